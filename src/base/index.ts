@@ -1,0 +1,10 @@
+/**
+ * base: what every room stands on. Brands, assertions, bits, plain values (clone, compare, hash, JSON) and
+ * the memory port. It knows nothing of Xen, of CPUs or of identities.
+ */
+export { InputError, InvariantError, invariant, present } from './assert.js';
+export { alignUp, bitField, hasBit, s64, u32, u64 } from './bits.js';
+export type { Brand } from './brand.js';
+export { frameBytes, SparseMemory } from './memory.js';
+export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
+export { cloneValue, equalValues, hashText, hashValue, valueFromJson, valueToJson } from './value.js';

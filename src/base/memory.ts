@@ -1,0 +1,86 @@
+/**
+ * A machine's memory, frame by frame. A frame is 4 KiB, Xen's page size on both architectures
+ * (XEN_PAGE_SIZE), and has a machine frame number (mfn). Where a guest sees a frame is the hypervisor's
+ * affair (its physmap), not the memory's.
+ */
+import { present } from './assert.js';
+
+export const frameBytes = 4096;
+
+export interface FrameMemory {
+  /** The bytes of frame `mfn`, to be read only; undefined where there is no memory. */
+  readable(mfn: number): Uint8Array | undefined;
+  /** The bytes of frame `mfn`, to be read and written now (not kept); undefined where there is no memory. */
+  writable(mfn: number): Uint8Array | undefined;
+}
+
+/** `count` frames from machine frame `start` on. */
+export interface FrameRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+const zeroFrame = new Uint8Array(frameBytes);
+
+/** What {@link SparseMemory.toValue} gives: the ranges, and every frame that is not all zeroes. */
+export interface SparseMemoryValue {
+  readonly ranges: readonly FrameRange[];
+  readonly frames: Record<string, Uint8Array>;
+}
+
+/** Memory that keeps only the frames that were written; clones share frames until one side writes. */
+export class SparseMemory implements FrameMemory {
+  readonly ranges: readonly FrameRange[];
+  readonly #frames = new Map<number, Uint8Array>();
+  /** Frames that this memory alone holds and so may write in place. */
+  readonly #owned = new Set<number>();
+
+  constructor(ranges: readonly FrameRange[]) {
+    this.ranges = ranges;
+  }
+
+  readable(mfn: number): Uint8Array | undefined {
+    return this.#frames.get(mfn) ?? (this.#exists(mfn) ? zeroFrame : undefined);
+  }
+
+  writable(mfn: number): Uint8Array | undefined {
+    if (this.#owned.has(mfn)) return this.#frames.get(mfn);
+    if (!this.#exists(mfn)) return undefined;
+    const frame = this.#frames.get(mfn)?.slice() ?? new Uint8Array(frameBytes);
+    this.#frames.set(mfn, frame);
+    this.#owned.add(mfn);
+    return frame;
+  }
+
+  /** A memory of equal contents. Writing to either leaves the other as it is. */
+  clone(): SparseMemory {
+    const copy = new SparseMemory(this.ranges);
+    for (const [mfn, frame] of this.#frames) copy.#frames.set(mfn, frame);
+    this.#owned.clear();
+    return copy;
+  }
+
+  /** The contents as a plain value (see value.ts). Memories of equal contents give equal values. */
+  toValue(): SparseMemoryValue {
+    const frames: Record<string, Uint8Array> = {};
+    const written = [...this.#frames.keys()].sort((a, b) => a - b);
+    for (const mfn of written) {
+      const frame = present(this.#frames.get(mfn), 'a listed frame');
+      const end = frame.findLastIndex((byte) => byte !== 0) + 1;
+      if (end > 0) frames[mfn] = frame.slice(0, end);
+    }
+    return { ranges: this.ranges, frames };
+  }
+
+  static fromValue(value: SparseMemoryValue): SparseMemory {
+    const memory = new SparseMemory(value.ranges);
+    for (const [mfn, bytes] of Object.entries(value.frames)) {
+      present(memory.writable(Number(mfn)), `frame ${mfn} of the saved memory`).set(bytes);
+    }
+    return memory;
+  }
+
+  #exists(mfn: number): boolean {
+    return this.ranges.some(({ start, count }) => mfn >= start && mfn < start + count);
+  }
+}

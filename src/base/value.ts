@@ -1,0 +1,101 @@
+/**
+ * Plain values: what a domain's state is made of. Null, booleans, numbers, bigints, strings, byte arrays,
+ * and arrays and records of these. They can be cloned, compared, hashed and written to JSON and read back,
+ * which is what search, snapshots and replay stand on.
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { InputError, InvariantError } from './assert.js';
+
+const bigintTag = '$bigint';
+const bytesTag = '$bytes';
+
+type PlainRecord = Record<string, unknown>;
+
+/** Record keys in the one order in which they are always visited; integer-like keys first, by size. */
+function sortedKeys(record: PlainRecord): string[] {
+  return Object.keys(record).sort((a, b) => {
+    const [x, y] = [Number(a), Number(b)];
+    if (!Number.isNaN(x) && !Number.isNaN(y) && x !== y) return x - y;
+    return a < b ? -1 : a > b ? 1 : 0;
+  });
+}
+
+function unsupported(value: unknown): never {
+  throw new InvariantError(`a ${typeof value} cannot be part of a plain value`);
+}
+
+/** A copy that shares nothing mutable with `value`. Throws {@link InvariantError} on a function, symbol or undefined. */
+export function cloneValue<T>(value: T): T {
+  return clone(value) as T;
+}
+
+function clone(value: unknown): unknown {
+  if (typeof value === 'function' || typeof value === 'symbol' || value === undefined) unsupported(value);
+  if (value === null || typeof value !== 'object') return value;
+  if (value instanceof Uint8Array) return value.slice();
+  if (Array.isArray(value)) return value.map(clone);
+  const copy: PlainRecord = {};
+  for (const key of Object.keys(value)) copy[key] = clone((value as PlainRecord)[key]);
+  return copy;
+}
+
+function encode(value: unknown): string {
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) unsupported(value);
+    return JSON.stringify(value);
+  }
+  if (typeof value === 'bigint') return `{"${bigintTag}":"${value.toString()}"}`;
+  if (typeof value !== 'object') unsupported(value);
+  if (value instanceof Uint8Array) return `{"${bytesTag}":"${bytesToHex(value)}"}`;
+  if (Array.isArray(value)) return `[${value.map(encode).join(',')}]`;
+  const record = value as PlainRecord;
+  return `{${sortedKeys(record)
+    .map((key) => `${JSON.stringify(key)}:${encode(record[key])}`)
+    .join(',')}}`;
+}
+
+/**
+ * The canonical JSON text of `value`: record keys sorted, no white space, a bigint as `{"$bigint":"12"}`,
+ * bytes as `{"$bytes":"0aff"}`. Equal values have equal texts. Throws {@link InvariantError} on anything else.
+ */
+export function valueToJson(value: unknown): string {
+  return encode(value);
+}
+
+/** The value whose canonical text is `text`. Throws {@link InputError} when it is not JSON. */
+export function valueFromJson(text: string): unknown {
+  try {
+    return JSON.parse(text, (_key, node: unknown) => {
+      if (node === null || typeof node !== 'object' || Array.isArray(node)) return node;
+      const { [bigintTag]: integer, [bytesTag]: bytes } = node as PlainRecord;
+      if (typeof integer === 'string') return BigInt(integer);
+      if (typeof bytes === 'string') return hexToBytes(bytes);
+      return node;
+    }) as unknown;
+  } catch (error) {
+    throw new InputError(`not a saved value: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Whether two plain values are the same, member for member. */
+export function equalValues(a: unknown, b: unknown): boolean {
+  return encode(a) === encode(b);
+}
+
+/** SHA-256 of the canonical JSON text, as 64 hex digits. */
+export function hashValue(value: unknown): string {
+  return hashText(encode(value));
+}
+
+/** SHA-256 of `text` in UTF-16 code units, low byte first: for texts of ASCII and others alike. */
+export function hashText(text: string): string {
+  const bytes = new Uint8Array(text.length * 2);
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i);
+    bytes[2 * i] = unit & 0xff;
+    bytes[2 * i + 1] = unit >>> 8;
+  }
+  return bytesToHex(sha256(bytes));
+}
