@@ -1,1 +1,7 @@
-export {};
+/**
+ * identity: which CPU is which. The five ids of a guest's CPU, who hands them out (policies), who can know
+ * them and from when on (sources), how Linux numbers its CPUs (numbering), and the map from a Linux CPU to
+ * the vCPU id that hypercalls carry. It reads firmware bytes and plain values; it makes no hypercall, knows
+ * no domain, and judges nobody.
+ */
+export * from './ids.js';
