@@ -1,0 +1,170 @@
+/**
+ * What the audit reads: the events of a run, in order, as an observer outside the guest saw them. Model guests
+ * and real kernels give the same kinds; a real kernel gives fewer of them (nobody sees it read its own records).
+ */
+import type { ApicId, LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
+
+/** What the hypervisor offers; the truth that the guest's ids are held against. */
+export interface Platform {
+  readonly kind: 'pv' | 'pvhvm' | 'pvh' | 'arm';
+  /** Xen release, which decides some answers. */
+  readonly release: '4.17' | '4.18';
+  /** Each vCPU's hardware id by vCPU id: APIC ids on x86, MPIDR affinities on Arm. */
+  readonly hardwareIds: readonly (ApicId | Mpidr)[];
+  readonly fifo: boolean;
+  /** Whether SHUTDOWN_soft_reset is answered with a reset of the domain's registrations. */
+  readonly softReset: boolean;
+}
+
+interface EventBase {
+  /** Position in the run, from 0. */
+  readonly step: number;
+  /** System time, ns. */
+  readonly timeNs: bigint;
+}
+
+/** A CPU that a kernel counts, and the hardware id by which it knows it; null on PV, which has none. */
+export interface PossibleCpu {
+  readonly linuxCpu: LinuxCpu;
+  readonly hardwareId: number | null;
+}
+
+/** A kernel takes over the domain: the first one, or the one that kexec or a crash started. */
+export interface KernelEvent extends EventBase {
+  readonly kind: 'kernel';
+  /** 0 for the first, then counted up. */
+  readonly kernel: number;
+  readonly name: string;
+  readonly entryVcpu: XenVcpuId;
+  readonly possible: readonly PossibleCpu[];
+  /** CPUs of the platform that this kernel leaves out by a rule of its own, and why. */
+  readonly leftOut: readonly { readonly vcpu: XenVcpuId; readonly why: string }[];
+}
+
+/** The call itself, as the hypervisor records it (its CallRecord). */
+export interface TracedCall {
+  readonly hypercall: string;
+  readonly op: string;
+  /** The vCPU id in the call, unsigned 32-bit; null when it carries none. */
+  readonly vcpuId: number | null;
+  readonly detail: Readonly<Record<string, unknown>>;
+  /** Signed: 0 or more, or minus a XEN_E* number. */
+  readonly returned: number;
+}
+
+export interface HypercallEvent extends EventBase {
+  readonly kind: 'hypercall';
+  readonly kernel: number;
+  /** The vCPU that really made the call. */
+  readonly vcpu: XenVcpuId;
+  /** The CPU that the kernel believes it is on; null where that cannot be told. */
+  readonly linuxCpu: LinuxCpu | null;
+  readonly call: TracedCall;
+  /** The kernel's own phase ('boot', 'prepare', 'starting', 'online', ...) where it is known; for display only. */
+  readonly phase: string | null;
+}
+
+/** One vCPU asks for another to be started: PSCI CPU_ON, INIT-SIPI or VCPUOP_up. */
+export interface StartEvent extends EventBase {
+  readonly kind: 'start';
+  readonly kernel: number;
+  readonly by: XenVcpuId;
+  readonly linuxCpu: LinuxCpu | null;
+  readonly how: 'psci' | 'sipi' | 'VCPUOP_up';
+  /** The CPU that the kernel means to start; null where that cannot be told. */
+  readonly meant: LinuxCpu | null;
+  /** The vCPU that the request names, by the platform's truth; null when it names none. */
+  readonly target: XenVcpuId | null;
+  readonly returned: number;
+}
+
+/** A vCPU runs kernel code as that Linux CPU for the first time since it was started. */
+export interface RunningEvent extends EventBase {
+  readonly kind: 'running';
+  readonly kernel: number;
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+}
+
+/** The kernel counts that CPU as online, or no longer. */
+export interface OnlineEvent extends EventBase {
+  readonly kind: 'online' | 'offline';
+  readonly kernel: number;
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+}
+
+/** The kernel writes a CPU's record of its vCPU id. */
+export interface RecordEvent extends EventBase {
+  readonly kind: 'record';
+  readonly kernel: number;
+  readonly linuxCpu: LinuxCpu;
+  /** Unsigned 32-bit. */
+  readonly value: number;
+  /** The source's name, as identity/ has it. */
+  readonly source: string;
+}
+
+/** The kernel reads a record to put it into a call (models only). */
+export interface UseEvent extends EventBase {
+  readonly kind: 'use';
+  readonly kernel: number;
+  readonly by: LinuxCpu;
+  /** Whose record is read. */
+  readonly linuxCpu: LinuxCpu;
+  readonly value: number;
+  /** Whether anything had been recorded before. */
+  readonly recorded: boolean;
+}
+
+/** An event channel's upcall is handled. */
+export interface HandledEvent extends EventBase {
+  readonly kind: 'event';
+  readonly kernel: number;
+  /** The vCPU on which the upcall came. */
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+  readonly port: number;
+  /** The CPU for which the kernel bound the port (its IPI or timer); null for ports that any CPU may take. */
+  readonly boundFor: LinuxCpu | null;
+  /** 'ipi', 'timer', ... for display. */
+  readonly purpose: string;
+}
+
+/** All of the domain's registrations were cleared (a soft reset). */
+export interface ResetEvent extends EventBase {
+  readonly kind: 'reset';
+}
+
+/** A line of the kernel's own log. */
+export interface LogEvent extends EventBase {
+  readonly kind: 'log';
+  readonly kernel: number;
+  readonly linuxCpu: LinuxCpu | null;
+  readonly line: string;
+}
+
+export type Outcome = 'userspace' | 'poweroff' | 'panic' | 'hang' | 'destroyed';
+
+/** What became of the guest. */
+export interface EndEvent extends EventBase {
+  readonly kind: 'end';
+  readonly kernel: number;
+  readonly outcome: Outcome;
+  readonly online: readonly LinuxCpu[];
+  /** One line: the panic's message, what it waits for, ... */
+  readonly why: string;
+}
+
+export type TraceEvent =
+  | KernelEvent
+  | HypercallEvent
+  | StartEvent
+  | RunningEvent
+  | OnlineEvent
+  | RecordEvent
+  | UseEvent
+  | HandledEvent
+  | ResetEvent
+  | LogEvent
+  | EndEvent;

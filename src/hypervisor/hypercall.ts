@@ -1,0 +1,150 @@
+/**
+ * How a hypercall is declared, and how one is made. A family (`event_channel_op`) is a number and its
+ * sub-operations; a sub-operation is a command number, an argument struct, a body, and the errors it can answer in
+ * the order in which Xen checks for them. The table of all families is in table.ts.
+ */
+import { XEN_EFAULT } from '../abi/index.js';
+import type { Struct } from '../abi/index.js';
+import type { CallerPort, Domain, VcpuState } from './domain.js';
+import { copyFromGuest, copyToGuest } from './physmap.js';
+
+/** Everything a hypercall's body may see. */
+export interface CallContext {
+  readonly domain: Domain;
+  readonly cpu: CallerPort;
+  /** The vCPU that makes the call (Xen's `current`). */
+  readonly caller: VcpuState;
+  /** The five argument registers, unsigned 64-bit. */
+  readonly args: readonly bigint[];
+}
+
+/** One error that a sub-operation can answer. */
+export interface ErrorRow {
+  /** `XEN_ENOENT` and the like, by name. */
+  readonly error: string;
+  readonly when: string;
+  /** Only in these releases; absent means in all. */
+  readonly releases?: readonly string[];
+}
+
+export type Detail = Readonly<Record<string, unknown>>;
+
+/** What a call did, for whoever records or audits it. */
+export interface CallRecord {
+  /** `event_channel_op`, or `hypercall_57` for a number that is not in the table. */
+  readonly hypercall: string;
+  /** `EVTCHNOP_init_control`; the family's name where it has no sub-operations or the command is unknown. */
+  readonly op: string;
+  /** The vCPU id that the call carries, unsigned 32-bit as the guest passed it; null when it carries none. */
+  readonly vcpuId: number | null;
+  /** The decoded argument struct as it was passed in, and what was filled in by Xen after `returned`. */
+  readonly detail: Detail;
+  /** The answer, signed: 0 or more, or minus a XEN_E* number. */
+  readonly returned: number;
+}
+
+export interface SubOperation {
+  readonly name: string;
+  readonly command: number;
+  /** The public header or source file whose rules the body follows. */
+  readonly source: string;
+  readonly errors: readonly ErrorRow[];
+  run(context: CallContext, argument: bigint): Omit<CallRecord, 'hypercall' | 'op'>;
+}
+
+/** A sub-operation as one writes it: `A` is the type of its argument struct. */
+export interface SubOperationOf<A> {
+  readonly name: string;
+  readonly command: number;
+  readonly source: string;
+  /** Copied in from the guest before the body; -XEN_EFAULT when it cannot be. */
+  readonly argument: Struct<unknown, A>;
+  /** Whether the struct is copied back to the guest when the body answers 0 or more. */
+  readonly copyBack?: boolean;
+  /** The vCPU id that the argument carries. */
+  vcpuId?(argument: A): number;
+  readonly errors: readonly ErrorRow[];
+  /** The answer: 0 or more, or minus a XEN_E* number. May change `argument` (see copyBack). */
+  body(context: CallContext, argument: A): number;
+}
+
+/** The five argument registers hold an address: the struct there, or null when it would fault. */
+export function copyIn<A>({ domain, cpu, caller }: CallContext, type: Struct<unknown, A>, address: bigint): A | null {
+  const bytes = copyFromGuest(domain, cpu, caller.id, address, type.size);
+  return bytes === null ? null : type.decode(bytes);
+}
+
+/** Writes a struct to guest virtual `address`; false when it would fault. */
+export function copyOut<A>(
+  { domain, cpu, caller }: CallContext,
+  type: Struct<unknown, A>,
+  address: bigint,
+  value: A,
+): boolean {
+  return copyToGuest(domain, cpu, caller.id, address, type.encode(value));
+}
+
+/** Declares a sub-operation whose argument is a struct in guest memory. */
+export function operation<A>(definition: SubOperationOf<A>): SubOperation {
+  const { name, command, source, errors, argument: type, copyBack = false } = definition;
+  const run: SubOperation['run'] = (context, address) => {
+    const argument = copyIn(context, type, address);
+    if (argument === null) return { vcpuId: null, detail: {}, returned: -XEN_EFAULT };
+    const vcpuId = definition.vcpuId?.(argument) ?? null;
+    const passed = { ...argument };
+    const answer = definition.body(context, argument);
+    const delivered = answer < 0 || !copyBack || copyOut(context, type, address, argument);
+    const returned = delivered ? answer : -XEN_EFAULT;
+    return { vcpuId, detail: copyBack && returned >= 0 ? { ...argument } : passed, returned };
+  };
+  return { name, command, source, errors, run };
+}
+
+/** Declares a sub-operation without an argument struct, or one that reads its argument itself. */
+export function plainOperation(definition: {
+  readonly name: string;
+  readonly command: number;
+  readonly source: string;
+  readonly errors: readonly ErrorRow[];
+  vcpuId?(context: CallContext): number;
+  body(context: CallContext, argument: bigint): number | { returned: number; detail: Detail };
+}): SubOperation {
+  const { name, command, source, errors } = definition;
+  const run: SubOperation['run'] = (context, address) => {
+    const vcpuId = definition.vcpuId?.(context) ?? null;
+    const answer = definition.body(context, address);
+    return typeof answer === 'number'
+      ? { vcpuId, detail: {}, returned: answer }
+      : { vcpuId, detail: answer.detail, returned: answer.returned };
+  };
+  return { name, command, source, errors, run };
+}
+
+/** A hypercall number and what stands behind it. */
+export interface HypercallFamily {
+  readonly name: string;
+  readonly number: number;
+  /** Which argument register (0 to 4) holds the address that `run` is given. */
+  readonly argumentRegister: number;
+  readonly operations: readonly SubOperation[];
+  /** The answer to a command that is not in `operations`, minus a XEN_E* number. */
+  unknown(context: CallContext): number;
+}
+
+/** Makes the call whose command stands in the first argument register. */
+export function callFamily(family: HypercallFamily, context: CallContext): CallRecord {
+  const command = Number(BigInt.asUintN(32, context.args[0] ?? 0n));
+  const found = family.operations.find((candidate) => candidate.command === command);
+  if (found === undefined) {
+    const returned = family.unknown(context);
+    return { hypercall: family.name, op: family.name, vcpuId: null, detail: { command }, returned };
+  }
+  const outcome = found.run(context, context.args[family.argumentRegister] ?? 0n);
+  return { hypercall: family.name, op: found.name, ...outcome };
+}
+
+/** The domain's vCPU of that id, as the guest passed it (unsigned 32-bit); null when there is none. */
+export function domainVcpu({ state }: Domain, vcpuId: number): VcpuState | null {
+  return state.vcpus[vcpuId] ?? null;
+}
+

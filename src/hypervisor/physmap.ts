@@ -1,0 +1,114 @@
+/** Guest frames and machine frames (Xen's p2m), and reading and writing guest memory through them. */
+import { frameBytes, invariant } from '../base/index.js';
+import type { CallerPort, Domain } from './domain.js';
+import type { XenVcpuId } from '../identity/index.js';
+
+/** The machine frame that the guest sees at `gfn`; null where it sees none. */
+export function mfnOfGfn({ state }: Domain, gfn: number): number | null {
+  const entry = state.physmap[gfn];
+  if (entry !== undefined) return entry;
+  const inRam = state.config.ram.some(({ start, count }) => gfn >= start && gfn < start + count);
+  return inRam ? gfn : null;
+}
+
+/** Shows machine frame `mfn` to the guest at `gfn`, in place of what was there. */
+export function mapGfn({ state }: Domain, gfn: number, mfn: number | null): void {
+  state.physmap[gfn] = mfn;
+}
+
+/** The guest frame at which the guest sees machine frame `mfn`; null where it does not. */
+export function gfnOfMfn({ state }: Domain, mfn: number): number | null {
+  const found = Object.entries(state.physmap).find(([, mapped]) => mapped === mfn);
+  return found === undefined ? null : Number(found[0]);
+}
+
+/** A zeroed frame of Xen's own, or null when the domain's share is used up. */
+export function allocateXenFrame({ state, memory }: Domain): number | null {
+  const { start, count } = state.config.xenFrames;
+  if (state.nextXenFrame >= count) return null;
+  const mfn = start + state.nextXenFrame;
+  state.nextXenFrame += 1;
+  const frame = memory.writable(mfn);
+  invariant(frame !== undefined, `Xen's frame ${mfn} lies outside the machine's memory`);
+  frame.fill(0);
+  return mfn;
+}
+
+/** The bytes of the frame at `gfn`, for reading; null where the guest sees none. */
+export function readableGfn(domain: Domain, gfn: number): Uint8Array | null {
+  const mfn = mfnOfGfn(domain, gfn);
+  return mfn === null ? null : (domain.memory.readable(mfn) ?? null);
+}
+
+/** The bytes of the frame at `gfn`, for writing now; null where the guest sees none. */
+export function writableGfn(domain: Domain, gfn: number): Uint8Array | null {
+  const mfn = mfnOfGfn(domain, gfn);
+  return mfn === null ? null : (domain.memory.writable(mfn) ?? null);
+}
+
+interface Piece {
+  readonly frame: Uint8Array;
+  readonly from: number;
+  readonly count: number;
+}
+
+/** The pieces, frame by frame, of `size` bytes at guest virtual `address`; null when any would fault. */
+function pieces(
+  domain: Domain,
+  cpu: CallerPort,
+  vcpu: XenVcpuId,
+  address: bigint,
+  size: number,
+  write: boolean,
+): Piece[] | null {
+  const found: Piece[] = [];
+  for (let done = 0; done < size; ) {
+    const physical = cpu.translate(vcpu, BigInt.asUintN(64, address + BigInt(done)), write);
+    if (physical === null) return null;
+    const gfn = Number(physical >> 12n);
+    const from = Number(physical & 0xfffn);
+    const frame = write ? writableGfn(domain, gfn) : readableGfn(domain, gfn);
+    if (frame === null) return null;
+    const count = Math.min(frameBytes - from, size - done);
+    found.push({ frame, from, count });
+    done += count;
+  }
+  return found;
+}
+
+/** `size` bytes at guest virtual `address` as `vcpu` sees it; null when any of them would fault. */
+export function copyFromGuest(
+  domain: Domain,
+  cpu: CallerPort,
+  vcpu: XenVcpuId,
+  address: bigint,
+  size: number,
+): Uint8Array | null {
+  const parts = pieces(domain, cpu, vcpu, address, size, false);
+  if (parts === null) return null;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const { frame, from, count } of parts) {
+    bytes.set(frame.subarray(from, from + count), at);
+    at += count;
+  }
+  return bytes;
+}
+
+/** Writes `bytes` at guest virtual `address` as `vcpu` sees it. False, with nothing written, when any would fault. */
+export function copyToGuest(
+  domain: Domain,
+  cpu: CallerPort,
+  vcpu: XenVcpuId,
+  address: bigint,
+  bytes: Uint8Array,
+): boolean {
+  const parts = pieces(domain, cpu, vcpu, address, bytes.length, true);
+  if (parts === null) return false;
+  let at = 0;
+  for (const { frame, from, count } of parts) {
+    frame.set(bytes.subarray(at, at + count), from);
+    at += count;
+  }
+  return true;
+}
