@@ -3,3 +3,24 @@
  * once, with its source; what any of it means or does is for other rooms.
  */
 export * from './struct.js';
+
+// Xen's public headers, a file each
+export * from './xen/arch.js';
+export * from './xen/arch_arm.js';
+export * from './xen/arch_x86.js';
+export * from './xen/errno.js';
+export * from './xen/event_channel.js';
+export * from './xen/features.js';
+export * from './xen/hvm_op.js';
+export * from './xen/hvm_params.js';
+export * from './xen/memory.js';
+export * from './xen/names.js';
+export * from './xen/sched.js';
+export * from './xen/types.js';
+export * from './xen/vcpu.js';
+export * from './xen/version.js';
+export * from './xen/xen.js';
+
+// Arm's own firmware interfaces
+export * from './arm/psci.js';
+export * from './arm/smccc.js';

@@ -89,10 +89,31 @@ export function array<T>(element: CType<T>, count: number): CType<T[]> {
   };
 }
 
+/**
+ * `count` raw bytes: C's `char text[count]` and `uint8_t data[count]` where one wants the bytes rather than a
+ * list of numbers. Reading copies; writing fewer leaves the rest as it is, and what is too much is cut off.
+ */
+export function bytes(count: number): CType<Uint8Array> {
+  return {
+    name: `bytes[${count}]`,
+    size: count,
+    align: 1,
+    read: (view, at) => bytesAt(view, at, count).slice(),
+    write: (view, at, value) => bytesAt(view, at, count).set(value.subarray(0, count)),
+  };
+}
+
+/** Throws RangeError when the view is too short, as DataView's own accessors do. */
+function bytesAt(view: DataView, at: number, count: number): Uint8Array {
+  if (at + count > view.byteLength) throw new RangeError(`${count} bytes at ${at} are outside the view`);
+  return new Uint8Array(view.buffer, view.byteOffset + at, count);
+}
+
 type FieldValues<F> = { [K in keyof F]: ValueOf<F[K]> };
 
 /** A struct or union: a C type with named members, each at an offset in bytes. */
 export interface Struct<F, T = FieldValues<F>> extends CType<T> {
+  readonly kind: 'struct' | 'union';
   readonly fields: F;
   readonly offsets: { readonly [K in keyof F]: number };
   /** The value at byte `at` of `bytes`. Throws RangeError when the struct does not fit. */
@@ -147,6 +168,7 @@ function aggregate<F, T>(name: string, fields: F, packed: boolean, overlaid: boo
   };
   return {
     name,
+    kind: overlaid ? 'union' : 'struct',
     size,
     align,
     fields,
