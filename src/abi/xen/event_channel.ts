@@ -19,7 +19,7 @@ export const EVTCHNOP_reset = 10;
 export const EVTCHNOP_init_control = 11;
 export const EVTCHNOP_expand_array = 12;
 export const EVTCHNOP_set_priority = 13;
-/** Xen's continuation of a long reset; a guest that asks for it by itself is refused like an unknown number. */
+/** Xen's own continuation of a long EVTCHNOP_reset; with no reset under way it is answered EBUSY. */
 export const EVTCHNOP_reset_cont = 14;
 
 export const evtchn_alloc_unbound = struct('evtchn_alloc_unbound', {

@@ -4,10 +4,6 @@ import { domid_t } from './types.js';
 
 export const HVMOP_set_param = 0;
 export const HVMOP_get_param = 1;
-/** 2 to 4 belong to device models of before 4.9; they are device-model operations since. */
-export const HVMOP_set_pci_intx_level = 2;
-export const HVMOP_set_isa_irq_level = 3;
-export const HVMOP_set_pci_link_route = 4;
 export const HVMOP_flush_tlbs = 5;
 export const HVMOP_pagetable_dying = 9;
 export const HVMOP_get_time = 10;

@@ -1,15 +1,18 @@
 /** public/hvm/params.h: the numbered parameters of a domain, which HVMOP_get_param and HVMOP_set_param carry. */
 
-/** How events reach the guest: a type in the top byte, and what that type needs below it. 0 means not at all. */
+/**
+ * How the guest learns of events: a type in the top byte, and what that type needs below it. 0 means not at
+ * all. An interrupt line (GSI, INTx) tells vCPU 0 alone; a vector or PPI tells the vCPU that has the event.
+ */
 export const HVM_PARAM_CALLBACK_IRQ = 0;
 export const HVM_PARAM_CALLBACK_IRQ_TYPE_MASK = 0xff00_0000_0000_0000n;
-/** The value's low bits are a GSI number. */
+/** The rest is a GSI number; GSI 0 cannot be asked for, since the whole value would be 0. */
 export const HVM_PARAM_CALLBACK_TYPE_GSI = 0;
-/** Domain in bits 47 to 32, bus 31 to 16, device 15 to 8, pin 1 to 0. */
+/** Domain in bits 47 to 32, bus 31 to 16, device and function 15 to 8, pin 1 to 0. */
 export const HVM_PARAM_CALLBACK_TYPE_PCI_INTX = 1;
-/** x86: the low byte is a vector, raised on the vCPU that has an event. */
+/** x86, where XENFEAT_hvm_callback_vector says so: the low byte is a vector. */
 export const HVM_PARAM_CALLBACK_TYPE_VECTOR = 2;
-/** Arm: flags in bits 15 to 8, a PPI in bits 7 to 0. Xen sets it for guests that boot with ACPI. */
+/** Arm: flags in bits 15 to 8 (bit 8 edge, bit 9 active low), a PPI in bits 7 to 0. Xen sets it for guests that boot with ACPI. */
 export const HVM_PARAM_CALLBACK_TYPE_PPI = 2;
 export const HVM_PARAM_CALLBACK_TYPE_PPI_FLAG_MASK = 0xff00;
 export const HVM_PARAM_CALLBACK_TYPE_PPI_FLAG_LOW_LEVEL = 2;

@@ -6,9 +6,12 @@ import * as psci from '../arm/psci.js';
 import * as errno from './errno.js';
 import * as event_channel from './event_channel.js';
 import * as features from './features.js';
+import * as grant_table from './grant_table.js';
 import * as hvm_op from './hvm_op.js';
 import * as hvm_params from './hvm_params.js';
+import * as io_xs_wire from './io_xs_wire.js';
 import * as memory from './memory.js';
+import * as physdev from './physdev.js';
 import * as sched from './sched.js';
 import * as vcpu from './vcpu.js';
 import * as version from './version.js';
@@ -46,6 +49,11 @@ export const XENMAPSPACE_names = namesOf(memory, /^XENMAPSPACE_/);
 export const HVMOP_names = namesOf(hvm_op, /^HVMOP_/);
 export const HVMMEM_names = namesOf(hvm_op, /^HVMMEM_/);
 export const HVM_PARAM_names = namesOf(hvm_params, /^HVM_PARAM_(?!CALLBACK_IRQ_TYPE|CALLBACK_TYPE)/);
+export const GNTTABOP_names = namesOf(grant_table, /^GNTTABOP_/);
+/** Zero and negative numbers. */
+export const GNTST_names = namesOf(grant_table, /^GNTST_/);
+export const PHYSDEVOP_names = namesOf(physdev, /^PHYSDEVOP_/);
+export const XS_names = namesOf(io_xs_wire, /^XS_/);
 /** Functions of PSCI 0.2 and later, in both their 32- and 64-bit forms. */
 export const PSCI_FN_names = namesOf(psci, /^PSCI_\d_\d_FN(64)?_/);
 /** PSCI's return values, which are zero or negative. */
