@@ -33,9 +33,12 @@ export interface DomainConfig {
   readonly entryVcpu: XenVcpuId;
 }
 
-/** Where a vCPU's vcpu_info was registered: guest frame and byte offset in it. */
+/**
+ * Where a vCPU's vcpu_info lies: machine frame and byte offset in it. Xen keeps the frame itself, so that the place
+ * stays the same whatever the guest shows or hides at the guest frame that it registered.
+ */
 export interface VcpuInfoPlace {
-  readonly gfn: number;
+  readonly mfn: number;
   readonly offset: number;
 }
 

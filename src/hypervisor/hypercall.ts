@@ -53,7 +53,7 @@ export interface SubOperation {
 }
 
 /** A sub-operation as one writes it: `A` is the type of its argument struct. */
-export interface SubOperationOf<A> {
+export interface SubOperationOf<A extends Detail> {
   readonly name: string;
   readonly command: number;
   readonly source: string;
@@ -69,7 +69,11 @@ export interface SubOperationOf<A> {
 }
 
 /** The five argument registers hold an address: the struct there, or null when it would fault. */
-export function copyIn<A>({ domain, cpu, caller }: CallContext, type: Struct<unknown, A>, address: bigint): A | null {
+export function copyIn<A>(
+  { domain, cpu, caller }: CallContext,
+  type: Struct<unknown, A>,
+  address: bigint,
+): A | null {
   const bytes = copyFromGuest(domain, cpu, caller.id, address, type.size);
   return bytes === null ? null : type.decode(bytes);
 }
@@ -85,7 +89,7 @@ export function copyOut<A>(
 }
 
 /** Declares a sub-operation whose argument is a struct in guest memory. */
-export function operation<A>(definition: SubOperationOf<A>): SubOperation {
+export function operation<A extends Detail>(definition: SubOperationOf<A>): SubOperation {
   const { name, command, source, errors, argument: type, copyBack = false } = definition;
   const run: SubOperation['run'] = (context, address) => {
     const argument = copyIn(context, type, address);
@@ -147,4 +151,3 @@ export function callFamily(family: HypercallFamily, context: CallContext): CallR
 export function domainVcpu({ state }: Domain, vcpuId: number): VcpuState | null {
   return state.vcpus[vcpuId] ?? null;
 }
-

@@ -1,1 +1,15 @@
-export {};
+/**
+ * hypervisor: Xen as a guest meets it. A domain is one plain value and its memory; hypercalls, PSCI, INIT-SIPI,
+ * CPUID, timers and event channels are functions over it, which answer as Xen 4.17 or 4.18 does, errors and order
+ * of checks included. It refuses to know the guest: no register file, no instruction, no schedule, no host clock.
+ * Whoever runs the guest (a model, an emulated CPU) calls in here and asks who may run and what awaits them.
+ */
+export { createDomain, maxVcpus } from './create_domain.js';
+export type * from './domain.js';
+export type { CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from './hypercall.js';
+export { domainVcpu } from './hypercall.js';
+export { gfnOfMfn, mfnOfGfn } from './physmap.js';
+export { domainResume, isRunnable, takeStart } from './power.js';
+export { cloneDomain, domainFromJson, domainToJson, equalDomains, hashDomain } from './snapshot.js';
+export { hypercall, hypercallTable } from './table.js';
+export { sharedInfoView, vcpuInfoView } from './vcpu_info.js';

@@ -62,7 +62,7 @@ function pieces(
   write: boolean,
 ): Piece[] | null {
   const found: Piece[] = [];
-  for (let done = 0; done < size; ) {
+  for (let done = 0; done < size;) {
     const physical = cpu.translate(vcpu, BigInt.asUintN(64, address + BigInt(done)), write);
     if (physical === null) return null;
     const gfn = Number(physical >> 12n);

@@ -1,0 +1,103 @@
+/** A new domain, as Xen and its toolstack leave it before the first instruction of the guest. */
+import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../abi/index.js';
+import { InputError, present } from '../base/index.js';
+import type { FrameMemory } from '../base/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
+import { allocateXenFrame, mapGfn } from './physmap.js';
+import { sharedInfoView } from './vcpu_info.js';
+
+/**
+ * How many vCPUs Xen gives a guest at most: MAX_VIRT_CPUS for PV, HVM_MAX_VCPUS for PVHVM and PVH, and 128 on
+ * arm64 with a GICv3 (Xen 4.17 arch/x86/include/asm/domain.h and config.h, arch/arm/include/asm/domain.h).
+ */
+export const maxVcpus = { pv: 8192, pvhvm: 128, pvh: 128, arm: 128 } as const;
+
+/**
+ * A domain as the toolstack hands it to the guest: vCPU `config.entryVcpu` is up and starts at address 0 unless
+ * the builder says otherwise (takeStart), the others are down and have no registers; shared_info is allocated and
+ * on PV visible at the guest frame of its own number, elsewhere not visible until the guest maps it. `memory` must have the frames of
+ * `config.ram` and `config.xenFrames`. Throws InputError when the configuration contradicts itself.
+ */
+export function createDomain(config: DomainConfig, memory: FrameMemory): Domain {
+  checkConfig(config);
+  const domain: Domain = { state: newState(config), memory };
+  domain.state.sharedInfoMfn = present(allocateXenFrame(domain), 'the frame of shared_info');
+  if (config.kind === 'pv') preparePv(domain);
+  return domain;
+}
+
+function checkConfig({ kind, hardwareIds, entryVcpu, xenFrames }: DomainConfig): void {
+  const count = hardwareIds.length;
+  if (count < 1 || count > maxVcpus[kind]) {
+    throw new InputError(`a ${kind} domain has 1 to ${maxVcpus[kind]} vCPUs, not ${count}`);
+  }
+  if (entryVcpu >= count) throw new InputError(`entry vCPU ${entryVcpu} is not among the ${count} vCPUs`);
+  if (xenFrames.count < 1) throw new InputError('a domain needs a frame of Xen for its shared_info');
+}
+
+function newState(config: DomainConfig): DomainState {
+  return {
+    config,
+    nowNs: 0n,
+    vcpus: config.hardwareIds.map((_, id) => newVcpu(id as XenVcpuId, id === config.entryVcpu)),
+    events: {
+      abi: '2l',
+      channels: [{ ...closedChannel, binding: { kind: 'reserved' } }],
+      arrayGfns: [],
+    },
+    grants: { version: 1, frames: [], statusFrames: [] },
+    sharedInfoMfn: 0,
+    nextXenFrame: 0,
+    physmap: {},
+    hvmParams: {},
+    vmAssist: {},
+    shutdown: null,
+    resets: 0,
+  };
+}
+
+const closedChannel = {
+  notifyVcpu: 0 as XenVcpuId,
+  priority: 7,
+  lastVcpu: 0 as XenVcpuId,
+  lastPriority: 7,
+  pendingEarly: false,
+};
+
+function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
+  return {
+    id,
+    up: entry,
+    initialised: entry,
+    pausedForShutdown: false,
+    blocked: null,
+    start: entry ? { how: 'built', entry: 0n, contextId: 0n } : null,
+    vcpuInfo: null,
+    runstateArea: null,
+    timeArea: null,
+    runstate: { state: entry ? RUNSTATE_running : RUNSTATE_offline, entryNs: 0n, timesNs: [0n, 0n, 0n, 0n] },
+    upcallVector: 0,
+    upcallInjected: false,
+    nmiPending: false,
+    waitForSipi: false,
+    singleshotNs: null,
+    periodic: null,
+    virqPorts: {},
+    fifo: null,
+  };
+}
+
+/**
+ * A PV guest works with machine frames, and is told shared_info's address in its start_info. Its event upcalls
+ * start masked, in each slot (Xen 4.17 tools/libs/guest/xg_dom_x86.c, shared_info_x86_64).
+ */
+function preparePv(domain: Domain): void {
+  mapGfn(domain, domain.state.sharedInfoMfn, domain.state.sharedInfoMfn);
+  const view = sharedInfoView(domain, true);
+  const slots = shared_info.x86_64.offsets.vcpu_info;
+  const slot = vcpu_info.x86_64;
+  for (let at = slots; at < shared_info.x86_64.offsets.evtchn_pending; at += slot.size) {
+    view.setUint8(at + slot.offsets.evtchn_upcall_mask, 1);
+  }
+}

@@ -1,0 +1,33 @@
+/** Where Xen keeps a vCPU's vcpu_info, and shared_info itself. */
+import { shared_info, vcpu_info, viewOf } from '../abi/index.js';
+import { present } from '../base/index.js';
+import { archOf, legacyMaxVcpus } from './arch.js';
+import type { Domain, VcpuInfoPlace, VcpuState } from './domain.js';
+
+/** The bytes of shared_info, wherever the guest sees it, and whether it does or not. */
+export function sharedInfoView({ state, memory }: Domain, write: boolean): DataView {
+  const mfn = state.sharedInfoMfn;
+  return viewOf(present(write ? memory.writable(mfn) : memory.readable(mfn), `shared_info's frame ${mfn}`));
+}
+
+/**
+ * The place that Xen uses for this vCPU's vcpu_info: the registered one, else the slot in shared_info that the
+ * first XEN_LEGACY_MAX_VCPUS vCPUs have, else null: Xen then uses a dummy page of its own, in which whatever it
+ * writes is lost (Xen 4.17 common/domain.c, vcpu_info_reset).
+ */
+export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): VcpuInfoPlace | null {
+  if (vcpu.vcpuInfo !== null) return vcpu.vcpuInfo;
+  if (vcpu.id >= legacyMaxVcpus(domain)) return null;
+  const arch = archOf(domain);
+  const offset = shared_info[arch].offsets.vcpu_info + vcpu.id * vcpu_info[arch].size;
+  return { mfn: domain.state.sharedInfoMfn, offset };
+}
+
+/** The bytes of this vCPU's vcpu_info, to be read or (`write`) written now; null as {@link vcpuInfoPlace}. */
+export function vcpuInfoView(domain: Domain, vcpu: VcpuState, write: boolean): DataView | null {
+  const place = vcpuInfoPlace(domain, vcpu);
+  if (place === null) return null;
+  const frame = write ? domain.memory.writable(place.mfn) : domain.memory.readable(place.mfn);
+  const { size } = vcpu_info[archOf(domain)];
+  return viewOf(present(frame, `frame ${place.mfn}`).subarray(place.offset, place.offset + size));
+}
