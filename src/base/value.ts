@@ -21,8 +21,21 @@ function sortedKeys(record: PlainRecord): string[] {
   });
 }
 
+function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
+  return bigintTag in value || bytesTag in value
+    ? 'a record with the key of a tag'
+    : `a ${value.constructor.name}`;
+}
+
 function unsupported(value: unknown): never {
-  throw new InvariantError(`a ${typeof value} cannot be part of a plain value`);
+  throw new InvariantError(`${describe(value)} cannot be part of a plain value`);
+}
+
+/** `value` as a record; a class instance (a Map, say) is none, for its state would be lost. */
+function plainRecord(value: object): PlainRecord {
+  if (Object.getPrototypeOf(value) !== Object.prototype) unsupported(value);
+  return value as PlainRecord;
 }
 
 /** A copy that shares nothing mutable with `value`. Throws {@link InvariantError} on a function, symbol or undefined. */
@@ -36,7 +49,7 @@ function clone(value: unknown): unknown {
   if (value instanceof Uint8Array) return value.slice();
   if (Array.isArray(value)) return value.map(clone);
   const copy: PlainRecord = {};
-  for (const key of Object.keys(value)) copy[key] = clone((value as PlainRecord)[key]);
+  for (const key of Object.keys(plainRecord(value))) copy[key] = clone((value as PlainRecord)[key]);
   return copy;
 }
 
@@ -50,7 +63,8 @@ function encode(value: unknown): string {
   if (typeof value !== 'object') unsupported(value);
   if (value instanceof Uint8Array) return `{"${bytesTag}":"${bytesToHex(value)}"}`;
   if (Array.isArray(value)) return `[${value.map(encode).join(',')}]`;
-  const record = value as PlainRecord;
+  const record = plainRecord(value);
+  if (bigintTag in record || bytesTag in record) unsupported(value);
   return `{${sortedKeys(record)
     .map((key) => `${JSON.stringify(key)}:${encode(record[key])}`)
     .join(',')}}`;

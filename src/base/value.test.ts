@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { InputError, InvariantError } from './assert.js';
+import { cloneValue, equalValues, hashValue, valueFromJson, valueToJson } from './value.js';
+
+/** Any plain value; numbers as JSON can hold them (no NaN, no infinities, no minus zero). */
+const plainValue = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constant(null),
+    fc.boolean(),
+    fc.string(),
+    fc.integer(),
+    fc.bigInt(),
+    fc.uint8Array({ maxLength: 20 }),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.dictionary(fc.string({ minLength: 1 }), tie('value'), { maxKeys: 4, noNullPrototype: true }),
+  ),
+})).value;
+
+test('a value is what its JSON text says, and equal texts mean equal values', () => {
+  fc.assert(
+    fc.property(plainValue, (value) => {
+      const text = valueToJson(value);
+      const back = valueFromJson(text);
+      assert.equal(valueToJson(back), text);
+      assert.deepEqual(back, value);
+    }),
+  );
+});
+
+test('a clone is equal and shares nothing: changing it leaves the original', () => {
+  fc.assert(
+    fc.property(plainValue, (value) => {
+      const before = valueToJson(value);
+      const copy = cloneValue(value);
+      assert.ok(equalValues(copy, value));
+      spoil(copy);
+      assert.equal(valueToJson(value), before);
+    }),
+  );
+});
+
+/** Changes everything mutable in `value`. */
+function spoil(value: unknown): void {
+  if (value instanceof Uint8Array) value.fill(0xee);
+  else if (value !== null && typeof value === 'object') {
+    for (const inner of Object.values(value)) spoil(inner);
+    (value as Record<string, unknown>)['spoilt'] = true;
+  }
+}
+
+test('the order in which keys were written does not show', () => {
+  assert.equal(valueToJson({ b: 1, a: 2, 10: 3, 9: 4 }), valueToJson({ 9: 4, 10: 3, a: 2, b: 1 }));
+  assert.equal(hashValue({ b: 1, a: 2 }), hashValue({ a: 2, b: 1 }));
+});
+
+test('hashes differ where the texts differ', () => {
+  fc.assert(
+    fc.property(plainValue, plainValue, (a, b) => {
+      assert.equal(hashValue(a) === hashValue(b), valueToJson(a) === valueToJson(b));
+    }),
+  );
+});
+
+test('what is not plain is refused, for it could not be saved', () => {
+  for (const value of [undefined, () => 0, Symbol('x'), { inner: undefined }, [undefined]]) {
+    assert.throws(() => cloneValue(value), InvariantError);
+    assert.throws(() => valueToJson(value), InvariantError);
+  }
+  for (const value of [NaN, Infinity]) assert.throws(() => valueToJson(value), InvariantError);
+  assert.throws(() => valueToJson(new Map()), InvariantError);
+  assert.throws(() => cloneValue({ inner: new Set([1]) }), InvariantError);
+});
+
+test('a text that is not a saved value gives one clear line', () => {
+  for (const text of ['', '{', '{"$bigint":"x"}', '{"$bytes":"0"}', '{"$bytes":"zz"}']) {
+    assert.throws(() => valueFromJson(text), InputError, text);
+  }
+});
+
+test('a record that looks like a tag is refused rather than read back as something else', () => {
+  assert.throws(() => valueToJson({ $bigint: '12' }), InvariantError);
+  assert.throws(() => valueToJson({ $bytes: '00' }), InvariantError);
+});
