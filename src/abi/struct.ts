@@ -74,12 +74,20 @@ export const s64: CType<bigint> = {
   write: (view, at, value) => view.setBigInt64(at, value, true),
 };
 
+/** An array in a C struct. */
+export interface CArray<T> extends CType<T[]> {
+  readonly element: CType<T>;
+  readonly count: number;
+}
+
 /** `count` values of one type, one behind the other. Writing fewer leaves the rest as it is. */
-export function array<T>(element: CType<T>, count: number): CType<T[]> {
+export function array<T>(element: CType<T>, count: number): CArray<T> {
   return {
     name: `${element.name}[${count}]`,
     size: element.size * count,
     align: element.align,
+    element,
+    count,
     read: (view, at) => Array.from({ length: count }, (_, i) => element.read(view, at + i * element.size)),
     write: (view, at, values) => {
       for (const [i, value] of values.slice(0, count).entries()) {
