@@ -124,7 +124,7 @@ export interface Struct<F, T = FieldValues<F>> extends CType<T> {
   readonly kind: 'struct' | 'union';
   readonly fields: F;
   readonly offsets: { readonly [K in keyof F]: number };
-  /** The value at byte `at` of `bytes`. Throws RangeError when the struct does not fit. */
+  /** The value at byte `at` of `bytes`. Throws RangeError when the struct, its last padding included, does not fit. */
   decode(bytes: Uint8Array, at?: number): T;
   /** `size` bytes that hold `value`, padding zero. */
   encode(value: T): Uint8Array;
@@ -183,7 +183,12 @@ function aggregate<F, T>(name: string, fields: F, packed: boolean, overlaid: boo
     offsets: offsets as Struct<F>['offsets'],
     read,
     write,
-    decode: (bytes, from = 0) => read(viewOf(bytes), from),
+    decode: (bytes, from = 0) => {
+      if (from < 0 || from + size > bytes.length) {
+        throw new RangeError(`${name} needs ${size} bytes from ${from} on, of ${bytes.length}`);
+      }
+      return read(viewOf(bytes), from);
+    },
     encode: (value) => {
       const bytes = new Uint8Array(size);
       write(viewOf(bytes), 0, value);
