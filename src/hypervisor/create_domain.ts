@@ -3,7 +3,7 @@ import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../a
 import { InputError, present } from '../base/index.js';
 import type { FrameMemory } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import { freeChannel } from './event_channels/channel.js';
+import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
 import { allocateXenFrame, mapGfn } from './physmap.js';
 import { sharedInfoView } from './vcpu_info.js';

@@ -6,10 +6,15 @@
  */
 export { createDomain, maxVcpus } from './create_domain.js';
 export type * from './domain.js';
-export { createRemoteChannel, sendFromRemote } from './event_channels/remote.js';
-export { acknowledgeUpcall, localApicEnabled, pendingUpcall } from './event_channels/upcall.js';
-export type { Upcall } from './event_channels/upcall.js';
-export { raiseVirq } from './event_channels/virq.js';
+export {
+  acknowledgeUpcall,
+  createRemoteChannel,
+  localApicEnabled,
+  pendingUpcall,
+  raiseVirq,
+  sendFromRemote,
+} from './event_channels/index.js';
+export type { Upcall } from './event_channels/index.js';
 export type { CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from './hypercall.js';
 export { domainVcpu } from './hypercall.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';

@@ -3,10 +3,12 @@ import { XEN_ENOSYS } from '../abi/index.js';
 import type { CallerPort, Domain } from './domain.js';
 import { callFamily } from './hypercall.js';
 import type { CallRecord, HypercallFamily } from './hypercall.js';
+import { event_channel_op } from './hypercalls/event_channel_op.js';
+import { sched_op } from './hypercalls/sched_op.js';
 import { present } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 
-export const hypercallTable: readonly HypercallFamily[] = [];
+export const hypercallTable: readonly HypercallFamily[] = [sched_op, event_channel_op];
 
 /**
  * Makes hypercall `number` for vCPU `vcpu`, with up to five argument registers. Changes the domain's state and

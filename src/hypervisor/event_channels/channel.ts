@@ -26,13 +26,13 @@ export function validPorts({ state }: Domain): number {
   return alignUp(state.events.channels.length, portsPerBucket);
 }
 
-/** The channel at `port`, to be read only; null when the port is not valid. */
+/** The channel at `port`; null when the port is not valid. One that was never used is a free one, and not kept. */
 export function channelAt(domain: Domain, port: number): Channel | null {
   if (port >= validPorts(domain)) return null;
   return domain.state.events.channels[port] ?? freeChannel();
 }
 
-/** The channel at `port`, to be changed. Ports up to this one are made where they were not yet. */
+/** The channel at `port`, which is kept from now on, as are those below it. */
 export function makeChannel({ state }: Domain, port: number): Channel {
   const { channels } = state.events;
   while (channels.length <= port) channels.push(freeChannel());

@@ -12,18 +12,18 @@ import { forgetVirq } from './virq.js';
 /** xl's own `max_event_channels` (tools/libs/light/libxl_create.c, libxl__domain_build_info_setdefault). */
 const defaultMaxPort = 1023;
 
-/** Xen's evtchn_allocate_port: 0, -XEN_ENOSPC beyond the last port, -XEN_EBUSY. Makes the port's record. */
+/** Xen's evtchn_allocate_port: 0, -XEN_ENOSPC beyond the last port, -XEN_EBUSY. The port is valid from now on. */
 function allocatePort(domain: Domain, port: number): number {
   const { config, events } = domain.state;
   const abiPorts = events.abi === 'fifo' ? EVTCHN_FIFO_NR_CHANNELS : EVTCHN_2L_NR_CHANNELS;
   if (port > (config.maxEvtchnPort ?? defaultMaxPort) || port >= abiPorts) return -XEN_ENOSPC;
   const channel = channelAt(domain, port);
   if (channel !== null && (channel.binding.kind !== 'free' || isBusy(domain, port))) return -XEN_EBUSY;
-  makeChannel(domain, port);
+  if (channel === null) makeChannel(domain, port);
   return 0;
 }
 
-/** The lowest free port, with its record made but nothing bound; -XEN_ENOSPC when there is none (get_free_port). */
+/** The lowest free port, now valid but not bound; -XEN_ENOSPC when there is none (get_free_port). */
 export function getFreePort(domain: Domain): number {
   for (let port = 0; ; port += 1) {
     const error = allocatePort(domain, port);
