@@ -3,6 +3,7 @@ import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../a
 import { InputError, present } from '../base/index.js';
 import type { FrameMemory } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
+import { updateVcpuTime, writeWallclock } from './clock.js';
 import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
 import { allocateXenFrame, mapGfn } from './physmap.js';
@@ -25,6 +26,8 @@ export function createDomain(config: DomainConfig, memory: FrameMemory): Domain 
   const domain: Domain = { state: newState(config), memory };
   domain.state.sharedInfoMfn = present(allocateXenFrame(domain), 'the frame of shared_info');
   if (config.kind === 'pv') preparePv(domain);
+  writeWallclock(domain);
+  for (const vcpu of domain.state.vcpus) updateVcpuTime(domain, vcpu, true);
   return domain;
 }
 
