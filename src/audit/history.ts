@@ -107,12 +107,12 @@ export function holdersOf(history: History, kernel: number, id: number, step: nu
   const records = recordsAt(history, kernel, step);
   const holders = [...records].filter(([, value]) => value === id).map(([cpu]) => cpu);
   if (holders.length > 0 || id !== 0) return holders;
-  // In a real kernel's memory a 0 written over the initial 0 leaves no trace: a CPU that runs and of which no
-  // record was seen to change holds 0.
+  // In a real kernel's memory a 0 written over the initial 0 leaves no trace: a CPU that runs, sooner or later, and
+  // of which no record is ever seen to change holds 0.
   const unseen = reign.running.filter(
-    (event) => event.step < step && !reign.records.some((record) => record.linuxCpu === event.linuxCpu),
+    ({ linuxCpu }) => !reign.records.some((record) => record.linuxCpu === linuxCpu),
   );
-  return [...new Set(unseen.map((event) => event.linuxCpu))];
+  return [...new Set(unseen.map(({ linuxCpu }) => linuxCpu))];
 }
 
 /** The first start that `vcpu` asks for after `step`. */

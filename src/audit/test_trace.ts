@@ -21,7 +21,7 @@ export function testPlatform(kind: Platform['kind'], vcpus: number, more: Partia
 
 /** `drafts` as a run, each at a step of its own. */
 export function runOf(platform: Platform, drafts: readonly Draft[]): Run {
-  const events = drafts.map((draft, step) => ({ ...draft, step, timeNs: BigInt(step) }) as TraceEvent);
+  const events = drafts.map((draft, step) => ({ ...draft, step, timeNs: BigInt(step) }));
   return { platform, events };
 }
 
