@@ -11,3 +11,4 @@ export * from './policies.js';
 export * from './map.js';
 export * from './sources.js';
 export * from './firmware.js';
+export * from './numbering.js';
