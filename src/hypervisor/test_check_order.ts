@@ -35,9 +35,9 @@ export interface CheckOrder<A> {
   readonly config?: Partial<DomainConfig>;
   /** Brings the domain to where {@link good} succeeds. */
   prepare?(domain: Domain): void;
-  good(): A;
+  good(): NoInfer<A>;
   /** In the order of the sub-operation's declared errors, one for each. */
-  readonly faults: readonly Fault<A>[];
+  readonly faults: readonly Fault<NoInfer<A>>[];
   /** Pairs of faults, by index, that exclude each other. */
   readonly apart?: readonly (readonly [number, number])[];
 }
@@ -86,8 +86,7 @@ function attempt<A>(order: CheckOrder<A>, which: readonly number[]): Outcome {
   const domain = makeTestDomain(config.kind ?? 'pvhvm', 4, { maxEvtchnPort: 12, ...config });
   order.prepare?.(domain);
   const call: Attempt<A> = { domain, argument: order.good(), address: scratch, cpu: identityPort };
-  // The last first, so that what the first needs is not undone.
-  for (const fault of faults.toReversed()) fault.spoil?.(call);
+  for (const fault of faults) fault.spoil?.(call);
   poke(domain, order.type, call.argument);
   const before = domainToJson(domain);
   const command = present(

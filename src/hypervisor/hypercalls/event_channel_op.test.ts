@@ -4,37 +4,15 @@ import * as abi from '../../abi/index.js';
 import type { Domain } from '../domain.js';
 import { declaredErrors, outcomes, unreadable, unwritable } from '../test_check_order.js';
 import type { CheckOrder } from '../test_check_order.js';
-import { call, makeTestDomain, poke } from '../test_domain.js';
+import { call, makeTestDomain } from '../test_domain.js';
+import { allocUnbound, bindIpi, bindPirq, bindVirq, expandArray, initControl, op } from '../test_events.js';
 import { event_channel_op } from './event_channel_op.js';
 
 const family = event_channel_op;
 
-/** Makes an event channel operation as vCPU 0; the answer. */
-function op<A>(domain: Domain, command: number, type: abi.Struct<unknown, A>, argument: A): number {
-  return call(domain, 0, family.number, command, poke(domain, type, argument)).returned;
-}
-
-function allocUnbound(domain: Domain, remote_dom: number): number {
-  const argument = { dom: abi.DOMID_SELF, remote_dom, port: 0 };
-  return op(domain, abi.EVTCHNOP_alloc_unbound, abi.evtchn_alloc_unbound, argument);
-}
-
-function bindIpi(domain: Domain, vcpu = 0): number {
-  return op(domain, abi.EVTCHNOP_bind_ipi, abi.evtchn_bind_ipi, { vcpu, port: 0 });
-}
-
-function bindVirq(domain: Domain, virq: number, vcpu: number): number {
-  return op(domain, abi.EVTCHNOP_bind_virq, abi.evtchn_bind_virq, { virq, vcpu, port: 0 });
-}
-
-function initControl(domain: Domain, vcpu: number, gfn: bigint): number {
-  const argument = { control_gfn: gfn, offset: 0, vcpu, link_bits: 0, _pad: [] };
-  return op(domain, abi.EVTCHNOP_init_control, abi.evtchn_init_control, argument);
-}
-
 function takeAllPorts(domain: Domain): void {
   let returned = 0;
-  while (returned === 0) returned = bindIpi(domain);
+  while (returned >= 0) returned = bindIpi(domain);
   assert.equal(returned, -abi.XEN_ENOSPC);
 }
 
@@ -78,8 +56,8 @@ checkOrder('evtchn_bind_interdomain (Xen 4.17 common/event_channel.c)', {
   op: 'EVTCHNOP_bind_interdomain',
   type: abi.evtchn_bind_interdomain,
   prepare: (domain) => {
-    assert.equal(allocUnbound(domain, abi.DOMID_SELF), 0);
-    assert.equal(allocUnbound(domain, 0), 0);
+    assert.equal(allocUnbound(domain, abi.DOMID_SELF), 1);
+    assert.equal(allocUnbound(domain, 0), 2);
   },
   good: () => ({ remote_dom: abi.DOMID_SELF, remote_port: 1, local_port: 0 }),
   faults: [
@@ -103,7 +81,7 @@ checkOrder('evtchn_bind_virq (Xen 4.17 common/event_channel.c)', {
     { error: 'XEN_EINVAL', spoil: ({ argument }) => (argument.virq = abi.NR_VIRQS) },
     {
       error: 'XEN_EINVAL',
-      spoil: ({ argument }) => Object.assign(argument, { virq: abi.VIRQ_CONSOLE, vcpu: argument.vcpu || 1 }),
+      spoil: ({ argument }) => Object.assign(argument, { virq: abi.VIRQ_CONSOLE, vcpu: 1 }),
     },
     { error: 'XEN_ENOENT', spoil: ({ argument }) => (argument.vcpu = 4) },
     {
@@ -133,10 +111,6 @@ checkOrder('evtchn_bind_ipi (Xen 4.17 common/event_channel.c)', {
     unwritable,
   ],
 });
-
-function bindPirq(domain: Domain, pirq: number): number {
-  return op(domain, abi.EVTCHNOP_bind_pirq, abi.evtchn_bind_pirq, { pirq, flags: 0, port: 0 });
-}
 
 checkOrder('evtchn_bind_pirq (Xen 4.17 common/event_channel.c)', {
   family,
@@ -256,8 +230,8 @@ checkOrder('evtchn_fifo_init_control (Xen 4.17 common/event_fifo.c)', {
     { error: 'XEN_ENOENT', spoil: ({ argument }) => (argument.vcpu = 4) },
     { error: 'XEN_EINVAL', spoil: ({ argument }) => (argument.offset = 4096 - 64) },
     { error: 'XEN_EINVAL', spoil: ({ argument }) => (argument.offset = 4) },
-    { error: 'XEN_EINVAL', spoil: ({ domain, argument: { vcpu } }) => void initControl(domain, vcpu, 3n) },
-    { error: 'XEN_EINVAL', spoil: ({ argument }) => (argument.control_gfn = 0x1_0000_0000_0000_0005n) },
+    { error: 'XEN_EINVAL', spoil: ({ domain, argument: { vcpu } }) => void initControl(domain, vcpu, 3) },
+    { error: 'XEN_EINVAL', spoil: ({ argument }) => (argument.control_gfn = 0x1_0000_0000_0005n) },
     unwritable,
   ],
   apart: [
@@ -271,7 +245,7 @@ checkOrder('evtchn_fifo_expand_array (Xen 4.17 common/event_fifo.c)', {
   family,
   op: 'EVTCHNOP_expand_array',
   type: abi.evtchn_expand_array,
-  prepare: (domain) => void initControl(domain, 0, 3n),
+  prepare: (domain) => void initControl(domain, 0, 3),
   good: () => ({ array_gfn: 4n }),
   faults: [
     unreadable,
@@ -285,7 +259,7 @@ function fillArray(domain: Domain): void {
   let returned = 0;
   let pages = -1;
   for (; returned === 0; pages += 1) {
-    returned = op(domain, abi.EVTCHNOP_expand_array, abi.evtchn_expand_array, { array_gfn: 4n });
+    returned = expandArray(domain, 4);
   }
   assert.deepEqual([returned, pages], [-abi.XEN_ENOSPC, 128]);
 }
@@ -295,7 +269,7 @@ checkOrder('evtchn_set_priority (Xen 4.17 common/event_channel.c, event_channel.
   op: 'EVTCHNOP_set_priority',
   type: abi.evtchn_set_priority,
   prepare: (domain) => {
-    initControl(domain, 0, 3n);
+    initControl(domain, 0, 3);
     bindIpi(domain);
   },
   good: () => ({ port: 1, priority: 15 }),
