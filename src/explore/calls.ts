@@ -120,7 +120,8 @@ export function makeCall(context: StepContext, wanted: GuestCall): Answer {
   const { scratchGfn } = cpu;
   if (argument !== null) storeStruct(world.domain, scratchGfn, argument.type, argument.value);
   const address = addressOf({ gfn: scratchGfn, offset: 0 });
-  const record = hypercall(world.domain, vcpu, number, registers(asked, address), flatPort);
+  const honest = hypercall(world.domain, vcpu, number, registers(asked, address), flatPort);
+  const record = interposers.faultyAnswer?.(occasion, honest) ?? honest;
   traceCall(context, record);
   answerFromOutside(context, record);
   const seen = interposers.afterCall?.(occasion, record) ?? record;

@@ -23,6 +23,8 @@ export interface Occasion {
 export interface Interposers {
   /** What the guest asks for instead. */
   beforeCall?(occasion: Occasion, call: GuestCall): GuestCall;
+  /** What the hypervisor answers, and an observer sees it answer, in place of its own: a hypervisor at fault. */
+  faultyAnswer?(occasion: Occasion, record: CallRecord): CallRecord;
   /** What the guest is made to see in place of Xen's answer; the trace keeps the answer that Xen gave. */
   afterCall?(occasion: Occasion, record: CallRecord): CallRecord;
   /** After each step. */
