@@ -6,6 +6,7 @@ import {
   GUEST_RAM0_BASE,
   HVM_PARAM_STORE_EVTCHN,
   HVM_PARAM_STORE_PFN,
+  madtGicc,
   madtLocalApic,
   madtLocalX2apic,
   readMadt,
@@ -103,8 +104,11 @@ export function firmwareOf(scenario: Scenario): Firmware {
   const x86 = ids.filter((id) => 'apicId' in id);
   const arm = ids.filter((id) => 'mpidr' in id);
   if (scenario.platform === 'pv') return { madt: null, deviceTree: null };
-  if (scenario.platform === 'arm') return { madt: null, deviceTree: deviceTreeOf(arm) };
-  return { madt: readMadt(writeMadt({ entries: x86.map(madtEntry) })).madt, deviceTree: null };
+  if (scenario.platform === 'arm' && scenario.tables !== 'acpi') {
+    return { madt: null, deviceTree: deviceTreeOf(arm) };
+  }
+  const entries = [...x86.map(madtEntry), ...arm.map(({ acpiUid, mpidr }) => madtGicc(acpiUid, mpidr))];
+  return { madt: readMadt(writeMadt({ entries })).madt, deviceTree: null };
 }
 
 function configOf(scenario: Scenario, platform: Platform): DomainConfig {

@@ -24,7 +24,8 @@ export interface RecordRule {
   readonly at: Moment;
   /** `nr-cpus`: every number up to the kernel's NR_CPUS, possible or not. `this`: the CPU that is being started. */
   readonly cpus: 'cpu-0' | 'others' | 'possible' | 'nr-cpus' | 'this';
-  readonly source: SourceName;
+  /** `tables`: the MADT where there is one, else the device tree. */
+  readonly source: SourceName | 'tables';
 }
 
 export interface Strategy {
@@ -65,7 +66,7 @@ const ownX86: readonly RecordRule[] = [
 
 const firmwareX86: readonly RecordRule[] = [
   { at: 'init', cpus: 'cpu-0', source: 'cpuid' },
-  { at: 'tables', cpus: 'others', source: 'madt' },
+  { at: 'tables', cpus: 'others', source: 'tables' },
 ];
 
 /** Every strategy, by name. */
@@ -129,7 +130,7 @@ export const strategies: Readonly<Record<StrategyName, Strategy>> = {
       pv: postedPv,
       pvhvm: firmwareX86,
       pvh: firmwareX86,
-      arm: [{ at: 'init', cpus: 'possible', source: 'devicetree' }],
+      arm: [{ at: 'init', cpus: 'possible', source: 'tables' }],
     },
   },
 };

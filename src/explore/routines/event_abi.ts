@@ -205,8 +205,10 @@ const findVirq: Routine = routine(null, [
     'EVTCHNOP_status',
     (context) =>
       eventChannelOp(EVTCHNOP_status, evtchn_status, { dom: DOMID_SELF, port: numberVar(context, 'port') }),
-    (context, { returned, argument }) => {
+    (context, answer) => {
       const { vars } = context;
+      const { returned } = answer;
+      const argument = answer.argument();
       const found = argument['u'] as { virq?: number };
       const isVirq = returned === 0 && argument['status'] === EVTCHNSTAT_virq && found.virq === vars['virq'];
       if (isVirq && argument['vcpu'] === vcpuNr(context, subject(context).linuxCpu)) {

@@ -89,7 +89,7 @@ const boot: Routine = routine('boot', [
   callStep('xen_smp_intr_init', 'smp-intr-init', forCpu0),
   callStep('spinlock', 'spinlock', forCpu0),
   callStep('smp_init', 'pv-smp-init'),
-  callStep('grant table', 'grant-table'),
+  callStep('grant table', 'x86-grant-table'),
   callStep('xenbus', 'xenbus'),
   step('init', () => become('init')),
 ]);
