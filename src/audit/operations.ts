@@ -58,8 +58,9 @@ const onX86: Readonly<Record<string, Intention>> = {
   HVMOP_set_evtchn_upcall_vector: 'own-or-next',
   VCPUOP_register_runstate_memory_area: 'own-or-next',
   VCPUOP_register_runstate_phys_area: 'own-or-next',
-  VCPUOP_register_vcpu_time_memory_area: 'own-or-next',
-  VCPUOP_register_vcpu_time_phys_area: 'own-or-next',
+  // For the vDSO, by the boot CPU and for itself alone (xen_setup_vsyscall_time_info).
+  VCPUOP_register_vcpu_time_memory_area: 'self',
+  VCPUOP_register_vcpu_time_phys_area: 'self',
 };
 
 /** PV Linux registers the vcpu_info of every possible CPU at once, long before any starts: by their records. */

@@ -251,6 +251,24 @@ describe('records', () => {
     keeps('record-true', arm, [...upArm, tellArm.records(77, 77)]);
   });
 
+  it('record-true: a wrong number is told of once, where it first shows', () => {
+    const drafts = [
+      ...upArm,
+      tellArm.records(1, 0),
+      tellArm.reads(0, 1, 0),
+      tellArm.reads(0, 1, 0),
+      tellArm.records(1, 9),
+    ];
+    const findings = audit(runOf(arm, drafts)).filter(({ rule }) => rule === 'record-true');
+    assert.deepEqual(
+      findings.map(({ step, passed }) => [step - upArm.length, passed]),
+      [
+        [0, 0],
+        [3, 9],
+      ],
+    );
+  });
+
   it('records-distinct: no two possible CPUs alike, once the map is used', () => {
     const unused = [tellArm.enters(), tellArm.records(0, 0), tellArm.records(1, 0)];
     keeps('records-distinct', arm, [...unused, tellArm.records(1, 1), ...boots(tellArm)]);
