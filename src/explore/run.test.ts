@@ -13,6 +13,8 @@ describe('a scenario', () => {
       aScenario('arm', 'mend', { vcpus: 65 }),
       aScenario('arm', 'mend', { vcpus: 1.5 }),
       aScenario('arm', 'mend', crashOn(4)),
+      aScenario('arm', 'mend', crashOn(0.5)),
+      aScenario('arm', 'mend', { plot: { name: 'offline-online', linuxCpu: 0 } }),
       aScenario('pv', 'as-posted', crashOn(0)),
       aScenario('pv', 'as-posted', { plot: { name: 'kexec' } }),
       aScenario('arm', 'mend', { idPolicy: 'none such' }),
