@@ -94,10 +94,10 @@ interface Progress {
   deadlines: number;
 }
 
-function append({ trace }: Progress, events: readonly TraceEvent[]): TraceEvent[] {
-  const placed = events.map((event, i) => ({ ...event, step: trace.length + i }));
-  trace.push(...placed);
-  return placed;
+/** Numbers the events of a step within the run. */
+function append({ trace }: Progress, events: readonly TraceEvent[]): readonly TraceEvent[] {
+  for (const event of events) trace.push(Object.assign(event, { step: trace.length }));
+  return events;
 }
 
 function goOn(world: World, environment: Environment, progress: Progress, observe: Observer): void {

@@ -141,7 +141,7 @@ describe('x86 hotplug and kexec', () => {
     assert.ok(handled.every(({ boundFor, linuxCpu }) => boundFor === null || boundFor === linuxCpu));
     for (const cpu of [0, 1, 2]) {
       const here = handled.filter(({ linuxCpu }) => linuxCpu === cpu).map(({ purpose }) => purpose);
-      assert.ok(here.includes('callfuncsingle') && here.includes('timer') && here.includes('xenstore'));
+      assert.ok(here.includes('callfunc') && here.includes('timer') && here.includes('xenstore'));
     }
   });
 });
