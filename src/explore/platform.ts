@@ -17,7 +17,7 @@ import type { Arch, DeviceTree, MadtEntry } from '../abi/index.js';
 import type { Platform } from '../audit/index.js';
 import { frameBytes, SparseMemory } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
-import { createDomain, createRemoteChannel, setHvmParam } from '../hypervisor/index.js';
+import { createDomain, createRemoteChannel, defaultClock, setHvmParam } from '../hypervisor/index.js';
 import type { Domain, DomainConfig } from '../hypervisor/index.js';
 import { fitsXapic, formatMpidr, hardwareIds, policyNamed } from '../identity/index.js';
 import type { ArmIds, X86Ids, XenVcpuId } from '../identity/index.js';
@@ -123,6 +123,8 @@ function configOf(scenario: Scenario, platform: Platform): DomainConfig {
     softReset: platform.softReset,
     maxGrantFrames: 4,
     entryVcpu: firstVcpu,
+    // A host with `clocksource=tsc`: then Linux registers its time area too, one more call that names a vCPU.
+    clock: { ...defaultClock, tscStable: true },
   };
 }
 

@@ -28,6 +28,7 @@ describe('PVHVM, a crash before the patch', () => {
           ['EVTCHNOP_init_control', vcpu, 0, vcpu, 'silent'],
           ['HVMOP_set_evtchn_upcall_vector', vcpu, 0, vcpu, 'silent'],
           ['VCPUOP_stop_periodic_timer', vcpu, 0, vcpu, 'silent'],
+          ['VCPUOP_register_vcpu_time_memory_area', vcpu, 0, vcpu, 'silent'],
           ['VCPUOP_register_runstate_memory_area', vcpu, 0, vcpu, 'silent'],
           ['EVTCHNOP_bind_virq', vcpu, 0, vcpu, 'silent'],
           ['VCPUOP_stop_singleshot_timer', vcpu, 0, vcpu, 'refused'],
