@@ -80,14 +80,14 @@ export const strategies: Readonly<Record<StrategyName, Strategy>> = {
   },
   'as-posted': {
     name: 'as-posted',
-    summary: 'third version of the patch: unset is all ones; on Arm each CPU sets its record when it starts',
+    summary: 'as posted, in the third version of the patch: an unset record reads as all ones',
     initial: initialValues.asPosted,
     firstCallsBy: 'starter',
     rules: posted,
   },
   'as-tested': {
     name: 'as-tested',
-    summary: 'as tested on 4.8-rc4: the same, but unset reads as 0',
+    summary: 'as tested on 4.8-rc4: the same patch, but an unset record reads as 0',
     initial: initialValues.asTested,
     firstCallsBy: 'starter',
     rules: posted,

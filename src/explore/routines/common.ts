@@ -27,6 +27,7 @@ import {
   XENMEM_add_to_physmap,
   XENVER_get_features,
 } from '../../abi/index.js';
+import { answerText } from '../answers.js';
 import { callingStep, given, hvmOp, plainCall, structCall, vcpuOp } from '../calls.js';
 import type { Answer } from '../calls.js';
 import { cpuOf, emit, log, nowNs, numberVar, panic, subject, vcpuNr } from '../context.js';
@@ -45,7 +46,7 @@ const millisecondNs = 1_000_000;
 /** A step that BUGs on any error of the call that it makes. */
 export function orBug(where: string): (context: StepContext, answer: Answer) => Flow {
   return (context, { returned }) =>
-    returned < 0 ? panic(context, `BUG in ${where}: answered ${returned}`) : next;
+    returned < 0 ? panic(context, `BUG in ${where}: answered ${answerText(returned)}`) : next;
 }
 
 export const getFeatures: Step = callingStep('XENVER_get_features', () =>
@@ -138,7 +139,7 @@ const vcpuInfo: Routine = routine(null, [
 /** What the kernel says before it gives up: x86 panics since 5.16, Arm has a BUG_ON. */
 function refusedVcpuInfo({ environment }: StepContext, cpu: number, returned: number): string {
   return environment.scenario.platform === 'arm'
-    ? `BUG in xen_starting_cpu: VCPUOP_register_vcpu_info for CPU ${cpu} answered ${returned}`
+    ? `BUG in xen_starting_cpu: VCPUOP_register_vcpu_info for CPU ${cpu} answered ${answerText(returned)}`
     : `register_vcpu_info failed: cpu=${cpu} err=${returned}`;
 }
 

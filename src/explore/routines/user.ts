@@ -8,6 +8,8 @@ import {
   VCPUOP_set_singleshot_timer,
   vcpu_set_singleshot_timer,
 } from '../../abi/index.js';
+import { rangesText } from '../../base/index.js';
+import { answerText } from '../answers.js';
 import { callingStep, eventChannelOp, vcpuOp } from '../calls.js';
 import { end, log, nowNs, numberVar, panic, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
@@ -58,7 +60,7 @@ const callOthers: Routine = routine(null, [
     'until they ran',
     (context) => {
       const late = others(context).cpus.filter(({ callQueue }) => callQueue.includes(context.cpu.linuxCpu));
-      return `the function call interrupt to reach CPU ${late.map(({ linuxCpu }) => linuxCpu).join(', ')}`;
+      return `the function call interrupt to reach CPU ${rangesText(late.map(({ linuxCpu }) => linuxCpu))}`;
     },
     ({ kernel, cpu }) => kernel.cpus.every(({ callQueue }) => !callQueue.includes(cpu.linuxCpu)),
   ),
@@ -78,7 +80,9 @@ const ownTimer: Routine = routine(null, [
         flags: 0,
       }),
     (context, { returned }) =>
-      returned < 0 ? panic(context, `BUG in xen_vcpuop_set_next_event: answered ${returned}`) : next,
+      returned < 0
+        ? panic(context, `BUG in xen_vcpuop_set_next_event: answered ${answerText(returned)}`)
+        : next,
   ),
   wait(
     'tick',
@@ -138,7 +142,7 @@ const proveAll: Routine = routine('user', [
     'others',
     ({ kernel }) => {
       const busy = kernel.cpus.filter(({ work }) => work !== null).map(({ linuxCpu }) => linuxCpu);
-      return `CPU${busy.length > 1 ? 's' : ''} ${busy.join(', ')} in user space`;
+      return `CPU${busy.length > 1 ? 's' : ''} ${rangesText(busy)} in user space`;
     },
     ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
   ),
@@ -146,7 +150,7 @@ const proveAll: Routine = routine('user', [
 
 function inUserSpace(context: StepContext): Flow {
   const online = context.kernel.cpus.filter((cpu) => cpu.online).map(({ linuxCpu }) => linuxCpu);
-  const which = online.length === 1 ? 'CPU 0 alone' : `CPUs ${online.join(', ')}`;
+  const which = online.length === 1 ? 'CPU 0 alone' : `CPUs ${rangesText(online)}`;
   return end(context, 'userspace', `user space runs on ${which}`);
 }
 
