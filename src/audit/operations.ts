@@ -84,9 +84,15 @@ export function legacyVcpus(kind: Platform['kind']): number {
   return kind === 'arm' ? XEN_LEGACY_MAX_VCPUS.arm64 : XEN_LEGACY_MAX_VCPUS.x86_64;
 }
 
-/** A number in a call's decoded argument; null when the call has none of that name, or it is no number. */
+/** A 64-bit number in a call's decoded argument; null when the call has none of that name, or it is no number. */
+export function wideArgument({ detail }: TracedCall, name: string): bigint | null {
+  const value = detail[name];
+  if (typeof value === 'bigint') return value;
+  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : null;
+}
+
+/** A number of at most 53 bits in a call's decoded argument; null as above. */
 export function argument(call: TracedCall, name: string): number | null {
-  const value = call.detail[name];
-  if (typeof value === 'number') return value;
-  return typeof value === 'bigint' ? Number(value) : null;
+  const value = wideArgument(call, name);
+  return value === null ? null : Number(value);
 }

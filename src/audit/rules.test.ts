@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT } from '../abi/index.js';
+import { XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_ENXIO } from '../abi/index.js';
 import { invalidVcpuNr } from '../identity/index.js';
 import { audit } from './audit.js';
 import { rules } from './rules.js';
@@ -121,6 +121,33 @@ describe('answer-as-xen', () => {
     breaks(rule, newer, [...upX86, tell.calls(0, op, 0)]);
   });
 
+  it('knows which places a vcpu_info fits: it has 64 bytes on x86 and 48 on Arm', () => {
+    const op = 'VCPUOP_register_vcpu_info';
+    const place = (teller: Teller, offset: number, returned: number): Draft[] => [
+      teller.enters(),
+      teller.calls(0, op, 0, returned, { mfn: 1n, offset }),
+    ];
+    const newer = {
+      pvhvm: testPlatform('pvhvm', 2, { release: '4.18' }),
+      arm: testPlatform('arm', 2, { release: '4.18' }),
+    };
+    for (const [platform, teller, last] of [
+      [pvhvm, tell, 4032],
+      [arm, tellArm, 4048],
+      [newer.pvhvm, tell, 4032],
+      [newer.arm, tellArm, 4048],
+    ] as const) {
+      keeps(rule, platform, place(teller, last, 0));
+      breaks(rule, platform, place(teller, last + 8, 0));
+      keeps(rule, platform, place(teller, last + 8, -XEN_ENXIO));
+      keeps(rule, platform, place(teller, 4, -XEN_ENXIO));
+    }
+    // Since 4.18 an offset beyond the page is looked at before all else.
+    keeps(rule, pvhvm, place(tell, 4096, -XEN_ENXIO));
+    keeps(rule, newer.pvhvm, place(tell, 4096, -XEN_EINVAL));
+    breaks(rule, newer.pvhvm, place(tell, 4096, -XEN_ENXIO));
+  });
+
   it('knows that 4.17 refuses the vcpu_info of another vCPU that is up, and 4.18 does not', () => {
     const other = [tell.enters(), ...boots(tell), tell.starts(0, 1), tell.is('running', 1)];
     const registers = (returned: number): Draft[] => [
@@ -153,12 +180,13 @@ describe('answer-as-xen', () => {
     breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_set_singleshot_timer', 1)]);
     keeps(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_set_singleshot_timer', 1)]);
     breaks(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_set_singleshot_timer', 0)]);
-    const period = { period_ns: 10n };
-    breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_set_periodic_timer', 1, 0, period)]);
-    keeps(rule, pvhvm, [
-      ...upX86,
-      tell.calls(0, 'VCPUOP_set_periodic_timer', 1, 0, { period_ns: 4_000_000n }),
-    ]);
+    const periodic = (period_ns: bigint, returned = 0): Draft =>
+      tell.calls(0, 'VCPUOP_set_periodic_timer', 1, returned, { period_ns });
+    for (const period of [0n, 999_999n, 2n ** 62n]) {
+      breaks(rule, pvhvm, [...upX86, periodic(period)]);
+      keeps(rule, pvhvm, [...upX86, periodic(period, -XEN_EINVAL)]);
+    }
+    for (const period of [1_000_000n, 2n ** 62n - 1n]) keeps(rule, pvhvm, [...upX86, periodic(period)]);
   });
 
   it('knows the order of checks of bind_virq', () => {
