@@ -14,7 +14,7 @@ import { act, cpuOf, emit, log, panic, strategyOf, subject } from '../context.js
 import type { StepContext } from '../context.js';
 import { drain } from '../events.js';
 import { secondaryEntry } from '../kernel.js';
-import { become, callStep, done, next, returning, routine, step, wait } from '../program.js';
+import { become, behind, callStep, done, next, returning, routine, step, wait } from '../program.js';
 import type { Flow, Program, Routine, Step } from '../program.js';
 import {
   announceStart,
@@ -125,10 +125,12 @@ const lateInit: Routine = routine('late', [
     return next;
   }),
   callStep('own', 'runstate', self),
-  wait(
-    'others',
-    () => 'the other CPUs to register their runstate',
-    ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+  behind(
+    wait(
+      'others',
+      () => 'the other CPUs to register their runstate',
+      ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+    ),
   ),
 ]);
 

@@ -184,6 +184,7 @@ const idle: Routine = routine(null, [
   {
     label: 'idle',
     interruptible: true,
+    behind: true,
     ready: ({ cpu }) => cpu.work !== null,
     waitsFor: () => 'work',
     run: ({ cpu }) => call(cpu.work ?? 'idle'),
@@ -231,6 +232,7 @@ export function waitOnline(seconds: number, complaint: (cpu: number) => string):
     {
       label: 'wait for it',
       interruptible: true,
+      behind: true,
       ready: (context) => subject(context).settled,
       deadline: (context) => numberVar(context, 'deadline'),
       waitsFor: (context) => `CPU ${numberVar(context, 'cpu')} to come up`,

@@ -13,7 +13,7 @@ import { answerText } from '../answers.js';
 import { callingStep, eventChannelOp, vcpuOp } from '../calls.js';
 import { end, log, nowNs, numberVar, panic, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
-import { call, callStep, done, goto, next, routine, step, wait } from '../program.js';
+import { behind, call, callStep, done, goto, next, routine, step, wait } from '../program.js';
 import type { Flow, Program, Routine } from '../program.js';
 import type { CpuState } from '../world.js';
 import { giveWork } from './common.js';
@@ -96,6 +96,7 @@ const askXenstore: Routine = routine(null, [
   {
     label: 'lock',
     interruptible: true,
+    behind: true,
     ready: ({ kernel }) => kernel.xenstore.owner === null,
     waitsFor: ({ kernel }) => `CPU ${kernel.xenstore.owner ?? '-'} to be done with xenstore`,
     run: ({ kernel, cpu }) => {
@@ -138,13 +139,15 @@ const proveAll: Routine = routine('user', [
     return next;
   }),
   callStep('own', 'prove'),
-  wait(
-    'others',
-    ({ kernel }) => {
-      const busy = kernel.cpus.filter(({ work }) => work !== null).map(({ linuxCpu }) => linuxCpu);
-      return `CPU${busy.length > 1 ? 's' : ''} ${rangesText(busy)} in user space`;
-    },
-    ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+  behind(
+    wait(
+      'others',
+      ({ kernel }) => {
+        const busy = kernel.cpus.filter(({ work }) => work !== null).map(({ linuxCpu }) => linuxCpu);
+        return `CPU${busy.length > 1 ? 's' : ''} ${rangesText(busy)} in user space`;
+      },
+      ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+    ),
   ),
 ]);
 
