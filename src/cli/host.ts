@@ -40,9 +40,9 @@ export function watchOutput(): void {
   process.stderr.on('error', () => undefined);
 }
 
-/** One line on standard error, whatever `message` holds. */
+/** One line on standard error, whatever `message` holds: no line ends, and nothing that a terminal would obey. */
 export function complain(message: string): void {
-  process.stderr.write(`domulator: ${message.replace(/\s+/g, ' ').trim()}\n`);
+  process.stderr.write(`domulator: ${message.replace(/[\s\p{Cc}]+/gu, ' ').trim()}\n`);
 }
 
 const writeErrors: Readonly<Record<string, string>> = {

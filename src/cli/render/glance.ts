@@ -27,7 +27,7 @@ export function glanceOf({ number, title, run, tally }: ToldStory): GlanceRow {
     title,
     outcome: run.outcome,
     online: `${own.filter(({ online }) => online).length} of ${own.length}`,
-    wrong: wrong === 0 ? 'none' : `${wrong}, ${tally.silent} silent`,
+    wrong: wrong === 0 ? 'none' : `${wrong} (${tally.silent} silent)`,
     audit: short,
     tone,
   };

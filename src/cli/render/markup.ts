@@ -21,8 +21,7 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /** Control characters that neither HTML nor SVG may hold; they are shown as a replacement character. */
-// eslint-disable-next-line no-control-regex
-const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]/g;
+const forbidden = /(?![\t\n\r])[\p{Cc}\ufffe\uffff]/gu;
 
 /** `text` as it may stand in an element or between the quotes of an attribute. */
 export function escapeHtml(text: string): string {

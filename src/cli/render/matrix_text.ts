@@ -15,6 +15,7 @@ const gap = 2;
 /** Names of strategies are broken to this, names of kinds at most to that, where the page is too narrow. */
 const headWidth = 14;
 const narrowKind = 22;
+const kindHead = 'scenario';
 
 function unique<T>(values: readonly T[]): T[] {
   return [...new Set(values)];
@@ -111,7 +112,7 @@ function shownOf(rows: readonly MatrixRow[]): Shown {
 function platformTable(rows: readonly MatrixRow[], style: Style): string[] {
   const { kinds, columns, leftOut, cell } = shownOf(rows);
   const texts = columns.map(([strategy]) => kinds.map((kind) => cell(kind, strategy)));
-  const [kindWidth = 0, ...widths] = columnWidths(kinds, texts, style.width);
+  const [kindWidth = 0, ...widths] = columnWidths([kindHead, ...kinds], texts, style.width);
   const room = widths.map((width) => width - gap);
   const body = kinds.map((kind) => [
     kind,
@@ -121,7 +122,7 @@ function platformTable(rows: readonly MatrixRow[], style: Style): string[] {
     names.map((name) => hyphenated(name, room[i] ?? 0).join('\n')).join(',\n'),
   );
   return [
-    ...tableLines(['scenario', ...head], body, [kindWidth, ...widths]),
+    ...tableLines([kindHead, ...head], body, [kindWidth, ...widths]),
     ...leftOut.flatMap((line) => labelled('  n.a.  ', line, style.width)).map(style.dim),
   ];
 }
@@ -140,9 +141,10 @@ function platformSections(rows: readonly MatrixRow[], style: Style): string[] {
 /** The rules that any cell names, and why each is there. */
 function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
   const broken = new Set(rows.map((row) => row.firstBroken?.rule));
-  return rules
-    .filter(({ name }) => broken.has(name))
-    .flatMap(({ name, reason }) => labelled(`  ${name}: `, reason, style.width));
+  const named = rules.filter(({ name }) => broken.has(name));
+  if (named.length === 0) return [];
+  const lines = named.flatMap(({ name, reason }) => labelled(`  ${name}: `, reason, style.width));
+  return [style.heading('The rules named above'), ...lines, ''];
 }
 
 /** The whole matrix; ends without a line end. */
@@ -158,9 +160,7 @@ export function matrixText(rows: readonly MatrixRow[], style: Style): string {
     ...wrap(intro, style.width),
     '',
     ...platformSections(rows, style),
-    style.heading('The rules named above'),
     ...ruleLines(rows, style),
-    '',
     `${run.length} runs: ${passed} pass, ${run.length - passed} do not; ${rows.length - run.length} cells do not apply.`,
   ].join('\n');
 }

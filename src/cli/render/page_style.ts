@@ -22,13 +22,14 @@ html { scroll-behavior: smooth; }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 var(--sans); }
 main { max-width: 1080px; margin: 0 auto; padding: 48px 24px 96px; }
-h1 { font-size: 34px; line-height: 1.2; letter-spacing: -0.02em; margin: 0 0 16px; }
+h1 { font-size: 31px; line-height: 1.2; letter-spacing: -0.02em; margin: 0 0 16px; }
 h2 { font-size: 23px; line-height: 1.3; letter-spacing: -0.01em; margin: 0; }
 h3 { font-size: 13px; text-transform: uppercase; letter-spacing: 0.07em; color: var(--soft); margin: 28px 0 8px; }
 p { margin: 0 0 12px; max-width: 76ch; }
 a { color: var(--accent); text-decoration-thickness: 1px; text-underline-offset: 3px; }
 a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; }
 code, .mono { font-family: var(--mono); font-size: 0.88em; }
+.whole { white-space: nowrap; }
 .lead { font-size: 18px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 28px 32px; margin-top: 28px; }
 .number { color: var(--soft); font-weight: 400; }

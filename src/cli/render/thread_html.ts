@@ -94,12 +94,18 @@ function audit({ run }: ToldStory): Markup {
   return markup`<p>Rules that the audit finds broken, and where first:</p><ul>${items}</ul>`;
 }
 
+/** A sentence in which no answer (`-ENOENT`) is broken at its hyphen. */
+function sentence(text: string): Markup {
+  const parts = text.split(/(-E[A-Z0-9]+)/);
+  return markup`<p>${parts.map((part, i) => (i % 2 === 0 ? part : markup`<span class="whole">${part}</span>`))}</p>`;
+}
+
 function ending(story: ToldStory): Markup {
   const { run, afterword } = story;
   return markup`<h3>What became of the guest</h3><div class="ending ${verdictOf(run).tone}">
 <p><strong>${run.outcome}</strong>: ${run.ending}</p>
 ${audit(story)}
-${afterword.map((sentence) => markup`<p>${sentence}</p>`)}</div>
+${afterword.map(sentence)}</div>
 `;
 }
 
@@ -124,7 +130,7 @@ export function threadHtml(stories: readonly ToldStory[]): string {
 <title>${title}</title><style>${styleSheet}</style></head>
 <body><main>
 <header><h1>${title}</h1>
-${intro.map((sentence) => markup`<p class="lead">${sentence}</p>`)}</header>
+${intro.map((text) => markup`<p class="lead">${text}</p>`)}</header>
 ${legend()}${stories.length > 1 && glance(stories)}${stories.map(article)}
 <footer>Written by domulator. Everything on this page was worked out by running the model guests; nothing was
 fetched.</footer>

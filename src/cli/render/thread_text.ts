@@ -13,8 +13,9 @@ export const intro = [
 ];
 
 export const legend = [
-  'v0, v1 ...: the vCPUs as they really are.  ●: makes the call.  ▶: goes to Xen, or starts a vCPU.  →: what Xen answered.',
-  '◆: named in the call, and meant.  ✗: named or reached, and not meant.  SILENT: a wrong id that Xen took without a word.',
+  'v0, v1 ... the vCPUs as they really are   ● makes the call   ▶ to Xen, or to a vCPU that is started',
+  '◆ named in the call, and meant   ✗ named or reached, and not meant   → what Xen answered',
+  'SILENT: a wrong id that Xen took without a word',
 ];
 
 function glance(stories: readonly ToldStory[], style: Style): string[] {
@@ -22,7 +23,7 @@ function glance(stories: readonly ToldStory[], style: Style): string[] {
     const { number, title, outcome, online, wrong, audit, tone } = glanceOf(story);
     return [String(number), title, outcome, online, wrong, style.tone(tone, audit)];
   });
-  const others = [4, 11, 10, 14, 24];
+  const others = [4, 11, 10, 15, 23];
   const [first = 0, ...rest] = others;
   const titleWidth = style.width - others.reduce((sum, width) => sum + width, 0);
   return tableLines(glanceHead, rows, [first, titleWidth, ...rest]);

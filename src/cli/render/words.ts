@@ -57,11 +57,10 @@ const callTones: Readonly<Record<CallItem['verdict'], Tone>> = {
   silent: 'silent',
 };
 
-/** The first two operations by name, and how many more there are. */
+/** One or two operations by name; of more the first, and how many there are besides. */
 function listOfOperations({ operations }: CallItem): string {
-  const [first, second, ...more] = operations.map(({ op }) => op);
-  if (more.length === 0) return [first, second].filter(Boolean).join(', ');
-  return `${first ?? ''}, ${second ?? ''} and ${more.length} more`;
+  const [first = '', ...more] = operations.map(({ op }) => op);
+  return more.length === 1 ? `${first}, ${more.join('')}` : `${first} and ${more.length} more`;
 }
 
 function callPhrase(item: CallItem): Phrase {

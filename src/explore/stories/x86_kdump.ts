@@ -16,7 +16,7 @@ export const beforeThePatch: Story = {
 };
 
 export const asPosted: Story = {
-  title: 'The patch: a map from CPU to vCPU id',
+  title: 'The patch: from CPU to vCPU id',
   why: 'The same crash. CPU 0 now asks CPUID which vCPU it is; for the others the MADT says it.',
   scenario: scenario('pvhvm-kdump-as-posted', 'as-posted', 'pvhvm', crash),
   afterword: (run) => [howWrongWasAnswered(run), whoIsOnline(run)],
