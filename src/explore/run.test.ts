@@ -49,6 +49,12 @@ describe('a scenario', () => {
     assert.ok(told.events.some((event) => event.kind === 'log' && event.line.includes('2-level')));
   });
 
+  it('ends with the domain when the toolstack cannot reset it', () => {
+    const told = run('arm', 'mend', crashOn(2));
+    assert.equal(told.outcome, 'destroyed');
+    assert.equal(told.ending, 'the toolstack destroyed the domain after SHUTDOWN_soft_reset');
+  });
+
   it('reports every step to an interposer, with its place', () => {
     const seen = new Set<string>();
     run(
