@@ -7,7 +7,7 @@ export type * from './scenario.js';
 // The models: what a run is made of, and the steps of which it is made.
 export type { Environment, Firmware, StepContext } from './context.js';
 export { callingStep, eventChannelOp, hvmOp, vcpuOp } from './calls.js';
-export type { Answer, GuestCall } from './calls.js';
+export type { Answer, Argument, GuestCall } from './calls.js';
 export type { Interposers, Occasion } from './interposers.js';
 export { configNrCpus } from './kernel.js';
 export { createWorld, firmwareOf, platformOf } from './platform.js';

@@ -19,7 +19,14 @@ export {
 } from './event_channels/index.js';
 export type { Upcall } from './event_channels/index.js';
 export { haltVcpu } from './halt.js';
-export type { CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from './hypercall.js';
+export type {
+  CallContext,
+  CallRecord,
+  Detail,
+  ErrorRow,
+  HypercallFamily,
+  SubOperation,
+} from './hypercall.js';
 export { domainVcpu } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
 export { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
