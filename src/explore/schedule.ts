@@ -20,9 +20,12 @@ const enoughDeadlines = 1_000;
 
 /** Who goes next after `last` went; null when nobody can. */
 function nextVcpu(world: World, environment: Environment, last: XenVcpuId): XenVcpuId | null {
-  const ids = vcpuIds(world);
-  const order = [...ids.slice(last), ...ids.slice(0, last)];
-  return order.find((vcpu) => canStep(world, environment, vcpu)) ?? null;
+  const count = world.guest.vcpus.length;
+  for (let i = 0; i < count; i += 1) {
+    const vcpu = ((last + i) % count) as XenVcpuId;
+    if (canStep(world, environment, vcpu)) return vcpu;
+  }
+  return null;
 }
 
 /** When the step at which the vCPU waits gives up waiting, ns; null when it never does. */
