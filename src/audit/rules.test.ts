@@ -210,6 +210,8 @@ describe('answer-as-xen', () => {
     const unbound = tell.calls(0, 'EVTCHNOP_alloc_unbound', null, 0, { port: 50 });
     keeps(rule, pvhvm, [...upX86, unbound, move(50, 0)]);
     breaks(rule, pvhvm, [...upX86, unbound, move(50, -XEN_EINVAL)]);
+    keeps(rule, pvhvm, [...upX86, bind(8, 0, 0), move(9, 0)]);
+    breaks(rule, pvhvm, [...upX86, bind(8, 0, 0), move(9, -XEN_EINVAL)]);
     const closed = tell.calls(0, 'EVTCHNOP_close', null, 0, { port: 200 });
     keeps(rule, pvhvm, [...upX86, closed, move(200, -XEN_EINVAL)]);
   });
@@ -255,6 +257,19 @@ describe('answer-as-xen', () => {
     breaks(rule, arm, [...upArm, tellArm.starts(0, 1, null)]);
     keeps(rule, arm, [...upArm, tellArm.starts(0, 1, null, -2)]);
     keeps(rule, arm, [...upArm, tellArm.is('offline', 1), tellArm.starts(0, 1)]);
+  });
+
+  it('knows who is up: whoever was started or runs, not who was refused a start', () => {
+    const isUp = (returned: number): Draft => tell.calls(0, 'VCPUOP_is_up', 1, returned);
+    const down = [tell.enters(), ...boots(tell)];
+    keeps(rule, pvhvm, [...down, isUp(0), tell.starts(0, 1, 1, -3), isUp(0), tell.starts(0, 1), isUp(1)]);
+    breaks(rule, pvhvm, [...down, isUp(1)]);
+    breaks(rule, pvhvm, [...down, tell.starts(0, 1), isUp(0)]);
+    keeps(rule, pvhvm, [...upX86, tell.is('offline', 1), isUp(0), isUp(1)]);
+    for (const kind of ['running', 'online'] as const) {
+      breaks(rule, pvhvm, [...upX86, tell.is('offline', 1), tell.is(kind, 1), isUp(0)]);
+    }
+    breaks(rule, pvhvm, [...upX86, tell.calls(1, 'VCPUOP_down', 1), isUp(1)]);
   });
 
   it('knows that without FIFO events there are no control blocks', () => {
