@@ -250,10 +250,89 @@ test('XENMEM_memory_map gives the RAM as E820 entries, as many as there is room 
   assert.equal(call(domain, 0, 12, abi.XENMEM_memory_map, scratch).returned, 0);
 });
 
+const reservation = { extent_start: 0n, nr_extents: 1n, extent_order: 0, mem_flags: 0 };
+
+/** Operations that a domU cannot have answered well: which error, by what is wrong. */
+test('operations that are not for a domU: each error, in order (do_memory_op, acquire_resource, arch_memory_op)', () => {
+  type Struct = abi.Struct<unknown, Record<string, unknown>>;
+  const cases: [GuestKind, number, unknown, object, number, string][] = [
+    [
+      'pvh',
+      abi.XENMEM_claim_pages,
+      abi.xen_memory_reservation,
+      { ...reservation, domid: 1 },
+      1,
+      'XEN_EINVAL',
+    ],
+    [
+      'pvh',
+      abi.XENMEM_claim_pages,
+      abi.xen_memory_reservation,
+      { extent_order: 1, domid: 1 },
+      0,
+      'XEN_EINVAL',
+    ],
+    ['pvh', abi.XENMEM_claim_pages, abi.xen_memory_reservation, { domid: abi.DOMID_SELF }, 0, 'XEN_EINVAL'],
+    ['pvh', abi.XENMEM_claim_pages, abi.xen_memory_reservation, { ...reservation, domid: 1 }, 0, 'XEN_EPERM'],
+    ['pvh', abi.XENMEM_get_vnumainfo, abi.xen_vnuma_topology_info, { pad: 1, domid: 77 }, 1, 'XEN_EINVAL'],
+    ['pvh', abi.XENMEM_get_vnumainfo, abi.xen_vnuma_topology_info, { pad: 1, domid: 77 }, 0, 'XEN_EINVAL'],
+    ['pvh', abi.XENMEM_get_vnumainfo, abi.xen_vnuma_topology_info, { domid: 77 }, 0, 'XEN_ESRCH'],
+    ['pvh', abi.XENMEM_get_vnumainfo, abi.xen_vnuma_topology_info, { domid: 0 }, 0, 'XEN_EPERM'],
+    ['arm', abi.XENMEM_get_vnumainfo, abi.xen_vnuma_topology_info, { domid: 1 }, 0, 'XEN_EOPNOTSUPP'],
+    ['pvh', abi.XENMEM_acquire_resource, abi.xen_mem_acquire_resource, { pad: 1 }, 0, 'XEN_EACCES'],
+    [
+      'arm',
+      abi.XENMEM_acquire_resource,
+      abi.xen_mem_acquire_resource,
+      { pad: 1, domid: 77 },
+      0,
+      'XEN_EINVAL',
+    ],
+    ['pv', abi.XENMEM_acquire_resource, abi.xen_mem_acquire_resource, { frame: 1n << 32n }, 0, 'XEN_EINVAL'],
+    [
+      'pv',
+      abi.XENMEM_acquire_resource,
+      abi.xen_mem_acquire_resource,
+      { domid: abi.DOMID_SELF },
+      0,
+      'XEN_ESRCH',
+    ],
+    ['pv', abi.XENMEM_acquire_resource, abi.xen_mem_acquire_resource, { domid: 1 }, 0, 'XEN_EPERM'],
+    ['arm', abi.XENMEM_set_pod_target, abi.xen_pod_target, { domid: 77 }, 0, 'XEN_ENOSYS'],
+    ['pvh', abi.XENMEM_set_pod_target, abi.xen_pod_target, { domid: 77 }, 1, 'XEN_ENOSYS'],
+    ['pvh', abi.XENMEM_set_pod_target, abi.xen_pod_target, { domid: 77 }, 0, 'XEN_ESRCH'],
+    ['pvh', abi.XENMEM_get_pod_target, abi.xen_pod_target, { domid: 0 }, 0, 'XEN_EINVAL'],
+    ['pv', abi.XENMEM_get_pod_target, abi.xen_pod_target, { domid: abi.DOMID_SELF }, 0, 'XEN_EINVAL'],
+    ['pvh', abi.XENMEM_get_pod_target, abi.xen_pod_target, { domid: abi.DOMID_SELF }, 0, 'XEN_EPERM'],
+  ];
+  for (const [kind, command, type, value, start, error] of cases) {
+    const domain = makeTestDomain(kind);
+    pokeBytes(domain, (type as Struct).encode(value as Record<string, unknown>));
+    const { returned, op } = call(domain, 0, 12, command | (start << 6), scratch);
+    assert.equal(abi.XEN_errno_names[-returned], error, `${kind} ${op}`);
+    const unread = call(domain, 0, 12, command, nowhere).returned;
+    const early = ['XEN_EACCES', 'XEN_ENOSYS'].includes(error) && start === 0 ? error : 'XEN_EFAULT';
+    assert.equal(abi.XEN_errno_names[-unread], early, `${kind} ${op}, unreadable`);
+  }
+});
+
+test('a PV guest is told where the machine-to-physical table is', () => {
+  const domain = makeTestDomain('pv');
+  assert.equal(call(domain, 0, 12, abi.XENMEM_machphys_mapping, scratch).returned, 0);
+  assert.equal(peekView(domain, 24).getBigUint64(16, true), 0x7_ffff_ffffn);
+  assert.equal(call(domain, 0, 12, abi.XENMEM_machphys_mapping, nowhere).returned, -abi.XEN_EFAULT);
+  assert.equal(
+    call(makeTestDomain('pvh'), 0, 12, abi.XENMEM_machphys_mapping, scratch).returned,
+    -abi.XEN_ENOSYS,
+  );
+});
+
 test('XENMEM_machine_memory_map and unknown operations: as hvm_memory_op and do_memory_op refuse them', () => {
   const answer = (kind: GuestKind, command: number): number =>
     call(makeTestDomain(kind), 0, 12, command, nowhere).returned;
   assert.equal(answer('pv', abi.XENMEM_machine_memory_map), -abi.XEN_EPERM);
   assert.equal(answer('pvh', abi.XENMEM_machine_memory_map), -abi.XEN_ENOSYS);
   assert.equal(answer('pvh', 63), -abi.XEN_ENOSYS);
+  assert.equal(answer('arm', abi.XENMEM_get_sharing_freed_pages), 0);
+  assert.equal(answer('pvh', abi.XENMEM_get_sharing_shared_pages), 0);
 });
