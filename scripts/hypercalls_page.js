@@ -9,7 +9,8 @@ What the hypervisor core answers, family by family. This page is generated from 
 (\`npm run docs:hypercalls\`); change the code, not the page.
 
 Each operation's errors stand in the order in which Xen checks for them, so the first that applies is the answer. A
-release in brackets means that only that release answers so. What is not listed here is answered with -ENOSYS.
+release in brackets means that only that release answers so. A hypercall that is not listed is answered with -ENOSYS;
+an unknown command of one that is, as Xen answers it in that family.
 `;
 
 const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
