@@ -167,7 +167,7 @@ function callItem(event: HypercallEvent, judged: JudgedCall | undefined): CallIt
 function startItem(event: StartEvent, events: readonly TraceEvent[]): StartItem | null {
   // VCPUOP_up is a hypercall, and stands there as one.
   if (event.how === 'VCPUOP_up') return null;
-  const later = events.filter(({ step }) => step > event.step);
+  const later = events.slice(event.step + 1);
   const end = later.findIndex((other) => other.kind === 'kernel' || other.kind === 'end');
   const run = later
     .slice(0, end < 0 ? undefined : end)
