@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 
 const wanted = process.argv.slice(2);
 const noSkips = process.env.DOMULATOR_NO_SKIPS === '1';
-const fileTimeoutMs = 300_000;
+const fileTimeoutMs = 900_000;
 
 const files = readdirSync('dist', { recursive: true })
   .map((name) => `dist/${name}`)
