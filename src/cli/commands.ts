@@ -15,6 +15,15 @@ export interface ThreadOptions {
   readonly story?: string;
 }
 
+/** Commander takes whatever follows for an option's value, another option too. */
+function checkValue(option: string, value: string | undefined): void {
+  if (value === '') throw new InputError(`${option} needs a value, and got an empty one`);
+  if (value?.startsWith('-') === true)
+    throw new InputError(
+      `${option} needs a value, and got the option ${value}; put the value right behind it`,
+    );
+}
+
 function pickedStories(wanted: string | undefined): ToldStory[] {
   if (wanted === undefined) return tellThread();
   const index = stories.findIndex(
@@ -29,9 +38,10 @@ function pickedStories(wanted: string | undefined): ToldStory[] {
 
 /** `domulator thread`. Throws InputError on an unknown story or a file that cannot be written. */
 export function thread({ json = false, html, story }: ThreadOptions): void {
+  checkValue('--story', story);
+  checkValue('--html', html);
   if (json && html !== undefined)
     throw new InputError('--json and --html exclude each other; give one of them');
-  if (html === '') throw new InputError('--html needs the name of a file, and got an empty one');
   const told = pickedStories(story);
   if (json) {
     print(jsonText({ domulator: version(), stories: told }));
