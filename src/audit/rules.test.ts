@@ -152,6 +152,18 @@ describe('records', () => {
 });
 
 describe('registrations', () => {
+  it('no-second-registration: says since when', () => {
+    const next = new Teller(arm, 1, [1, 0]);
+    const op = 'EVTCHNOP_init_control';
+    const later = [[tellArm.refused(0, op, 0)], [next.enters(), next.refused(0, op, 0)]];
+    const whys = later.map((more) => {
+      const findings = audit(runOf(arm, [...upArm, ...more]));
+      return findings.find(({ rule }) => rule === 'no-second-registration')?.why ?? '';
+    });
+    assert.match(whys[0] ?? '', /since step \d+/);
+    assert.match(whys[1] ?? '', /since kernel 0/);
+  });
+
   it('no-second-registration: two control blocks or vcpu_infos, and a reset between', () => {
     for (const op of ['EVTCHNOP_init_control', 'VCPUOP_register_vcpu_info']) {
       breaks('no-second-registration', arm, [...upArm, tellArm.refused(0, op, 0)]);
@@ -188,15 +200,49 @@ describe('registrations', () => {
     });
   }
 
-  it('registered-before-online: x86 has 32 places in shared_info', () => {
-    for (const [vcpus, isFound] of [
-      [32, false],
-      [34, true],
+  it('registered-before-online: shared_info has places for 32 vCPUs on x86 and for one on Arm', () => {
+    for (const [kind, vcpus, lacking, isFound] of [
+      ['pvhvm', 34, 31, false],
+      ['pvhvm', 34, 32, true],
+      ['arm', 2, 0, false],
+      ['arm', 2, 1, true],
     ] as const) {
-      const many = testPlatform('pvhvm', vcpus);
-      const drafts = replaced(healthy(new Teller(many)), isCall('VCPUOP_register_vcpu_info', vcpus - 1), []);
-      (isFound ? breaks : keeps)('registered-before-online', many, drafts);
+      const platform = testPlatform(kind, vcpus);
+      const teller = new Teller(platform);
+      const whole = [...healthy(teller), teller.ends()];
+      const drafts = replaced(whole, isCall('VCPUOP_register_vcpu_info', lacking), []);
+      (isFound ? breaks : keeps)('registered-before-online', platform, drafts);
     }
+  });
+
+  it('refusal-has-consequence: a garbled id is laid at the door of the CPU that passed it', () => {
+    const garbled = tellArm.refused(1, 'VCPUOP_register_vcpu_info', 99, XEN_ENOENT);
+    const drafts = replaced(upArm, isCall('VCPUOP_register_vcpu_info', 1), [garbled]);
+    breaks('refusal-has-consequence', arm, drafts);
+    keeps('registered-before-online', arm, drafts);
+    const others = replaced(upArm, isCall('VCPUOP_register_vcpu_info', 1), [
+      tellArm.refused(0, 'VCPUOP_register_vcpu_info', 99),
+    ]);
+    breaks('registered-before-online', arm, others);
+    keeps('refusal-has-consequence', arm, others);
+  });
+
+  it('registered-before-online: another VIRQ of its own is no timer, and a port of the whole domain no IPI', () => {
+    const debug = tell.calls(0, 'EVTCHNOP_bind_virq', 1, 0, { virq: 1, port: 77 });
+    const unbound = tell.calls(0, 'EVTCHNOP_alloc_unbound', null, 0, { port: 78 });
+    for (const op of ['EVTCHNOP_bind_virq', 'EVTCHNOP_bind_ipi']) {
+      breaks(
+        'registered-before-online',
+        pvhvm,
+        replaced(upX86, isCall(op, 1), [debug, unbound].slice(op === 'EVTCHNOP_bind_ipi' ? 1 : 0)),
+      );
+    }
+    // Where no CPU has a timer of Xen's, none needs one.
+    const timeless = upX86.filter(
+      (draft) => !isCall('EVTCHNOP_bind_virq', 0)(draft) && !isCall('EVTCHNOP_bind_virq', 1)(draft),
+    );
+    keeps('registered-before-online', pvhvm, timeless);
+    breaks('registered-before-online', pvhvm, replaced(upX86, isCall('EVTCHNOP_bind_virq', 1), [debug]));
   });
 
   it('registered-before-online: the first CPU of a crash kernel needs its own, not the old kernel’s', () => {
@@ -224,6 +270,8 @@ describe('registrations', () => {
     const before = [tellArm.enters(), tellArm.refused(0, 'EVTCHNOP_init_control', 0, 38)];
     const expands = tellArm.calls(0, 'EVTCHNOP_expand_array', null, -95);
     breaks('refusal-has-consequence', without, [...before, expands]);
+    const others = [tellArm.enters(), tellArm.refused(0, 'EVTCHNOP_bind_vcpu', 0), expands];
+    keeps('refusal-has-consequence', without, others);
     keeps('refusal-has-consequence', arm, [
       ...upArm,
       tellArm.refused(0, 'EVTCHNOP_init_control', 0),

@@ -56,7 +56,7 @@ function bound(view: DomainView, kernel: number, kind: 'ipi' | 'timer', vcpu: nu
 function needsVcpuInfo(view: DomainView, kernel: number, vcpu: number): boolean {
   if (registeredBy(view.vcpuInfo, kernel, vcpu)) return false;
   // Xen writes where an earlier kernel's page was, or where there is none of this vCPU in shared_info.
-  return view.vcpuInfo.has(vcpu) || vcpu >= legacyVcpus(view.platform.kind) || view.platform.kind === 'arm';
+  return view.vcpuInfo.has(vcpu) || vcpu >= legacyVcpus(view.platform.kind);
 }
 
 /** What `vcpu` lacks as a CPU of kernel `kernel`. */
