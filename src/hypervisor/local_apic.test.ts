@@ -14,7 +14,7 @@ const apic1 = apicId(2);
 test('INIT-SIPI starts a vCPU in real mode (hvm_vcpu_reset_state, Xen 4.17 arch/x86/hvm/hvm.c)', () => {
   const domain = makeTestDomain('pvh');
   assert.deepEqual(sendInit(domain, vcpu0, apic1), { target: 1 });
-  assert.deepEqual(sendSipi(domain, vcpu0, apic1, 0x9a), { target: 1 });
+  assert.deepEqual(sendSipi(domain, vcpu0, apic1, 0x19a), { target: 1 }); // a vector has eight bits
   assert.ok(isRunnable(domain, vcpu1));
   assert.deepEqual(takeStart(domain, vcpu1), { how: 'sipi', entry: 0x9_a000n, contextId: 0n });
 });

@@ -71,6 +71,17 @@ test('a stopped one-shot timer does not fire; one set anew fires at the new time
   assert.ok(takePending(domain, 0));
 });
 
+test('a one-shot timer for the present moment is no past one: it fires with the next step of time', () => {
+  const domain = makeTestDomain('pvhvm');
+  bindTimer(domain, 0);
+  advanceTo(domain, 10n);
+  setSingleshot(domain, 0, 10n);
+  assert.ok(!takePending(domain, 0));
+  assert.equal(nextDeadline(domain), 10n);
+  advanceTo(domain, 10n);
+  assert.ok(takePending(domain, 0));
+});
+
 test("a one-shot time of 2^63 ns or more is past to Xen's signed timers", () => {
   const domain = makeTestDomain('pvhvm');
   bindTimer(domain, 0);
@@ -283,5 +294,7 @@ test("under the assist an area's entry time carries the update flag while it is 
   refreshAreas(domain, xenVcpuId(0), port);
   const flagged = abi.XEN_RUNSTATE_UPDATE | 10n;
   assert.deepEqual(written, [0n, flagged, flagged], 'before each of the three writes');
+  refreshAreas(domain, xenVcpuId(0), port);
+  assert.equal(written.length, 3, 'there is no news');
   assert.equal(peek(domain, abi.vcpu_runstate_info, 0x3000n).state_entry_time, 10n);
 });
