@@ -174,10 +174,8 @@ describe('domulator thread', () => {
 
   it('prints the same twice, to the byte', () => {
     assertSame(run(['thread']).stdout, text.stdout);
-    assert.equal(
-      run(['thread', '--json']).stdout,
-      run(['thread', '--json'], { TZ: 'Asia/Tokyo', LANG: 'de_DE' }).stdout,
-    );
+    const elsewhere = run(['thread', '--json'], { TZ: 'Asia/Tokyo', LANG: 'de_DE' });
+    assertSame(elsewhere.stdout, runOnce(['thread', '--json']).stdout);
   });
 
   it('tells one story by number and by name', () => {
