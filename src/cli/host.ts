@@ -21,7 +21,9 @@ function wantsColour({ NO_COLOR, FORCE_COLOR, TERM }: NodeJS.ProcessEnv, isTermi
 /** As wide as the terminal, within 80 to 110 columns; 100 where the output is no terminal. */
 export function terminalStyle(): Style {
   const { isTTY, columns } = process.stdout;
-  const width = isTTY ? Math.min(fullWidth, Math.max(leastWidth, columns)) : usualWidth;
+  // A terminal that does not know its size gives none, or 0.
+  const isSized = isTTY && columns > 0;
+  const width = isSized ? Math.min(fullWidth, Math.max(leastWidth, columns)) : usualWidth;
   return createStyle(wantsColour(process.env, isTTY), width);
 }
 

@@ -91,6 +91,13 @@ describe('the matrix', () => {
     assert.equal(count(names), names.length);
   });
 
+  it('gives no platform a reason that is of another', () => {
+    const x86 = cells.filter(({ platform }) => platform !== 'arm');
+    assert.ok(!x86.some(({ notApplicable }) => notApplicable?.startsWith('only x86') === true));
+    const pvKdump = cells.filter(({ platform, kind }) => platform === 'pv' && kind.includes('33 of 40'));
+    assert.ok(pvKdump.some(({ notApplicable }) => notApplicable?.includes('soft-reset') === true));
+  });
+
   it('gives a reason for each cell that does not apply, and a result for each that does', () => {
     const rows = runMatrix(cells);
     for (const row of rows) {
