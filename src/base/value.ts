@@ -12,13 +12,18 @@ const bytesTag = '$bytes';
 
 type PlainRecord = Record<string, unknown>;
 
-/** Record keys in the one order in which they are always visited; integer-like keys first, by size. */
+const decimal = /^(?:0|[1-9][0-9]*)$/;
+
+function bySize(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : 1);
+}
+
+/** Record keys in the one order in which they are always visited: decimal numbers by size, then all others. */
 function sortedKeys(record: PlainRecord): string[] {
-  return Object.keys(record).sort((a, b) => {
-    const [x, y] = [Number(a), Number(b)];
-    if (!Number.isNaN(x) && !Number.isNaN(y) && x !== y) return x - y;
-    return a < b ? -1 : a > b ? 1 : 0;
-  });
+  const keys = Object.keys(record);
+  const numbers = keys.filter((key) => decimal.test(key)).sort(bySize);
+  const names = keys.filter((key) => !decimal.test(key)).sort();
+  return [...numbers, ...names];
 }
 
 function describe(value: unknown): string {
