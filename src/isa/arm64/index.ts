@@ -1,0 +1,13 @@
+/** The A64 instruction set: every instruction that is defined, group by group (Arm DDI 0487). */
+import type { Instruction } from '../instruction.js';
+import { branches } from './branches.js';
+import { dataProcessingImmediate } from './data_processing_immediate.js';
+import { dataProcessingRegister } from './data_processing_register.js';
+import { loadsAndStores } from './loads_stores.js';
+
+export const a64: readonly Instruction[] = [
+  ...dataProcessingImmediate,
+  ...dataProcessingRegister,
+  ...branches,
+  ...loadsAndStores,
+];
