@@ -4,10 +4,12 @@ import { branches } from './branches.js';
 import { dataProcessingImmediate } from './data_processing_immediate.js';
 import { dataProcessingRegister } from './data_processing_register.js';
 import { loadsAndStores } from './loads_stores.js';
+import { system } from './system.js';
 
 export const a64: readonly Instruction[] = [
   ...dataProcessingImmediate,
   ...dataProcessingRegister,
   ...branches,
   ...loadsAndStores,
+  ...system,
 ];

@@ -1,0 +1,558 @@
+/**
+ * Builds the interpreter: one WebAssembly function with a handler for each instruction, reached by `br_table` over
+ * decoded records. It comes from the definitions alone and knows no instruction by name.
+ *
+ * The function's shape, from outside in: two blocks that are left towards an exit, a loop that finds the records of
+ * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
+ */
+import type { Instruction, Statement } from '../isa/index.js';
+import { emitExpr, emitStatements } from './emit.js';
+import type { Environment } from './emit.js';
+import {
+  codeTlbEntries,
+  cpuOffsets,
+  dataTlbEntries,
+  exits,
+  instructionsPerPage,
+  recordBytes,
+} from './layout.js';
+import { layOutRecord } from './record.js';
+import type { RecordLayout } from './record.js';
+import {
+  Code,
+  extendUnsigned,
+  i32,
+  i64,
+  load32,
+  load64FromSigned32,
+  loads64,
+  opcodes,
+  store32,
+  stores64,
+  wrap,
+} from './wasm/code.js';
+import type { ValueType } from './wasm/code.js';
+import { WasmModule } from './wasm/module.js';
+
+/** The function's locals; the instructions' own come after them. */
+const local = {
+  cpu: 0,
+  record: 1,
+  pageRecords: 2,
+  runStart: 3,
+  budget: 4,
+  c: 5,
+  entry: 6,
+  pageAddress: 7,
+  target: 8,
+  n: 9,
+  z: 10,
+  v: 11,
+  address: 12,
+  value: 13,
+} as const;
+const localTypes: readonly ValueType[] = [i32, i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64];
+const firstFree = 14;
+
+/** Handlers that no instruction has. */
+export const specialHandlers = {
+  /** The record was not decoded yet. */
+  decode: 0,
+  /** The record behind a page's last: goes on at the next page. */
+  nextPage: 1,
+  /** The word is unallocated, or nobody defined it. */
+  undefined: 2,
+} as const;
+const specialCount = 3;
+
+/** How one instruction is run: its handler's number, and the layout of its records. */
+export interface Handler {
+  readonly instruction: Instruction;
+  readonly layout: RecordLayout;
+  /** The immediate that a jump within the page goes by; null for other handlers. */
+  readonly near: string | null;
+}
+
+export interface InterpreterPlan {
+  /** By handler number, from specialCount on. */
+  readonly handlers: readonly Handler[];
+  /** The number of an instruction's handler; `inPage` for a jump that stays within its page. */
+  handlerOf(instruction: Instruction, inPage: boolean): number;
+  readonly module: Uint8Array<ArrayBuffer>;
+}
+
+/** Imports, by the order of their indexes. */
+interface Host {
+  readonly fetch: number;
+  readonly decode: number;
+  readonly slowLoad: number;
+  readonly slowStore: number;
+  readonly system: number;
+  readonly undefinedInstruction: number;
+}
+
+function importHost(module: WasmModule): Host {
+  return {
+    // (cpu, address) -> the page's records, or -1 when it cannot be fetched
+    fetch: module.importFunction('fetch', { parameters: [i32, i64], results: [i32] }),
+    // (cpu, record, address): decodes the word there into the record
+    decode: module.importFunction('decode', { parameters: [i32, i32, i64], results: [] }),
+    // (cpu, address, bytes) -> where in this memory the value stands, or -1 when the access faults
+    slowLoad: module.importFunction('slowLoad', { parameters: [i32, i64, i32], results: [i32] }),
+    // (cpu, address, bytes, value) -> 0, or -1 when the access faults
+    slowStore: module.importFunction('slowStore', { parameters: [i32, i64, i32, i64], results: [i32] }),
+    // (cpu, name, a, b) -> the answer
+    system: module.importFunction('system', { parameters: [i32, i32, i64, i64], results: [i64] }),
+    undefinedInstruction: module.importFunction('undefinedInstruction', { parameters: [i32], results: [] }),
+  };
+}
+
+/** The name of the immediate by which the instruction jumps near, if it does. */
+function nearOperand(statements: readonly Statement[]): string | null {
+  for (const statement of statements) {
+    if (statement.op === 'jump' && statement.near !== null) return statement.near;
+    if (statement.op !== 'if') continue;
+    const inner = nearOperand(statement.then) ?? nearOperand(statement.otherwise);
+    if (inner !== null) return inner;
+  }
+  return null;
+}
+
+function planHandlers(instructions: readonly Instruction[]): Handler[] {
+  return instructions.flatMap((instruction) => {
+    const layout = layOutRecord(instruction);
+    const near = nearOperand(instruction.semantics.statements);
+    const plain = { instruction, layout, near: null };
+    return near === null ? [plain] : [plain, { ...plain, near }];
+  });
+}
+
+/** Plans and encodes the interpreter of `instructions`. `memoryPages` is the least size of its memory, in 64 KiB. */
+export function buildInterpreter(instructions: readonly Instruction[], memoryPages: number): InterpreterPlan {
+  const handlers = planHandlers(instructions);
+  const module = new WasmModule(memoryPages);
+  const host = importHost(module);
+  const builder = new InterpreterBuilder(handlers, host);
+  const code = builder.build();
+  module.addFunction({ parameters: [i32], results: [i32] }, builder.locals, code, 'run');
+  const numbers = new Map<string, number>();
+  for (const [index, { instruction, near }] of handlers.entries()) {
+    numbers.set(`${instruction.name} ${near !== null}`, index + specialCount);
+  }
+  return {
+    handlers,
+    handlerOf: ({ name }, inPage) =>
+      numbers.get(`${name} ${inPage}`) ?? numbers.get(`${name} false`) ?? specialHandlers.undefined,
+    module: module.encode(),
+  };
+}
+
+class InterpreterBuilder {
+  readonly #code = new Code();
+  readonly #handlers: readonly Handler[];
+  readonly #host: Host;
+  /** Blocks open inside the handler blocks' innermost place. */
+  #nesting = 0;
+  /** Handler blocks still open around what is being written. */
+  #openHandlers = 0;
+  readonly #pools: Record<ValueType, number[]> = { [i32]: [], [i64]: [] };
+  #nextLocal = firstFree;
+  readonly #extraTypes: ValueType[] = [];
+
+  constructor(handlers: readonly Handler[], host: Host) {
+    this.#handlers = handlers;
+    this.#host = host;
+  }
+
+  /** The types of all locals beyond the parameter. */
+  get locals(): readonly ValueType[] {
+    return [...localTypes, ...this.#extraTypes];
+  }
+
+  build(): Code {
+    const code = this.#code;
+    this.#loadState();
+    code.block(); // left when the budget is used up
+    code.block(); // left when the host stops the run within an instruction
+    code.loop();
+    this.#findPage();
+    code.loop();
+    const count = this.#handlers.length + specialCount;
+    for (let open = 0; open < count; open += 1) code.block();
+    code.get(local.record).memory(load32.half, 1, 0);
+    code.branchTable([...Array(count - 1).keys()], count - 1);
+    this.#openHandlers = count;
+    this.#special(() => this.#decodeRecord());
+    this.#special(() => this.#goToNextPage());
+    this.#special(() => this.#undefinedInstruction());
+    for (const handler of this.#handlers) this.#handler(handler);
+    code.end(); // record loop
+    code.end(); // page loop
+    code.end(); // stopped by the host
+    this.#savePosition();
+    this.#chargeRun(0);
+    this.#saveState();
+    code.constant(i32, exits.host).return();
+    code.end(); // budget used up: record already stands at the next instruction
+    this.#savePosition();
+    this.#saveState();
+    return code.constant(i32, exits.budget);
+  }
+
+  // Depths of the outer structures, from where the writing stands.
+
+  #inner(): number {
+    return this.#nesting + this.#openHandlers;
+  }
+
+  #toRecordLoop(): void {
+    this.#code.branch(this.#inner());
+  }
+
+  #toPageLoop(): void {
+    this.#code.branch(this.#inner() + 1);
+  }
+
+  #toHostExit(): void {
+    this.#code.branch(this.#inner() + 2);
+  }
+
+  #budgetExitDepth(): number {
+    return this.#inner() + 3;
+  }
+
+  #special(write: () => void): void {
+    this.#code.end();
+    this.#openHandlers -= 1;
+    write();
+  }
+
+  #loadState(): void {
+    const code = this.#code;
+    for (const flag of ['n', 'z', 'v'] as const) {
+      code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
+    }
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).set(local.budget);
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
+  }
+
+  #saveState(): void {
+    const code = this.#code;
+    for (const flag of ['n', 'z', 'v'] as const) {
+      code.get(local.cpu).get(local[flag]).memory(stores64[8][0], 3, cpuOffsets[flag]);
+    }
+    code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
+    code.get(local.cpu).get(local.budget).memory(store32, 2, cpuOffsets.budget);
+  }
+
+  /** Stores the address of the present record's instruction as pc. */
+  #savePosition(): void {
+    this.#code.get(local.cpu);
+    this.#pushPc();
+    this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
+  }
+
+  #pushPc(): void {
+    this.#code
+      .get(local.record)
+      .get(local.pageRecords)
+      .byte(opcodes[i32].sub)
+      .constant(i32, 2)
+      .byte(opcodes[i32].shrUnsigned)
+      .byte(extendUnsigned)
+      .get(local.pageAddress)
+      .byte(opcodes[i64].add);
+  }
+
+  /** Takes the instructions from `runStart` up to the present record, and `more`, off the budget. */
+  #chargeRun(more: number): void {
+    const code = this.#code;
+    code.get(local.budget).get(local.record).get(local.runStart).byte(opcodes[i32].sub);
+    code.constant(i32, 4).byte(opcodes[i32].shrUnsigned);
+    if (more !== 0) code.constant(i32, more).byte(opcodes[i32].add);
+    code.byte(opcodes[i32].sub).set(local.budget);
+  }
+
+  /** At the page loop's head: finds the records of the page of `target`, and the record there. */
+  #findPage(): void {
+    const code = this.#code;
+    code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and).set(local.pageAddress);
+    code.get(local.target).constant(i64, 12).byte(opcodes[i64].shrUnsigned).byte(wrap);
+    code.constant(i32, codeTlbEntries - 1).byte(opcodes[i32].and);
+    code.constant(i32, 4).byte(opcodes[i32].shl).get(local.cpu).byte(opcodes[i32].add).set(local.entry);
+    code.get(local.entry).memory(loads64[8][0], 3, cpuOffsets.codeTlb);
+    // The low two bits stay in, so that an unaligned target matches no entry.
+    code.get(local.target).constant(i64, ~0xffcn).byte(opcodes[i64].and).byte(opcodes[i64].ne);
+    code.if();
+    this.#fetchPage();
+    code.else();
+    code
+      .get(local.entry)
+      .memory(load32.word, 2, cpuOffsets.codeTlb + 8)
+      .set(local.pageRecords);
+    code.end();
+    code.get(local.target).byte(wrap).constant(i32, 0xffc).byte(opcodes[i32].and);
+    code.constant(i32, 2).byte(opcodes[i32].shl).get(local.pageRecords).byte(opcodes[i32].add);
+    code.tee(local.record).set(local.runStart);
+  }
+
+  #fetchPage(): void {
+    const code = this.#code;
+    code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+    code.get(local.cpu).get(local.target).call(this.#host.fetch).tee(local.pageRecords);
+    code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    this.#saveState();
+    code.constant(i32, exits.host).return();
+    code.end();
+  }
+
+  #decodeRecord(): void {
+    this.#code.get(local.cpu).get(local.record);
+    this.#pushPc();
+    this.#code.call(this.#host.decode);
+    this.#toRecordLoop();
+  }
+
+  #goToNextPage(): void {
+    const code = this.#code;
+    this.#chargeRun(0);
+    code
+      .get(local.pageAddress)
+      .constant(i64, 4 * instructionsPerPage)
+      .byte(opcodes[i64].add)
+      .set(local.target);
+    this.#toPageLoop();
+  }
+
+  #undefinedInstruction(): void {
+    this.#savePosition();
+    this.#code.get(local.cpu).call(this.#host.undefinedInstruction);
+    this.#toHostExit();
+  }
+
+  #handler(handler: Handler): void {
+    this.#special(() => {
+      emitStatements(this.#environment(handler), handler.instruction.semantics.statements);
+      this.#advance();
+    });
+  }
+
+  #advance(): void {
+    this.#code.get(local.record).constant(i32, recordBytes).byte(opcodes[i32].add).set(local.record);
+    this.#toRecordLoop();
+  }
+
+  #environment(handler: Handler): Environment {
+    const code = this.#code;
+    const slot = (operand: string): { at: number; bytes: 1 | 4 | 8 } =>
+      handler.layout[operand] ?? { at: 0, bytes: 1 };
+    const environment: Environment = {
+      code,
+      cpu: local.cpu,
+      flags: { n: local.n, z: local.z, c: local.c, v: local.v },
+      registerAddress: (operand) => {
+        code.get(local.record).memory(load32.byte, 0, slot(operand).at);
+        code.constant(i32, 3).byte(opcodes[i32].shl).get(local.cpu).byte(opcodes[i32].add);
+      },
+      immediate: (operand, type) => this.#immediate(slot(operand), type),
+      pc: () => this.#pushPc(),
+      condition: (operand) => this.#condition(slot(operand)),
+      local: (index, type) => this.#instructionLocal(index, type),
+      load: (statement) => this.#load(environment, statement),
+      store: (statement) => this.#store(environment, statement),
+      jump: (statement) => this.#jump(environment, handler, statement),
+      system: (statement) => this.#system(environment, statement),
+      nest: (by) => {
+        this.#nesting += by;
+      },
+    };
+    return environment;
+  }
+
+  #immediate({ at, bytes }: { at: number; bytes: 1 | 4 | 8 }, type: ValueType): void {
+    const code = this.#code.get(local.record);
+    if (bytes === 1) {
+      if (type === i32) code.memory(load32.byte, 0, at);
+      else code.memory(loads64[1][0], 0, at);
+    } else if (type === i32) code.memory(load32.word, 2, at);
+    else if (bytes === 4) code.memory(load64FromSigned32, 2, at);
+    else code.memory(loads64[8][0], 3, at);
+  }
+
+  /** The instruction's own locals share a pool, by type and number: no two instructions are run at once. */
+  #instructionLocal(index: number, type: ValueType): number {
+    const pool = this.#pools[type];
+    while (pool.length <= index) {
+      pool.push(this.#nextLocal);
+      this.#extraTypes.push(type);
+      this.#nextLocal += 1;
+    }
+    return pool[index] ?? 0;
+  }
+
+  /** Bit NZCV of the condition's row of truth, a constant of 16 bits for each condition. */
+  #condition({ at }: { at: number }): void {
+    const code = this.#code;
+    const push = (flag: 'n' | 'z' | 'v', bit: number): void => {
+      if (flag === 'z') code.get(local.z).byte(opcodes[i64].eqz);
+      else code.get(local[flag]).constant(i64, 63).byte(opcodes[i64].shrUnsigned).byte(wrap);
+      if (bit > 0) code.constant(i32, bit).byte(opcodes[i32].shl);
+    };
+    code.constant(i32, 0);
+    code.get(local.record).memory(load32.byte, 0, at).constant(i32, 1).byte(opcodes[i32].shl);
+    code.byte(opcodes[i32].add).memory(load32.half, 1, conditionTable);
+    push('n', 3);
+    push('z', 2);
+    code.byte(opcodes[i32].or);
+    code.get(local.c).constant(i32, 1).byte(opcodes[i32].shl).byte(opcodes[i32].or);
+    push('v', 0);
+    code.byte(opcodes[i32].or).byte(opcodes[i32].shrUnsigned).constant(i32, 1).byte(opcodes[i32].and);
+  }
+
+  /**
+   * Pushes the TLB entry's address for `local.address`, and whether its tag fits an access of `bytes` bytes. The
+   * access's last byte is compared: one that runs over the page's end fits no tag, and takes the slow way.
+   */
+  #probe(tlb: number, bytes: number): void {
+    const code = this.#code;
+    code.get(local.address).constant(i64, 12).byte(opcodes[i64].shrUnsigned).byte(wrap);
+    code
+      .constant(i32, dataTlbEntries - 1)
+      .byte(opcodes[i32].and)
+      .constant(i32, 4)
+      .byte(opcodes[i32].shl);
+    code.get(local.cpu).byte(opcodes[i32].add).tee(local.entry);
+    code.memory(loads64[8][0], 3, tlb);
+    code.get(local.address);
+    if (bytes > 1) code.constant(i64, bytes - 1).byte(opcodes[i64].add);
+    code.constant(i64, ~0xfffn).byte(opcodes[i64].and).byte(opcodes[i64].eq);
+  }
+
+  /** Pushes the place in memory behind `local.address`, by the entry that was probed. */
+  #pushPlace(tlb: number): void {
+    const code = this.#code;
+    code.get(local.address).byte(wrap);
+    code
+      .get(local.entry)
+      .memory(load32.word, 2, tlb + 8)
+      .byte(opcodes[i32].add);
+  }
+
+  #load(e: Environment, { index, bytes, address }: Extract<Statement, { op: 'load' }>): void {
+    const code = this.#code;
+    const into = e.local(index, i64);
+    const [opcode] = loads64[bytes];
+    emitExpr(e, address);
+    code.set(local.address);
+    this.#probe(cpuOffsets.readTlb, bytes);
+    code.if();
+    this.#pushPlace(cpuOffsets.readTlb);
+    code.memory(opcode, 0, 0).set(into);
+    code.else();
+    this.#nesting += 1;
+    this.#savePosition();
+    code.get(local.cpu).get(local.address).constant(i32, bytes).call(this.#host.slowLoad).tee(local.entry);
+    code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 1;
+    code.end();
+    code.get(local.entry).memory(opcode, 0, 0).set(into);
+    this.#nesting -= 1;
+    code.end();
+  }
+
+  #store(e: Environment, { bytes, address, value }: Extract<Statement, { op: 'store' }>): void {
+    const code = this.#code;
+    emitExpr(e, address);
+    code.set(local.address);
+    emitExpr(e, value);
+    code.set(local.value);
+    this.#probe(cpuOffsets.writeTlb, bytes);
+    code.if();
+    this.#pushPlace(cpuOffsets.writeTlb);
+    code.get(local.value).memory(stores64[bytes][0], 0, 0);
+    code.else();
+    this.#nesting += 1;
+    this.#savePosition();
+    code.get(local.cpu).get(local.address).constant(i32, bytes).get(local.value);
+    code.call(this.#host.slowStore).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 1;
+    code.end();
+    this.#nesting -= 1;
+    code.end();
+  }
+
+  #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
+    const code = this.#code;
+    if (near === null) {
+      emitExpr(e, target);
+      code.set(local.target);
+      this.#chargeRun(1);
+      this.#leaveWhenSpent(() => this.#savedTarget());
+      this.#toPageLoop();
+      return;
+    }
+    this.#chargeRun(1);
+    // A record is four times as large as its instruction.
+    code
+      .get(local.record)
+      .memory(load32.word, 2, layout[near]?.at ?? 0)
+      .constant(i32, 2)
+      .byte(opcodes[i32].shl);
+    code.get(local.record).byte(opcodes[i32].add).tee(local.record).set(local.runStart);
+    code.get(local.budget).constant(i32, 0).byte(opcodes[i32].leSigned).branchIf(this.#budgetExitDepth());
+    this.#toRecordLoop();
+  }
+
+  /** Leaves the run when the budget is used up; `prepare` puts pc where it belongs. */
+  #leaveWhenSpent(prepare: () => void): void {
+    const code = this.#code;
+    code.get(local.budget).constant(i32, 0).byte(opcodes[i32].leSigned).if();
+    prepare();
+    this.#saveState();
+    code.constant(i32, exits.budget).return();
+    code.end();
+  }
+
+  #savedTarget(): void {
+    this.#code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+  }
+
+  #system(e: Environment, { inputs, index }: Extract<Statement, { op: 'system' }>): void {
+    const code = this.#code;
+    this.#savePosition();
+    code.get(local.cpu).constant(i32, 0);
+    for (const position of [0, 1]) {
+      const input = inputs[position];
+      if (input === undefined) code.constant(i64, 0);
+      else emitExpr(e, input);
+    }
+    code.call(this.#host.system).set(index === null ? local.value : e.local(index, i64));
+  }
+}
+
+/** Where the table of conditions lies: before the first vCPU's block. */
+export const conditionTable = 64;
+
+/** For each condition, the 16 values of NZCV for which it holds, as bits. */
+export function conditionRows(): number[] {
+  const holds = (code: number, nzcv: number): boolean => {
+    const [n, z, c, v] = [8, 4, 2, 1].map((bit) => (nzcv & bit) !== 0) as [
+      boolean,
+      boolean,
+      boolean,
+      boolean,
+    ];
+    const base = [z, c, n, v, c && !z, n === v, n === v && !z, true][code >> 1] ?? true;
+    return (code & 1) === 1 && code !== 15 ? !base : base;
+  };
+  return Array.from({ length: 16 }, (_, code) =>
+    Array.from({ length: 16 }, (_unused, nzcv) => (holds(code, nzcv) ? 1 << nzcv : 0)).reduce(
+      (a, b) => a | b,
+    ),
+  );
+}
