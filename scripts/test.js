@@ -1,11 +1,18 @@
-// Runs the compiled tests with Node's own runner, the same way on every supported Node, and ends with
-// one line that counts them. Usage: node scripts/test.js [part of a path ...]
+// Runs the compiled tests with Node's own runner and ends with one line that counts them, on every supported Node
+// alike: `N passed, N failed`. Exit status 0 only when tests ran and none failed.
+//
+// Usage: node scripts/test.js [part of a path ...]
+// With DOMULATOR_NO_SKIPS=1 a skipped test counts as failed: for machines that have every tool a test asks for.
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { pathToFileURL } from 'node:url';
 
 const wanted = process.argv.slice(2);
+const noSkips = process.env.DOMULATOR_NO_SKIPS === '1';
+const fileTimeoutMs = 300_000;
+
 const files = readdirSync('dist', { recursive: true })
   .map((name) => `dist/${name}`)
   .filter((name) => name.endsWith('.test.js'))
@@ -18,28 +25,48 @@ if (files.length === 0) {
 }
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
-const skipped = [];
+const notes = [];
+/** Files of which a test was reported, or the failure of the whole. */
+const filesWithTests = new Set();
+const nameOfFile = (event) => files.find((file) => event.file?.endsWith(file)) ?? event.file;
+// Node reports a file as a test too: when it holds no test, when it fails outside of them, and in some
+// releases always. `dist/x.test.js` is such a name; no test of ours is called that.
+const isFile = (event) => event.nesting === 0 && files.some((file) => event.name.endsWith(file));
 const isSuite = (event) => event.details?.type === 'suite';
-// With process isolation Node reports each file as a test of its own around the real ones.
-const isFile = (event) => files.some((file) => event.name.endsWith(file));
 
-const stream = run({ files, concurrency: availableParallelism() });
-stream.on('test:pass', (event) => {
-  if (isSuite(event) || isFile(event)) return;
-  if (event.skip !== undefined || event.todo !== undefined) {
-    counts.skipped += 1;
-    skipped.push(`${event.name}${typeof event.skip === 'string' ? `: ${event.skip}` : ''}`);
-  } else counts.passed += 1;
-});
-stream.on('test:fail', (event) => {
-  if (!isSuite(event)) counts.failed += 1;
-});
+function skipped(event) {
+  const reason = typeof event.skip === 'string' && event.skip !== '' ? `: ${event.skip}` : '';
+  notes.push(`skipped: ${event.name}${reason}`);
+  counts[noSkips ? 'failed' : 'skipped'] += 1;
+}
+
+function ended(event, verdict) {
+  if (verdict === 'failed' || !isFile(event)) filesWithTests.add(nameOfFile(event));
+  if (isFile(event)) {
+    if (verdict === 'failed') counts.failed += 1;
+  } else if (event.skip !== undefined || event.todo !== undefined) skipped(event);
+  else if (verdict === 'failed' || !isSuite(event)) counts[verdict] += 1;
+}
+
+// In every test process: a test that calls process.exit would end its file early, and what had not run yet would
+// go unmissed. The guard takes itself out of the environment, so programs that tests start do not get it.
+const guard = pathToFileURL('scripts/test_guard.js').href;
+process.env.DOMULATOR_NODE_OPTIONS = process.env.NODE_OPTIONS ?? '';
+process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${guard}`.trim();
+
+const stream = run({ files, concurrency: availableParallelism(), timeout: fileTimeoutMs });
+stream.on('test:pass', (event) => ended(event, 'passed'));
+stream.on('test:fail', (event) => ended(event, 'failed'));
 stream.compose(spec).pipe(process.stdout);
 stream.on('end', () => {
+  for (const file of files.filter((name) => !filesWithTests.has(name))) {
+    notes.push(`no test ran in ${file}`);
+    counts.failed += 1;
+  }
   process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
   setImmediate(() => {
-    for (const line of skipped) console.log(`skipped: ${line}`);
-    const rest = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
-    console.log(`${counts.passed} passed, ${counts.failed} failed${rest}`);
+    for (const line of notes) console.log(line);
+    if (counts.skipped > 0) console.log(`${counts.skipped} skipped`);
+    console.log(`${counts.passed} passed, ${counts.failed} failed`);
   });
 });

@@ -74,12 +74,20 @@ export const s64: CType<bigint> = {
   write: (view, at, value) => view.setBigInt64(at, value, true),
 };
 
+/** An array in a C struct. */
+export interface CArray<T> extends CType<T[]> {
+  readonly element: CType<T>;
+  readonly count: number;
+}
+
 /** `count` values of one type, one behind the other. Writing fewer leaves the rest as it is. */
-export function array<T>(element: CType<T>, count: number): CType<T[]> {
+export function array<T>(element: CType<T>, count: number): CArray<T> {
   return {
     name: `${element.name}[${count}]`,
     size: element.size * count,
     align: element.align,
+    element,
+    count,
     read: (view, at) => Array.from({ length: count }, (_, i) => element.read(view, at + i * element.size)),
     write: (view, at, values) => {
       for (const [i, value] of values.slice(0, count).entries()) {
@@ -116,7 +124,7 @@ export interface Struct<F, T = FieldValues<F>> extends CType<T> {
   readonly kind: 'struct' | 'union';
   readonly fields: F;
   readonly offsets: { readonly [K in keyof F]: number };
-  /** The value at byte `at` of `bytes`. Throws RangeError when the struct does not fit. */
+  /** The value at byte `at` of `bytes`. Throws RangeError when the struct, its last padding included, does not fit. */
   decode(bytes: Uint8Array, at?: number): T;
   /** `size` bytes that hold `value`, padding zero. */
   encode(value: T): Uint8Array;
@@ -175,7 +183,12 @@ function aggregate<F, T>(name: string, fields: F, packed: boolean, overlaid: boo
     offsets: offsets as Struct<F>['offsets'],
     read,
     write,
-    decode: (bytes, from = 0) => read(viewOf(bytes), from),
+    decode: (bytes, from = 0) => {
+      if (from < 0 || from + size > bytes.length) {
+        throw new RangeError(`${name} needs ${size} bytes from ${from} on, of ${bytes.length}`);
+      }
+      return read(viewOf(bytes), from);
+    },
     encode: (value) => {
       const bytes = new Uint8Array(size);
       write(viewOf(bytes), 0, value);

@@ -94,7 +94,10 @@ export interface OnlineEvent extends EventBase {
   readonly linuxCpu: LinuxCpu;
 }
 
-/** The kernel writes a CPU's record of its vCPU id. */
+/**
+ * The kernel writes a CPU's record of its vCPU id. What a record holds before is no event. An observer that only
+ * sees the memory change misses a 0 written over the initial 0; the audit allows for that.
+ */
 export interface RecordEvent extends EventBase {
   readonly kind: 'record';
   readonly kernel: number;

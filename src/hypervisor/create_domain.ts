@@ -3,6 +3,8 @@ import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../a
 import { InputError, present } from '../base/index.js';
 import type { FrameMemory } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
+import { updateVcpuTime, writeWallclock } from './clock.js';
+import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
 import { allocateXenFrame, mapGfn } from './physmap.js';
 import { sharedInfoView } from './vcpu_info.js';
@@ -24,6 +26,8 @@ export function createDomain(config: DomainConfig, memory: FrameMemory): Domain 
   const domain: Domain = { state: newState(config), memory };
   domain.state.sharedInfoMfn = present(allocateXenFrame(domain), 'the frame of shared_info');
   if (config.kind === 'pv') preparePv(domain);
+  writeWallclock(domain);
+  for (const vcpu of domain.state.vcpus) updateVcpuTime(domain, vcpu, true);
   return domain;
 }
 
@@ -41,29 +45,23 @@ function newState(config: DomainConfig): DomainState {
     config,
     nowNs: 0n,
     vcpus: config.hardwareIds.map((_, id) => newVcpu(id as XenVcpuId, id === config.entryVcpu)),
-    events: {
-      abi: '2l',
-      channels: [{ ...closedChannel, binding: { kind: 'reserved' } }],
-      arrayGfns: [],
-    },
+    events: { abi: '2l', channels: [{ ...freeChannel(), binding: { kind: 'reserved' } }], arrayMfns: [] },
     grants: { version: 1, frames: [], statusFrames: [] },
     sharedInfoMfn: 0,
     nextXenFrame: 0,
     physmap: {},
     hvmParams: {},
     vmAssist: {},
+    callbackVector: null,
     shutdown: null,
+    shutdownCode: null,
+    watchdogs: [
+      { inUse: false, deadlineNs: null },
+      { inUse: false, deadlineNs: null },
+    ],
     resets: 0,
   };
 }
-
-const closedChannel = {
-  notifyVcpu: 0 as XenVcpuId,
-  priority: 7,
-  lastVcpu: 0 as XenVcpuId,
-  lastPriority: 7,
-  pendingEarly: false,
-};
 
 function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
   return {
@@ -74,15 +72,16 @@ function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
     blocked: null,
     start: entry ? { how: 'built', entry: 0n, contextId: 0n } : null,
     vcpuInfo: null,
-    runstateArea: null,
-    timeArea: null,
+    runstateArea: { virtual: null, place: null },
+    timeArea: { virtual: null, place: null },
+    areasStale: false,
     runstate: { state: entry ? RUNSTATE_running : RUNSTATE_offline, entryNs: 0n, timesNs: [0n, 0n, 0n, 0n] },
     upcallVector: 0,
     upcallInjected: false,
     nmiPending: false,
-    waitForSipi: false,
     singleshotNs: null,
-    periodic: null,
+    periodNs: null,
+    lastPeriodicNs: 0n,
     virqPorts: {},
     fifo: null,
   };

@@ -12,6 +12,16 @@ export type XenRelease = '4.17' | '4.18';
 /** How the guest runs: x86 PV, x86 HVM with PV drivers, x86 PVH, or Arm. */
 export type GuestKind = 'pv' | 'pvhvm' | 'pvh' | 'arm';
 
+/** The clock behind the guest's time. */
+export interface ClockConfig {
+  /** Frequency of the TSC, which reads 0 at system time 0 on every vCPU; x86 only. At least 1000. */
+  readonly tscKHz: number;
+  /** Whether Xen vouches that all vCPUs' TSCs agree (XEN_PVCLOCK_TSC_STABLE_BIT): `clocksource=tsc` on the host. */
+  readonly tscStable: boolean;
+  /** UTC at system time 0, in seconds since 1970. */
+  readonly wallclockSec: number;
+}
+
 /** What the toolstack decided when it built the domain. Never changes during a run. */
 export interface DomainConfig {
   readonly kind: GuestKind;
@@ -23,23 +33,35 @@ export interface DomainConfig {
   readonly xenFrames: FrameRange;
   /** Each vCPU's hardware id, by vCPU id: APIC ids on x86, MPIDR affinities on Arm. */
   readonly hardwareIds: readonly (ApicId | Mpidr)[];
-  /** Whether the FIFO event ABI is offered (Xen's `event_channel` options can leave only two-level). */
+  /** Whether the FIFO event ABI is offered: it can be left out of Xen's build (CONFIG_EVTCHN_FIFO, since 4.20). */
   readonly fifo: boolean;
+  /** The greatest port number (xl.cfg `max_event_channels`); absent means xl's own default, 1023. */
+  readonly maxEvtchnPort?: number;
   /** Whether the toolstack answers SHUTDOWN_soft_reset with a soft reset. Real Xen can on x86 HVM only. */
   readonly softReset: boolean;
   /** Grant table frames the guest may map. */
   readonly maxGrantFrames: number;
-  /** Which vCPUs the builder set up and started (bit by id); Xen starts vCPU 0 alone. */
+  /** The vCPU that the builder set up and started: vCPU 0 for any real toolstack. */
   readonly entryVcpu: XenVcpuId;
+  /** What the guest is told of time; `defaultClock` when absent. */
+  readonly clock?: ClockConfig;
 }
 
 /**
- * Where a vCPU's vcpu_info lies: machine frame and byte offset in it. Xen keeps the frame itself, so that the place
- * stays the same whatever the guest shows or hides at the guest frame that it registered.
+ * A place in memory that Xen keeps mapped: machine frame and byte offset in it. Xen holds the frame itself, so the
+ * place stays the same whatever the guest shows or hides afterwards at the guest frame that it once named.
  */
-export interface VcpuInfoPlace {
+export interface FramePlace {
   readonly mfn: number;
   readonly offset: number;
+}
+
+/** Where a vCPU has Xen write its runstate or its time. */
+export interface GuestArea {
+  /** Registered by guest virtual address; null for none. Written when the vCPU is entered, by its page tables. */
+  virtual: bigint | null;
+  /** Registered by guest physical address (since 4.18); goes before the virtual one. */
+  place: FramePlace | null;
 }
 
 /** Why a vCPU that is up does not run. */
@@ -63,11 +85,15 @@ export interface RunstateState {
   timesNs: bigint[];
 }
 
-/** A vCPU's FIFO event state (Xen's struct evtchn_fifo_vcpu). */
+/**
+ * A vCPU's control block and what Xen remembers beside it (Xen's struct evtchn_fifo_vcpu). Xen keeps the frame
+ * itself, whatever the guest shows at the guest frame afterwards.
+ */
 export interface FifoVcpu {
-  controlGfn: number;
-  controlOffset: number;
-  /** Tail port of each of the 16 queues, 0 when empty. */
+  readonly controlMfn: number;
+  /** In bytes. */
+  readonly controlOffset: number;
+  /** The port that was last put into each of the 16 queues; 0 for none since the queue was last known empty. */
   tails: number[];
 }
 
@@ -82,11 +108,13 @@ export interface VcpuState {
   blocked: Blocked | null;
   /** Set when the vCPU was started and the machine has not yet loaded its registers. */
   start: StartContext | null;
-  vcpuInfo: VcpuInfoPlace | null;
-  /** Guest virtual address of the runstate area, or a guest physical one for the 4.18 calls. */
-  runstateArea: { address: bigint; physical: boolean } | null;
-  /** Likewise for the secondary time area (x86). */
-  timeArea: { address: bigint; physical: boolean } | null;
+  /** Registered by VCPUOP_register_vcpu_info; null for the slot in shared_info, or none. */
+  vcpuInfo: FramePlace | null;
+  runstateArea: GuestArea;
+  /** x86: the secondary time area. */
+  timeArea: GuestArea;
+  /** An area registered by virtual address is to be written when the vCPU is next entered. */
+  areasStale: boolean;
   runstate: RunstateState;
   /** x86: vector of HVMOP_set_evtchn_upcall_vector, 0 for none. */
   upcallVector: number;
@@ -94,11 +122,12 @@ export interface VcpuState {
   upcallInjected: boolean;
   /** x86: an NMI waits. */
   nmiPending: boolean;
-  /** x86: INIT was received and no SIPI yet. */
-  waitForSipi: boolean;
   /** Deadline of the one-shot timer, ns of system time. */
   singleshotNs: bigint | null;
-  periodic: { periodNs: bigint; nextNs: bigint } | null;
+  /** Period of the periodic timer, which runs only while the vCPU does; null when it is stopped. */
+  periodNs: bigint | null;
+  /** When the periodic timer last fired, ns of system time; kept while it is stopped. */
+  lastPeriodicNs: bigint;
   /** Port bound to each virq on this vCPU; 0 for none. Global virqs stand at vCPU 0's. */
   virqPorts: Record<string, number>;
   fifo: FifoVcpu | null;
@@ -118,6 +147,7 @@ export type Binding =
 export interface Channel {
   binding: Binding;
   notifyVcpu: XenVcpuId;
+  /** FIFO only: 0 (the highest) to 15. */
   priority: number;
   /** FIFO only: where the event was last queued, to find its tail again. */
   lastVcpu: XenVcpuId;
@@ -130,8 +160,8 @@ export interface EventState {
   abi: '2l' | 'fifo';
   /** By port; port 0 is reserved. Grows as ports are made. */
   channels: Channel[];
-  /** FIFO: guest frames of the event array pages, in order. */
-  arrayGfns: number[];
+  /** FIFO: machine frames of the event array pages, in order: 1024 ports each. */
+  arrayMfns: number[];
 }
 
 export interface GrantState {
@@ -144,6 +174,13 @@ export interface GrantState {
 export interface Shutdown {
   readonly reason: number;
   readonly by: XenVcpuId;
+}
+
+/** A timer of SCHEDOP_watchdog. Once it has fired it stays in use, without a deadline. */
+export interface Watchdog {
+  inUse: boolean;
+  /** System time in ns. */
+  deadlineNs: bigint | null;
 }
 
 export interface DomainState {
@@ -161,8 +198,16 @@ export interface DomainState {
   physmap: Record<string, number | null>;
   hvmParams: Record<string, bigint>;
   vmAssist: Record<string, boolean>;
-  /** x86: the callback of HVM_PARAM_CALLBACK_IRQ. */
+  /**
+   * x86 HVM: the vector that HVM_PARAM_CALLBACK_IRQ last set for all vCPUs; null when none, or another kind of
+   * callback, is in force. The parameter itself stands in hvmParams and may differ (see setCallbackVia).
+   */
+  callbackVector: number | null;
   shutdown: Shutdown | null;
+  /** The reason that SCHEDOP_shutdown_code fixed for the shutdown to come; null for none. */
+  shutdownCode: number | null;
+  /** The two timers of SCHEDOP_watchdog, by id - 1. */
+  watchdogs: Watchdog[];
   /** How often the domain was soft-reset. */
   resets: number;
 }
@@ -177,4 +222,6 @@ export interface Domain {
 export interface CallerPort {
   /** Guest physical address behind a guest virtual one; null when the access would fault. */
   translate(vcpu: XenVcpuId, address: bigint, write: boolean): bigint | null;
+  /** Whether the CPU would take an interrupt now (x86: RFLAGS.IF; Arm: not PSTATE.I). Absent means that it would. */
+  interruptsOn?(vcpu: XenVcpuId): boolean;
 }

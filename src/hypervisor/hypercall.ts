@@ -3,7 +3,7 @@
  * sub-operations; a sub-operation is a command number, an argument struct, a body, and the errors it can answer in
  * the order in which Xen checks for them. The table of all families is in table.ts.
  */
-import { XEN_EFAULT } from '../abi/index.js';
+import { viewOf, XEN_EFAULT } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import type { CallerPort, Domain, VcpuState } from './domain.js';
 import { copyFromGuest, copyToGuest } from './physmap.js';
@@ -92,12 +92,16 @@ export function copyOut<A>(
 export function operation<A extends Detail>(definition: SubOperationOf<A>): SubOperation {
   const { name, command, source, errors, argument: type, copyBack = false } = definition;
   const run: SubOperation['run'] = (context, address) => {
-    const argument = copyIn(context, type, address);
-    if (argument === null) return { vcpuId: null, detail: {}, returned: -XEN_EFAULT };
+    const { domain, cpu, caller } = context;
+    const bytes = copyFromGuest(domain, cpu, caller.id, address, type.size);
+    if (bytes === null) return { vcpuId: null, detail: {}, returned: -XEN_EFAULT };
+    const argument = type.decode(bytes);
     const vcpuId = definition.vcpuId?.(argument) ?? null;
     const passed = { ...argument };
     const answer = definition.body(context, argument);
-    const delivered = answer < 0 || !copyBack || copyOut(context, type, address, argument);
+    // Over the bytes that came in: padding, and union members that the body did not set, go back as they were.
+    if (copyBack) type.write(viewOf(bytes), 0, argument);
+    const delivered = answer < 0 || !copyBack || copyToGuest(domain, cpu, caller.id, address, bytes);
     const returned = delivered ? answer : -XEN_EFAULT;
     return { vcpuId, detail: copyBack && returned >= 0 ? { ...argument } : passed, returned };
   };

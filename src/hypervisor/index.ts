@@ -4,12 +4,31 @@
  * of checks included. It refuses to know the guest: no register file, no instruction, no schedule, no host clock.
  * Whoever runs the guest (a model, an emulated CPU) calls in here and asks who may run and what awaits them.
  */
+export { clockOf, defaultClock, tscAt } from './clock.js';
+export { cpuidLeaf } from './cpuid.js';
+export type { CpuidLeaf } from './cpuid.js';
 export { createDomain, maxVcpus } from './create_domain.js';
 export type * from './domain.js';
+export {
+  acknowledgeUpcall,
+  createRemoteChannel,
+  localApicEnabled,
+  pendingUpcall,
+  raiseVirq,
+  sendFromRemote,
+} from './event_channels/index.js';
+export type { Upcall } from './event_channels/index.js';
+export { haltVcpu } from './halt.js';
 export type { CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from './hypercall.js';
 export { domainVcpu } from './hypercall.js';
+export { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
+export type { Reached } from './local_apic.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';
 export { domainResume, isRunnable, takeStart } from './power.js';
+export { psciCall } from './psci.js';
+export type { PsciRecord } from './psci.js';
+export { refreshAreas } from './runstate.js';
 export { cloneDomain, domainFromJson, domainToJson, equalDomains, hashDomain } from './snapshot.js';
 export { hypercall, hypercallTable } from './table.js';
+export { advanceTo, nextDeadline } from './time.js';
 export { sharedInfoView, vcpuInfoView } from './vcpu_info.js';

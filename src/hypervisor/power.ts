@@ -23,17 +23,20 @@ export function takeStart(domain: Domain, id: XenVcpuId): StartContext | null {
 }
 
 /**
- * The domain shuts down: every vCPU is paused where it is, and the toolstack is told. A second shutdown before
- * the domain was resumed changes nothing, its reason included (Xen 4.17 common/domain.c, domain_shutdown).
+ * The domain shuts down: every vCPU is paused where it is, and the toolstack is told. A reason that
+ * SCHEDOP_shutdown_code fixed before stands in place of `reason`. A second shutdown before the domain was
+ * resumed changes nothing, its reason included (Xen 4.17 common/domain.c, domain_shutdown).
  */
 export function domainShutdown({ state }: Domain, reason: number, by: XenVcpuId): void {
+  state.shutdownCode ??= reason;
   if (state.shutdown !== null) return;
-  state.shutdown = { reason, by };
+  state.shutdown = { reason: state.shutdownCode, by };
   for (const vcpu of state.vcpus) vcpu.pausedForShutdown = true;
 }
 
 /** The domain goes on where each vCPU was paused (Xen 4.17 common/domain.c, domain_resume). */
 export function domainResume({ state }: Domain): void {
   state.shutdown = null;
+  state.shutdownCode = null;
   for (const vcpu of state.vcpus) vcpu.pausedForShutdown = false;
 }

@@ -1,12 +1,19 @@
 /** Every hypercall that this hypervisor knows, one row a family. */
 import { XEN_ENOSYS } from '../abi/index.js';
-import type { CallerPort, Domain } from './domain.js';
-import { callFamily } from './hypercall.js';
-import type { CallRecord, HypercallFamily } from './hypercall.js';
 import { present } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
+import type { CallerPort, Domain } from './domain.js';
+import { callFamily } from './hypercall.js';
+import type { CallContext, CallRecord, HypercallFamily } from './hypercall.js';
+import { event_channel_op } from './hypercalls/event_channel_op.js';
+import { sched_op } from './hypercalls/sched_op.js';
+import { vcpu_op } from './hypercalls/vcpu_op.js';
+import { vm_assist } from './hypercalls/vm_assist.js';
+import { isRunnable } from './power.js';
+import { refreshAreas, settleRunstates } from './runstate.js';
 
-export const hypercallTable: readonly HypercallFamily[] = [];
+/** By number. */
+export const hypercallTable: readonly HypercallFamily[] = [vm_assist, vcpu_op, sched_op, event_channel_op];
 
 /**
  * Makes hypercall `number` for vCPU `vcpu`, with up to five argument registers. Changes the domain's state and
@@ -20,8 +27,15 @@ export function hypercall(
   cpu: CallerPort,
 ): CallRecord {
   const caller = present(domain.state.vcpus[vcpu], `vCPU ${vcpu}`);
+  const record = callNumber(number, { domain, cpu, caller, args });
+  settleRunstates(domain);
+  if (isRunnable(domain, vcpu)) refreshAreas(domain, vcpu, cpu);
+  return record;
+}
+
+function callNumber(number: number, context: CallContext): CallRecord {
   const family = hypercallTable.find((candidate) => candidate.number === number);
-  if (family !== undefined) return callFamily(family, { domain, cpu, caller, args });
+  if (family !== undefined) return callFamily(family, context);
   const name = `hypercall_${number}`;
   return { hypercall: name, op: name, vcpuId: null, detail: {}, returned: -XEN_ENOSYS };
 }

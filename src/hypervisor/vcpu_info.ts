@@ -2,7 +2,7 @@
 import { shared_info, vcpu_info, viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
 import { archOf, legacyMaxVcpus } from './arch.js';
-import type { Domain, VcpuInfoPlace, VcpuState } from './domain.js';
+import type { Domain, FramePlace, VcpuState } from './domain.js';
 
 /** The bytes of shared_info, wherever the guest sees it, and whether it does or not. */
 export function sharedInfoView({ state, memory }: Domain, write: boolean): DataView {
@@ -15,7 +15,7 @@ export function sharedInfoView({ state, memory }: Domain, write: boolean): DataV
  * first XEN_LEGACY_MAX_VCPUS vCPUs have, else null: Xen then uses a dummy page of its own, in which whatever it
  * writes is lost (Xen 4.17 common/domain.c, vcpu_info_reset).
  */
-export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): VcpuInfoPlace | null {
+export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): FramePlace | null {
   if (vcpu.vcpuInfo !== null) return vcpu.vcpuInfo;
   if (vcpu.id >= legacyMaxVcpus(domain)) return null;
   const arch = archOf(domain);

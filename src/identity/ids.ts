@@ -38,7 +38,10 @@ export const invalidVcpuNr = 0xffff_ffff;
 /** The APIC id that no CPU has: the x2APIC broadcast address. The 8-bit form in a type 0 MADT entry is 0xff. */
 export const broadcastApicId = 0xffff_ffff;
 
-/** The ACPI processor UID that means all processors. The 8-bit form, in MADT entries of type 0 and 4, is 0xff. */
+/**
+ * The ACPI processor UID that means all processors (its 8-bit form, 0xff, means so in entries of type 4 only), and
+ * what Linux keeps for a CPU whose UID it does not know (`CPU_ACPIID_INVALID`).
+ */
 export const everyAcpiUid = 0xffff_ffff;
 
 function inRange(value: number, last: number, what: string): number {

@@ -5,3 +5,10 @@
  * no domain, and judges nobody.
  */
 export * from './ids.js';
+export * from './mpidr.js';
+export * from './apic.js';
+export * from './policies.js';
+export * from './map.js';
+export * from './sources.js';
+export * from './firmware.js';
+export * from './numbering.js';

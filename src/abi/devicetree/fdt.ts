@@ -248,6 +248,9 @@ class StructureWriter {
     if (known !== undefined) return known;
     const offset = this.strings.length;
     this.#offsets.set(name, offset);
+    if (name.length > maxPropertyName) {
+      throw new InputError(`a property name has ${name.length} characters, not ${maxPropertyName} or fewer`);
+    }
     for (const byte of checkedName(name)) this.strings.push(byte);
     this.strings.push(0);
     return offset;

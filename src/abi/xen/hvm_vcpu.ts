@@ -1,7 +1,7 @@
 /** public/hvm/hvm_vcpu.h: the state in which VCPUOP_initialise starts an x86 vCPU of an HVM or PVH guest. */
 import { array, struct, u16, u32, u64, union } from '../struct.js';
 
-/** Protected or real mode: the guest gives the segments' cached parts too. */
+/** Any mode but long mode; the guest gives the cached parts of the segment registers too. */
 export const vcpu_hvm_x86_32 = struct('vcpu_hvm_x86_32', {
   eax: u32,
   ecx: u32,

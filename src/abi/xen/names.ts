@@ -2,6 +2,7 @@
  * The numbers of each family by name, for printing. They are read off the declarations, never written a second
  * time: `VCPUOP_names[10]` is `'VCPUOP_register_vcpu_info'`. A number without a name gives undefined.
  */
+import { invariant } from '../../base/index.js';
 import * as psci from '../arm/psci.js';
 import * as errno from './errno.js';
 import * as event_channel from './event_channel.js';
@@ -19,11 +20,13 @@ import * as xen from './xen.js';
 
 export type Names = Readonly<Record<number, string>>;
 
-/** Every number that `module` exports under a name which `family` matches, by that number. */
+/** Every number that `module` exports under a name which `family` matches, by that number; no two share one. */
 function namesOf(module: Readonly<Record<string, unknown>>, family: RegExp): Names {
   const names: Record<number, string> = {};
   for (const [name, value] of Object.entries(module)) {
-    if (typeof value === 'number' && family.test(name)) names[value] = name;
+    if (typeof value !== 'number' || !family.test(name)) continue;
+    invariant(!(value in names), `${name} and ${names[value]} are one number`);
+    names[value] = name;
   }
   return names;
 }

@@ -1,0 +1,149 @@
+/**
+ * What Xen must hold for the domain, as far as the trace tells: replayed from what was asked and answered, by
+ * rules of its own, so that a hypervisor that forgets or keeps what it should not is found out by its answers.
+ */
+import type { Run } from './finding.js';
+import { argument, isPerVcpuVirq } from './operations.js';
+import type { HypercallEvent, Platform, StartEvent, TraceEvent } from './trace.js';
+
+/** Whether a vCPU is up, or has registers: sure, or not to be told from the trace (nobody sees a HLT). */
+export type Sure = 'yes' | 'no' | 'unknown';
+
+export interface VcpuView {
+  up: Sure;
+  initialised: Sure;
+}
+
+export interface PortView {
+  readonly kind: 'ipi' | 'virq' | 'movable';
+  /** For a virq. */
+  readonly virq: number | null;
+  /** Where its events go. */
+  readonly vcpu: number;
+  readonly kernel: number;
+}
+
+/** The call by which a vCPU got what it has. */
+type Registered = Map<number, HypercallEvent>;
+
+export interface DomainView {
+  readonly platform: Platform;
+  /** The kernel that runs; null before the first. */
+  kernel: number | null;
+  readonly vcpus: VcpuView[];
+  vcpuInfo: Registered;
+  controlBlock: Registered;
+  /** Not cleared by a soft reset (Xen 4.17 common/domain.c, domain_soft_reset; arch/x86/domain.c). */
+  readonly upcallVector: Registered;
+  /** By port number. Ports of the toolstack are not in it. */
+  ports: Map<number, PortView>;
+}
+
+function newView(platform: Platform): DomainView {
+  const vcpus = platform.hardwareIds.map((): VcpuView => ({ up: 'no', initialised: 'no' }));
+  const [vcpuInfo, controlBlock, upcallVector] = [new Map(), new Map(), new Map()] as [
+    Registered,
+    Registered,
+    Registered,
+  ];
+  return { platform, kernel: null, vcpus, vcpuInfo, controlBlock, upcallVector, ports: new Map() };
+}
+
+/** Whether the domain uses FIFO events: from the first control block on, until a reset. */
+export function usesFifo(view: DomainView): boolean {
+  return view.controlBlock.size > 0;
+}
+
+function runs(view: DomainView, vcpu: number): void {
+  const known = view.vcpus[vcpu];
+  if (known !== undefined) [known.up, known.initialised] = ['yes', 'yes'];
+}
+
+function takeOver(view: DomainView, kernel: number, entryVcpu: number): void {
+  if (view.kernel !== null)
+    for (const vcpu of view.vcpus) [vcpu.up, vcpu.initialised] = ['unknown', 'unknown'];
+  view.kernel = kernel;
+  runs(view, entryVcpu);
+}
+
+function dropEvents(view: DomainView): void {
+  view.controlBlock = new Map();
+  view.ports = new Map();
+}
+
+function bind(view: DomainView, event: HypercallEvent, port: Omit<PortView, 'kernel'>): void {
+  const number = argument(event.call, 'port');
+  if (number !== null) view.ports.set(number, { ...port, kernel: event.kernel });
+}
+
+function rebind(view: DomainView, { call }: HypercallEvent): void {
+  const number = argument(call, 'port');
+  const known = number === null ? undefined : view.ports.get(number);
+  if (number !== null && known !== undefined) view.ports.set(number, { ...known, vcpu: call.vcpuId ?? 0 });
+}
+
+type Effect = (view: DomainView, event: HypercallEvent) => void;
+
+/** What an accepted call changes. */
+const effects: Readonly<Record<string, Effect>> = {
+  VCPUOP_register_vcpu_info: (view, event) => view.vcpuInfo.set(event.call.vcpuId ?? -1, event),
+  EVTCHNOP_init_control: (view, event) => view.controlBlock.set(event.call.vcpuId ?? -1, event),
+  HVMOP_set_evtchn_upcall_vector: (view, event) => view.upcallVector.set(event.call.vcpuId ?? -1, event),
+  EVTCHNOP_bind_ipi: (view, event) =>
+    bind(view, event, { kind: 'ipi', virq: null, vcpu: event.call.vcpuId ?? 0 }),
+  EVTCHNOP_bind_virq: (view, event) => {
+    const virq = argument(event.call, 'virq') ?? 0;
+    bind(view, event, { kind: 'virq', virq, vcpu: event.call.vcpuId ?? 0 });
+  },
+  EVTCHNOP_alloc_unbound: (view, event) => bind(view, event, { kind: 'movable', virq: null, vcpu: 0 }),
+  EVTCHNOP_bind_vcpu: rebind,
+  EVTCHNOP_close: (view, event) => view.ports.delete(argument(event.call, 'port') ?? -1),
+  EVTCHNOP_reset: dropEvents,
+  VCPUOP_initialise: ({ vcpus }, { call }) => {
+    const vcpu = vcpus[call.vcpuId ?? -1];
+    if (vcpu !== undefined) vcpu.initialised = 'yes';
+  },
+  VCPUOP_up: (view, { call }) => runs(view, call.vcpuId ?? -1),
+  VCPUOP_down: ({ vcpus }, { call }) => {
+    const vcpu = vcpus[call.vcpuId ?? -1];
+    if (vcpu !== undefined) vcpu.up = 'no';
+  },
+};
+
+function applyStart(view: DomainView, { returned, target }: StartEvent): void {
+  if (returned === 0 && target !== null) runs(view, target);
+}
+
+function applyCall(view: DomainView, event: HypercallEvent): void {
+  runs(view, event.vcpu);
+  if (event.call.returned >= 0) effects[event.call.op]?.(view, event);
+}
+
+/** Changes `view` as `event` changed the domain. */
+function apply(view: DomainView, event: TraceEvent): void {
+  if (event.kind === 'kernel') takeOver(view, event.kernel, event.entryVcpu);
+  else if (event.kind === 'hypercall') applyCall(view, event);
+  else if (event.kind === 'start') applyStart(view, event);
+  else if (event.kind === 'running' || event.kind === 'online') runs(view, event.vcpu);
+  else if (event.kind === 'offline') {
+    const vcpu = view.vcpus[event.vcpu];
+    if (vcpu !== undefined) [vcpu.up, vcpu.initialised] = ['unknown', 'unknown'];
+  } else if (event.kind === 'reset') {
+    dropEvents(view);
+    view.vcpuInfo = new Map();
+  }
+}
+
+/** Calls `visit` for each event of `run`, in order, with what Xen held before it. */
+export function replay(run: Run, visit: (event: TraceEvent, view: DomainView) => void): void {
+  const view = newView(run.platform);
+  for (const event of run.events) {
+    visit(event, view);
+    apply(view, event);
+  }
+}
+
+/** Whether a port moves with EVTCHNOP_bind_vcpu: all but IPIs and the VIRQs of one vCPU. */
+export function isMovable(port: PortView): boolean {
+  return port.kind === 'movable' || (port.kind === 'virq' && !isPerVcpuVirq(port.virq ?? 0));
+}

@@ -1,0 +1,121 @@
+/** What a run's events say about kernels, CPUs and records; looked up by the judge and the rules. */
+import { invalidVcpuNr, xenVcpuId } from '../identity/index.js';
+import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
+import type { Run } from './finding.js';
+import type {
+  HypercallEvent,
+  KernelEvent,
+  Platform,
+  RecordEvent,
+  RunningEvent,
+  StartEvent,
+} from './trace.js';
+
+/** What one kernel did, in order of step. */
+export interface Reign {
+  /** null when the trace starts in the middle of a kernel. */
+  readonly event: KernelEvent | null;
+  readonly calls: HypercallEvent[];
+  readonly starts: StartEvent[];
+  readonly running: RunningEvent[];
+  readonly records: RecordEvent[];
+}
+
+export interface History {
+  readonly platform: Platform;
+  readonly reigns: ReadonlyMap<number, Reign>;
+}
+
+function emptyReign(event: KernelEvent | null): Reign {
+  return { event, calls: [], starts: [], running: [], records: [] };
+}
+
+/** Sorts the events of `run` by kernel and kind. */
+export function readHistory({ platform, events }: Run): History {
+  const reigns = new Map<number, Reign>();
+  for (const event of events) {
+    if (!('kernel' in event)) continue;
+    const known = reigns.get(event.kernel) ?? emptyReign(null);
+    const reign = event.kind === 'kernel' && known.event === null ? { ...known, event } : known;
+    reigns.set(event.kernel, reign);
+    if (event.kind === 'hypercall') reign.calls.push(event);
+    else if (event.kind === 'start') reign.starts.push(event);
+    else if (event.kind === 'running') reign.running.push(event);
+    else if (event.kind === 'record') reign.records.push(event);
+  }
+  return { platform, reigns };
+}
+
+/** The kernel of that number; an empty one when the trace has none. */
+export function reignOf({ reigns }: History, kernel: number): Reign {
+  return reigns.get(kernel) ?? emptyReign(null);
+}
+
+/** The platform's vCPU with that hardware id; null when there is none. */
+export function vcpuOfHardwareId({ hardwareIds }: Platform, hardwareId: number): XenVcpuId | null {
+  const index = hardwareIds.findIndex((id) => id === hardwareId);
+  return index < 0 ? null : xenVcpuId(index);
+}
+
+/** The vCPU that a kernel's own list of CPUs makes of `cpu`: by hardware id, or by number where there is none. */
+function expectedVcpu({ platform }: History, reign: Reign, cpu: LinuxCpu): XenVcpuId | null {
+  const listed = reign.event?.possible.find((possible) => possible.linuxCpu === cpu);
+  if (listed === undefined) return null;
+  if (listed.hardwareId !== null) return vcpuOfHardwareId(platform, listed.hardwareId);
+  // PV has no hardware ids. Its kernel is entered on one vCPU, as CPU 0, and starts each other by its number.
+  if (cpu === 0) return reign.event?.entryVcpu ?? null;
+  return cpu < platform.hardwareIds.length ? xenVcpuId(cpu) : null;
+}
+
+/**
+ * The vCPU that CPU `cpu` of kernel `kernel` really is, at `step`: where it ran last, else where it runs first
+ * later on, else what its hardware id says. null when nothing tells.
+ */
+export function trueVcpu(history: History, kernel: number, cpu: LinuxCpu, step: number): XenVcpuId | null {
+  const reign = reignOf(history, kernel);
+  const ran = reign.running.filter((event) => event.linuxCpu === cpu);
+  const last = ran.findLast((event) => event.step <= step) ?? ran[0];
+  return last?.vcpu ?? expectedVcpu(history, reign, cpu);
+}
+
+/** The vCPU that the hardware id of `cpu` names, wherever it ran; null on PV, and for CPUs that are not possible. */
+export function hardwareVcpu(history: History, kernel: number, cpu: LinuxCpu): XenVcpuId | null {
+  const listed = reignOf(history, kernel).event?.possible.find((possible) => possible.linuxCpu === cpu);
+  if (listed === undefined || listed.hardwareId === null) return null;
+  return vcpuOfHardwareId(history.platform, listed.hardwareId);
+}
+
+/** What was recorded for each CPU when `step` came. A record of all ones is the mark of none (Linux: XEN_VCPU_ID_INVALID). */
+export function recordsAt(history: History, kernel: number, step: number): Map<LinuxCpu, number> {
+  const records = new Map<LinuxCpu, number>();
+  for (const event of reignOf(history, kernel).records) {
+    if (event.step >= step) break;
+    if (event.value === invalidVcpuNr) records.delete(event.linuxCpu);
+    else records.set(event.linuxCpu, event.value);
+  }
+  return records;
+}
+
+/**
+ * The CPUs whose record held `id` when `step` came. Only what was recorded counts: an unset record may read 0
+ * (since Linux 4.8-rc4), which would make every CPU to come a namesake of vCPU 0.
+ */
+export function holdersOf(history: History, kernel: number, id: number, step: number): LinuxCpu[] {
+  const reign = reignOf(history, kernel);
+  // A kernel that keeps no map passes CPU numbers (Linux before 88e957d6e47f).
+  if (reign.records.length === 0) return [id as LinuxCpu];
+  const records = recordsAt(history, kernel, step);
+  const holders = [...records].filter(([, value]) => value === id).map(([cpu]) => cpu);
+  if (holders.length > 0 || id !== 0) return holders;
+  // In a real kernel's memory a 0 written over the initial 0 leaves no trace: a CPU that runs, sooner or later, and
+  // of which no record is ever seen to change holds 0.
+  const unseen = reign.running.filter(
+    ({ linuxCpu }) => !reign.records.some((record) => record.linuxCpu === linuxCpu),
+  );
+  return [...new Set(unseen.map(({ linuxCpu }) => linuxCpu))];
+}
+
+/** The first start that `vcpu` asks for after `step`. */
+export function nextStart(reign: Reign, vcpu: XenVcpuId, step: number): StartEvent | null {
+  return reign.starts.find((event) => event.by === vcpu && event.step > step) ?? null;
+}

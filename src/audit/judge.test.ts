@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { invalidVcpuNr } from '../identity/index.js';
+import type { JudgedCall } from './finding.js';
+import { judgeCalls } from './judge.js';
+import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
+import type { Draft } from './test_trace.js';
+
+/** The judged calls of `op`, as `caller passed>meant`. */
+function told(calls: readonly JudgedCall[], op: string): string[] {
+  return calls
+    .filter(({ event }) => event.call.op === op)
+    .map(({ event, passed, meant }) => `${event.vcpu} ${passed}>${meant ?? 'null'}`);
+}
+
+const arm = testPlatform('arm', 4);
+const pvhvm = testPlatform('pvhvm', 4);
+const pv = testPlatform('pv', 4);
+
+function judged(platform: typeof arm, drafts: readonly Draft[]): JudgedCall[] {
+  return judgeCalls(runOf(platform, drafts));
+}
+
+describe('what a healthy kernel means', () => {
+  for (const kind of ['pv', 'pvhvm', 'pvh', 'arm'] as const) {
+    for (const vcpus of [1, 2, 8, 40]) {
+      it(`is what it passes: ${kind} with ${vcpus} vCPUs`, () => {
+        const platform = testPlatform(kind, vcpus);
+        const calls = judged(platform, healthy(new Teller(platform)));
+        assert.deepEqual(
+          calls.filter(({ verdict }) => verdict !== 'right').map(({ event }) => event.call.op),
+          [],
+        );
+        assert.ok(calls.length >= vcpus);
+      });
+    }
+  }
+
+  it('is what it passes when a crash kernel runs on vCPU 2, with the other CPUs in another order', () => {
+    const crash = new Teller(pvhvm, 1, [2, 0, 1, 3]);
+    const calls = judged(pvhvm, [...healthy(new Teller(pvhvm)), reset, ...healthy(crash)]);
+    assert.deepEqual(
+      calls.filter(({ verdict }) => verdict !== 'right'),
+      [],
+    );
+  });
+});
+
+describe('init_control', () => {
+  const tell = new Teller(arm);
+  const control = 'EVTCHNOP_init_control';
+
+  it('means the caller first, then the vCPU that the caller starts next', () => {
+    const calls = judged(arm, healthy(tell));
+    assert.deepEqual(told(calls, control), ['0 0>0', '0 1>1', '0 2>2', '0 3>3']);
+  });
+
+  it('means nobody when the caller starts nobody: Arm as posted', () => {
+    const failed = [1, 2, 3].map(() => tell.refused(0, control, invalidVcpuNr));
+    const calls = judged(arm, [tell.enters(), ...boots(tell), ...failed, tell.ends()]);
+    assert.deepEqual(
+      told(calls, control).slice(1),
+      [1, 2, 3].map(() => `0 ${invalidVcpuNr}>null`),
+    );
+    assert.deepEqual(
+      calls.slice(-3).map(({ verdict }) => verdict),
+      ['refused', 'refused', 'refused'],
+    );
+  });
+
+  it('means nobody when the next start names no vCPU', () => {
+    const calls = judged(arm, [
+      tell.enters(),
+      ...boots(tell),
+      tell.calls(0, control, 1),
+      tell.starts(0, 1, null),
+    ]);
+    assert.deepEqual(told(calls, control).at(-1), '0 1>null');
+  });
+
+  it('means the caller when a started CPU makes its own, whoever started it', () => {
+    const own = [1, 2].flatMap((cpu) => [
+      tell.starts(0, cpu),
+      tell.is('running', cpu),
+      tell.calls(cpu, control, cpu),
+    ]);
+    assert.deepEqual(told(judged(arm, [tell.enters(), ...boots(tell), ...own]), control), [
+      '0 0>0',
+      '1 1>1',
+      '2 2>2',
+    ]);
+  });
+
+  it('means the next started where a secondary CPU, whose own was made for it, brings up a third', () => {
+    const calls = judged(arm, [tell.enters(), ...boots(tell), ...bringsUp(tell, 1), ...bringsUp(tell, 2, 1)]);
+    assert.deepEqual(told(calls, control), ['0 0>0', '0 1>1', '1 2>2']);
+  });
+
+  it('means the caller again in the next kernel, and after a reset', () => {
+    const next = new Teller(arm, 1, [2, 0, 1, 3]);
+    for (const between of [[], [reset]]) {
+      const calls = judged(arm, [...healthy(tell), ...between, next.enters(), next.calls(0, control, 0)]);
+      assert.equal(told(calls, control).at(-1), '2 0>2');
+    }
+  });
+
+  it('is silent where a fresh wrong vCPU takes it', () => {
+    const wrong = [tell.calls(0, control, 3), tell.starts(0, 1)];
+    const last = judged(arm, [tell.enters(), ...boots(tell), ...wrong]).at(-1);
+    assert.deepEqual([last?.meant, last?.verdict], [1, 'silent']);
+  });
+});
+
+describe('calls on oneself', () => {
+  it('mean the caller: vcpu_info and runstate on Arm, timers and going down everywhere', () => {
+    const tell = new Teller(arm);
+    const running = [tell.enters(), ...boots(tell), tell.starts(0, 1), tell.is('running', 1)];
+    for (const op of [
+      'VCPUOP_register_vcpu_info',
+      'VCPUOP_register_runstate_memory_area',
+      'VCPUOP_register_runstate_phys_area',
+      'VCPUOP_set_singleshot_timer',
+      'VCPUOP_stop_singleshot_timer',
+      'VCPUOP_set_periodic_timer',
+      'VCPUOP_stop_periodic_timer',
+      'VCPUOP_down',
+    ]) {
+      const calls = judged(arm, [...running, tell.calls(1, op, 0), tell.calls(1, op, 1)]);
+      assert.deepEqual(told(calls, op).slice(-2), ['1 0>1', '1 1>1']);
+    }
+  });
+});
+
+describe('x86 in prepare', () => {
+  const tell = new Teller(pvhvm, 0, [0, 2, 1, 3]);
+  const start = [tell.enters(), ...boots(tell)];
+  const vector = 'HVMOP_set_evtchn_upcall_vector';
+
+  it('means the vCPU that is started next', () => {
+    const calls = judged(pvhvm, healthy(tell));
+    for (const op of ['VCPUOP_register_vcpu_info', vector, 'EVTCHNOP_init_control']) {
+      assert.deepEqual(told(calls, op), ['0 0>0', '0 2>2', '0 1>1', '0 3>3']);
+    }
+    assert.deepEqual(told(calls, 'VCPUOP_register_runstate_memory_area'), [
+      '0 0>0',
+      '2 2>2',
+      '1 1>1',
+      '3 3>3',
+    ]);
+  });
+
+  it('takes a second vector of its own, not followed by a start, for a call on oneself', () => {
+    const calls = judged(pvhvm, [...healthy(tell), tell.calls(0, vector, 0)]);
+    assert.equal(told(calls, vector).at(-1), '0 0>0');
+  });
+
+  it('takes a second vector of its own before the first prepare for a call on oneself', () => {
+    const calls = judged(pvhvm, [...start, tell.calls(0, vector, 0), ...bringsUp(tell, 1)]);
+    assert.deepEqual(told(calls, vector), ['0 0>0', '0 0>0', '0 2>2']);
+  });
+
+  it('does not take its own id in prepare for a call on oneself', () => {
+    const wrong = [
+      tell.calls(0, 'VCPUOP_register_vcpu_info', 2),
+      tell.calls(0, vector, 0),
+      tell.starts(0, 1),
+    ];
+    assert.equal(told(judged(pvhvm, [...start, ...wrong]), vector).at(-1), '0 0>2');
+    const unstarted = judged(pvhvm, [...start, ...wrong.slice(0, 2)]);
+    assert.equal(told(unstarted, vector).at(-1), '0 0>null');
+  });
+
+  it('knows the second preparation of a CPU that was offline, where vcpu_info is not registered again', () => {
+    const cycle = [tell.is('offline', 1), tell.calls(0, vector, 2), tell.starts(0, 1), tell.is('running', 1)];
+    assert.equal(told(judged(pvhvm, [...healthy(tell), ...cycle]), vector).at(-1), '0 2>2');
+  });
+
+  it('leaves a started CPU that makes its own calls to itself', () => {
+    const own = [tell.starts(0, 1), tell.is('running', 1), tell.calls(1, vector, 2)];
+    const calls = judged(pvhvm, [...start, tell.calls(0, vector, 0), ...own]);
+    assert.deepEqual(told(calls, vector), ['0 0>0', '0 0>0', '2 2>2']);
+  });
+});
+
+describe('bindings', () => {
+  const tell = new Teller(pvhvm, 0, [0, 2, 1, 3]);
+  const start = [tell.enters(), ...boots(tell)];
+
+  it('mean the true vCPU of the CPU whose record holds the id', () => {
+    const wrongRecord = [tell.records(1, 1), tell.calls(0, 'EVTCHNOP_bind_ipi', 1)];
+    assert.equal(told(judged(pvhvm, [...start, ...wrongRecord]), 'EVTCHNOP_bind_ipi').at(-1), '0 1>2');
+    const rightRecord = [tell.records(1, 2), tell.calls(0, 'EVTCHNOP_bind_vcpu', 2)];
+    assert.equal(told(judged(pvhvm, [...start, ...rightRecord]), 'EVTCHNOP_bind_vcpu').at(-1), '0 2>2');
+  });
+
+  it('go by the records as they stand at the call', () => {
+    const bind = tell.calls(0, 'EVTCHNOP_bind_ipi', 1);
+    const calls = judged(pvhvm, [...start, bind, tell.records(2, 1), bind, tell.records(2, 3), bind]);
+    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi').slice(1), ['0 1>null', '0 1>1', '0 1>null']);
+  });
+
+  it('mean nobody when two CPUs hold the id', () => {
+    const calls = judged(pvhvm, [...start, tell.records(1, 0), tell.calls(0, 'EVTCHNOP_bind_ipi', 0)]);
+    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 0>null');
+  });
+
+  it('do not count a record that was marked as holding none', () => {
+    const marked = [tell.records(1, 2), tell.records(1, invalidVcpuNr)];
+    const calls = judged(pvhvm, [...start, ...marked, tell.calls(0, 'EVTCHNOP_bind_ipi', invalidVcpuNr)]);
+    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), `0 ${invalidVcpuNr}>null`);
+  });
+
+  it('mean vCPU 0 for a VIRQ of the whole domain', () => {
+    const bind = tell.calls(0, 'EVTCHNOP_bind_virq', 2, 0, { virq: 8, port: 7 });
+    assert.equal(
+      told(judged(pvhvm, [...start, tell.records(1, 2), bind]), 'EVTCHNOP_bind_virq').at(-1),
+      '0 2>0',
+    );
+  });
+
+  it('take where a CPU ran for the truth, before its hardware id', () => {
+    const ran = [tell.records(1, 2), tell.starts(0, 1), tell.is('running', 1, 3)];
+    const calls = judged(pvhvm, [...start, ...ran, tell.calls(0, 'EVTCHNOP_bind_ipi', 2)]);
+    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 2>3');
+  });
+
+  it('take the CPU number for the id in a kernel that keeps no records', () => {
+    const calls = judged(pvhvm, [
+      tell.enters(),
+      tell.is('running', 0),
+      tell.calls(0, 'EVTCHNOP_bind_ipi', 1),
+    ]);
+    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 1>2');
+  });
+
+  it('see through a real kernel that wrote 0 over an initial 0', () => {
+    const seen = [
+      tell.enters(),
+      tell.is('running', 0),
+      tell.records(1, 2),
+      tell.calls(0, 'EVTCHNOP_bind_ipi', 0),
+    ];
+    assert.equal(told(judged(pvhvm, seen), 'EVTCHNOP_bind_ipi').at(-1), '0 0>0');
+  });
+});
+
+describe('PV', () => {
+  const tell = new Teller(pv);
+
+  it('names in VCPUOP_initialise and VCPUOP_up the vCPU that comes up next', () => {
+    const wrong = [tell.calls(0, 'VCPUOP_initialise', 2), tell.calls(0, 'VCPUOP_up', 1)];
+    const calls = judged(pv, [
+      tell.enters(),
+      ...boots(tell),
+      ...wrong,
+      tell.starts(0, 1),
+      tell.is('running', 1),
+    ]);
+    assert.deepEqual([told(calls, 'VCPUOP_initialise'), told(calls, 'VCPUOP_up')], [['0 2>1'], ['0 1>1']]);
+  });
+
+  it('falls back on the vCPU asked for where none comes up', () => {
+    const asked = [tell.calls(0, 'VCPUOP_initialise', 1), tell.starts(0, 1)];
+    assert.deepEqual(told(judged(pv, [tell.enters(), ...boots(tell), ...asked]), 'VCPUOP_initialise'), [
+      '0 1>1',
+    ]);
+  });
+
+  it('registers every vcpu_info at once, by the records', () => {
+    const calls = judged(pv, healthy(tell));
+    assert.deepEqual(told(calls, 'VCPUOP_register_vcpu_info'), ['0 0>0', '0 1>1', '0 2>2', '0 3>3']);
+  });
+
+  it('may ask VCPUOP_is_up of any number', () => {
+    const asked = [0, 3, 4, 99].map((id) => tell.calls(0, 'VCPUOP_is_up', id, id < 4 ? 0 : -2));
+    const calls = judged(pv, [tell.enters(), ...asked]);
+    assert.deepEqual(
+      calls.map(({ verdict }) => verdict),
+      ['right', 'right', 'right', 'right'],
+    );
+  });
+});
+
+it('leaves calls without a vCPU id alone', () => {
+  const tell = new Teller(arm);
+  assert.deepEqual(judged(arm, [tell.enters(), tell.calls(0, 'EVTCHNOP_send', null)]), []);
+});

@@ -1,0 +1,132 @@
+/**
+ * For every hypercall that carries a vCPU id: the id that was meant. Truth comes from the trace and the platform
+ * alone, never from what the guest says of itself, so that a kernel whose only visible acts are its calls, its
+ * starts and its records in memory is judged by the same words as a model.
+ */
+import { xenVcpuId } from '../identity/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import type { JudgedCall, Run } from './finding.js';
+import { holdersOf, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
+import type { History } from './history.js';
+import { argument, intentionOf, isPerVcpuVirq } from './operations.js';
+import type { HypercallEvent, TraceEvent } from './trace.js';
+
+/**
+ * Who has had what registered since the kernel took over or the domain was reset. A CPU has its own when it made
+ * the call itself, or when the CPU that started it made the call beforehand. (So a secondary CPU that brings up
+ * a third is in prepare with its first init_control: its own was made by the CPU that brought it up.)
+ */
+interface Ledger {
+  readonly has: Map<XenVcpuId, Set<string>>;
+  /** What each vCPU made beyond its own since it last started another. */
+  readonly prepared: Map<XenVcpuId, Set<string>>;
+}
+
+function entry(map: Map<XenVcpuId, Set<string>>, vcpu: XenVcpuId): Set<string> {
+  const found = map.get(vcpu) ?? new Set<string>();
+  map.set(vcpu, found);
+  return found;
+}
+
+function note(ledger: Ledger, event: HypercallEvent): void {
+  const own = entry(ledger.has, event.vcpu);
+  if (own.has(event.call.op)) entry(ledger.prepared, event.vcpu).add(event.call.op);
+  else own.add(event.call.op);
+}
+
+function credit(ledger: Ledger, by: XenVcpuId, target: XenVcpuId | null): void {
+  const prepared = entry(ledger.prepared, by);
+  if (target !== null) for (const op of prepared) entry(ledger.has, target).add(op);
+  prepared.clear();
+}
+
+/** The vCPU that the caller starts next; null when it starts none, or asks for one that there is not. */
+function startedNext(history: History, { kernel, vcpu, step }: HypercallEvent): XenVcpuId | null {
+  return nextStart(reignOf(history, kernel), vcpu, step)?.target ?? null;
+}
+
+/**
+ * A call that may be repeated for the same CPU is in prepare when it is the last of its kind before the caller's
+ * next start and the started CPU does not make it itself; or when the caller has begun to prepare a CPU with a
+ * call that is never made twice. Every other repetition is a call on oneself.
+ */
+function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent): XenVcpuId | null {
+  const reign = reignOf(history, event.kernel);
+  const start = nextStart(reign, event.vcpu, event.step);
+  const sameOp = reign.calls.filter((call) => call.call.op === event.call.op && call.step > event.step);
+  if (start !== null) {
+    const isLast = !sameOp.some((call) => call.vcpu === event.vcpu && call.step < start.step);
+    const madeByStarted = sameOp.some((call) => call.vcpu === start.target && call.step > start.step);
+    if (isLast && !madeByStarted) return start.target;
+  }
+  const begun = [...entry(ledger.prepared, event.vcpu)].some(
+    (op) => intentionOf(history.platform.kind, op) === 'own-then-next',
+  );
+  return begun ? (start?.target ?? null) : event.vcpu;
+}
+
+/** VCPUOP_initialise and VCPUOP_up name the vCPU that runs next, or that the caller asks for next and that never runs. */
+function comesUp(history: History, event: HypercallEvent): XenVcpuId | null {
+  const reign = reignOf(history, event.kernel);
+  const next = reign.running.find((running) => running.step > event.step && running.vcpu !== event.vcpu);
+  return next?.vcpu ?? startedNext(history, event);
+}
+
+/** The true vCPU of the one CPU whose record holds the id; null when none does, or several. */
+function byRecord(history: History, event: HypercallEvent, passed: number): XenVcpuId | null {
+  const { kernel, step, call } = event;
+  if (call.op === 'EVTCHNOP_bind_virq' && !isPerVcpuVirq(argument(call, 'virq') ?? 0)) return xenVcpuId(0);
+  const [holder, ...others] = holdersOf(history, kernel, passed, step);
+  if (holder === undefined || others.length > 0) return null;
+  return trueVcpu(history, kernel, holder, step);
+}
+
+function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed: number): XenVcpuId | null {
+  const { vcpu, call } = event;
+  const isFirst = !entry(ledger.has, vcpu).has(call.op);
+  switch (intentionOf(history.platform.kind, call.op)) {
+    case 'self':
+      return vcpu;
+    case 'own-then-next':
+      return isFirst ? vcpu : startedNext(history, event);
+    case 'own-or-next':
+      return isFirst ? vcpu : ownOrNext(history, ledger, event);
+    case 'comes-up':
+      return comesUp(history, event);
+    case 'record':
+      return byRecord(history, event, passed);
+    case 'question':
+      return passed as XenVcpuId;
+  }
+}
+
+function judge(history: History, ledger: Ledger, event: HypercallEvent, passed: number): JudgedCall {
+  const meant = meantBy(history, ledger, event, passed);
+  const wrong = event.call.returned < 0 ? 'refused' : 'silent';
+  return { event, passed, meant, verdict: passed === meant ? 'right' : wrong };
+}
+
+/** Keeps the ledger through an event; gives a fresh one where a kernel takes over or the domain is reset. */
+function after(ledger: Ledger, event: TraceEvent): Ledger {
+  if (event.kind === 'kernel' || event.kind === 'reset') return { has: new Map(), prepared: new Map() };
+  if (event.kind === 'start') credit(ledger, event.by, event.target);
+  if (event.kind === 'hypercall' && event.call.vcpuId !== null) note(ledger, event);
+  return ledger;
+}
+
+/**
+ * Every hypercall of `run` that carries a vCPU id, in order, with the id that was meant. `silent` is a wrong id
+ * that Xen took; `right` an id that was meant, whatever Xen answered.
+ */
+export function judgeCalls(run: Run): JudgedCall[] {
+  const history = readHistory(run);
+  const judged: JudgedCall[] = [];
+  let ledger: Ledger = { has: new Map(), prepared: new Map() };
+  for (const event of run.events) {
+    if (event.kind === 'hypercall' && event.call.vcpuId !== null) {
+      judged.push(judge(history, ledger, event, event.call.vcpuId));
+    }
+    ledger = after(ledger, event);
+  }
+  return judged;
+}

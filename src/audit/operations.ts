@@ -1,0 +1,92 @@
+/**
+ * Which hypercalls carry a vCPU id, and by what kind of thought the guest came to that id. The kinds follow what
+ * Linux does (6.1; arch/x86/xen, arch/arm/xen/enlighten.c, drivers/xen/events) and what public/vcpu.h,
+ * public/event_channel.h and public/hvm/hvm_op.h say of each operation.
+ */
+import { VIRQ_DEBUG, VIRQ_TIMER, VIRQ_XENOPROF, VIRQ_XENPMU, XEN_LEGACY_MAX_VCPUS } from '../abi/index.js';
+import type { Platform, TracedCall } from './trace.js';
+
+/**
+ * How the id meant is found:
+ * - `self`: the CPU that calls speaks of itself.
+ * - `own-then-next`: made once for each CPU: first by the caller for its own, then for the CPU it brings up next.
+ * - `own-or-next`: the same, but it may be made again for the same CPU, which does no harm.
+ * - `comes-up`: names the vCPU that is being started and so runs next.
+ * - `record`: names any CPU, by that CPU's record.
+ * - `question`: asks whether the vCPU of that number is there or up; every number may be asked about.
+ */
+export type Intention = 'self' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'record' | 'question';
+
+const everywhere: Readonly<Record<string, Intention>> = {
+  // Xen itself refuses the one-shot timer of another vCPU. The periodic one it would take for any, but Linux
+  // stops the periodic timer of the CPU that it runs on (xen_vcpuop_set_oneshot, xen_time_init).
+  VCPUOP_set_singleshot_timer: 'self',
+  VCPUOP_stop_singleshot_timer: 'self',
+  VCPUOP_set_periodic_timer: 'self',
+  VCPUOP_stop_periodic_timer: 'self',
+  // A PV CPU takes itself down (xen_pv_play_dead, and stop_self after a panic). That Linux takes others down
+  // when it resumes from a suspension is not covered: no run here suspends.
+  VCPUOP_down: 'self',
+  // evtchn_fifo_init_control for the boot CPU, later evtchn_fifo_percpu_init for a CPU in prepare.
+  EVTCHNOP_init_control: 'own-then-next',
+  // PV Linux fills the first registers of the CPU to come, then lets it run (xen_pv_cpu_up). So may a PVH guest.
+  VCPUOP_initialise: 'comes-up',
+  VCPUOP_up: 'comes-up',
+  // Bindings for any CPU: xen_vcpu_nr(cpu) of the CPU for which the port is.
+  EVTCHNOP_bind_ipi: 'record',
+  EVTCHNOP_bind_virq: 'record',
+  EVTCHNOP_bind_vcpu: 'record',
+  // PV: an NMI to another CPU (xen_send_IPI_one), the placement or the times of any.
+  VCPUOP_send_nmi: 'record',
+  VCPUOP_get_physid: 'record',
+  VCPUOP_get_runstate_info: 'record',
+  // PV Linux counts its possible CPUs by asking until ENOENT (xen_filter_cpu_maps), and waits for a CPU that is
+  // going down. A question beyond the end is how the end is found.
+  VCPUOP_is_up: 'question',
+};
+
+/** In Xen's Arm guests each CPU registers its own areas as it starts (xen_starting_cpu). */
+const onArm: Readonly<Record<string, Intention>> = {
+  VCPUOP_register_vcpu_info: 'self',
+  VCPUOP_register_runstate_memory_area: 'self',
+  VCPUOP_register_runstate_phys_area: 'self',
+};
+
+/** On x86 the CPU that brings another up registers for it (xen_cpu_up_prepare_hvm; xen_pv_cpu_up: runstate). */
+const onX86: Readonly<Record<string, Intention>> = {
+  VCPUOP_register_vcpu_info: 'own-then-next',
+  HVMOP_set_evtchn_upcall_vector: 'own-or-next',
+  VCPUOP_register_runstate_memory_area: 'own-or-next',
+  VCPUOP_register_runstate_phys_area: 'own-or-next',
+  VCPUOP_register_vcpu_time_memory_area: 'own-or-next',
+  VCPUOP_register_vcpu_time_phys_area: 'own-or-next',
+};
+
+/** PV Linux registers the vcpu_info of every possible CPU at once, long before any starts: by their records. */
+const onPv: Readonly<Record<string, Intention>> = { VCPUOP_register_vcpu_info: 'record' };
+
+/** How the guest came to the vCPU id in `op`. Operations that no table knows are taken to name a CPU's record. */
+export function intentionOf(kind: Platform['kind'], op: string): Intention {
+  const ofPlatform = kind === 'arm' ? onArm : kind === 'pv' ? { ...onX86, ...onPv } : onX86;
+  return ofPlatform[op] ?? everywhere[op] ?? 'record';
+}
+
+/** The operations without which a CPU is not ready: what Linux does in its prepare stage, or as the CPU starts. */
+export const registrations = ['VCPUOP_register_vcpu_info', 'EVTCHNOP_init_control'] as const;
+
+/** Whether a VIRQ belongs to a vCPU, rather than to the domain (Xen 4.17 common/event_channel.c, virq_is_global). */
+export function isPerVcpuVirq(virq: number): boolean {
+  return [VIRQ_TIMER, VIRQ_DEBUG, VIRQ_XENOPROF, VIRQ_XENPMU].includes(virq);
+}
+
+/** How many vCPUs have a vcpu_info in shared_info, and so can do without registering one. */
+export function legacyVcpus(kind: Platform['kind']): number {
+  return kind === 'arm' ? XEN_LEGACY_MAX_VCPUS.arm64 : XEN_LEGACY_MAX_VCPUS.x86_64;
+}
+
+/** A number in a call's decoded argument; null when the call has none of that name, or it is no number. */
+export function argument(call: TracedCall, name: string): number | null {
+  const value = call.detail[name];
+  if (typeof value === 'number') return value;
+  return typeof value === 'bigint' ? Number(value) : null;
+}

@@ -1,0 +1,434 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT } from '../abi/index.js';
+import { invalidVcpuNr } from '../identity/index.js';
+import { audit } from './audit.js';
+import { rules } from './rules.js';
+import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
+import type { Draft } from './test_trace.js';
+import type { Platform } from './trace.js';
+
+const arm = testPlatform('arm', 2);
+const pvhvm = testPlatform('pvhvm', 2);
+const pv = testPlatform('pv', 2);
+const tellArm = new Teller(arm);
+const tell = new Teller(pvhvm);
+const tellPv = new Teller(pv);
+
+/** The names of the rules that a run breaks. */
+function broken(platform: Platform, drafts: readonly Draft[]): string[] {
+  return [...new Set(audit(runOf(platform, drafts)).map(({ rule }) => rule))];
+}
+
+function breaks(rule: string, platform: Platform, drafts: readonly Draft[]): void {
+  const names = broken(platform, drafts);
+  assert.ok(names.includes(rule), `${rule} is not among: ${names.join(', ')}`);
+}
+
+function keeps(rule: string, platform: Platform, drafts: readonly Draft[]): void {
+  const findings = audit(runOf(platform, drafts)).filter((finding) => finding.rule === rule);
+  assert.deepEqual(
+    findings.map(({ why }) => why),
+    [],
+  );
+}
+
+const upArm = healthy(tellArm);
+const upX86 = healthy(tell);
+
+/** `drafts` with the first that `matches` replaced. */
+function replaced(
+  drafts: readonly Draft[],
+  matches: (draft: Draft) => boolean,
+  by: readonly Draft[],
+): Draft[] {
+  const at = drafts.findIndex(matches);
+  assert.ok(at >= 0, 'nothing to replace');
+  return [...drafts.slice(0, at), ...by, ...drafts.slice(at + 1)];
+}
+
+function isCall(op: string, vcpuId: number): (draft: Draft) => boolean {
+  return (draft) => draft.kind === 'hypercall' && draft.call.op === op && draft.call.vcpuId === vcpuId;
+}
+
+describe('a healthy run', () => {
+  for (const kind of ['pv', 'pvhvm', 'pvh', 'arm'] as const) {
+    for (const [vcpus, release] of [
+      [1, '4.17'],
+      [4, '4.18'],
+      [40, '4.17'],
+    ] as const) {
+      it(`breaks no rule: ${kind}, ${vcpus} vCPUs, Xen ${release}`, () => {
+        const platform = testPlatform(kind, vcpus, { release });
+        const teller = new Teller(platform);
+        const findings = audit(runOf(platform, [...healthy(teller), teller.ends()]));
+        assert.deepEqual(
+          findings.map(({ rule, why }) => `${rule}: ${why}`),
+          [],
+        );
+      });
+    }
+  }
+
+  it('breaks no rule with a crash kernel after a reset', () => {
+    const crash = new Teller(pvhvm, 1, [1, 0]);
+    assert.deepEqual(broken(pvhvm, [...upX86, reset, ...healthy(crash), crash.ends()]), []);
+  });
+});
+
+describe('id-exists', () => {
+  it('finds an id beyond the last vCPU, and all ones', () => {
+    for (const id of [2, invalidVcpuNr]) {
+      breaks('id-exists', arm, [...upArm, tellArm.refused(0, 'EVTCHNOP_bind_vcpu', id, XEN_ENOENT)]);
+    }
+  });
+
+  it('lets a question go beyond the end', () => {
+    keeps('id-exists', pv, [...healthy(tellPv), tellPv.refused(0, 'VCPUOP_is_up', 2, XEN_ENOENT)]);
+  });
+});
+
+describe('id-is-meant', () => {
+  it('finds an id of another vCPU, taken or refused', () => {
+    breaks('id-is-meant', pvhvm, [...upX86, tell.calls(1, 'VCPUOP_stop_periodic_timer', 0)]);
+    breaks('id-is-meant', pvhvm, [...upX86, tell.refused(1, 'VCPUOP_stop_singleshot_timer', 0)]);
+  });
+
+  it('lets the right id pass, even where it is refused', () => {
+    keeps('id-is-meant', pvhvm, [...upX86, tell.refused(1, 'VCPUOP_stop_singleshot_timer', 1)]);
+  });
+});
+
+describe('answer-as-xen', () => {
+  const rule = 'answer-as-xen';
+  const bind = (virq: number, vcpu: number, returned: number): Draft =>
+    tell.calls(0, 'EVTCHNOP_bind_virq', vcpu, returned, { virq, port: 9 });
+
+  it('finds an unknown vCPU that is taken, or refused by another error', () => {
+    breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_is_up', 2, 0)]);
+    breaks(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_is_up', 2, XEN_EINVAL)]);
+    breaks(rule, pvhvm, [...upX86, tell.calls(0, 'EVTCHNOP_bind_ipi', 2, 0)]);
+    keeps(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_is_up', 2, XEN_ENOENT)]);
+  });
+
+  it('holds a second vcpu_info against the release', () => {
+    const op = 'VCPUOP_register_vcpu_info';
+    keeps(rule, pvhvm, [...upX86, tell.refused(0, op, 0, XEN_EINVAL)]);
+    breaks(rule, pvhvm, [...upX86, tell.refused(0, op, 0, XEN_EBUSY)]);
+    const newer = testPlatform('pvhvm', 2, { release: '4.18' });
+    keeps(rule, newer, [...upX86, tell.refused(0, op, 0, XEN_EBUSY)]);
+    breaks(rule, newer, [...upX86, tell.refused(0, op, 0, XEN_EINVAL)]);
+    breaks(rule, newer, [...upX86, tell.calls(0, op, 0)]);
+  });
+
+  it('knows that 4.17 refuses the vcpu_info of another vCPU that is up, and 4.18 does not', () => {
+    const other = [tell.enters(), ...boots(tell), tell.starts(0, 1), tell.is('running', 1)];
+    const registers = (returned: number): Draft[] => [
+      ...other,
+      tell.calls(0, 'VCPUOP_register_vcpu_info', 1, returned),
+    ];
+    breaks(rule, pvhvm, registers(0));
+    keeps(rule, pvhvm, registers(-XEN_EINVAL));
+    keeps(rule, testPlatform('pvhvm', 2, { release: '4.18' }), registers(0));
+  });
+
+  it('finds what a reset did not clear', () => {
+    const crash = new Teller(pvhvm, 1, [1, 0]);
+    const after = [...upX86, reset, crash.enters(), crash.is('running', 0), crash.records(0)];
+    const timer = { virq: 0, port: 3 };
+    breaks(rule, pvhvm, [...after, crash.refused(0, 'VCPUOP_register_vcpu_info', 1)]);
+    breaks(rule, pvhvm, [...after, crash.refused(0, 'EVTCHNOP_init_control', 1)]);
+    breaks(rule, pvhvm, [...after, crash.calls(0, 'EVTCHNOP_bind_virq', 1, -XEN_EEXIST, timer)]);
+    keeps(rule, pvhvm, [...after, crash.calls(0, 'EVTCHNOP_bind_virq', 1, 0, timer)]);
+  });
+
+  it('finds what was kept without a reset and yet given again', () => {
+    const crash = new Teller(pvhvm, 1, [1, 0]);
+    const after = [...upX86, crash.enters(), crash.is('running', 0)];
+    breaks(rule, pvhvm, [...after, crash.calls(0, 'EVTCHNOP_init_control', 1)]);
+    keeps(rule, pvhvm, [...after, crash.refused(0, 'EVTCHNOP_init_control', 1)]);
+  });
+
+  it('knows whose timer may be set', () => {
+    breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_set_singleshot_timer', 1)]);
+    keeps(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_set_singleshot_timer', 1)]);
+    breaks(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_set_singleshot_timer', 0)]);
+    const period = { period_ns: 10n };
+    breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_set_periodic_timer', 1, 0, period)]);
+    keeps(rule, pvhvm, [
+      ...upX86,
+      tell.calls(0, 'VCPUOP_set_periodic_timer', 1, 0, { period_ns: 4_000_000n }),
+    ]);
+  });
+
+  it('knows the order of checks of bind_virq', () => {
+    keeps(rule, pvhvm, [
+      ...upX86,
+      bind(24, 9, -XEN_EINVAL),
+      bind(8, 1, -XEN_EINVAL),
+      bind(8, 9, -XEN_EINVAL),
+    ]);
+    breaks(rule, pvhvm, [...upX86, bind(8, 9, -XEN_ENOENT)]);
+    keeps(rule, pvhvm, [...upX86, bind(1, 9, -XEN_ENOENT), bind(0, 1, -XEN_EEXIST), bind(1, 1, 0)]);
+    breaks(rule, pvhvm, [...upX86, bind(0, 1, 0)]);
+    keeps(rule, pvhvm, [...upX86, bind(8, 0, 0), bind(8, 0, -XEN_EEXIST)]);
+  });
+
+  it('knows which ports move', () => {
+    const move = (port: number, returned: number): Draft =>
+      tell.calls(0, 'EVTCHNOP_bind_vcpu', 1, returned, { port });
+    keeps(rule, pvhvm, [...upX86, move(200, -XEN_EINVAL), move(100, -XEN_EINVAL), move(999, 0)]);
+    breaks(rule, pvhvm, [...upX86, move(200, 0)]);
+    const unbound = tell.calls(0, 'EVTCHNOP_alloc_unbound', null, 0, { port: 50 });
+    keeps(rule, pvhvm, [...upX86, unbound, move(50, 0)]);
+    breaks(rule, pvhvm, [...upX86, unbound, move(50, -XEN_EINVAL)]);
+    const closed = tell.calls(0, 'EVTCHNOP_close', null, 0, { port: 200 });
+    keeps(rule, pvhvm, [...upX86, closed, move(200, -XEN_EINVAL)]);
+  });
+
+  it('knows upcall vectors', () => {
+    const set = (vcpu: number, vector: number, returned: number): Draft =>
+      tell.calls(0, 'HVMOP_set_evtchn_upcall_vector', vcpu, returned, { vector });
+    keeps(rule, pvhvm, [...upX86, set(0, 0xf3, 0), set(9, 0xf3, -XEN_ENOENT), set(9, 3, -XEN_EINVAL)]);
+    breaks(rule, pvhvm, [...upX86, set(0, 3, 0)]);
+    breaks(rule, pv, [
+      tellPv.enters(),
+      tellPv.calls(0, 'HVMOP_set_evtchn_upcall_vector', 0, 0, { vector: 0xf3 }),
+    ]);
+  });
+
+  it('knows that Arm has two operations on vCPUs only', () => {
+    breaks(rule, arm, [...upArm, tellArm.calls(0, 'VCPUOP_stop_periodic_timer', 0)]);
+    keeps(rule, arm, [...upArm, tellArm.refused(0, 'VCPUOP_stop_periodic_timer', 0)]);
+    breaks(rule, arm, [...upArm, tellArm.refused(0, 'VCPUOP_is_up', 9, XEN_EINVAL)]);
+  });
+
+  it('knows when a vCPU can be initialised and brought up', () => {
+    const before = [tellPv.enters(), ...boots(tellPv)];
+    const [initialise, up] = ['VCPUOP_initialise', 'VCPUOP_up'];
+    keeps(rule, pv, [
+      ...before,
+      tellPv.refused(0, up, 1),
+      tellPv.calls(0, initialise, 1),
+      tellPv.calls(0, up, 1),
+    ]);
+    breaks(rule, pv, [...before, tellPv.calls(0, up, 1)]);
+    keeps(rule, pv, [...before, tellPv.refused(0, initialise, 0, XEN_EEXIST)]);
+    breaks(rule, pv, [...before, tellPv.calls(0, initialise, 0)]);
+    const many = testPlatform('pv', 40);
+    const teller = new Teller(many);
+    keeps(rule, many, [teller.enters(), teller.refused(0, initialise, 35)]);
+    breaks(rule, many, [teller.enters(), teller.calls(0, initialise, 35)]);
+  });
+
+  it('knows what CPU_ON answers', () => {
+    breaks(rule, arm, [...upArm, tellArm.starts(0, 1)]);
+    keeps(rule, arm, [...upArm, tellArm.starts(0, 1, 1, -4)]);
+    breaks(rule, arm, [...upArm, tellArm.starts(0, 1, null)]);
+    keeps(rule, arm, [...upArm, tellArm.starts(0, 1, null, -2)]);
+    keeps(rule, arm, [...upArm, tellArm.is('offline', 1), tellArm.starts(0, 1)]);
+  });
+
+  it('knows that without FIFO events there are no control blocks', () => {
+    const without = testPlatform('arm', 2, { fifo: false });
+    breaks(rule, without, upArm);
+    keeps(rule, without, [tellArm.enters(), tellArm.refused(0, 'EVTCHNOP_init_control', 0, 38)]);
+  });
+});
+
+describe('records', () => {
+  it('record-set-before-use: an unset record, or one that says that it is unset', () => {
+    breaks('record-set-before-use', arm, [...upArm, tellArm.reads(0, 1, 0, false)]);
+    breaks('record-set-before-use', arm, [...upArm, tellArm.reads(0, 1, invalidVcpuNr, true)]);
+    keeps('record-set-before-use', arm, [...upArm, tellArm.reads(0, 1, 1, true)]);
+  });
+
+  it('record-true: what is written, and what is read', () => {
+    breaks('record-true', arm, [...upArm, tellArm.records(1, 0)]);
+    breaks('record-true', arm, [...upArm, tellArm.reads(0, 1, 0, true)]);
+    keeps('record-true', arm, [...upArm, tellArm.records(1, invalidVcpuNr), tellArm.records(1, 1)]);
+    // An array of NR_CPUS holds more than there are CPUs.
+    keeps('record-true', arm, [...upArm, tellArm.records(77, 77)]);
+  });
+
+  it('records-distinct: no two possible CPUs alike, once the map is used', () => {
+    const unused = [tellArm.enters(), tellArm.records(0, 0), tellArm.records(1, 0)];
+    keeps('records-distinct', arm, [...unused, tellArm.records(1, 1), ...boots(tellArm)]);
+    breaks('records-distinct', arm, [...unused, tellArm.calls(0, 'EVTCHNOP_init_control', 0)]);
+    breaks('records-distinct', arm, [...upArm, tellArm.records(1, 0)]);
+    keeps('records-distinct', arm, [...upArm, tellArm.records(77, 0)]);
+    keeps('records-distinct', arm, [
+      ...upArm,
+      tellArm.records(0, invalidVcpuNr),
+      tellArm.records(1, invalidVcpuNr),
+    ]);
+  });
+
+  it('records-distinct: each kernel has a map of its own', () => {
+    const next = new Teller(arm, 1, [1, 0]);
+    keeps('records-distinct', arm, [...upArm, next.enters(), next.records(0, 1), next.reads(0, 0, 1)]);
+  });
+});
+
+describe('registrations', () => {
+  it('no-second-registration: two control blocks or vcpu_infos, and a reset between', () => {
+    for (const op of ['EVTCHNOP_init_control', 'VCPUOP_register_vcpu_info']) {
+      breaks('no-second-registration', arm, [...upArm, tellArm.refused(0, op, 0)]);
+      keeps('no-second-registration', arm, [...upArm, reset, tellArm.calls(0, op, 0)]);
+    }
+    keeps('no-second-registration', pvhvm, [...upX86, tell.calls(0, 'HVMOP_set_evtchn_upcall_vector', 0)]);
+  });
+
+  it('reset-before-reuse: where there is a reset', () => {
+    const crash = new Teller(pvhvm, 1, [1, 0]);
+    breaks('reset-before-reuse', pvhvm, [...upX86, crash.enters()]);
+    keeps('reset-before-reuse', pvhvm, [...upX86, reset, crash.enters()]);
+    keeps('reset-before-reuse', arm, [...upArm, new Teller(arm, 1, [1, 0]).enters()]);
+  });
+
+  const needed = [
+    ['VCPUOP_register_vcpu_info', arm, upArm],
+    ['EVTCHNOP_init_control', arm, upArm],
+    ['EVTCHNOP_init_control', pvhvm, upX86],
+    ['HVMOP_set_evtchn_upcall_vector', pvhvm, upX86],
+    ['EVTCHNOP_bind_ipi', pvhvm, upX86],
+    ['EVTCHNOP_bind_virq', pvhvm, upX86],
+  ] as const;
+  for (const [op, platform, drafts] of needed) {
+    it(`registered-before-online: ${op} on ${platform.kind} was never made`, () => {
+      keeps('registered-before-online', platform, drafts);
+      breaks('registered-before-online', platform, replaced(drafts, isCall(op, 1), []));
+    });
+
+    it(`refusal-has-consequence: ${op} on ${platform.kind} was refused`, () => {
+      const refused = replaced(drafts, isCall(op, 1), [tell.refused(platform === arm ? 1 : 0, op, 1)]);
+      breaks('refusal-has-consequence', platform, refused);
+      keeps('registered-before-online', platform, refused);
+    });
+  }
+
+  it('registered-before-online: x86 has 32 places in shared_info', () => {
+    for (const [vcpus, isFound] of [
+      [32, false],
+      [34, true],
+    ] as const) {
+      const many = testPlatform('pvhvm', vcpus);
+      const drafts = replaced(healthy(new Teller(many)), isCall('VCPUOP_register_vcpu_info', vcpus - 1), []);
+      (isFound ? breaks : keeps)('registered-before-online', many, drafts);
+    }
+  });
+
+  it('registered-before-online: the first CPU of a crash kernel needs its own, not the old kernel’s', () => {
+    const crash = new Teller(arm, 1, [1, 0]);
+    const refusals = ['EVTCHNOP_init_control', 'VCPUOP_register_vcpu_info'].map((op) =>
+      crash.refused(0, op, 1),
+    );
+    const taken = [...upArm, crash.enters([0]), crash.is('running', 0)];
+    breaks('registered-before-online', arm, [...taken, crash.ends()]);
+    breaks('refusal-has-consequence', arm, [...taken, ...refusals, crash.ends()]);
+    keeps('refusal-has-consequence', arm, [...taken, ...refusals, crash.ends('panic')]);
+  });
+
+  it('refusal-has-consequence: two-level events after a refused first control block are no fault', () => {
+    const without = testPlatform('arm', 2, { fifo: false });
+    const refused = replaced(upArm, isCall('EVTCHNOP_init_control', 0), [
+      tellArm.refused(0, 'EVTCHNOP_init_control', 0, 38),
+    ]);
+    const drafts = replaced(refused, isCall('EVTCHNOP_init_control', 1), []);
+    assert.deepEqual(broken(without, [...drafts, tellArm.ends()]), []);
+  });
+
+  it('refusal-has-consequence: a timer that was refused, and the CPU goes online or to user space', () => {
+    const refused = tell.refused(1, 'VCPUOP_set_singleshot_timer', 1);
+    breaks('refusal-has-consequence', pvhvm, [...upX86, refused, tell.ends()]);
+    breaks('refusal-has-consequence', pvhvm, [...upX86, refused, tell.is('online', 1)]);
+    keeps('refusal-has-consequence', pvhvm, [...upX86, refused, tell.ends('panic')]);
+    const granted = tell.calls(1, 'VCPUOP_set_singleshot_timer', 1);
+    keeps('refusal-has-consequence', pvhvm, [...upX86, refused, granted, tell.ends()]);
+  });
+});
+
+describe('CPUs', () => {
+  it('start-names-its-cpu: the id of another, or of none', () => {
+    const platform = testPlatform('arm', 3);
+    const teller = new Teller(platform);
+    const before = [teller.enters(), ...boots(teller)];
+    breaks('start-names-its-cpu', platform, [...before, teller.starts(0, 1, 2)]);
+    breaks('start-names-its-cpu', platform, [...before, teller.starts(0, 1, null, -2)]);
+    keeps('start-names-its-cpu', platform, [...before, teller.starts(0, 2), teller.starts(0, 1)]);
+  });
+
+  it('runs-only-when-started, cpu-is-its-hardware: another vCPU comes to run', () => {
+    const platform = testPlatform('arm', 3);
+    const teller = new Teller(platform);
+    const started = [teller.enters(), ...boots(teller), teller.starts(0, 1)];
+    for (const rule of ['runs-only-when-started', 'cpu-is-its-hardware']) {
+      breaks(rule, platform, [...started, teller.is('running', 1, 2)]);
+      keeps(rule, platform, [...started, teller.is('running', 1)]);
+    }
+    breaks('runs-only-when-started', platform, [
+      ...started.slice(0, -1),
+      teller.starts(0, 1, 1, -3),
+      teller.is('running', 1),
+    ]);
+  });
+
+  it('all-vcpus-up: one stays down, with and without a reason', () => {
+    const alone = [...boots(tellArm), tellArm.ends()];
+    breaks('all-vcpus-up', arm, [tellArm.enters(), ...alone]);
+    keeps('all-vcpus-up', arm, [tellArm.enters([1]), ...alone]);
+    keeps('all-vcpus-up', arm, [...upArm, tellArm.is('offline', 1), tellArm.ends()]);
+  });
+
+  it('all-vcpus-up: every kernel of a run is held to it', () => {
+    const crash = new Teller(arm, 1, [1, 0]);
+    breaks('all-vcpus-up', arm, [...upArm, crash.enters(), ...boots(crash), crash.ends()]);
+    breaks('all-vcpus-up', arm, [tellArm.enters(), ...boots(tellArm), ...healthy(crash)]);
+  });
+});
+
+describe('events', () => {
+  it('event-reaches-its-cpu: bound for one CPU, handled on another', () => {
+    breaks('event-reaches-its-cpu', pvhvm, [...upX86, tell.handles(0, 201, 1)]);
+    keeps('event-reaches-its-cpu', pvhvm, [...upX86, tell.handles(1, 201, 1), tell.handles(1, 5, null)]);
+  });
+
+  it('upcall-reaches-its-vcpu: bound to one vCPU, told on another', () => {
+    breaks('upcall-reaches-its-vcpu', pvhvm, [...upX86, tell.handles(0, 201, null)]);
+    keeps('upcall-reaches-its-vcpu', pvhvm, [...upX86, tell.handles(1, 201, 1), tell.handles(1, 5, null)]);
+  });
+
+  it('upcall-reaches-its-vcpu: a port that moves may still be pending where it was', () => {
+    const unbound = tell.calls(0, 'EVTCHNOP_alloc_unbound', null, 0, { port: 50 });
+    const moved = tell.calls(0, 'EVTCHNOP_bind_vcpu', 1, 0, { port: 50 });
+    keeps('upcall-reaches-its-vcpu', pvhvm, [...upX86, unbound, moved, tell.handles(0, 50, null)]);
+  });
+});
+
+it('each rule has a name of its own, one line of reason and a source', () => {
+  assert.equal(new Set(rules.map(({ name }) => name)).size, rules.length);
+  for (const { name, reason, source } of rules) {
+    assert.match(name, /^[a-z]+(-[a-z]+)+$/);
+    assert.match(reason, /^[A-Z][^\n]{20,120}\.$/, name);
+    assert.match(source, /Xen|Linux|public|Arm|Intel/, name);
+  }
+});
+
+it('a finding carries its rule’s name', () => {
+  const worst = [...upX86, tell.refused(0, 'EVTCHNOP_init_control', 9), tell.starts(0, 1, null)];
+  const findings = audit(runOf(pvhvm, worst));
+  assert.ok(findings.length > 2);
+  for (const { rule } of findings)
+    assert.ok(
+      rules.some(({ name }) => name === rule),
+      rule,
+    );
+});
+
+it('brings findings in order of step', () => {
+  const steps = audit(runOf(arm, [...bringsUp(tellArm, 1), ...upArm])).map(({ step }) => step);
+  assert.deepEqual(
+    steps,
+    steps.toSorted((a, b) => a - b),
+  );
+});

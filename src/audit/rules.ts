@@ -1,0 +1,32 @@
+/** Every rule, in the order in which a reader meets them: calls, answers, records, registrations, CPUs, events. */
+import type { Rule } from './finding.js';
+import { answerAsXen } from './rules/answers.js';
+import { allVcpusUp, cpuIsItsHardware, runsOnlyWhenStarted, startNamesItsCpu } from './rules/cpus.js';
+import { eventReachesItsCpu, upcallReachesItsVcpu } from './rules/events.js';
+import { idExists, idIsMeant } from './rules/ids.js';
+import { recordSetBeforeUse, recordsDistinct, recordTrue } from './rules/records.js';
+import {
+  noSecondRegistration,
+  refusalHasConsequence,
+  registeredBeforeOnline,
+  resetBeforeReuse,
+} from './rules/registrations.js';
+
+export const rules: readonly Rule[] = [
+  idExists,
+  idIsMeant,
+  answerAsXen,
+  recordSetBeforeUse,
+  recordTrue,
+  recordsDistinct,
+  resetBeforeReuse,
+  noSecondRegistration,
+  registeredBeforeOnline,
+  refusalHasConsequence,
+  startNamesItsCpu,
+  runsOnlyWhenStarted,
+  cpuIsItsHardware,
+  eventReachesItsCpu,
+  upcallReachesItsVcpu,
+  allVcpusUp,
+];

@@ -1,0 +1,254 @@
+/** Rules over what each vCPU must have registered, once, and before it counts as ready. */
+import type { XenVcpuId } from '../../identity/index.js';
+import { replay, usesFifo } from '../domain_view.js';
+import type { DomainView } from '../domain_view.js';
+import type { Finding, Rule } from '../finding.js';
+import { legacyVcpus } from '../operations.js';
+import type { HypercallEvent, KernelEvent, OnlineEvent, TraceEvent } from '../trace.js';
+import { answerName, findingAt, findingOfCall } from './report.js';
+
+/** What can be registered once only, and where the view keeps who has it. */
+const onceOnly: Readonly<Record<string, 'vcpuInfo' | 'controlBlock'>> = {
+  VCPUOP_register_vcpu_info: 'vcpuInfo',
+  EVTCHNOP_init_control: 'controlBlock',
+};
+
+export const noSecondRegistration: Rule = {
+  name: 'no-second-registration',
+  reason: 'A vCPU gets one control block and one vcpu_info; a second needs a reset of the domain first.',
+  source: 'Xen 4.17 common/domain.c, map_vcpu_info, and common/event_fifo.c, map_control_block',
+  check(run) {
+    const findings: Finding[] = [];
+    replay(run, (event, view) => {
+      if (event.kind !== 'hypercall' || event.call.vcpuId === null) return;
+      const { op, vcpuId } = event.call;
+      const what = onceOnly[op];
+      const earlier = what === undefined ? undefined : view[what].get(vcpuId);
+      if (earlier === undefined) return;
+      const by = earlier.kernel === event.kernel ? `step ${earlier.step}` : `kernel ${earlier.kernel}`;
+      const why = `a second ${op} for vCPU ${vcpuId}: it has had one since ${by}, and no reset came between`;
+      findings.push(findingOfCall(event, 'no-second-registration', why));
+    });
+    return findings;
+  },
+};
+
+/** Something that a CPU needs before it can count as ready. */
+interface Need {
+  readonly op: string;
+  readonly why: string;
+}
+
+/** Whether kernel `kernel` had something registered for the vCPU. */
+function registeredBy(registered: DomainView['vcpuInfo'], kernel: number, vcpu: number): boolean {
+  return registered.get(vcpu)?.kernel === kernel;
+}
+
+/** Whether kernel `kernel` bound a port of that kind to the vCPU; with `vcpu` null, to any. */
+function bound(view: DomainView, kernel: number, kind: 'ipi' | 'timer', vcpu: number | null): boolean {
+  return [...view.ports.values()].some((port) => {
+    const isKind = kind === 'ipi' ? port.kind === 'ipi' : port.kind === 'virq' && port.virq === 0;
+    return isKind && port.kernel === kernel && (vcpu === null || port.vcpu === vcpu);
+  });
+}
+
+function needsVcpuInfo(view: DomainView, kernel: number, vcpu: number): boolean {
+  if (registeredBy(view.vcpuInfo, kernel, vcpu)) return false;
+  // Xen writes where an earlier kernel's page was, or where there is none of this vCPU in shared_info.
+  return view.vcpuInfo.has(vcpu) || vcpu >= legacyVcpus(view.platform.kind) || view.platform.kind === 'arm';
+}
+
+/** What `vcpu` lacks as a CPU of kernel `kernel`. */
+function lacks(view: DomainView, kernel: number, vcpu: number): Need[] {
+  const needs: (Need | false)[] = [
+    needsVcpuInfo(view, kernel, vcpu) && {
+      op: 'VCPUOP_register_vcpu_info',
+      why: 'Xen has no vcpu_info of this kernel for it',
+    },
+    usesFifo(view) &&
+      !registeredBy(view.controlBlock, kernel, vcpu) && {
+        op: 'EVTCHNOP_init_control',
+        why: 'the domain uses FIFO events and it has no control block of this kernel',
+      },
+    [...view.upcallVector.values()].some((event) => event.kernel === kernel) &&
+      !registeredBy(view.upcallVector, kernel, vcpu) && {
+        op: 'HVMOP_set_evtchn_upcall_vector',
+        why: 'other CPUs take upcalls by a vector of their own and it has none',
+      },
+    bound(view, kernel, 'ipi', null) &&
+      !bound(view, kernel, 'ipi', vcpu) && { op: 'EVTCHNOP_bind_ipi', why: 'no IPI is bound to it' },
+    bound(view, kernel, 'timer', null) &&
+      !bound(view, kernel, 'timer', vcpu) && { op: 'EVTCHNOP_bind_virq', why: 'no timer is bound to it' },
+  ];
+  return needs.filter((need) => need !== false);
+}
+
+/** A CPU of a kernel that counts as ready, and what it lacks then. */
+interface Unready {
+  readonly event: TraceEvent;
+  readonly kernel: number;
+  readonly vcpu: XenVcpuId;
+  readonly cpu: OnlineEvent['linuxCpu'];
+  readonly need: Need;
+  /** The last refused call of that kind that named the vCPU, or that its CPU or its starter made for it. */
+  readonly refused: HypercallEvent | null;
+}
+
+type Visitor = (unready: Unready) => void;
+
+/** Remembers which registrations were refused: by name, or since a garbled id names nobody, by who called. */
+function refusedFor(
+  refusals: readonly HypercallEvent[],
+  kernel: number,
+  vcpu: number,
+  op: string,
+): HypercallEvent | null {
+  const ofKind = refusals.filter((event) => event.kernel === kernel && event.call.op === op);
+  return (
+    ofKind.findLast(({ call }) => call.vcpuId === vcpu) ??
+    ofKind.findLast((event) => event.vcpu === vcpu) ??
+    null
+  );
+}
+
+/**
+ * Finds every CPU that counts as ready without what it needs: a started CPU when it goes online; the CPU on which
+ * a kernel is entered, which is online from the first, once that kernel starts another or is at its end.
+ */
+function eachUnready(run: Parameters<Rule['check']>[0], visit: Visitor): void {
+  const refusals: HypercallEvent[] = [];
+  const entered = new Map<number, KernelEvent>();
+  replay(run, (event, view) => {
+    if (event.kind === 'hypercall' && event.call.returned < 0) refusals.push(event);
+    if (event.kind === 'kernel') entered.set(event.kernel, event);
+    const unready = (kernel: number, vcpu: XenVcpuId, cpu: OnlineEvent['linuxCpu']): void => {
+      for (const need of lacks(view, kernel, vcpu)) {
+        visit({ event, kernel, vcpu, cpu, need, refused: refusedFor(refusals, kernel, vcpu, need.op) });
+      }
+    };
+    if (event.kind === 'online' && entered.get(event.kernel)?.entryVcpu !== event.vcpu) {
+      unready(event.kernel, event.vcpu, event.linuxCpu);
+    }
+    const isUsed = event.kind === 'start' || (event.kind === 'end' && event.outcome === 'userspace');
+    const first = isUsed ? entered.get(event.kernel) : undefined;
+    if (first === undefined || !isUsed) return;
+    entered.delete(event.kernel);
+    unready(event.kernel, first.entryVcpu, 0 as OnlineEvent['linuxCpu']);
+  });
+}
+
+function unreadyFinding({ event, vcpu, cpu, need, refused }: Unready, rule: string, why: string): Finding {
+  const returned = refused?.call.returned ?? null;
+  return findingAt(event, rule, why, { op: need.op, linuxCpu: cpu, meant: vcpu, returned });
+}
+
+export const registeredBeforeOnline: Rule = {
+  name: 'registered-before-online',
+  reason:
+    'A CPU goes online only with what Xen needs to reach it: vcpu_info, control block, upcall, its ports.',
+  source:
+    'public/vcpu.h (register_vcpu_info), arch-arm.h (XEN_LEGACY_MAX_VCPUS), Xen 4.17 common/event_fifo.c',
+  check(run) {
+    const findings: Finding[] = [];
+    eachUnready(run, (unready) => {
+      if (unready.refused !== null) return;
+      const why = `CPU ${unready.cpu} on vCPU ${unready.vcpu} is online, but ${unready.need.why}`;
+      findings.push(unreadyFinding(unready, 'registered-before-online', why));
+    });
+    return findings;
+  },
+};
+
+/**
+ * Calls whose refusal a kernel may not pass over. (Of the others it has the two-level events, a callback for the
+ * whole domain, or shared_info to fall back on, or it asked to learn; what a CPU then still lacks is seen above.)
+ */
+const fatal = [
+  'EVTCHNOP_bind_ipi',
+  'EVTCHNOP_bind_virq',
+  'VCPUOP_initialise',
+  'VCPUOP_set_singleshot_timer',
+  'VCPUOP_stop_singleshot_timer',
+];
+
+/** What a vCPU was refused and has not since been granted, by operation. */
+type Open = Map<XenVcpuId, Map<string, HypercallEvent>>;
+
+function track(open: Open, event: HypercallEvent): void {
+  if (!fatal.includes(event.call.op)) return;
+  const ofVcpu = open.get(event.vcpu) ?? new Map<string, HypercallEvent>();
+  open.set(event.vcpu, ofVcpu);
+  if (event.call.returned < 0) ofVcpu.set(event.call.op, event);
+  else ofVcpu.delete(event.call.op);
+}
+
+/** The vCPUs that go on with `event` as if all were well. */
+function goOn(open: Open, event: TraceEvent): XenVcpuId[] {
+  if (event.kind === 'start') return [event.by];
+  if (event.kind === 'online') return [event.vcpu];
+  return event.kind === 'end' && event.outcome === 'userspace' ? [...open.keys()] : [];
+}
+
+const goingOn: Readonly<Record<string, string>> = { start: 'starts another', online: 'goes online' };
+
+function ignored(open: Open, event: TraceEvent): Finding[] {
+  const vcpus = goOn(open, event);
+  const refusals = vcpus.flatMap((vcpu) => [...(open.get(vcpu)?.values() ?? [])]);
+  for (const vcpu of vcpus) open.delete(vcpu);
+  return refusals.map((refused) => {
+    const { op, vcpuId, returned } = refused.call;
+    const verb = goingOn[event.kind] ?? 'goes on to user space';
+    const why = `vCPU ${refused.vcpu} ${verb} although its ${op} of vCPU ${vcpuId ?? '-'} was answered ${answerName(returned)}`;
+    const place = { op, linuxCpu: refused.linuxCpu, callingVcpu: refused.vcpu, passed: vcpuId, returned };
+    return findingAt(event, 'refusal-has-consequence', why, place);
+  });
+}
+
+export const refusalHasConsequence: Rule = {
+  name: 'refusal-has-consequence',
+  reason: 'A kernel that was refused what a CPU needs does not go on as if it had been granted.',
+  source:
+    'Linux xen_cpu_up_prepare_hvm, evtchn_fifo_percpu_init, xen_starting_cpu and xen_vcpuop_set_next_event',
+  check(run) {
+    const findings: Finding[] = [];
+    eachUnready(run, (unready) => {
+      if (unready.refused === null) return;
+      const { op, returned } = unready.refused.call;
+      const why = `CPU ${unready.cpu} on vCPU ${unready.vcpu} is online although its ${op} was answered ${answerName(returned)}`;
+      findings.push(unreadyFinding(unready, 'refusal-has-consequence', why));
+    });
+    let open: Open = new Map();
+    for (const event of run.events) {
+      if (event.kind === 'kernel') open = new Map();
+      if (event.kind === 'hypercall') track(open, event);
+      findings.push(...ignored(open, event));
+    }
+    return findings;
+  },
+};
+
+export const resetBeforeReuse: Rule = {
+  name: 'reset-before-reuse',
+  reason:
+    'A kernel that takes over a domain has it reset first where it can be: what the old one registered stays.',
+  source: 'public/sched.h, SHUTDOWN_soft_reset; Xen 4.17 common/domain.c, domain_soft_reset',
+  check({ platform, events }) {
+    if (!platform.softReset) return [];
+    let wasReset = true;
+    return events.flatMap((event): Finding[] => {
+      if (event.kind === 'reset') wasReset = true;
+      if (event.kind !== 'kernel') return [];
+      const found = wasReset
+        ? []
+        : [
+            findingAt(
+              event,
+              'reset-before-reuse',
+              `the ${event.name} takes over a domain that was not reset`,
+            ),
+          ];
+      wasReset = false;
+      return found;
+    });
+  },
+};

@@ -1,0 +1,21 @@
+/**
+ * What the rest of the hypervisor asks of event channels: to raise events, to tell vCPUs, to let them wait, to
+ * reset. The calls by which a guest works on ports are in hypercalls/event_channel_op.ts.
+ */
+export { freeChannel } from './channel.js';
+export { expirePolls, nextPollDeadline, unblock } from './pollers.js';
+export { resetEvents } from './ports.js';
+export { createRemoteChannel, sendFromRemote, toolstackDomid } from './remote.js';
+export {
+  acknowledgeUpcall,
+  assertUpcall,
+  eventsNeedDelivery,
+  localApicEnabled,
+  markEventsPending,
+  pendingUpcall,
+  setCallbackVia,
+  setUpcallVector,
+} from './upcall.js';
+export type { Upcall } from './upcall.js';
+export { raiseVirq } from './virq.js';
+export { blockVcpu } from './wait.js';

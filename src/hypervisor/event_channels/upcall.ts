@@ -1,0 +1,138 @@
+/**
+ * How a vCPU is told that events wait for it. PV: a call of its event callback. x86 HVM: one vector for all
+ * vCPUs, which stands as long as evtchn_upcall_pending does, or a vector of its own through its local APIC, once
+ * each time that evtchn_upcall_pending becomes set. Arm: a level-triggered private interrupt. The other x86
+ * callbacks (a GSI, a PCI INTx line) go through interrupt controllers that are not modelled here: no upcall.
+ */
+import { GUEST_EVTCHN_PPI, HVM_PARAM_CALLBACK_TYPE_VECTOR, vcpu_info } from '../../abi/index.js';
+import { present } from '../../base/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import { archOf, isX86Hvm } from '../arch.js';
+import type { Domain, VcpuState } from '../domain.js';
+import { vcpuInfoView } from '../vcpu_info.js';
+import { unblock } from './pollers.js';
+
+/** What awaits a vCPU. `vector` is an interrupt vector of x86; `intid` an interrupt number of the GIC. */
+export type Upcall =
+  | { readonly kind: 'callback' }
+  | { readonly kind: 'vector'; readonly vector: number }
+  | { readonly kind: 'ppi'; readonly intid: number };
+
+// At the same offset on Arm, which has no mask.
+const pendingAt = vcpu_info.x86_64.offsets.evtchn_upcall_pending;
+const maskAt = vcpu_info.x86_64.offsets.evtchn_upcall_mask;
+
+/** Whether the vCPU's evtchn_upcall_pending is not 0; false where its vcpu_info is Xen's dummy. */
+function isUpcallPending(domain: Domain, vcpu: VcpuState): boolean {
+  const view = vcpuInfoView(domain, vcpu, false);
+  return view !== null && view.getUint8(pendingAt) !== 0;
+}
+
+/**
+ * Sets evtchn_upcall_pending, and tells the vCPU if it was not set (Xen 4.17 arch/x86/domain.c and
+ * arch/arm/domain.c, vcpu_mark_events_pending). A vCPU without a vcpu_info hears nothing: the dummy page is one
+ * for all domains of a host, so its pending byte is, in practice, set since long ago.
+ */
+export function markEventsPending(domain: Domain, vcpu: VcpuState): void {
+  const view = vcpuInfoView(domain, vcpu, true);
+  if (view === null) return;
+  const before = view.getUint8(pendingAt);
+  view.setUint8(pendingAt, before | 1);
+  if ((before & 1) === 0) assertUpcall(domain, vcpu);
+}
+
+/** Tells the vCPU, whether or not anything is pending (Xen 4.17 arch/x86/hvm/irq.c, hvm_assert_evtchn_irq). */
+export function assertUpcall(domain: Domain, vcpu: VcpuState): void {
+  if (!isX86Hvm(domain)) kick(domain, vcpu);
+  else if (vcpu.upcallVector !== 0) injectUpcallVector(vcpu);
+  else if (hasPvEventVector(domain)) unblock(vcpu);
+}
+
+/** PV: always woken. Arm: the GIC drops what comes for a vCPU that is down (arch/arm/vgic.c, vgic_inject_irq). */
+function kick(domain: Domain, vcpu: VcpuState): void {
+  if (archOf(domain) === 'x86_64' || vcpu.up) unblock(vcpu);
+}
+
+/** Xen 4.17 arch/x86/include/asm/domain.h, is_hvm_pv_evtchn_domain. */
+function hasPvEventVector({ state }: Domain): boolean {
+  return state.callbackVector !== null || state.vcpus[0]?.upcallVector !== 0;
+}
+
+/**
+ * Into the local APIC, which takes nothing while it is disabled: as it is from INIT on until the guest enables
+ * it. The nearest that is known of that here is whether the vCPU has been initialised.
+ */
+function injectUpcallVector(vcpu: VcpuState): void {
+  if (!vcpu.initialised || vcpu.upcallInjected) return;
+  vcpu.upcallInjected = true;
+  unblock(vcpu);
+}
+
+/**
+ * The vCPU's local APIC was enabled (x86): its upcall vector comes again if events are pending, since an upcall
+ * in the meantime was lost (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_reg_write, APIC_SPIV).
+ */
+export function localApicEnabled(domain: Domain, vcpu: VcpuState): void {
+  if (vcpu.upcallVector !== 0 && isUpcallPending(domain, vcpu)) injectUpcallVector(vcpu);
+}
+
+/** Sets the vCPU's own upcall vector, and injects it at once (Xen 4.17 arch/x86/hvm/hvm.c, HVMOP_set_evtchn_upcall_vector). */
+export function setUpcallVector(domain: Domain, vcpu: VcpuState, vector: number): void {
+  vcpu.upcallVector = vector;
+  assertUpcall(domain, vcpu);
+}
+
+/**
+ * HVM_PARAM_CALLBACK_IRQ was set to `via` on x86 (Xen 4.17 arch/x86/hvm/irq.c, hvm_set_callback_via). On PVH,
+ * which has no PIC and no IO-APIC, a value of any type but "vector" changes nothing: an earlier vector stays in
+ * force, though the parameter reads otherwise.
+ */
+export function setCallbackVia(domain: Domain, via: bigint): void {
+  const { state } = domain;
+  const isVector = via >> 56n === BigInt(HVM_PARAM_CALLBACK_TYPE_VECTOR);
+  if (!isVector && state.config.kind === 'pvh') return;
+  state.callbackVector = isVector ? Number(via & 0xffn) : null;
+  for (const vcpu of state.vcpus) {
+    if (vcpu.up) assertUpcall(domain, vcpu);
+  }
+}
+
+/** What awaits the vCPU now; null for nothing. Whether the CPU takes it (RFLAGS.IF, PSTATE.I) is the machine's to say. */
+export function pendingUpcall(domain: Domain, id: XenVcpuId): Upcall | null {
+  const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);
+  const pending = isUpcallPending(domain, vcpu);
+  if (archOf(domain) === 'arm64') return pending ? { kind: 'ppi', intid: GUEST_EVTCHN_PPI } : null;
+  if (isX86Hvm(domain)) return pendingVector(domain.state.callbackVector, vcpu, pending);
+  const masked = vcpuInfoView(domain, vcpu, false)?.getUint8(maskAt) !== 0;
+  return pending && !masked ? { kind: 'callback' } : null;
+}
+
+/** The common vector comes first; evtchn_upcall_mask counts for nothing (Xen 4.17 arch/x86/hvm/irq.c, hvm_vcpu_has_pending_irq). */
+function pendingVector(common: number | null, vcpu: VcpuState, pending: boolean): Upcall | null {
+  if (common !== null && pending) return { kind: 'vector', vector: common };
+  return vcpu.upcallInjected ? { kind: 'vector', vector: vcpu.upcallVector } : null;
+}
+
+/**
+ * The vCPU takes the upcall that {@link pendingUpcall} gives. A vector of its own leaves the local APIC's request
+ * register; a level stays until the guest clears evtchn_upcall_pending; a PV callback is entered with
+ * evtchn_upcall_mask set (Xen 4.17 arch/x86/x86_64/entry.S, create_bounce_frame).
+ */
+export function acknowledgeUpcall(domain: Domain, id: XenVcpuId): void {
+  const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);
+  const upcall = pendingUpcall(domain, id);
+  if (upcall?.kind === 'callback') vcpuInfoView(domain, vcpu, true)?.setUint8(maskAt, 1);
+  const isCommon = domain.state.callbackVector !== null && isUpcallPending(domain, vcpu);
+  if (upcall?.kind === 'vector' && !isCommon) vcpu.upcallInjected = false;
+}
+
+/**
+ * Whether the vCPU should not wait now, since something awaits it that it would take (Xen 4.17
+ * arch/x86/include/asm/event.h and arch/arm/include/asm/event.h, local_events_need_delivery). `interruptsOn` is
+ * the CPU's own state, which means nothing on PV.
+ */
+export function eventsNeedDelivery(domain: Domain, vcpu: VcpuState, interruptsOn: boolean): boolean {
+  if (isX86Hvm(domain) && vcpu.nmiPending) return true;
+  const takes = interruptsOn || domain.state.config.kind === 'pv';
+  return takes && pendingUpcall(domain, vcpu.id) !== null;
+}

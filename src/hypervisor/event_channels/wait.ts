@@ -1,0 +1,63 @@
+/** How a vCPU comes to wait for events, and when it does not since one is there. */
+import { evtchn_port_t, viewOf, XEN_EFAULT, XEN_EINVAL } from '../../abi/index.js';
+import { s64 } from '../../base/index.js';
+import type { Domain, VcpuState } from '../domain.js';
+import type { CallContext } from '../hypercall.js';
+import { copyFromGuest } from '../physmap.js';
+import { pollPort } from './pending.js';
+import { eventsNeedDelivery } from './upcall.js';
+
+/** The vCPU waits for an event, unless one awaits it (Xen 4.17 common/sched/core.c, vcpu_block). */
+export function blockVcpu(domain: Domain, vcpu: VcpuState, interruptsOn: boolean): void {
+  vcpu.blocked = eventsNeedDelivery(domain, vcpu, interruptsOn) ? null : { why: 'block' };
+}
+
+/** "Fairly arbitrary", says Xen. */
+const maxPollPorts = 128;
+
+export interface Poll {
+  /** Guest virtual address of the port numbers. */
+  readonly address: bigint;
+  readonly count: number;
+  /** System time in ns, unsigned 64-bit as passed; 0 for no time-out. */
+  readonly timeoutNs: bigint;
+}
+
+/** The calling vCPU waits for an event at any of the ports. 0 or minus an error (Xen 4.17 common/sched/core.c, do_poll). */
+export function pollPorts(context: CallContext, poll: Poll): number {
+  const { domain, caller, cpu } = context;
+  if (poll.count > maxPollPorts) return -XEN_EINVAL;
+  if (domain.state.config.kind === 'pv' && !isPvAddress(poll.address)) return -XEN_EFAULT;
+  if (eventsNeedDelivery(domain, caller, cpu.interruptsOn?.(caller.id) ?? true)) return 0;
+  const ports = quietPorts(context, poll);
+  if (typeof ports === 'number') return ports;
+  const deadlineNs = poll.timeoutNs === 0n ? null : s64(poll.timeoutNs);
+  const expired = deadlineNs !== null && deadlineNs <= domain.state.nowNs;
+  caller.blocked = expired ? null : { why: 'poll', ports, deadlineNs };
+  return 0;
+}
+
+/** Outside the part of the address space that Xen keeps for itself under PV (asm/x86_64/uaccess.h, __addr_ok). */
+function isPvAddress(address: bigint): boolean {
+  return address < 1n << 47n || address >= 0xffff_8800_0000_0000n;
+}
+
+/** The ports, if none is pending; else the call's answer: 0 for one that is, -XEN_EFAULT or -XEN_EINVAL before it. */
+function quietPorts({ domain, caller, cpu }: CallContext, { address, count }: Poll): number[] | number {
+  const ports: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const bytes = copyFromGuest(
+      domain,
+      cpu,
+      caller.id,
+      address + BigInt(i * evtchn_port_t.size),
+      evtchn_port_t.size,
+    );
+    if (bytes === null) return -XEN_EFAULT;
+    const port = evtchn_port_t.read(viewOf(bytes), 0);
+    const pending = pollPort(domain, port);
+    if (pending !== false) return pending === true ? 0 : pending;
+    ports.push(port);
+  }
+  return ports;
+}

@@ -1,0 +1,41 @@
+/** Memory that a guest names and Xen keeps writing to: vcpu_info, runstate, time. */
+import { XEN_EINVAL, XEN_ENXIO } from '../abi/index.js';
+import { frameBytes, present } from '../base/index.js';
+import type { CallerPort, Domain, FramePlace } from './domain.js';
+import { copyToGuest, mfnOfGfn } from './physmap.js';
+import type { XenVcpuId } from '../identity/index.js';
+
+/** Alignment of every such area: that of an xen_ulong_t, 8 bytes on both 64-bit architectures. */
+export const areaAlignment = 8;
+
+/**
+ * The place of `size` bytes at guest physical `address`, or why Xen refuses it, as a negative number: -XEN_ENXIO
+ * when it crosses a page or is misaligned, -XEN_EINVAL when there is no page
+ * (Xen 4.18 common/domain.c, map_guest_area; xen/common/memory.c, check_get_page_from_gfn).
+ */
+export function findPlace(domain: Domain, address: bigint, size: number): FramePlace | number {
+  const last = BigInt.asUintN(64, address + BigInt(size - 1));
+  if (address >> 12n !== last >> 12n) return -XEN_ENXIO;
+  if (address % BigInt(areaAlignment) !== 0n) return -XEN_ENXIO;
+  const mfn = mfnOfGfn(domain, Number(address >> 12n));
+  if (mfn === null) return -XEN_EINVAL;
+  return { mfn, offset: Number(address & 0xfffn) };
+}
+
+/** Writes bytes into an area at a byte offset; an area that cannot be reached is left as it is. */
+export type AreaWriter = (offset: number, bytes: Uint8Array) => void;
+
+/** Writes to a place that Xen keeps mapped. */
+export function placeWriter({ memory }: Domain, place: FramePlace): AreaWriter {
+  return (offset, bytes) => {
+    const frame = present(memory.writable(place.mfn), `frame ${place.mfn}`);
+    frame.set(bytes.subarray(0, frameBytes - place.offset - offset), place.offset + offset);
+  };
+}
+
+/** Writes to a guest virtual address, by the page tables of `vcpu`; what would fault is not written. */
+export function virtualWriter(domain: Domain, cpu: CallerPort, vcpu: XenVcpuId, address: bigint): AreaWriter {
+  return (offset, bytes) => {
+    copyToGuest(domain, cpu, vcpu, BigInt.asUintN(64, address + BigInt(offset)), bytes);
+  };
+}

@@ -1,0 +1,181 @@
+/**
+ * PSCI 1.1 as Xen serves it to an Arm guest by HVC (Xen 4.17 arch/arm/vpsci.c; the same in 4.18). PSCI 0.1, whose
+ * function numbers come from the device tree, is not served here.
+ */
+import {
+  ARM_SMCCC_ERR_UNKNOWN_FUNCTION,
+  ARM_SMCCC_VERSION_FID,
+  PSCI_0_2_AFFINITY_LEVEL_OFF,
+  PSCI_0_2_AFFINITY_LEVEL_ON,
+  PSCI_0_2_FN64_AFFINITY_INFO,
+  PSCI_0_2_FN64_CPU_ON,
+  PSCI_0_2_FN64_CPU_SUSPEND,
+  PSCI_0_2_FN_AFFINITY_INFO,
+  PSCI_0_2_FN_CPU_OFF,
+  PSCI_0_2_FN_CPU_ON,
+  PSCI_0_2_FN_CPU_SUSPEND,
+  PSCI_0_2_FN_MIGRATE_INFO_TYPE,
+  PSCI_0_2_FN_PSCI_VERSION,
+  PSCI_0_2_FN_SYSTEM_OFF,
+  PSCI_0_2_FN_SYSTEM_RESET,
+  PSCI_0_2_TOS_MP,
+  PSCI_1_0_FN_PSCI_FEATURES,
+  PSCI_FN_names,
+  PSCI_RET_ALREADY_ON,
+  PSCI_RET_INTERNAL_FAILURE,
+  PSCI_RET_INVALID_ADDRESS,
+  PSCI_RET_INVALID_PARAMS,
+  PSCI_RET_NOT_SUPPORTED,
+  PSCI_RET_SUCCESS,
+  psciVersion,
+  SHUTDOWN_poweroff,
+  SHUTDOWN_reboot,
+} from '../abi/index.js';
+import { u32 } from '../base/index.js';
+import { mpidrOfVcpu, vcpuOfTarget } from '../identity/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import { archOf } from './arch.js';
+import type { Domain, VcpuState } from './domain.js';
+import { blockUnlessPending } from './halt.js';
+import { domainShutdown, vcpuOf } from './power.js';
+
+/** What a PSCI call did. */
+export interface PsciRecord {
+  /** `PSCI_0_2_FN64_CPU_ON` and the like; `psci_0x84000099` for a number that has no name. */
+  readonly name: string;
+  /** x0 after the call, signed 32-bit: a PSCI_RET_* number, or what the function answers. */
+  readonly returned: number;
+  /** CPU_ON: the vCPU that the target names; null when it names none, and for every other function. */
+  readonly target: XenVcpuId | null;
+}
+
+interface PsciCall {
+  readonly domain: Domain;
+  readonly caller: VcpuState;
+  /** x1, x2 and x3, unsigned 64-bit. */
+  readonly args: readonly [bigint, bigint, bigint];
+}
+
+type Answer = Omit<PsciRecord, 'name'>;
+
+function answer(returned: number): Answer {
+  return { returned, target: null };
+}
+
+const affinityMask = 0xff_00ff_ffffn;
+
+/** Whether the domain's affinities are those that Xen gives out, by which alone Xen's own decoding is right. */
+function hasXenAffinities({ state }: Domain): boolean {
+  return state.config.hardwareIds.every((id, vcpu) => id === mpidrOfVcpu(vcpu as XenVcpuId));
+}
+
+/**
+ * The vCPU that a target affinity names. Under Xen's own affinities, by Xen's rule, which takes several affinities
+ * for one vCPU (identity, vcpuOfMpidr). Under any others, which no real Xen gives out (config.hardwareIds is the
+ * policy, Xen's by default), by looking for the affinity itself.
+ */
+function vcpuOfAffinity(domain: Domain, target: bigint): VcpuState | null {
+  const { config, vcpus } = domain.state;
+  if (hasXenAffinities(domain)) return vcpus[vcpuOfTarget(target)] ?? null;
+  const affinity = Number(target & affinityMask);
+  return vcpus[config.hardwareIds.findIndex((id) => id === affinity)] ?? null;
+}
+
+/** Checks in this order: the target exists, the entry address is not Thumb (bit 0), the target is down. */
+function cpuOn({ domain, args: [target, entry, contextId] }: PsciCall): Answer {
+  const vcpu = vcpuOfAffinity(domain, target);
+  if (vcpu === null) return answer(PSCI_RET_INVALID_PARAMS);
+  return { returned: startVcpu(vcpu, entry, contextId), target: vcpu.id };
+}
+
+function startVcpu(vcpu: VcpuState, entry: bigint, contextId: bigint): number {
+  if ((entry & 1n) !== 0n) return PSCI_RET_INVALID_ADDRESS;
+  if (vcpu.up) return PSCI_RET_ALREADY_ON;
+  vcpu.initialised = true;
+  vcpu.up = true;
+  vcpu.start = { how: 'psci', entry, contextId };
+  return PSCI_RET_SUCCESS;
+}
+
+/** Xen does not look whether it is the last: a domain may end with every vCPU down. */
+function cpuOff({ caller }: PsciCall): Answer {
+  caller.up = false;
+  return answer(PSCI_RET_SUCCESS);
+}
+
+/** Whatever state is asked for, Xen gives standby: the vCPU waits for an event and goes on behind the call. */
+function cpuSuspend({ domain, caller }: PsciCall): Answer {
+  blockUnlessPending(domain, caller);
+  return answer(PSCI_RET_SUCCESS);
+}
+
+const highestAffinityLevel = 3;
+
+/** Whether any vCPU is up whose affinity agrees with the target from that level on. */
+function affinityInfo({ domain, args: [target, lowest] }: PsciCall): Answer {
+  const level = Number(BigInt.asUintN(32, lowest));
+  if (level > highestAffinityLevel) return answer(PSCI_RET_INVALID_PARAMS);
+  const ignored = [0n, 0xffn, 0xffffn, 0xffff_ffffn][level] ?? 0n;
+  const mask = affinityMask & ~ignored;
+  const { config, vcpus } = domain.state;
+  const isOn = vcpus.some(
+    ({ up, id }) => up && (BigInt(config.hardwareIds[id] ?? 0) & mask) === (target & mask),
+  );
+  return answer(isOn ? PSCI_0_2_AFFINITY_LEVEL_ON : PSCI_0_2_AFFINITY_LEVEL_OFF);
+}
+
+/** The domain shuts down; should the caller ever go on, it reads a failure. */
+function systemShutdown(reason: number): (call: PsciCall) => Answer {
+  return ({ domain, caller }) => {
+    domainShutdown(domain, reason, caller.id);
+    return answer(PSCI_RET_INTERNAL_FAILURE);
+  };
+}
+
+const smcccVersion = 0x1_0001;
+
+const functions = new Map<number, (call: PsciCall) => Answer>([
+  [PSCI_0_2_FN_PSCI_VERSION, () => answer(psciVersion(1, 1))],
+  [PSCI_0_2_FN_CPU_SUSPEND, cpuSuspend],
+  [PSCI_0_2_FN64_CPU_SUSPEND, cpuSuspend],
+  [PSCI_0_2_FN_CPU_OFF, cpuOff],
+  [PSCI_0_2_FN_CPU_ON, cpuOn],
+  [PSCI_0_2_FN64_CPU_ON, cpuOn],
+  [PSCI_0_2_FN_AFFINITY_INFO, affinityInfo],
+  [PSCI_0_2_FN64_AFFINITY_INFO, affinityInfo],
+  [PSCI_0_2_FN_MIGRATE_INFO_TYPE, () => answer(PSCI_0_2_TOS_MP)],
+  [PSCI_0_2_FN_SYSTEM_OFF, systemShutdown(SHUTDOWN_poweroff)],
+  [PSCI_0_2_FN_SYSTEM_RESET, systemShutdown(SHUTDOWN_reboot)],
+  [PSCI_1_0_FN_PSCI_FEATURES, features],
+  // Not PSCI, but what a guest asks for when PSCI_FEATURES says that it may (arch/arm/vsmc.c, handle_arch).
+  [ARM_SMCCC_VERSION_FID, () => answer(smcccVersion)],
+]);
+
+function features({ args: [wanted] }: PsciCall): Answer {
+  return answer(
+    functions.has(u32(Number(BigInt.asUintN(32, wanted)))) ? PSCI_RET_SUCCESS : PSCI_RET_NOT_SUPPORTED,
+  );
+}
+
+/**
+ * vCPU `id` makes the call that `functionId` (the low 32 bits of x0) names, with x1 to x3 in `args`. A function that
+ * Xen does not have, and on x86 any, is answered as SMCCC says: -1.
+ */
+export function psciCall(
+  domain: Domain,
+  id: XenVcpuId,
+  functionId: number,
+  args: readonly bigint[],
+): PsciRecord {
+  const number = u32(functionId);
+  const name = nameOf(number);
+  const run = archOf(domain) === 'arm64' ? functions.get(number) : undefined;
+  if (run === undefined) return { name, ...answer(ARM_SMCCC_ERR_UNKNOWN_FUNCTION) };
+  const [x1 = 0n, x2 = 0n, x3 = 0n] = args.map((value) => BigInt.asUintN(64, value));
+  return { name, ...run({ domain, caller: vcpuOf(domain, id), args: [x1, x2, x3] }) };
+}
+
+function nameOf(number: number): string {
+  if (number === ARM_SMCCC_VERSION_FID) return 'ARM_SMCCC_VERSION_FID';
+  return PSCI_FN_names[number] ?? `psci_0x${number.toString(16)}`;
+}

@@ -1,0 +1,97 @@
+/**
+ * How long each vCPU was running, blocked or offline, and the memory in which it is told. There is no schedule
+ * here: a vCPU that may run counts as running, as if each had a physical CPU of its own.
+ */
+import {
+  RUNSTATE_blocked,
+  RUNSTATE_offline,
+  RUNSTATE_running,
+  vcpu_runstate_info,
+  VMASST_TYPE_runstate_update_flag,
+  XEN_RUNSTATE_UPDATE,
+} from '../abi/index.js';
+import type { ValueOf } from '../abi/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import { refreshTimeArea } from './clock.js';
+import type { CallerPort, Domain, VcpuState } from './domain.js';
+import { placeWriter, virtualWriter } from './guest_area.js';
+import type { AreaWriter } from './guest_area.js';
+import { vcpuOf } from './power.js';
+
+export type Runstate = ValueOf<typeof vcpu_runstate_info>;
+
+/** VPF_blocked goes before everything else (Xen 4.17 common/sched/core.c, sched_unit_runstate_change's callers). */
+function presentState(vcpu: VcpuState): number {
+  if (vcpu.blocked !== null) return RUNSTATE_blocked;
+  return vcpu.up && !vcpu.pausedForShutdown ? RUNSTATE_running : RUNSTATE_offline;
+}
+
+/** Accounts every vCPU's change of state since the last time, at the present time. */
+export function settleRunstates(domain: Domain): void {
+  for (const vcpu of domain.state.vcpus) settleRunstate(domain, vcpu);
+}
+
+function settleRunstate(domain: Domain, vcpu: VcpuState): void {
+  const { runstate } = vcpu;
+  const state = presentState(vcpu);
+  if (runstate.state === state) return;
+  runstate.timesNs = timesNow(domain, vcpu);
+  runstate.entryNs = domain.state.nowNs;
+  runstate.state = state;
+  const { place, virtual } = vcpu.runstateArea;
+  if (place !== null) writeRunstate(runstateOf(vcpu), true, placeWriter(domain, place));
+  else if (virtual !== null) vcpu.areasStale = true;
+}
+
+function timesNow({ state: { nowNs } }: Domain, { runstate }: VcpuState): bigint[] {
+  return runstate.timesNs.map((ns, state) => (state === runstate.state ? ns + nowNs - runstate.entryNs : ns));
+}
+
+/** The runstate as of its last change (Xen's v->runstate). */
+export function runstateOf({ runstate }: VcpuState): Runstate {
+  return { state: runstate.state, state_entry_time: runstate.entryNs, time: runstate.timesNs };
+}
+
+/** The runstate with the time since its last change counted (Xen's vcpu_runstate_get). */
+export function runstateNow(domain: Domain, vcpu: VcpuState): Runstate {
+  return { ...runstateOf(vcpu), time: timesNow(domain, vcpu) };
+}
+
+/**
+ * Writes a runstate area. With `flagged`, XEN_RUNSTATE_UPDATE is set in the entry time before and cleared after, so
+ * that a reader on another vCPU can tell (Xen 4.17 arch/x86/domain.c, update_runstate_area).
+ */
+function writeRunstate(runstate: Runstate, flagged: boolean, write: AreaWriter): void {
+  const at = vcpu_runstate_info.offsets.state_entry_time;
+  const flag = flagged ? XEN_RUNSTATE_UPDATE : 0n;
+  const writing = vcpu_runstate_info.encode({
+    ...runstate,
+    state_entry_time: runstate.state_entry_time | flag,
+  });
+  if (flagged) write(at, writing.subarray(at, at + 8));
+  write(0, writing);
+  if (flagged) write(at, vcpu_runstate_info.encode(runstate).subarray(at, at + 8));
+}
+
+/**
+ * Writes the areas that the vCPU registered by virtual address, when there is news. For whoever runs the vCPU, to
+ * be called when it enters the guest: Xen writes them at that time too, by the vCPU's own page tables.
+ */
+export function refreshAreas(domain: Domain, id: XenVcpuId, cpu: CallerPort): void {
+  settleRunstates(domain);
+  const vcpu = vcpuOf(domain, id);
+  if (!vcpu.areasStale) return;
+  vcpu.areasStale = false;
+  refreshRunstateArea(domain, vcpu, cpu);
+  const { place, virtual } = vcpu.timeArea;
+  if (place === null && virtual !== null) {
+    refreshTimeArea(domain, vcpu, virtualWriter(domain, cpu, id, virtual));
+  }
+}
+
+function refreshRunstateArea(domain: Domain, vcpu: VcpuState, cpu: CallerPort): void {
+  const { place, virtual } = vcpu.runstateArea;
+  if (place !== null || virtual === null) return;
+  const flagged = domain.state.vmAssist[VMASST_TYPE_runstate_update_flag] ?? false;
+  writeRunstate(runstateOf(vcpu), flagged, virtualWriter(domain, cpu, vcpu.id, virtual));
+}

@@ -1,0 +1,78 @@
+/** What happens when time passes: timers, the ends of polls, watchdogs, and the clocks that the guest reads. */
+import { VIRQ_TIMER } from '../abi/index.js';
+import { invariant } from '../base/index.js';
+import { updateVcpuTime } from './clock.js';
+import type { Domain, VcpuState } from './domain.js';
+import { expirePolls, nextPollDeadline, raiseVirq } from './event_channels/index.js';
+import { isRunnable } from './power.js';
+import { settleRunstates } from './runstate.js';
+import { fireWatchdogs, nextWatchdogDeadline } from './watchdog.js';
+
+/**
+ * Sets and starts a vCPU's periodic timer. It counts from when it last fired, at first from system time 0; when
+ * that is a period ago, it fires at once (Xen 4.17 common/sched/core.c, vcpu_set_periodic_timer).
+ */
+export function setPeriodicTimer(domain: Domain, vcpu: VcpuState, periodNs: bigint): void {
+  vcpu.periodNs = periodNs;
+  firePeriodic(domain, vcpu);
+}
+
+function firePeriodic(domain: Domain, vcpu: VcpuState): void {
+  const { nowNs } = domain.state;
+  if (vcpu.periodNs === null || nowNs < vcpu.lastPeriodicNs + vcpu.periodNs) return;
+  vcpu.lastPeriodicNs = nowNs;
+  raiseVirq(domain, vcpu.id, VIRQ_TIMER);
+}
+
+/** The periodic timer stands still while its vCPU does not run, and wakes nobody. */
+function periodicDeadline(domain: Domain, vcpu: VcpuState): bigint | null {
+  return vcpu.periodNs !== null && isRunnable(domain, vcpu.id) ? vcpu.lastPeriodicNs + vcpu.periodNs : null;
+}
+
+/**
+ * The system time, in ns, at which something is due by itself, not before the present; null when nothing is.
+ * A machine of which no vCPU may run has nothing better to do than {@link advanceTo} that time.
+ */
+export function nextDeadline(domain: Domain): bigint | null {
+  const { vcpus, nowNs } = domain.state;
+  const due = [
+    nextPollDeadline(domain),
+    nextWatchdogDeadline(domain),
+    ...vcpus.flatMap((vcpu) => [vcpu.singleshotNs, periodicDeadline(domain, vcpu)]),
+  ].filter((ns) => ns !== null);
+  const first = due.reduce<bigint | null>((least, ns) => (least === null || ns < least ? ns : least), null);
+  return first !== null && first < nowNs ? nowNs : first;
+}
+
+/**
+ * System time becomes `ns`, which must not be before the present. What falls due until then, `ns` included, happens
+ * in order of time; at one time, by vCPU id.
+ */
+export function advanceTo(domain: Domain, ns: bigint): void {
+  const { state } = domain;
+  invariant(ns >= state.nowNs, `time cannot go back from ${String(state.nowNs)} to ${String(ns)} ns`);
+  settleRunstates(domain);
+  for (let next = nextDeadline(domain); next !== null && next <= ns; next = nextDeadline(domain)) {
+    state.nowNs = next;
+    fireDue(domain);
+    settleRunstates(domain);
+  }
+  state.nowNs = ns;
+  for (const vcpu of state.vcpus) {
+    if (vcpu.up) updateVcpuTime(domain, vcpu, false);
+  }
+}
+
+function fireDue(domain: Domain): void {
+  for (const vcpu of domain.state.vcpus) fireVcpuTimers(domain, vcpu);
+  expirePolls(domain);
+  fireWatchdogs(domain);
+}
+
+function fireVcpuTimers(domain: Domain, vcpu: VcpuState): void {
+  if (vcpu.singleshotNs !== null && vcpu.singleshotNs <= domain.state.nowNs) {
+    vcpu.singleshotNs = null;
+    raiseVirq(domain, vcpu.id, VIRQ_TIMER);
+  }
+  if (isRunnable(domain, vcpu.id)) firePeriodic(domain, vcpu);
+}

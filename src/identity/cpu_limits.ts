@@ -1,0 +1,100 @@
+/**
+ * What the numbering of CPUs is on every platform: the limits that a kernel has, the CPUs that it numbered, and
+ * the entries of the firmware's table that it did not.
+ */
+import { InputError } from '../base/index.js';
+import type { AcpiUid, LinuxCpu } from './ids.js';
+
+/** What bounds the CPUs of a kernel. */
+export interface CpuLimits {
+  /** CONFIG_NR_CPUS, 1 to 8192. Usually 8192 here: no bound. */
+  readonly configNrCpus?: number;
+  /** `nr_cpus=` on the command line: numbers from this on are not given out. 1 or more. */
+  readonly nrCpus?: number;
+  /** `maxcpus=`: how many CPUs the boot brings up; the others keep their numbers. 0 is as `nosmp`. */
+  readonly maxCpus?: number;
+}
+
+/** Why an entry of the table got no number of its own. */
+export type NotTakenReason =
+  /** The entry's id is no CPU's: a broadcast APIC id, or no proper affinity. */
+  | 'no id'
+  /** Not enabled (and, where Linux looks at that, not online-capable either). */
+  | 'disabled'
+  /** Its id was seen before. On x86 the CPU that has it takes over the UID of this entry. */
+  | 'duplicate'
+  /** x86: a type 9 entry with an id below 255 beside type 0 entries (Linux ec9aedb2aa1a). */
+  | 'x2apic below 255'
+  /** x86: an id from 255 on, and the kernel was not entered in x2APIC mode. */
+  | 'x2apic off'
+  /** x86: an id from 32768 on. */
+  | 'id too big'
+  /** nr_cpus= or NR_CPUS. */
+  | 'limit'
+  /** The CPU that a crash kernel takes for the one that firmware booted, which an INIT would reset. */
+  | 'real BSP'
+  /** `disable_cpu_apicid=` names it. */
+  | 'disable_cpu_apicid'
+  /** Arm: the entry CPU is not in the table, so Linux starts no other. */
+  | 'boot CPU missing';
+
+export interface NotTaken {
+  /** Which entry, counted from 0. */
+  readonly entry: number;
+  readonly reason: NotTakenReason;
+}
+
+/** What is known of a numbered CPU on either platform. */
+export interface Numbered {
+  readonly cpu: LinuxCpu;
+  /** What Linux knows as the CPU's UID; null when it knows none. */
+  readonly acpiUid: AcpiUid | null;
+  /** In cpu_present_mask: it could be started now. The others are possible only. */
+  readonly present: boolean;
+  /** Brought up by the boot, within `maxcpus=`. */
+  readonly started: boolean;
+}
+/** A kernel's CPUs. Numbers ascend; on Arm with a device tree there may be gaps. CPU 0 is the entry CPU. */
+export interface Numbering<Cpu> {
+  readonly cpus: readonly Cpu[];
+  readonly notTaken: readonly NotTaken[];
+}
+
+/** More CPUs than any Linux is built for (CONFIG_NR_CPUS is 8192 at most). */
+export const noLimit = 8192;
+
+/** nr_cpu_ids: how many numbers there are. Throws {@link InputError} on limits that no kernel takes. */
+export function numbersOf({ configNrCpus = noLimit, nrCpus = noLimit }: CpuLimits): number {
+  for (const [limit, what] of [
+    [configNrCpus, 'NR_CPUS'],
+    [nrCpus, 'nr_cpus='],
+  ] as const) {
+    if (!Number.isInteger(limit) || limit < 1) {
+      throw new InputError(`${what} is a whole number from 1 on, not ${limit}`);
+    }
+  }
+  return Math.min(configNrCpus, nrCpus, noLimit);
+}
+
+/** How many CPUs the boot brings up, the entry CPU among them. */
+export function startsOf({ maxCpus = noLimit }: CpuLimits): number {
+  if (!Number.isInteger(maxCpus) || maxCpus < 0) {
+    throw new InputError(`maxcpus= is a whole number from 0 on, not ${maxCpus}`);
+  }
+  return Math.max(maxCpus, 1);
+}
+
+/** Sets `started` on the first `starts` CPUs that are present (kernel/cpu.c, bringup_nonboot_cpus). */
+export function startFirst<Cpu extends Numbered>(cpus: readonly Cpu[], starts: number): Cpu[] {
+  let left = starts;
+  return cpus.map((cpu) => {
+    const started = cpu.present && left > 0;
+    if (started) left -= 1;
+    return { ...cpu, started };
+  });
+}
+
+/** By entry. */
+export function sorted(notTaken: NotTaken[]): NotTaken[] {
+  return notTaken.toSorted((a, b) => a.entry - b.entry);
+}
