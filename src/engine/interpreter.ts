@@ -8,14 +8,9 @@
 import type { Instruction, Statement } from '../isa/index.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
-import {
-  codeTlbEntries,
-  cpuOffsets,
-  dataTlbEntries,
-  exits,
-  instructionsPerPage,
-  recordBytes,
-} from './layout.js';
+import { codeTlbEntries, cpuOffsets, exits, instructionsPerPage, recordBytes } from './layout.js';
+import { emitLoad, emitStore } from './memory_access.js';
+import type { AccessEnvironment } from './memory_access.js';
 import { layOutRecord } from './record.js';
 import type { RecordLayout } from './record.js';
 import {
@@ -359,8 +354,8 @@ class InterpreterBuilder {
       pc: () => this.#pushPc(),
       condition: (operand) => this.#condition(slot(operand)),
       local: (index, type) => this.#instructionLocal(index, type),
-      load: (statement) => this.#load(environment, statement),
-      store: (statement) => this.#store(environment, statement),
+      load: (statement) => emitLoad(environment, this.#access(environment), statement),
+      store: (statement) => emitStore(environment, this.#access(environment), statement),
       jump: (statement) => this.#jump(environment, handler, statement),
       system: (statement) => this.#system(environment, statement),
       nest: (by) => {
@@ -368,6 +363,19 @@ class InterpreterBuilder {
       },
     };
     return environment;
+  }
+
+  /** What an access of memory needs here; it is left towards the host's exit when it faults. */
+  #access({ nest }: Environment): AccessEnvironment {
+    const { slowLoad, slowStore } = this.#host;
+    return {
+      locals: local,
+      slowLoad,
+      slowStore,
+      savePosition: () => this.#savePosition(),
+      leave: () => this.#toHostExit(),
+      nest,
+    };
   }
 
   #immediate({ at, bytes }: { at: number; bytes: 1 | 4 | 8 }, type: ValueType): void {
@@ -408,82 +416,6 @@ class InterpreterBuilder {
     code.get(local.c).constant(i32, 1).byte(opcodes[i32].shl).byte(opcodes[i32].or);
     push('v', 0);
     code.byte(opcodes[i32].or).byte(opcodes[i32].shrUnsigned).constant(i32, 1).byte(opcodes[i32].and);
-  }
-
-  /**
-   * Pushes the TLB entry's address for `local.address`, and whether its tag fits an access of `bytes` bytes. The
-   * access's last byte is compared: one that runs over the page's end fits no tag, and takes the slow way.
-   */
-  #probe(tlb: number, bytes: number): void {
-    const code = this.#code;
-    code.get(local.address).constant(i64, 12).byte(opcodes[i64].shrUnsigned).byte(wrap);
-    code
-      .constant(i32, dataTlbEntries - 1)
-      .byte(opcodes[i32].and)
-      .constant(i32, 4)
-      .byte(opcodes[i32].shl);
-    code.get(local.cpu).byte(opcodes[i32].add).tee(local.entry);
-    code.memory(loads64[8][0], 3, tlb);
-    code.get(local.address);
-    if (bytes > 1) code.constant(i64, bytes - 1).byte(opcodes[i64].add);
-    code.constant(i64, ~0xfffn).byte(opcodes[i64].and).byte(opcodes[i64].eq);
-  }
-
-  /** Pushes the place in memory behind `local.address`, by the entry that was probed. */
-  #pushPlace(tlb: number): void {
-    const code = this.#code;
-    code.get(local.address).byte(wrap);
-    code
-      .get(local.entry)
-      .memory(load32.word, 2, tlb + 8)
-      .byte(opcodes[i32].add);
-  }
-
-  #load(e: Environment, { index, bytes, address }: Extract<Statement, { op: 'load' }>): void {
-    const code = this.#code;
-    const into = e.local(index, i64);
-    const [opcode] = loads64[bytes];
-    emitExpr(e, address);
-    code.set(local.address);
-    this.#probe(cpuOffsets.readTlb, bytes);
-    code.if();
-    this.#pushPlace(cpuOffsets.readTlb);
-    code.memory(opcode, 0, 0).set(into);
-    code.else();
-    this.#nesting += 1;
-    this.#savePosition();
-    code.get(local.cpu).get(local.address).constant(i32, bytes).call(this.#host.slowLoad).tee(local.entry);
-    code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
-    this.#nesting += 1;
-    this.#toHostExit();
-    this.#nesting -= 1;
-    code.end();
-    code.get(local.entry).memory(opcode, 0, 0).set(into);
-    this.#nesting -= 1;
-    code.end();
-  }
-
-  #store(e: Environment, { bytes, address, value }: Extract<Statement, { op: 'store' }>): void {
-    const code = this.#code;
-    emitExpr(e, address);
-    code.set(local.address);
-    emitExpr(e, value);
-    code.set(local.value);
-    this.#probe(cpuOffsets.writeTlb, bytes);
-    code.if();
-    this.#pushPlace(cpuOffsets.writeTlb);
-    code.get(local.value).memory(stores64[bytes][0], 0, 0);
-    code.else();
-    this.#nesting += 1;
-    this.#savePosition();
-    code.get(local.cpu).get(local.address).constant(i32, bytes).get(local.value);
-    code.call(this.#host.slowStore).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
-    this.#nesting += 1;
-    this.#toHostExit();
-    this.#nesting -= 1;
-    code.end();
-    this.#nesting -= 1;
-    code.end();
   }
 
   #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
