@@ -55,81 +55,87 @@ function setAndClear(
   ];
 }
 
-/** The rows for `rows` times 32 interrupts, at the offsets at which both frames have them. */
-export function interruptRegisters(rows: number, interrupts: Interrupts): Register[] {
-  return [
-    registers32(
-      'IGROUPR',
-      0x80,
-      rows,
-      (row) => {
-        let value = 0;
-        for (let bit = 0; bit < 32; bit += 1)
-          if (interrupts(row * 32 + bit)?.group1 === true) value |= 1 << bit;
-        return value;
-      },
-      (row, value) => {
-        for (let bit = 0; bit < 32; bit += 1) {
-          const interrupt = interrupts(row * 32 + bit);
-          if (interrupt !== undefined) interrupt.group1 = hasBit(value, bit);
-        }
-      },
-    ),
-    ...setAndClear(
-      'ENABLER',
-      0x100,
-      rows,
-      interrupts,
-      ({ enabled }) => enabled,
-      (interrupt, value) => {
-        interrupt.enabled = value;
-      },
-    ),
-    ...setAndClear('PENDR', 0x200, rows, interrupts, isPending, (interrupt, value) => {
-      interrupt.latched = value;
-    }),
-    ...setAndClear(
-      'ACTIVER',
-      0x300,
-      rows,
-      interrupts,
-      ({ active }) => active,
-      (interrupt, value) => {
-        interrupt.active = value;
-      },
-    ),
-    registers32(
-      'IPRIORITYR',
-      0x400,
-      rows * 8,
-      (row) => bytesOf((byte) => interrupts(row * 4 + byte)?.priority ?? 0),
-      (row, value) => {
-        for (let byte = 0; byte < 4; byte += 1) {
-          const interrupt = interrupts(row * 4 + byte);
-          if (interrupt !== undefined) interrupt.priority = (value >>> (8 * byte)) & priorityMask;
-        }
-      },
-    ),
-    registers32(
-      'ICFGR',
-      0xc00,
-      rows * 2,
-      (row) => {
-        let value = 0;
-        for (let at = 0; at < 16; at += 1)
-          if (interrupts(row * 16 + at)?.edge === true) value |= 2 << (2 * at);
-        return value;
-      },
-      (row, value) => {
-        for (let at = 0; at < 16; at += 1) {
-          const interrupt = interrupts(row * 16 + at);
-          if (interrupt !== undefined) interrupt.edge = hasBit(value, 2 * at + 1);
-        }
-      },
-    ),
-  ];
+/** IGROUPR, which is written whole: zeroes count as well as ones. */
+function groups(rows: number, interrupts: Interrupts): Register {
+  const inRow = (row: number, visit: (interrupt: InterruptState, bit: number) => void): void => {
+    for (let bit = 0; bit < 32; bit += 1) {
+      const interrupt = interrupts(row * 32 + bit);
+      if (interrupt !== undefined) visit(interrupt, bit);
+    }
+  };
+  return registers32(
+    'IGROUPR',
+    0x80,
+    rows,
+    (row) => {
+      let value = 0;
+      inRow(row, ({ group1 }, bit) => {
+        if (group1) value |= 1 << bit;
+      });
+      return value;
+    },
+    (row, value) =>
+      inRow(row, (interrupt, bit) => {
+        interrupt.group1 = hasBit(value, bit);
+      }),
+  );
 }
 
-function bytesOf(byte: (index: number) => number): number {
-  return byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24);
+function priorities(rows: number, interrupts: Interrupts): Register {
+  return registers32(
+    'IPRIORITYR',
+    0x400,
+    rows * 8,
+    (row) =>
+      [0, 1, 2, 3].reduce(
+        (value, byte) => value | ((interrupts(row * 4 + byte)?.priority ?? 0) << (8 * byte)),
+        0,
+      ),
+    (row, value) => {
+      for (let byte = 0; byte < 4; byte += 1) {
+        const interrupt = interrupts(row * 4 + byte);
+        if (interrupt !== undefined) interrupt.priority = (value >>> (8 * byte)) & priorityMask;
+      }
+    },
+  );
+}
+
+function configurations(rows: number, interrupts: Interrupts): Register {
+  return registers32(
+    'ICFGR',
+    0xc00,
+    rows * 2,
+    (row) => {
+      let value = 0;
+      for (let at = 0; at < 16; at += 1) if (interrupts(row * 16 + at)?.edge === true) value |= 2 << (2 * at);
+      return value;
+    },
+    (row, value) => {
+      for (let at = 0; at < 16; at += 1) {
+        const interrupt = interrupts(row * 16 + at);
+        if (interrupt !== undefined) interrupt.edge = hasBit(value, 2 * at + 1);
+      }
+    },
+  );
+}
+
+/** The rows for `rows` times 32 interrupts, at the offsets at which both frames have them. */
+export function interruptRegisters(rows: number, interrupts: Interrupts): Register[] {
+  const enable = (interrupt: InterruptState, value: boolean): void => {
+    interrupt.enabled = value;
+  };
+  const pend = (interrupt: InterruptState, value: boolean): void => {
+    interrupt.latched = value;
+  };
+  const activate = (interrupt: InterruptState, value: boolean): void => {
+    interrupt.active = value;
+  };
+  return [
+    groups(rows, interrupts),
+    ...setAndClear('ENABLER', 0x100, rows, interrupts, ({ enabled }) => enabled, enable),
+    ...setAndClear('PENDR', 0x200, rows, interrupts, isPending, pend),
+    ...setAndClear('ACTIVER', 0x300, rows, interrupts, ({ active }) => active, activate),
+    priorities(rows, interrupts),
+    configurations(rows, interrupts),
+  ];
 }
