@@ -6,7 +6,7 @@ import { SHUTDOWN_poweroff } from '../abi/index.js';
 import type { ApicId, XenVcpuId } from '../identity/index.js';
 import { isX86Hvm } from './arch.js';
 import type { Domain, VcpuState } from './domain.js';
-import { unblock } from './event_channels/index.js';
+import { localApicEnabled, unblock } from './event_channels/index.js';
 import { domainShutdown, vcpuOf } from './power.js';
 
 /** Whom a request reached. */
@@ -57,6 +57,7 @@ export function sendSipi(domain: Domain, _from: XenVcpuId, apicId: ApicId, vecto
     vcpu.initialised = true;
     vcpu.up = true;
     vcpu.start = { how: 'sipi', entry: BigInt(vector & 0xff) << 12n, contextId: 0n };
+    localApicEnabled(domain, vcpu.id); // by the guest, shortly
   }
   return { target: vcpu?.id ?? null };
 }

@@ -157,8 +157,9 @@ function cpusOf(madt: Madt): (X86CpuEntry | ArmCpuEntry)[] {
 }
 
 function repeatedUids(vcpus: readonly MadtVcpu[]): string[] {
-  const uids = vcpus.map((cpu) => cpu.acpiUid);
-  const repeated = new Set(uids.filter((uid, i) => uids.indexOf(uid) !== i));
+  const seen = new Set<AcpiUid>();
+  const repeated = new Set<AcpiUid>();
+  for (const { acpiUid: uid } of vcpus) (seen.has(uid) ? repeated : seen).add(uid);
   return [...repeated].map((uid) => `more than one entry has the UID ${formatAcpiUid(uid)}`);
 }
 

@@ -16,7 +16,7 @@ export type XenVcpuId = Brand<number, 'XenVcpuId'>;
 
 /**
  * The address of a CPU's local interrupt controller on x86: 8 bits in xAPIC mode, 32 in x2APIC mode
- * (Intel SDM vol. 3, 11.4.6 and 11.12.5.1). All ones is the broadcast address, no CPU's own.
+ * (Intel SDM vol. 3, "Local APIC ID" and "Extended XAPIC (x2APIC)"). All ones is the broadcast address, no CPU's own.
  */
 export type ApicId = Brand<number, 'ApicId'>;
 
@@ -28,7 +28,7 @@ export type AcpiUid = Brand<number, 'AcpiUid'>;
 
 /**
  * The affinity fields of an Arm CPU's MPIDR_EL1, each in its place: AFF3 in bits 39:32, AFF2 to AFF0 in
- * bits 23:0, all other bits zero (Arm ARM, D19.2 "MPIDR_EL1"; Linux keeps the same form, MPIDR_HWID_BITMASK).
+ * bits 23:0, all other bits zero (Arm ARM, "MPIDR_EL1"; Linux keeps the same form, MPIDR_HWID_BITMASK).
  */
 export type Mpidr = Brand<number, 'Mpidr'>;
 

@@ -29,6 +29,8 @@ test('map: whether a record is set is not told by its value', () => {
   assert.deepEqual(recordOf(set, linuxCpu(1)), { value: 0, source: 'mpidr' });
   const bad = recordVcpuId(map, linuxCpu(1), invalidVcpuNr, 'madt');
   assert.equal(isRecorded(bad, linuxCpu(1)), true, 'all ones that was recorded is recorded');
+  const zero = recordVcpuId(emptyIdMap(2, initialValues.asPosted), linuxCpu(1), 0, 'cpuid');
+  assert.equal(xenVcpuNr(zero, linuxCpu(1)), 0, 'a recorded 0 is not taken for unset');
 });
 
 test('map: a record marked unset reads all ones and names nobody, whatever the initial value', () => {

@@ -194,7 +194,12 @@ test('numbering: disable_cpu_apicid= leaves a CPU out, up to 6.8, unless the ker
   const crashed = { ...x86, entryApicId: apicId(4), disableCpuApicId: apicId(0) };
   assert.equal(x86Vcpus(crashed), '2 1 3');
   assert.deepEqual(reasons(numberCpus(crashed).notTaken), ['0 disable_cpu_apicid']);
-  assert.equal(x86Vcpus({ ...crashed, entryApicId: apicId(0) }), '0 1 2 3');
+  const onIt = numberCpus({ ...crashed, entryApicId: apicId(0) });
+  assert.deepEqual(
+    onIt.cpus.map(({ acpiUid: uid }) => uid),
+    [0, 1, 2, 3],
+  );
+  assert.deepEqual(onIt.notTaken, []);
 });
 
 test('numbering: x2APIC entries', () => {
@@ -235,6 +240,15 @@ test('numbering: a GICC entry that is not enabled gets no number on Arm', () => 
   const entries = [armEntry(0), armEntry(1, { enabled: false, onlineCapable: true }), armEntry(2)];
   assert.equal(armVcpus({ ...arm, table: 'acpi', entries }), '0 2');
   assert.deepEqual(reasons(numberCpus({ ...arm, table: 'acpi', entries }).notTaken), ['1 disabled']);
+});
+
+test('numbering: an Arm CPU has the UID of its GICC entry, the entry CPU too', () => {
+  const entries = xenVcpus.map((vcpu) => armEntry(vcpu, { acpiUid: acpiUid(vcpu + 4) }));
+  const { cpus } = numberCpus({ ...arm, table: 'acpi', entries, entryMpidr: mpidrOf({ aff0: 1 }) });
+  assert.deepEqual(
+    cpus.map(({ acpiUid: uid }) => uid),
+    [5, 4, 6, 7],
+  );
 });
 
 test('numbering: Arm starts no other CPU when the entry CPU is not in the table', () => {

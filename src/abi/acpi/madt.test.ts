@@ -151,6 +151,7 @@ test('madt: each way in which a table is broken has its line', () => {
     ['an entry of no length', valid.with(45, 0), /entry at byte 44 says it is 0 bytes long/],
     ['an entry of one byte', valid.with(45, 1), /entry at byte 44 says it is 1 bytes long/],
     ['an entry cut short by the table', withLength(60), /byte 52 is 16 bytes long and ends past the table/],
+    ['an entry one byte too long', withLength(67), /byte 52 is 16 bytes long and ends past the table/],
     ['an entry header cut short', withLength(53), /ends within the entry at byte 52/],
     ['an entry too short for its type', valid.with(45, 7), /byte 44 is of type 0 and has 7 bytes, not 8/],
     ['a GICC as ACPI 5.0 had it', valid.with(52, 11), /byte 52 is of type 11 and has 16 bytes, not 76/],

@@ -42,7 +42,7 @@ test('a port is valid by pages of 64, free or not (port_is_valid, EVTCHNS_PER_BU
   assert.equal(guest.unmask(domain, 127), 0, 'a reset frees the ports, not their records');
 });
 
-test('a wrong vCPU id that exists is accepted in silence (facts, section 4): bind_ipi, bind_virq, bind_vcpu, init_control', () => {
+test('a wrong vCPU id that exists is accepted in silence (Xen 4.17 common/event_channel.c, event_fifo.c): bind_ipi, bind_virq, bind_vcpu, init_control', () => {
   const domain = makeTestDomain('pvhvm', 4);
   const port = guest.bindIpi(domain, 3);
   assert.equal(guest.status(domain, port).vcpu, 3);

@@ -161,7 +161,7 @@ test('HVM: a disabled local APIC loses the vector, and gets it when it is enable
   guest.send(domain, guest.bindIpi(domain, 1));
   assert.equal(pendingUpcall(domain, id(1)), null);
   vcpuOf(domain, 1).initialised = true;
-  localApicEnabled(domain, vcpuOf(domain, 1));
+  localApicEnabled(domain, id(1));
   assert.deepEqual(pendingUpcall(domain, id(1)), { kind: 'vector', vector: 0xf3 });
 });
 

@@ -72,7 +72,8 @@ function injectUpcallVector(vcpu: VcpuState): void {
  * The vCPU's local APIC was enabled (x86): its upcall vector comes again if events are pending, since an upcall
  * in the meantime was lost (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_reg_write, APIC_SPIV).
  */
-export function localApicEnabled(domain: Domain, vcpu: VcpuState): void {
+export function localApicEnabled(domain: Domain, id: XenVcpuId): void {
+  const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);
   if (vcpu.upcallVector !== 0 && isUpcallPending(domain, vcpu)) injectUpcallVector(vcpu);
 }
 

@@ -29,7 +29,7 @@ import {
 import { s64 } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import type { VcpuState } from '../domain.js';
-import { raiseVirq, unblock } from '../event_channels/index.js';
+import { localApicEnabled, raiseVirq, unblock } from '../event_channels/index.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
 import { domainShutdown } from '../power.js';
@@ -71,12 +71,13 @@ function initialisePv({ context, domain, vcpu, address }: VcpuCall<object>): num
   return 0;
 }
 
-function initialiseHvm({ context, vcpu, address }: VcpuCall<object>): number {
+function initialiseHvm({ context, domain, vcpu, address }: VcpuCall<object>): number {
   const state = copyIn(context, vcpu_hvm_context, address);
   if (state === null) return -XEN_EFAULT;
   if (vcpu.initialised) return -XEN_EEXIST;
   if (!isHvmContextValid(state)) return -XEN_EINVAL;
   start(vcpu, hvmEntry(state));
+  localApicEnabled(domain, vcpu.id); // by the guest, once it is up
   vcpu.up = false;
   return 0;
 }

@@ -1,0 +1,130 @@
+/**
+ * The one canonical schedule: a vCPU runs until it waits, then the next one that can go on, in cyclic order of
+ * their ids. When none can, time jumps to the next deadline; when there is none either, the guest hangs.
+ */
+import type { TraceEvent } from '../audit/index.js';
+import { advanceTo, isRunnable, nextDeadline } from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import { emit, guestVcpu, nowNs } from './context.js';
+import type { Environment } from './context.js';
+import { stepOf } from './program.js';
+import { canStep, contextOf, isStorming, stepVcpu } from './step.js';
+import { vcpuIds } from './world.js';
+import type { World } from './world.js';
+
+/** More steps than any model takes that does not go round in circles. */
+const enoughSteps = 200_000;
+
+/** More deadlines in a row than pass before something that a vCPU waits for, if ever. */
+const enoughDeadlines = 1_000;
+
+/** Who goes next after `last` went; null when nobody can. */
+function nextVcpu(world: World, environment: Environment, last: XenVcpuId): XenVcpuId | null {
+  const ids = vcpuIds(world);
+  const order = [...ids.slice(last), ...ids.slice(0, last)];
+  return order.find((vcpu) => canStep(world, environment, vcpu)) ?? null;
+}
+
+/** When the step at which the vCPU waits gives up waiting, ns; null when it never does. */
+function waitDeadline(world: World, environment: Environment, vcpu: XenVcpuId): number | null {
+  const context = contextOf(world, environment, vcpu);
+  if (context === null || !isRunnable(world.domain, vcpu) || isStorming(world, vcpu)) return null;
+  const deadline = stepOf(environment.program, context.frame).deadline?.(context) ?? null;
+  return deadline === null || deadline <= nowNs(context) ? null : deadline;
+}
+
+/** Lets time pass until something is due. False, with nothing changed, when nothing ever is. */
+export function passTime(world: World, environment: Environment): boolean {
+  if (world.guest.end !== null) return false;
+  const waits = vcpuIds(world).map((vcpu) => waitDeadline(world, environment, vcpu));
+  const timer = nextDeadline(world.domain);
+  const due = [...waits, timer === null ? null : Number(timer)].filter((at) => at !== null);
+  if (due.length === 0) return false;
+  advanceTo(world.domain, BigInt(Math.min(...due)));
+  return true;
+}
+
+function whatHolds(world: World, environment: Environment, vcpu: XenVcpuId): string | null {
+  const { linuxCpu } = guestVcpu(world, vcpu);
+  const name = linuxCpu === null ? `vCPU ${vcpu}` : `CPU ${linuxCpu} (vCPU ${vcpu})`;
+  if (world.domain.state.vcpus[vcpu]?.up !== true) return null;
+  if (isStorming(world, vcpu))
+    return `${name} takes one upcall over and over and finds no event in its vcpu_info`;
+  const context = contextOf(world, environment, vcpu);
+  if (context === null) return `${name} has no code to run`;
+  const what = stepOf(environment.program, context.frame).waitsFor?.(context);
+  return what === undefined ? `${name} stands in ${context.frame.routine}` : `${name} waits for ${what}`;
+}
+
+/** One line: what each vCPU that is up waits for. Idle ones are left out as long as any other waits. */
+export function whyHung(world: World, environment: Environment): string {
+  const all = vcpuIds(world)
+    .map((vcpu) => whatHolds(world, environment, vcpu))
+    .filter((line) => line !== null);
+  const busy = all.filter((line) => !line.endsWith(' waits for work'));
+  const lines = busy.length > 0 ? busy : all;
+  return lines.length > 0 ? lines.join('; ') : 'no vCPU is up';
+}
+
+/** Called after every step, with its events as numbered within the run. */
+export type Observer = (world: World, events: readonly TraceEvent[]) => void;
+
+function endEvent(world: World, events: TraceEvent[]): void {
+  const { guest } = world;
+  const { outcome, kernel, why } = guest.end ?? {
+    outcome: 'hang',
+    kernel: guest.kernels.length - 1,
+    why: '',
+  };
+  const cpus = guest.kernels[kernel]?.cpus ?? [];
+  const online = cpus.filter((cpu) => cpu.online).map(({ linuxCpu }) => linuxCpu);
+  emit({ world, events }, { kind: 'end', kernel, outcome, online, why });
+}
+
+function hang(world: World, why: string): void {
+  world.guest.end = { outcome: 'hang', kernel: Math.max(0, world.guest.kernels.length - 1), why };
+}
+
+/** How far a run has come. */
+interface Progress {
+  readonly trace: TraceEvent[];
+  last: XenVcpuId;
+  steps: number;
+  /** Deadlines that passed since the last step. */
+  deadlines: number;
+}
+
+function append({ trace }: Progress, events: readonly TraceEvent[]): TraceEvent[] {
+  const placed = events.map((event, i) => ({ ...event, step: trace.length + i }));
+  trace.push(...placed);
+  return placed;
+}
+
+function goOn(world: World, environment: Environment, progress: Progress, observe: Observer): void {
+  const vcpu = nextVcpu(world, environment, progress.last);
+  if (vcpu === null) {
+    progress.deadlines += 1;
+    const late = progress.deadlines > enoughDeadlines;
+    if (late || !passTime(world, environment)) hang(world, whyHung(world, environment));
+    return;
+  }
+  const events = append(progress, stepVcpu(world, vcpu, environment));
+  observe(world, events);
+  Object.assign(progress, { last: vcpu, deadlines: 0, steps: progress.steps + 1 });
+  if (progress.steps <= enoughSteps || world.guest.end !== null) return;
+  hang(world, `no end after ${enoughSteps} steps: ${whyHung(world, environment)}`);
+}
+
+/** Runs the guest to its end by the canonical schedule, and gives the whole trace. Changes the world. */
+export function runToEnd(
+  world: World,
+  environment: Environment,
+  observe: Observer = () => undefined,
+): TraceEvent[] {
+  const progress: Progress = { trace: [], last: 0 as XenVcpuId, steps: 0, deadlines: 0 };
+  while (world.guest.end === null) goOn(world, environment, progress, observe);
+  const rest: TraceEvent[] = [];
+  endEvent(world, rest);
+  append(progress, rest);
+  return progress.trace;
+}
