@@ -338,6 +338,18 @@ describe('registrations', () => {
     assert.deepEqual(broken(without, [...drafts, tellArm.ends()]), []);
   });
 
+  it('refusal-has-consequence: FIFO events used after the control block was refused', () => {
+    const without = testPlatform('arm', 2, { fifo: false });
+    const before = [tellArm.enters(), tellArm.refused(0, 'EVTCHNOP_init_control', 0, 38)];
+    const expands = tellArm.calls(0, 'EVTCHNOP_expand_array', null, -95);
+    breaks('refusal-has-consequence', without, [...before, expands]);
+    keeps('refusal-has-consequence', arm, [
+      ...upArm,
+      tellArm.refused(0, 'EVTCHNOP_init_control', 0),
+      expands,
+    ]);
+  });
+
   it('refusal-has-consequence: a timer that was refused, and the CPU goes online or to user space', () => {
     const refused = tell.refused(1, 'VCPUOP_set_singleshot_timer', 1);
     breaks('refusal-has-consequence', pvhvm, [...upX86, refused, tell.ends()]);

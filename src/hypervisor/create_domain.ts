@@ -6,6 +6,7 @@ import type { XenVcpuId } from '../identity/index.js';
 import { updateVcpuTime, writeWallclock } from './clock.js';
 import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
+import { growGrantTable } from './grant_frames.js';
 import { allocateXenFrame, mapGfn } from './physmap.js';
 import { sharedInfoView } from './vcpu_info.js';
 
@@ -25,6 +26,7 @@ export function createDomain(config: DomainConfig, memory: FrameMemory): Domain 
   checkConfig(config);
   const domain: Domain = { state: newState(config), memory };
   domain.state.sharedInfoMfn = present(allocateXenFrame(domain), 'the frame of shared_info');
+  growGrantTable(domain, 1);
   if (config.kind === 'pv') preparePv(domain);
   writeWallclock(domain);
   for (const vcpu of domain.state.vcpus) updateVcpuTime(domain, vcpu, true);
@@ -37,7 +39,11 @@ function checkConfig({ kind, hardwareIds, entryVcpu, xenFrames }: DomainConfig):
     throw new InputError(`a ${kind} domain has 1 to ${maxVcpus[kind]} vCPUs, not ${count}`);
   }
   if (entryVcpu >= count) throw new InputError(`entry vCPU ${entryVcpu} is not among the ${count} vCPUs`);
-  if (xenFrames.count < 1) throw new InputError('a domain needs a frame of Xen for its shared_info');
+  if (xenFrames.count < 2) {
+    throw new InputError(
+      'a domain needs two frames of Xen, for shared_info and the first of its grant table',
+    );
+  }
 }
 
 function newState(config: DomainConfig): DomainState {
@@ -49,6 +55,7 @@ function newState(config: DomainConfig): DomainState {
     grants: { version: 1, frames: [], statusFrames: [] },
     sharedInfoMfn: 0,
     nextXenFrame: 0,
+    freeXenFrames: [],
     physmap: {},
     hvmParams: {},
     vmAssist: {},

@@ -192,8 +192,10 @@ export interface DomainState {
   grants: GrantState;
   /** Machine frame of the present shared_info page. */
   sharedInfoMfn: number;
-  /** Next unused frame of config.xenFrames, counted from its start. */
+  /** Next never used frame of config.xenFrames, counted from its start. */
   nextXenFrame: number;
+  /** Machine frames of config.xenFrames that were given back, to be used first. */
+  freeXenFrames: number[];
   /** Guest frames that do not show the RAM frame of the same number: to a machine frame, or null for a hole. */
   physmap: Record<string, number | null>;
   hvmParams: Record<string, bigint>;

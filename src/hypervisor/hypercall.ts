@@ -135,13 +135,15 @@ export interface HypercallFamily {
   /** Which argument register (0 to 4) holds the address that `run` is given. */
   readonly argumentRegister: number;
   readonly operations: readonly SubOperation[];
+  /** Where the command is not the low 32 bits of the first argument register. */
+  commandOf?(context: CallContext): number;
   /** The answer to a command that is not in `operations`, minus a XEN_E* number. */
   unknown(context: CallContext): number;
 }
 
 /** Makes the call whose command stands in the first argument register. */
 export function callFamily(family: HypercallFamily, context: CallContext): CallRecord {
-  const command = Number(BigInt.asUintN(32, context.args[0] ?? 0n));
+  const command = family.commandOf?.(context) ?? Number(BigInt.asUintN(32, context.args[0] ?? 0n));
   const found = family.operations.find((candidate) => candidate.command === command);
   if (found === undefined) {
     const returned = family.unknown(context);

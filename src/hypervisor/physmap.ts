@@ -1,5 +1,5 @@
 /** Guest frames and machine frames (Xen's p2m), and reading and writing guest memory through them. */
-import { frameBytes, invariant } from '../base/index.js';
+import { frameBytes, present } from '../base/index.js';
 import type { CallerPort, Domain } from './domain.js';
 import type { XenVcpuId } from '../identity/index.js';
 
@@ -23,15 +23,25 @@ export function gfnOfMfn({ state }: Domain, mfn: number): number | null {
 }
 
 /** A zeroed frame of Xen's own, or null when the domain's share is used up. */
-export function allocateXenFrame({ state, memory }: Domain): number | null {
+export function allocateXenFrame(domain: Domain): number | null {
+  const { state } = domain;
   const { start, count } = state.config.xenFrames;
-  if (state.nextXenFrame >= count) return null;
-  const mfn = start + state.nextXenFrame;
-  state.nextXenFrame += 1;
-  const frame = memory.writable(mfn);
-  invariant(frame !== undefined, `Xen's frame ${mfn} lies outside the machine's memory`);
-  frame.fill(0);
+  const freed = state.freeXenFrames.shift();
+  if (freed === undefined && state.nextXenFrame >= count) return null;
+  const mfn = freed ?? start + state.nextXenFrame;
+  if (freed === undefined) state.nextXenFrame += 1;
+  clearFrame(domain, mfn);
   return mfn;
+}
+
+/** Gives a frame of Xen's own back, which the guest must no longer see. */
+export function freeXenFrame({ state }: Domain, mfn: number): void {
+  state.freeXenFrames.push(mfn);
+}
+
+/** Zeroes machine frame `mfn`, which by construction is there. */
+export function clearFrame({ memory }: Domain, mfn: number): void {
+  present(memory.writable(mfn), `machine frame ${mfn}`).fill(0);
 }
 
 /** The bytes of the frame at `gfn`, for reading; null where the guest sees none. */
@@ -111,4 +121,12 @@ export function copyToGuest(
     at += count;
   }
   return true;
+}
+
+/**
+ * Whether a guest frame number can be mapped at all: 48 bits of guest physical address on x86, and 40 on Arm, which
+ * are Xen's limits with four levels of x86 tables and on the common Arm hosts. PV has no such map.
+ */
+export function isAddressableGfn({ state }: Domain, gfn: bigint): boolean {
+  return gfn < 1n << (state.config.kind === 'arm' ? 28n : 36n);
 }

@@ -1,4 +1,4 @@
-/** The releases whose behaviour can be chosen, by number. */
+/** The releases whose behaviour can be chosen, and how they name themselves. */
 import type { XenRelease } from './domain.js';
 
 /** The release as Xen answers it: major << 16 | minor. */
@@ -6,3 +6,6 @@ export function releaseNumber(release: XenRelease): number {
   const [major = 0, minor = 0] = release.split('.').map(Number);
   return major * 2 ** 16 + minor;
 }
+
+/** What follows the number: the point release whose sources the answers here follow. */
+export const extraVersion: Readonly<Record<XenRelease, string>> = { '4.17': '.7', '4.18': '.6' };

@@ -5,15 +5,30 @@ import type { XenVcpuId } from '../identity/index.js';
 import type { CallerPort, Domain } from './domain.js';
 import { callFamily } from './hypercall.js';
 import type { CallContext, CallRecord, HypercallFamily } from './hypercall.js';
+import { console_io } from './hypercalls/console_io.js';
 import { event_channel_op } from './hypercalls/event_channel_op.js';
+import { grant_table_op } from './hypercalls/grant_table_op.js';
+import { hvm_op } from './hypercalls/hvm_op.js';
+import { memory_op } from './hypercalls/memory_op.js';
 import { sched_op } from './hypercalls/sched_op.js';
 import { vcpu_op } from './hypercalls/vcpu_op.js';
 import { vm_assist } from './hypercalls/vm_assist.js';
+import { xen_version } from './hypercalls/xen_version.js';
 import { isRunnable } from './power.js';
 import { refreshAreas, settleRunstates } from './runstate.js';
 
 /** By number. */
-export const hypercallTable: readonly HypercallFamily[] = [vm_assist, vcpu_op, sched_op, event_channel_op];
+export const hypercallTable: readonly HypercallFamily[] = [
+  memory_op,
+  xen_version,
+  console_io,
+  grant_table_op,
+  vm_assist,
+  vcpu_op,
+  sched_op,
+  event_channel_op,
+  hvm_op,
+];
 
 /**
  * Makes hypercall `number` for vCPU `vcpu`, with up to five argument registers. Changes the domain's state and

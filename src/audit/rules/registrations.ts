@@ -2,7 +2,7 @@
 import type { XenVcpuId } from '../../identity/index.js';
 import { replay, usesFifo } from '../domain_view.js';
 import type { DomainView } from '../domain_view.js';
-import type { Finding, Rule } from '../finding.js';
+import type { Finding, Rule, Run } from '../finding.js';
 import { legacyVcpus } from '../operations.js';
 import type { HypercallEvent, KernelEvent, OnlineEvent, TraceEvent } from '../trace.js';
 import { answerName, findingAt, findingOfCall } from './report.js';
@@ -115,7 +115,7 @@ function refusedFor(
  * Finds every CPU that counts as ready without what it needs: a started CPU when it goes online; the CPU on which
  * a kernel is entered, which is online from the first, once that kernel starts another or is at its end.
  */
-function eachUnready(run: Parameters<Rule['check']>[0], visit: Visitor): void {
+function eachUnready(run: Run, visit: Visitor): void {
   const refusals: HypercallEvent[] = [];
   const entered = new Map<number, KernelEvent>();
   replay(run, (event, view) => {
@@ -204,6 +204,23 @@ function ignored(open: Open, event: TraceEvent): Finding[] {
   });
 }
 
+/** FIFO events, used by a kernel that was refused every control block for which it asked. */
+function fifoUnasked(run: Run): Finding[] {
+  const findings: Finding[] = [];
+  const refused = new Map<number, HypercallEvent>();
+  replay(run, (event, view) => {
+    if (event.kind !== 'hypercall') return;
+    const { op, returned } = event.call;
+    if (op === 'EVTCHNOP_init_control' && returned < 0) refused.set(event.kernel, event);
+    const refusal = op === 'EVTCHNOP_expand_array' ? refused.get(event.kernel) : undefined;
+    const granted = [...view.controlBlock.values()].some(({ kernel }) => kernel === event.kernel);
+    if (refusal === undefined || granted) return;
+    const why = `${op}, as if FIFO events were there, after init_control was answered ${answerName(refusal.call.returned)}`;
+    findings.push(findingOfCall(event, 'refusal-has-consequence', why));
+  });
+  return findings;
+}
+
 export const refusalHasConsequence: Rule = {
   name: 'refusal-has-consequence',
   reason: 'A kernel that was refused what a CPU needs does not go on as if it had been granted.',
@@ -223,7 +240,7 @@ export const refusalHasConsequence: Rule = {
       if (event.kind === 'hypercall') track(open, event);
       findings.push(...ignored(open, event));
     }
-    return findings;
+    return [...findings, ...fifoUnasked(run)];
   },
 };
 

@@ -1,0 +1,77 @@
+/**
+ * Which of the domain's RAM frames are in use. A domain starts with all of config.ram at guest frames of the same
+ * numbers; ballooning gives frames back and takes them again, at the same or at other guest frames.
+ */
+import type { Domain } from './domain.js';
+import { clearFrame } from './physmap.js';
+
+/** All of the domain's RAM, in frames: what it started with, and the most that it may have. */
+export function ramFrames({ state }: Domain): number {
+  return state.config.ram.reduce((sum, { count }) => sum + count, 0);
+}
+
+function isRam({ state }: Domain, frame: number): boolean {
+  return state.config.ram.some(({ start, count }) => frame >= start && frame < start + count);
+}
+
+/** Frames that Xen holds mapped for itself, so that they outlive being taken from the guest. */
+function heldFrames({ state }: Domain): Set<number> {
+  const held = new Set(state.events.arrayMfns);
+  for (const { vcpuInfo, runstateArea, timeArea, fifo } of state.vcpus) {
+    for (const place of [vcpuInfo, runstateArea.place, timeArea.place]) {
+      if (place !== null) held.add(place.mfn);
+    }
+    if (fifo !== null) held.add(fifo.controlMfn);
+  }
+  return held;
+}
+
+/** RAM frames that the domain does not use, ascending: only those can be whose own guest frame shows something else. */
+export function freeRam(domain: Domain): Set<number> {
+  const { physmap } = domain.state;
+  const shown = new Set(Object.values(physmap));
+  const held = heldFrames(domain);
+  const free = Object.keys(physmap)
+    .map(Number)
+    .filter((frame) => isRam(domain, frame) && !shown.has(frame) && !held.has(frame));
+  return new Set(free.sort((a, b) => a - b));
+}
+
+/** How many frames the domain has at present (Xen's domain_tot_pages, of guest RAM alone). */
+export function populatedFrames(domain: Domain): number {
+  return ramFrames(domain) - freeRam(domain).size;
+}
+
+/**
+ * Takes `count` frames, zeroed, out of the free ones: those of numbers from `wanted` on first. Null, with nothing
+ * taken, when they are too few.
+ */
+export function takeRam(domain: Domain, free: Set<number>, count: number, wanted: number): number[] | null {
+  if (free.size < count) return null;
+  const own = Array.from({ length: count }, (_, i) => wanted + i).filter((frame) => free.has(frame));
+  for (const mfn of own) free.delete(mfn);
+  const missing = count - own.length;
+  const others = missing === 0 ? [] : [...free].slice(0, missing);
+  for (const mfn of others) free.delete(mfn);
+  for (const mfn of [...own, ...others]) clearFrame(domain, mfn);
+  return [...own, ...others];
+}
+
+/** As {@link takeRam}, but frames one behind the other, the first a multiple of `count`. */
+export function takeContiguousRam(domain: Domain, free: Set<number>, count: number): number[] | null {
+  for (const first of free) {
+    const run = Array.from({ length: count }, (_, i) => first + i);
+    if (first % count === 0 && run.every((frame) => free.has(frame)))
+      return takeRam(domain, free, count, first);
+  }
+  return null;
+}
+
+/** The greatest guest frame number at which the domain sees anything. */
+export function maximumGfn({ state }: Domain): number {
+  const lastRam = state.config.ram.reduce((last, { start, count }) => Math.max(last, start + count - 1), 0);
+  return Object.entries(state.physmap).reduce(
+    (last, [gfn, mfn]) => (mfn === null ? last : Math.max(last, Number(gfn))),
+    lastRam,
+  );
+}

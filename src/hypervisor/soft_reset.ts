@@ -1,0 +1,63 @@
+/** XEN_DOMCTL_soft_reset: what the guest registered is forgotten, its memory stays, and it goes on where it was. */
+import { XEN_EINVAL, XEN_ENOMEM, XEN_ENOSYS } from '../abi/index.js';
+import { isX86Hvm } from './arch.js';
+import type { Domain } from './domain.js';
+import { resetEvents } from './event_channels/index.js';
+import { allocateXenFrame, gfnOfMfn, mapGfn } from './physmap.js';
+import { domainResume } from './power.js';
+import { freeRam, takeRam } from './ram.js';
+
+/**
+ * Resets the domain, of which every vCPU must be paused for a shutdown, and lets it go on: each vCPU returns from
+ * where it was paused, those that are down stay down. In this order: every port is closed and the two-level ABI is
+ * back; the runstate areas and vcpu_infos are forgotten; the page at shared_info's guest frame becomes fresh RAM,
+ * and with it the time areas are forgotten. Upcall vectors, timers, HVM parameters, assists and grant frames stay
+ * (Xen 4.17 common/domain.c, domain_soft_reset; arch/x86/domain.c, arch_domain_soft_reset).
+ *
+ * 0, or minus an error: -XEN_EINVAL when a vCPU is not paused, or on PV; -XEN_ENOSYS on Arm; -XEN_ENOMEM. On PV and
+ * Arm the ports and the areas are gone all the same, and the domain stays as it was shut down: Xen crashes it.
+ *
+ * No Xen has a soft reset on Arm. Under `config.softReset` there is one, as one might make it: as on x86, and the
+ * grant frames are taken out of the guest's sight too, which on Arm may not be mapped a second time otherwise.
+ */
+export function softReset(domain: Domain): number {
+  const { vcpus } = domain.state;
+  if (vcpus.some(({ pausedForShutdown }) => !pausedForShutdown)) return -XEN_EINVAL;
+  const busy = resetEvents(domain);
+  if (busy !== 0) return busy;
+  for (const vcpu of vcpus) {
+    vcpu.runstateArea = { virtual: null, place: null };
+    vcpu.vcpuInfo = null;
+  }
+  const failed = resetArch(domain);
+  if (failed !== 0) return failed;
+  domain.state.resets += 1;
+  domainResume(domain);
+  return 0;
+}
+
+function resetArch(domain: Domain): number {
+  const { kind, softReset: offered } = domain.state.config;
+  if (kind === 'pv') return -XEN_EINVAL;
+  if (!isX86Hvm(domain)) return offered ? resetArm(domain) : -XEN_ENOSYS;
+  return replaceSharedInfo(domain);
+}
+
+/** Nothing happens to a domain that never mapped its shared_info, not even to its time areas. */
+function replaceSharedInfo(domain: Domain): number {
+  const gfn = gfnOfMfn(domain, domain.state.sharedInfoMfn);
+  if (gfn === null) return 0;
+  const fresh = takeRam(domain, freeRam(domain), 1, gfn)?.[0] ?? allocateXenFrame(domain);
+  if (fresh === null) return -XEN_ENOMEM;
+  mapGfn(domain, gfn, fresh);
+  for (const vcpu of domain.state.vcpus) vcpu.timeArea = { virtual: null, place: null };
+  return 0;
+}
+
+function resetArm(domain: Domain): number {
+  for (const mfn of domain.state.grants.frames) {
+    const gfn = gfnOfMfn(domain, mfn);
+    if (gfn !== null) mapGfn(domain, gfn, null);
+  }
+  return replaceSharedInfo(domain);
+}
