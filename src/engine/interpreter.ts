@@ -6,13 +6,16 @@
  * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
  */
 import type { Instruction, Statement } from '../isa/index.js';
+import { emitCondition } from './conditions.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
+import { planHandlers, specialCount, specialHandlers } from './handlers.js';
+import type { Handler } from './handlers.js';
+import { importHost } from './host_functions.js';
+import type { Host } from './host_functions.js';
 import { codeTlbEntries, cpuOffsets, exits, instructionsPerPage, recordBytes } from './layout.js';
 import { emitLoad, emitStore } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
-import { layOutRecord } from './record.js';
-import type { RecordLayout } from './record.js';
 import {
   Code,
   extendUnsigned,
@@ -49,77 +52,12 @@ const local = {
 const localTypes: readonly ValueType[] = [i32, i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64];
 const firstFree = 14;
 
-/** Handlers that no instruction has. */
-export const specialHandlers = {
-  /** The record was not decoded yet. */
-  decode: 0,
-  /** The record behind a page's last: goes on at the next page. */
-  nextPage: 1,
-  /** The word is unallocated, or nobody defined it. */
-  undefined: 2,
-} as const;
-const specialCount = 3;
-
-/** How one instruction is run: its handler's number, and the layout of its records. */
-export interface Handler {
-  readonly instruction: Instruction;
-  readonly layout: RecordLayout;
-  /** The immediate that a jump within the page goes by; null for other handlers. */
-  readonly near: string | null;
-}
-
 export interface InterpreterPlan {
   /** By handler number, from specialCount on. */
   readonly handlers: readonly Handler[];
   /** The number of an instruction's handler; `inPage` for a jump that stays within its page. */
   handlerOf(instruction: Instruction, inPage: boolean): number;
   readonly module: Uint8Array<ArrayBuffer>;
-}
-
-/** Imports, by the order of their indexes. */
-interface Host {
-  readonly fetch: number;
-  readonly decode: number;
-  readonly slowLoad: number;
-  readonly slowStore: number;
-  readonly system: number;
-  readonly undefinedInstruction: number;
-}
-
-function importHost(module: WasmModule): Host {
-  return {
-    // (cpu, address) -> the page's records, or -1 when it cannot be fetched
-    fetch: module.importFunction('fetch', { parameters: [i32, i64], results: [i32] }),
-    // (cpu, record, address): decodes the word there into the record
-    decode: module.importFunction('decode', { parameters: [i32, i32, i64], results: [] }),
-    // (cpu, address, bytes) -> where in this memory the value stands, or -1 when the access faults
-    slowLoad: module.importFunction('slowLoad', { parameters: [i32, i64, i32], results: [i32] }),
-    // (cpu, address, bytes, value) -> 0, or -1 when the access faults
-    slowStore: module.importFunction('slowStore', { parameters: [i32, i64, i32, i64], results: [i32] }),
-    // (cpu, name, a, b) -> the answer
-    system: module.importFunction('system', { parameters: [i32, i32, i64, i64], results: [i64] }),
-    undefinedInstruction: module.importFunction('undefinedInstruction', { parameters: [i32], results: [] }),
-  };
-}
-
-/** The name of the immediate by which the instruction jumps near, if it does. */
-function nearOperand(statements: readonly Statement[]): string | null {
-  for (const statement of statements) {
-    if (statement.op === 'jump' && statement.near !== null) return statement.near;
-    if (statement.op !== 'if') continue;
-    const inner = nearOperand(statement.then) ?? nearOperand(statement.otherwise);
-    if (inner !== null) return inner;
-  }
-  return null;
-}
-
-function planHandlers(instructions: readonly Instruction[]): Handler[] {
-  return instructions.flatMap((instruction) => {
-    const layout = layOutRecord(instruction);
-    const near = nearOperand(instruction.semantics.statements);
-    const plain = { instruction, layout, near: null };
-    return near === null ? [plain] : [plain, { ...plain, near }];
-  });
 }
 
 /** Plans and encodes the interpreter of `instructions`. `memoryPages` is the least size of its memory, in 64 KiB. */
@@ -352,7 +290,7 @@ class InterpreterBuilder {
       },
       immediate: (operand, type) => this.#immediate(slot(operand), type),
       pc: () => this.#pushPc(),
-      condition: (operand) => this.#condition(slot(operand)),
+      condition: (operand) => emitCondition(code, local, slot(operand).at),
       local: (index, type) => this.#instructionLocal(index, type),
       load: (statement) => emitLoad(environment, this.#access(environment), statement),
       store: (statement) => emitStore(environment, this.#access(environment), statement),
@@ -397,25 +335,6 @@ class InterpreterBuilder {
       this.#nextLocal += 1;
     }
     return pool[index] ?? 0;
-  }
-
-  /** Bit NZCV of the condition's row of truth, a constant of 16 bits for each condition. */
-  #condition({ at }: { at: number }): void {
-    const code = this.#code;
-    const push = (flag: 'n' | 'z' | 'v', bit: number): void => {
-      if (flag === 'z') code.get(local.z).byte(opcodes[i64].eqz);
-      else code.get(local[flag]).constant(i64, 63).byte(opcodes[i64].shrUnsigned).byte(wrap);
-      if (bit > 0) code.constant(i32, bit).byte(opcodes[i32].shl);
-    };
-    code.constant(i32, 0);
-    code.get(local.record).memory(load32.byte, 0, at).constant(i32, 1).byte(opcodes[i32].shl);
-    code.byte(opcodes[i32].add).memory(load32.half, 1, conditionTable);
-    push('n', 3);
-    push('z', 2);
-    code.byte(opcodes[i32].or);
-    code.get(local.c).constant(i32, 1).byte(opcodes[i32].shl).byte(opcodes[i32].or);
-    push('v', 0);
-    code.byte(opcodes[i32].or).byte(opcodes[i32].shrUnsigned).constant(i32, 1).byte(opcodes[i32].and);
   }
 
   #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
@@ -465,26 +384,4 @@ class InterpreterBuilder {
     }
     code.call(this.#host.system).set(index === null ? local.value : e.local(index, i64));
   }
-}
-
-/** Where the table of conditions lies: before the first vCPU's block. */
-export const conditionTable = 64;
-
-/** For each condition, the 16 values of NZCV for which it holds, as bits. */
-export function conditionRows(): number[] {
-  const holds = (code: number, nzcv: number): boolean => {
-    const [n, z, c, v] = [8, 4, 2, 1].map((bit) => (nzcv & bit) !== 0) as [
-      boolean,
-      boolean,
-      boolean,
-      boolean,
-    ];
-    const base = [z, c, n, v, c && !z, n === v, n === v && !z, true][code >> 1] ?? true;
-    return (code & 1) === 1 && code !== 15 ? !base : base;
-  };
-  return Array.from({ length: 16 }, (_, code) =>
-    Array.from({ length: 16 }, (_unused, nzcv) => (holds(code, nzcv) ? 1 << nzcv : 0)).reduce(
-      (a, b) => a | b,
-    ),
-  );
 }

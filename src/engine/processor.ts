@@ -1,4 +1,3 @@
-/// <reference path="./wasm/web_assembly.d.ts" />
 /**
  * A set of vCPUs over one WebAssembly memory: their registers, their TLBs, the decoded pages, and the calls that the
  * interpreter makes to its host. What memory means (translation, faults, devices) is the address space's affair.
@@ -6,7 +5,9 @@
 import { invariant } from '../base/index.js';
 import { extractFields, makeDecoder } from '../isa/index.js';
 import type { Decoder, Instruction } from '../isa/index.js';
-import { buildInterpreter, conditionRows, conditionTable, specialHandlers } from './interpreter.js';
+import { conditionRows, conditionTable } from './conditions.js';
+import { specialCount, specialHandlers } from './handlers.js';
+import { buildInterpreter } from './interpreter.js';
 import type { InterpreterPlan } from './interpreter.js';
 import {
   codeTlbEntries,
@@ -19,6 +20,8 @@ import {
   recordBytes,
 } from './layout.js';
 import { fillRecord } from './record.js';
+import { webAssembly } from './wasm/host_api.js';
+import type { WasmMemory } from './wasm/host_api.js';
 
 /** What a vCPU's accesses meet. Places are byte offsets in the engine's memory. */
 export interface AddressSpace {
@@ -29,9 +32,8 @@ export interface AddressSpace {
   system(cpu: number, name: number, a: bigint, b: bigint): bigint;
 }
 
-interface Exports {
-  run(cpu: number): number;
-}
+/** Runs the vCPU whose block is there; an exit's number. */
+type Run = (cpu: number) => number;
 
 const tableBytes = 4096;
 
@@ -42,12 +44,12 @@ interface CodePages {
 }
 
 export class Processor {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly #plan: InterpreterPlan;
   readonly #decoder: Decoder;
   readonly #space: AddressSpace;
   readonly #view: DataView;
-  readonly #run: Exports['run'];
+  readonly #run: Run;
   readonly #pages: CodePages;
   readonly #blocks: readonly number[];
 
@@ -61,7 +63,7 @@ export class Processor {
     const recordsEnd = blocksEnd + sizes.decodedPages * pageRecords * recordBytes;
     this.memoryStart = Math.ceil(recordsEnd / 65536) * 65536;
     const pages = (this.memoryStart + sizes.memoryBytes) / 65536;
-    this.memory = new WebAssembly.Memory({ initial: Math.ceil(pages) });
+    this.memory = new webAssembly.Memory({ initial: Math.ceil(pages) });
     this.#view = new DataView(this.memory.buffer);
     this.#space = space;
     this.#decoder = makeDecoder(instructions);
@@ -78,10 +80,10 @@ export class Processor {
   /** Where the space's memory begins. */
   readonly memoryStart: number;
 
-  #instantiate(): Exports['run'] {
+  #instantiate(): Run {
     const vcpuOf = (block: number): number => (block - tableBytes) / cpuOffsets.size;
-    const module = new WebAssembly.Module(this.#plan.module);
-    const { exports } = new WebAssembly.Instance(module, {
+    const module = new webAssembly.Module(this.#plan.module);
+    const { exports } = new webAssembly.Instance(module, {
       host: {
         memory: this.memory,
         fetch: (block: number, address: bigint) => this.#fetch(vcpuOf(block), BigInt.asUintN(64, address)),
@@ -95,7 +97,7 @@ export class Processor {
         undefinedInstruction: (block: number) => this.#space.undefinedInstruction(vcpuOf(block)),
       },
     });
-    return (exports as unknown as Exports).run;
+    return exports['run'] as Run;
   }
 
   /** Runs `vcpu` until about `budget` instructions are done or the host stops it; the exit's number, and how many ran. */
@@ -206,14 +208,14 @@ export class Processor {
     const inPage = operand !== null && index * 4 + offset >= 0 && index * 4 + offset < 4096;
     const number = inPage ? near : far;
     this.#view.setUint16(record, number, true);
-    const handler = this.#plan.handlers[number - 3];
+    const handler = this.#plan.handlers[number - specialCount];
     if (handler !== undefined) fillRecord(this.#view, record, found, handler.layout, fields);
   }
 
   #handlersOf(found: Instruction): { far: number; near: number; operand: string | null } {
     const far = this.#plan.handlerOf(found, false);
     const near = this.#plan.handlerOf(found, true);
-    return { far, near, operand: this.#plan.handlers[near - 3]?.near ?? null };
+    return { far, near, operand: this.#plan.handlers[near - specialCount]?.near ?? null };
   }
 
   #slowLoad(vcpu: number, address: bigint, bytes: number): number {
