@@ -8,12 +8,27 @@ import type {
   Expr,
   FlagName,
   FlagSources,
+  FloatStatement,
+  LaneExpr,
   Statement,
   UnaryKind,
+  VectorStatement,
 } from '../isa/index.js';
+import { emitLaneExpr, emitSetElement, emitSetSaturated, emitVector, emitSetVector } from './emit_vector.js';
 import { cpuOffsets } from './layout.js';
-import { extendUnsigned, i32, i64, load32, loads64, opcodes, select, stores64, wrap } from './wasm/code.js';
-import type { Code, ValueType } from './wasm/code.js';
+import {
+  extendUnsigned,
+  i32,
+  i64,
+  load32,
+  loads64,
+  opcodes,
+  select,
+  stores64,
+  v128,
+  wrap,
+} from './wasm/code.js';
+import type { Code, ScalarType, ValueType } from './wasm/code.js';
 
 export interface Environment {
   readonly code: Code;
@@ -21,8 +36,10 @@ export interface Environment {
   readonly cpu: number;
   /** Pushes the address of the register place that an operand names, less `cpuOffsets.registers`. */
   registerAddress(operand: string): void;
+  /** Pushes the address of the vector register that an operand names, less `cpuOffsets.vectors`. */
+  vectorAddress(operand: string): void;
   /** Pushes an immediate operand as a value of that type. */
-  immediate(operand: string, type: ValueType): void;
+  immediate(operand: string, type: ScalarType): void;
   /** Pushes the address of the instruction, i64. */
   pc(): void;
   /** The locals that hold the flag sources: n, z, v as i64, c as i32. */
@@ -33,18 +50,49 @@ export interface Environment {
   local(index: number, type: ValueType): number;
   load(statement: Extract<Statement, { op: 'load' }>): void;
   store(statement: Extract<Statement, { op: 'store' }>): void;
+  loadVector(statement: Extract<Statement, { op: 'loadVector' }>): void;
+  storeVector(statement: Extract<Statement, { op: 'storeVector' }>): void;
+  float(statement: FloatStatement): void;
   jump(statement: Extract<Statement, { op: 'jump' }>): void;
   system(statement: Extract<Statement, { op: 'system' }>): void;
   /** Told of every block that is opened (1) and closed (-1), for counting branch depths. */
   nest(by: 1 | -1): void;
 }
 
-export function typeOf({ width }: Expr): ValueType {
+export function typeOf({ width }: Expr): ScalarType {
   return width === 32 ? i32 : i64;
+}
+
+type Leaf = Extract<Expr, { op: 'const' | 'immediate' | 'register' | 'pc' | 'flag' | 'condition' | 'local' }>;
+type FromVector = Expr & LaneExpr;
+
+const leafOps: ReadonlySet<Expr['op']> = new Set<Leaf['op']>([
+  'const',
+  'immediate',
+  'register',
+  'pc',
+  'flag',
+  'condition',
+  'local',
+]);
+const laneOps: ReadonlySet<Expr['op']> = new Set<LaneExpr['op']>(['lane', 'element', 'anyTrue']);
+
+function isLeaf(expr: Expr): expr is Leaf {
+  return leafOps.has(expr.op);
+}
+
+function isFromVector(expr: Expr): expr is FromVector {
+  return laneOps.has(expr.op);
 }
 
 /** Pushes the value of `expr`. */
 export function emitExpr(e: Environment, expr: Expr): void {
+  if (isLeaf(expr)) emitLeaf(e, expr);
+  else if (isFromVector(expr)) emitLaneExpr(e, expr);
+  else emitOperation(e, expr);
+}
+
+function emitLeaf(e: Environment, expr: Leaf): void {
   const { code } = e;
   const type = typeOf(expr);
   switch (expr.op) {
@@ -70,7 +118,13 @@ export function emitExpr(e: Environment, expr: Expr): void {
       return;
     case 'local':
       code.get(e.local(expr.index, type));
-      return;
+  }
+}
+
+function emitOperation(e: Environment, expr: Exclude<Expr, Leaf | FromVector>): void {
+  const { code } = e;
+  const type = typeOf(expr);
+  switch (expr.op) {
     case 'unary':
       emitExpr(e, expr.a);
       code.byte(opcodes[type][expr.kind satisfies UnaryKind]);
@@ -125,6 +179,7 @@ export function emitStatements(e: Environment, statements: readonly Statement[])
   for (const statement of statements) emitStatement(e, statement);
 }
 
+// eslint-disable-next-line complexity -- one case for each kind of statement
 function emitStatement(e: Environment, statement: Statement): void {
   const { code } = e;
   switch (statement.op) {
@@ -159,6 +214,41 @@ function emitStatement(e: Environment, statement: Statement): void {
       return;
     case 'system':
       e.system(statement);
+      return;
+    case 'letVector':
+    case 'setVector':
+    case 'setElement':
+    case 'loadVector':
+    case 'storeVector':
+    case 'setSaturated':
+    case 'float':
+      emitVectorStatement(e, statement);
+  }
+}
+
+function emitVectorStatement(e: Environment, statement: VectorStatement | FloatStatement): void {
+  switch (statement.op) {
+    case 'letVector':
+      emitVector(e, statement.value);
+      e.code.set(e.local(statement.index, v128));
+      return;
+    case 'setVector':
+      emitSetVector(e, statement);
+      return;
+    case 'setElement':
+      emitSetElement(e, statement);
+      return;
+    case 'loadVector':
+      e.loadVector(statement);
+      return;
+    case 'storeVector':
+      e.storeVector(statement);
+      return;
+    case 'setSaturated':
+      emitSetSaturated(e, statement);
+      return;
+    case 'float':
+      e.float(statement);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Which handlers the interpreter has, and how the records of each are laid out. */
 import type { Instruction, Statement } from '../isa/index.js';
+import { usesFlags } from './cold.js';
 import { layOutRecord } from './record.js';
 import type { RecordLayout } from './record.js';
 
@@ -33,12 +34,18 @@ function nearOperand(statements: readonly Statement[]): string | null {
   return null;
 }
 
-/** The handlers of all instructions, those that jump near twice: once for jumps within the page. */
+/**
+ * The handlers of all instructions, those that jump near twice: once for jumps within the page. First those within the
+ * large function, then cold ones that use flags, then other cold ones.
+ */
 export function planHandlers(instructions: readonly Instruction[]): Handler[] {
-  return instructions.flatMap((instruction) => {
+  const handlers = instructions.flatMap((instruction) => {
     const layout = layOutRecord(instruction);
-    const near = nearOperand(instruction.semantics.statements);
+    const near = instruction.cold ? null : nearOperand(instruction.semantics.statements);
     const plain = { instruction, layout, near: null };
     return near === null ? [plain] : [plain, { ...plain, near }];
   });
+  const rank = ({ instruction }: Handler): number =>
+    instruction.cold ? (usesFlags(instruction) ? 1 : 2) : 0;
+  return handlers.sort((a, b) => rank(a) - rank(b));
 }

@@ -9,6 +9,7 @@ export interface Host {
   readonly slowLoad: number;
   readonly slowStore: number;
   readonly system: number;
+  readonly float: number;
   readonly undefinedInstruction: number;
 }
 
@@ -24,6 +25,8 @@ export function importHost(module: WasmModule): Host {
     slowStore: module.importFunction('slowStore', { parameters: [i32, i64, i32, i64], results: [i32] }),
     // (cpu, name, a, b) -> the answer
     system: module.importFunction('system', { parameters: [i32, i32, i64, i64], results: [i64] }),
+    // (cpu, operation, a, b, c) -> the result; operations by their place in the plan's list
+    float: module.importFunction('float', { parameters: [i32, i32, i64, i64, i64], results: [i64] }),
     undefinedInstruction: module.importFunction('undefinedInstruction', { parameters: [i32], results: [] }),
   };
 }

@@ -5,8 +5,9 @@
  * The function's shape, from outside in: two blocks that are left towards an exit, a loop that finds the records of
  * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
  */
-import type { Instruction, Statement } from '../isa/index.js';
-import { emitCondition } from './conditions.js';
+import { InvariantError } from '../base/index.js';
+import type { FloatOperation, Instruction, Statement } from '../isa/index.js';
+import { buildColdFunction, coldType, usesFlags } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { planHandlers, specialCount, specialHandlers } from './handlers.js';
@@ -16,13 +17,13 @@ import type { Host } from './host_functions.js';
 import { codeTlbEntries, cpuOffsets, exits, instructionsPerPage, recordBytes } from './layout.js';
 import { emitLoad, emitStore } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
+import { LocalPool, operandReader } from './record_operands.js';
 import {
   Code,
   extendUnsigned,
   i32,
   i64,
   load32,
-  load64FromSigned32,
   loads64,
   opcodes,
   store32,
@@ -57,6 +58,8 @@ export interface InterpreterPlan {
   readonly handlers: readonly Handler[];
   /** The number of an instruction's handler; `inPage` for a jump that stays within its page. */
   handlerOf(instruction: Instruction, inPage: boolean): number;
+  /** What the `float` import is asked for, by number. */
+  readonly floatOperations: readonly FloatOperation[];
   readonly module: Uint8Array<ArrayBuffer>;
 }
 
@@ -65,7 +68,8 @@ export function buildInterpreter(instructions: readonly Instruction[], memoryPag
   const handlers = planHandlers(instructions);
   const module = new WasmModule(memoryPages);
   const host = importHost(module);
-  const builder = new InterpreterBuilder(handlers, host);
+  const floatOperations = addColdFunctions(module, host, handlers);
+  const builder = new InterpreterBuilder(handlers, host, module.typeIndex(coldType));
   const code = builder.build();
   module.addFunction({ parameters: [i32], results: [i32] }, builder.locals, code, 'run');
   const numbers = new Map<string, number>();
@@ -76,8 +80,32 @@ export function buildInterpreter(instructions: readonly Instruction[], memoryPag
     handlers,
     handlerOf: ({ name }, inPage) =>
       numbers.get(`${name} ${inPage}`) ?? numbers.get(`${name} false`) ?? specialHandlers.undefined,
+    floatOperations,
     module: module.encode(),
   };
+}
+
+/** Writes the functions of cold instructions and the table through which they are called. */
+function addColdFunctions(
+  module: WasmModule,
+  host: Host,
+  handlers: readonly Handler[],
+): readonly FloatOperation[] {
+  const operations = new Map<string, { readonly number: number; readonly operation: FloatOperation }>();
+  const floatNumber = (operation: FloatOperation): number => {
+    const key = JSON.stringify(operation);
+    const known = operations.get(key) ?? { number: operations.size, operation };
+    operations.set(key, known);
+    return known.number;
+  };
+  const table = handlers
+    .filter(({ instruction }) => instruction.cold)
+    .map(({ instruction, layout }) => {
+      const { locals, code } = buildColdFunction(instruction, layout, { ...host, floatNumber });
+      return module.addFunction(coldType, locals, code, null);
+    });
+  module.setTable(table);
+  return [...operations.values()].map(({ operation }) => operation);
 }
 
 class InterpreterBuilder {
@@ -88,18 +116,27 @@ class InterpreterBuilder {
   #nesting = 0;
   /** Handler blocks still open around what is being written. */
   #openHandlers = 0;
-  readonly #pools: Record<ValueType, number[]> = { [i32]: [], [i64]: [] };
-  #nextLocal = firstFree;
-  readonly #extraTypes: ValueType[] = [];
+  /** Shared by all handlers: no two instructions are run at once. */
+  readonly #pool = new LocalPool(firstFree);
 
-  constructor(handlers: readonly Handler[], host: Host) {
-    this.#handlers = handlers;
+  /** How many handlers are in this function, and the number of the first cold one that uses no flags. */
+  readonly #hotCount: number;
+  readonly #firstFlagless: number;
+  /** The type of cold functions, by number. */
+  readonly #coldType: number;
+
+  constructor(handlers: readonly Handler[], host: Host, coldTypeIndex: number) {
+    this.#handlers = handlers.filter(({ instruction }) => !instruction.cold);
     this.#host = host;
+    this.#hotCount = this.#handlers.length + specialCount;
+    const isFlagless = ({ instruction }: Handler): boolean => instruction.cold && !usesFlags(instruction);
+    this.#firstFlagless = handlers.filter((handler) => !isFlagless(handler)).length + specialCount;
+    this.#coldType = coldTypeIndex;
   }
 
   /** The types of all locals beyond the parameter. */
   get locals(): readonly ValueType[] {
-    return [...localTypes, ...this.#extraTypes];
+    return [...localTypes, ...this.#pool.types];
   }
 
   build(): Code {
@@ -110,15 +147,16 @@ class InterpreterBuilder {
     code.loop();
     this.#findPage();
     code.loop();
-    const count = this.#handlers.length + specialCount;
-    for (let open = 0; open < count; open += 1) code.block();
+    const count = this.#hotCount;
+    for (let open = 0; open <= count; open += 1) code.block();
     code.get(local.record).memory(load32.half, 1, 0);
-    code.branchTable([...Array(count - 1).keys()], count - 1);
-    this.#openHandlers = count;
+    code.branchTable([...Array(count).keys()], count);
+    this.#openHandlers = count + 1;
     this.#special(() => this.#decodeRecord());
     this.#special(() => this.#goToNextPage());
     this.#special(() => this.#undefinedInstruction());
     for (const handler of this.#handlers) this.#handler(handler);
+    this.#special(() => this.#callCold());
     code.end(); // record loop
     code.end(); // page loop
     code.end(); // stopped by the host
@@ -162,21 +200,30 @@ class InterpreterBuilder {
 
   #loadState(): void {
     const code = this.#code;
-    for (const flag of ['n', 'z', 'v'] as const) {
-      code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
-    }
-    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+    this.#loadFlags();
     code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).set(local.budget);
     code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
   }
 
   #saveState(): void {
+    this.#saveFlags();
+    this.#code.get(local.cpu).get(local.budget).memory(store32, 2, cpuOffsets.budget);
+  }
+
+  #loadFlags(): void {
+    const code = this.#code;
+    for (const flag of ['n', 'z', 'v'] as const) {
+      code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
+    }
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+  }
+
+  #saveFlags(): void {
     const code = this.#code;
     for (const flag of ['n', 'z', 'v'] as const) {
       code.get(local.cpu).get(local[flag]).memory(stores64[8][0], 3, cpuOffsets[flag]);
     }
     code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
-    code.get(local.cpu).get(local.budget).memory(store32, 2, cpuOffsets.budget);
   }
 
   /** Stores the address of the present record's instruction as pc. */
@@ -271,6 +318,38 @@ class InterpreterBuilder {
     });
   }
 
+  /** Calls the function of a cold instruction: the table holds those behind this function's own handlers. */
+  #callCold(): void {
+    const code = this.#code;
+    const number = (): unknown => code.get(local.record).memory(load32.half, 1, 0);
+    const whenFlags = (write: () => void): void => {
+      number();
+      code.constant(i32, this.#firstFlagless).byte(opcodes[i32].ltUnsigned).if();
+      write();
+      code.end();
+    };
+    whenFlags(() => this.#saveFlags());
+    code.get(local.cpu).get(local.record);
+    this.#pushPc();
+    number();
+    code.constant(i32, this.#hotCount).byte(opcodes[i32].sub).callIndirect(this.#coldType).set(local.entry);
+    whenFlags(() => this.#loadFlags());
+    code.get(local.entry).if();
+    this.#nesting += 1;
+    code.get(local.entry).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 1;
+    code.end();
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
+    this.#chargeRun(1);
+    this.#leaveWhenSpent(() => this.#savedTarget());
+    this.#toPageLoop();
+    this.#nesting -= 1;
+    code.end();
+    this.#advance();
+  }
+
   #advance(): void {
     this.#code.get(local.record).constant(i32, recordBytes).byte(opcodes[i32].add).set(local.record);
     this.#toRecordLoop();
@@ -278,22 +357,18 @@ class InterpreterBuilder {
 
   #environment(handler: Handler): Environment {
     const code = this.#code;
-    const slot = (operand: string): { at: number; bytes: 1 | 4 | 8 } =>
-      handler.layout[operand] ?? { at: 0, bytes: 1 };
     const environment: Environment = {
       code,
       cpu: local.cpu,
       flags: { n: local.n, z: local.z, c: local.c, v: local.v },
-      registerAddress: (operand) => {
-        code.get(local.record).memory(load32.byte, 0, slot(operand).at);
-        code.constant(i32, 3).byte(opcodes[i32].shl).get(local.cpu).byte(opcodes[i32].add);
-      },
-      immediate: (operand, type) => this.#immediate(slot(operand), type),
+      ...operandReader(code, handler.layout, local),
       pc: () => this.#pushPc(),
-      condition: (operand) => emitCondition(code, local, slot(operand).at),
-      local: (index, type) => this.#instructionLocal(index, type),
+      local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, this.#access(environment), statement),
       store: (statement) => emitStore(environment, this.#access(environment), statement),
+      loadVector: () => refuseVector(handler),
+      storeVector: () => refuseVector(handler),
+      float: () => refuseVector(handler),
       jump: (statement) => this.#jump(environment, handler, statement),
       system: (statement) => this.#system(environment, statement),
       nest: (by) => {
@@ -304,37 +379,16 @@ class InterpreterBuilder {
   }
 
   /** What an access of memory needs here; it is left towards the host's exit when it faults. */
-  #access({ nest }: Environment): AccessEnvironment {
+  #access(environment: Environment): AccessEnvironment {
     const { slowLoad, slowStore } = this.#host;
     return {
-      locals: local,
+      locals: { ...local, vector: -1 },
       slowLoad,
       slowStore,
       savePosition: () => this.#savePosition(),
       leave: () => this.#toHostExit(),
-      nest,
+      nest: (by) => environment.nest(by),
     };
-  }
-
-  #immediate({ at, bytes }: { at: number; bytes: 1 | 4 | 8 }, type: ValueType): void {
-    const code = this.#code.get(local.record);
-    if (bytes === 1) {
-      if (type === i32) code.memory(load32.byte, 0, at);
-      else code.memory(loads64[1][0], 0, at);
-    } else if (type === i32) code.memory(load32.word, 2, at);
-    else if (bytes === 4) code.memory(load64FromSigned32, 2, at);
-    else code.memory(loads64[8][0], 3, at);
-  }
-
-  /** The instruction's own locals share a pool, by type and number: no two instructions are run at once. */
-  #instructionLocal(index: number, type: ValueType): number {
-    const pool = this.#pools[type];
-    while (pool.length <= index) {
-      pool.push(this.#nextLocal);
-      this.#extraTypes.push(type);
-      this.#nextLocal += 1;
-    }
-    return pool[index] ?? 0;
   }
 
   #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
@@ -384,4 +438,9 @@ class InterpreterBuilder {
     }
     code.call(this.#host.system).set(index === null ? local.value : e.local(index, i64));
   }
+}
+
+/** The large function has no place for vectors. */
+function refuseVector({ instruction: { name } }: Handler): never {
+  throw new InvariantError(`${name} must be cold`);
 }

@@ -18,10 +18,15 @@ export const cpuOffsets = {
   budget: registerFile.places * 8 + 40,
   /** 16 bytes through which an access goes that is not plain memory. */
   scratch: 336,
-  codeTlb: 512,
-  readTlb: 512 + 256 * 16,
-  writeTlb: 512 + 256 * 16 + 1024 * 16,
-  size: 512 + 256 * 16 + 2 * 1024 * 16,
+  /** Floating-point control and status (FPCR, FPSR), 32 bits each. */
+  fpcr: 352,
+  fpsr: 356,
+  /** V0 to V31, 16 bytes each. */
+  vectors: 512,
+  codeTlb: 1024,
+  readTlb: 1024 + 256 * 16,
+  writeTlb: 1024 + 256 * 16 + 1024 * 16,
+  size: 1024 + 256 * 16 + 2 * 1024 * 16,
 } as const;
 
 /** Entries are 16 bytes: the page's address as tag (or `noPage`), then a 32-bit place or distance. */

@@ -4,10 +4,16 @@
  */
 import type { AccessBytes, Statement } from '../isa/index.js';
 import { emitExpr } from './emit.js';
+import { emitVector } from './emit_vector.js';
 import type { Environment } from './emit.js';
 import { cpuOffsets, dataTlbEntries } from './layout.js';
-import { i32, i64, load32, loads64, opcodes, stores64, wrap } from './wasm/code.js';
+import { i32, i64, load32, loads64, opcodes, stores64, v128, wrap } from './wasm/code.js';
 import type { Code } from './wasm/code.js';
+
+const vectorLoad = 0x00;
+const vectorStore = 0x0b;
+/** i64x2.extract_lane. */
+const extractHalf = 0x1d;
 
 export interface AccessEnvironment {
   /** WebAssembly locals: the vCPU's block; an i32 for the TLB's entry; i64s for the address and the value. */
@@ -16,6 +22,8 @@ export interface AccessEnvironment {
     readonly entry: number;
     readonly address: number;
     readonly value: number;
+    /** A v128, where the instruction reads or writes 16 bytes at once. */
+    readonly vector: number;
   };
   /** The host's functions (see interpreter.ts). */
   readonly slowLoad: number;
@@ -118,6 +126,45 @@ export function emitStore(
   code.else();
   a.nest(1);
   emitSlowStore(code, a, bytes);
+  a.nest(-1);
+  code.end();
+}
+
+export function emitLoadVector(
+  e: Environment,
+  a: AccessEnvironment,
+  { index, address }: Extract<Statement, { op: 'loadVector' }>,
+): void {
+  const { code } = e;
+  const into = e.local(index, v128);
+  emitExpr(e, address);
+  code.set(a.locals.address);
+  emitRead(code, a, 16, () => code.simd(vectorLoad).unsigned(0).unsigned(0).set(into));
+}
+
+/** Where the TLB does not answer, a store of 16 bytes is two of 8: the lower first, then the higher. */
+export function emitStoreVector(
+  e: Environment,
+  a: AccessEnvironment,
+  { address, value }: Extract<Statement, { op: 'storeVector' }>,
+): void {
+  const { code } = e;
+  const { vector } = a.locals;
+  emitExpr(e, address);
+  code.set(a.locals.address);
+  emitVector(e, value);
+  code.set(vector);
+  probe(code, a, cpuOffsets.writeTlb, 16);
+  code.if();
+  pushPlace(code, a, cpuOffsets.writeTlb);
+  code.get(vector).simd(vectorStore).unsigned(0).unsigned(0);
+  code.else();
+  a.nest(1);
+  code.get(vector).simd(extractHalf).byte(0).set(a.locals.value);
+  emitSlowStore(code, a, 8);
+  code.get(a.locals.address).constant(i64, 8).byte(opcodes[i64].add).set(a.locals.address);
+  code.get(vector).simd(extractHalf).byte(1).set(a.locals.value);
+  emitSlowStore(code, a, 8);
   a.nest(-1);
   code.end();
 }

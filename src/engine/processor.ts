@@ -7,6 +7,7 @@ import { extractFields, makeDecoder } from '../isa/index.js';
 import type { Decoder, Instruction } from '../isa/index.js';
 import { conditionRows, conditionTable } from './conditions.js';
 import { specialCount, specialHandlers } from './handlers.js';
+import { floatCalls } from './float/index.js';
 import { buildInterpreter } from './interpreter.js';
 import type { InterpreterPlan } from './interpreter.js';
 import {
@@ -94,6 +95,7 @@ export class Processor {
           this.#slowStore(vcpuOf(block), BigInt.asUintN(64, address), bytes, value),
         system: (block: number, name: number, a: bigint, b: bigint) =>
           this.#space.system(vcpuOf(block), name, a, b),
+        float: floatCalls(this.#view, this.#plan.floatOperations),
         undefinedInstruction: (block: number) => this.#space.undefinedInstruction(vcpuOf(block)),
       },
     });

@@ -57,7 +57,8 @@ export function fillRecord(
   for (const [key, { at: offset, bytes }] of Object.entries(layout)) {
     const operand = operands[key];
     if (operand === undefined || operand.kind === 'text') continue;
-    if (operand.kind === 'register') record.setUint8(at + offset, operand.place(fields));
+    if (operand.kind === 'register' || operand.kind === 'vector')
+      record.setUint8(at + offset, operand.place(fields));
     else if (bytes === 1) record.setUint8(at + offset, Number(operand.value(fields)));
     else if (bytes === 4) record.setInt32(at + offset, Number(operand.value(fields)), true);
     else record.setBigInt64(at + offset, operand.value(fields), true);

@@ -4,6 +4,8 @@
  */
 export * from './instruction.js';
 export type * from './micro_ops.js';
+export type * from './vector_micro_ops.js';
+export type * from './float_micro_ops.js';
 export * from './pattern.js';
 export { Semantics } from './semantics.js';
 export { makeDecoder } from './decoder.js';

@@ -6,7 +6,7 @@ import { extractFields, insertFields, matches, parsePattern } from './pattern.js
 import type { FieldValues, Pattern } from './pattern.js';
 import type { Expr, Width } from './micro_ops.js';
 import { Semantics } from './semantics.js';
-import type { RegisterRef } from './semantics.js';
+import type { RegisterRef, VectorRef } from './semantics.js';
 
 /** What was read at the front of a text: the fields that it sets, and what is left of the text. */
 export interface Parsed {
@@ -28,6 +28,12 @@ export interface RegisterOperand extends OperandText {
   readonly place: (fields: FieldValues) => number;
 }
 
+/** A vector register, V0 to V31; how much of it is meant, and seen as what lanes, is the instruction's affair. */
+export interface VectorOperand extends OperandText {
+  readonly kind: 'vector';
+  readonly place: (fields: FieldValues) => number;
+}
+
 /** A number in the instruction. */
 export interface ImmediateOperand extends OperandText {
   readonly kind: 'immediate';
@@ -43,16 +49,18 @@ export interface TextOperand extends OperandText {
   readonly kind: 'text';
 }
 
-export type Operand = RegisterOperand | ImmediateOperand | TextOperand;
+export type Operand = RegisterOperand | VectorOperand | ImmediateOperand | TextOperand;
 
 /** The places of the register file beside X0 to X30. */
 export const registerFile = { zero: 31, sink: 32, stackPointer: 33, places: 34 } as const;
 
 type Reference<O> = O extends RegisterOperand
   ? RegisterRef
-  : O extends ImmediateOperand
-    ? Expr & { readonly op: 'immediate' }
-    : never;
+  : O extends VectorOperand
+    ? VectorRef
+    : O extends ImmediateOperand
+      ? Expr & { readonly op: 'immediate' }
+      : never;
 
 export type References<Operands> = { readonly [K in keyof Operands]: Reference<Operands[K]> };
 
@@ -63,6 +71,8 @@ export interface Definition<Operands> {
   readonly pattern: string;
   /** The architecture's feature without which this is unallocated, e.g. FEAT_CRC32; absent for the base set. */
   readonly feature?: string;
+  /** Whether it is rare or large, so that an engine should keep it out of its innermost code; absent means not. */
+  readonly cold?: boolean;
   /** Whether a word that matches the pattern is allocated; absent means always. */
   readonly allocated?: (fields: FieldValues) => boolean;
   readonly operands: Operands;
@@ -76,6 +86,7 @@ export interface Instruction {
   readonly name: string;
   readonly pattern: Pattern;
   readonly feature: string | null;
+  readonly cold: boolean;
   readonly operands: Readonly<Record<string, Operand>>;
   readonly text: string;
   /** What it does, written down once. */
@@ -87,13 +98,13 @@ export interface Instruction {
 export function instruction<const Operands extends Readonly<Record<string, Operand>>>(
   definition: Definition<Operands>,
 ): Instruction {
-  const { name, text, operands, feature = null, allocated = () => true } = definition;
+  const { name, text, operands, feature = null, cold = false, allocated = () => true } = definition;
   const pattern = parsePattern(definition.pattern);
   const semantics = new Semantics();
   definition.semantics(semantics, references(operands));
   const decodes = (word: number): boolean =>
     matches(pattern, word) && allocated(extractFields(pattern, word));
-  return { name, pattern, feature, operands, text, semantics, decodes };
+  return { name, pattern, feature, cold, operands, text, semantics, decodes };
 }
 
 function references<Operands extends Readonly<Record<string, Operand>>>(
@@ -101,6 +112,7 @@ function references<Operands extends Readonly<Record<string, Operand>>>(
 ): References<Operands> {
   const entries = Object.entries(operands).map(([operand, { kind, ...rest }]) => {
     const width = 'width' in rest ? rest.width : 64;
+    if (kind === 'vector') return [operand, { operand, vector: true }];
     return [operand, kind === 'immediate' ? { op: kind, operand, width } : { operand, width }];
   });
   return Object.fromEntries(entries) as References<Operands>;

@@ -4,6 +4,9 @@
  * amounts count modulo the width; comparisons, flags and conditions are 32-bit values, 0 or 1.
  */
 
+import type { FloatStatement } from './float_micro_ops.js';
+import type { LaneExpr, VectorStatement } from './vector_micro_ops.js';
+
 export type Width = 32 | 64;
 
 export type BinaryKind =
@@ -46,6 +49,7 @@ export type Expr = { readonly width: Width } & (
   | { readonly op: 'select'; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
   /** To 32 bits: the low half. To 64 bits: zeroes above. */
   | { readonly op: 'resize'; readonly a: Expr }
+  | LaneExpr
 );
 
 /** What the flags become: N is bit 63 of `n`, Z whether all 64 bits of `z` are 0, C is `c` (0 or 1), V is bit 63 of `v`. */
@@ -62,6 +66,8 @@ export type AccessBytes = 1 | 2 | 4 | 8;
 export type AccessKind = 'plain' | 'ordered' | 'unprivileged' | 'exclusive';
 
 export type Statement =
+  | VectorStatement
+  | FloatStatement
   | { readonly op: 'let'; readonly index: number; readonly value: Expr }
   | { readonly op: 'setRegister'; readonly operand: string; readonly value: Expr }
   /** A register by its number rather than by an operand (BL's x30). */

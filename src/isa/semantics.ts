@@ -1,5 +1,6 @@
 /** The pen with which an instruction writes down what it does: each call makes one micro-operation. */
 import { invariant } from '../base/index.js';
+import type { FloatOperation } from './float_micro_ops.js';
 import type {
   AccessBytes,
   AccessKind,
@@ -12,11 +13,18 @@ import type {
   UnaryKind,
   Width,
 } from './micro_ops.js';
+import type { LaneBits, VectorExpr } from './vector_micro_ops.js';
 
 /** A register that an operand names, and how many of its bits the instruction means. */
 export interface RegisterRef {
   readonly operand: string;
   readonly width: Width;
+}
+
+/** A vector register that an operand names. */
+export interface VectorRef {
+  readonly operand: string;
+  readonly vector: true;
 }
 
 export class Semantics {
@@ -191,6 +199,60 @@ export class Semantics {
   /** Writes the low `bytes` bytes of a 64-bit value. */
   store(bytes: AccessBytes, address: Expr, value: Expr, kind: AccessKind = 'plain'): void {
     this.#say({ op: 'store', bytes, address, value: this.resize(64, value), kind });
+  }
+
+  // Vectors (values: see vector_expr.ts)
+
+  readVector({ operand }: VectorRef): VectorExpr {
+    return { op: 'vectorRegister', operand };
+  }
+
+  writeVector({ operand }: VectorRef, value: VectorExpr): void {
+    this.#say({ op: 'setVector', operand, value });
+  }
+
+  /** Names a value, so that it is worked out once and here. */
+  letVector(value: VectorExpr): VectorExpr {
+    if (value.op === 'vectorLocal' || value.op === 'vectorConst') return value;
+    const index = this.#newLocal();
+    this.#say({ op: 'letVector', index, value });
+    return { op: 'vectorLocal', index };
+  }
+
+  /** One lane of a register, by a number of 32 bits; 64 bits for lanes of 64, else 32 with zeroes above. */
+  readElement({ operand }: VectorRef, lane: LaneBits, index: Expr | number): Expr {
+    const at = typeof index === 'number' ? this.constant(32, index) : index;
+    return { op: 'element', width: lane === 64 ? 64 : 32, operand, lane, index: at };
+  }
+
+  /** Sets one lane of a register to the low bits of `value`; the others stay. */
+  writeElement({ operand }: VectorRef, lane: LaneBits, index: Expr | number, value: Expr): void {
+    const at = typeof index === 'number' ? this.constant(32, index) : index;
+    this.#say({ op: 'setElement', operand, lane, index: at, value: this.resize(64, value) });
+  }
+
+  /** The 16 bytes at `address`. */
+  loadVector(address: Expr, kind: AccessKind = 'plain'): VectorExpr {
+    const index = this.#newLocal();
+    this.#say({ op: 'loadVector', index, address, kind });
+    return { op: 'vectorLocal', index };
+  }
+
+  storeVector(address: Expr, value: VectorExpr, kind: AccessKind = 'plain'): void {
+    this.#say({ op: 'storeVector', address, value, kind });
+  }
+
+  /** Sets FPSR.QC where `condition` is not 0. */
+  setSaturated(condition: Expr): void {
+    this.#say({ op: 'setSaturated', condition });
+  }
+
+  /** The result of a floating-point operation, 64 bits: the number's bits with zeroes above. Inputs likewise. */
+  float(operation: FloatOperation, ...inputs: readonly Expr[]): Expr {
+    const index = this.#newLocal();
+    const wide = inputs.map((input) => this.resize(64, input));
+    this.#say({ op: 'float', index, operation, inputs: wide });
+    return { op: 'local', width: 64, index };
   }
 
   /** Goes on at a 64-bit address. */

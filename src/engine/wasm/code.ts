@@ -6,7 +6,9 @@
 /** Value types, by their binary code. */
 export const i32 = 0x7f;
 export const i64 = 0x7e;
-export type ValueType = typeof i32 | typeof i64;
+export const v128 = 0x7b;
+export type ScalarType = typeof i32 | typeof i64;
+export type ValueType = ScalarType | typeof v128;
 
 const emptyBlock = 0x40;
 
@@ -61,7 +63,7 @@ export class Code {
     }
   }
 
-  constant(type: ValueType, value: bigint | number): this {
+  constant(type: ScalarType, value: bigint | number): this {
     this.byte(type === i32 ? 0x41 : 0x42);
     return this.signed(BigInt.asIntN(type === i32 ? 32 : 64, BigInt(value)));
   }
@@ -115,6 +117,16 @@ export class Code {
     this.byte(0x0e).unsigned(depths.length);
     for (const depth of depths) this.unsigned(depth);
     return this.unsigned(otherwise);
+  }
+
+  /** A vector instruction (section 5.4.9), without its immediates. */
+  simd(opcode: number): this {
+    return this.byte(0xfd).unsigned(opcode);
+  }
+
+  /** Calls the function at an index (on the stack, above its arguments) of table 0, which must be of type `type`. */
+  callIndirect(type: number): this {
+    return this.byte(0x11).unsigned(type).byte(0);
   }
 
   call(index: number): this {

@@ -1,4 +1,4 @@
-/** WebAssembly modules (core specification 2.0, section 5.5): imports, functions with locals, exports. */
+/** WebAssembly modules (core specification 2.0, section 5.5): imports, functions with locals, a table, exports. */
 import { Code } from './code.js';
 import type { ValueType } from './code.js';
 
@@ -24,6 +24,7 @@ interface Body {
 export class WasmModule {
   readonly #imports: Import[] = [];
   readonly #bodies: Body[] = [];
+  #table: readonly number[] = [];
   readonly #memoryPages: number;
 
   constructor(memoryPages: number) {
@@ -46,19 +47,38 @@ export class WasmModule {
     return this.#imports.length + this.#bodies.length - 1;
   }
 
+  /** What table 0 holds: functions, by index. */
+  setTable(functions: readonly number[]): void {
+    this.#table = functions;
+  }
+
+  /** The number of a type, which some import or body has or will have. */
+  typeIndex(type: FunctionType): number {
+    const known = this.#types.findIndex((other) => sameType(other, type));
+    return known >= 0 ? known : this.#types.push(type) - 1;
+  }
+
+  readonly #types: FunctionType[] = [];
+
   encode(): Uint8Array<ArrayBuffer> {
     const module = new Code().append([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
-    const all = [...this.#imports, ...this.#bodies];
-    section(module, 1, all, (out, { type }) => {
+    for (const { type } of [...this.#imports, ...this.#bodies]) this.typeIndex(type);
+    section(module, 1, this.#types, (out, type) => {
       out.byte(0x60).unsigned(type.parameters.length).append(type.parameters);
       out.unsigned(type.results.length).append(type.results);
     });
     this.#encodeImports(module);
-    section(module, 3, this.#bodies, (out, _, index) => out.unsigned(this.#imports.length + index));
+    section(module, 3, this.#bodies, (out, { type }) => out.unsigned(this.typeIndex(type)));
+    section(module, 4, [this.#table.length], (out, size) => out.append([0x70, 0x00]).unsigned(size));
     const exported = this.#bodies.filter(({ exportName }) => exportName !== null);
     section(module, 7, exported, (out, body) => {
       text(out, body.exportName ?? '');
       out.byte(0x00).unsigned(this.#imports.length + this.#bodies.indexOf(body));
+    });
+    section(module, 9, [this.#table], (out, functions) => {
+      // From entry 0 (i32.const 0, end) on.
+      out.append([0x00, 0x41, 0x00, 0x0b]).unsigned(functions.length);
+      for (const index of functions) out.unsigned(index);
     });
     section(module, 10, this.#bodies, (out, { locals, code }) => {
       const body = new Code().unsigned(locals.length);
@@ -74,13 +94,17 @@ export class WasmModule {
     text(content, 'host');
     text(content, 'memory');
     content.byte(0x02).byte(0x00).unsigned(this.#memoryPages);
-    for (const [index, { name }] of this.#imports.entries()) {
+    for (const { name, type } of this.#imports) {
       text(content, 'host');
       text(content, name);
-      content.byte(0x00).unsigned(index);
+      content.byte(0x00).unsigned(this.typeIndex(type));
     }
     module.byte(2).unsigned(content.length).append(content.bytes());
   }
+}
+
+function sameType(a: FunctionType, b: FunctionType): boolean {
+  return String(a.parameters) === String(b.parameters) && String(a.results) === String(b.results);
 }
 
 function text(out: Code, value: string): void {
