@@ -1,14 +1,14 @@
 /** Finds the instruction that a word is. */
 import { fixedBits } from './pattern.js';
-import type { Instruction } from './instruction.js';
+import type { Instruction, Mode } from './instruction.js';
 
 /** The bits by which words are sorted before any pattern is tried: 31 to 21, which tell most groups apart. */
 const keyShift = 21;
 const keys = 2 ** (32 - keyShift);
 
 export interface Decoder {
-  /** The instruction that `word` is; null where it is unallocated. */
-  decode(word: number): Instruction | null;
+  /** The instruction that `word` is where the CPU is in `mode` (EL1h unless said); null where it is unallocated. */
+  decode(word: number, mode?: Mode): Instruction | null;
 }
 
 /** A decoder of `instructions`; of several that match a word, the one whose pattern fixes most bits is meant. */
@@ -21,6 +21,7 @@ export function makeDecoder(instructions: readonly Instruction[]): Decoder {
     }),
   );
   return {
-    decode: (word) => candidates[word >>> keyShift]?.find((candidate) => candidate.decodes(word)) ?? null,
+    decode: (word, mode = 'EL1h') =>
+      candidates[word >>> keyShift]?.find((candidate) => candidate.decodes(word, mode)) ?? null,
   };
 }

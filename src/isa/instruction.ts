@@ -8,6 +8,10 @@ import type { Expr, Width } from './micro_ops.js';
 import { Semantics } from './semantics.js';
 import type { RegisterRef, VectorRef } from './semantics.js';
 
+/** Exception level and stack pointer in use (DDI 0487, PSTATE.M): which instructions there are depends on them. */
+export const modes = ['EL0t', 'EL1t', 'EL1h'] as const;
+export type Mode = (typeof modes)[number];
+
 /** What was read at the front of a text: the fields that it sets, and what is left of the text. */
 export interface Parsed {
   readonly fields: FieldValues;
@@ -73,8 +77,10 @@ export interface Definition<Operands> {
   readonly feature?: string;
   /** Whether it is rare or large, so that an engine should keep it out of its innermost code; absent means not. */
   readonly cold?: boolean;
-  /** Whether a word that matches the pattern is allocated; absent means always. */
-  readonly allocated?: (fields: FieldValues) => boolean;
+  /** Whether a word that matches the pattern is allocated in that mode; absent means always. */
+  readonly allocated?: (fields: FieldValues, mode: Mode) => boolean;
+  /** Whether it belongs to floating point and SIMD, and traps with them; absent means: if an operand is a vector. */
+  readonly vector?: boolean;
   readonly operands: Operands;
   /** Assembler text with operands in braces: `add {d}, {n}, {imm}`. */
   readonly text: string;
@@ -91,8 +97,10 @@ export interface Instruction {
   readonly text: string;
   /** What it does, written down once. */
   readonly semantics: Semantics;
-  /** Whether `word` is this instruction. */
-  decodes(word: number): boolean;
+  /** Whether it belongs to floating point and SIMD. */
+  readonly vector: boolean;
+  /** Whether `word` is this instruction where the CPU is in `mode`. */
+  decodes(word: number, mode: Mode): boolean;
 }
 
 export function instruction<const Operands extends Readonly<Record<string, Operand>>>(
@@ -102,9 +110,10 @@ export function instruction<const Operands extends Readonly<Record<string, Opera
   const pattern = parsePattern(definition.pattern);
   const semantics = new Semantics();
   definition.semantics(semantics, references(operands));
-  const decodes = (word: number): boolean =>
-    matches(pattern, word) && allocated(extractFields(pattern, word));
-  return { name, pattern, feature, cold, operands, text, semantics, decodes };
+  const { vector = Object.values(operands).some(({ kind }) => kind === 'vector') } = definition;
+  const decodes = (word: number, mode: Mode): boolean =>
+    matches(pattern, word) && allocated(extractFields(pattern, word), mode);
+  return { name, pattern, feature, cold, vector, operands, text, semantics, decodes };
 }
 
 function references<Operands extends Readonly<Record<string, Operand>>>(
@@ -142,5 +151,5 @@ export function parseInstruction(definition: Instruction, source: string, pc: bi
   }
   if (rest !== '') return null;
   const word = insertFields(definition.pattern, fields);
-  return definition.decodes(word) ? word : null;
+  return modes.some((mode) => definition.decodes(word, mode)) ? word : null;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { FloatStatement } from './float_micro_ops.js';
+import type { SystemCall } from './system_calls.js';
 import type { LaneExpr, VectorStatement } from './vector_micro_ops.js';
 
 export type Width = 32 | 64;
@@ -43,6 +44,9 @@ export type Expr = { readonly width: Width } & (
   /** Whether the condition whose number (0 to 15) an immediate operand holds is true of the flags. */
   | { readonly op: 'condition'; readonly operand: string }
   | { readonly op: 'local'; readonly index: number }
+  /** One of the places of 64 bits that hold the rest of a vCPU's state: by number, or by an immediate operand. */
+  | { readonly op: 'state'; readonly place: number }
+  | { readonly op: 'stateAt'; readonly operand: string }
   | { readonly op: 'unary'; readonly kind: UnaryKind; readonly a: Expr }
   | { readonly op: 'binary'; readonly kind: BinaryKind; readonly a: Expr; readonly b: Expr }
   | { readonly op: 'compare'; readonly kind: CompareKind; readonly a: Expr; readonly b: Expr }
@@ -96,10 +100,19 @@ export type Statement =
       readonly then: readonly Statement[];
       readonly otherwise: readonly Statement[];
     }
-  /** Asks what lies outside the set (system registers, exceptions, waiting): by name, with values, perhaps for an answer. */
+  | { readonly op: 'setState'; readonly place: number; readonly value: Expr }
+  | { readonly op: 'setStateAt'; readonly operand: string; readonly value: Expr }
+  /** Where the operand names the stack pointer, that must be aligned as the architecture asks; else the instruction faults. */
+  | { readonly op: 'checkStack'; readonly operand: string }
+  /** Clears the naturally aligned block of so many bytes that `address` lies in; leaves the instruction when that faults. */
+  | { readonly op: 'clearBlock'; readonly bytes: 64; readonly address: Expr }
+  /**
+   * Asks what lies outside the set (system registers, exceptions, waiting): by name, with up to two values, perhaps for an
+   * answer. Whoever is asked may leave the instruction.
+   */
   | {
       readonly op: 'system';
-      readonly name: string;
+      readonly name: SystemCall;
       readonly inputs: readonly Expr[];
       readonly index: number | null;
     };

@@ -13,6 +13,7 @@ import type {
   UnaryKind,
   Width,
 } from './micro_ops.js';
+import type { SystemCall } from './system_calls.js';
 import type { LaneBits, VectorExpr } from './vector_micro_ops.js';
 
 /** A register that an operand names, and how many of its bits the instruction means. */
@@ -269,12 +270,41 @@ export class Semantics {
     this.#say({ op: 'if', condition, then: this.#inner(then), otherwise: this.#inner(otherwise) });
   }
 
-  /** Asks `name` of whoever runs the machine: for nothing in return, or (`answers`) for a 64-bit value. */
-  system(name: string, inputs: readonly Expr[]): void {
+  /** A place of the state beyond registers. */
+  state(place: number): Expr {
+    return { op: 'state', width: 64, place };
+  }
+
+  /** The place that an immediate operand names. */
+  stateAt({ operand }: Expr & { op: 'immediate' }): Expr {
+    return { op: 'stateAt', width: 64, operand };
+  }
+
+  setState(place: number, value: Expr): void {
+    this.#say({ op: 'setState', place, value: this.resize(64, value) });
+  }
+
+  setStateAt({ operand }: Expr & { op: 'immediate' }, value: Expr): void {
+    this.#say({ op: 'setStateAt', operand, value: this.resize(64, value) });
+  }
+
+  /** Of the base of an access: faults when it is the stack pointer and not aligned (DDI 0487, CheckSPAlignment). */
+  checkStack({ operand }: RegisterRef): void {
+    this.#say({ op: 'checkStack', operand });
+  }
+
+  /** Clears the aligned block of 64 bytes around `address`. */
+  clearBlock(address: Expr): void {
+    this.#say({ op: 'clearBlock', bytes: 64, address });
+  }
+
+  /** Asks `name` of whoever runs the machine, for nothing in return. */
+  system(name: SystemCall, inputs: readonly Expr[] = []): void {
     this.#say({ op: 'system', name, inputs, index: null });
   }
 
-  ask(name: string, inputs: readonly Expr[]): Expr {
+  /** The same, for a value of 64 bits. */
+  ask(name: SystemCall, inputs: readonly Expr[]): Expr {
     const index = this.#newLocal();
     this.#say({ op: 'system', name, inputs, index });
     return { op: 'local', width: 64, index };
