@@ -1,7 +1,7 @@
 /** How an instruction's operands are laid out in its record: only those that its meaning asks for. */
 import { invariant } from '../base/index.js';
 import type { Expr, Instruction, Operand, Statement } from '../isa/index.js';
-import { recordNumbers, recordOperands } from './layout.js';
+import { recordBytes, recordNumbers, recordOperands } from './layout.js';
 
 /** Where an operand stands in the record: byte offset, and how wide. */
 export interface Slot {
@@ -35,14 +35,23 @@ export function layOutRecord({ name, operands, semantics }: Instruction): Record
   const slots: Record<string, Slot> = {};
   let small = recordOperands;
   let large = recordNumbers;
+  // Where there are more small ones than places for them, they take the other end of the larger ones' room.
+  let end = recordBytes;
   for (const [key, operand] of Object.entries(operands)) {
     if (!used.has(key)) continue;
     const bytes = bytesOf(operand);
-    slots[key] = { at: bytes === 1 ? small : large, bytes };
-    if (bytes === 1) small += 1;
-    else large += bytes;
+    if (bytes > 1) {
+      slots[key] = { at: large, bytes };
+      large += bytes;
+    } else if (small < recordNumbers) {
+      slots[key] = { at: small, bytes };
+      small += 1;
+    } else {
+      end -= 1;
+      slots[key] = { at: end, bytes };
+    }
   }
-  invariant(small <= recordNumbers && large <= recordNumbers + 8, `${name}: too many operands for a record`);
+  invariant(large <= end, `${name}: too many operands for a record`);
   return slots;
 }
 

@@ -8,6 +8,7 @@ import { decodeBitMask, encodeBitMask } from './bit_mask.js';
 import { addSettingFlags, setLogicalFlags, subtractSettingFlags } from './flags.js';
 import {
   bothWidths,
+  derived,
   destination,
   hex,
   immediate,
@@ -167,22 +168,6 @@ function moveWide(): Instruction[] {
       }),
     ];
   });
-}
-
-/** A number that the fields make, for the semantics only: it has no text of its own. */
-function derived(
-  width: Width,
-  bits: 8 | 64,
-  value: (fields: FieldValues) => number | bigint,
-): ImmediateOperand {
-  return {
-    kind: 'immediate',
-    width,
-    bits,
-    value: (fields) => BigInt(value(fields)),
-    print: () => '',
-    parse: (rest) => ({ fields: {}, rest }),
-  };
 }
 
 /** The bits of the destination that BFM replaces: those that the field covers where it comes to lie. */

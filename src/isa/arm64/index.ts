@@ -3,7 +3,9 @@ import type { Instruction } from '../instruction.js';
 import { branches } from './branches.js';
 import { dataProcessingImmediate } from './data_processing_immediate.js';
 import { dataProcessingRegister } from './data_processing_register.js';
+import { floatMoves } from './float_moves.js';
 import { loadsAndStores } from './loads_stores.js';
+import { advancedSimd } from './simd/index.js';
 import { system } from './system.js';
 
 export const a64: readonly Instruction[] = [
@@ -12,4 +14,6 @@ export const a64: readonly Instruction[] = [
   ...branches,
   ...loadsAndStores,
   ...system,
+  ...advancedSimd,
+  ...floatMoves,
 ];

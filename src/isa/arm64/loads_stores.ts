@@ -1,8 +1,9 @@
 /** Loads and stores of general registers (DDI 0487, C4.1.94): one, pairs, literals; plain and unprivileged. */
 import { instruction } from '../instruction.js';
-import type { ImmediateOperand, Instruction, RegisterOperand } from '../instruction.js';
+import type { Instruction, RegisterOperand } from '../instruction.js';
 import type { AccessBytes, Expr, Width } from '../micro_ops.js';
 import type { RegisterRef, Semantics } from '../semantics.js';
+import { indexExtensions, indexShift, offset9, pairForms } from './addressing.js';
 import {
   branchLabel,
   destination,
@@ -75,8 +76,6 @@ function encodingName({ mnemonic, width }: Access, form: string): string {
   return `${mnemonic.toUpperCase()}_${width}_ldst_${form}`;
 }
 
-const offset9 = (): ImmediateOperand => optionalNumber(', ', signed('imm9', 9), 0n);
-
 /** Base and a scaled unsigned offset. */
 function withOffset(access: Access): Instruction {
   const { mnemonic, size, opc, bytes } = access;
@@ -128,30 +127,6 @@ function indexed(access: Access): Instruction[] {
   );
 }
 
-const indexExtensions = [
-  { extension: 'uxtw', option: '010', width: 32 },
-  { extension: 'lsl', option: '011', width: 64 },
-  { extension: 'sxtw', option: '110', width: 32 },
-  { extension: 'sxtx', option: '111', width: 64 },
-] as const;
-
-/** `, lsl #3` behind an index register: how the index is extended, and whether it counts units of the access. */
-function indexShift(extension: string, scale: number): ImmediateOperand {
-  const bare = extension === 'lsl' ? '' : `, ${extension}`;
-  const shifted = `, ${extension} #${scale}`;
-  return {
-    kind: 'immediate',
-    width: 64,
-    bits: 8,
-    value: ({ S = 0 }) => BigInt(S * scale),
-    print: ({ S = 0 }) => (S === 1 ? shifted : bare),
-    parse: (text) => {
-      if (text.startsWith(shifted)) return { fields: { S: 1 }, rest: text.slice(shifted.length) };
-      return text.startsWith(bare) ? { fields: { S: 0 }, rest: text.slice(bare.length) } : null;
-    },
-  };
-}
-
 /** Base and an index register. */
 function withIndex(access: Access): Instruction[] {
   const { mnemonic, size, opc, bytes } = access;
@@ -198,13 +173,6 @@ const pairKinds = [
   { stem: 'p', opc: '00', bytes: 4, width: 32, signed: false },
   { stem: 'p', opc: '10', bytes: 8, width: 64, signed: false },
   { stem: 'psw', opc: '01', bytes: 4, width: 64, signed: true },
-] as const;
-
-const pairForms = [
-  { form: 'off', bits: '010', text: '[{n}{offset}]' },
-  { form: 'pre', bits: '011', text: '[{n}, {offset}]!' },
-  { form: 'post', bits: '001', text: '[{n}], {offset}' },
-  { form: 'noalloc', bits: '000', text: '[{n}{offset}]' },
 ] as const;
 
 type PairKind = (typeof pairKinds)[number];

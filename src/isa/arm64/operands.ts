@@ -226,3 +226,19 @@ export function extendedIndex(extension: string, width: Width): ImmediateOperand
     parse: (text, pc) => (text.startsWith(prefix) ? plain.parse(text.slice(prefix.length), pc) : null),
   };
 }
+
+/** A number that the fields make, for the semantics only: it has no text of its own. */
+export function derived(
+  width: Width,
+  bits: 8 | 32 | 64,
+  value: (fields: FieldValues) => number | bigint,
+): ImmediateOperand {
+  return {
+    kind: 'immediate',
+    width,
+    bits,
+    value: (fields) => BigInt(value(fields)),
+    print: () => '',
+    parse: (rest) => ({ fields: {}, rest }),
+  };
+}
