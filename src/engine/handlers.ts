@@ -45,7 +45,8 @@ export function planHandlers(instructions: readonly Instruction[]): Handler[] {
     const plain = { instruction, layout, near: null };
     return near === null ? [plain] : [plain, { ...plain, near }];
   });
-  const rank = ({ instruction }: Handler): number =>
-    instruction.cold ? (usesFlags(instruction) ? 1 : 2) : 0;
-  return handlers.sort((a, b) => rank(a) - rank(b));
+  const hot = handlers.filter(({ instruction }) => !instruction.cold);
+  const cold = handlers.filter(({ instruction }) => instruction.cold);
+  const withFlags = new Set(cold.filter(({ instruction }) => usesFlags(instruction)));
+  return [...hot, ...withFlags, ...cold.filter((handler) => !withFlags.has(handler))];
 }

@@ -13,7 +13,7 @@ export type ValueType = ScalarType | typeof v128;
 const emptyBlock = 0x40;
 
 export class Code {
-  #bytes = new Uint8Array(1024);
+  #bytes = new Uint8Array(256);
   #length = 0;
 
   /** What was written so far. */
@@ -26,19 +26,23 @@ export class Code {
   }
 
   byte(value: number): this {
-    if (this.#length === this.#bytes.length) {
-      const grown = new Uint8Array(this.#bytes.length * 2);
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-    }
+    if (this.#length === this.#bytes.length) this.#grow(this.#length + 1);
     this.#bytes[this.#length] = value;
     this.#length += 1;
     return this;
   }
 
-  append(bytes: Iterable<number>): this {
-    for (const value of bytes) this.byte(value);
+  append(bytes: ArrayLike<number>): this {
+    if (this.#length + bytes.length > this.#bytes.length) this.#grow(this.#length + bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
     return this;
+  }
+
+  #grow(least: number): void {
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, least));
+    grown.set(this.#bytes);
+    this.#bytes = grown;
   }
 
   /** An unsigned number below 2^32, LEB128. */

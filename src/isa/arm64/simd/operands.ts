@@ -58,14 +58,14 @@ function listText(first: number, count: number, suffix: string): string {
 
 /** A list of registers; its members are hidden operands beside it. */
 export function registerList(field: string, count: number, suffix: string): TextOperand {
-  const texts = Array.from({ length: 32 }, (_, first) => listText(first, count, suffix));
   return {
     kind: 'text',
-    print: (fields) => texts[fields[field] ?? 0] ?? '?',
+    print: (fields) => listText(fields[field] ?? 0, count, suffix),
     parse: (text): Parsed | null => {
       const end = text.indexOf('}') + 1;
-      const first = texts.indexOf(text.slice(0, end));
-      return first < 0 ? null : { fields: { [field]: first }, rest: text.slice(end) };
+      const first = Number(/^\{v(\d+)/.exec(text)?.[1] ?? 32);
+      if (first > 31 || text.slice(0, end) !== listText(first, count, suffix)) return null;
+      return { fields: { [field]: first }, rest: text.slice(end) };
     },
   };
 }
