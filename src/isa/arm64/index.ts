@@ -4,16 +4,24 @@ import { branches } from './branches.js';
 import { dataProcessingImmediate } from './data_processing_immediate.js';
 import { dataProcessingRegister } from './data_processing_register.js';
 import { floatMoves } from './float_moves.js';
+import { exceptions } from './exceptions.js';
+import { exclusives } from './exclusives.js';
 import { loadsAndStores } from './loads_stores.js';
+import { prefetches } from './prefetch.js';
 import { advancedSimd } from './simd/index.js';
 import { system } from './system.js';
+import { systemOperations } from './system_operations.js';
 
 export const a64: readonly Instruction[] = [
   ...dataProcessingImmediate,
   ...dataProcessingRegister,
   ...branches,
   ...loadsAndStores,
+  ...exclusives,
+  ...prefetches,
+  ...exceptions,
   ...system,
+  ...systemOperations,
   ...advancedSimd,
   ...floatMoves,
 ];
