@@ -1,4 +1,7 @@
-/** Memory-mapped devices: registers at offsets, tables of them, and who reads or writes. */
+/**
+ * Memory-mapped devices: registers at offsets, tables of them, and who reads or writes. No offset, width or value that
+ * a guest can choose makes any of this throw.
+ */
 
 export type MmioBytes = 1 | 2 | 4 | 8;
 
@@ -6,10 +9,10 @@ export type MmioBytes = 1 | 2 | 4 | 8;
 export interface MmioDevice {
   /** Bytes that it answers to. */
   readonly size: number;
-  /** The value at `offset`; 0 where there is no register. */
-  read(offset: number, bytes: MmioBytes, vcpu: number): bigint;
-  /** Writes `value`; without effect where there is no register or it cannot be written. */
-  write(offset: number, bytes: MmioBytes, value: bigint, vcpu: number): void;
+  /** The value at `offset`; null when the access is refused, for which the guest takes an external abort. */
+  read(offset: number, bytes: MmioBytes): bigint | null;
+  /** Writes `value`, of which bits above `bytes` are not looked at; false when the access is refused, as above. */
+  write(offset: number, bytes: MmioBytes, value: bigint): boolean;
 }
 
 /** A register, or a row of them: `count` times `bytes` bytes from `offset` on. */
@@ -18,17 +21,27 @@ export interface Register {
   readonly offset: number;
   readonly bytes: 4 | 8;
   readonly count: number;
-  /** The value of register `index` of the row. */
-  readonly read: (index: number) => bigint;
-  /** Writes it; `mask` has ones at the bytes that are written. */
-  readonly write: (index: number, value: bigint, mask: bigint) => void;
+  /** The accesses that it takes, in bytes; one of another width is refused. */
+  readonly widths: readonly MmioBytes[];
+  /** The value of register `index` of the row; null when reads are refused. */
+  readonly read: ((index: number) => bigint) | null;
+  /** Writes it; `mask` has ones at the bits that are written, `value` is 0 outside of them. Null when refused. */
+  readonly write: ((index: number, value: bigint, mask: bigint) => void) | null;
 }
 
-/** A row of 32-bit registers, as numbers. */
+/** How a row differs from one register of 32 bits that is accessed whole. */
+interface RowShape {
+  readonly count?: number;
+  readonly widths?: readonly MmioBytes[];
+}
+
+const wholeWord: readonly MmioBytes[] = [4];
+
+/** A row of 32-bit registers, as numbers; a narrow write keeps the other bytes as they read. Without `write`, read only. */
 export function registers32(
   name: string,
   offset: number,
-  count: number,
+  { count = 1, widths = wholeWord }: RowShape,
   read: (index: number) => number,
   write: (index: number, value: number) => void = () => undefined,
 ): Register {
@@ -37,63 +50,62 @@ export function registers32(
     offset,
     bytes: 4,
     count,
+    widths,
     read: (index) => BigInt(read(index) >>> 0),
     write: (index, value, mask) => {
-      // A narrow write keeps the other bytes as they read.
-      const kept = mask === 0xffffffffn ? 0n : BigInt(read(index) >>> 0) & ~mask;
-      write(index, Number((kept | (value & mask)) & 0xffffffffn));
+      const kept = mask === 0xffff_ffffn ? 0n : BigInt(read(index) >>> 0) & ~mask;
+      write(index, Number(kept | value));
     },
   };
 }
 
-/** A row of 64-bit registers. */
-export function registers64(
-  name: string,
-  offset: number,
-  count: number,
-  read: (index: number) => bigint,
-  write: (index: number, value: bigint) => void = () => undefined,
-): Register {
-  return {
-    name,
-    offset,
-    bytes: 8,
-    count,
-    read,
-    write: (index, value, mask) => write(index, (read(index) & ~mask) | (value & mask)),
+/** A row of 32-bit registers that read as zero and take no write, but do answer. */
+export function zeroes(name: string, offset: number, shape: RowShape): Register {
+  return registers32(name, offset, shape, () => 0);
+}
+
+/** What a device does where it has no register: answers nothing, or is refused. */
+export type Elsewhere = 'zero' | 'refused';
+
+interface Place {
+  readonly register: Register;
+  readonly index: number;
+  /** Of the access within the register. */
+  readonly shift: bigint;
+}
+
+/** A device of `size` bytes with the registers of `table`. */
+export function registerDevice(size: number, table: readonly Register[], elsewhere: Elsewhere): MmioDevice {
+  const find = (offset: number): Place | undefined => {
+    const register = table.find(
+      ({ offset: start, bytes, count }) => offset >= start && offset < start + bytes * count,
+    );
+    if (register === undefined) return undefined;
+    const within = offset - register.offset;
+    return {
+      register,
+      index: Math.floor(within / register.bytes),
+      shift: BigInt(8 * (within % register.bytes)),
+    };
   };
-}
-
-function find(table: readonly Register[], offset: number): Register | undefined {
-  return table.find(({ offset: start, bytes, count }) => offset >= start && offset < start + bytes * count);
-}
-
-/** Reads `bytes` bytes at `offset` by the table; an access wider than a register takes the next one too. */
-export function readRegister(table: readonly Register[], offset: number, bytes: MmioBytes): bigint {
-  const register = find(table, offset);
-  if (register === undefined) return 0n;
-  const within = (offset - register.offset) % register.bytes;
-  const index = Math.floor((offset - register.offset) / register.bytes);
-  const value = register.read(index) >> BigInt(8 * within);
-  const here = Math.min(bytes, register.bytes - within);
-  const low = BigInt.asUintN(8 * here, value);
-  if (here === bytes) return low;
-  return low | (readRegister(table, offset + here, 4) << BigInt(8 * here));
-}
-
-/** Writes `bytes` bytes at `offset` by the table. */
-export function writeRegister(
-  table: readonly Register[],
-  offset: number,
-  bytes: MmioBytes,
-  value: bigint,
-): void {
-  const register = find(table, offset);
-  if (register === undefined) return;
-  const within = (offset - register.offset) % register.bytes;
-  const index = Math.floor((offset - register.offset) / register.bytes);
-  const here = Math.min(bytes, register.bytes - within);
-  const mask = ((1n << BigInt(8 * here)) - 1n) << BigInt(8 * within);
-  register.write(index, (value << BigInt(8 * within)) & mask, mask);
-  if (here < bytes) writeRegister(table, offset + here, 4, value >> BigInt(8 * here));
+  return {
+    size,
+    read: (offset, bytes) => {
+      const place = find(offset);
+      if (place === undefined) return elsewhere === 'zero' ? 0n : null;
+      const { register, index, shift } = place;
+      if (register.read === null || !register.widths.includes(bytes)) return null;
+      // An access that sticks out of its register ends there, as in Xen (asm/vreg.h, vreg_reg32_extract).
+      return BigInt.asUintN(8 * bytes, register.read(index) >> shift);
+    },
+    write: (offset, bytes, value) => {
+      const place = find(offset);
+      if (place === undefined) return elsewhere === 'zero';
+      const { register, index, shift } = place;
+      if (register.write === null || !register.widths.includes(bytes)) return false;
+      const mask = BigInt.asUintN(8 * register.bytes, BigInt.asUintN(8 * bytes, -1n) << shift);
+      register.write(index, (value << shift) & mask, mask);
+      return true;
+    },
+  };
 }

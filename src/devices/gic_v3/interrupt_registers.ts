@@ -1,141 +1,120 @@
 /**
  * The registers that the distributor and each redistributor have alike: a bit, two bits or a byte for each interrupt
- * (IHI 0069H, 12.9 and 12.11). `interrupts` gives the interrupt with a number counted from the frame's first.
+ * (IHI 0069H, "The GIC Distributor register map" and "The GIC Redistributor register map"), as far as Xen emulates
+ * them (Xen 4.17 arch/arm/vgic-v3.c, __vgic_v3_distr_common_mmio_read and _write): group, pending and active state
+ * read as zero, ICPENDR and ICACTIVER take no effect, and a write to ISACTIVER is refused.
  */
-import { hasBit } from '../../base/index.js';
-import { registers32 } from '../mmio.js';
 import type { Register } from '../mmio.js';
-import { isPending, priorityMask } from './state.js';
-import type { InterruptState } from './state.js';
+import { registers32, zeroes } from '../mmio.js';
+import { bankSize, sgiMask } from './state.js';
+import type { InterruptBank } from './state.js';
 
-type Interrupts = (intid: number) => InterruptState | undefined;
-
-/** A row of registers with a bit for each of 32 interrupts; `write` is told of the bits that are ones. */
-function bits(
-  name: string,
-  offset: number,
-  rows: number,
-  interrupts: Interrupts,
-  read: (interrupt: InterruptState) => boolean,
-  write: (interrupt: InterruptState) => void,
-): Register {
-  return registers32(
-    name,
-    offset,
-    rows,
-    (row) => {
-      let value = 0;
-      for (let bit = 0; bit < 32; bit += 1) {
-        const interrupt = interrupts(row * 32 + bit);
-        if (interrupt !== undefined && read(interrupt)) value |= 1 << bit;
-      }
-      return value;
-    },
-    (row, value) => {
-      for (let bit = 0; bit < 32; bit += 1) {
-        const interrupt = hasBit(value, bit) ? interrupts(row * 32 + bit) : undefined;
-        if (interrupt !== undefined) write(interrupt);
-      }
-    },
-  );
+/** Which banks a frame shows. */
+export interface BankFrame {
+  /** Registers with a bit for each interrupt that the frame has, banks or not. */
+  readonly rows: number;
+  /** The bank behind row `row`; undefined where no interrupts are, which reads as zero. */
+  readonly bank: (row: number) => InterruptBank | undefined;
+  /** Makes the interrupts `bits` of row `row` wait. */
+  readonly latch: (row: number, bits: number) => void;
 }
 
-/** A pair of such rows, 0x80 apart: ones in the first set, ones in the second clear. */
-function setAndClear(
-  name: string,
-  offset: number,
-  rows: number,
-  interrupts: Interrupts,
-  read: (interrupt: InterruptState) => boolean,
-  write: (interrupt: InterruptState, value: boolean) => void,
-): Register[] {
+function enables({ rows, bank }: BankFrame): Register[] {
+  const shape = { count: rows };
+  const read = (row: number): number => bank(row)?.enabled ?? 0;
+  const change = (row: number, with_: (enabled: number) => number): void => {
+    const interrupts = bank(row);
+    if (interrupts !== undefined) interrupts.enabled = with_(interrupts.enabled) >>> 0;
+  };
   return [
-    bits(`IS${name}`, offset, rows, interrupts, read, (interrupt) => write(interrupt, true)),
-    bits(`IC${name}`, offset + 0x80, rows, interrupts, read, (interrupt) => write(interrupt, false)),
+    registers32('ISENABLER', 0x100, shape, read, (row, value) => change(row, (enabled) => enabled | value)),
+    registers32('ICENABLER', 0x180, shape, read, (row, value) => change(row, (enabled) => enabled & ~value)),
   ];
 }
 
-/** IGROUPR, which is written whole: zeroes count as well as ones. */
-function groups(rows: number, interrupts: Interrupts): Register {
-  const inRow = (row: number, visit: (interrupt: InterruptState, bit: number) => void): void => {
-    for (let bit = 0; bit < 32; bit += 1) {
-      const interrupt = interrupts(row * 32 + bit);
-      if (interrupt !== undefined) visit(interrupt, bit);
-    }
-  };
-  return registers32(
-    'IGROUPR',
-    0x80,
-    rows,
-    (row) => {
-      let value = 0;
-      inRow(row, ({ group1 }, bit) => {
-        if (group1) value |= 1 << bit;
-      });
-      return value;
-    },
-    (row, value) =>
-      inRow(row, (interrupt, bit) => {
-        interrupt.group1 = hasBit(value, bit);
-      }),
-  );
+/** ISPENDR to ICACTIVER. */
+function states({ rows, latch }: BankFrame): Register[] {
+  const readZero = (name: string, offset: number, write: Register['write']): Register => ({
+    name,
+    offset,
+    bytes: 4,
+    count: rows,
+    widths: [4],
+    read: () => 0n,
+    write,
+  });
+  return [
+    readZero('ISPENDR', 0x200, (row, value) => latch(row, Number(value))),
+    readZero('ICPENDR', 0x280, () => undefined),
+    readZero('ISACTIVER', 0x300, null),
+    readZero('ICACTIVER', 0x380, () => undefined),
+  ];
 }
 
-function priorities(rows: number, interrupts: Interrupts): Register {
+/** Rows of registers with four interrupts each, so 8 to a bank. */
+function priorities({ rows, bank }: BankFrame): Register {
+  const perBank = bankSize / 4;
   return registers32(
     'IPRIORITYR',
     0x400,
-    rows * 8,
-    (row) =>
-      [0, 1, 2, 3].reduce(
-        (value, byte) => value | ((interrupts(row * 4 + byte)?.priority ?? 0) << (8 * byte)),
-        0,
-      ),
+    { count: rows * perBank, widths: [1, 4] },
+    (row) => {
+      const bytes = bank(Math.floor(row / perBank))?.priorities.subarray(4 * (row % perBank)) ?? [];
+      const [a = 0, b = 0, c = 0, d = 0] = bytes;
+      return a | (b << 8) | (c << 16) | (d << 24);
+    },
     (row, value) => {
-      for (let byte = 0; byte < 4; byte += 1) {
-        const interrupt = interrupts(row * 4 + byte);
-        if (interrupt !== undefined) interrupt.priority = (value >>> (8 * byte)) & priorityMask;
-      }
+      const bytes = bank(Math.floor(row / perBank))?.priorities;
+      for (let i = 0; i < 4; i += 1)
+        bytes?.fill(value >>> (8 * i), 4 * (row % perBank) + i, 4 * (row % perBank) + i + 1);
     },
   );
 }
 
-function configurations(rows: number, interrupts: Interrupts): Register {
+/** The sixteen low bits of `bits`, each doubled: bit n goes to bit 2n. */
+function spread(bits: number): number {
+  let value = 0;
+  for (let i = 0; i < 16; i += 1) value |= ((bits >>> i) & 1) << (2 * i);
+  return value;
+}
+
+/** The reverse of {@link spread}: bit 2n goes to bit n. */
+function gather(value: number): number {
+  let bits = 0;
+  for (let i = 0; i < 16; i += 1) bits |= ((value >>> (2 * i)) & 1) << i;
+  return bits;
+}
+
+/** Rows of registers with sixteen interrupts each, so two to a bank. SGIs are always edge-triggered and read as 0. */
+function configurations({ rows, bank }: BankFrame, sgis: boolean): Register {
+  const half = (row: number): number => 16 * (row % 2);
+  const fixed = (row: number): boolean => sgis && row === 0;
   return registers32(
     'ICFGR',
     0xc00,
-    rows * 2,
+    { count: rows * 2 },
     (row) => {
-      let value = 0;
-      for (let at = 0; at < 16; at += 1) if (interrupts(row * 16 + at)?.edge === true) value |= 2 << (2 * at);
-      return value;
+      const interrupts = fixed(row) ? undefined : bank(row >>> 1);
+      if (interrupts === undefined) return 0;
+      return (spread(interrupts.edge >>> half(row)) << 1) | spread(interrupts.configuration >>> half(row));
     },
     (row, value) => {
-      for (let at = 0; at < 16; at += 1) {
-        const interrupt = interrupts(row * 16 + at);
-        if (interrupt !== undefined) interrupt.edge = hasBit(value, 2 * at + 1);
-      }
+      const interrupts = fixed(row) ? undefined : bank(row >>> 1);
+      if (interrupts === undefined) return;
+      const keep = ~(sgiMask << half(row));
+      interrupts.edge = ((interrupts.edge & keep) | (gather(value >>> 1) << half(row))) >>> 0;
+      interrupts.configuration = ((interrupts.configuration & keep) | (gather(value) << half(row))) >>> 0;
     },
   );
 }
 
-/** The rows for `rows` times 32 interrupts, at the offsets at which both frames have them. */
-export function interruptRegisters(rows: number, interrupts: Interrupts): Register[] {
-  const enable = (interrupt: InterruptState, value: boolean): void => {
-    interrupt.enabled = value;
-  };
-  const pend = (interrupt: InterruptState, value: boolean): void => {
-    interrupt.latched = value;
-  };
-  const activate = (interrupt: InterruptState, value: boolean): void => {
-    interrupt.active = value;
-  };
+/** The rows of a frame, at the offsets at which both frames have them. `sgis` when row 0 holds the SGIs. */
+export function interruptRegisters(frame: BankFrame, sgis: boolean): Register[] {
   return [
-    groups(rows, interrupts),
-    ...setAndClear('ENABLER', 0x100, rows, interrupts, ({ enabled }) => enabled, enable),
-    ...setAndClear('PENDR', 0x200, rows, interrupts, isPending, pend),
-    ...setAndClear('ACTIVER', 0x300, rows, interrupts, ({ active }) => active, activate),
-    priorities(rows, interrupts),
-    configurations(rows, interrupts),
+    zeroes('IGROUPR', 0x80, { count: frame.rows }),
+    ...enables(frame),
+    ...states(frame),
+    priorities(frame),
+    configurations(frame, sgis),
   ];
 }

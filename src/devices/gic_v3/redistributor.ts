@@ -1,8 +1,12 @@
-/** The redistributors: two frames of 64 KiB for each CPU, one behind the other (IHI 0069H, 12.10 and 12.11). */
-import { registers32, registers64, readRegister, writeRegister } from '../mmio.js';
+/**
+ * The redistributors: two frames of 64 KiB for each CPU, one behind the other (IHI 0069H, "The GIC Redistributor
+ * register map"; Xen 4.17 arch/arm/vgic-v3.c). No power management: GICR_WAKER reads as awake.
+ */
+import { registerDevice, registers32, zeroes } from '../mmio.js';
 import type { MmioDevice, Register } from '../mmio.js';
 import type { Gic } from './cpu_interface.js';
-import { pidr2 } from './distributor.js';
+import { latchPrivate } from './cpu_interface.js';
+import { iidr, pidr2 } from './distributor.js';
 import { interruptRegisters } from './interrupt_registers.js';
 
 /** Both frames of one CPU. */
@@ -12,49 +16,60 @@ const sgiFrame = 0x10000;
 /** GICR_TYPER.Last: no redistributor follows in this region. */
 const lastBit = 1n << 4n;
 
-/** The registers of one CPU's two frames; `last` of the one that ends the region. */
-function tableOf({ state, affinities }: Gic, cpu: number, last: boolean): readonly Register[] {
-  const own = state.cpus[cpu];
-  const affinity = BigInt(affinities[cpu] ?? 0);
-  // TYPER carries the affinity as AFF3.AFF2.AFF1.AFF0 in its upper half, MPIDR has AFF3 apart from the others.
-  const packed = (affinity & 0xff_ffffn) | ((affinity >> 8n) & 0xff00_0000n);
-  const typer = (packed << 32n) | (BigInt(cpu) << 8n) | (last ? lastBit : 0n);
-  const sgis = interruptRegisters(1, (intid) => own?.own[intid]);
-  return [
-    registers32('GICR_CTLR', 0x0, 1, () => 0),
-    registers32('GICR_IIDR', 0x4, 1, () => 0x34c),
-    registers64('GICR_TYPER', 0x8, 1, () => typer),
-    registers32(
-      'GICR_WAKER',
-      0x14,
-      1,
-      () => (own?.asleep === true ? 6 : 0),
-      (_, value) => {
-        if (own !== undefined) own.asleep = (value & 2) !== 0;
-      },
-    ),
-    registers32('GICR_PIDR2', 0xffe8, 1, () => pidr2),
-    ...sgis.map((register) => ({ ...register, offset: register.offset + sgiFrame })),
-  ];
+/** GICR_TYPER: who this is, by affinity and by number. */
+function typer(affinity: number, cpu: number, last: boolean): bigint {
+  const bits = BigInt(affinity);
+  // AFF3 stands apart from the others in MPIDR_EL1 and next to them here.
+  const packed = (bits & 0xff_ffffn) | ((bits >> 8n) & 0xff00_0000n);
+  return (packed << 32n) | (BigInt(cpu) << 8n) | (last ? lastBit : 0n);
 }
 
-/** The region of all redistributors of `gic`, `size` bytes of address space. */
+function typerRegister(value: bigint): Register {
+  return {
+    name: 'GICR_TYPER',
+    offset: 0x8,
+    bytes: 8,
+    count: 1,
+    widths: [4, 8],
+    read: () => value,
+    write: () => undefined,
+  };
+}
+
+/** The two frames of one CPU; `last` of the one that ends the region. */
+function redistributor(gic: Gic, cpu: number, last: boolean): MmioDevice {
+  const frame = {
+    rows: 1,
+    bank: (row: number) => (row === 0 ? gic.state.cpus[cpu]?.own : undefined),
+    latch: (_: number, bits: number) => latchPrivate(gic, cpu, bits),
+  };
+  const sgiRegisters = [
+    ...interruptRegisters(frame, true),
+    zeroes('GICR_IGRPMODR0', 0xd00, {}),
+    zeroes('GICR_NSACR', 0xe00, {}),
+  ];
+  const table: readonly Register[] = [
+    zeroes('GICR_CTLR', 0x0, {}),
+    registers32('GICR_IIDR', 0x4, {}, () => iidr),
+    typerRegister(typer(gic.affinities[cpu] ?? 0, cpu, last)),
+    zeroes('GICR_STATUSR', 0x10, {}),
+    zeroes('GICR_WAKER', 0x14, {}),
+    // Always busy, as in Xen; it matters to software that changes LPIs, of which there are none.
+    registers32('GICR_SYNCR', 0xc0, {}, () => 1),
+    registers32('GICR_PIDR2', 0xffe8, {}, () => pidr2),
+    ...sgiRegisters.map((register) => ({ ...register, offset: register.offset + sgiFrame })),
+  ];
+  return registerDevice(redistributorBytes, table, 'zero');
+}
+
+/** The region of all redistributors of `gic`, `size` bytes of address space; behind the last CPU's it is refused. */
 export function redistributors(gic: Gic, size: number): MmioDevice {
-  const cpus = gic.affinities.length;
-  const tables = gic.affinities.map((_, cpu) => tableOf(gic, cpu, cpu === cpus - 1));
-  const locate = (offset: number): { table: readonly Register[]; within: number } => ({
-    table: tables[Math.floor(offset / redistributorBytes)] ?? [],
-    within: offset % redistributorBytes,
-  });
+  const cpus = gic.state.cpus.length;
+  const frames = gic.state.cpus.map((_, cpu) => redistributor(gic, cpu, cpu === cpus - 1));
+  const at = (offset: number): MmioDevice | undefined => frames[Math.floor(offset / redistributorBytes)];
   return {
     size,
-    read: (offset, bytes) => {
-      const { table, within } = locate(offset);
-      return readRegister(table, within, bytes);
-    },
-    write: (offset, bytes, value) => {
-      const { table, within } = locate(offset);
-      writeRegister(table, within, bytes, value);
-    },
+    read: (offset, bytes) => at(offset)?.read(offset % redistributorBytes, bytes) ?? null,
+    write: (offset, bytes, value) => at(offset)?.write(offset % redistributorBytes, bytes, value) ?? false,
   };
 }

@@ -1,78 +1,114 @@
 /**
- * The state of a GICv3 (Arm IHI 0069H) as plain data: one security state, affinity routing always on, no LPIs. The
- * interrupt numbers (INTIDs): 0 to 15 SGIs and 16 to 31 PPIs, private to a CPU; 32 to 255 SPIs.
+ * The state of a GICv3 (Arm IHI 0069H) as plain data: affinity routing always on, no LPIs, every interrupt in Group 1.
+ * The interrupt numbers (INTIDs): 0 to 15 SGIs and 16 to 31 PPIs, private to a CPU; 32 to 255 SPIs, shared. They come in
+ * banks of 32, one bit of a word each: bank 0 is private, a CPU has its own.
  */
 
-export const sgiCount = 16;
-export const privateCount = 32;
-export const intidCount = 256;
-/** ICC_IAR1_EL1's answer when nothing waits (IHI 0069H, 2.2.1). */
+export const bankSize = 32;
+/** Banks of shared interrupts: 224 SPIs, as the reference guest's kernel finds. */
+export const sharedBanks = 7;
+export const intidCount = bankSize * (1 + sharedBanks);
+/** The SGIs in their bank. */
+export const sgiMask = 0xffff;
+/** What ICC_IAR1_EL1 answers when nothing waits (IHI 0069H, "Special INTIDs"). */
 export const spurious = 1023;
 /** Priority of an idle CPU: lower than any. */
 export const idlePriority = 0xff;
-/** Five bits of priority are implemented, as on the hardware that Xen's guests mostly meet. */
+/** Five bits of priority are told apart, as by the hardware under the reference guest. */
 export const priorityMask = 0xf8;
+/** The smallest ICC_BPR0_EL1 and ICC_BPR1_EL1 that five bits allow (IHI 0069H, "Priority grouping"). */
+export const minBinaryPoint = { group0: 2, group1: 3 } as const;
 
-/** One interrupt, or one CPU's copy of a private one. */
-export interface InterruptState {
-  enabled: boolean;
-  group1: boolean;
-  /** Edge or software: waits until it is acknowledged. */
-  latched: boolean;
-  /** The level of its line, as the device drives it. */
-  line: boolean;
-  active: boolean;
-  /** 8 bits; only those in priorityMask are kept. */
-  priority: number;
-  edge: boolean;
+/** 32 interrupts; in each word bit n speaks of the bank's n-th. */
+export interface InterruptBank {
+  enabled: number;
+  /** An edge, a software interrupt or a write to ISPENDR: waits until it is acknowledged. */
+  latched: number;
+  /** The level of the line, as the device drives it. */
+  line: number;
+  active: number;
+  /** Ones for edge-triggered ones, zeroes for level-triggered ones. */
+  edge: number;
+  /** GICD_ICFGR's other bit of each, which says nothing but is kept (as Xen does). */
+  configuration: number;
+  /** GICD_IPRIORITYR, all eight bits of each. */
+  priorities: Uint8Array;
 }
 
 export interface CpuInterfaceState {
   /** ICC_PMR_EL1: interrupts of this priority value and above wait. */
   priorityMask: number;
-  binaryPoint: number;
-  enabled: boolean;
+  /** ICC_BPR0_EL1 and ICC_BPR1_EL1. */
+  binaryPoint0: number;
+  binaryPoint1: number;
+  /** ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1. */
+  enabled0: boolean;
+  enabled1: boolean;
+  /** ICC_CTLR_EL1.CBPR: Group 1 uses ICC_BPR0_EL1. */
+  commonBinaryPoint: boolean;
   /** ICC_CTLR_EL1.EOImode: an EOI only drops the priority, deactivation is a write of its own. */
   splitEoi: boolean;
-  /** Priorities of what is being handled, latest last. */
-  activePriorities: number[];
+  /** ICC_AP1R0_EL1: bit n when an interrupt of group priority 8n is being handled. */
+  activePriorities: number;
+}
+
+export interface GicCpuState {
+  /** Interrupts for a CPU that is off are lost (Xen 4.17 arch/arm/vgic.c, vgic_inject_irq). */
+  powered: boolean;
+  own: InterruptBank;
+  interface: CpuInterfaceState;
 }
 
 export interface GicState {
   /** GICD_CTLR.EnableGrp1. */
   enabled: boolean;
-  /** By INTID from 32 on. */
-  shared: InterruptState[];
-  /** GICD_IROUTER by INTID from 32 on: affinity as in MPIDR, or any CPU (bit 31). */
-  routes: bigint[];
-  cpus: {
-    /** By INTID 0 to 31. */
-    own: InterruptState[];
-    /** GICR_WAKER.ProcessorSleep. */
-    asleep: boolean;
-    interface: CpuInterfaceState;
-  }[];
+  /** By bank; the first holds INTIDs 32 to 63. */
+  shared: InterruptBank[];
+  /** The CPU that each shared interrupt goes to, by INTID from 32 on. */
+  routes: number[];
+  cpus: GicCpuState[];
 }
 
-function interrupt(edge: boolean): InterruptState {
-  return { enabled: false, group1: true, latched: false, line: false, active: false, priority: 0, edge };
-}
-
-/** A GIC of `cpus` CPUs after reset. */
-export function newGic(cpus: number): GicState {
+function newBank(edge: number): InterruptBank {
   return {
-    enabled: false,
-    shared: Array.from({ length: intidCount - privateCount }, () => interrupt(false)),
-    routes: Array.from({ length: intidCount - privateCount }, () => 0n),
-    cpus: Array.from({ length: cpus }, () => ({
-      own: Array.from({ length: privateCount }, (_, intid) => interrupt(intid < sgiCount)),
-      asleep: true,
-      interface: { priorityMask: 0, binaryPoint: 0, enabled: false, splitEoi: false, activePriorities: [] },
-    })),
+    enabled: 0,
+    latched: 0,
+    line: 0,
+    active: 0,
+    edge,
+    configuration: 0,
+    priorities: new Uint8Array(bankSize),
   };
 }
 
-/** Whether an interrupt waits to be taken. */
-export function isPending({ latched, line, edge }: InterruptState): boolean {
-  return latched || (!edge && line);
+function newCpu(): GicCpuState {
+  return {
+    powered: false,
+    own: newBank(sgiMask),
+    interface: {
+      priorityMask: 0,
+      binaryPoint0: minBinaryPoint.group0,
+      binaryPoint1: minBinaryPoint.group1,
+      enabled0: false,
+      enabled1: false,
+      commonBinaryPoint: false,
+      splitEoi: false,
+      activePriorities: 0,
+    },
+  };
+}
+
+/** A GIC of `cpus` CPUs after reset, all of them off. */
+export function newGic(cpus: number): GicState {
+  return {
+    enabled: false,
+    shared: Array.from({ length: sharedBanks }, () => newBank(0)),
+    routes: Array.from({ length: bankSize * sharedBanks }, () => 0),
+    cpus: Array.from({ length: cpus }, newCpu),
+  };
+}
+
+/** The interrupts of a bank that wait and may be signalled. */
+export function pendingOf({ enabled, active, latched, line, edge }: InterruptBank): number {
+  return (enabled & ~active & (latched | (line & ~edge))) >>> 0;
 }
