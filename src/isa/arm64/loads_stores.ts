@@ -68,8 +68,9 @@ function perform(
     return;
   }
   const loaded = m.load(access.bytes, address, kind);
-  if (writeBack !== null) m.write(writeBack.base, writeBack.value);
   m.write(t, extendLoaded(m, access, loaded));
+  // Last, so that a base which is loaded too (CONSTRAINED UNPREDICTABLE) becomes the moved one.
+  if (writeBack !== null) m.write(writeBack.base, writeBack.value);
 }
 
 function encodingName({ mnemonic, width }: Access, form: string): string {
@@ -203,9 +204,9 @@ function pair(
       const address = form === 'post' ? base : moved;
       const [a, b] = [m.load(bytes, address), m.load(bytes, second(m, address))];
       const extend = (value: Expr): Expr => m.resize(width, isSigned ? m.signExtend(value, 32) : value);
-      if (!inPlace) m.write(o.n, moved);
-      m.write(o.t, extend(a));
       m.write(o.t2, extend(b));
+      m.write(o.t, extend(a));
+      if (!inPlace) m.write(o.n, moved);
     },
   });
   if (isSigned) return form === 'noalloc' ? [] : [load];
