@@ -8,6 +8,7 @@ import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
 import { growGrantTable } from './grant_frames.js';
 import { allocateXenFrame, mapGfn } from './physmap.js';
+import { isUuid } from './uuid.js';
 import { sharedInfoView } from './vcpu_info.js';
 
 /**
@@ -33,7 +34,9 @@ export function createDomain(config: DomainConfig, memory: FrameMemory): Domain 
   return domain;
 }
 
-function checkConfig({ kind, hardwareIds, entryVcpu, xenFrames }: DomainConfig): void {
+function checkConfig({ kind, hardwareIds, entryVcpu, xenFrames, uuid }: DomainConfig): void {
+  if (uuid !== undefined && !isUuid(uuid))
+    throw new InputError(`${JSON.stringify(uuid)} is no UUID in small letters`);
   const count = hardwareIds.length;
   if (count < 1 || count > maxVcpus[kind]) {
     throw new InputError(`a ${kind} domain has 1 to ${maxVcpus[kind]} vCPUs, not ${count}`);
@@ -66,6 +69,10 @@ function newState(config: DomainConfig): DomainState {
       { inUse: false, deadlineNs: null },
       { inUse: false, deadlineNs: null },
     ],
+    remoteEvents: [],
+    xenstore: null,
+    pvConsole: null,
+    xenConsole: { line: '', lines: [] },
     resets: 0,
   };
 }
