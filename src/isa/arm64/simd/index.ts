@@ -5,6 +5,10 @@ import { simdLoadsAndStores } from './loads_stores.js';
 import { modifiedImmediates } from './modified_immediate.js';
 import { structures } from './structures.js';
 import { threeSame } from './three_same.js';
+import { acrossLanes } from './across_lanes.js';
+import { permutes } from './permute.js';
+import { threeDifferent } from './three_different.js';
+import { twoRegisters } from './two_registers.js';
 
 export const advancedSimd: readonly Instruction[] = [
   ...simdLoadsAndStores,
@@ -12,4 +16,8 @@ export const advancedSimd: readonly Instruction[] = [
   ...copies,
   ...modifiedImmediates,
   ...threeSame,
+  ...twoRegisters,
+  ...threeDifferent,
+  ...permutes,
+  ...acrossLanes,
 ];
