@@ -37,14 +37,17 @@ export function storePage(domain: Domain): Uint8Array {
   return present(writableGfn(domain, Number(hvmParam(domain, HVM_PARAM_STORE_PFN))), 'the xenstore page');
 }
 
-export type Field = keyof typeof xenstore_domain_interface.offsets;
+const { offsets } = xenstore_domain_interface;
+export type Field = keyof typeof offsets;
 
 export function getField(domain: Domain, field: Field): number {
-  return viewOf(storePage(domain)).getUint32(xenstore_domain_interface.offsets[field], true);
+  const at = offsets[field];
+  return viewOf(storePage(domain)).getUint32(at, true);
 }
 
 export function setField(domain: Domain, field: Field, value: number): void {
-  viewOf(storePage(domain)).setUint32(xenstore_domain_interface.offsets[field], value, true);
+  const at = offsets[field];
+  viewOf(storePage(domain)).setUint32(at, value, true);
 }
 
 /** The guest notifies xenstored, which gets its turn. */
@@ -70,9 +73,8 @@ export function takeAnswerBytes(domain: Domain): number[] {
   const bytes: number[] = [];
   let at = getField(domain, 'rsp_cons');
   const page = storePage(domain);
-  const base = xenstore_domain_interface.offsets.rsp;
   for (; at !== getField(domain, 'rsp_prod'); at = (at + 1) >>> 0) {
-    bytes.push(page[base + (at % XENSTORE_RING_SIZE)] ?? 0);
+    bytes.push(page[offsets.rsp + (at % XENSTORE_RING_SIZE)] ?? 0);
   }
   setField(domain, 'rsp_cons', at);
   return bytes;
