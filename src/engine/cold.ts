@@ -2,14 +2,15 @@
  * Cold instructions: each is a WebAssembly function of its own, `(cpu, record, pc) -> status`, which the interpreter calls
  * through a table. Flags pass through the vCPU's block.
  */
-import type { Expr, Instruction, Statement } from '../isa/index.js';
+import { systemCalls } from '../isa/index.js';
+import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { cpuOffsets } from './layout.js';
-import { emitLoad, emitLoadVector, emitStore, emitStoreVector } from './memory_access.js';
+import { emitClearBlock, emitLoad, emitLoadVector, emitStore, emitStoreVector } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import type { RecordLayout } from './record.js';
-import { LocalPool, operandReader } from './record_operands.js';
+import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import { Code, i32, i64, load32, loads64, store32, stores64, v128 } from './wasm/code.js';
 import type { ValueType } from './wasm/code.js';
 import type { FunctionType } from './wasm/module.js';
@@ -37,14 +38,15 @@ const local = {
   address: 8,
   value: 9,
   vector: 10,
+  tlb: 11,
 };
-const localTypes: readonly ValueType[] = [i64, i64, i64, i32, i32, i64, i64, v128];
-const firstFree = 11;
+const localTypes: readonly ValueType[] = [i64, i64, i64, i32, i32, i64, i64, v128, i32];
+const firstFree = 12;
 
 /** The functions that a cold function calls, by index. */
 export interface ColdHost {
-  readonly slowLoad: number;
-  readonly slowStore: number;
+  readonly missedLoad: number;
+  readonly missedStore: number;
   readonly system: number;
   /** The function that does a floating-point operation: `(cpu, operation, a, b, c) -> result`. */
   readonly float: number;
@@ -60,6 +62,8 @@ function mentions(statements: readonly Statement[], ops: readonly string[]): boo
   };
   return visit(statements);
 }
+
+const accesses = ['load', 'store', 'loadVector', 'storeVector', 'clearBlock'];
 
 /** Whether the instruction reads or sets flags. */
 export function usesFlags({ semantics }: Instruction): boolean {
@@ -99,6 +103,9 @@ class ColdBuilder {
   build(): ColdFunction {
     const code = this.#code;
     if (this.#flags) this.#loadFlags();
+    if (mentions(this.#instruction.semantics.statements, accesses)) {
+      code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
+    }
     emitStatements(this.#environment, this.#instruction.semantics.statements);
     this.#saveFlags();
     code.constant(i32, coldStatus.next);
@@ -129,9 +136,11 @@ class ColdBuilder {
     const code = this.#code;
     const access: AccessEnvironment = {
       locals: local,
-      slowLoad: this.#host.slowLoad,
-      slowStore: this.#host.slowStore,
-      savePosition: () => this.#savePosition(),
+      missedLoad: this.#host.missedLoad,
+      missedStore: this.#host.missedStore,
+      // The caller has said what it counts; here is only the position.
+      beforeHost: () => this.#savePosition(),
+      afterHost: () => undefined,
       leave: () => this.#leave(coldStatus.stopped),
       nest: () => undefined,
     };
@@ -139,7 +148,7 @@ class ColdBuilder {
       code,
       cpu: local.cpu,
       flags: local,
-      ...operandReader(code, layout, local),
+      ...operandReader(code, layout, null, local),
       pc: () => code.get(local.pc),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, access, statement),
@@ -148,7 +157,13 @@ class ColdBuilder {
       storeVector: (statement) => emitStoreVector(environment, access, statement),
       float: (statement) => this.#float(statement),
       jump: ({ target }) => this.#jump(target),
-      system: (statement) => this.#system(statement),
+      system: ({ name, inputs, index }) => this.#system(name, inputs, index),
+      checkStack: (operand) => {
+        ifStackMisaligned(code, layout, null, operand);
+        this.#system('misalignedStack', [], null);
+        code.end();
+      },
+      clearBlock: (statement) => emitClearBlock(environment, access, statement),
       nest: () => undefined,
     };
     return environment;
@@ -179,10 +194,15 @@ class ColdBuilder {
     this.#code.call(this.#host.float).set(this.#pool.local(index, i64));
   }
 
-  #system({ inputs, index }: Extract<Statement, { op: 'system' }>): void {
+  #system(name: SystemCall, inputs: readonly Expr[], index: number | null): void {
+    const code = this.#code;
     this.#savePosition();
-    this.#code.get(local.cpu).constant(i32, 0);
+    code.get(local.cpu).constant(i32, systemCalls.indexOf(name));
     this.#inputs(inputs, 2);
-    this.#code.call(this.#host.system).set(index === null ? local.value : this.#pool.local(index, i64));
+    code.call(this.#host.system).if();
+    this.#leave(coldStatus.stopped);
+    code.end();
+    if (index === null) return;
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(this.#pool.local(index, i64));
   }
 }

@@ -34,8 +34,8 @@ export interface Environment {
   readonly code: Code;
   /** The local that points at the vCPU's block. */
   readonly cpu: number;
-  /** Pushes the address of the register place that an operand names, less `cpuOffsets.registers`. */
-  registerAddress(operand: string): void;
+  /** Pushes the address of the register place that an operand names, less the offset that it returns. */
+  registerAddress(operand: string): number;
   /** Pushes the address of the vector register that an operand names, less `cpuOffsets.vectors`. */
   vectorAddress(operand: string): void;
   /** Pushes an immediate operand as a value of that type. */
@@ -55,6 +55,9 @@ export interface Environment {
   float(statement: FloatStatement): void;
   jump(statement: Extract<Statement, { op: 'jump' }>): void;
   system(statement: Extract<Statement, { op: 'system' }>): void;
+  /** Where the operand is the stack pointer, sees to it that it is aligned. */
+  checkStack(operand: string): void;
+  clearBlock(statement: Extract<Statement, { op: 'clearBlock' }>): void;
   /** Told of every block that is opened (1) and closed (-1), for counting branch depths. */
   nest(by: 1 | -1): void;
 }
@@ -63,7 +66,10 @@ export function typeOf({ width }: Expr): ScalarType {
   return width === 32 ? i32 : i64;
 }
 
-type Leaf = Extract<Expr, { op: 'const' | 'immediate' | 'register' | 'pc' | 'flag' | 'condition' | 'local' }>;
+type Leaf = Extract<
+  Expr,
+  { op: 'const' | 'immediate' | 'register' | 'pc' | 'flag' | 'condition' | 'local' | 'state' | 'stateAt' }
+>;
 type FromVector = Expr & LaneExpr;
 
 const leafOps: ReadonlySet<Expr['op']> = new Set<Leaf['op']>([
@@ -74,6 +80,8 @@ const leafOps: ReadonlySet<Expr['op']> = new Set<Leaf['op']>([
   'flag',
   'condition',
   'local',
+  'state',
+  'stateAt',
 ]);
 const laneOps: ReadonlySet<Expr['op']> = new Set<LaneExpr['op']>(['lane', 'element', 'anyTrue']);
 
@@ -103,9 +111,7 @@ function emitLeaf(e: Environment, expr: Leaf): void {
       e.immediate(expr.operand, type);
       return;
     case 'register':
-      e.registerAddress(expr.operand);
-      if (type === i64) code.memory(loads64[8][0], 3, cpuOffsets.registers);
-      else code.memory(load32.word, 2, cpuOffsets.registers);
+      emitReadRegister(e, expr.operand, type);
       return;
     case 'pc':
       e.pc();
@@ -118,7 +124,26 @@ function emitLeaf(e: Environment, expr: Leaf): void {
       return;
     case 'local':
       code.get(e.local(expr.index, type));
+      return;
+    case 'state':
+      code.get(e.cpu).memory(loads64[8][0], 3, cpuOffsets.state + 8 * expr.place);
+      return;
+    case 'stateAt':
+      pushStateAddress(e, expr.operand);
+      code.memory(loads64[8][0], 3, cpuOffsets.state);
   }
+}
+
+function emitReadRegister(e: Environment, operand: string, type: ScalarType): void {
+  const offset = e.registerAddress(operand);
+  if (type === i64) e.code.memory(loads64[8][0], 3, offset);
+  else e.code.memory(load32.word, 2, offset);
+}
+
+/** Pushes the address of the place of the state that an immediate operand names, less `cpuOffsets.state`. */
+function pushStateAddress(e: Environment, operand: string): void {
+  e.immediate(operand, i32);
+  e.code.constant(i32, 3).byte(opcodes[i32].shl).get(e.cpu).byte(opcodes[i32].add);
 }
 
 function emitOperation(e: Environment, expr: Exclude<Expr, Leaf | FromVector>): void {
@@ -187,11 +212,12 @@ function emitStatement(e: Environment, statement: Statement): void {
       emitExpr(e, statement.value);
       code.set(e.local(statement.index, typeOf(statement.value)));
       return;
-    case 'setRegister':
-      e.registerAddress(statement.operand);
+    case 'setRegister': {
+      const offset = e.registerAddress(statement.operand);
       emitExpr(e, statement.value);
-      code.memory(stores64[8][0], 3, cpuOffsets.registers);
+      code.memory(stores64[8][0], 3, offset);
       return;
+    }
     case 'setFixedRegister':
       code.get(e.cpu);
       emitExpr(e, statement.value);
@@ -215,6 +241,16 @@ function emitStatement(e: Environment, statement: Statement): void {
     case 'system':
       e.system(statement);
       return;
+    case 'setState':
+    case 'setStateAt':
+      emitSetState(e, statement);
+      return;
+    case 'checkStack':
+      e.checkStack(statement.operand);
+      return;
+    case 'clearBlock':
+      e.clearBlock(statement);
+      return;
     case 'letVector':
     case 'setVector':
     case 'setElement':
@@ -224,6 +260,17 @@ function emitStatement(e: Environment, statement: Statement): void {
     case 'float':
       emitVectorStatement(e, statement);
   }
+}
+
+function emitSetState(
+  e: Environment,
+  statement: Extract<Statement, { op: 'setState' | 'setStateAt' }>,
+): void {
+  const offset = statement.op === 'setState' ? 8 * statement.place : 0;
+  if (statement.op === 'setState') e.code.get(e.cpu);
+  else pushStateAddress(e, statement.operand);
+  emitExpr(e, statement.value);
+  e.code.memory(stores64[8][0], 3, cpuOffsets.state + offset);
 }
 
 function emitVectorStatement(e: Environment, statement: VectorStatement | FloatStatement): void {

@@ -6,18 +6,29 @@
  * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
  */
 import { InvariantError } from '../base/index.js';
-import type { FloatOperation, Instruction, Statement } from '../isa/index.js';
+import { systemCalls } from '../isa/index.js';
+import type { Expr, FloatOperation, Instruction, Statement, SystemCall } from '../isa/index.js';
+import { addAccessFunctions, pushHalves } from './access_functions.js';
+import type { AccessFunctions } from './access_functions.js';
 import { buildColdFunction, coldType, usesFlags } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
-import { planHandlers, specialCount, specialHandlers } from './handlers.js';
-import type { Handler } from './handlers.js';
+import { planHandlers, specialCount } from './handlers.js';
+import type { Handler, HandlerPlan } from './handlers.js';
 import { importHost } from './host_functions.js';
 import type { Host } from './host_functions.js';
-import { codeTlbEntries, cpuOffsets, exits, instructionsPerPage, recordBytes } from './layout.js';
-import { emitLoad, emitStore } from './memory_access.js';
+import {
+  codeTlbEntries,
+  cpuOffsets,
+  exits,
+  instructionsPerPage,
+  recordBytes,
+  tlbEntry,
+  tlbOffsets,
+} from './layout.js';
+import { emitClearBlock, emitLoad, emitStore } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
-import { LocalPool, operandReader } from './record_operands.js';
+import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import {
   Code,
   extendUnsigned,
@@ -49,15 +60,14 @@ const local = {
   v: 11,
   address: 12,
   value: 13,
+  tlb: 14,
 } as const;
-const localTypes: readonly ValueType[] = [i32, i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64];
-const firstFree = 14;
+const localTypes: readonly ValueType[] = [
+  i32, i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64, i32,
+]; // prettier-ignore
+const firstFree = 15;
 
-export interface InterpreterPlan {
-  /** By handler number, from specialCount on. */
-  readonly handlers: readonly Handler[];
-  /** The number of an instruction's handler; `inPage` for a jump that stays within its page. */
-  handlerOf(instruction: Instruction, inPage: boolean): number;
+export interface InterpreterPlan extends HandlerPlan {
   /** What the `float` import is asked for, by number. */
   readonly floatOperations: readonly FloatOperation[];
   readonly module: Uint8Array<ArrayBuffer>;
@@ -65,30 +75,24 @@ export interface InterpreterPlan {
 
 /** Plans and encodes the interpreter of `instructions`. `memoryPages` is the least size of its memory, in 64 KiB. */
 export function buildInterpreter(instructions: readonly Instruction[], memoryPages: number): InterpreterPlan {
-  const handlers = planHandlers(instructions);
+  const plan = planHandlers(instructions);
+  const { handlers } = plan;
   const module = new WasmModule(memoryPages);
-  const host = importHost(module);
+  const imports = importHost(module);
+  const host = { ...imports, ...addAccessFunctions(module, imports) };
   const floatOperations = addColdFunctions(module, host, handlers);
-  const builder = new InterpreterBuilder(handlers, host, module.typeIndex(coldType));
+  const builder = new InterpreterBuilder(plan, host, module.typeIndex(coldType));
   const code = builder.build();
   module.addFunction({ parameters: [i32], results: [i32] }, builder.locals, code, 'run');
-  const numbers = new Map<string, number>();
-  for (const [index, { instruction, near }] of handlers.entries()) {
-    numbers.set(`${instruction.name} ${near !== null}`, index + specialCount);
-  }
-  return {
-    handlers,
-    handlerOf: ({ name }, inPage) =>
-      numbers.get(`${name} ${inPage}`) ?? numbers.get(`${name} false`) ?? specialHandlers.undefined,
-    floatOperations,
-    module: module.encode(),
-  };
+  return { ...plan, floatOperations, module: module.encode() };
 }
+
+type Functions = Host & AccessFunctions;
 
 /** Writes the functions of cold instructions and the table through which they are called. */
 function addColdFunctions(
   module: WasmModule,
-  host: Host,
+  host: Functions,
   handlers: readonly Handler[],
 ): readonly FloatOperation[] {
   const operations = new Map<string, { readonly number: number; readonly operation: FloatOperation }>();
@@ -111,7 +115,8 @@ function addColdFunctions(
 class InterpreterBuilder {
   readonly #code = new Code();
   readonly #handlers: readonly Handler[];
-  readonly #host: Host;
+  readonly #choices: HandlerPlan['choices'];
+  readonly #host: Functions;
   /** Blocks open inside the handler blocks' innermost place. */
   #nesting = 0;
   /** Handler blocks still open around what is being written. */
@@ -125,7 +130,8 @@ class InterpreterBuilder {
   /** The type of cold functions, by number. */
   readonly #coldType: number;
 
-  constructor(handlers: readonly Handler[], host: Host, coldTypeIndex: number) {
+  constructor({ handlers, choices }: HandlerPlan, host: Functions, coldTypeIndex: number) {
+    this.#choices = choices;
     this.#handlers = handlers.filter(({ instruction }) => !instruction.cold);
     this.#host = host;
     this.#hotCount = this.#handlers.length + specialCount;
@@ -154,14 +160,15 @@ class InterpreterBuilder {
     this.#openHandlers = count + 1;
     this.#special(() => this.#decodeRecord());
     this.#special(() => this.#goToNextPage());
-    this.#special(() => this.#undefinedInstruction());
+    this.#special(() => this.#leaveBy('undefined'));
+    this.#special(() => this.#leaveBy('vectorTrap'));
     for (const handler of this.#handlers) this.#handler(handler);
     this.#special(() => this.#callCold());
     code.end(); // record loop
     code.end(); // page loop
     code.end(); // stopped by the host
     this.#savePosition();
-    this.#chargeRun(0);
+    this.#chargeRun(1);
     this.#saveState();
     code.constant(i32, exits.host).return();
     code.end(); // budget used up: record already stands at the next instruction
@@ -202,6 +209,7 @@ class InterpreterBuilder {
     const code = this.#code;
     this.#loadFlags();
     code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).set(local.budget);
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
     code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
   }
 
@@ -233,6 +241,24 @@ class InterpreterBuilder {
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
+  /** Makes the vCPU's block say where the run is, and what it has used of its budget. */
+  #beforeHost(): void {
+    this.#savePosition();
+    this.#sayCount();
+  }
+
+  #sayCount(): void {
+    const code = this.#code;
+    code.get(local.cpu).get(local.budget).memory(store32, 2, cpuOffsets.budget);
+    code.get(local.cpu).get(local.record).get(local.runStart).byte(opcodes[i32].sub);
+    code.memory(store32, 2, cpuOffsets.uncounted);
+  }
+
+  /** The host may have cut the budget short. */
+  #takeBudget(): void {
+    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).set(local.budget);
+  }
+
   #pushPc(): void {
     this.#code
       .get(local.record)
@@ -258,10 +284,11 @@ class InterpreterBuilder {
   #findPage(): void {
     const code = this.#code;
     code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and).set(local.pageAddress);
-    code.get(local.target).constant(i64, 12).byte(opcodes[i64].shrUnsigned).byte(wrap);
-    code.constant(i32, codeTlbEntries - 1).byte(opcodes[i32].and);
-    code.constant(i32, 4).byte(opcodes[i32].shl).get(local.cpu).byte(opcodes[i32].add).set(local.entry);
-    code.get(local.entry).memory(loads64[8][0], 3, cpuOffsets.codeTlb);
+    // An entry is 2^4 bytes and a page 2^12.
+    code.get(local.target).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
+    code.constant(i32, (codeTlbEntries - 1) * tlbEntry.bytes).byte(opcodes[i32].and);
+    code.get(local.tlb).byte(opcodes[i32].add).tee(local.entry);
+    code.memory(loads64[8][0], 3, tlbOffsets.code);
     // The low two bits stay in, so that an unaligned target matches no entry.
     code.get(local.target).constant(i64, ~0xffcn).byte(opcodes[i64].and).byte(opcodes[i64].ne);
     code.if();
@@ -269,7 +296,7 @@ class InterpreterBuilder {
     code.else();
     code
       .get(local.entry)
-      .memory(load32.word, 2, cpuOffsets.codeTlb + 8)
+      .memory(load32.word, 2, tlbOffsets.code + tlbEntry.place)
       .set(local.pageRecords);
     code.end();
     code.get(local.target).byte(wrap).constant(i32, 0xffc).byte(opcodes[i32].and);
@@ -280,17 +307,19 @@ class InterpreterBuilder {
   #fetchPage(): void {
     const code = this.#code;
     code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
-    code.get(local.cpu).get(local.target).call(this.#host.fetch).tee(local.pageRecords);
+    code.get(local.cpu);
+    pushHalves(code, local.target);
+    code.call(this.#host.fetch).tee(local.pageRecords);
     code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    // An instruction that cannot be fetched counts too: no guest runs for ever on nothing.
+    code.get(local.budget).constant(i32, 1).byte(opcodes[i32].sub).set(local.budget);
     this.#saveState();
     code.constant(i32, exits.host).return();
     code.end();
   }
 
   #decodeRecord(): void {
-    this.#code.get(local.cpu).get(local.record);
-    this.#pushPc();
-    this.#code.call(this.#host.decode);
+    this.#code.get(local.record).call(this.#host.decode);
     this.#toRecordLoop();
   }
 
@@ -302,12 +331,12 @@ class InterpreterBuilder {
       .constant(i64, 4 * instructionsPerPage)
       .byte(opcodes[i64].add)
       .set(local.target);
+    this.#leaveWhenSpent(() => this.#savedTarget());
     this.#toPageLoop();
   }
 
-  #undefinedInstruction(): void {
-    this.#savePosition();
-    this.#code.get(local.cpu).call(this.#host.undefinedInstruction);
+  #leaveBy(name: SystemCall): void {
+    this.#callSystem(name, () => this.#code.constant(i64, 0).constant(i64, 0));
     this.#toHostExit();
   }
 
@@ -329,11 +358,13 @@ class InterpreterBuilder {
       code.end();
     };
     whenFlags(() => this.#saveFlags());
+    this.#sayCount();
     code.get(local.cpu).get(local.record);
     this.#pushPc();
     number();
     code.constant(i32, this.#hotCount).byte(opcodes[i32].sub).callIndirect(this.#coldType).set(local.entry);
     whenFlags(() => this.#loadFlags());
+    this.#takeBudget();
     code.get(local.entry).if();
     this.#nesting += 1;
     code.get(local.entry).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
@@ -361,7 +392,7 @@ class InterpreterBuilder {
       code,
       cpu: local.cpu,
       flags: { n: local.n, z: local.z, c: local.c, v: local.v },
-      ...operandReader(code, handler.layout, local),
+      ...operandReader(code, handler.layout, handler.stack, local),
       pc: () => this.#pushPc(),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, this.#access(environment), statement),
@@ -371,6 +402,8 @@ class InterpreterBuilder {
       float: () => refuseVector(handler),
       jump: (statement) => this.#jump(environment, handler, statement),
       system: (statement) => this.#system(environment, statement),
+      checkStack: (operand) => this.#checkStack(handler, operand),
+      clearBlock: (statement) => emitClearBlock(environment, this.#access(environment), statement),
       nest: (by) => {
         this.#nesting += by;
       },
@@ -380,12 +413,13 @@ class InterpreterBuilder {
 
   /** What an access of memory needs here; it is left towards the host's exit when it faults. */
   #access(environment: Environment): AccessEnvironment {
-    const { slowLoad, slowStore } = this.#host;
+    const { missedLoad, missedStore } = this.#host;
     return {
       locals: { ...local, vector: -1 },
-      slowLoad,
-      slowStore,
-      savePosition: () => this.#savePosition(),
+      missedLoad,
+      missedStore,
+      beforeHost: () => this.#beforeHost(),
+      afterHost: () => this.#takeBudget(),
       leave: () => this.#toHostExit(),
       nest: (by) => environment.nest(by),
     };
@@ -427,16 +461,50 @@ class InterpreterBuilder {
     this.#code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
-  #system(e: Environment, { inputs, index }: Extract<Statement, { op: 'system' }>): void {
+  #system(e: Environment, { name, inputs, index }: Extract<Statement, { op: 'system' }>): void {
     const code = this.#code;
-    this.#savePosition();
-    code.get(local.cpu).constant(i32, 0);
-    for (const position of [0, 1]) {
-      const input = inputs[position];
-      if (input === undefined) code.constant(i64, 0);
-      else emitExpr(e, input);
-    }
-    code.call(this.#host.system).set(index === null ? local.value : e.local(index, i64));
+    this.#callSystem(name, () => pushInputs(e, inputs));
+    code.get(local.entry).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 1;
+    code.end();
+    if (index === null) return;
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(e.local(index, i64));
+  }
+
+  /** Calls the host; whether it stops the run is then in the entry local. */
+  #callSystem(name: SystemCall, inputs: () => void): void {
+    const code = this.#code;
+    this.#beforeHost();
+    code.get(local.cpu).constant(i32, systemCalls.indexOf(name));
+    inputs();
+    code.call(this.#host.system).set(local.entry);
+    this.#takeBudget();
+  }
+
+  #checkStack({ layout, stack, instruction }: Handler, operand: string): void {
+    const code = this.#code;
+    const { stackOperand = null } = this.#choices.get(instruction.name) ?? {};
+    // Where there is a handler for the stack pointer, this one never has it.
+    if (stack === null && stackOperand !== null) return;
+    ifStackMisaligned(code, layout, stack, operand);
+    this.#nesting += 1;
+    this.#callSystem('misalignedStack', () => code.constant(i64, 0).constant(i64, 0));
+    code.get(local.entry).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 2;
+    code.end().end();
+  }
+}
+
+/** Pushes the two values that a call takes; 0 for those that are not given. */
+function pushInputs(e: Environment, inputs: readonly Expr[]): void {
+  for (const position of [0, 1]) {
+    const input = inputs[position];
+    if (input === undefined) e.code.constant(i64, 0);
+    else emitExpr(e, input);
   }
 }
 

@@ -1,8 +1,11 @@
 /**
- * Where things are in the engine's one WebAssembly memory. Each vCPU has a block of its own, to which `cpu` points;
- * decoded instructions are records of 16 bytes, one page of them for each page of code.
+ * Where things are in the engine's one WebAssembly memory. Each vCPU has a block of its own, to which `cpu` points, and
+ * sets of translations that were made (TLBs), one of which is in use; decoded instructions are records of 16 bytes, one
+ * page of them for each page of code.
  */
-import { registerFile } from '../isa/index.js';
+import { registerFile, statePlace, statePlaces } from '../isa/index.js';
+
+const stateStart = 1024;
 
 /** Byte offsets in a vCPU's block. */
 export const cpuOffsets = {
@@ -14,26 +17,48 @@ export const cpuOffsets = {
   z: registerFile.places * 8 + 16,
   v: registerFile.places * 8 + 24,
   c: registerFile.places * 8 + 32,
-  /** Instructions that may still run, then those that did (counted down). */
+  /** Instructions that may still run, counted down; negative when the last branch went beyond it. */
   budget: registerFile.places * 8 + 40,
+  /** Where the host is called: 16 times the instructions that ran since the budget was last counted down. */
+  uncounted: registerFile.places * 8 + 44,
+  /** The places of the TLB sets: for accesses with the rights of the present level, and with EL0's. */
+  tlb: 320,
+  unprivilegedTlb: 324,
+  /** What the host answers to a call, 64 bits. */
+  answer: 328,
   /** 16 bytes through which an access goes that is not plain memory. */
   scratch: 336,
-  /** Floating-point control and status (FPCR, FPSR), 32 bits each. */
-  fpcr: 352,
-  fpsr: 356,
   /** V0 to V31, 16 bytes each. */
   vectors: 512,
-  codeTlb: 1024,
-  readTlb: 1024 + 256 * 16,
-  writeTlb: 1024 + 256 * 16 + 1024 * 16,
-  size: 1024 + 256 * 16 + 2 * 1024 * 16,
+  /** The places of the state beyond registers, 64 bits each (see isa/arm64/system_registers.ts). */
+  state: stateStart,
+  /** Floating-point control and status: 32 bits of their places. */
+  fpcr: stateStart + 8 * statePlace('FPCR'),
+  fpsr: stateStart + 8 * statePlace('FPSR'),
+  size: stateStart + Math.ceil((8 * statePlaces) / 1024) * 1024,
 } as const;
 
-/** Entries are 16 bytes: the page's address as tag (or `noPage`), then a 32-bit place or distance. */
+/** Byte offsets in a TLB set: tables for code, reading and writing, one entry for each page number modulo their size. */
+export const tlbOffsets = {
+  code: 0,
+  read: 256 * 16,
+  write: 256 * 16 + 1024 * 16,
+  size: (256 + 2 * 1024) * 16,
+} as const;
 export const codeTlbEntries = 256;
 export const dataTlbEntries = 1024;
-/** A tag that no access has: tags are page addresses. */
-export const noPage = 1n;
+
+/**
+ * A TLB entry: the page's address (a page of 4 KiB, whatever the guest's are); for code the place of its records, for
+ * data what must be added to an address to get its place; and, for data, whether unaligned accesses must not go this way.
+ * All bits of an entry that holds nothing are 1: its tag is no page's address.
+ */
+export const tlbEntry = { tag: 0, place: 8, alignedOnly: 12, bytes: 16 } as const;
+
+/** How an access that missed the TLB is told to the host: its bytes (16 at most), and with whose rights it is done. */
+export const accessFlags = { bytes: 31, unprivileged: 32, clearBlock: 64 } as const;
+/** What the host answers instead of a place: the access faulted; the store was done. */
+export const accessResults = { faulted: -1, done: -2 } as const;
 
 /** A record: handler (16 bits), six bytes of places and small numbers, 8 bytes of larger ones. */
 export const recordBytes = 16;
@@ -43,7 +68,7 @@ export const instructionsPerPage = 1024;
 /** One record behind the last leads on to the next page. */
 export const pageRecords = instructionsPerPage + 1;
 
-/** Why `run` came back. */
+/** Why the interpreter came back. */
 export const exits = {
   /** The budget is used up; pc says where to go on. */
   budget: 0,

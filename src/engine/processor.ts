@@ -1,262 +1,189 @@
 /**
- * A set of vCPUs over one WebAssembly memory: their registers, their TLBs, the decoded pages, and the calls that the
- * interpreter makes to its host. What memory means (translation, faults, devices) is the address space's affair.
+ * A set of vCPUs over one WebAssembly memory: their state, what was decoded and translated for them, and their runs. What
+ * physical memory is, devices and hypervisor calls are the machine's affair (ports.ts).
  */
-import { invariant } from '../base/index.js';
-import { extractFields, makeDecoder } from '../isa/index.js';
-import type { Decoder, Instruction } from '../isa/index.js';
+import { invariant, present } from '../base/index.js';
+import { makeDecoder } from '../isa/index.js';
+import type { Instruction } from '../isa/index.js';
+import { Accesses } from './arm64/accesses.js';
+import { answerCall } from './arm64/system_calls.js';
+import type { CallContext } from './arm64/system_calls.js';
+import { finishInstruction, settle } from './arm64/turns.js';
+import { Vcpu } from './arm64/vcpu.js';
+import { VcpuView } from './arm64/vcpu_view.js';
+import { CodePages, recordPageBytes } from './code_pages.js';
 import { conditionRows, conditionTable } from './conditions.js';
-import { specialCount, specialHandlers } from './handlers.js';
 import { floatCalls } from './float/index.js';
 import { buildInterpreter } from './interpreter.js';
 import type { InterpreterPlan } from './interpreter.js';
-import {
-  codeTlbEntries,
-  cpuOffsets,
-  dataTlbEntries,
-  exits,
-  instructionsPerPage,
-  noPage,
-  pageRecords,
-  recordBytes,
-} from './layout.js';
-import { fillRecord } from './record.js';
+import { cpuOffsets, exits } from './layout.js';
+import { EngineMemory } from './memory.js';
+import type { EngineHost, RunResult, StopReason } from './ports.js';
+import { RecordDecoder } from './record_decoder.js';
+import { tlbBytes, Tlbs } from './tlb.js';
+import { at, VcpuBlock } from './vcpu_block.js';
 import { webAssembly } from './wasm/host_api.js';
-import type { WasmMemory } from './wasm/host_api.js';
-
-/** What a vCPU's accesses meet. Places are byte offsets in the engine's memory. */
-export interface AddressSpace {
-  /** The place of the page at a page-aligned address, for that kind of access; null when it faults. */
-  page(cpu: number, address: bigint, access: 'fetch' | 'read' | 'write'): number | null;
-  /** Told of an instruction that nobody defined; the run has stopped at it. */
-  undefinedInstruction(cpu: number): void;
-  system(cpu: number, name: number, a: bigint, b: bigint): bigint;
-}
 
 /** Runs the vCPU whose block is there; an exit's number. */
-type Run = (cpu: number) => number;
+type Interpreter = (cpu: number) => number;
+
+export interface ProcessorSizes {
+  readonly vcpus: number;
+  /** Memory for guests, in bytes, from `Processor.ramStart` on. */
+  readonly ramBytes: number;
+  /** Pages of code that are kept decoded, 16 KiB each; 4096 unless said. */
+  readonly decodedPages?: number;
+}
 
 const tableBytes = 4096;
-
-/** The decoded pages, by the place of their code. */
-interface CodePages {
-  readonly byPlace: Map<number, number>;
-  next: number;
-}
+const defaultDecodedPages = 4096;
+/** More than any budget: what is taken off one to end a run at the next branch. */
+const cut = 2 ** 30;
 
 export class Processor {
-  readonly memory: WasmMemory;
-  readonly #plan: InterpreterPlan;
-  readonly #decoder: Decoder;
-  readonly #space: AddressSpace;
-  readonly #view: DataView;
-  readonly #run: Run;
+  /** Where the guests' memory begins, in the engine's; a multiple of 64 KiB. */
+  readonly ramStart: number;
+  /** The vCPUs, as the machine may see and change them. */
+  readonly vcpus: readonly VcpuView[];
+  readonly #memory: EngineMemory;
+  readonly #tlbs: Tlbs;
   readonly #pages: CodePages;
-  readonly #blocks: readonly number[];
+  readonly #context: CallContext;
+  readonly #vcpus: readonly Vcpu[];
+  readonly #interpret: Interpreter;
+  #running: Vcpu | null = null;
+  #budget = 0;
+  /** What was taken off the running budget to end the run soon. */
+  #held = 0;
+  #stopAsked = false;
 
-  /** `vcpus` vCPUs; `memoryBytes` of memory from `memoryStart` on are the space's; `decodedPages` can be kept decoded. */
-  constructor(
-    instructions: readonly Instruction[],
-    space: AddressSpace,
-    sizes: { readonly vcpus: number; readonly memoryBytes: number; readonly decodedPages: number },
-  ) {
-    const blocksEnd = tableBytes + sizes.vcpus * cpuOffsets.size;
-    const recordsEnd = blocksEnd + sizes.decodedPages * pageRecords * recordBytes;
-    this.memoryStart = Math.ceil(recordsEnd / 65536) * 65536;
-    const pages = (this.memoryStart + sizes.memoryBytes) / 65536;
-    this.memory = new webAssembly.Memory({ initial: Math.ceil(pages) });
-    this.#view = new DataView(this.memory.buffer);
-    this.#space = space;
-    this.#decoder = makeDecoder(instructions);
-    this.#plan = buildInterpreter(instructions, 1);
-    this.#pages = { byPlace: new Map(), next: blocksEnd };
-    this.#blocks = Array.from({ length: sizes.vcpus }, (_, vcpu) => tableBytes + vcpu * cpuOffsets.size);
+  /** Throws InvariantError where the sizes do not fit into a WebAssembly memory (4 GiB). */
+  constructor(instructions: readonly Instruction[], host: EngineHost, sizes: ProcessorSizes) {
+    const { vcpus, ramBytes, decodedPages = defaultDecodedPages } = sizes;
+    const tlbStart = tableBytes + vcpus * cpuOffsets.size;
+    const recordsStart = tlbStart + tlbBytes(vcpus);
+    this.ramStart = Math.ceil((recordsStart + decodedPages * recordPageBytes) / 65536) * 65536;
+    const end = this.ramStart + ramBytes;
+    invariant(end <= 2 ** 32, `${end} bytes do not fit into the engine's memory`);
+    this.#memory = new EngineMemory(end);
+    this.#tlbs = new Tlbs(this.#memory, tlbStart, vcpus);
+    this.#pages = new CodePages(this.#memory, this.#tlbs, recordsStart, decodedPages, end);
+    this.#vcpus = Array.from(
+      { length: vcpus },
+      (_, index) => new Vcpu(index, new VcpuBlock(this.#memory, tableBytes + index * cpuOffsets.size)),
+    );
+    const accesses = new Accesses(this.#memory, this.#tlbs, this.#pages, host);
+    this.#context = { vcpus: this.#vcpus, tlbs: this.#tlbs, accesses, host };
+    this.vcpus = this.#vcpus.map((vcpu) => new VcpuView(vcpu, this.#context));
+    for (const vcpu of this.vcpus) vcpu.reset();
     for (const [code, row] of conditionRows().entries()) {
-      this.#view.setUint16(conditionTable + 2 * code, row, true);
+      this.#memory.view.setUint16(conditionTable + 2 * code, row, true);
     }
-    for (const vcpu of this.#blocks.keys()) this.flushTlb(vcpu);
-    this.#run = this.#instantiate();
+    this.#interpret = this.#instantiate(buildInterpreter(instructions, 1), instructions);
   }
 
-  /** Where the space's memory begins. */
-  readonly memoryStart: number;
-
-  #instantiate(): Run {
-    const vcpuOf = (block: number): number => (block - tableBytes) / cpuOffsets.size;
-    const module = new webAssembly.Module(this.#plan.module);
-    const { exports } = new webAssembly.Instance(module, {
-      host: {
-        memory: this.memory,
-        fetch: (block: number, address: bigint) => this.#fetch(vcpuOf(block), BigInt.asUintN(64, address)),
-        decode: (_block: number, record: number, address: bigint) => this.#decode(record, address),
-        slowLoad: (block: number, address: bigint, bytes: number) =>
-          this.#slowLoad(vcpuOf(block), BigInt.asUintN(64, address), bytes),
-        slowStore: (block: number, address: bigint, bytes: number, value: bigint) =>
-          this.#slowStore(vcpuOf(block), BigInt.asUintN(64, address), bytes, value),
-        system: (block: number, name: number, a: bigint, b: bigint) =>
-          this.#space.system(vcpuOf(block), name, a, b),
-        float: floatCalls(this.#view, this.#plan.floatOperations),
-        undefinedInstruction: (block: number) => this.#space.undefinedInstruction(vcpuOf(block)),
-      },
-    });
-    return exports['run'] as Run;
+  /** All of the guests' memory. Whoever writes to it must say so (`wrote`). */
+  get ram(): Uint8Array<ArrayBuffer> {
+    return this.#memory.bytes.subarray(this.ramStart);
   }
 
-  /** Runs `vcpu` until about `budget` instructions are done or the host stops it; the exit's number, and how many ran. */
-  run(vcpu: number, budget: number): { exit: number; executed: number } {
-    const at = this.#block(vcpu) + cpuOffsets.budget;
-    this.#view.setInt32(at, budget, true);
-    const exit = this.#run(this.#block(vcpu));
-    return { exit, executed: budget - this.#view.getInt32(at, true) };
+  /** Says that memory was written from a place on (a byte offset in the engine's memory), so that code there is read anew. */
+  wrote(place: number, bytes: number): void {
+    this.#pages.written(place, bytes);
   }
 
-  register(vcpu: number, place: number): bigint {
-    return this.#view.getBigUint64(this.#block(vcpu) + cpuOffsets.registers + 8 * place, true);
+  /** Says that other memory, or none, is now at some physical address: what `PhysicalMemory.frame` answered is asked again. */
+  forgetTranslations(): void {
+    for (const { index } of this.#vcpus) this.#tlbs.forgetAll(index);
   }
 
-  setRegister(vcpu: number, place: number, value: bigint): void {
-    this.#view.setBigUint64(this.#block(vcpu) + cpuOffsets.registers + 8 * place, value, true);
+  /**
+   * Runs a vCPU until the budget (instructions, below 2^30) is used up, at the next taken branch or page's end, or until
+   * something ends the run before.
+   */
+  run(index: number, budget: number): RunResult {
+    const vcpu = present(this.#vcpus[index], `vCPU ${index}`);
+    invariant(this.#running === null && budget > 0 && budget < cut, `vCPU ${index} cannot run ${budget}`);
+    this.#running = vcpu;
+    this.#budget = budget;
+    this.#stopAsked = false;
+    vcpu.block.budget = budget;
+    vcpu.block.uncounted = 0;
+    // Others may have stored since it ran: the monitor is open.
+    vcpu.block.setLow(at.monitorBytes, 0);
+    const reason = this.#runUntilStopped(vcpu);
+    this.#running = null;
+    return { reason, executed: budget - vcpu.block.budget };
   }
 
-  pc(vcpu: number): bigint {
-    return this.#view.getBigUint64(this.#block(vcpu) + cpuOffsets.pc, true);
-  }
-
-  setPc(vcpu: number, value: bigint): void {
-    this.#view.setBigUint64(this.#block(vcpu) + cpuOffsets.pc, value, true);
-  }
-
-  /** The flags as four bits, N highest. */
-  nzcv(vcpu: number): number {
-    const block = this.#block(vcpu);
-    const n = Number(this.#view.getBigUint64(block + cpuOffsets.n, true) >> 63n);
-    const z = this.#view.getBigUint64(block + cpuOffsets.z, true) === 0n ? 1 : 0;
-    const c = this.#view.getUint32(block + cpuOffsets.c, true);
-    const v = Number(this.#view.getBigUint64(block + cpuOffsets.v, true) >> 63n);
-    return (n << 3) | (z << 2) | (c << 1) | v;
-  }
-
-  setNzcv(vcpu: number, nzcv: number): void {
-    const block = this.#block(vcpu);
-    const sign = (bit: number): bigint => ((nzcv & bit) !== 0 ? 1n << 63n : 0n);
-    this.#view.setBigUint64(block + cpuOffsets.n, sign(8), true);
-    this.#view.setBigUint64(block + cpuOffsets.z, (nzcv & 4) !== 0 ? 0n : 1n, true);
-    this.#view.setUint32(block + cpuOffsets.c, (nzcv >> 1) & 1, true);
-    this.#view.setBigUint64(block + cpuOffsets.v, sign(1), true);
-  }
-
-  /** Forgets every translation that `vcpu` has cached. */
-  flushTlb(vcpu: number): void {
-    const block = this.#block(vcpu);
-    const tables = [
-      [cpuOffsets.codeTlb, codeTlbEntries],
-      [cpuOffsets.readTlb, dataTlbEntries],
-      [cpuOffsets.writeTlb, dataTlbEntries],
-    ] as const;
-    for (const [start, entries] of tables) {
-      for (let entry = 0; entry < entries; entry += 1) {
-        this.#view.setBigUint64(block + start + entry * 16, noPage, true);
-      }
+  #runUntilStopped(vcpu: Vcpu): StopReason {
+    for (;;) {
+      this.#giveBack(vcpu);
+      if (this.#stopAsked) return 'stopped';
+      if (vcpu.block.budget <= 0) return 'budget';
+      if (!settle(this.#context, vcpu)) continue;
+      const exit = this.#interpret(vcpu.block.place);
+      vcpu.block.uncounted = 0;
+      if (exit !== exits.host) continue;
+      const reason = finishInstruction(this.#context, vcpu);
+      this.#giveBack(vcpu);
+      if (reason !== null) return reason;
     }
   }
 
-  #block(vcpu: number): number {
-    const block = this.#blocks[vcpu];
-    invariant(block !== undefined, `there is no vCPU ${vcpu}`);
-    return block;
+  #giveBack({ block }: Vcpu): void {
+    block.budget += this.#held;
+    this.#held = 0;
   }
 
-  #fetch(vcpu: number, address: bigint): number {
-    if ((address & 3n) !== 0n) return -1;
-    const page = address & ~0xfffn;
-    const place = this.#space.page(vcpu, page, 'fetch');
-    if (place === null) return -1;
-    const records = this.#recordsOf(place);
-    const entry =
-      this.#block(vcpu) + cpuOffsets.codeTlb + (Number(address >> 12n) & (codeTlbEntries - 1)) * 16;
-    this.#view.setBigUint64(entry, page, true);
-    this.#view.setUint32(entry + 8, records, true);
-    return records;
+  /** Within a call of the host: how many instructions of the present run are done. */
+  get executed(): number {
+    if (this.#running === null) return 0;
+    const { block } = this.#running;
+    return this.#budget - block.budget - this.#held + block.uncounted;
   }
 
-  #recordsOf(place: number): number {
-    const known = this.#pages.byPlace.get(place);
-    if (known !== undefined) return known;
-    const records = this.#pages.next;
-    const bytes = pageRecords * recordBytes;
-    invariant(records + bytes <= this.memoryStart, 'no room for more decoded pages');
-    this.#pages.next += bytes;
-    this.#pages.byPlace.set(place, records);
-    this.#codeOf.set(records, place);
-    this.#view.setUint16(records + instructionsPerPage * recordBytes, specialHandlers.nextPage, true);
-    return records;
+  /** Within a call of the host: ends the present run at its next taken branch or before. */
+  stop(): void {
+    this.#stopAsked = true;
+    this.#endSoon();
   }
 
-  readonly #codeOf = new Map<number, number>();
-
-  #decode(record: number, address: bigint): void {
-    const index = Number(address & 0xfffn) >> 2;
-    const records = record - index * recordBytes;
-    const word = this.#view.getUint32((this.#codeOf.get(records) ?? 0) + 4 * index, true);
-    const found = this.#decoder.decode(word);
-    if (found === null) {
-      this.#view.setUint16(record, specialHandlers.undefined, true);
-      return;
-    }
-    const fields = extractFields(found.pattern, word);
-    const { far, near, operand } = this.#handlersOf(found);
-    const to = found.operands[operand ?? ''];
-    const offset = to?.kind === 'immediate' ? Number(to.value(fields)) : 0;
-    const inPage = operand !== null && index * 4 + offset >= 0 && index * 4 + offset < 4096;
-    const number = inPage ? near : far;
-    this.#view.setUint16(record, number, true);
-    const handler = this.#plan.handlers[number - specialCount];
-    if (handler !== undefined) fillRecord(this.#view, record, found, handler.layout, fields);
+  #endSoon(): void {
+    if (this.#running === null || this.#held !== 0) return;
+    this.#held = cut;
+    this.#running.block.budget -= cut;
   }
 
-  #handlersOf(found: Instruction): { far: number; near: number; operand: string | null } {
-    const far = this.#plan.handlerOf(found, false);
-    const near = this.#plan.handlerOf(found, true);
-    return { far, near, operand: this.#plan.handlers[near - specialCount]?.near ?? null };
+  /** Sets an interrupt line of a vCPU. One that runs takes the interrupt at its next taken branch or before, if it is not masked. */
+  setInterruptLine(index: number, line: 'irq' | 'fiq', asserted: boolean): void {
+    const vcpu = present(this.#vcpus[index], `vCPU ${index}`);
+    const bit = line === 'irq' ? 0x80 : 0x40;
+    const lines = vcpu.block.low(at.lines);
+    vcpu.block.setLow(at.lines, asserted ? lines | bit : lines & ~bit);
+    if (vcpu === this.#running && vcpu.openInterrupts !== 0) this.#endSoon();
   }
 
-  #slowLoad(vcpu: number, address: bigint, bytes: number): number {
-    const place = this.#cache(vcpu, address, 'read');
-    if (place === null) return -1;
-    if (Number(address & 0xfffn) + bytes <= 4096) return place;
-    const scratch = this.#block(vcpu) + cpuOffsets.scratch;
-    for (let i = 0; i < bytes; i += 1) {
-      const each = this.#cache(vcpu, address + BigInt(i), 'read');
-      if (each === null) return -1;
-      this.#view.setUint8(scratch + i, this.#view.getUint8(each));
-    }
-    return scratch;
-  }
-
-  #slowStore(vcpu: number, address: bigint, bytes: number, value: bigint): number {
-    const places: number[] = [];
-    for (let i = 0; i < bytes; i += 1) {
-      const place = this.#cache(vcpu, address + BigInt(i), 'write');
-      if (place === null) return -1;
-      places.push(place);
-    }
-    for (const [i, place] of places.entries()) {
-      this.#view.setUint8(place, Number((value >> BigInt(8 * i)) & 0xffn));
-    }
-    return 0;
-  }
-
-  /** The place of the byte at `address`, its page put into the TLB. */
-  #cache(vcpu: number, address: bigint, access: 'read' | 'write'): number | null {
-    const page = address & ~0xfffn;
-    const place = this.#space.page(vcpu, page, access);
-    if (place === null) return null;
-    const table = access === 'read' ? cpuOffsets.readTlb : cpuOffsets.writeTlb;
-    const entry = this.#block(vcpu) + table + (Number(address >> 12n) & (dataTlbEntries - 1)) * 16;
-    this.#view.setBigUint64(entry, page, true);
-    this.#view.setInt32(entry + 8, Number(BigInt.asIntN(32, BigInt(place) - page)), true);
-    return place + Number(address & 0xfffn);
+  #instantiate(plan: InterpreterPlan, instructions: readonly Instruction[]): Interpreter {
+    const context = this.#context;
+    const { accesses } = context;
+    const decoder = new RecordDecoder(this.#memory, this.#pages, makeDecoder(instructions), plan);
+    const of = (block: number): Vcpu =>
+      present(this.#vcpus[(block - tableBytes) / cpuOffsets.size], 'the vCPU of a block');
+    const host = {
+      memory: this.#memory.wasm,
+      fetch: (block: number, low: number, high: number) => accesses.fetch(of(block), low >>> 0, high >>> 0),
+      decode: (record: number) => decoder.decode(record),
+      slowLoad: (block: number, low: number, high: number, flags: number) =>
+        accesses.load(of(block), low >>> 0, high >>> 0, flags),
+      slowStore: (block: number, low: number, high: number, flags: number) =>
+        accesses.store(of(block), low >>> 0, high >>> 0, flags),
+      system: (block: number, number: number, a: bigint, b: bigint) =>
+        answerCall(context, of(block), number, a, b) ? 1 : 0,
+      float: floatCalls(this.#memory.view, plan.floatOperations),
+    };
+    const module = new webAssembly.Module(plan.module);
+    const { exports } = new webAssembly.Instance(module, { host });
+    return exports['run'] as Interpreter;
   }
 }
-
-export { exits };

@@ -20,6 +20,8 @@ export const systemCalls = [
   'breakpoint',
   /** The instruction is Undefined. */
   'undefined',
+  /** It belongs to floating point and SIMD, which is switched off. */
+  'vectorTrap',
   'exceptionReturn',
   'waitForInterrupt',
   'waitForEvent',
