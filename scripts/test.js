@@ -33,6 +33,9 @@ const nameOfFile = (event) => files.find((file) => event.file?.endsWith(file)) ?
 // releases always. `dist/x.test.js` is such a name; no test of ours is called that.
 const isFile = (event) => event.nesting === 0 && files.some((file) => event.name.endsWith(file));
 const isSuite = (event) => event.details?.type === 'suite';
+// A suite fails with its tests, which are counted; or by itself: in a hook, or before it has any test.
+const failsByItself = (event, verdict) =>
+  verdict === 'failed' && event.details?.error?.failureType !== 'subtestsFailed';
 
 function skipped(event) {
   const reason = typeof event.skip === 'string' && event.skip !== '' ? `: ${event.skip}` : '';
@@ -45,7 +48,7 @@ function ended(event, verdict) {
   if (isFile(event)) {
     if (verdict === 'failed') counts.failed += 1;
   } else if (event.skip !== undefined || event.todo !== undefined) skipped(event);
-  else if (verdict === 'failed' || !isSuite(event)) counts[verdict] += 1;
+  else if (!isSuite(event) || failsByItself(event, verdict)) counts[verdict] += 1;
 }
 
 // In every test process: a test that calls process.exit would end its file early, and what had not run yet would

@@ -117,7 +117,8 @@ function bytesAt(view: DataView, at: number, count: number): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset + at, count);
 }
 
-type FieldValues<F> = { [K in keyof F]: ValueOf<F[K]> };
+/** The values of a struct's fields, by their names. */
+export type FieldValues<F> = { [K in keyof F]: ValueOf<F[K]> };
 
 /** A struct or union: a C type with named members, each at an offset in bytes. */
 export interface Struct<F, T = FieldValues<F>> extends CType<T> {

@@ -16,9 +16,9 @@ export interface VcpuView {
 
 export interface PortView {
   readonly kind: 'ipi' | 'virq' | 'movable';
-  /** For a virq. */
+  /** Which VIRQ; null for other kinds. */
   readonly virq: number | null;
-  /** Where its events go. */
+  /** Where its events go, or for a port that moves, went at first. */
   readonly vcpu: number;
   readonly kernel: number;
 }
@@ -71,44 +71,49 @@ function dropEvents(view: DomainView): void {
   view.ports = new Map();
 }
 
-function bind(view: DomainView, event: HypercallEvent, port: Omit<PortView, 'kernel'>): void {
-  const number = argument(event.call, 'port');
-  if (number !== null) view.ports.set(number, { ...port, kernel: event.kernel });
+/** What an accepted call changes. `vcpuId` is the id that it carries. */
+type Effect = (view: DomainView, event: HypercallEvent, vcpuId: number) => void;
+
+/** The call gave a port, which its argument names when it returns. */
+function bind(kind: PortView['kind']): Effect {
+  return ({ ports }, { call, kernel }, vcpu) => {
+    const port = argument(call, 'port');
+    const virq = kind === 'virq' ? argument(call, 'virq') : null;
+    if (port !== null) ports.set(port, { kind, virq, vcpu, kernel });
+  };
 }
 
-function rebind(view: DomainView, { call }: HypercallEvent): void {
-  const number = argument(call, 'port');
-  const known = number === null ? undefined : view.ports.get(number);
-  if (number !== null && known !== undefined) view.ports.set(number, { ...known, vcpu: call.vcpuId ?? 0 });
-}
-
-type Effect = (view: DomainView, event: HypercallEvent) => void;
-
-/** What an accepted call changes. */
+/** Effects of calls that carry a vCPU id. */
 const effects: Readonly<Record<string, Effect>> = {
-  VCPUOP_register_vcpu_info: (view, event) => view.vcpuInfo.set(event.call.vcpuId ?? -1, event),
-  EVTCHNOP_init_control: (view, event) => view.controlBlock.set(event.call.vcpuId ?? -1, event),
-  HVMOP_set_evtchn_upcall_vector: (view, event) => view.upcallVector.set(event.call.vcpuId ?? -1, event),
-  EVTCHNOP_bind_ipi: (view, event) =>
-    bind(view, event, { kind: 'ipi', virq: null, vcpu: event.call.vcpuId ?? 0 }),
-  EVTCHNOP_bind_virq: (view, event) => {
-    const virq = argument(event.call, 'virq') ?? 0;
-    bind(view, event, { kind: 'virq', virq, vcpu: event.call.vcpuId ?? 0 });
-  },
-  EVTCHNOP_alloc_unbound: (view, event) => bind(view, event, { kind: 'movable', virq: null, vcpu: 0 }),
-  EVTCHNOP_bind_vcpu: rebind,
-  EVTCHNOP_close: (view, event) => view.ports.delete(argument(event.call, 'port') ?? -1),
-  EVTCHNOP_reset: dropEvents,
-  VCPUOP_initialise: ({ vcpus }, { call }) => {
-    const vcpu = vcpus[call.vcpuId ?? -1];
+  VCPUOP_register_vcpu_info: ({ vcpuInfo }, event, vcpuId) => vcpuInfo.set(vcpuId, event),
+  EVTCHNOP_init_control: ({ controlBlock }, event, vcpuId) => controlBlock.set(vcpuId, event),
+  HVMOP_set_evtchn_upcall_vector: ({ upcallVector }, event, vcpuId) => upcallVector.set(vcpuId, event),
+  EVTCHNOP_bind_ipi: bind('ipi'),
+  EVTCHNOP_bind_virq: bind('virq'),
+  VCPUOP_initialise: ({ vcpus }, _event, vcpuId) => {
+    const vcpu = vcpus[vcpuId];
     if (vcpu !== undefined) vcpu.initialised = 'yes';
   },
-  VCPUOP_up: (view, { call }) => runs(view, call.vcpuId ?? -1),
-  VCPUOP_down: ({ vcpus }, { call }) => {
-    const vcpu = vcpus[call.vcpuId ?? -1];
+  VCPUOP_up: (view, _event, vcpuId) => runs(view, vcpuId),
+  VCPUOP_down: ({ vcpus }, _event, vcpuId) => {
+    const vcpu = vcpus[vcpuId];
     if (vcpu !== undefined) vcpu.up = 'no';
   },
 };
+
+/** The vCPU to which a port goes at first that is bound without naming one. */
+const firstVcpu = 0;
+
+function applyAccepted(view: DomainView, event: HypercallEvent): void {
+  const { op, vcpuId } = event.call;
+  if (vcpuId !== null) effects[op]?.(view, event, vcpuId);
+  else if (op === 'EVTCHNOP_alloc_unbound') bind('movable')(view, event, firstVcpu);
+  else if (op === 'EVTCHNOP_reset') dropEvents(view);
+  else if (op === 'EVTCHNOP_close') {
+    const port = argument(event.call, 'port');
+    if (port !== null) view.ports.delete(port);
+  }
+}
 
 function applyStart(view: DomainView, { returned, target }: StartEvent): void {
   if (returned === 0 && target !== null) runs(view, target);
@@ -116,7 +121,7 @@ function applyStart(view: DomainView, { returned, target }: StartEvent): void {
 
 function applyCall(view: DomainView, event: HypercallEvent): void {
   runs(view, event.vcpu);
-  if (event.call.returned >= 0) effects[event.call.op]?.(view, event);
+  if (event.call.returned >= 0) applyAccepted(view, event);
 }
 
 /** Changes `view` as `event` changed the domain. */
@@ -145,5 +150,5 @@ export function replay(run: Run, visit: (event: TraceEvent, view: DomainView) =>
 
 /** Whether a port moves with EVTCHNOP_bind_vcpu: all but IPIs and the VIRQs of one vCPU. */
 export function isMovable(port: PortView): boolean {
-  return port.kind === 'movable' || (port.kind === 'virq' && !isPerVcpuVirq(port.virq ?? 0));
+  return port.kind === 'movable' || (port.virq !== null && !isPerVcpuVirq(port.virq));
 }

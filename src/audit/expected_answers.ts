@@ -22,7 +22,7 @@ import {
 } from '../abi/index.js';
 import { isMovable } from './domain_view.js';
 import type { DomainView, Sure } from './domain_view.js';
-import { argument, isPerVcpuVirq, legacyVcpus } from './operations.js';
+import { argument, isPerVcpuVirq, legacyVcpus, wideArgument } from './operations.js';
 import type { HypercallEvent, StartEvent } from './trace.js';
 
 /** The right answers, signed; null when the trace does not tell which is right. */
@@ -48,12 +48,17 @@ function dependingOn(sure: Sure, ifYes: number, ifNo: number): Answers {
 }
 
 const pageBytes = 4096;
-const vcpuInfoBytes = vcpu_info.x86_64.size;
+
+/** Whether a vcpu_info at that offset stays within its page and is aligned. On Arm it is the smaller. */
+function fitsPage(view: DomainView, offset: number): boolean {
+  const { size } = vcpu_info[view.platform.kind === 'arm' ? 'arm64' : 'x86_64'];
+  return offset <= pageBytes - size && offset % 8 === 0;
+}
 
 /** Xen 4.17 common/domain.c, map_vcpu_info: the place, then whether there is one already, then whose it is. */
 function vcpuInfo417({ view, event, vcpuId }: Question): Answers {
   const offset = argument(event.call, 'offset') ?? 0;
-  if (offset > pageBytes - vcpuInfoBytes || offset % 8 !== 0) return refusedWith(XEN_ENXIO);
+  if (!fitsPage(view, offset)) return refusedWith(XEN_ENXIO);
   if (view.vcpuInfo.has(vcpuId)) return refusedWith(XEN_EINVAL);
   if (vcpuId === event.vcpu) return ok;
   return dependingOn(view.vcpus[vcpuId]?.up ?? 'unknown', -XEN_EINVAL, 0);
@@ -64,7 +69,7 @@ function vcpuInfo418({ view, event, vcpuId }: Question): Answers {
   const offset = argument(event.call, 'offset') ?? 0;
   if (offset >= pageBytes) return refusedWith(XEN_EINVAL);
   if (view.vcpuInfo.has(vcpuId)) return refusedWith(XEN_EBUSY);
-  if (offset > pageBytes - vcpuInfoBytes || offset % 8 !== 0) return refusedWith(XEN_ENXIO);
+  if (!fitsPage(view, offset)) return refusedWith(XEN_ENXIO);
   return ok;
 }
 
@@ -76,13 +81,15 @@ function physicalArea({ view, event }: Question): Answers {
 
 const ownTimer: Rule = ({ event, vcpuId }) => (vcpuId === event.vcpu ? ok : refusedWith(XEN_EINVAL));
 
-const minimalPeriodNs = 1_000_000;
+const minimalPeriodNs = 1_000_000n;
+/** STIME_DELTA_MAX. */
+const maximalPeriodNs = 2n ** 62n - 1n;
 
-/** Xen 4.17 common/domain.c, VCPUOP_set_periodic_timer; the upper bound is STIME_DELTA_MAX, 2^62 - 1 ns. */
+/** Xen 4.17 common/domain.c, VCPUOP_set_periodic_timer. */
 const periodicTimer: Rule = ({ event }) => {
-  const periodNs = argument(event.call, 'period_ns');
+  const periodNs = wideArgument(event.call, 'period_ns');
   if (periodNs === null) return [0, -XEN_EINVAL];
-  return periodNs < minimalPeriodNs || periodNs >= 2 ** 62 ? refusedWith(XEN_EINVAL) : ok;
+  return periodNs < minimalPeriodNs || periodNs > maximalPeriodNs ? refusedWith(XEN_EINVAL) : ok;
 };
 
 /** A vCPU whose vcpu_info is Xen's dummy cannot be initialised (common_vcpu_op); then whether it was already. */

@@ -170,6 +170,17 @@ describe('x86 in prepare', () => {
     assert.equal(told(unstarted, vector).at(-1), '0 0>null');
   });
 
+  it('goes by the record where the CPU is given up before it is started', () => {
+    const op = 'VCPUOP_register_vcpu_info';
+    const known = [...start, tell.records(1, 2)];
+    assert.equal(told(judged(pvhvm, [...known, tell.calls(0, op, 2)]), op).at(-1), '0 2>2');
+    assert.equal(told(judged(pvhvm, [...known, tell.calls(0, op, 3)]), op).at(-1), '0 3>null');
+    assert.equal(told(judged(pvhvm, [...known, tell.calls(0, op, 0)]), op).at(-1), '0 0>null');
+    const nobody = [...known, tell.calls(0, op, 2), tell.calls(0, vector, 2), tell.starts(0, 1, null)];
+    assert.equal(told(judged(pvhvm, nobody), op).at(-1), '0 2>2');
+    assert.equal(told(judged(pvhvm, nobody), vector).at(-1), '0 2>2');
+  });
+
   it('knows the second preparation of a CPU that was offline, where vcpu_info is not registered again', () => {
     const cycle = [tell.is('offline', 1), tell.calls(0, vector, 2), tell.starts(0, 1), tell.is('running', 1)];
     assert.equal(told(judged(pvhvm, [...healthy(tell), ...cycle]), vector).at(-1), '0 2>2');

@@ -45,33 +45,6 @@ function startedNext(history: History, { kernel, vcpu, step }: HypercallEvent): 
   return nextStart(reignOf(history, kernel), vcpu, step)?.target ?? null;
 }
 
-/**
- * A call that may be repeated for the same CPU is in prepare when it is the last of its kind before the caller's
- * next start and the started CPU does not make it itself; or when the caller has begun to prepare a CPU with a
- * call that is never made twice. Every other repetition is a call on oneself.
- */
-function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent): XenVcpuId | null {
-  const reign = reignOf(history, event.kernel);
-  const start = nextStart(reign, event.vcpu, event.step);
-  const sameOp = reign.calls.filter((call) => call.call.op === event.call.op && call.step > event.step);
-  if (start !== null) {
-    const isLast = !sameOp.some((call) => call.vcpu === event.vcpu && call.step < start.step);
-    const madeByStarted = sameOp.some((call) => call.vcpu === start.target && call.step > start.step);
-    if (isLast && !madeByStarted) return start.target;
-  }
-  const begun = [...entry(ledger.prepared, event.vcpu)].some(
-    (op) => intentionOf(history.platform.kind, op) === 'own-then-next',
-  );
-  return begun ? (start?.target ?? null) : event.vcpu;
-}
-
-/** VCPUOP_initialise and VCPUOP_up name the vCPU that runs next, or that the caller asks for next and that never runs. */
-function comesUp(history: History, event: HypercallEvent): XenVcpuId | null {
-  const reign = reignOf(history, event.kernel);
-  const next = reign.running.find((running) => running.step > event.step && running.vcpu !== event.vcpu);
-  return next?.vcpu ?? startedNext(history, event);
-}
-
 /** The true vCPU of the one CPU whose record holds the id; null when none does, or several. */
 function byRecord(history: History, event: HypercallEvent, passed: number): XenVcpuId | null {
   const { kernel, step, call } = event;
@@ -81,16 +54,65 @@ function byRecord(history: History, event: HypercallEvent, passed: number): XenV
   return trueVcpu(history, kernel, holder, step);
 }
 
+/**
+ * The vCPU that an x86 kernel prepares: the one that is started next. Where it never comes to that, for it gives the
+ * CPU up, the record tells for which CPU the call was; it is never the one that calls.
+ */
+function prepared(history: History, event: HypercallEvent, passed: number): XenVcpuId | null {
+  const started = startedNext(history, event);
+  if (started !== null) return started;
+  const recorded = byRecord(history, event, passed);
+  return recorded === event.vcpu ? null : recorded;
+}
+
+/** Whether an operation that a CPU makes beyond its own is for the CPU that it brings up next, and for no other. */
+function isForNext({ platform }: History, op: string): boolean {
+  const intention = intentionOf(platform.kind, op);
+  return intention === 'control-block' || intention === 'own-then-next';
+}
+
+/**
+ * A call that may be repeated for the same CPU is in prepare when it is the last of its kind before the caller's
+ * next start and the started CPU does not make it itself; or when the caller has begun to prepare a CPU with a
+ * call that is made once for each. Every other repetition is a call on oneself.
+ */
+function ownOrNext(
+  history: History,
+  ledger: Ledger,
+  event: HypercallEvent,
+  passed: number,
+): XenVcpuId | null {
+  const reign = reignOf(history, event.kernel);
+  const start = nextStart(reign, event.vcpu, event.step);
+  const sameOp = reign.calls.filter((call) => call.call.op === event.call.op && call.step > event.step);
+  if (start !== null) {
+    const isLast = !sameOp.some((call) => call.vcpu === event.vcpu && call.step < start.step);
+    const madeByStarted = sameOp.some((call) => call.vcpu === start.target && call.step > start.step);
+    if (isLast && !madeByStarted) return prepared(history, event, passed);
+  }
+  const begun = [...entry(ledger.prepared, event.vcpu)].some((op) => isForNext(history, op));
+  return begun ? prepared(history, event, passed) : event.vcpu;
+}
+
+/** VCPUOP_initialise and VCPUOP_up name the vCPU that runs next, or that the caller asks for next and that never runs. */
+function comesUp(history: History, event: HypercallEvent): XenVcpuId | null {
+  const reign = reignOf(history, event.kernel);
+  const next = reign.running.find((running) => running.step > event.step && running.vcpu !== event.vcpu);
+  return next?.vcpu ?? startedNext(history, event);
+}
+
 function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed: number): XenVcpuId | null {
   const { vcpu, call } = event;
   const isFirst = !entry(ledger.has, vcpu).has(call.op);
   switch (intentionOf(history.platform.kind, call.op)) {
     case 'self':
       return vcpu;
-    case 'own-then-next':
+    case 'control-block':
       return isFirst ? vcpu : startedNext(history, event);
+    case 'own-then-next':
+      return isFirst ? vcpu : prepared(history, event, passed);
     case 'own-or-next':
-      return isFirst ? vcpu : ownOrNext(history, ledger, event);
+      return isFirst ? vcpu : ownOrNext(history, ledger, event, passed);
     case 'comes-up':
       return comesUp(history, event);
     case 'record':

@@ -9,13 +9,15 @@ import type { Platform, TracedCall } from './trace.js';
 /**
  * How the id meant is found:
  * - `self`: the CPU that calls speaks of itself.
- * - `own-then-next`: made once for each CPU: first by the caller for its own, then for the CPU it brings up next.
- * - `own-or-next`: the same, but it may be made again for the same CPU, which does no harm.
+ * - `control-block`: once for each CPU: first by the caller for its own, then for the CPU that it starts next.
+ * - `own-then-next`: the same; where no start follows, the record tells for which CPU it was.
+ * - `own-or-next`: the same again, but it may be repeated for the same CPU, which does no harm.
  * - `comes-up`: names the vCPU that is being started and so runs next.
  * - `record`: names any CPU, by that CPU's record.
  * - `question`: asks whether the vCPU of that number is there or up; every number may be asked about.
  */
-export type Intention = 'self' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'record' | 'question';
+export type Intention =
+  'self' | 'control-block' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'record' | 'question';
 
 const everywhere: Readonly<Record<string, Intention>> = {
   // Xen itself refuses the one-shot timer of another vCPU. The periodic one it would take for any, but Linux
@@ -28,7 +30,7 @@ const everywhere: Readonly<Record<string, Intention>> = {
   // when it resumes from a suspension is not covered: no run here suspends.
   VCPUOP_down: 'self',
   // evtchn_fifo_init_control for the boot CPU, later evtchn_fifo_percpu_init for a CPU in prepare.
-  EVTCHNOP_init_control: 'own-then-next',
+  EVTCHNOP_init_control: 'control-block',
   // PV Linux fills the first registers of the CPU to come, then lets it run (xen_pv_cpu_up). So may a PVH guest.
   VCPUOP_initialise: 'comes-up',
   VCPUOP_up: 'comes-up',
@@ -58,8 +60,9 @@ const onX86: Readonly<Record<string, Intention>> = {
   HVMOP_set_evtchn_upcall_vector: 'own-or-next',
   VCPUOP_register_runstate_memory_area: 'own-or-next',
   VCPUOP_register_runstate_phys_area: 'own-or-next',
-  VCPUOP_register_vcpu_time_memory_area: 'own-or-next',
-  VCPUOP_register_vcpu_time_phys_area: 'own-or-next',
+  // For the vDSO, by the boot CPU and for itself alone (xen_setup_vsyscall_time_info).
+  VCPUOP_register_vcpu_time_memory_area: 'self',
+  VCPUOP_register_vcpu_time_phys_area: 'self',
 };
 
 /** PV Linux registers the vcpu_info of every possible CPU at once, long before any starts: by their records. */
@@ -71,9 +74,6 @@ export function intentionOf(kind: Platform['kind'], op: string): Intention {
   return ofPlatform[op] ?? everywhere[op] ?? 'record';
 }
 
-/** The operations without which a CPU is not ready: what Linux does in its prepare stage, or as the CPU starts. */
-export const registrations = ['VCPUOP_register_vcpu_info', 'EVTCHNOP_init_control'] as const;
-
 /** Whether a VIRQ belongs to a vCPU, rather than to the domain (Xen 4.17 common/event_channel.c, virq_is_global). */
 export function isPerVcpuVirq(virq: number): boolean {
   return [VIRQ_TIMER, VIRQ_DEBUG, VIRQ_XENOPROF, VIRQ_XENPMU].includes(virq);
@@ -84,9 +84,15 @@ export function legacyVcpus(kind: Platform['kind']): number {
   return kind === 'arm' ? XEN_LEGACY_MAX_VCPUS.arm64 : XEN_LEGACY_MAX_VCPUS.x86_64;
 }
 
-/** A number in a call's decoded argument; null when the call has none of that name, or it is no number. */
+/** A 64-bit number in a call's decoded argument; null when the call has none of that name, or it is no number. */
+export function wideArgument({ detail }: TracedCall, name: string): bigint | null {
+  const value = detail[name];
+  if (typeof value === 'bigint') return value;
+  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : null;
+}
+
+/** A number of at most 53 bits in a call's decoded argument; null as above. */
 export function argument(call: TracedCall, name: string): number | null {
-  const value = call.detail[name];
-  if (typeof value === 'number') return value;
-  return typeof value === 'bigint' ? Number(value) : null;
+  const value = wideArgument(call, name);
+  return value === null ? null : Number(value);
 }

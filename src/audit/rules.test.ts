@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT } from '../abi/index.js';
+import { XEN_EBUSY, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT, XEN_ENXIO } from '../abi/index.js';
 import { invalidVcpuNr } from '../identity/index.js';
 import { audit } from './audit.js';
 import { rules } from './rules.js';
@@ -121,6 +121,33 @@ describe('answer-as-xen', () => {
     breaks(rule, newer, [...upX86, tell.calls(0, op, 0)]);
   });
 
+  it('knows which places a vcpu_info fits: it has 64 bytes on x86 and 48 on Arm', () => {
+    const op = 'VCPUOP_register_vcpu_info';
+    const place = (teller: Teller, offset: number, returned: number): Draft[] => [
+      teller.enters(),
+      teller.calls(0, op, 0, returned, { mfn: 1n, offset }),
+    ];
+    const newer = {
+      pvhvm: testPlatform('pvhvm', 2, { release: '4.18' }),
+      arm: testPlatform('arm', 2, { release: '4.18' }),
+    };
+    for (const [platform, teller, last] of [
+      [pvhvm, tell, 4032],
+      [arm, tellArm, 4048],
+      [newer.pvhvm, tell, 4032],
+      [newer.arm, tellArm, 4048],
+    ] as const) {
+      keeps(rule, platform, place(teller, last, 0));
+      breaks(rule, platform, place(teller, last + 8, 0));
+      keeps(rule, platform, place(teller, last + 8, -XEN_ENXIO));
+      keeps(rule, platform, place(teller, 4, -XEN_ENXIO));
+    }
+    // Since 4.18 an offset beyond the page is looked at before all else.
+    keeps(rule, pvhvm, place(tell, 4096, -XEN_ENXIO));
+    keeps(rule, newer.pvhvm, place(tell, 4096, -XEN_EINVAL));
+    breaks(rule, newer.pvhvm, place(tell, 4096, -XEN_ENXIO));
+  });
+
   it('knows that 4.17 refuses the vcpu_info of another vCPU that is up, and 4.18 does not', () => {
     const other = [tell.enters(), ...boots(tell), tell.starts(0, 1), tell.is('running', 1)];
     const registers = (returned: number): Draft[] => [
@@ -153,12 +180,13 @@ describe('answer-as-xen', () => {
     breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_set_singleshot_timer', 1)]);
     keeps(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_set_singleshot_timer', 1)]);
     breaks(rule, pvhvm, [...upX86, tell.refused(0, 'VCPUOP_set_singleshot_timer', 0)]);
-    const period = { period_ns: 10n };
-    breaks(rule, pvhvm, [...upX86, tell.calls(0, 'VCPUOP_set_periodic_timer', 1, 0, period)]);
-    keeps(rule, pvhvm, [
-      ...upX86,
-      tell.calls(0, 'VCPUOP_set_periodic_timer', 1, 0, { period_ns: 4_000_000n }),
-    ]);
+    const periodic = (period_ns: bigint, returned = 0): Draft =>
+      tell.calls(0, 'VCPUOP_set_periodic_timer', 1, returned, { period_ns });
+    for (const period of [0n, 999_999n, 2n ** 62n]) {
+      breaks(rule, pvhvm, [...upX86, periodic(period)]);
+      keeps(rule, pvhvm, [...upX86, periodic(period, -XEN_EINVAL)]);
+    }
+    for (const period of [1_000_000n, 2n ** 62n - 1n]) keeps(rule, pvhvm, [...upX86, periodic(period)]);
   });
 
   it('knows the order of checks of bind_virq', () => {
@@ -182,6 +210,8 @@ describe('answer-as-xen', () => {
     const unbound = tell.calls(0, 'EVTCHNOP_alloc_unbound', null, 0, { port: 50 });
     keeps(rule, pvhvm, [...upX86, unbound, move(50, 0)]);
     breaks(rule, pvhvm, [...upX86, unbound, move(50, -XEN_EINVAL)]);
+    keeps(rule, pvhvm, [...upX86, bind(8, 0, 0), move(9, 0)]);
+    breaks(rule, pvhvm, [...upX86, bind(8, 0, 0), move(9, -XEN_EINVAL)]);
     const closed = tell.calls(0, 'EVTCHNOP_close', null, 0, { port: 200 });
     keeps(rule, pvhvm, [...upX86, closed, move(200, -XEN_EINVAL)]);
   });
@@ -229,6 +259,19 @@ describe('answer-as-xen', () => {
     keeps(rule, arm, [...upArm, tellArm.is('offline', 1), tellArm.starts(0, 1)]);
   });
 
+  it('knows who is up: whoever was started or runs, not who was refused a start', () => {
+    const isUp = (returned: number): Draft => tell.calls(0, 'VCPUOP_is_up', 1, returned);
+    const down = [tell.enters(), ...boots(tell)];
+    keeps(rule, pvhvm, [...down, isUp(0), tell.starts(0, 1, 1, -3), isUp(0), tell.starts(0, 1), isUp(1)]);
+    breaks(rule, pvhvm, [...down, isUp(1)]);
+    breaks(rule, pvhvm, [...down, tell.starts(0, 1), isUp(0)]);
+    keeps(rule, pvhvm, [...upX86, tell.is('offline', 1), isUp(0), isUp(1)]);
+    for (const kind of ['running', 'online'] as const) {
+      breaks(rule, pvhvm, [...upX86, tell.is('offline', 1), tell.is(kind, 1), isUp(0)]);
+    }
+    breaks(rule, pvhvm, [...upX86, tell.calls(1, 'VCPUOP_down', 1), isUp(1)]);
+  });
+
   it('knows that without FIFO events there are no control blocks', () => {
     const without = testPlatform('arm', 2, { fifo: false });
     breaks(rule, without, upArm);
@@ -249,6 +292,24 @@ describe('records', () => {
     keeps('record-true', arm, [...upArm, tellArm.records(1, invalidVcpuNr), tellArm.records(1, 1)]);
     // An array of NR_CPUS holds more than there are CPUs.
     keeps('record-true', arm, [...upArm, tellArm.records(77, 77)]);
+  });
+
+  it('record-true: a wrong number is told of once, where it first shows', () => {
+    const drafts = [
+      ...upArm,
+      tellArm.records(1, 0),
+      tellArm.reads(0, 1, 0),
+      tellArm.reads(0, 1, 0),
+      tellArm.records(1, 9),
+    ];
+    const findings = audit(runOf(arm, drafts)).filter(({ rule }) => rule === 'record-true');
+    assert.deepEqual(
+      findings.map(({ step, passed }) => [step - upArm.length, passed]),
+      [
+        [0, 0],
+        [3, 9],
+      ],
+    );
   });
 
   it('records-distinct: no two possible CPUs alike, once the map is used', () => {

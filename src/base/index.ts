@@ -7,4 +7,5 @@ export { alignUp, bitField, hasBit, s64, u32, u64 } from './bits.js';
 export type { Brand } from './brand.js';
 export { frameBytes, SparseMemory } from './memory.js';
 export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
+export { rangesText } from './ranges.js';
 export { cloneValue, equalValues, hashText, hashValue, valueFromJson, valueToJson } from './value.js';

@@ -1,1 +1,124 @@
-export {};
+#!/usr/bin/env node
+/** The `domulator` command: reads the arguments, runs one command, and turns every failure into one line. */
+import { Command, CommanderError } from 'commander';
+import { InputError } from '../base/index.js';
+import { explore, thread } from './commands.js';
+import type { ExploreOptions, ThreadOptions } from './commands.js';
+import { complain, exitStatus, version, watchOutput } from './host.js';
+
+const examples = `
+Examples:
+  domulator thread                        tell the whole thread, story by story
+  domulator thread --story 3              one story by its number ...
+  domulator thread --story arm-mend-fifo  ... or by its name
+  domulator thread --html thread.html     the same as a page, to open from disk
+  domulator thread --json | less          all that the runs gave, for programs
+  domulator explore --matrix              which strategy holds on which platform?
+
+Colours are used on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on.
+
+Exit status:
+   0  done
+   2  bad arguments, or a file that cannot be written
+  70  an error in domulator itself
+  74  the output cannot be written`;
+
+const threadExamples = `
+Examples:
+  domulator thread                      tell the whole thread
+  domulator thread --story 1            the first story alone
+  domulator thread --story arm-mend-fifo
+                                        a story by the name in its heading
+  domulator thread --html thread.html   one file; it needs no network
+  domulator thread --json | jq '.stories[].run.outcome'
+                                        what became of each guest
+
+In the JSON, times (ns of system time) and addresses are strings of digits.`;
+
+const exploreExamples = `
+Examples:
+  domulator explore --matrix          strategy x platform x scenario: pass, or
+                                      the first rule that is broken
+  domulator explore --matrix --json   the same for programs`;
+
+/** Every command throws rather than ends the process, and prints no error of its own. */
+function quiet(command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .allowExcessArguments(false);
+}
+
+function createProgram(): Command {
+  const program = quiet(new Command('domulator'))
+    .description(
+      'Small model guests against a hypervisor core that answers as Xen does: who called which vCPU by which id?',
+    )
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', "print a command's help")
+    .addHelpText('after', examples);
+  quiet(program.command('thread'))
+    .description('tell the 2016 thread about vCPU ids, each story run anew')
+    .option('--story <number|name>', 'only this story')
+    .option('--json', 'print all that the runs gave as JSON')
+    .option('--html <file>', 'write a page to this file instead of printing')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', threadExamples)
+    .action((options: ThreadOptions) => {
+      thread(options);
+    });
+  quiet(program.command('explore'))
+    .description('run every strategy on every platform')
+    .option('--matrix', 'print which strategy holds where')
+    .option('--json', 'print it as JSON')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', exploreExamples)
+    .action((options: ExploreOptions) => {
+      explore(options);
+    });
+  return program;
+}
+
+/** Commander's complaint as one line that says what to do. */
+function usageLine({ message, code }: CommanderError, args: readonly string[]): string {
+  // `domulator help NAME` for a command that there is not: Commander would print the whole help instead.
+  if (code === 'commander.help') return `unknown command '${args.at(-1) ?? ''}'; see 'domulator --help'`;
+  const [first = '', ...more] = message.replace(/^error: /, '').split('\n');
+  return [first, ...more.map((line) => line.trim()), "see 'domulator --help'"].filter(Boolean).join('; ');
+}
+
+function statusOf(error: unknown, args: readonly string[]): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.ok;
+  if (error instanceof CommanderError) {
+    complain(usageLine(error, args));
+    return exitStatus.badInput;
+  }
+  if (error instanceof InputError) {
+    complain(error.message);
+    return exitStatus.badInput;
+  }
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  complain(
+    `internal error: ${what}; please report it with the command that you gave (DOMULATOR_DEBUG=1 adds where)`,
+  );
+  if (process.env['DOMULATOR_DEBUG'] === '1' && error instanceof Error)
+    process.stderr.write(`${error.stack ?? ''}\n`);
+  return exitStatus.internalError;
+}
+
+function main(args: readonly string[]): number {
+  if (args.length === 0) {
+    complain("no command given; try 'domulator thread', or 'domulator --help'");
+    return exitStatus.badInput;
+  }
+  try {
+    createProgram().parse(args, { from: 'user' });
+    return exitStatus.ok;
+  } catch (error) {
+    return statusOf(error, args);
+  }
+}
+
+watchOutput();
+process.exitCode = main(process.argv.slice(2));

@@ -6,7 +6,7 @@ import * as abi from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import { hypercall } from '../hypervisor/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
-import { act, emit } from './context.js';
+import { act, emit, phaseOf } from './context.js';
 import type { StepContext } from './context.js';
 import { addressOf, flatPort, loadStruct, storeStruct } from './guest_memory.js';
 import type { Occasion } from './interposers.js';
@@ -33,8 +33,8 @@ export interface GuestCall {
 export interface Answer {
   /** Signed: 0 or more, or minus a XEN_E* number. */
   readonly returned: number;
-  /** The argument struct as it stands in guest memory afterwards. */
-  readonly argument: Argument;
+  /** The argument struct as it stands in guest memory afterwards, with what an interposer made of it. */
+  argument(): Argument;
 }
 
 type Value<S> = S extends Struct<unknown, infer A> ? Partial<A> : never;
@@ -99,13 +99,16 @@ function registers({ command, vcpuId, argument, more }: GuestCall, address: bigi
   return [BigInt(command), ...vcpu, ...struct, ...more];
 }
 
-function occasionOf({ world, vcpu, kernel, cpu, phase, frame }: StepContext): Occasion {
+function occasionOf(context: StepContext): Occasion {
+  const { world, vcpu, kernel, cpu, frame } = context;
   const { routine, step: label } = frame;
+  const phase = phaseOf(context);
   return { world, vcpu, kernel: kernel.index, linuxCpu: cpu.linuxCpu, phase, routine, step: label };
 }
 
 function traceCall(context: StepContext, call: CallRecord): void {
-  const { vcpu, kernel, cpu, phase } = context;
+  const { vcpu, kernel, cpu } = context;
+  const phase = phaseOf(context);
   emit(context, { kind: 'hypercall', kernel: kernel.index, vcpu, linuxCpu: cpu.linuxCpu, call, phase });
 }
 
@@ -125,13 +128,16 @@ export function makeCall(context: StepContext, wanted: GuestCall): Answer {
   traceCall(context, record);
   answerFromOutside(context, record);
   const seen = interposers.afterCall?.(occasion, record) ?? record;
-  const left = argument === null ? {} : loadStruct(world.domain, scratchGfn, argument.type);
-  return { returned: seen.returned, argument: left };
+  const left = (): Argument => (argument === null ? {} : loadStruct(world.domain, scratchGfn, argument.type));
+  return {
+    returned: seen.returned,
+    argument: seen === honest ? left : () => ({ ...left(), ...seen.detail }),
+  };
 }
 
 /** A member of the struct that a call gave back. */
-export function given({ argument }: Answer, member: string): number {
-  return Number(argument[member]);
+export function given(answer: Answer, member: string): number {
+  return Number(answer.argument()[member]);
 }
 
 /**

@@ -5,7 +5,7 @@ import { InvariantError, present } from '../base/index.js';
 import { linuxCpu, recordOf, recordVcpuId, xenVcpuNr } from '../identity/index.js';
 import type { LinuxCpu, SourceName, XenVcpuId } from '../identity/index.js';
 import type { Interposers } from './interposers.js';
-import { done } from './program.js';
+import { done, routineOf } from './program.js';
 import type { Flow, Program } from './program.js';
 import type { Scenario, StrategyName } from './scenario.js';
 import type { Strategy } from './strategies.js';
@@ -38,8 +38,6 @@ export interface StepContext {
   /** The place of this step. */
   readonly frame: Frame;
   readonly vars: Vars;
-  /** The kernel's phase, as the routines that it is in say. */
-  readonly phase: string | null;
   /** The events of this step so far. */
   readonly events: TraceEvent[];
   /** Things done in this step that others can see in between; at most one. */
@@ -60,6 +58,15 @@ export function emit(
 export function act({ acts }: StepContext, what: string): void {
   acts.push(what);
   if (acts.length > 1) throw new InvariantError(`a step does two things: ${acts.join(', ')}`);
+}
+
+/** The kernel's phase on this vCPU, as the innermost routine that has one says. */
+export function phaseOf({ world, environment, vcpu }: StepContext): string | null {
+  const { program } = environment;
+  const named = guestVcpu(world, vcpu).frames.findLast(
+    ({ routine }) => routineOf(program, routine).phase !== null,
+  );
+  return named === undefined ? null : routineOf(program, named.routine).phase;
 }
 
 export function guestVcpu({ guest }: World, vcpu: XenVcpuId): GuestVcpu {

@@ -1,8 +1,10 @@
 /** How a kernel takes over a domain: its CPUs by its own numbering, its memory, and nothing recorded yet. */
+import type { Madt } from '../abi/index.js';
 import { InvariantError, present } from '../base/index.js';
 import type { TraceEvent } from '../audit/index.js';
 import {
   armCpusOfDeviceTree,
+  armCpusOfMadt,
   emptyIdMap,
   linuxCpu,
   numberCpus,
@@ -11,7 +13,7 @@ import {
 } from '../identity/index.js';
 import type { AcpiUid, ApicId, Mpidr, NotTaken, NotTakenReason, XenVcpuId } from '../identity/index.js';
 import { emit, guestVcpu } from './context.js';
-import type { Environment } from './context.js';
+import type { Environment, Firmware } from './context.js';
 import { allocateFrames } from './guest_memory.js';
 import { kernelRam } from './platform.js';
 import { enter } from './program.js';
@@ -45,30 +47,37 @@ export const entryRoutines: Readonly<
   arm: { boot: 'arm-boot', secondary: 'arm-secondary' },
 };
 
-function findCpus({ scenario, platform, firmware }: Environment, entry: XenVcpuId): Found {
+function findX86Cpus({ scenario }: Environment, madt: Madt, entry: XenVcpuId, apicId: ApicId): Found {
+  const { cpus, notTaken } = numberCpus({
+    platform: 'x86_64',
+    rule: scenario.era.numbering,
+    entries: x86CpusOfMadt(madt),
+    entryApicId: apicId,
+    // Xen sets the bit on vCPU 0 alone (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_reset).
+    entryHasBspBit: entry === 0,
+    configNrCpus,
+  });
+  return { cpus: cpus.map(({ apicId: id, acpiUid }) => ({ hardwareId: id, acpiUid })), notTaken };
+}
+
+function findArmCpus({ madt, deviceTree }: Firmware, entryMpidr: Mpidr): Found {
+  const entries = madt === null ? [] : armCpusOfMadt(madt);
+  const { cpus, notTaken } = numberCpus({
+    platform: 'arm64',
+    table: deviceTree === null ? 'acpi' : 'devicetree',
+    entries: deviceTree === null ? entries : armCpusOfDeviceTree(deviceTree),
+    entryMpidr,
+    configNrCpus,
+  });
+  return { cpus: cpus.map(({ mpidr, acpiUid }) => ({ hardwareId: mpidr, acpiUid })), notTaken };
+}
+
+/** The CPUs that the kernel finds when it is entered on `entry`. */
+function findCpus(environment: Environment, entry: XenVcpuId): Found {
+  const { platform, firmware } = environment;
   const hardwareId = present(platform.hardwareIds[entry], `the hardware id of vCPU ${entry}`);
-  if (firmware.madt !== null) {
-    const { cpus, notTaken } = numberCpus({
-      platform: 'x86_64',
-      rule: scenario.era.numbering,
-      entries: x86CpusOfMadt(firmware.madt),
-      entryApicId: hardwareId as ApicId,
-      // Xen sets the bit on vCPU 0 alone (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_reset).
-      entryHasBspBit: entry === 0,
-      configNrCpus,
-    });
-    return { cpus: cpus.map(({ apicId, acpiUid }) => ({ hardwareId: apicId, acpiUid })), notTaken };
-  }
-  if (firmware.deviceTree !== null) {
-    const { cpus, notTaken } = numberCpus({
-      platform: 'arm64',
-      table: 'devicetree',
-      entries: armCpusOfDeviceTree(firmware.deviceTree),
-      entryMpidr: hardwareId as Mpidr,
-      configNrCpus,
-    });
-    return { cpus: cpus.map(({ mpidr, acpiUid }) => ({ hardwareId: mpidr, acpiUid })), notTaken };
-  }
+  if (platform.kind === 'arm') return findArmCpus(firmware, hardwareId as Mpidr);
+  if (firmware.madt !== null) return findX86Cpus(environment, firmware.madt, entry, hardwareId as ApicId);
   // PV: the numbers that VCPUOP_is_up knows (arch/x86/xen/smp_pv.c, xen_fill_possible_map).
   const cpus = platform.hardwareIds.map(() => ({ hardwareId: null, acpiUid: null }));
   return { cpus: cpus.slice(0, configNrCpus), notTaken: [] };

@@ -6,6 +6,7 @@ import {
   GUEST_RAM0_BASE,
   HVM_PARAM_STORE_EVTCHN,
   HVM_PARAM_STORE_PFN,
+  madtGicc,
   madtLocalApic,
   madtLocalX2apic,
   readMadt,
@@ -16,7 +17,7 @@ import type { Arch, DeviceTree, MadtEntry } from '../abi/index.js';
 import type { Platform } from '../audit/index.js';
 import { frameBytes, SparseMemory } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
-import { createDomain, createRemoteChannel, setHvmParam } from '../hypervisor/index.js';
+import { createDomain, createRemoteChannel, defaultClock, setHvmParam } from '../hypervisor/index.js';
 import type { Domain, DomainConfig } from '../hypervisor/index.js';
 import { fitsXapic, formatMpidr, hardwareIds, policyNamed } from '../identity/index.js';
 import type { ArmIds, X86Ids, XenVcpuId } from '../identity/index.js';
@@ -103,8 +104,11 @@ export function firmwareOf(scenario: Scenario): Firmware {
   const x86 = ids.filter((id) => 'apicId' in id);
   const arm = ids.filter((id) => 'mpidr' in id);
   if (scenario.platform === 'pv') return { madt: null, deviceTree: null };
-  if (scenario.platform === 'arm') return { madt: null, deviceTree: deviceTreeOf(arm) };
-  return { madt: readMadt(writeMadt({ entries: x86.map(madtEntry) })).madt, deviceTree: null };
+  if (scenario.platform === 'arm' && scenario.tables !== 'acpi') {
+    return { madt: null, deviceTree: deviceTreeOf(arm) };
+  }
+  const entries = [...x86.map(madtEntry), ...arm.map(({ acpiUid, mpidr }) => madtGicc(acpiUid, mpidr))];
+  return { madt: readMadt(writeMadt({ entries })).madt, deviceTree: null };
 }
 
 function configOf(scenario: Scenario, platform: Platform): DomainConfig {
@@ -119,6 +123,8 @@ function configOf(scenario: Scenario, platform: Platform): DomainConfig {
     softReset: platform.softReset,
     maxGrantFrames: 4,
     entryVcpu: firstVcpu,
+    // A host with `clocksource=tsc`: then Linux registers its time area too, one more call that names a vCPU.
+    clock: { ...defaultClock, tscStable: true },
   };
 }
 

@@ -27,6 +27,8 @@ export interface Step {
   deadline?(context: StepContext): number | null;
   /** For a wait: whether interrupts are taken meanwhile. */
   readonly interruptible?: boolean;
+  /** For a wait: it is for another CPU of this guest, so that what that one waits for says more. */
+  readonly behind?: boolean;
   /** For a wait: what for, in a few words. */
   waitsFor?(context: StepContext): string;
   run(context: StepContext): Flow;
@@ -77,6 +79,11 @@ export function callStep(
   vars: (context: StepContext) => Vars = () => ({}),
 ): Step {
   return { label, run: (context) => call(name, vars(context)) };
+}
+
+/** The same wait, for what another CPU of the guest is to do. */
+export function behind(step: Step): Step {
+  return { ...step, behind: true };
 }
 
 /** A step that waits, with interrupts on, until `ready`, and goes on. */

@@ -32,8 +32,12 @@ function check({ platform, vcpus, plot, name }: Scenario): void {
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > configNrCpus) {
     throw new InputError(`scenario ${name}: model kernels have 1 to ${configNrCpus} vCPUs, not ${vcpus}`);
   }
-  if (plot.name === 'kdump' && (plot.vcpu < 0 || plot.vcpu >= vcpus)) {
+  if (plot.name === 'kdump' && !(Number.isInteger(plot.vcpu) && plot.vcpu >= 0 && plot.vcpu < vcpus)) {
     throw new InputError(`scenario ${name}: there is no vCPU ${plot.vcpu} to crash on`);
+  }
+  const offline = plot.name === 'offline-online' ? plot.linuxCpu : 1;
+  if (!Number.isInteger(offline) || offline < 1) {
+    throw new InputError(`scenario ${name}: CPU ${offline} cannot go offline; CPU 0 stays`);
   }
   if (platform === 'pv' && (plot.name === 'kdump' || plot.name === 'kexec')) {
     throw new InputError(`scenario ${name}: a PV guest has no soft reset, so no ${plot.name}`);

@@ -42,6 +42,8 @@ export interface Scenario {
   readonly plot: Plot;
   /** How the hypervisor hands ids out, by name (identity's policies). */
   readonly idPolicy: string;
+  /** Arm only: which tables describe the machine; a device tree when absent. */
+  readonly tables?: 'devicetree' | 'acpi';
   /** Arm only: a reset that no Xen has yet. On x86 PVHVM and PVH a soft reset is always there. */
   readonly hypotheticalReset: boolean;
 }

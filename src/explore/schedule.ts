@@ -20,9 +20,12 @@ const enoughDeadlines = 1_000;
 
 /** Who goes next after `last` went; null when nobody can. */
 function nextVcpu(world: World, environment: Environment, last: XenVcpuId): XenVcpuId | null {
-  const ids = vcpuIds(world);
-  const order = [...ids.slice(last), ...ids.slice(0, last)];
-  return order.find((vcpu) => canStep(world, environment, vcpu)) ?? null;
+  const count = world.guest.vcpus.length;
+  for (let i = 0; i < count; i += 1) {
+    const vcpu = ((last + i) % count) as XenVcpuId;
+    if (canStep(world, environment, vcpu)) return vcpu;
+  }
+  return null;
 }
 
 /** When the step at which the vCPU waits gives up waiting, ns; null when it never does. */
@@ -44,25 +47,38 @@ export function passTime(world: World, environment: Environment): boolean {
   return true;
 }
 
-function whatHolds(world: World, environment: Environment, vcpu: XenVcpuId): string | null {
+/** What keeps a vCPU from going on, and whether that is another CPU of the guest. */
+interface Hold {
+  readonly line: string;
+  readonly behind: boolean;
+}
+
+function holdOf(world: World, environment: Environment, vcpu: XenVcpuId): Hold | null {
   const { linuxCpu } = guestVcpu(world, vcpu);
   const name = linuxCpu === null ? `vCPU ${vcpu}` : `CPU ${linuxCpu} (vCPU ${vcpu})`;
   if (world.domain.state.vcpus[vcpu]?.up !== true) return null;
-  if (isStorming(world, vcpu))
-    return `${name} takes one upcall over and over and finds no event in its vcpu_info`;
+  if (isStorming(world, vcpu)) {
+    return {
+      line: `${name} takes one upcall over and over and finds no event in its vcpu_info`,
+      behind: false,
+    };
+  }
   const context = contextOf(world, environment, vcpu);
-  if (context === null) return `${name} has no code to run`;
-  const what = stepOf(environment.program, context.frame).waitsFor?.(context);
-  return what === undefined ? `${name} stands in ${context.frame.routine}` : `${name} waits for ${what}`;
+  if (context === null) return { line: `${name} has no code to run`, behind: false };
+  const step = stepOf(environment.program, context.frame);
+  const what = step.waitsFor?.(context);
+  const line =
+    what === undefined ? `${name} stands in ${context.frame.routine}` : `${name} waits for ${what}`;
+  return { line, behind: step.behind === true };
 }
 
-/** One line: what each vCPU that is up waits for. Idle ones are left out as long as any other waits. */
+/** One line: what each vCPU that is up waits for. Those that wait for other CPUs are left out while any does not. */
 export function whyHung(world: World, environment: Environment): string {
-  const all = vcpuIds(world)
-    .map((vcpu) => whatHolds(world, environment, vcpu))
-    .filter((line) => line !== null);
-  const busy = all.filter((line) => !line.endsWith(' waits for work'));
-  const lines = busy.length > 0 ? busy : all;
+  const holds = vcpuIds(world)
+    .map((vcpu) => holdOf(world, environment, vcpu))
+    .filter((hold) => hold !== null);
+  const first = holds.filter((hold) => !hold.behind);
+  const lines = (first.length > 0 ? first : holds).map(({ line }) => line);
   return lines.length > 0 ? lines.join('; ') : 'no vCPU is up';
 }
 
@@ -94,10 +110,10 @@ interface Progress {
   deadlines: number;
 }
 
-function append({ trace }: Progress, events: readonly TraceEvent[]): TraceEvent[] {
-  const placed = events.map((event, i) => ({ ...event, step: trace.length + i }));
-  trace.push(...placed);
-  return placed;
+/** Numbers the events of a step within the run. */
+function append({ trace }: Progress, events: readonly TraceEvent[]): readonly TraceEvent[] {
+  for (const event of events) trace.push(Object.assign(event, { step: trace.length }));
+  return events;
 }
 
 function goOn(world: World, environment: Environment, progress: Progress, observe: Observer): void {

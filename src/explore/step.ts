@@ -14,13 +14,13 @@ import {
 } from '../hypervisor/index.js';
 import type { VcpuState } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import { cpuOf, emit, guestVcpu, nowNs } from './context.js';
+import { cpuOf, emit, guestVcpu, nowNs, phaseOf } from './context.js';
 import type { Environment, StepContext } from './context.js';
 import { entryRoutines, kernelAt, startKernel } from './kernel.js';
-import { enter, follow, routineOf, stepOf } from './program.js';
+import { enter, follow, stepOf } from './program.js';
 import type { Step } from './program.js';
 import { vcpuIds } from './world.js';
-import type { Frame, GuestVcpu, World } from './world.js';
+import type { GuestVcpu, World } from './world.js';
 
 /** What a vCPU would do next. */
 type Move =
@@ -36,11 +36,6 @@ function vcpuState({ domain }: World, vcpu: XenVcpuId): VcpuState {
   return present(domain.state.vcpus[vcpu], `vCPU ${vcpu}`);
 }
 
-function phaseOf({ program }: Environment, frames: readonly Frame[]): string | null {
-  const named = frames.findLast(({ routine }) => routineOf(program, routine).phase !== null);
-  return named === undefined ? null : routineOf(program, named.routine).phase;
-}
-
 /** The context in which the vCPU's innermost step runs; null where it runs nothing. */
 export function contextOf(
   world: World,
@@ -53,8 +48,7 @@ export function contextOf(
   if (frame === undefined || number === null || linuxCpu === null) return null;
   const kernel = present(world.guest.kernels[number], `kernel ${number}`);
   const cpu = cpuOf(kernel, linuxCpu);
-  const phase = phaseOf(environment, frames);
-  return { world, environment, vcpu, kernel, cpu, frame, vars: frame.vars, phase, events, acts: [] };
+  return { world, environment, vcpu, kernel, cpu, frame, vars: frame.vars, events, acts: [] };
 }
 
 export function isReady(step: Step, context: StepContext): boolean {
@@ -123,7 +117,7 @@ function enterGuest(world: World, environment: Environment, vcpu: XenVcpuId, eve
   const { platform } = environment.scenario;
   guest.frames = [enter(environment.program, entryRoutines[platform].secondary, {})];
   cpuOf(kernel, kernel.starting).dead = false;
-  if (how === 'sipi') localApicEnabled(world.domain, vcpuState(world, vcpu));
+  if (how === 'sipi') localApicEnabled(world.domain, vcpu);
   emit({ world, events }, { kind: 'running', kernel: kernel.index, vcpu, linuxCpu: kernel.starting });
 }
 
@@ -149,8 +143,9 @@ function deliver(world: World, environment: Environment, vcpu: XenVcpuId, move: 
 
 function runStep(world: World, environment: Environment, vcpu: XenVcpuId, events: TraceEvent[]): void {
   const context = present(contextOf(world, environment, vcpu, events), `what vCPU ${vcpu} runs`);
-  const { kernel, cpu, phase, frame } = context;
+  const { kernel, cpu, frame } = context;
   const { routine, step: label } = frame;
+  const phase = phaseOf(context);
   const flow = stepOf(environment.program, frame).run(context);
   const guest = guestVcpu(world, vcpu);
   guest.frames = follow(environment.program, guest.frames, flow);

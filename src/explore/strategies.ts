@@ -24,7 +24,8 @@ export interface RecordRule {
   readonly at: Moment;
   /** `nr-cpus`: every number up to the kernel's NR_CPUS, possible or not. `this`: the CPU that is being started. */
   readonly cpus: 'cpu-0' | 'others' | 'possible' | 'nr-cpus' | 'this';
-  readonly source: SourceName;
+  /** `tables`: the MADT where there is one, else the device tree. */
+  readonly source: SourceName | 'tables';
 }
 
 export interface Strategy {
@@ -65,7 +66,7 @@ const ownX86: readonly RecordRule[] = [
 
 const firmwareX86: readonly RecordRule[] = [
   { at: 'init', cpus: 'cpu-0', source: 'cpuid' },
-  { at: 'tables', cpus: 'others', source: 'madt' },
+  { at: 'tables', cpus: 'others', source: 'tables' },
 ];
 
 /** Every strategy, by name. */
@@ -79,14 +80,14 @@ export const strategies: Readonly<Record<StrategyName, Strategy>> = {
   },
   'as-posted': {
     name: 'as-posted',
-    summary: 'third version of the patch: unset is all ones; on Arm each CPU sets its record when it starts',
+    summary: 'as posted, in the third version of the patch: an unset record reads as all ones',
     initial: initialValues.asPosted,
     firstCallsBy: 'starter',
     rules: posted,
   },
   'as-tested': {
     name: 'as-tested',
-    summary: 'as tested on 4.8-rc4: the same, but unset reads as 0',
+    summary: 'as tested on 4.8-rc4: the same patch, but an unset record reads as 0',
     initial: initialValues.asTested,
     firstCallsBy: 'starter',
     rules: posted,
@@ -129,7 +130,7 @@ export const strategies: Readonly<Record<StrategyName, Strategy>> = {
       pv: postedPv,
       pvhvm: firmwareX86,
       pvh: firmwareX86,
-      arm: [{ at: 'init', cpus: 'possible', source: 'devicetree' }],
+      arm: [{ at: 'init', cpus: 'possible', source: 'tables' }],
     },
   },
 };

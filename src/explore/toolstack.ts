@@ -1,5 +1,5 @@
 /** What answers the guest from outside the hypervisor: xenstored, and the toolstack that hears of shutdowns. */
-import { SHUTDOWN_poweroff } from '../abi/index.js';
+import { SHUTDOWN_names, SHUTDOWN_poweroff } from '../abi/index.js';
 import { sendFromRemote, toolstackAfterShutdown } from '../hypervisor/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import { emit, end } from './context.js';
@@ -12,6 +12,10 @@ function answerSend({ world }: StepContext, { op, detail, returned }: CallRecord
     sendFromRemote(world.domain, port);
 }
 
+function reasonName(reason: number): string {
+  return SHUTDOWN_names[reason] ?? `shutdown reason ${reason}`;
+}
+
 /** The toolstack acts on a shutdown of the domain, if there was one. */
 export function settleShutdown(context: StepContext): void {
   const { domain } = context.world;
@@ -20,8 +24,7 @@ export function settleShutdown(context: StepContext): void {
   const what = toolstackAfterShutdown(domain);
   if (what === 'soft-reset') emit(context, { kind: 'reset' });
   else if (shutdown.reason === SHUTDOWN_poweroff) end(context, 'poweroff', 'no vCPU was left up');
-  else
-    end(context, 'destroyed', `the toolstack destroyed the domain after shutdown reason ${shutdown.reason}`);
+  else end(context, 'destroyed', `the toolstack destroyed the domain after ${reasonName(shutdown.reason)}`);
 }
 
 /** All that follows at once, outside the guest, from a hypercall that it made. */

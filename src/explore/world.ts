@@ -3,7 +3,7 @@
  * it can be cloned, compared, hashed and written to JSON between any two steps. Nothing that a guest does lives
  * anywhere else: its kernels' records, its ports, and for every vCPU the routine it is in, are all in here.
  */
-import { cloneValue, hashText, valueFromJson, valueToJson } from '../base/index.js';
+import { cloneValue, hashText, InputError, valueFromJson, valueToJson } from '../base/index.js';
 import type { Outcome } from '../audit/index.js';
 import { cloneDomain, domainFromJson, domainToJson } from '../hypervisor/index.js';
 import type { Domain } from '../hypervisor/index.js';
@@ -155,8 +155,11 @@ export function worldToJson({ domain, guest }: World): string {
 
 /** The world that {@link worldToJson} wrote. Throws InputError when `text` is no such thing. */
 export function worldFromJson(text: string): World {
-  const { domain, guest } = valueFromJson(text) as { domain: unknown; guest: GuestState };
-  return { domain: domainFromJson(valueToJson(domain)), guest };
+  const value = valueFromJson(text) as { domain?: unknown; guest?: GuestState } | null;
+  if (!Array.isArray(value?.guest?.kernels) || value.domain === undefined) {
+    throw new InputError('not a saved world: it has no guest or no domain');
+  }
+  return { domain: domainFromJson(valueToJson(value.domain)), guest: value.guest };
 }
 
 /** SHA-256 of the world's JSON text, as 64 hex digits. */

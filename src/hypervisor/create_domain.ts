@@ -1,9 +1,9 @@
 /** A new domain, as Xen and its toolstack leave it before the first instruction of the guest. */
 import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../abi/index.js';
 import { InputError, present } from '../base/index.js';
-import type { FrameMemory } from '../base/index.js';
+import type { FrameMemory, FrameRange } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import { updateVcpuTime, writeWallclock } from './clock.js';
+import { defaultClock, updateVcpuTime, writeWallclock } from './clock.js';
 import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
 import { growGrantTable } from './grant_frames.js';
@@ -24,7 +24,7 @@ export const maxVcpus = { pv: 8192, pvhvm: 128, pvh: 128, arm: 128 } as const;
  * `config.ram` and `config.xenFrames`. Throws InputError when the configuration contradicts itself.
  */
 export function createDomain(config: DomainConfig, memory: FrameMemory): Domain {
-  checkConfig(config);
+  checkConfig(config, memory);
   const domain: Domain = { state: newState(config), memory };
   domain.state.sharedInfoMfn = present(allocateXenFrame(domain), 'the frame of shared_info');
   growGrantTable(domain, 1);
@@ -34,19 +34,41 @@ export function createDomain(config: DomainConfig, memory: FrameMemory): Domain 
   return domain;
 }
 
-function checkConfig({ kind, hardwareIds, entryVcpu, xenFrames, uuid }: DomainConfig): void {
-  if (uuid !== undefined && !isUuid(uuid))
-    throw new InputError(`${JSON.stringify(uuid)} is no UUID in small letters`);
+function refuse(problem: string | false): void {
+  if (problem !== false) throw new InputError(problem);
+}
+
+function checkConfig(config: DomainConfig, memory: FrameMemory): void {
+  const { kind, hardwareIds, entryVcpu, xenFrames, ram, maxGrantFrames, uuid } = config;
   const count = hardwareIds.length;
-  if (count < 1 || count > maxVcpus[kind]) {
-    throw new InputError(`a ${kind} domain has 1 to ${maxVcpus[kind]} vCPUs, not ${count}`);
-  }
-  if (entryVcpu >= count) throw new InputError(`entry vCPU ${entryVcpu} is not among the ${count} vCPUs`);
-  if (xenFrames.count < 2) {
-    throw new InputError(
+  refuse(uuid !== undefined && !isUuid(uuid) && `${JSON.stringify(uuid)} is no UUID in small letters`);
+  const most = maxVcpus[kind];
+  refuse((count < 1 || count > most) && `a ${kind} domain has 1 to ${most} vCPUs, not ${count}`);
+  refuse(entryVcpu >= count && `entry vCPU ${entryVcpu} is not among the ${count} vCPUs`);
+  refuse(
+    xenFrames.count < 2 &&
       'a domain needs two frames of Xen, for shared_info and the first of its grant table',
-    );
-  }
+  );
+  refuse(maxGrantFrames < 1 && 'a domain may map at least one frame of its grant table');
+  refuse(ram.some((range) => overlap(range, xenFrames)) && "Xen's frames lie in the guest's RAM");
+  refuse(![...ram, xenFrames].every((range) => isThere(range, memory)) && 'a frame has no memory behind it');
+  checkClock(config);
+}
+
+function overlap(a: FrameRange, b: FrameRange): boolean {
+  return a.start < b.start + b.count && b.start < a.start + a.count;
+}
+
+/** Looks at the ends alone. */
+function isThere({ start, count }: FrameRange, memory: FrameMemory): boolean {
+  return count === 0 || [start, start + count - 1].every((mfn) => memory.readable(mfn) !== undefined);
+}
+
+function checkClock({ clock = defaultClock }: DomainConfig): void {
+  const { tscKHz, wallclockSec } = clock;
+  const valid =
+    Number.isInteger(tscKHz) && tscKHz >= 1000 && Number.isInteger(wallclockSec) && wallclockSec >= 0;
+  refuse(!valid && 'the clock needs a TSC frequency of 1000 kHz or more, and whole seconds since 1970');
 }
 
 function newState(config: DomainConfig): DomainState {

@@ -127,7 +127,7 @@ export interface VcpuState {
   runstate: RunstateState;
   /** x86: vector of HVMOP_set_evtchn_upcall_vector, 0 for none. */
   upcallVector: number;
-  /** x86: an injected upcall vector waits in the local APIC. */
+  /** An upcall waits in the interrupt controller: on x86 the vCPU's own vector, on Arm the private interrupt. */
   upcallInjected: boolean;
   /** x86: an NMI waits. */
   nmiPending: boolean;

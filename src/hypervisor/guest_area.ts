@@ -22,6 +22,14 @@ export function findPlace(domain: Domain, address: bigint, size: number): FrameP
   return { mfn, offset: Number(address & 0xfffn) };
 }
 
+/**
+ * Whether a 64-bit PV guest may pass that virtual address: Xen keeps 16 * 512 GiB for itself, from the upper half's
+ * beginning on (Xen 4.17 arch/x86/include/asm/x86_64/uaccess.h, __addr_ok). Other guests may pass any.
+ */
+export function isPvAddress(address: bigint): boolean {
+  return address < 1n << 47n || address >= 0xffff_8800_0000_0000n;
+}
+
 /** Writes bytes into an area at a byte offset; an area that cannot be reached is left as it is. */
 export type AreaWriter = (offset: number, bytes: Uint8Array) => void;
 

@@ -21,7 +21,14 @@ export {
 } from './event_channels/index.js';
 export type { Upcall } from './event_channels/index.js';
 export { haltVcpu } from './halt.js';
-export type { CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from './hypercall.js';
+export type {
+  CallContext,
+  CallRecord,
+  Detail,
+  ErrorRow,
+  HypercallFamily,
+  SubOperation,
+} from './hypercall.js';
 export { domainVcpu } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
 export { takeXenConsole } from './hypercalls/console_io.js';

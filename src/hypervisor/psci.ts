@@ -94,6 +94,7 @@ function startVcpu(vcpu: VcpuState, entry: bigint, contextId: bigint): number {
   vcpu.initialised = true;
   vcpu.up = true;
   vcpu.start = { how: 'psci', entry, contextId };
+  vcpu.upcallInjected = false; // vgic_clear_pending_irqs
   return PSCI_RET_SUCCESS;
 }
 

@@ -42,7 +42,8 @@ export function hypercall(
   cpu: CallerPort,
 ): CallRecord {
   const caller = present(domain.state.vcpus[vcpu], `vCPU ${vcpu}`);
-  const record = callNumber(number, { domain, cpu, caller, args });
+  const registers = args.map((value) => BigInt.asUintN(64, value));
+  const record = callNumber(number, { domain, cpu, caller, args: registers });
   settleRunstates(domain);
   if (isRunnable(domain, vcpu)) refreshAreas(domain, vcpu, cpu);
   return record;

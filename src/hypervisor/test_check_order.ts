@@ -3,6 +3,7 @@
  * declares an error for, then with any two of them wrong at once, when the one that Xen checks first must win.
  * Not behind the door.
  */
+import { XEN_errno_names } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import { present } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
@@ -18,6 +19,8 @@ export interface Attempt<A> {
   argument: A;
   address: bigint;
   cpu: CallerPort;
+  /** Whatever else the family's calls carry in a register: see {@link CheckOrder.other}. */
+  other: bigint;
 }
 
 export interface Fault<A> {
@@ -36,6 +39,10 @@ export interface CheckOrder<A> {
   /** Brings the domain to where {@link good} succeeds. */
   prepare?(domain: Domain): void;
   good(): NoInfer<A>;
+  /** The argument registers, where they are not the command and the address. */
+  registers?(command: bigint, attempt: Attempt<NoInfer<A>>): bigint[];
+  /** What {@link Attempt.other} is in the good call; 0 when absent. */
+  readonly other?: bigint;
   /** In the order of the sub-operation's declared errors, one for each. */
   readonly faults: readonly Fault<NoInfer<A>>[];
   /** Pairs of faults, by index, that exclude each other. */
@@ -85,7 +92,8 @@ function attempt<A>(order: CheckOrder<A>, which: readonly number[]): Outcome {
   ) as Partial<DomainConfig>;
   const domain = makeTestDomain(config.kind ?? 'pvhvm', 4, { maxEvtchnPort: 12, ...config });
   order.prepare?.(domain);
-  const call: Attempt<A> = { domain, argument: order.good(), address: scratch, cpu: identityPort };
+  const { other = 0n } = order;
+  const call: Attempt<A> = { domain, argument: order.good(), address: scratch, cpu: identityPort, other };
   for (const fault of faults) fault.spoil?.(call);
   poke(domain, order.type, call.argument);
   const before = domainToJson(domain);
@@ -93,7 +101,7 @@ function attempt<A>(order: CheckOrder<A>, which: readonly number[]): Outcome {
     order.family.operations.find(({ name }) => name === order.op),
     order.op,
   ).command;
-  const args = [BigInt(command), call.address];
+  const args = order.registers?.(BigInt(command), call) ?? [BigInt(command), call.address];
   const { returned } = hypercall(domain, 0 as XenVcpuId, order.family.number, args, call.cpu);
   return {
     faults: which,
@@ -101,6 +109,24 @@ function attempt<A>(order: CheckOrder<A>, which: readonly number[]): Outcome {
     returned,
     unchanged: before === domainToJson(domain),
   };
+}
+
+/**
+ * What is wrong with the sub-operation, a line for each complaint: errors declared otherwise than the faults say,
+ * another answer than the one that must win, or a refused call that changed the domain (unless `mayChange`).
+ */
+export function complaints<A>(order: CheckOrder<A>, mayChange = false): string[] {
+  const expected = order.faults.map(({ error }) => error);
+  const declared = declaredErrors(order);
+  const listed = expected.join() === declared.join() ? [] : [`declares ${declared.join()}`];
+  return outcomes(order).reduce((found, { faults, error, returned, unchanged }) => {
+    const answer = returned >= 0 ? null : (XEN_errno_names[-returned] ?? `${returned}`);
+    if (answer !== error)
+      found.push(`faults ${faults.join(' and ')}: ${answer ?? 'no error'}, not ${error ?? 'none'}`);
+    if (error !== null && !unchanged && !mayChange)
+      found.push(`faults ${faults.join(' and ')}: changed something`);
+    return found;
+  }, listed);
 }
 
 /** The argument lies where nothing can be read. */

@@ -23,7 +23,7 @@ export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): FramePlace | nul
   return { mfn: domain.state.sharedInfoMfn, offset };
 }
 
-/** The bytes of this vCPU's vcpu_info, to be read or (`write`) written now; null as {@link vcpuInfoPlace}. */
+/** The bytes of this vCPU's vcpu_info, to be read or (`write`) written now; null where Xen uses its own dummy page. */
 export function vcpuInfoView(domain: Domain, vcpu: VcpuState, write: boolean): DataView | null {
   const place = vcpuInfoPlace(domain, vcpu);
   if (place === null) return null;

@@ -14,7 +14,7 @@ const lastXapicId = 254;
 /**
  * The APIC id that Xen gives vCPU `id`: twice the id (Xen 4.17 arch/x86/cpuid.c, leaves 1 and 0xb;
  * arch/x86/hvm/vlapic.c, vlapic_reset and set_x2apic_id; libxl's and dom0's MADT). Nothing above 127 exists
- * today; the formula is followed as far as 32 bits reach. Throws {@link InputError} beyond.
+ * today; the formula is followed as far as 32 bits reach. Throws `InputError` beyond.
  */
 export function apicIdOfVcpu(id: XenVcpuId): ApicId {
   return apicId(2 * id);

@@ -14,7 +14,7 @@ export type { NumberedX86Cpu, X86Numbering } from './numbering_x86.js';
 
 /**
  * Linux's own numbers for the CPUs of a guest: what each CPU number is in hardware, and which entries of the
- * firmware's table got no number, and why. Throws {@link InputError} on limits that no kernel takes.
+ * firmware's table got no number, and why. Throws `InputError` on limits that no kernel takes.
  */
 export function numberCpus(numbering: ArmNumbering): Numbering<NumberedArmCpu>;
 export function numberCpus(numbering: X86Numbering): Numbering<NumberedX86Cpu>;

@@ -90,7 +90,7 @@ export const ACPI_MADT_ONLINE_CAPABLE = 1 << 1;
 export const ACPI_MADT_GICC_ONLINE_CAPABLE = 1 << 3;
 
 /** `tail`: bytes of the entry beyond the layout above, as a later revision may have; empty in most tables. */
-interface WithTail {
+export interface WithTail {
   tail: Uint8Array;
 }
 export type MadtLocalApic = { kind: 'local_apic' } & ValueOf<typeof acpi_madt_local_apic> & WithTail;

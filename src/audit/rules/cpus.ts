@@ -1,4 +1,5 @@
 /** Rules over CPUs: who starts whom, who runs where, and whether all come up. */
+import { rangesText } from '../../base/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
 import { hardwareVcpu, readHistory } from '../history.js';
@@ -111,7 +112,7 @@ export const allVcpusUp: Rule = {
       const leftOut = new Set(kernel.leftOut.map(({ vcpu }) => vcpu));
       const missing = all.filter((vcpu) => !cameUp.has(vcpu) && !leftOut.has(vcpu));
       if (missing.length === 0) return [];
-      const which = `vCPU${missing.length > 1 ? 's' : ''} ${missing.join(', ')}`;
+      const which = `vCPU${missing.length > 1 ? 's' : ''} ${rangesText(missing)}`;
       return [findingAt(last, 'all-vcpus-up', `the ${kernel.name} never brings up ${which}`)];
     });
   },

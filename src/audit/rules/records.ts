@@ -37,10 +37,14 @@ export const recordTrue: Rule = {
   source: `${patch}; on Arm the CPU number stands for the id (arch/arm/xen/enlighten.c)`,
   check(run) {
     const history = readHistory(run);
+    // One finding for each wrong number, where it first shows; a kernel may read it a hundred times.
+    const said = new Set<string>();
     return run.events.filter(isClaim).flatMap((event): Finding[] => {
       const truth = trueVcpu(history, event.kernel, event.linuxCpu, event.step);
+      const claim = `${event.kernel}/${event.linuxCpu}/${event.value}/${truth ?? '-'}`;
       // Nothing is claimed of a CPU that is no vCPU: one beyond the possible ones (an array of NR_CPUS).
-      if (truth === null || truth === event.value) return [];
+      if (truth === null || truth === event.value || said.has(claim)) return [];
+      said.add(claim);
       const verb = event.kind === 'record' ? 'is recorded as' : 'is taken for';
       const why = `CPU ${event.linuxCpu} ${verb} vCPU ${idName(event.value)}, but is vCPU ${truth}`;
       const place = { linuxCpu: event.linuxCpu, passed: event.value, meant: truth };

@@ -1,4 +1,5 @@
 /** Rules over what each vCPU must have registered, once, and before it counts as ready. */
+import { XEN_EEXIST } from '../../abi/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import { replay, usesFifo } from '../domain_view.js';
 import type { DomainView } from '../domain_view.js';
@@ -178,8 +179,9 @@ function track(open: Open, event: HypercallEvent): void {
   if (!fatal.includes(event.call.op)) return;
   const ofVcpu = open.get(event.vcpu) ?? new Map<string, HypercallEvent>();
   open.set(event.vcpu, ofVcpu);
-  if (event.call.returned < 0) ofVcpu.set(event.call.op, event);
-  else ofVcpu.delete(event.call.op);
+  // A VIRQ that is bound already has a port, which Linux then looks for (bind_virq_to_irq).
+  if (event.call.returned >= 0 || event.call.returned === -XEN_EEXIST) ofVcpu.delete(event.call.op);
+  else ofVcpu.set(event.call.op, event);
 }
 
 /** The vCPUs that go on with `event` as if all were well. */

@@ -1,15 +1,20 @@
 /** An arm64 kernel from its entry to user space (Linux 6.1 arch/arm/xen/enlighten.c, arch/arm64/kernel/smp.c). */
 import {
+  DOMID_SELF,
+  HVM_PARAM_CALLBACK_IRQ,
+  HVMOP_get_param,
+  xen_hvm_param,
   PSCI_0_2_FN64_AFFINITY_INFO,
   PSCI_0_2_FN64_CPU_ON,
   PSCI_0_2_FN_PSCI_VERSION,
 } from '../../abi/index.js';
 import { psciCall } from '../../hypervisor/index.js';
+import { callingStep, hvmOp } from '../calls.js';
 import { act, cpuOf, emit, log, panic, strategyOf, subject } from '../context.js';
 import type { StepContext } from '../context.js';
 import { drain } from '../events.js';
 import { secondaryEntry } from '../kernel.js';
-import { become, callStep, done, next, returning, routine, step, wait } from '../program.js';
+import { become, behind, callStep, done, next, returning, routine, step, wait } from '../program.js';
 import type { Flow, Program, Routine, Step } from '../program.js';
 import {
   announceStart,
@@ -120,20 +125,30 @@ const lateInit: Routine = routine('late', [
     return next;
   }),
   callStep('own', 'runstate', self),
-  wait(
-    'others',
-    () => 'the other CPUs to register their runstate',
-    ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+  behind(
+    wait(
+      'others',
+      () => 'the other CPUs to register their runstate',
+      ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+    ),
   ),
 ]);
+
+/** Which interrupt upcalls come by: a device tree says so, with ACPI a parameter does. */
+const callbackPpi: Step = callingStep('HVMOP_get_param CALLBACK_IRQ', ({ environment }) =>
+  environment.firmware.madt === null
+    ? null
+    : hvmOp(HVMOP_get_param, xen_hvm_param, { domid: DOMID_SELF, index: HVM_PARAM_CALLBACK_IRQ }),
+);
 
 /** Everything before user space, on CPU 0. */
 const boot: Routine = routine('boot', [
   recordsStep('start'),
   getFeatures,
   psciStep('PSCI_VERSION', PSCI_0_2_FN_PSCI_VERSION),
+  callbackPpi,
   mapSharedInfo,
-  callStep('grant table', 'grant-table'),
+  callStep('grant table', 'arm-grant-table'),
   recordsStep('init'),
   callStep('xen_init_IRQ', 'event-abi'),
   callStep('xen_starting_cpu', 'arm-starting-cpu'),

@@ -9,6 +9,7 @@ import {
   gnttab_set_version,
   GNTTABOP_query_size,
   GNTTABOP_set_version,
+  HVM_PARAM_CONSOLE_EVTCHN,
   HVM_PARAM_STORE_EVTCHN,
   HVM_PARAM_STORE_PFN,
   HVMOP_get_param,
@@ -26,6 +27,7 @@ import {
   XENMEM_add_to_physmap,
   XENVER_get_features,
 } from '../../abi/index.js';
+import { answerText } from '../answers.js';
 import { callingStep, given, hvmOp, plainCall, structCall, vcpuOp } from '../calls.js';
 import type { Answer } from '../calls.js';
 import { cpuOf, emit, log, nowNs, numberVar, panic, subject, vcpuNr } from '../context.js';
@@ -44,7 +46,7 @@ const millisecondNs = 1_000_000;
 /** A step that BUGs on any error of the call that it makes. */
 export function orBug(where: string): (context: StepContext, answer: Answer) => Flow {
   return (context, { returned }) =>
-    returned < 0 ? panic(context, `BUG in ${where}: answered ${returned}`) : next;
+    returned < 0 ? panic(context, `BUG in ${where}: answered ${answerText(returned)}`) : next;
 }
 
 export const getFeatures: Step = callingStep('XENVER_get_features', () =>
@@ -66,44 +68,45 @@ export const mapSharedInfo: Step = callingStep(
   orBug('XENMEM_add_to_physmap'),
 );
 
-/** gnttab_init: how big, where, and in which version. PV sets it up without a place of its own. */
-const grantTable: Routine = routine(null, [
-  callingStep(
-    'GNTTABOP_query_size',
-    () => ({
-      ...structCall(__HYPERVISOR_grant_table_op, GNTTABOP_query_size, gnttab_query_size, { dom: DOMID_SELF }),
-      more: [1n],
-    }),
-    (context, answer) => {
-      context.vars['frames'] = given(answer, 'nr_frames');
-      context.vars['frame'] = 0;
-      return next;
-    },
-  ),
-  callingStep(
-    'XENMEM_add_to_physmap grant table',
-    (context) => {
-      const { vars, environment } = context;
-      const { platform } = environment.scenario;
-      if (platform === 'pv' || numberVar(context, 'frame') >= Number(vars['frames'])) return null;
-      return structCall(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, xen_add_to_physmap, {
-        domid: DOMID_SELF,
-        space: XENMAPSPACE_grant_table,
-        idx: BigInt(numberVar(context, 'frame')),
-        gpfn: BigInt(grantFrame(platform) + numberVar(context, 'frame')),
-      });
-    },
-    (context, { returned }) => {
-      if (returned < 0) log(context, `grant table add_to_physmap failed, err=${returned}`);
-      context.vars['frame'] = numberVar(context, 'frame') + 1;
-      return returned < 0 ? next : stay;
-    },
-  ),
-  callingStep('GNTTABOP_set_version', () => ({
-    ...structCall(__HYPERVISOR_grant_table_op, GNTTABOP_set_version, gnttab_set_version, { version: 1 }),
+const grantSize: Step = callingStep(
+  'GNTTABOP_query_size',
+  () => ({
+    ...structCall(__HYPERVISOR_grant_table_op, GNTTABOP_query_size, gnttab_query_size, { dom: DOMID_SELF }),
     more: [1n],
-  })),
-]);
+  }),
+  (context, answer) => {
+    context.vars['frames'] = given(answer, 'nr_frames');
+    context.vars['frame'] = 0;
+    return next;
+  },
+);
+
+/** PV maps its grant table by its page tables instead. */
+const mapGrantFrames: Step = callingStep(
+  'XENMEM_add_to_physmap grant table',
+  (context) => {
+    const { vars, environment } = context;
+    const { platform } = environment.scenario;
+    const frame = numberVar(context, 'frame');
+    if (platform === 'pv' || frame >= Number(vars['frames'])) return null;
+    return structCall(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, xen_add_to_physmap, {
+      domid: DOMID_SELF,
+      space: XENMAPSPACE_grant_table,
+      idx: BigInt(frame),
+      gpfn: BigInt(grantFrame(platform) + frame),
+    });
+  },
+  (context, { returned }) => {
+    if (returned < 0) log(context, `grant table add_to_physmap failed, err=${returned}`);
+    context.vars['frame'] = numberVar(context, 'frame') + 1;
+    return returned < 0 ? next : stay;
+  },
+);
+
+const grantVersion: Step = callingStep('GNTTABOP_set_version', () => ({
+  ...structCall(__HYPERVISOR_grant_table_op, GNTTABOP_set_version, gnttab_set_version, { version: 1 }),
+  more: [1n],
+}));
 
 /**
  * xen_vcpu_setup and xen_starting_cpu: Xen is to keep the vcpu_info of `vars.cpu` in the kernel's per-CPU data.
@@ -126,13 +129,19 @@ const vcpuInfo: Routine = routine(null, [
     },
     (context, { returned }) => {
       const cpu = subject(context);
-      if (returned < 0)
-        return panic(context, `register_vcpu_info failed: cpu=${cpu.linuxCpu} err=${returned}`);
+      if (returned < 0) return panic(context, refusedVcpuInfo(context, cpu.linuxCpu, returned));
       cpu.vcpuInfo = { ...cpu.ownVcpuInfo };
       return done;
     },
   ),
 ]);
+
+/** What the kernel says before it gives up: x86 panics since 5.16, Arm has a BUG_ON. */
+function refusedVcpuInfo({ environment }: StepContext, cpu: number, returned: number): string {
+  return environment.scenario.platform === 'arm'
+    ? `BUG in xen_starting_cpu: VCPUOP_register_vcpu_info for CPU ${cpu} answered ${answerText(returned)}`
+    : `register_vcpu_info failed: cpu=${cpu} err=${returned}`;
+}
 
 /** xen_setup_runstate_info: BUG on error. */
 const runstate: Routine = routine(null, [
@@ -175,6 +184,7 @@ const idle: Routine = routine(null, [
   {
     label: 'idle',
     interruptible: true,
+    behind: true,
     ready: ({ cpu }) => cpu.work !== null,
     waitsFor: () => 'work',
     run: ({ cpu }) => call(cpu.work ?? 'idle'),
@@ -222,6 +232,7 @@ export function waitOnline(seconds: number, complaint: (cpu: number) => string):
     {
       label: 'wait for it',
       interruptible: true,
+      behind: true,
       ready: (context) => subject(context).settled,
       deadline: (context) => numberVar(context, 'deadline'),
       waitsFor: (context) => `CPU ${numberVar(context, 'cpu')} to come up`,
@@ -255,8 +266,18 @@ function getParam(label: string, index: number, keep: (context: StepContext, val
   );
 }
 
+/** xen_hvm_console_init (hvc_xen): a port of 0 means that there is no console, and the models have none. */
+const consoleInit: Step = getParam(
+  'HVMOP_get_param CONSOLE_EVTCHN',
+  HVM_PARAM_CONSOLE_EVTCHN,
+  (context, port) => {
+    if (port === 0) log(context, 'hvc_xen: no console');
+  },
+);
+
 /** xenbus_init and xb_init_comms: the toolstack's channel, first handled by CPU 0. */
 const xenbus: Routine = routine('late', [
+  consoleInit,
   getParam('HVMOP_get_param STORE_EVTCHN', HVM_PARAM_STORE_EVTCHN, ({ kernel }, port) => {
     kernel.xenstore.port = port;
   }),
@@ -289,7 +310,9 @@ export function giveWork(context: StepContext, cpu: number, work: string): void 
 }
 
 export const commonRoutines: Program = {
-  'grant-table': grantTable,
+  // xen_guest_init finds a place for the frames before gnttab_init asks for a version; x86 does it the other way round.
+  'arm-grant-table': routine(null, [grantSize, mapGrantFrames, grantVersion]),
+  'x86-grant-table': routine(null, [grantSize, grantVersion, mapGrantFrames]),
   'vcpu-info': vcpuInfo,
   runstate,
   idle,

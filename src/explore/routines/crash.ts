@@ -68,6 +68,7 @@ function stopOthers(how: (context: StepContext) => string): Routine {
     }),
     {
       label: 'wait',
+      behind: true,
       ready: ({ kernel, cpu }) => kernel.cpus.every((other) => other === cpu || !other.online || other.dead),
       deadline: (context) => numberVar(context, 'deadline'),
       waitsFor: () => 'the other CPUs to stop',
@@ -106,7 +107,14 @@ const kdump: Routine = routine('crash', [
     giveWork(context, linuxCpu, 'crash-here');
     return next;
   }),
-  { label: 'run on', interruptible: true, ready: () => false, waitsFor: () => 'the crash', run: () => stay },
+  {
+    label: 'run on',
+    interruptible: true,
+    behind: true,
+    ready: () => false,
+    waitsFor: () => 'the crash',
+    run: () => stay,
+  },
 ]);
 
 /** kernel_kexec on CPU 0: the others stop, the domain is reset where it can be, and the new kernel is entered. */

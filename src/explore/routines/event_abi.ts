@@ -23,6 +23,7 @@ import {
   XEN_EEXIST,
   XEN_ENOENT,
 } from '../../abi/index.js';
+import { answerText } from '../answers.js';
 import { callingStep, eventChannelOp, given } from '../calls.js';
 import type { Answer } from '../calls.js';
 import { log, numberVar, panic, subject, vcpuNr } from '../context.js';
@@ -165,7 +166,7 @@ const bindIpi: Routine = routine(null, [
     (context, answer) => {
       const { returned } = answer;
       if (returned < 0)
-        return panic(context, `BUG in bind_ipi_to_irq: EVTCHNOP_bind_ipi answered ${returned}`);
+        return panic(context, `BUG in bind_ipi_to_irq: EVTCHNOP_bind_ipi answered ${answerText(returned)}`);
       return thenSetUp(context, given(answer, 'port'), { masked: context.vars['masked'] === true });
     },
   ),
@@ -174,7 +175,8 @@ const bindIpi: Routine = routine(null, [
 function virqBound(context: StepContext, answer: Answer): Flow {
   const { returned } = answer;
   if (returned === -XEN_EEXIST) return next;
-  if (returned < 0) return panic(context, `BUG in bind_virq_to_irq: EVTCHNOP_bind_virq answered ${returned}`);
+  if (returned < 0)
+    return panic(context, `BUG in bind_virq_to_irq: EVTCHNOP_bind_virq answered ${answerText(returned)}`);
   context.vars['result'] = given(answer, 'port');
   return goto('bound');
 }
@@ -205,8 +207,10 @@ const findVirq: Routine = routine(null, [
     'EVTCHNOP_status',
     (context) =>
       eventChannelOp(EVTCHNOP_status, evtchn_status, { dom: DOMID_SELF, port: numberVar(context, 'port') }),
-    (context, { returned, argument }) => {
+    (context, answer) => {
       const { vars } = context;
+      const { returned } = answer;
+      const argument = answer.argument();
       const found = argument['u'] as { virq?: number };
       const isVirq = returned === 0 && argument['status'] === EVTCHNSTAT_virq && found.virq === vars['virq'];
       if (isVirq && argument['vcpu'] === vcpuNr(context, subject(context).linuxCpu)) {

@@ -47,6 +47,7 @@ const cpuDown: Routine = routine('offline', [
   {
     label: 'wait for it',
     interruptible: true,
+    behind: true,
     ready: (context) => subject(context).dead,
     deadline: (context) => numberVar(context, 'deadline'),
     waitsFor: (context) => `CPU ${numberVar(context, 'cpu')} to go offline`,

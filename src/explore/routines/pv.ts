@@ -9,6 +9,7 @@ import {
   VCPUOP_up,
   VGCF_in_kernel,
 } from '../../abi/index.js';
+import { answerText } from '../answers.js';
 import { callingStep, vcpuOp } from '../calls.js';
 import type { GuestCall } from '../calls.js';
 import { emit, log, numberVar, panic, subject, vcpuNr } from '../context.js';
@@ -89,7 +90,7 @@ const boot: Routine = routine('boot', [
   callStep('xen_smp_intr_init', 'smp-intr-init', forCpu0),
   callStep('spinlock', 'spinlock', forCpu0),
   callStep('smp_init', 'pv-smp-init'),
-  callStep('grant table', 'grant-table'),
+  callStep('grant table', 'x86-grant-table'),
   callStep('xenbus', 'xenbus'),
   step('init', () => become('init')),
 ]);
@@ -128,7 +129,9 @@ function startedUp(context: StepContext, id: number, returned: number): Flow {
   const target = id < environment.platform.hardwareIds.length ? (id as XenVcpuId) : null;
   const asked = { kernel: kernel.index, by: vcpu, linuxCpu: cpu.linuxCpu, meant: subject(context).linuxCpu };
   emit(context, { kind: 'start', how: 'VCPUOP_up', ...asked, target, returned });
-  return returned < 0 ? panic(context, `BUG in xen_pv_cpu_up: VCPUOP_up answered ${returned}`) : next;
+  return returned < 0
+    ? panic(context, `BUG in xen_pv_cpu_up: VCPUOP_up answered ${answerText(returned)}`)
+    : next;
 }
 
 /** xen_pv_cpu_up: runstate, registers the first time, up. */
@@ -143,7 +146,8 @@ const cpuUp: Routine = routine('prepare', [
       return subject(context).initialised ? null : initialise(context);
     },
     (context, { returned }) => {
-      if (returned < 0) return panic(context, `BUG in cpu_initialize_context: answered ${returned}`);
+      if (returned < 0)
+        return panic(context, `BUG in cpu_initialize_context: answered ${answerText(returned)}`);
       subject(context).initialised = true;
       return next;
     },

@@ -61,6 +61,11 @@ function recordFrom(context: StepContext, cpu: number, source: SourceName): void
   record(context, cpu, answer ?? cpu, answer === null ? 'direct' : source);
 }
 
+function sourceOf({ environment }: StepContext, { source }: RecordRule): SourceName {
+  if (source !== 'tables') return source;
+  return environment.firmware.madt === null ? 'devicetree' : 'madt';
+}
+
 /** Everything that the strategy sets at `vars.moment`. */
 function dueNow(context: StepContext): { cpu: number; source: SourceName }[] {
   const { kernel, environment, vars } = context;
@@ -69,7 +74,7 @@ function dueNow(context: StepContext): { cpu: number; source: SourceName }[] {
   return now.flatMap((rule) =>
     cpusOf(context, rule)
       .filter((cpu) => cpu < kernel.map.entries.length)
-      .map((cpu) => ({ cpu, source: rule.source })),
+      .map((cpu) => ({ cpu, source: sourceOf(context, rule) })),
   );
 }
 

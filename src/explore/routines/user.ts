@@ -8,48 +8,62 @@ import {
   VCPUOP_set_singleshot_timer,
   vcpu_set_singleshot_timer,
 } from '../../abi/index.js';
+import { rangesText } from '../../base/index.js';
+import { answerText } from '../answers.js';
 import { callingStep, eventChannelOp, vcpuOp } from '../calls.js';
-import { cpuOf, end, log, nowNs, numberVar, panic, vcpuNr } from '../context.js';
+import { end, log, nowNs, numberVar, panic, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
-import { call, callStep, done, goto, next, routine, step, wait } from '../program.js';
+import { behind, call, callStep, done, goto, next, routine, step, wait } from '../program.js';
 import type { Flow, Program, Routine } from '../program.js';
+import type { CpuState } from '../world.js';
 import { giveWork } from './common.js';
 
 /** How far ahead a CPU sets its timer to see whether it fires. */
 const tickNs = 1_000_000;
 
-/** smp_call_function_single for every other CPU that is up, one at a time. */
+/** The other CPUs that are up, and the port by which they are called: a kind of its own for one alone. */
+function others({ kernel, cpu }: StepContext): { readonly cpus: CpuState[]; readonly purpose: string } {
+  const cpus = kernel.cpus.filter((other) => other.settled && other !== cpu);
+  return { cpus, purpose: cpus.length === 1 ? 'callfuncsingle' : 'callfunc' };
+}
+
+/** Each target finds the call in its own queue, whoever's interrupt makes it look. */
+function queueCall(context: StepContext): Flow {
+  const { cpus, purpose } = others(context);
+  const target = cpus.find(({ linuxCpu }) => linuxCpu >= numberVar(context, 'target'));
+  if (target === undefined) return goto('until they ran');
+  target.callQueue.push(context.cpu.linuxCpu);
+  const port = target.ports[purpose];
+  if (port === undefined) {
+    return panic(context, `BUG in xen_send_IPI_one: CPU ${target.linuxCpu} has no port for ${purpose}`);
+  }
+  Object.assign(context.vars, { target: target.linuxCpu, port });
+  return next;
+}
+
+/** smp_call_function_many: every other CPU that is up is to run a function, and this one waits for all of them. */
 const callOthers: Routine = routine(null, [
   step('first', ({ vars, environment }) => {
     vars['target'] = 0;
     return environment.scenario.platform === 'arm' ? done : next;
   }),
-  step('which?', (context) => {
-    const target = numberVar(context, 'target');
-    if (target >= context.kernel.cpus.length) return done;
-    const { settled, linuxCpu } = cpuOf(context.kernel, target);
-    return settled && linuxCpu !== context.cpu.linuxCpu ? next : goto('next');
-  }),
-  step('queue', (context) => {
-    const target = cpuOf(context.kernel, numberVar(context, 'target'));
-    target.callQueue.push(context.cpu.linuxCpu);
-    const isBound = target.ports['callfuncsingle'] !== undefined;
-    return isBound ? next : panic(context, `BUG in xen_send_IPI_one: CPU ${target.linuxCpu} has no port`);
-  }),
-  callingStep('EVTCHNOP_send', (context) => {
-    const { ports } = cpuOf(context.kernel, numberVar(context, 'target'));
-    return eventChannelOp(EVTCHNOP_send, evtchn_send, { port: ports['callfuncsingle'] ?? 0 });
-  }),
-  wait(
-    'until it ran',
-    (context) => `CPU ${numberVar(context, 'target')} to handle its function call interrupt`,
-    (context) =>
-      !cpuOf(context.kernel, numberVar(context, 'target')).callQueue.includes(context.cpu.linuxCpu),
+  step('queue', queueCall),
+  callingStep(
+    'EVTCHNOP_send',
+    (context) => eventChannelOp(EVTCHNOP_send, evtchn_send, { port: numberVar(context, 'port') }),
+    (context) => {
+      context.vars['target'] = numberVar(context, 'target') + 1;
+      return goto('queue');
+    },
   ),
-  step('next', (context) => {
-    context.vars['target'] = numberVar(context, 'target') + 1;
-    return goto('which?');
-  }),
+  wait(
+    'until they ran',
+    (context) => {
+      const late = others(context).cpus.filter(({ callQueue }) => callQueue.includes(context.cpu.linuxCpu));
+      return `the function call interrupt to reach CPU ${rangesText(late.map(({ linuxCpu }) => linuxCpu))}`;
+    },
+    ({ kernel, cpu }) => kernel.cpus.every(({ callQueue }) => !callQueue.includes(cpu.linuxCpu)),
+  ),
 ]);
 
 /** A timer of this CPU's own, which it waits for. Arm's generic timer is none of Xen's. */
@@ -66,7 +80,9 @@ const ownTimer: Routine = routine(null, [
         flags: 0,
       }),
     (context, { returned }) =>
-      returned < 0 ? panic(context, `BUG in xen_vcpuop_set_next_event: answered ${returned}`) : next,
+      returned < 0
+        ? panic(context, `BUG in xen_vcpuop_set_next_event: answered ${answerText(returned)}`)
+        : next,
   ),
   wait(
     'tick',
@@ -80,6 +96,7 @@ const askXenstore: Routine = routine(null, [
   {
     label: 'lock',
     interruptible: true,
+    behind: true,
     ready: ({ kernel }) => kernel.xenstore.owner === null,
     waitsFor: ({ kernel }) => `CPU ${kernel.xenstore.owner ?? '-'} to be done with xenstore`,
     run: ({ kernel, cpu }) => {
@@ -122,19 +139,21 @@ const proveAll: Routine = routine('user', [
     return next;
   }),
   callStep('own', 'prove'),
-  wait(
-    'others',
-    ({ kernel }) => {
-      const busy = kernel.cpus.filter(({ work }) => work !== null).map(({ linuxCpu }) => linuxCpu);
-      return `CPU${busy.length > 1 ? 's' : ''} ${busy.join(', ')} in user space`;
-    },
-    ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+  behind(
+    wait(
+      'others',
+      ({ kernel }) => {
+        const busy = kernel.cpus.filter(({ work }) => work !== null).map(({ linuxCpu }) => linuxCpu);
+        return `CPU${busy.length > 1 ? 's' : ''} ${rangesText(busy)} in user space`;
+      },
+      ({ kernel }) => kernel.cpus.every(({ work }) => work === null),
+    ),
   ),
 ]);
 
 function inUserSpace(context: StepContext): Flow {
   const online = context.kernel.cpus.filter((cpu) => cpu.online).map(({ linuxCpu }) => linuxCpu);
-  const which = online.length === 1 ? 'CPU 0 alone' : `CPUs ${online.join(', ')}`;
+  const which = online.length === 1 ? 'CPU 0 alone' : `CPUs ${rangesText(online)}`;
   return end(context, 'userspace', `user space runs on ${which}`);
 }
 

@@ -14,6 +14,7 @@ import {
   XEN_CPUID_FIRST_LEAF,
   XEN_HVM_CPUID_UPCALL_VECTOR,
   XEN_LEGACY_MAX_VCPUS,
+  XEN_PVCLOCK_TSC_STABLE_BIT,
   xen_hvm_pagetable_dying,
   xen_hvm_param,
 } from '../../abi/index.js';
@@ -50,7 +51,7 @@ const resetVcpuInfo: Step = step('vcpu_info slot', (context) => {
  * one; before, it follows the null pointer of a boot vCPU beyond shared_info's slots.
  */
 function initTime(context: StepContext): Flow {
-  const { kernel, cpu, world } = context;
+  const { kernel, cpu } = context;
   if (kernel.timeReady) return next;
   if (cpu.vcpuInfo === null) {
     if (!kernel.era.delaysTimeInit) {
@@ -59,11 +60,7 @@ function initTime(context: StepContext): Flow {
     log(context, `Delay xen_init_time_common() as kernel is running on vcpu=${vcpuNr(context, cpu0)}`);
     return next;
   }
-  const { gfn, offset } = cpu.vcpuInfo;
-  const clock = { gfn, offset: offset + vcpu_info.x86_64.offsets.time };
-  const version = readPlace(world.domain, clock).getUint32(vcpu_time_info.offsets.version, true);
   kernel.timeReady = true;
-  log(context, `xen: using the clock of vcpu_info, version ${version}`);
   return next;
 }
 
@@ -97,12 +94,21 @@ const setUpUpcall: Routine = routine(null, [
   ),
 ]);
 
+/** Whether Xen vouches, in the vcpu_info of the CPU that asks, that all TSCs agree. */
+function isTscStable({ world, cpu: { vcpuInfo } }: StepContext): boolean {
+  if (vcpuInfo === null) return false;
+  const clock = { gfn: vcpuInfo.gfn, offset: vcpuInfo.offset + vcpu_info.x86_64.offsets.time };
+  const flags = readPlace(world.domain, clock).getUint8(vcpu_time_info.offsets.flags);
+  return (flags & XEN_PVCLOCK_TSC_STABLE_BIT) !== 0;
+}
+
 /** xen_time_init, and the clock events of the boot CPU. */
 const timeInit: Routine = routine(null, [
   callingStep('VCPUOP_stop_periodic_timer', (context) =>
     vcpuOp(VCPUOP_stop_periodic_timer, vcpuNr(context, cpu0)),
   ),
   callingStep('VCPUOP_register_vcpu_time_memory_area', (context) => {
+    if (!isTscStable(context)) return null;
     const { gfn } = context.cpu.ownVcpuInfo;
     return vcpuOp(
       VCPUOP_register_vcpu_time_memory_area,
@@ -137,7 +143,7 @@ const boot: Routine = routine('boot', [
   callStep('xen_smp_intr_init', 'smp-intr-init', forCpu0),
   callStep('spinlock', 'spinlock', forCpu0),
   callStep('smp_init', 'x86-smp-init'),
-  callStep('grant table', 'grant-table'),
+  callStep('grant table', 'x86-grant-table'),
   callStep('xenbus', 'xenbus'),
   step('init', () => become('init')),
 ]);

@@ -12,7 +12,7 @@ import {
 import { callingStep, hvmOp, vcpuOp } from '../calls.js';
 import { log, nowNs, subject, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
-import { call, callStep, done, next, returning, routine } from '../program.js';
+import { call, callStep, done, next, returning, routine, step } from '../program.js';
 import type { Program, Routine, Step } from '../program.js';
 import { orBug } from './common.js';
 
@@ -48,6 +48,10 @@ const spinlock: Routine = routine(null, [bindIpi('spinlock', true)]);
 
 /** xen_setup_timer. */
 const setUpTimer: Routine = routine(null, [
+  step('say so', (context) => {
+    log(context, `installing Xen timer for CPU ${subject(context).linuxCpu}`);
+    return next;
+  }),
   callStep('bind', 'bind-virq', (context) => ({ ...same(context), virq: VIRQ_TIMER, purpose: 'timer' })),
 ]);
 

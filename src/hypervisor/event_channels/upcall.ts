@@ -1,7 +1,7 @@
 /**
  * How a vCPU is told that events wait for it. PV: a call of its event callback. x86 HVM: one vector for all
  * vCPUs, which stands as long as evtchn_upcall_pending does, or a vector of its own through its local APIC, once
- * each time that evtchn_upcall_pending becomes set. Arm: a level-triggered private interrupt. The other x86
+ * each time that evtchn_upcall_pending becomes set. Arm: a private interrupt, likewise once each time. The other x86
  * callbacks (a GSI, a PCI INTx line) go through interrupt controllers that are not modelled here: no upcall.
  */
 import { GUEST_EVTCHN_PPI, HVM_PARAM_CALLBACK_TYPE_VECTOR, vcpu_info } from '../../abi/index.js';
@@ -48,9 +48,17 @@ export function assertUpcall(domain: Domain, vcpu: VcpuState): void {
   else if (hasPvEventVector(domain)) unblock(vcpu);
 }
 
-/** PV: always woken. Arm: the GIC drops what comes for a vCPU that is down (arch/arm/vgic.c, vgic_inject_irq). */
+/**
+ * PV: always woken. Arm: the GIC drops what comes for a vCPU that is down, and looks at no level: the guest's device
+ * tree calls the interrupt level-triggered, but it comes again only when evtchn_upcall_pending is set anew
+ * (Xen 4.17 arch/arm/vgic.c, vgic_inject_irq; the experimental CONFIG_NEW_VGIC, which does follow the level, is off).
+ */
 function kick(domain: Domain, vcpu: VcpuState): void {
-  if (archOf(domain) === 'x86_64' || vcpu.up) unblock(vcpu);
+  if (archOf(domain) === 'arm64') {
+    if (!vcpu.up) return;
+    vcpu.upcallInjected = true;
+  }
+  unblock(vcpu);
 }
 
 /** Xen 4.17 arch/x86/include/asm/domain.h, is_hvm_pv_evtchn_domain. */
@@ -102,7 +110,8 @@ export function setCallbackVia(domain: Domain, via: bigint): void {
 export function pendingUpcall(domain: Domain, id: XenVcpuId): Upcall | null {
   const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);
   const pending = isUpcallPending(domain, vcpu);
-  if (archOf(domain) === 'arm64') return pending ? { kind: 'ppi', intid: GUEST_EVTCHN_PPI } : null;
+  if (archOf(domain) === 'arm64')
+    return vcpu.upcallInjected ? { kind: 'ppi', intid: GUEST_EVTCHN_PPI } : null;
   if (isX86Hvm(domain)) return pendingVector(domain.state.callbackVector, vcpu, pending);
   const masked = vcpuInfoView(domain, vcpu, false)?.getUint8(maskAt) !== 0;
   return pending && !masked ? { kind: 'callback' } : null;
@@ -116,7 +125,7 @@ function pendingVector(common: number | null, vcpu: VcpuState, pending: boolean)
 
 /**
  * The vCPU takes the upcall that {@link pendingUpcall} gives. A vector of its own leaves the local APIC's request
- * register; a level stays until the guest clears evtchn_upcall_pending; a PV callback is entered with
+ * register, and Arm's interrupt the GIC; the common vector stays until the guest clears evtchn_upcall_pending; a PV callback is entered with
  * evtchn_upcall_mask set (Xen 4.17 arch/x86/x86_64/entry.S, create_bounce_frame).
  */
 export function acknowledgeUpcall(domain: Domain, id: XenVcpuId): void {
@@ -124,7 +133,7 @@ export function acknowledgeUpcall(domain: Domain, id: XenVcpuId): void {
   const upcall = pendingUpcall(domain, id);
   if (upcall?.kind === 'callback') vcpuInfoView(domain, vcpu, true)?.setUint8(maskAt, 1);
   const isCommon = domain.state.callbackVector !== null && isUpcallPending(domain, vcpu);
-  if (upcall?.kind === 'vector' && !isCommon) vcpu.upcallInjected = false;
+  if (upcall?.kind === 'ppi' || (upcall?.kind === 'vector' && !isCommon)) vcpu.upcallInjected = false;
 }
 
 /**
@@ -135,5 +144,7 @@ export function acknowledgeUpcall(domain: Domain, id: XenVcpuId): void {
 export function eventsNeedDelivery(domain: Domain, vcpu: VcpuState, interruptsOn: boolean): boolean {
   if (isX86Hvm(domain) && vcpu.nmiPending) return true;
   const takes = interruptsOn || domain.state.config.kind === 'pv';
+  // Arm's GIC has no say in this: evtchn_upcall_pending keeps a vCPU from waiting though its interrupt was taken.
+  if (archOf(domain) === 'arm64' && isUpcallPending(domain, vcpu)) return takes;
   return takes && pendingUpcall(domain, vcpu.id) !== null;
 }

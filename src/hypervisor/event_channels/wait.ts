@@ -2,6 +2,7 @@
 import { evtchn_port_t, viewOf, XEN_EFAULT, XEN_EINVAL } from '../../abi/index.js';
 import { s64 } from '../../base/index.js';
 import type { Domain, VcpuState } from '../domain.js';
+import { isPvAddress } from '../guest_area.js';
 import type { CallContext } from '../hypercall.js';
 import { copyFromGuest } from '../physmap.js';
 import { pollPort } from './pending.js';
@@ -35,11 +36,6 @@ export function pollPorts(context: CallContext, poll: Poll): number {
   const expired = deadlineNs !== null && deadlineNs <= domain.state.nowNs;
   caller.blocked = expired ? null : { why: 'poll', ports, deadlineNs };
   return 0;
-}
-
-/** Outside the part of the address space that Xen keeps for itself under PV (asm/x86_64/uaccess.h, __addr_ok). */
-function isPvAddress(address: bigint): boolean {
-  return address < 1n << 47n || address >= 0xffff_8800_0000_0000n;
 }
 
 /** The ports, if none is pending; else the call's answer: 0 for one that is, -XEN_EFAULT or -XEN_EINVAL before it. */

@@ -194,11 +194,11 @@ const setVersion = grantOperation({
   source: `${source}, gnttab_set_version`,
   errors: [
     { error: 'XEN_EFAULT', when: 'the argument cannot be read' },
+    { error: 'XEN_EFAULT', when: 'the version in force cannot be written back, whatever else is wrong' },
     { error: 'XEN_EINVAL', when: 'the version is neither 1 nor 2' },
     { error: 'XEN_ENOSYS', when: 'the version is 2, on Arm' },
     { error: 'XEN_ENOMEM', when: 'Xen has no frames left' },
     { error: 'XEN_ERANGE', when: 'the version is 1 and cannot express a reserved entry' },
-    { error: 'XEN_EFAULT', when: 'the version cannot be written' },
   ],
   body: (context, address) => {
     const argument = copyIn(context, gnttab_set_version, address);

@@ -6,9 +6,7 @@ import {
   XEN_EFAULT,
   XEN_EINVAL,
   XEN_ENOSYS,
-  XEN_EPERM,
   XENMEM_current_reservation,
-  XENMEM_machine_memory_map,
   XENMEM_maximum_gpfn,
   XENMEM_maximum_ram_page,
   XENMEM_maximum_reservation,
@@ -24,6 +22,7 @@ import { maximumGfn, populatedFrames, ramFrames } from '../ram.js';
 import { physmapOperations } from './add_to_physmap.js';
 import { targetError, targetErrors } from './domid.js';
 import { fault, memoryCommand, memoryOperation, notContinued, startExtent } from './memory_operation.js';
+import { memoryQueries } from './memory_queries.js';
 import { reservationOperations } from './reservation.js';
 
 const source = 'Xen 4.17 common/memory.c, do_memory_op';
@@ -97,17 +96,6 @@ const memoryMap = memoryOperation({
   },
 });
 
-const machineMemoryMap = plainOperation({
-  name: 'XENMEM_machine_memory_map',
-  command: XENMEM_machine_memory_map,
-  source: 'Xen 4.17 arch/x86/mm.c, arch_memory_op; arch/x86/hvm/hypercall.c, hvm_memory_op',
-  errors: [
-    { error: 'XEN_ENOSYS', when: 'the domain is not a PV guest' },
-    { error: 'XEN_EPERM', when: 'the domain is not the hardware domain: always, here' },
-  ],
-  body: ({ domain }) => (domain.state.config.kind === 'pv' ? -XEN_EPERM : -XEN_ENOSYS),
-});
-
 export const memory_op: HypercallFamily = {
   name: 'memory_op',
   number: __HYPERVISOR_memory_op,
@@ -121,7 +109,9 @@ export const memory_op: HypercallFamily = {
     domainNumber('XENMEM_maximum_gpfn', XENMEM_maximum_gpfn, maximumGfn),
     ...physmapOperations,
     memoryMap,
-    machineMemoryMap,
+    ...memoryQueries,
   ],
+  // Xen's answer too. Of what Xen does have, XENMEM_exchange, set_memory_map, machphys_mfn_list, access_op and
+  // reserved_device_memory_map are not modelled: no Linux domU without devices of its own calls them.
   unknown: () => -XEN_ENOSYS,
 };

@@ -24,13 +24,12 @@ import { archOf } from '../arch.js';
 import { fillTimeArea, refreshTimeArea, updateVcpuTime } from '../clock.js';
 import type { Domain, FramePlace, GuestArea, VcpuState } from '../domain.js';
 import { markEventsPending } from '../event_channels/index.js';
-import { areaAlignment, findPlace, placeWriter, virtualWriter } from '../guest_area.js';
+import { areaAlignment, findPlace, isPvAddress, placeWriter, virtualWriter } from '../guest_area.js';
 import { copyOut } from '../hypercall.js';
 import type { ErrorRow, SubOperation } from '../hypercall.js';
 import { mfnOfGfn } from '../physmap.js';
 import { runstateNow, runstateOf, settleRunstates } from '../runstate.js';
 import { vcpuInfoView } from '../vcpu_info.js';
-import { isPvAddress } from './vcpu_context.js';
 import { vcpuOperation } from './vcpu_operation.js';
 import type { VcpuCall } from './vcpu_operation.js';
 

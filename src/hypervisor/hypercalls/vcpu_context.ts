@@ -7,6 +7,7 @@ import { VGCF_in_kernel } from '../../abi/index.js';
 import type { ValueOf, vcpu_hvm_context } from '../../abi/index.js';
 import { hasBit, s64 } from '../../base/index.js';
 import type { Domain, VcpuState } from '../domain.js';
+import { isPvAddress } from '../guest_area.js';
 import { mfnOfGfn } from '../physmap.js';
 import { isAssist } from './vm_assist.js';
 
@@ -16,18 +17,9 @@ export type HvmContext = ValueOf<typeof vcpu_hvm_context>;
 type HvmRegisters32 = NonNullable<HvmContext['cpu_regs']['x86_32']>;
 type HvmRegisters64 = NonNullable<HvmContext['cpu_regs']['x86_64']>;
 
-/** Where Xen's own part of the address space of a 64-bit PV guest ends; it begins at bit 47's upper half. */
-const hypervisorEnd = 0xffff_8800_0000_0000n;
-const lowerHalf = 1n << 47n;
-
 /** Bits 63 to 47 all the same. */
 function isCanonical(address: bigint): boolean {
   return s64(address) >> 47n === 0n || s64(address) >> 47n === -1n;
-}
-
-/** Outside Xen's own range (Xen 4.17 arch/x86/include/asm/x86_64/uaccess.h, __addr_ok). */
-export function isPvAddress(address: bigint): boolean {
-  return address < lowerHalf || address >= hypervisorEnd;
 }
 
 const maxLdtEntries = 8192n;

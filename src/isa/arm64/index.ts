@@ -1,6 +1,8 @@
 /** The A64 instruction set: every instruction that is defined, group by group (Arm DDI 0487). */
 import type { Instruction } from '../instruction.js';
 import { branches } from './branches.js';
+import { crc32 } from './crc32.js';
+import { cryptography } from './cryptography.js';
 import { dataProcessingImmediate } from './data_processing_immediate.js';
 import { dataProcessingRegister } from './data_processing_register.js';
 import { floatMoves } from './float_moves.js';
@@ -24,4 +26,6 @@ export const a64: readonly Instruction[] = [
   ...systemOperations,
   ...advancedSimd,
   ...floatMoves,
+  ...cryptography,
+  ...crc32,
 ];

@@ -9,6 +9,8 @@ import { acrossLanes } from './across_lanes.js';
 import { permutes } from './permute.js';
 import { threeDifferent } from './three_different.js';
 import { twoRegisters } from './two_registers.js';
+import { byElement } from './by_element.js';
+import { immediateShifts } from './shift_immediate.js';
 
 export const advancedSimd: readonly Instruction[] = [
   ...simdLoadsAndStores,
@@ -16,6 +18,8 @@ export const advancedSimd: readonly Instruction[] = [
   ...copies,
   ...modifiedImmediates,
   ...threeSame,
+  ...immediateShifts,
+  ...byElement,
   ...twoRegisters,
   ...threeDifferent,
   ...permutes,

@@ -1,0 +1,166 @@
+/**
+ * The matrix on the terminal: a table for each platform, a row for each kind of scenario, a column for each strategy.
+ * Strategies that come out alike share a column, platforms a table; what does not apply is said below, with why.
+ */
+import { rules } from '../../audit/index.js';
+import { rangesText } from '../../base/index.js';
+import type { MatrixRow, PlatformName } from '../../explore/index.js';
+import { platformNames } from './scenario_words.js';
+import { labelled, wrap } from './style.js';
+import type { Style } from './style.js';
+import { tableLines } from './table.js';
+
+/** Between columns, and before the first. */
+const gap = 2;
+/** Names of strategies are broken to this, names of kinds at most to that, where the page is too narrow. */
+const headWidth = 14;
+const narrowKind = 22;
+const kindHead = 'scenario';
+
+function unique<T>(values: readonly T[]): T[] {
+  return [...new Set(values)];
+}
+
+/** `pass`, `n.a.`, or the name of the first broken rule; without one, what became of the guest. */
+export function cellText({ passed, firstBroken, outcome }: MatrixRow): string {
+  if (passed === null) return 'n.a.';
+  return passed ? 'pass' : (firstBroken?.rule ?? outcome ?? 'not run');
+}
+
+/** Names whose cells are the same, text for text, put together in the order in which they come. */
+function alike(names: readonly string[], cellsOf: (name: string) => readonly string[]): string[][] {
+  const groups = new Map<string, string[]>();
+  for (const name of names) {
+    const key = cellsOf(name).join('\n');
+    groups.set(key, [...(groups.get(key) ?? []), name]);
+  }
+  return [...groups.values()];
+}
+
+/** A name in lines of at most `width`, broken after hyphens. */
+function hyphenated(name: string, width: number): string[] {
+  const lines = [''];
+  for (const part of name.split(/(?<=-)/)) {
+    const line = lines.at(-1) ?? '';
+    if (line === '' || line.length + part.length <= width) lines[lines.length - 1] = line + part;
+    else lines.push(part);
+  }
+  return lines;
+}
+
+function colouredCell(text: string, width: number, style: Style): string {
+  if (text === 'n.a.') return style.dim(text);
+  const lines = hyphenated(text, width);
+  return lines.map((line) => style.tone(text === 'pass' ? 'good' : 'bad', line)).join('\n');
+}
+
+/** Why cells do not apply, with whom it holds for: `mend; mend-nr-cpus: ...`. */
+function reasons(rows: readonly MatrixRow[], nameOf: (row: MatrixRow) => string): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const row of rows) {
+    if (row.notApplicable === null) continue;
+    byReason.set(row.notApplicable, unique([...(byReason.get(row.notApplicable) ?? []), nameOf(row)]));
+  }
+  return [...byReason].map(([reason, names]) => `${names.join('; ')}: ${reason}`);
+}
+
+function longest(texts: readonly string[]): number {
+  return Math.max(...texts.map((text) => text.length));
+}
+
+/** The widths of the columns, gaps included: as wide as they need, or as the page allows. */
+function columnWidths(
+  kinds: readonly string[],
+  columns: readonly (readonly string[])[],
+  width: number,
+): number[] {
+  const wanted = columns.map((texts) => Math.max(headWidth, longest(texts)) + gap);
+  const left = width - wanted.reduce((sum, column) => sum + column, 0);
+  if (left >= narrowKind) return [Math.min(longest(kinds) + gap, left), ...wanted];
+  const each = Math.floor((width - narrowKind) / columns.length);
+  return [narrowKind, ...columns.map(() => each)];
+}
+
+/** The kinds and strategies of one platform that apply there, and what the cells say. */
+interface Shown {
+  readonly kinds: readonly string[];
+  /** Strategies that come out alike. */
+  readonly columns: readonly (readonly string[])[];
+  readonly leftOut: readonly string[];
+  readonly cell: (kind: string, strategy: string | undefined) => string;
+}
+
+function shownOf(rows: readonly MatrixRow[]): Shown {
+  const run = rows.filter(({ passed }) => passed !== null);
+  const strategies = unique(run.map(({ strategy }) => strategy));
+  const kinds = unique(run.map(({ kind }) => kind));
+  const cell: Shown['cell'] = (kind, strategy) => {
+    const row = rows.find((candidate) => candidate.kind === kind && candidate.strategy === strategy);
+    return row === undefined ? 'n.a.' : cellText(row);
+  };
+  const others = rows.filter(({ strategy }) => !strategies.includes(strategy));
+  const own = rows.filter(({ strategy }) => strategies.includes(strategy));
+  return {
+    kinds,
+    columns: alike(strategies, (strategy) => kinds.map((kind) => cell(kind, strategy))),
+    leftOut: [...reasons(others, ({ strategy }) => strategy), ...reasons(own, ({ kind }) => kind)],
+    cell,
+  };
+}
+
+/** The rows of one platform, as a table. */
+function platformTable(rows: readonly MatrixRow[], style: Style): string[] {
+  const { kinds, columns, leftOut, cell } = shownOf(rows);
+  const texts = columns.map(([strategy]) => kinds.map((kind) => cell(kind, strategy)));
+  const [kindWidth = 0, ...widths] = columnWidths([kindHead, ...kinds], texts, style.width);
+  const room = widths.map((width) => width - gap);
+  const body = kinds.map((kind) => [
+    kind,
+    ...columns.map(([strategy], i) => colouredCell(cell(kind, strategy), room[i] ?? 0, style)),
+  ]);
+  const head = columns.map((names, i) =>
+    names.map((name) => hyphenated(name, room[i] ?? 0).join('\n')).join(',\n'),
+  );
+  return [
+    ...tableLines([kindHead, ...head], body, [kindWidth, ...widths]),
+    ...leftOut.flatMap((line) => labelled('  n.a.  ', line, style.width)).map(style.dim),
+  ];
+}
+
+function platformSections(rows: readonly MatrixRow[], style: Style): string[] {
+  const platforms = unique(rows.map(({ platform }) => platform));
+  const own = (platform: string): MatrixRow[] => rows.filter((row) => row.platform === platform);
+  const groups = alike(platforms, (platform) => own(platform).map(cellText));
+  return groups.flatMap((names) => [
+    style.heading(names.map((name) => platformNames[name as PlatformName]).join(' and ')),
+    ...platformTable(own(names[0] ?? ''), style),
+    '',
+  ]);
+}
+
+/** The rules that any cell names, and why each is there. */
+function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
+  const broken = new Set(rows.map((row) => row.firstBroken?.rule));
+  const named = rules.filter(({ name }) => broken.has(name));
+  if (named.length === 0) return [];
+  const lines = named.flatMap(({ name, reason }) => labelled(`  ${name}: `, reason, style.width));
+  return [style.heading('The rules named above'), ...lines, ''];
+}
+
+/** The whole matrix; ends without a line end. */
+export function matrixText(rows: readonly MatrixRow[], style: Style): string {
+  const run = rows.filter(({ passed }) => passed !== null);
+  const passed = run.filter((row) => row.passed === true).length;
+  const sizes = rangesText(run.flatMap(({ scenario }) => (scenario === null ? [] : [scenario.vcpus])));
+  const intro =
+    'Which way of learning vCPU ids holds, where? Each cell is a run of model guests, by one schedule: it passes when ' +
+    'the last kernel reaches user space and no rule of the audit is broken; else it names the rule that was broken first. ' +
+    `Guests have 4 vCPUs where nothing else is said (in all: ${sizes}).`;
+  return [
+    ...wrap(intro, style.width),
+    '',
+    ...platformSections(rows, style),
+    ...ruleLines(rows, style),
+    `${run.length} runs: ${passed} pass, ${run.length - passed} do not; ${rows.length - run.length} cells do not apply.`,
+  ].join('\n');
+}

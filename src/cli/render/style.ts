@@ -1,0 +1,47 @@
+/** Colours and widths of the terminal. Nothing is ever said by colour alone. */
+import picocolors from 'picocolors';
+import type { Tone } from './words.js';
+
+export interface Style {
+  /** Columns that a line may take. */
+  readonly width: number;
+  readonly heading: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly strong: (text: string) => string;
+  readonly tone: (tone: Tone, text: string) => string;
+}
+
+/** `colour` off: texts come back as they are. */
+export function createStyle(colour: boolean, width: number): Style {
+  // Never without an argument: picocolors would then look at the environment by itself.
+  const colours = colour ? picocolors.createColors(true) : picocolors.createColors(false);
+  const tones = { good: colours.green, bad: colours.red, silent: colours.yellow, plain: String };
+  return {
+    width,
+    heading: (text) => colours.bold(colours.cyan(text)),
+    dim: colours.dim,
+    strong: colours.bold,
+    tone: (tone, text) => tones[tone](text),
+  };
+}
+
+function fits(line: string, word: string, width: number): boolean {
+  return line === '' || line.length + 1 + word.length <= width;
+}
+
+/** `text` in lines of at most `width` characters, broken at spaces; a longer word stands on a line of its own. */
+export function wrap(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (fits(line, word, width)) lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map((line) => line.trimEnd());
+}
+
+/** `text` wrapped, its first line after `label` and the others below it. */
+export function labelled(label: string, text: string, width: number): string[] {
+  const [first = '', ...rest] = wrap(text, width - label.length);
+  return [`${label}${first}`, ...rest.map((line) => ' '.repeat(label.length) + line)];
+}

@@ -1,0 +1,48 @@
+/** A plain table for the terminal: columns, no boxes, a rule below the head. */
+import Table from 'cli-table3';
+
+const none = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+};
+
+/** Columns between the edge and the first column, and between any two. */
+const gap = 2;
+
+/**
+ * The table's lines. Cells may be coloured. `widths` fixes the width of columns, their gap included; longer text is
+ * wrapped at spaces. Without it every column is as wide as its longest cell.
+ */
+export function tableLines(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  widths: readonly number[] = [],
+): string[] {
+  const table = new Table({
+    chars: none,
+    colWidths: [...widths],
+    wordWrap: true,
+    // cli-table3 colours the head by itself otherwise, whatever the terminal is.
+    style: { head: [], border: [], 'padding-left': gap, 'padding-right': 0 },
+  });
+  const longest = head.map((name, column) => widths[column] ?? name.length + gap);
+  const rule = longest.map((width) => '─'.repeat(width - gap));
+  table.push([...head], rule, ...rows.map((row) => [...row]));
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
+}

@@ -1,0 +1,48 @@
+/** The whole thread on the terminal: what it was about, how to read it, all stories at a glance, then each. */
+import type { ToldStory } from '../../explore/index.js';
+import { glanceHead, glanceOf } from './glance.js';
+import { storyLines } from './story_text.js';
+import { wrap } from './style.js';
+import type { Style } from './style.js';
+import { tableLines } from './table.js';
+
+/** Two sentences for somebody who has never heard of any of this. */
+export const intro = [
+  'A Xen guest names its CPUs in hypercalls by their Xen vCPU ids, and for years Linux passed its own CPU numbers there: the same numbers, until a crash kernel starts on another CPU than the first.',
+  'In 2016 a patch gave Linux a map from the one to the other, and a thread asked what it means on Arm; here are its steps, each run just now by small model guests that make the hypercalls of Linux against a hypervisor core that answers as Xen does, while an audit works out which id each call meant.',
+];
+
+export const legend = [
+  'v0, v1 ... the vCPUs as they really are   ● makes the call   ▶ to Xen, or to a vCPU that is started',
+  '◆ named in the call, and meant   ✗ named or reached, and not meant   → what Xen answered',
+  'SILENT: a wrong id that Xen took without a word',
+];
+
+function glance(stories: readonly ToldStory[], style: Style): string[] {
+  const rows = stories.map((story) => {
+    const { number, title, outcome, online, wrong, audit, tone } = glanceOf(story);
+    return [String(number), title, outcome, online, wrong, style.tone(tone, audit)];
+  });
+  const others = [4, 11, 10, 15, 23];
+  const [first = 0, ...rest] = others;
+  const titleWidth = style.width - others.reduce((sum, width) => sum + width, 0);
+  return tableLines(glanceHead, rows, [first, titleWidth, ...rest]);
+}
+
+function topLines(stories: readonly ToldStory[], style: Style): string[] {
+  return [
+    style.heading('domulator: which vCPU is this? The Linux thread of 2016, as it really happens'),
+    '',
+    ...intro.flatMap((sentence) => wrap(sentence, style.width)),
+    '',
+    ...legend.flatMap((text) => wrap(text, style.width)).map(style.dim),
+    '',
+    ...(stories.length > 1 ? [...glance(stories, style), ''] : []),
+  ];
+}
+
+/** The page for the terminal; ends with a line end. */
+export function threadText(stories: readonly ToldStory[], style: Style): string {
+  const parts = stories.flatMap((story) => [...storyLines(story, style), '']);
+  return [...topLines(stories, style), ...parts.slice(0, -1)].join('\n');
+}

@@ -1,0 +1,131 @@
+/** What a sequence's items are called, for terminal and page alike. */
+import { rangesText } from '../../base/index.js';
+import { idText } from '../../explore/index.js';
+import type {
+  CallItem,
+  EndItem,
+  KernelItem,
+  QuietItem,
+  SequenceItem,
+  StartItem,
+} from '../../explore/index.js';
+
+/** How a thing is to be taken: `good`, `bad` (said so), `silent` (wrong, and nobody said so), or none of these. */
+export type Tone = 'good' | 'bad' | 'silent' | 'plain';
+
+export interface Phrase {
+  /** What happens. */
+  readonly text: string;
+  /** Xen's answer; null where there is none. */
+  readonly answer: string | null;
+  /** What is to be thought of it; empty where it is as it should be. */
+  readonly remark: string;
+  readonly tone: Tone;
+}
+
+/** `no CPU`, `CPU 2`, `CPUs 2 and 3`, `CPUs 0 to 3`. */
+export function listOf(one: string, ids: readonly number[]): string {
+  if (ids.length === 0) return `no ${one}`;
+  return `${one}${ids.length === 1 ? '' : 's'} ${rangesText(ids)}`;
+}
+
+function times(count: number): string {
+  return count === 1 ? '' : ` ×${count}`;
+}
+
+function plain(text: string, tone: Tone = 'plain'): Phrase {
+  return { text, answer: null, remark: '', tone };
+}
+
+function kernelPhrase({ name, vcpu, linuxCpu, possible, leftOut }: KernelItem): Phrase {
+  const out = leftOut.map((cpu) => `; leaves out vCPU ${cpu.vcpu}: ${cpu.why}`).join('');
+  const counts = possible === 1 ? 'it counts 1 CPU' : `it counts ${possible} CPUs`;
+  return plain(`${name}: entered on vCPU ${vcpu}, which it calls CPU ${linuxCpu}; ${counts}${out}`);
+}
+
+const remarks: Readonly<Record<CallItem['verdict'], (item: CallItem) => string>> = {
+  right: () => '',
+  failed: ({ passed }) => (passed === null ? 'refused' : 'refused, though the id is right'),
+  refused: ({ meant }) => `refused, ${meant === null ? 'no id is right here' : `meant vCPU ${meant}`}`,
+  silent: ({ meant }) => `SILENT, ${meant === null ? 'no id is right here' : `meant vCPU ${meant}`}`,
+};
+
+const callTones: Readonly<Record<CallItem['verdict'], Tone>> = {
+  right: 'good',
+  failed: 'bad',
+  refused: 'bad',
+  silent: 'silent',
+};
+
+/** One or two operations by name; of more the first, and how many there are besides. */
+function listOfOperations({ operations }: CallItem): string {
+  const [first = '', ...more] = operations.map(({ op }) => op);
+  return more.length === 1 ? `${first}, ${more.join('')}` : `${first} and ${more.length} more`;
+}
+
+function callPhrase(item: CallItem): Phrase {
+  const total = item.operations.reduce((sum, { times: count }) => sum + count, 0);
+  const [first] = item.operations;
+  const inside = item.about ?? (item.passed === null ? '' : idText(item.passed));
+  const text =
+    item.operations.length === 1 && first !== undefined
+      ? `${first.op}(${inside})${times(first.times)}`
+      : `${total} calls with id ${inside}: ${listOfOperations(item)}`;
+  return { text, answer: item.answer, remark: remarks[item.verdict](item), tone: callTones[item.verdict] };
+}
+
+const startNames: Readonly<Record<StartItem['how'], string>> = {
+  psci: 'CPU_ON',
+  sipi: 'INIT, SIPI',
+  VCPUOP_up: 'VCPUOP_up',
+};
+
+function startPhrase({ how, target, answer, runsAs, meantCpu }: StartItem): Phrase {
+  const names = target === null ? 'no vCPU' : `vCPU ${target}`;
+  const meant = meantCpu === null || meantCpu === runsAs ? '' : ` (meant as CPU ${meantCpu})`;
+  const remark = runsAs === null ? `it never runs${meant}` : `runs as CPU ${runsAs}${meant}`;
+  const good = runsAs !== null && meant === '';
+  return { text: `${startNames[how]} of ${names}`, answer, remark, tone: good ? 'good' : 'bad' };
+}
+
+function endPhrase({ outcome, online }: EndItem): Phrase {
+  const tone = outcome === 'panic' || outcome === 'hang' || outcome === 'destroyed' ? 'bad' : 'plain';
+  return plain(`end: ${outcome}; online: ${listOf('CPU', online)}`, tone);
+}
+
+function quietPhrase({ calls, online }: QuietItem): Phrase {
+  const more = online.length === 0 ? '' : `brings up ${listOf('CPU', online)}; `;
+  return plain(`${more}all its ${calls} calls with an id carry the right one`, 'good');
+}
+
+/** What to say of one item. */
+export function phraseOf(item: SequenceItem): Phrase {
+  switch (item.kind) {
+    case 'kernel':
+      return kernelPhrase(item);
+    case 'call':
+      return callPhrase(item);
+    case 'start':
+      return startPhrase(item);
+    case 'online':
+      return plain(`CPU ${item.linuxCpu} is online`, 'good');
+    case 'offline':
+      return plain(`CPU ${item.linuxCpu} goes offline`);
+    case 'stray':
+      return plain(
+        `an event for CPU ${item.boundFor} (${item.purpose}) comes to CPU ${item.linuxCpu}${times(item.times)}`,
+        'silent',
+      );
+    case 'quiet':
+      return quietPhrase(item);
+    case 'reset':
+      return plain('Xen resets the domain: all that the guest had registered is gone');
+    case 'again': {
+      const lines = item.items === 1 ? 'the line above' : `the ${item.items} lines above`;
+      const whom = item.vcpus.length === 0 ? `${item.times} more times` : `for ${listOf('vCPU', item.vcpus)}`;
+      return plain(`${lines} again, ${whom}`);
+    }
+    case 'end':
+      return endPhrase(item);
+  }
+}

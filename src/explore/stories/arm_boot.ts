@@ -1,0 +1,44 @@
+/**
+ * What the patch did to Arm. There a CPU set its record when it first ran; but the CPU that brings it up makes a
+ * call for it before that, if events come by FIFO: EVTCHNOP_init_control, with whatever the unset record reads.
+ */
+import type { Story } from '../story.js';
+import { scenario } from './common.js';
+import { howCalled, howWrongWasAnswered, readsOfUnset, startsMade, whoIsOnline } from './words.js';
+
+const initControl = 'EVTCHNOP_init_control';
+
+export const asPosted: Story = {
+  title: 'The same patch on Arm',
+  why: 'On Arm each CPU records its id when it first runs; unset reads as all ones. Who asks sooner?',
+  scenario: scenario('arm-as-posted-fifo', 'as-posted', 'arm'),
+  afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
+};
+
+export const asTested: Story = {
+  title: 'As it was tested on 4.8-rc4',
+  why: 'By then an unset record read as 0, and 0 is the id of a real vCPU. The same boot as above.',
+  scenario: scenario('arm-as-tested-fifo', 'as-tested', 'arm'),
+  afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
+};
+
+export const twoLevel: Story = {
+  title: 'Two-level events, or how to miss it',
+  why: 'The same kernel where Xen offers two-level events only, which need no control block per vCPU.',
+  scenario: scenario('arm-as-posted-2l', 'as-posted', 'arm', { events: '2l' }),
+  afterword: (run) => [howCalled(run, initControl), readsOfUnset(run), whoIsOnline(run)],
+};
+
+export const mend: Story = {
+  title: 'The mend',
+  why: 'Every possible CPU is recorded at init, before anyone can ask: on Arm, its own number as its id.',
+  scenario: scenario('arm-mend-fifo', 'mend', 'arm'),
+  afterword: (run) => [howCalled(run, initControl), howWrongWasAnswered(run)],
+};
+
+export const mendNrCpus: Story = {
+  title: 'The mend, in its NR_CPUS form',
+  why: 'The other form records every number below NR_CPUS, possible or not. Does the guest see a difference?',
+  scenario: scenario('arm-mend-nr-cpus-fifo', 'mend-nr-cpus', 'arm'),
+  afterword: (run) => [howCalled(run, initControl), howWrongWasAnswered(run)],
+};

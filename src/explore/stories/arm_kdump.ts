@@ -1,0 +1,32 @@
+/**
+ * What the thread left open. No Xen resets an Arm domain, so no Arm guest can take a crash dump this way yet; these
+ * stories give it such a reset and crash on another vCPU than 0, where a CPU's number is not its vCPU's id.
+ */
+import type { Story } from '../story.js';
+import { scenario } from './common.js';
+import { howWrongWasAnswered, whoIsOnline } from './words.js';
+
+const crash = { plot: { name: 'kdump', vcpu: 2, resetFirst: true }, hypotheticalReset: true } as const;
+
+const afterword: Story['afterword'] = (run) => [howWrongWasAnswered(run), whoIsOnline(run)];
+
+export const mend: Story = {
+  title: 'The mend in a crash kernel on Arm',
+  why: 'If Xen could reset an Arm domain: a crash kernel on vCPU 2 calls that one CPU 0, and records 0 for it.',
+  scenario: scenario('arm-kdump-mend', 'mend', 'arm', crash),
+  afterword,
+};
+
+export const noHypercallsInPrepare: Story = {
+  title: 'First way out: no calls in prepare',
+  why: 'The same crash. Each CPU makes its own calls once it runs, and reads its id from its own MPIDR.',
+  scenario: scenario('arm-kdump-no-hypercalls-in-prepare', 'no-hypercalls-in-prepare', 'arm', crash),
+  afterword,
+};
+
+export const idsFromFirmware: Story = {
+  title: 'Second way out: ids from firmware',
+  why: 'The same crash. The ids are worked out when the device tree is parsed, before any call is made.',
+  scenario: scenario('arm-kdump-ids-from-firmware', 'ids-from-firmware', 'arm', crash),
+  afterword,
+};

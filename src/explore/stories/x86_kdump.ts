@@ -1,0 +1,23 @@
+/**
+ * How it began. On x86 a kernel is entered on whichever vCPU crashed, and calls it CPU 0. Xen has its soft reset
+ * by then, so that the crash kernel may register everything anew; what it lacks is the right number for each CPU.
+ */
+import type { Story } from '../story.js';
+import { scenario } from './common.js';
+import { howWrongWasAnswered, whoIsOnline } from './words.js';
+
+const crash = { plot: { name: 'kdump', vcpu: 2, resetFirst: true } } as const;
+
+export const beforeThePatch: Story = {
+  title: 'The crash dump that started it',
+  why: 'A crash kernel starts on the vCPU that crashed and counts it as CPU 0. Which number do its hypercalls carry?',
+  scenario: scenario('pvhvm-kdump-before-the-patch', 'before-the-patch', 'pvhvm', crash),
+  afterword: (run) => [howWrongWasAnswered(run), whoIsOnline(run)],
+};
+
+export const asPosted: Story = {
+  title: 'The patch: from CPU to vCPU id',
+  why: 'The same crash. CPU 0 now asks CPUID which vCPU it is; for the others the MADT says it.',
+  scenario: scenario('pvhvm-kdump-as-posted', 'as-posted', 'pvhvm', crash),
+  afterword: (run) => [howWrongWasAnswered(run), whoIsOnline(run)],
+};

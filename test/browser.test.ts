@@ -1,0 +1,106 @@
+/**
+ * The rooms that are no face run in a browser as they stand: bundled for one, no module of Node's is left in them,
+ * and the bundle does its work in a world that has JavaScript's own globals and nothing else.
+ */
+import assert from 'node:assert/strict';
+import { isBuiltin } from 'node:module';
+import { describe, it } from 'node:test';
+import vm from 'node:vm';
+import { rolldown } from 'rolldown';
+import type { OutputChunk } from 'rolldown';
+import { valueToJson } from '../src/base/index.js';
+import * as explore from '../src/explore/index.js';
+import { root } from './files.js';
+
+interface Bundle {
+  readonly code: string;
+  /** Modules of Node's that anything in it asked for. */
+  readonly ofNode: readonly string[];
+}
+
+/** The bundle of a compiled module, as a script that puts the module's exports into a global named `door`. */
+async function bundle(input: string): Promise<Bundle> {
+  const ofNode: string[] = [];
+  const build = await rolldown({
+    input,
+    cwd: root,
+    platform: 'browser',
+    logLevel: 'silent',
+    plugins: [
+      {
+        name: 'watch-node',
+        resolveId(specifier: string): { id: string; external: true } | null {
+          if (!isBuiltin(specifier)) return null;
+          ofNode.push(specifier);
+          return { id: specifier, external: true };
+        },
+      },
+    ],
+  });
+  const { output } = await build.generate({ format: 'iife', name: 'door', codeSplitting: false });
+  await build.close();
+  const chunks = output.filter((part): part is OutputChunk => part.type === 'chunk');
+  assert.equal(chunks.length, 1, 'one file');
+  const imports = chunks.flatMap((chunk) => [...chunk.imports, ...chunk.dynamicImports]);
+  return { code: chunks[0]!.code, ofNode: [...ofNode, ...imports] };
+}
+
+/** A world with JavaScript's own globals, in which `code` has run. */
+function bareWorld(code: string): vm.Context {
+  const world = vm.createContext(Object.create(null) as object, {
+    codeGeneration: { strings: false, wasm: false },
+  });
+  vm.runInContext(code, world);
+  return world;
+}
+
+function evaluate(world: vm.Context, expression: string): unknown {
+  return vm.runInContext(expression, world);
+}
+
+/** For each room something that its door must be able to do there, as text that comes out the same here. */
+const tasks: Readonly<Record<string, string>> = {
+  base: `door.hashValue({ a: [1, 2n, new Uint8Array(3)] })`,
+  identity: `door.formatMpidr(door.mpidrOfVcpu(door.xenVcpuId(17)))`,
+  abi: `String(door.evtchn_init_control.size)`,
+  hypervisor: `door.hypercallTable.map(({ name }) => name).join()`,
+  audit: `door.rules.map(({ name }) => name).join()`,
+};
+
+describe('in a browser', () => {
+  for (const [room, expression] of Object.entries(tasks)) {
+    it(`${room} loads without Node and works`, async () => {
+      const { code, ofNode } = await bundle(`dist/src/${room}/index.js`);
+      assert.deepEqual(ofNode, []);
+      const there = evaluate(bareWorld(code), expression);
+      const door: unknown = await import(`../src/${room}/index.js`);
+      const work = vm.runInThisContext(`(door) => ${expression}`) as (door: unknown) => unknown;
+      const here = work(door);
+      assert.equal(typeof there, 'string');
+      assert.equal(there, here);
+    });
+  }
+
+  it('explore tells the whole thread, to the letter as here', async () => {
+    const { code, ofNode } = await bundle('dist/src/explore/index.js');
+    assert.deepEqual(ofNode, []);
+    const base = await bundle('dist/src/base/index.js');
+    const world = bareWorld(
+      `${base.code}; const { valueToJson } = door; ${code.replace(/^var door/, 'door')}`,
+    );
+    const there = evaluate(world, 'valueToJson(door.tellThread())');
+    assert.equal(there, valueToJson(explore.tellThread()));
+  });
+
+  it('the bare world has no host in it', () => {
+    const world = bareWorld('');
+    for (const name of ['process', 'Buffer', 'require', 'setTimeout', 'fetch', 'global', 'TextEncoder']) {
+      assert.equal(evaluate(world, `typeof ${name}`), 'undefined', name);
+    }
+  });
+
+  it('a module that asks for Node is found out', async () => {
+    const { ofNode } = await bundle('dist/test/files.js');
+    assert.ok(ofNode.includes('node:fs'));
+  });
+});

@@ -1,0 +1,103 @@
+/** What the documents show is what the program does. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { Application } from 'typedoc';
+import { madtLocalApic, writeMadt } from '../src/abi/index.js';
+import { hypercallTable } from '../src/hypervisor/index.js';
+import { readText, root } from './files.js';
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-test-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function run(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+}
+
+/** The code blocks of that language. */
+function blocks(file: string, language: string): string[] {
+  const found = readText(file).matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'gm'));
+  return [...found].map(([, code = '']) => code);
+}
+
+describe('README.md', () => {
+  it('shows a story as it is printed', () => {
+    const [shown = ''] = blocks('README.md', 'text');
+    const [, number = ''] = /^(\d+)\. /.exec(shown) ?? [];
+    const { stdout } = run(['dist/src/cli/main.js', 'thread', '--story', number]);
+    assert.ok(stdout.includes(shown), 'the story is printed otherwise; copy it anew');
+  });
+
+  it('has an example of ten lines that maps a MADT to vCPU ids', () => {
+    const [example = ''] = blocks('README.md', 'js');
+    assert.ok(example.trim().split('\n').length <= 10);
+    const table = path.join(folder, 'APIC');
+    writeFileSync(table, writeMadt({ entries: [0, 1, 2].map((vcpu) => madtLocalApic(vcpu, 2 * vcpu)) }));
+    const code = example.replace('/sys/firmware/acpi/tables/APIC', table);
+    assert.notEqual(code, example);
+    const { status, stdout, stderr } = run(['--input-type=module', '--eval', code]);
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    assert.equal(
+      stdout,
+      [0, 1, 2].map((vcpu) => `Xen vCPU ${vcpu}: ACPI UID ${vcpu}, APIC id ${2 * vcpu}\n`).join(''),
+    );
+  });
+
+  it('lists the exit statuses that --help lists', () => {
+    const listed = [...readText('README.md').matchAll(/^\| (\d+) \| /gm)].map(([, status]) => status);
+    const { stdout } = run(['dist/src/cli/main.js', '--help']);
+    const helped = [...stdout.matchAll(/^ +(\d+) {2}\S/gm)].map(([, status]) => status);
+    assert.deepEqual(listed, helped);
+  });
+
+  it('lists the rooms that there are, and the doors that package.json opens', () => {
+    const rooms = [...readText('README.md').matchAll(/^src\/(\w+)\/ /gm)].map(([, room = '']) => room);
+    assert.deepEqual(rooms, ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore', 'cli']);
+    const { exports } = JSON.parse(readText('package.json')) as { exports: Record<string, string> };
+    for (const room of rooms.filter((name) => name !== 'cli')) {
+      assert.equal(exports[`./${room}`], `./dist/src/${room}/index.js`);
+      assert.match(readText('README.md'), new RegExp(`\`(domulator)?/${room}\``));
+    }
+  });
+});
+
+describe('docs/hypercalls.md', () => {
+  it('is what the table of hypercalls makes of it', async () => {
+    const script = path.join(root, 'scripts/hypercalls_page.js');
+    const { hypercallsPage } = (await import(script)) as { hypercallsPage: (table: unknown) => string };
+    assert.ok(
+      hypercallsPage(hypercallTable) === readText('docs/hypercalls.md'),
+      'run `npm run docs:hypercalls`',
+    );
+  });
+
+  it('names a source for every operation', () => {
+    for (const { operations } of hypercallTable) {
+      for (const { name, source } of operations) assert.match(source, /Xen|public\//, name);
+    }
+  });
+});
+
+describe('docs/glossary.md', () => {
+  it('has no word twice', () => {
+    const words = [...readText('docs/glossary.md').matchAll(/^\| \*\*(.+?)\*\*/gm)].map(([, word]) => word);
+    assert.ok(words.length > 30);
+    assert.equal(new Set(words).size, words.length);
+  });
+});
+
+describe('the API pages', () => {
+  it('are built from every door without a warning', async () => {
+    const app = await Application.bootstrapWithPlugins({ options: path.join(root, 'typedoc.json') });
+    const project = await app.convert();
+    assert.ok(project !== undefined);
+    app.validate(project);
+    assert.equal(app.logger.hasErrors() || app.logger.hasWarnings(), false);
+    const doors = project.children?.map(({ name }) => name).sort();
+    assert.deepEqual(doors, ['abi', 'audit', 'base', 'explore', 'hypervisor', 'identity']);
+  });
+});

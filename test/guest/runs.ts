@@ -1,0 +1,71 @@
+/** Runs that break no rule, each the ground that errors are put into; and what a run with something put into it gave. */
+import { isDeepStrictEqual } from 'node:util';
+import { runScenario } from '../../src/explore/index.js';
+import type { ModelRun, PlatformName, Scenario } from '../../src/explore/index.js';
+import type { Mutation } from './mutations.js';
+
+function ground(platform: PlatformName, more: Partial<Scenario>): Scenario {
+  return {
+    name: `sound ${platform}`,
+    strategy: platform === 'arm' ? 'mend' : 'as-posted',
+    platform,
+    vcpus: 4,
+    events: 'fifo',
+    release: '4.17',
+    era: { numbering: '<=6.8', delaysTimeInit: true },
+    plot: { name: 'boot' },
+    idPolicy: 'xen',
+    hypotheticalReset: false,
+    ...more,
+  };
+}
+
+export const arm = (more: Partial<Scenario> = {}): Scenario => ground('arm', more);
+export const pvhvm = (more: Partial<Scenario> = {}): Scenario => ground('pvhvm', more);
+export const pvh = (more: Partial<Scenario> = {}): Scenario => ground('pvh', more);
+export const pv = (more: Partial<Scenario> = {}): Scenario => ground('pv', more);
+
+/** A CPU goes offline and comes back. */
+export const cycle: Partial<Scenario> = { plot: { name: 'offline-online', linuxCpu: 2 } };
+/** A crash on vCPU 2, with the domain reset before the crash kernel is entered. */
+export const kdump: Partial<Scenario> = { plot: { name: 'kdump', vcpu: 2, resetFirst: true } };
+
+/** Something put into a run. */
+export interface Change {
+  /** What is put in, in words. */
+  readonly name: string;
+  readonly scenario: Scenario;
+  /** What is changed in the run; or another scenario altogether, where that is the change. */
+  readonly change: Mutation | Scenario;
+}
+
+export interface Changed {
+  readonly sound: ModelRun;
+  readonly run: ModelRun;
+  /** How often the change took effect. */
+  readonly hits: number;
+  /** Whether the run shows it at all. */
+  readonly differs: boolean;
+}
+
+/** Runs the scenario as it is, and with the change. */
+export function runBoth({ scenario, change }: Change): Changed {
+  let hits = 0;
+  const sound = runScenario(scenario);
+  const run =
+    typeof change === 'function'
+      ? runScenario(
+          scenario,
+          change(() => {
+            hits += 1;
+          }),
+        )
+      : runScenario(change);
+  const isScenario = typeof change !== 'function' && !isDeepStrictEqual(change, scenario);
+  return { sound, run, hits: isScenario ? 1 : hits, differs: !isDeepStrictEqual(sound.events, run.events) };
+}
+
+/** The names of the rules that a run breaks, each once. */
+export function brokenRules({ findings }: ModelRun): string[] {
+  return [...new Set(findings.map(({ rule }) => rule))];
+}

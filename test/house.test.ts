@@ -1,0 +1,194 @@
+/** The rules of the house that neither compiler nor linter keeps. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { readText, repositoryFiles, root } from './files.js';
+
+/** Which rooms each room may import. docs/architecture.md draws the same. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  abi: ['base'],
+  identity: ['base', 'abi'],
+  hypervisor: ['base', 'abi', 'identity'],
+  audit: ['base', 'abi', 'identity'],
+  explore: ['base', 'abi', 'identity', 'hypervisor', 'audit'],
+  cli: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore'],
+};
+
+/** Which packages and which of Node's modules each room may import. */
+const mayUse: Readonly<Record<string, RegExp>> = {
+  base: /^@noble\/hashes\//,
+  cli: /^(node:(fs|process)|commander|picocolors|cli-table3)$/,
+};
+
+interface Import {
+  readonly file: string;
+  readonly room: string;
+  readonly specifier: string;
+}
+
+const sources = repositoryFiles('src').filter((name) => name.endsWith('.ts'));
+const isTest = (file: string): boolean => file.endsWith('.test.ts');
+
+function importsOf(file: string): Import[] {
+  const found = readText(file).matchAll(
+    /(?:^|\n)\s*(?:import|export)\b[^;]*?\bfrom\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g,
+  );
+  const room = file.split('/')[1] ?? '';
+  return [...found].map((match) => ({ file, room, specifier: match[1] ?? match[2] ?? match[3] ?? '' }));
+}
+
+/** The file that a relative import names, from the repository's directory. */
+function target({ file, specifier }: Import): string {
+  return path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts');
+}
+
+describe('rooms', () => {
+  const imports = sources.flatMap(importsOf);
+  const relative = imports.filter(({ specifier }) => specifier.startsWith('.'));
+
+  it('are the ones that are known here', () => {
+    const rooms = new Set(sources.map((file) => file.split('/')[1]));
+    assert.deepEqual([...rooms].sort(), Object.keys(mayImport).sort());
+  });
+
+  it('are entered by their doors only', () => {
+    const wrong = relative.filter((entry) => {
+      const [folder, room, ...rest] = target(entry).split('/');
+      if (folder === 'test') return !isTest(entry.file);
+      return folder !== 'src' || (room !== entry.room && rest.join('/') !== 'index.ts');
+    });
+    assert.deepEqual(wrong, []);
+  });
+
+  it('import the rooms that they may', () => {
+    const wrong = relative.filter((entry) => {
+      const room = target(entry).split('/')[1] ?? '';
+      return !isTest(entry.file) && room !== entry.room && mayImport[entry.room]?.includes(room) !== true;
+    });
+    assert.deepEqual(wrong, []);
+  });
+
+  it('use the packages that they may', () => {
+    const packages = imports.filter(({ specifier, file }) => !specifier.startsWith('.') && !isTest(file));
+    const wrong = packages.filter(({ room, specifier }) => mayUse[room]?.test(specifier) !== true);
+    assert.deepEqual(wrong, []);
+    assert.ok(packages.length > 0, 'no import of a package was found: the search is broken');
+  });
+
+  it('refer to each other in their tsconfig.json as they may import', () => {
+    for (const [room, rooms] of Object.entries(mayImport)) {
+      const config = JSON.parse(readText(`src/${room}/tsconfig.json`)) as { references: { path: string }[] };
+      const referred = config.references.map((reference) => path.posix.basename(reference.path));
+      assert.deepEqual(referred.sort(), [...rooms].sort(), room);
+    }
+  });
+
+  it('have a door that says what they own', () => {
+    for (const room of Object.keys(mayImport).filter((name) => name !== 'cli')) {
+      assert.match(readText(`src/${room}/index.ts`), new RegExp(`^/\\*\\*\\n \\* ${room}: `), room);
+    }
+  });
+
+  it('have files named in snake_case', () => {
+    const wrong = sources.filter((file) => !/^[a-z0-9_]+(\.test)?\.ts$/.test(path.posix.basename(file)));
+    assert.deepEqual(wrong, []);
+  });
+});
+
+/** Put together here, so that this file does not hold what it looks for. */
+const forbidden: readonly (readonly [string, RegExp])[] = [
+  [
+    'a package registry',
+    new RegExp(['npmjs\\.(org|com)', 'yarnpkg\\.com', 'npmmirror\\.com', 'debian\\.org'].join('|')),
+  ],
+  [
+    'a machine path',
+    new RegExp(['work', 'tmp', 'root', 'home', 'Users'].map((name) => `(?<![\\w.])/${name}/`).join('|')),
+  ],
+];
+
+describe('the repository', () => {
+  const files = repositoryFiles();
+
+  for (const [what, pattern] of forbidden) {
+    it(`names ${what} nowhere`, () => {
+      const wrong = files.flatMap((file) =>
+        readText(file)
+          .split('\n')
+          .flatMap((line, i) =>
+            pattern.test(line) ? [`${file}:${i + 1}: ${line.trim().slice(0, 100)}`] : [],
+          ),
+      );
+      assert.deepEqual(wrong, []);
+    });
+  }
+
+  it('keeps download addresses out of the lock file', () => {
+    assert.doesNotMatch(readText('package-lock.json'), /"resolved":/);
+    assert.match(readText('.npmrc'), /^omit-lockfile-registry-resolved=true$/m);
+  });
+
+  it('needs no package that runs a script when it is installed', () => {
+    const lock = JSON.parse(readText('package-lock.json')) as {
+      packages: Record<string, { hasInstallScript?: boolean }>;
+    };
+    const own = new Set(['']);
+    const wrong = Object.entries(lock.packages).filter(
+      ([name, entry]) => entry.hasInstallScript === true && !own.has(name),
+    );
+    assert.deepEqual(wrong, []);
+  });
+
+  it('offers in package.json only what is built', () => {
+    const { exports, bin } = JSON.parse(readText('package.json')) as {
+      exports: Record<string, string>;
+      bin: Record<string, string>;
+    };
+    for (const file of [...Object.values(exports), ...Object.values(bin)]) {
+      assert.ok(existsSync(path.join(root, file)), file);
+    }
+  });
+});
+
+/** A heading's name in a link, as code hosts make it. */
+function slug(heading: string): string {
+  const text = heading.replace(/`|\*|\[([^\]]*)\]\([^)]*\)/g, (_, label: string | undefined) => label ?? '');
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replace(/\s/g, '-');
+}
+
+/** Without its code, in which no link is meant. */
+function prose(text: string): string {
+  return text.replace(/^```[^]*?^```/gm, '').replace(/`[^`\n]*`/g, '`');
+}
+
+function anchorsOf(file: string): Set<string> {
+  const text = readText(file).replace(/^```[^]*?^```/gm, '');
+  return new Set([...text.matchAll(/^#{1,6} +(.*)$/gm)].map(([, heading = '']) => slug(heading)));
+}
+
+describe('documents', () => {
+  const documents = repositoryFiles().filter((name) => name.endsWith('.md'));
+  const links = documents.flatMap((file) =>
+    [...prose(readText(file)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => ({ file, link })),
+  );
+
+  it('link to what is there', () => {
+    const wrong = links.filter(({ file, link }) => {
+      if (/^[a-z]+:/.test(link)) return !link.startsWith('https://');
+      const [name = '', anchor] = link.split('#', 2);
+      const linked = name === '' ? file : path.posix.join(path.posix.dirname(file), name);
+      // Built by `npm run docs`, and not kept.
+      if (linked.startsWith('docs/api/')) return false;
+      if (!existsSync(path.join(root, linked))) return true;
+      return anchor !== undefined && !anchorsOf(linked).has(anchor);
+    });
+    assert.deepEqual(wrong, []);
+    assert.ok(links.length > 10, 'hardly any link was found: the search is broken');
+  });
+});
