@@ -17,15 +17,7 @@ import { planHandlers, specialCount } from './handlers.js';
 import type { Handler, HandlerPlan } from './handlers.js';
 import { importHost } from './host_functions.js';
 import type { Host } from './host_functions.js';
-import {
-  codeTlbEntries,
-  cpuOffsets,
-  exits,
-  instructionsPerPage,
-  recordBytes,
-  tlbEntry,
-  tlbOffsets,
-} from './layout.js';
+import { codeTlbEntries, cpuOffsets, exits, recordBytes, tlbEntry, tlbOffsets } from './layout.js';
 import { emitClearBlock, emitLoad, emitStore } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
@@ -48,24 +40,26 @@ import { WasmModule } from './wasm/module.js';
 const local = {
   cpu: 0,
   record: 1,
-  pageRecords: 2,
-  runStart: 3,
-  budget: 4,
-  c: 5,
-  entry: 6,
-  pageAddress: 7,
-  target: 8,
-  n: 9,
-  z: 10,
-  v: 11,
-  address: 12,
-  value: 13,
-  tlb: 14,
+  /** The TLB set in use. */
+  tlb: 2,
+  /**
+   * Within a page: the record at which the budget would be used up, if all records from the present one on were run one
+   * after the other. Between pages: 16 times the budget (a record is 16 bytes). So that instructions need not be counted.
+   */
+  limit: 3,
+  c: 4,
+  entry: 5,
+  /** What must be added to a quarter of a record's place to get the address of its instruction. */
+  pcBase: 6,
+  target: 7,
+  n: 8,
+  z: 9,
+  v: 10,
+  address: 11,
+  value: 12,
 } as const;
-const localTypes: readonly ValueType[] = [
-  i32, i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64, i32,
-]; // prettier-ignore
-const firstFree = 15;
+const localTypes: readonly ValueType[] = [i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64];
+const firstFree = 13;
 
 export interface InterpreterPlan extends HandlerPlan {
   /** What the `float` import is asked for, by number. */
@@ -168,11 +162,12 @@ class InterpreterBuilder {
     code.end(); // page loop
     code.end(); // stopped by the host
     this.#savePosition();
-    this.#chargeRun(1);
+    this.#leavePage(1);
     this.#saveState();
     code.constant(i32, exits.host).return();
     code.end(); // budget used up: record already stands at the next instruction
     this.#savePosition();
+    this.#leavePage(0);
     this.#saveState();
     return code.constant(i32, exits.budget);
   }
@@ -208,14 +203,18 @@ class InterpreterBuilder {
   #loadState(): void {
     const code = this.#code;
     this.#loadFlags();
-    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).set(local.budget);
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).constant(i32, 4).byte(opcodes[i32].shl);
+    code.set(local.limit);
     code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
     code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
   }
 
+  /** Between pages: saves flags and budget. */
   #saveState(): void {
     this.#saveFlags();
-    this.#code.get(local.cpu).get(local.budget).memory(store32, 2, cpuOffsets.budget);
+    const code = this.#code.get(local.cpu);
+    code.get(local.limit).constant(i32, 4).byte(opcodes[i32].shrSigned);
+    code.memory(store32, 2, cpuOffsets.budget);
   }
 
   #loadFlags(): void {
@@ -249,41 +248,36 @@ class InterpreterBuilder {
 
   #sayCount(): void {
     const code = this.#code;
-    code.get(local.cpu).get(local.budget).memory(store32, 2, cpuOffsets.budget);
-    code.get(local.cpu).get(local.record).get(local.runStart).byte(opcodes[i32].sub);
-    code.memory(store32, 2, cpuOffsets.uncounted);
+    code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
+    code.get(local.cpu).get(local.record).memory(store32, 2, cpuOffsets.record);
   }
 
   /** The host may have cut the budget short. */
   #takeBudget(): void {
-    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).set(local.budget);
+    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.limit).set(local.limit);
   }
 
   #pushPc(): void {
     this.#code
       .get(local.record)
-      .get(local.pageRecords)
-      .byte(opcodes[i32].sub)
       .constant(i32, 2)
       .byte(opcodes[i32].shrUnsigned)
       .byte(extendUnsigned)
-      .get(local.pageAddress)
+      .get(local.pcBase)
       .byte(opcodes[i64].add);
   }
 
-  /** Takes the instructions from `runStart` up to the present record, and `more`, off the budget. */
-  #chargeRun(more: number): void {
+  /** Leaves the page: the limit becomes what is left of the budget after the records up to the present one, and `more`. */
+  #leavePage(more: number): void {
     const code = this.#code;
-    code.get(local.budget).get(local.record).get(local.runStart).byte(opcodes[i32].sub);
-    code.constant(i32, 4).byte(opcodes[i32].shrUnsigned);
-    if (more !== 0) code.constant(i32, more).byte(opcodes[i32].add);
-    code.byte(opcodes[i32].sub).set(local.budget);
+    code.get(local.limit).get(local.record).byte(opcodes[i32].sub);
+    if (more !== 0) code.constant(i32, more * recordBytes).byte(opcodes[i32].sub);
+    code.set(local.limit);
   }
 
   /** At the page loop's head: finds the records of the page of `target`, and the record there. */
   #findPage(): void {
     const code = this.#code;
-    code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and).set(local.pageAddress);
     // An entry is 2^4 bytes and a page 2^12.
     code.get(local.target).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
     code.constant(i32, (codeTlbEntries - 1) * tlbEntry.bytes).byte(opcodes[i32].and);
@@ -297,11 +291,14 @@ class InterpreterBuilder {
     code
       .get(local.entry)
       .memory(load32.word, 2, tlbOffsets.code + tlbEntry.place)
-      .set(local.pageRecords);
+      .set(local.entry);
     code.end();
     code.get(local.target).byte(wrap).constant(i32, 0xffc).byte(opcodes[i32].and);
-    code.constant(i32, 2).byte(opcodes[i32].shl).get(local.pageRecords).byte(opcodes[i32].add);
-    code.tee(local.record).set(local.runStart);
+    code.constant(i32, 2).byte(opcodes[i32].shl).get(local.entry).byte(opcodes[i32].add).tee(local.record);
+    code.get(local.limit).byte(opcodes[i32].add).set(local.limit);
+    code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and);
+    code.get(local.entry).constant(i32, 2).byte(opcodes[i32].shrUnsigned).byte(extendUnsigned);
+    code.byte(opcodes[i64].sub).set(local.pcBase);
   }
 
   #fetchPage(): void {
@@ -309,10 +306,10 @@ class InterpreterBuilder {
     code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
     code.get(local.cpu);
     pushHalves(code, local.target);
-    code.call(this.#host.fetch).tee(local.pageRecords);
+    code.call(this.#host.fetch).tee(local.entry);
     code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
     // An instruction that cannot be fetched counts too: no guest runs for ever on nothing.
-    code.get(local.budget).constant(i32, 1).byte(opcodes[i32].sub).set(local.budget);
+    code.get(local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(local.limit);
     this.#saveState();
     code.constant(i32, exits.host).return();
     code.end();
@@ -324,14 +321,10 @@ class InterpreterBuilder {
   }
 
   #goToNextPage(): void {
-    const code = this.#code;
-    this.#chargeRun(0);
-    code
-      .get(local.pageAddress)
-      .constant(i64, 4 * instructionsPerPage)
-      .byte(opcodes[i64].add)
-      .set(local.target);
-    this.#leaveWhenSpent(() => this.#savedTarget());
+    this.#pushPc();
+    this.#code.set(local.target);
+    this.#leavePage(0);
+    this.#leaveWhenSpent();
     this.#toPageLoop();
   }
 
@@ -373,8 +366,8 @@ class InterpreterBuilder {
     this.#nesting -= 1;
     code.end();
     code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
-    this.#chargeRun(1);
-    this.#leaveWhenSpent(() => this.#savedTarget());
+    this.#leavePage(1);
+    this.#leaveWhenSpent();
     this.#toPageLoop();
     this.#nesting -= 1;
     code.end();
@@ -430,35 +423,33 @@ class InterpreterBuilder {
     if (near === null) {
       emitExpr(e, target);
       code.set(local.target);
-      this.#chargeRun(1);
-      this.#leaveWhenSpent(() => this.#savedTarget());
+      this.#leavePage(1);
+      this.#leaveWhenSpent();
       this.#toPageLoop();
       return;
     }
-    this.#chargeRun(1);
     // A record is four times as large as its instruction.
     code
       .get(local.record)
       .memory(load32.word, 2, layout[near]?.at ?? 0)
       .constant(i32, 2)
       .byte(opcodes[i32].shl);
-    code.get(local.record).byte(opcodes[i32].add).tee(local.record).set(local.runStart);
-    code.get(local.budget).constant(i32, 0).byte(opcodes[i32].leSigned).branchIf(this.#budgetExitDepth());
+    code.tee(local.entry).get(local.record).byte(opcodes[i32].add).set(local.record);
+    // The limit moves as far, less the one record that was run.
+    code.get(local.limit).get(local.entry).byte(opcodes[i32].add).constant(i32, recordBytes);
+    code.byte(opcodes[i32].sub).tee(local.limit).get(local.record).byte(opcodes[i32].leSigned);
+    code.branchIf(this.#budgetExitDepth());
     this.#toRecordLoop();
   }
 
-  /** Leaves the run when the budget is used up; `prepare` puts pc where it belongs. */
-  #leaveWhenSpent(prepare: () => void): void {
+  /** Between pages: leaves the run when the budget is used up, to go on at `target`. */
+  #leaveWhenSpent(): void {
     const code = this.#code;
-    code.get(local.budget).constant(i32, 0).byte(opcodes[i32].leSigned).if();
-    prepare();
+    code.get(local.limit).constant(i32, 0).byte(opcodes[i32].leSigned).if();
+    code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
     this.#saveState();
     code.constant(i32, exits.budget).return();
     code.end();
-  }
-
-  #savedTarget(): void {
-    this.#code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
   #system(e: Environment, { name, inputs, index }: Extract<Statement, { op: 'system' }>): void {

@@ -17,17 +17,18 @@ export const cpuOffsets = {
   z: registerFile.places * 8 + 16,
   v: registerFile.places * 8 + 24,
   c: registerFile.places * 8 + 32,
-  /** Instructions that may still run, counted down; negative when the last branch went beyond it. */
+  /** Instructions that may still run; negative when the last branch went beyond it. */
   budget: registerFile.places * 8 + 40,
-  /** Where the host is called: 16 times the instructions that ran since the budget was last counted down. */
-  uncounted: registerFile.places * 8 + 44,
+  /** Where the host is called: the present record, and that at which the budget would be used up (interpreter.ts). */
+  record: registerFile.places * 8 + 44,
+  limit: 332,
   /** The places of the TLB sets: for accesses with the rights of the present level, and with EL0's. */
   tlb: 320,
   unprivilegedTlb: 324,
-  /** What the host answers to a call, 64 bits. */
-  answer: 328,
   /** 16 bytes through which an access goes that is not plain memory. */
   scratch: 336,
+  /** What the host answers to a call, 64 bits. */
+  answer: 352,
   /** V0 to V31, 16 bytes each. */
   vectors: 512,
   /** The places of the state beyond registers, 64 bits each (see isa/arm64/system_registers.ts). */
@@ -59,6 +60,9 @@ export const tlbEntry = { tag: 0, place: 8, alignedOnly: 12, bytes: 16 } as cons
 export const accessFlags = { bytes: 31, unprivileged: 32, clearBlock: 64 } as const;
 /** What the host answers instead of a place: the access faulted; the store was done. */
 export const accessResults = { faulted: -1, done: -2 } as const;
+
+/** Budgets are below this: 16 times one must be a place. */
+export const budgetLimit = 2 ** 26;
 
 /** A record: handler (16 bits), six bytes of places and small numbers, 8 bytes of larger ones. */
 export const recordBytes = 16;

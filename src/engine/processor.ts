@@ -16,7 +16,7 @@ import { conditionRows, conditionTable } from './conditions.js';
 import { floatCalls } from './float/index.js';
 import { buildInterpreter } from './interpreter.js';
 import type { InterpreterPlan } from './interpreter.js';
-import { cpuOffsets, exits } from './layout.js';
+import { budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
 import type { EngineHost, RunResult, StopReason } from './ports.js';
 import { RecordDecoder } from './record_decoder.js';
@@ -37,8 +37,6 @@ export interface ProcessorSizes {
 
 const tableBytes = 4096;
 const defaultDecodedPages = 4096;
-/** More than any budget: what is taken off one to end a run at the next branch. */
-const cut = 2 ** 30;
 
 export class Processor {
   /** Where the guests' memory begins, in the engine's; a multiple of 64 KiB. */
@@ -53,7 +51,8 @@ export class Processor {
   readonly #interpret: Interpreter;
   #running: Vcpu | null = null;
   #budget = 0;
-  /** What was taken off the running budget to end the run soon. */
+  /** Whether the interpreter runs, and what was taken off its budget to make it come back soon. */
+  #inside = false;
   #held = 0;
   #stopAsked = false;
 
@@ -98,17 +97,19 @@ export class Processor {
   }
 
   /**
-   * Runs a vCPU until the budget (instructions, below 2^30) is used up, at the next taken branch or page's end, or until
+   * Runs a vCPU until the budget (instructions, below 2^26) is used up, at the next taken branch or page's end, or until
    * something ends the run before.
    */
   run(index: number, budget: number): RunResult {
     const vcpu = present(this.#vcpus[index], `vCPU ${index}`);
-    invariant(this.#running === null && budget > 0 && budget < cut, `vCPU ${index} cannot run ${budget}`);
+    invariant(
+      this.#running === null && budget > 0 && budget < budgetLimit,
+      `vCPU ${index} cannot run ${budget}`,
+    );
     this.#running = vcpu;
     this.#budget = budget;
     this.#stopAsked = false;
     vcpu.block.budget = budget;
-    vcpu.block.uncounted = 0;
     // Others may have stored since it ran: the monitor is open.
     vcpu.block.setLow(at.monitorBytes, 0);
     const reason = this.#runUntilStopped(vcpu);
@@ -118,29 +119,30 @@ export class Processor {
 
   #runUntilStopped(vcpu: Vcpu): StopReason {
     for (;;) {
-      this.#giveBack(vcpu);
       if (this.#stopAsked) return 'stopped';
       if (vcpu.block.budget <= 0) return 'budget';
       if (!settle(this.#context, vcpu)) continue;
-      const exit = this.#interpret(vcpu.block.place);
-      vcpu.block.uncounted = 0;
-      if (exit !== exits.host) continue;
+      if (this.#stay(vcpu) !== exits.host) continue;
       const reason = finishInstruction(this.#context, vcpu);
-      this.#giveBack(vcpu);
       if (reason !== null) return reason;
     }
   }
 
-  #giveBack({ block }: Vcpu): void {
+  /** One stay in the interpreter; the exit's number. */
+  #stay({ block }: Vcpu): number {
+    this.#inside = true;
+    const exit = this.#interpret(block.place);
+    this.#inside = false;
     block.budget += this.#held;
     this.#held = 0;
+    return exit;
   }
 
   /** Within a call of the host: how many instructions of the present run are done. */
   get executed(): number {
     if (this.#running === null) return 0;
     const { block } = this.#running;
-    return this.#budget - block.budget - this.#held + block.uncounted;
+    return this.#budget - this.#held - (this.#inside ? block.left : block.budget);
   }
 
   /** Within a call of the host: ends the present run at its next taken branch or before. */
@@ -150,9 +152,9 @@ export class Processor {
   }
 
   #endSoon(): void {
-    if (this.#running === null || this.#held !== 0) return;
-    this.#held = cut;
-    this.#running.block.budget -= cut;
+    if (this.#running === null || !this.#inside || this.#held !== 0) return;
+    this.#held = Math.max(this.#running.block.left, 0);
+    this.#running.block.left -= this.#held;
   }
 
   /** Sets an interrupt line of a vCPU. One that runs takes the interrupt at its next taken branch or before, if it is not masked. */

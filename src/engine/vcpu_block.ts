@@ -140,13 +140,15 @@ export class VcpuBlock {
     this.memory.setWord(this.place + cpuOffsets.budget, value);
   }
 
-  /** Instructions that ran and are not yet taken off the budget; known within calls of the host only. */
-  get uncounted(): number {
-    return this.memory.word(this.place + cpuOffsets.uncounted) >>> 4;
+  /** Within a call of the host: what is left of the budget. */
+  get left(): number {
+    const limit = this.memory.word(this.place + cpuOffsets.limit);
+    return (limit - this.memory.word(this.place + cpuOffsets.record)) >> 4;
   }
 
-  set uncounted(value: number) {
-    this.memory.setWord(this.place + cpuOffsets.uncounted, value << 4);
+  set left(value: number) {
+    const record = this.memory.word(this.place + cpuOffsets.record);
+    this.memory.setWord(this.place + cpuOffsets.limit, record + 16 * value);
   }
 }
 
