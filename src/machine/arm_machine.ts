@@ -19,6 +19,7 @@ import {
   counterAt,
   distributor,
   irqAsserted,
+  latchPrivate,
   isIccRegister,
   newGenericTimer,
   newGic,
@@ -39,6 +40,7 @@ import type { UartState } from '../devices/index.js';
 import { Processor } from '../engine/index.js';
 import type { EngineHost, StopReason } from '../engine/index.js';
 import {
+  acknowledgeUpcall,
   advanceTo,
   createDomain,
   hypercall,
@@ -209,14 +211,20 @@ export class ArmMachine {
     for (const [vcpu, timers] of this.#timers.entries()) {
       setLine(this.#gic, vcpu, physicalTimerIntid, timerAsserted(timers.physical, counter));
       setLine(this.#gic, vcpu, virtualTimerIntid, timerAsserted(timers.virtual, counter));
-      const upcall = pendingUpcall(this.domain, vcpu as XenVcpuId) !== null;
-      setLine(this.#gic, vcpu, GUEST_EVTCHN_PPI, upcall);
+      this.#injectUpcall(vcpu as XenVcpuId);
     }
     for (const vcpu of this.#timers.keys()) {
       const asserted = irqAsserted(this.#gic, vcpu);
       this.processor.setInterruptLine(vcpu, 'irq', asserted);
       if (asserted) this.#waiting[vcpu] = false;
     }
+  }
+
+  /** Xen injects its interrupt once for each time that events become pending; from then on it is the GIC's. */
+  #injectUpcall(vcpu: XenVcpuId): void {
+    if (pendingUpcall(this.domain, vcpu) === null) return;
+    acknowledgeUpcall(this.domain, vcpu);
+    latchPrivate(this.#gic, vcpu, 1 << GUEST_EVTCHN_PPI);
   }
 
   #attachDevices(): void {
