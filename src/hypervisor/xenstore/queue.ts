@@ -54,12 +54,13 @@ export function queueEvent(
   path: string,
   token: string,
 ): void {
-  const payload = payloadOf(path, token);
-  if (payload.length > XENSTORE_PAYLOAD_MAX) return;
+  const length = path.length + token.length + 2;
+  if (length > XENSTORE_PAYLOAD_MAX) return;
   const key = path.startsWith('@') ? null : `${path}\0${token}`;
   if (key !== null && store.connection.queuedEvents[key] === true) return;
-  const bytes = message({ type: XS_WATCH_EVENT, req_id: 0, tx_id: 0, len: payload.length }, payload);
-  if (isOutOfMemory(store, bytes.length)) return;
+  if (isOutOfMemory(store, length + xsd_sockmsg.size)) return;
+  const header = { type: XS_WATCH_EVENT, req_id: 0, tx_id: 0, len: length };
+  const bytes = message(header, payloadOf(path, token));
   enqueue(store, { bytes, request, eventKey: key, deadlineNs: nowNs + eventTimeoutNs });
 }
 
