@@ -65,7 +65,8 @@ export async function* fromWebStream<T>(stream: WebStream<T>): AsyncGenerator<T,
     open = false;
     throw error;
   } finally {
-    if (open) await reader.cancel();
+    // How the rest ends does not concern who stopped to read; xz-decompress fails here when it had reached the end.
+    if (open) await reader.cancel().catch(() => undefined);
   }
 }
 

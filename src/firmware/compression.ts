@@ -48,7 +48,7 @@ async function* unzstd(bytes: Uint8Array): Pieces {
     yield* ready;
     ready = [];
   }
-  zstd.push(new Uint8Array(), true);
+  if (bytes.length > 0) zstd.push(new Uint8Array(), true);
   yield* ready;
   if (!state.ended) throw new Error('they end too early');
 }
