@@ -42,6 +42,7 @@ import type { EngineHost, StopReason } from '../engine/index.js';
 import {
   acknowledgeUpcall,
   advanceTo,
+  backendsAwaited,
   createDomain,
   hypercall,
   isRunnable,
@@ -49,9 +50,10 @@ import {
   nextDeadline,
   pendingUpcall,
   psciCall,
+  serveBackends,
   takeStart,
 } from '../hypervisor/index.js';
-import type { CallRecord, Domain, DomainConfig } from '../hypervisor/index.js';
+import type { CallRecord, Domain, DomainConfig, PsciRecord } from '../hypervisor/index.js';
 import { mpidrRegisterOfVcpu, vcpuOfTarget, vcpusOfSgi } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { a64 } from '../isa/index.js';
@@ -74,9 +76,15 @@ const hypercallTag = 0xea1;
 export interface MachineListener {
   /** A byte that the guest sent to its UART. */
   uart(byte: number): void;
-  /** A hypercall, when it has been answered. */
+  /** Bytes that the guest wrote to its PV console. */
+  pvConsole?(bytes: Uint8Array): void;
+  /** A hypercall is about to be made. */
+  calling?(vcpu: number): void;
+  /** A hypercall, when it has been answered; the vCPU's registers do not hold the answer yet. */
   hypercall?(vcpu: number, record: CallRecord): void;
-  /** A CPU was started. */
+  /** A power call, when it has been answered; `affinity` is its first argument. */
+  power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
+  /** A vCPU enters the guest. */
   started?(vcpu: number): void;
 }
 
@@ -106,6 +114,8 @@ export class ArmMachine {
   /** System time at the start of the present turn, ns. */
   #turnNs = 0n;
   #instructions = 0;
+  #stopped = false;
+  #userSpaceNs: bigint | null = null;
 
   constructor(options: MachineOptions, listener: MachineListener) {
     const { config, seed } = options;
@@ -139,15 +149,32 @@ export class ArmMachine {
     return this.#turnNs + BigInt(this.processor.executed);
   }
 
+  /** When a vCPU was first seen at EL0, at the end of a turn, ns; null as long as none was. */
+  get userSpaceNs(): bigint | null {
+    return this.#userSpaceNs;
+  }
+
   /** Instructions executed so far, of all vCPUs. */
   get instructions(): number {
     return this.#instructions;
   }
 
+  /** Puts `bytes` into guest RAM from guest physical address `address` on, before the guest runs. */
+  load(address: bigint, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      const at = Number(address) + done;
+      const frame = present(this.frames.writable(Math.floor(at / frameBytes)), `guest memory at ${at}`);
+      const count = Math.min(frameBytes - (at % frameBytes), bytes.length - done);
+      frame.set(bytes.subarray(done, done + count), at % frameBytes);
+      done += count;
+    }
+  }
+
   /** Runs the guest for about `instructions` more instructions, or until it can go on no more. */
   run(instructions: number): MachineStop {
     const end = this.#instructions + instructions;
-    while (this.#instructions < end) {
+    this.#stopped = false;
+    while (this.#instructions < end && !this.#stopped) {
       if (this.domain.state.shutdown !== null) return 'shutdown';
       const turn = nextTurn(this.#turns, this.#waiting.length, (vcpu) => this.#canRun(vcpu));
       if (turn === null) {
@@ -159,6 +186,12 @@ export class ArmMachine {
     return 'limit';
   }
 
+  /** Ends the present `run` after the turn that is being taken. */
+  stop(): void {
+    this.#stopped = true;
+    this.processor.stop();
+  }
+
   #canRun(vcpu: number): boolean {
     return !present(this.#waiting[vcpu], 'a vCPU') && isRunnable(this.domain, vcpu as XenVcpuId);
   }
@@ -168,7 +201,9 @@ export class ArmMachine {
     const { reason, executed } = this.processor.run(vcpu, instructions);
     this.#instructions += executed;
     this.#turnNs += BigInt(executed);
+    if (this.processor.vcpus[vcpu]?.mode === 'EL0t') this.#userSpaceNs ??= this.#turnNs;
     advanceTo(this.domain, this.#turnNs);
+    if (backendsAwaited(this.domain)) this.#listener.pvConsole?.(serveBackends(this.domain).console);
     this.#waiting[vcpu] = this.#waits(reason);
     this.#updateLines();
   }
@@ -300,6 +335,7 @@ export class ArmMachine {
     const number = Number(BigInt.asUintN(32, view.register(16)));
     const args = [0, 1, 2, 3, 4].map((register) => view.register(register));
     advanceTo(this.domain, this.nowNs);
+    this.#listener.calling?.(vcpu);
     const record = hypercall(this.domain, vcpu as XenVcpuId, number, args, {
       translate: (_, address, write) => view.translate(address, write ? 'write' : 'read'),
     });
@@ -315,7 +351,12 @@ export class ArmMachine {
     const functionId = Number(BigInt.asUintN(32, view.register(0)));
     const args = [1, 2, 3].map((register) => view.register(register));
     const known = architectureCall(functionId, Number(BigInt.asUintN(32, args[0] ?? 0n)));
-    const returned = known ?? psciCall(this.domain, vcpu as XenVcpuId, functionId, args).returned;
-    view.setRegister(0, BigInt.asUintN(64, BigInt(returned)));
+    view.setRegister(0, BigInt.asUintN(64, BigInt(known ?? this.#power(vcpu, functionId, args))));
+  }
+
+  #power(vcpu: number, functionId: number, args: readonly bigint[]): number {
+    const record = psciCall(this.domain, vcpu as XenVcpuId, functionId, args);
+    this.#listener.power?.(vcpu, record, args[0] ?? 0n);
+    return record.returned;
   }
 }
