@@ -52,16 +52,14 @@ function nearOperand(statements: readonly Statement[]): string | null {
 }
 
 /**
- * The base register of an access that is worth a handler of its own where it is the stack pointer. Few instructions add
- * an index to that, or use EL0's rights on it.
+ * The base register of an access that is worth a handler of its own where it is the stack pointer: words and double words,
+ * but with an index or EL0's rights, are what compilers keep there.
  */
-function stackOperand({ semantics, operands }: Instruction): string | null {
-  const check = semantics.statements.find(({ op }) => op === 'checkStack');
-  const rare = semantics.statements.some(
-    (statement) => 'kind' in statement && (statement.kind === 'unprivileged' || statement.kind === 'ordered'),
-  );
-  if (check?.op !== 'checkStack' || rare || 'm' in operands) return null;
-  return check.operand;
+function stackOperand({ semantics: { statements }, operands }: Instruction): string | null {
+  const check = statements.find(({ op }) => op === 'checkStack');
+  const accesses = statements.filter((statement) => statement.op === 'load' || statement.op === 'store');
+  const usual = accesses.some(({ bytes, kind }) => bytes >= 4 && kind === 'plain');
+  return check?.op === 'checkStack' && usual && !('m' in operands) ? check.operand : null;
 }
 
 /** Whether the operand is the stack pointer in a word with those fields. */

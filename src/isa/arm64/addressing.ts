@@ -1,5 +1,7 @@
 /** What the addresses of loads and stores have in common, whatever registers they move. */
 import type { ImmediateOperand } from '../instruction.js';
+import type { Expr } from '../micro_ops.js';
+import type { RegisterRef, Semantics } from '../semantics.js';
 import { optionalNumber, signed } from './operands.js';
 
 /** An unscaled signed offset, left out where 0. */
@@ -38,3 +40,9 @@ export const pairForms = [
   { form: 'post', bits: '001', text: '[{n}], {offset}' },
   { form: 'noalloc', bits: '000', text: '[{n}{offset}]' },
 ] as const;
+
+/** The base register of an access: the stack pointer must be aligned for that (DDI 0487, CheckSPAlignment). */
+export function readBase(m: Semantics, n: RegisterRef): Expr {
+  m.checkStack(n);
+  return m.read(n);
+}

@@ -7,6 +7,7 @@ import { instruction } from '../instruction.js';
 import type { Instruction } from '../instruction.js';
 import type { AccessBytes, Expr, Width } from '../micro_ops.js';
 import type { RegisterRef, Semantics } from '../semantics.js';
+import { readBase } from './addressing.js';
 import { destination, orStackPointer, source } from './operands.js';
 import { statePlace } from './system_registers.js';
 
@@ -36,8 +37,7 @@ function requireAligned(m: Semantics, address: Expr, bytes: number, effect: 'rea
 
 /** The base register's value, which must be aligned for an access of `bytes` bytes. */
 function alignedBase(m: Semantics, n: RegisterRef, bytes: number, effect: 'read' | 'write'): Expr {
-  m.checkStack(n);
-  const address = m.let(m.read(n));
+  const address = m.let(readBase(m, n));
   requireAligned(m, address, bytes, effect);
   return address;
 }

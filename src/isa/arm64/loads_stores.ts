@@ -3,7 +3,7 @@ import { instruction } from '../instruction.js';
 import type { Instruction, RegisterOperand } from '../instruction.js';
 import type { AccessBytes, Expr, Width } from '../micro_ops.js';
 import type { RegisterRef, Semantics } from '../semantics.js';
-import { indexExtensions, indexShift, offset9, pairForms } from './addressing.js';
+import { indexExtensions, indexShift, offset9, pairForms, readBase } from './addressing.js';
 import {
   branchLabel,
   destination,
@@ -89,7 +89,7 @@ function withOffset(access: Access): Instruction {
       offset: optionalNumber(', ', unsigned('imm12', 12, 64, bytes), 0n),
     },
     text: `${mnemonic} {t}, [{n}{offset}]`,
-    semantics: (m, o) => perform(m, access, o.t, m.add(m.read(o.n), o.offset), null),
+    semantics: (m, o) => perform(m, access, o.t, m.add(readBase(m, o.n), o.offset), null),
   });
 }
 
@@ -103,7 +103,7 @@ function unscaled(access: Access): Instruction[] {
       operands: { t: transfer(access), n: orStackPointer('Rn', 64), offset: offset9() },
       text: `${mnemonic.replace(/^(ld|st)/, form === 'unscaled' ? '$1u' : '$1t')} {t}, [{n}{offset}]`,
       semantics: (m, o) => {
-        const address = m.add(m.read(o.n), o.offset);
+        const address = m.add(readBase(m, o.n), o.offset);
         perform(m, access, o.t, address, null, form === 'unpriv' ? 'unprivileged' : 'plain');
       },
     }),
@@ -120,7 +120,7 @@ function indexed(access: Access): Instruction[] {
       operands: { t: transfer(access), n: orStackPointer('Rn', 64), offset: immediate(signed('imm9', 9)) },
       text: `${mnemonic} {t}, ${form === 'immpre' ? '[{n}, {offset}]!' : '[{n}], {offset}'}`,
       semantics: (m, o) => {
-        const base = m.let(m.read(o.n));
+        const base = m.let(readBase(m, o.n));
         const moved = m.let(m.add(base, o.offset));
         perform(m, access, o.t, form === 'immpre' ? moved : base, { base: o.n, value: moved });
       },
@@ -144,7 +144,7 @@ function withIndex(access: Access): Instruction[] {
       text: `${mnemonic} {t}, [{n}, {m}{shift}]`,
       semantics: (m, o) => {
         const index = extension === 'sxtw' ? m.signed64(m.read(o.m)) : m.resize(64, m.read(o.m));
-        perform(m, access, o.t, m.add(m.read(o.n), m.shift('shl', index, o.shift)), null);
+        perform(m, access, o.t, m.add(readBase(m, o.n), m.shift('shl', index, o.shift)), null);
       },
     }),
   );
@@ -199,7 +199,7 @@ function pair(
     operands: { ...operands, t: destination('Rt', width), t2: destination('Rt2', width) },
     text: `ld${spelling} {t}, {t2}, ${text}`,
     semantics: (m, o) => {
-      const base = m.let(m.read(o.n));
+      const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const address = form === 'post' ? base : moved;
       const [a, b] = [m.load(bytes, address), m.load(bytes, second(m, address))];
@@ -216,7 +216,7 @@ function pair(
     operands: { ...operands, t: source('Rt', width), t2: source('Rt2', width) },
     text: `st${spelling} {t}, {t2}, ${text}`,
     semantics: (m, o) => {
-      const base = m.let(m.read(o.n));
+      const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const address = form === 'post' ? base : moved;
       m.store(bytes, address, m.read(o.t));

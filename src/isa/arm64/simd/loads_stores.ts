@@ -4,7 +4,7 @@ import type { Instruction } from '../../instruction.js';
 import type { Expr } from '../../micro_ops.js';
 import type { RegisterRef, Semantics, VectorRef } from '../../semantics.js';
 import { fromLow } from '../../vector_expr.js';
-import { indexExtensions, indexShift, offset9, pairForms } from '../addressing.js';
+import { indexExtensions, indexShift, offset9, pairForms, readBase } from '../addressing.js';
 import {
   branchLabel,
   immediate,
@@ -96,7 +96,7 @@ function withOffset(access: Access, way: Effect): Instruction {
       offset: optionalNumber(', ', unsigned('imm12', 12, 64, bytes), 0n),
     },
     text: `${way.stem}r {t}, [{n}{offset}]`,
-    semantics: (m, o) => perform(m, access, way, o.t, m.add(m.read(o.n), o.offset), null),
+    semantics: (m, o) => perform(m, access, way, o.t, m.add(readBase(m, o.n), o.offset), null),
   });
 }
 
@@ -108,7 +108,7 @@ function unscaled(access: Access, way: Effect): Instruction {
     pattern: `${size} 111 1 00 ${opc1}${way.load} 0 imm9:9 00 Rn:5 Rt:5`,
     operands: { t: scalarRegister('Rt', letter), n: orStackPointer('Rn', 64), offset: offset9() },
     text: `${way.stem}ur {t}, [{n}{offset}]`,
-    semantics: (m, o) => perform(m, access, way, o.t, m.add(m.read(o.n), o.offset), null),
+    semantics: (m, o) => perform(m, access, way, o.t, m.add(readBase(m, o.n), o.offset), null),
   });
 }
 
@@ -131,7 +131,7 @@ function indexed(access: Access, way: Effect): Instruction[] {
       },
       text: `${way.stem}r {t}, ${text}`,
       semantics: (m, o) => {
-        const base = m.let(m.read(o.n));
+        const base = m.let(readBase(m, o.n));
         const moved = m.let(m.add(base, o.offset));
         perform(m, access, way, o.t, form === 'immpre' ? moved : base, { base: o.n, value: moved });
       },
@@ -155,7 +155,7 @@ function withIndex(access: Access, way: Effect): Instruction[] {
       text: `${way.stem}r {t}, [{n}, {m}{shift}]`,
       semantics: (m, o) => {
         const index = extension === 'sxtw' ? m.signed64(m.read(o.m)) : m.resize(64, m.read(o.m));
-        perform(m, access, way, o.t, m.add(m.read(o.n), m.shift('shl', index, o.shift)), null);
+        perform(m, access, way, o.t, m.add(readBase(m, o.n), m.shift('shl', index, o.shift)), null);
       },
     }),
   );
@@ -203,7 +203,7 @@ function pair(
     },
     text: `${stem}${form === 'noalloc' ? 'np' : 'p'} {t}, {t2}, ${text}`,
     semantics: (m, o) => {
-      const base = m.let(m.read(o.n));
+      const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const first = form === 'post' ? base : moved;
       const places = [[o.t, first] as const, [o.t2, m.add(first, m.constant(64, bytes))] as const];

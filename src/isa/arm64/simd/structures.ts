@@ -6,6 +6,7 @@ import type { FieldValues } from '../../pattern.js';
 import type { Semantics, VectorRef } from '../../semantics.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import { fromLow, laneOf, lowBits, shuffleBytes, splat } from '../../vector_expr.js';
+import { readBase } from '../addressing.js';
 import { orStackPointer, source } from '../operands.js';
 import { named } from './arrangements.js';
 import type { Arrangement } from './arrangements.js';
@@ -55,7 +56,7 @@ function structure(shape: Shape, { form, post, Rm, text }: BaseForm): Instructio
     operands,
     text: `${shape.text}, [{n}]${step}`,
     semantics: (m, o) => {
-      const base = m.let(m.read(o.n));
+      const base = m.let(readBase(m, o.n));
       const finish = shape.move(m, base, { op: 'immediate', width: 32, operand: 'lane' });
       if (form === '_post_reg') m.write(o.n, m.add(base, m.read(o.m)));
       if (form === '_post_imm') m.write(o.n, m.add(base, m.constant(64, shape.bytes)));
