@@ -76,7 +76,7 @@ function compare(reference: Reference, words: readonly number[], dice: Dice): st
   const states = drawStates(statesPerBatch, dice);
   const tests = words.map((word) => toTest(word, dice)).filter((one) => one !== null);
   const theirs = reference.run(states, tests);
-  const ours = new Machine(runnable, tests.length).run(states, tests);
+  const ours = new Machine(tests.length).run(states, tests);
   return tests.flatMap((one, index) => {
     const found = differences(ours[index]!, referenceOutcome(theirs, index));
     return found.length === 0 ? [] : [describe(decoder, one, states, stateBytes, found)];
