@@ -39,15 +39,16 @@ export const cpuOffsets = {
   size: stateStart + Math.ceil((8 * statePlaces) / 1024) * 1024,
 } as const;
 
+export const codeTlbEntries = 1024;
+export const dataTlbEntries = 1024;
+
 /** Byte offsets in a TLB set: tables for code, reading and writing, one entry for each page number modulo their size. */
 export const tlbOffsets = {
   code: 0,
-  read: 256 * 16,
-  write: 256 * 16 + 1024 * 16,
-  size: (256 + 2 * 1024) * 16,
+  read: codeTlbEntries * 16,
+  write: (codeTlbEntries + dataTlbEntries) * 16,
+  size: (codeTlbEntries + 2 * dataTlbEntries) * 16,
 } as const;
-export const codeTlbEntries = 256;
-export const dataTlbEntries = 1024;
 
 /**
  * A TLB entry: the page's address (a page of 4 KiB, whatever the guest's are); for code the place of its records, for

@@ -76,15 +76,9 @@ export class Mmu {
     const range = regime.ranges[upper === 1 ? 1 : 0];
     const address = (high & 0xffff) * 2 ** 32 + low;
     if (!regime.enabled) return this.#flat(range, address, high);
-    const top = range.ignoresTag ? (high >>> 16) & 0xff : high >>> 16;
-    const extension = range.ignoresTag ? 0xff : 0xffff;
-    const size = 2 ** range.inputBits;
-    const offset = upper === 1 ? address - (2 ** 48 - size) : address;
-    if (range.disabled || top !== upper * extension || offset < 0 || offset >= size) {
-      return this.#faulted(faultStatus.translation, 0);
-    }
+    if (range.disabled || !isWithin(range, address, high)) return this.#faulted(faultStatus.translation, 0);
     this.#result.bound = upper === 0;
-    return this.#walk(regime, range, offset, access, el0);
+    return this.#walk(regime, range, low, high, access, el0);
   }
 
   /** Translation is off: addresses are physical ones, if there are such. */
@@ -106,48 +100,53 @@ export class Mmu {
     return this.#result;
   }
 
-  #walk(regime: Regime, range: Range, offset: number, access: AccessType, el0: boolean): Translation {
+  #walk(
+    regime: Regime,
+    range: Range,
+    low: number,
+    high: number,
+    access: AccessType,
+    el0: boolean,
+  ): Translation {
     const { granuleLog2, startLevel } = range;
-    const bitsPerLevel = granuleLog2 - 3;
-    const limit = 2 ** regime.outputBits;
+    const limit = regime.outputLimit;
     this.#liftLimits();
-    let table = range.table;
+    let { table, firstEntries: entries } = range;
     if (table >= limit) return this.#faulted(faultStatus.addressSize, 0);
     for (let level = startLevel; ; level += 1) {
-      const log2Size = granuleLog2 + bitsPerLevel * (3 - level);
-      const entries = level === startLevel ? 2 ** (range.inputBits - log2Size) : 2 ** bitsPerLevel;
-      const index = Math.floor(offset / 2 ** log2Size) % entries;
+      const log2Size = granuleLog2 + (granuleLog2 - 3) * (3 - level);
+      const index = shiftRight(low, high, log2Size) & (entries - 1);
       if (!this.#tables.readDescriptor(table + 8 * index)) {
         return this.#faulted(faultStatus.externalOnWalk, level);
       }
-      const { low, high } = this.#tables;
-      const kind = descriptorKind(low, level, granuleLog2);
+      const kind = descriptorKind(this.#tables.low, level, granuleLog2);
       if (kind === 'invalid') return this.#faulted(faultStatus.translation, level);
-      const output = outputAddress(low, high, kind === 'table' ? granuleLog2 : log2Size);
+      const output = outputAddress(this.#tables, kind === 'table' ? granuleLog2 : log2Size);
       if (output >= limit) return this.#faulted(faultStatus.addressSize, level);
       if (kind === 'leaf') {
-        return this.#leaf(regime, { low, high, level, log2Size }, output, offset, access, el0);
+        // Of the address, what is between a page of 4 KiB and the page or block that this is.
+        const within = low & (2 ** log2Size - 4096);
+        return this.#leaf(regime, { level, log2Size, page: output + within }, access, el0);
       }
-      this.#addTableLimits(high);
+      this.#addTableLimits(this.#tables.high);
       table = output;
+      entries = 1 << (granuleLog2 - 3);
     }
   }
 
   #leaf(
     regime: Regime,
-    { low, high, level, log2Size }: { low: number; high: number; level: number; log2Size: number },
-    output: number,
-    offset: number,
+    { level, log2Size, page }: { level: number; log2Size: number; page: number },
     access: AccessType,
     el0: boolean,
   ): Translation {
+    const { low, high } = this.#tables;
     if ((low & (1 << 10)) === 0) return this.#faulted(faultStatus.accessFlag, level);
     this.#addLeafLimits(low, high);
     if (!this.#permits(regime, access, el0)) return this.#faulted(faultStatus.permission, level);
     const result = this.#result;
-    const within = offset % 2 ** log2Size;
     result.fault = null;
-    result.page = output + within - (within % 4096);
+    result.page = page;
     result.attributes = regime.attributes[(low >>> 2) & 7] ?? 0;
     result.shareability = (low >>> 8) & 3;
     result.log2Size = log2Size;
@@ -201,8 +200,20 @@ function descriptorKind(low: number, level: number, granuleLog2: number): 'inval
   return level === 2 || (level === 1 && granuleLog2 === 12) ? 'leaf' : 'invalid';
 }
 
-/** Bits 47 to `log2Size` of a descriptor. */
-function outputAddress(low: number, high: number, log2Size: number): number {
-  const address = (high & 0xffff) * 2 ** 32 + low;
-  return address - (address % 2 ** log2Size);
+/** Bits 47 to `log2Size` of a descriptor. No page or block is as large as 4 GiB. */
+function outputAddress({ low, high }: TableReader, log2Size: number): number {
+  return (high & 0xffff) * 2 ** 32 + ((low & -(1 << log2Size)) >>> 0);
+}
+
+/** An address shifted right by less than 64. */
+function shiftRight(low: number, high: number, by: number): number {
+  return by < 32 ? (low >>> by) | ((high << 1) << (31 - by)) : high >>> (by - 32);
+}
+
+/** Whether an address, of which the low 48 bits and the high half are given, is in its range: the bits above are all alike. */
+function isWithin({ ignoresTag, size }: Range, address: number, high: number): boolean {
+  const upper = (high >>> 23) & 1;
+  const top = ignoresTag ? (high >>> 16) & 0xff : high >>> 16;
+  if (top !== (upper === 0 ? 0 : ignoresTag ? 0xff : 0xffff)) return false;
+  return upper === 0 ? address < size : address >= 2 ** 48 - size;
 }

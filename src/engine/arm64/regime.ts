@@ -4,14 +4,15 @@ import { statePlace } from '../../isa/index.js';
 
 /** One of the two ranges of addresses: the one that TTBR0 or the one that TTBR1 translates. */
 export interface Range {
-  /** Significant bits of an address: 64 - TnSZ. */
-  readonly inputBits: number;
+  /** Its bytes: 2^(64 - TnSZ). */
+  readonly size: number;
   /** Binary logarithm of the granule: 12, 14 or 16. */
   readonly granuleLog2: number;
   /** Where the first table is. */
   readonly table: number;
-  /** The level of the first table. */
+  /** The level of the first table, and its entries. */
   readonly startLevel: number;
+  readonly firstEntries: number;
   /** Whether walks are switched off (TCR_EL1.EPDn): every address faults. */
   readonly disabled: boolean;
   /** Whether bits 63 to 56 of an address mean nothing (TCR_EL1.TBIn). */
@@ -24,8 +25,8 @@ export interface Regime {
   /** SCTLR_EL1.WXN: what can be written cannot be executed. */
   readonly writableIsNotExecutable: boolean;
   readonly ranges: readonly [Range, Range];
-  /** Bits that an output address may have: TCR_EL1.IPS, and what the CPU implements. */
-  readonly outputBits: number;
+  /** Output addresses are below this, by TCR_EL1.IPS and what the CPU implements. */
+  readonly outputLimit: number;
   /** MAIR_EL1's eight attributes. */
   readonly attributes: readonly number[];
   readonly asid: number;
@@ -79,13 +80,15 @@ function rangeOf(block: VcpuBlock, upper: boolean): Range {
   const bitsPerLevel = granule - 3;
   const levels = Math.ceil((bits - granule) / bitsPerLevel);
   // The first table is as large as it must be, and lies at a multiple of that.
-  const tableBytes = 2 ** (bits - granule - bitsPerLevel * (levels - 1) + 3);
+  const firstEntries = 2 ** (bits - granule - bitsPerLevel * (levels - 1));
+  const tableBytes = 8 * firstEntries;
   const address = (block.high(base) & 0xffff) * 2 ** 32 + block.low(base);
   return {
-    inputBits: bits,
+    size: 2 ** bits,
     granuleLog2: granule,
     table: Math.floor(address / tableBytes) * tableBytes,
     startLevel: 4 - levels,
+    firstEntries,
     disabled: (control & (1 << 7)) !== 0,
     ignoresTag: (high & (upper ? 1 << 6 : 1 << 5)) !== 0,
   };
@@ -101,7 +104,7 @@ export function readRegime(block: VcpuBlock): Regime {
     enabled: (control & sctlr.m) !== 0,
     writableIsNotExecutable: (control & sctlr.wxn) !== 0,
     ranges: [rangeOf(block, false), rangeOf(block, true)],
-    outputBits: Math.min(outputSizes[block.high(places.tcr) & 7] ?? 48, physicalBits),
+    outputLimit: 2 ** Math.min(outputSizes[block.high(places.tcr) & 7] ?? 48, physicalBits),
     attributes: mair.flatMap((half) => [0, 8, 16, 24].map((shift) => (half >>> shift) & 0xff)),
     asid: (block.high(asidBase) >>> 16) & asidBits,
   };
