@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { isBuiltin } from 'node:module';
 import { describe, it } from 'node:test';
 import vm from 'node:vm';
-import { rolldown } from 'rolldown';
-import type { OutputChunk } from 'rolldown';
+import { build } from 'esbuild-wasm';
+import type { Plugin } from 'esbuild-wasm';
 import { valueToJson } from '../src/base/index.js';
 import * as explore from '../src/explore/index.js';
 import { root } from './files.js';
@@ -21,28 +21,31 @@ interface Bundle {
 /** The bundle of a compiled module, as a script that puts the module's exports into a global named `door`. */
 async function bundle(input: string): Promise<Bundle> {
   const ofNode: string[] = [];
-  const build = await rolldown({
-    input,
-    cwd: root,
+  const watchNode: Plugin = {
+    name: 'watch-node',
+    setup(build) {
+      build.onResolve({ filter: /.*/ }, ({ path: specifier }) => {
+        if (!isBuiltin(specifier)) return undefined;
+        ofNode.push(specifier);
+        return { path: specifier, external: true };
+      });
+    },
+  };
+  const { outputFiles, metafile } = await build({
+    entryPoints: [input],
+    absWorkingDir: root,
     platform: 'browser',
+    format: 'iife',
+    globalName: 'door',
+    bundle: true,
+    write: false,
+    metafile: true,
     logLevel: 'silent',
-    plugins: [
-      {
-        name: 'watch-node',
-        resolveId(specifier: string): { id: string; external: true } | null {
-          if (!isBuiltin(specifier)) return null;
-          ofNode.push(specifier);
-          return { id: specifier, external: true };
-        },
-      },
-    ],
+    plugins: [watchNode],
   });
-  const { output } = await build.generate({ format: 'iife', name: 'door', codeSplitting: false });
-  await build.close();
-  const chunks = output.filter((part): part is OutputChunk => part.type === 'chunk');
-  assert.equal(chunks.length, 1, 'one file');
-  const imports = chunks.flatMap((chunk) => [...chunk.imports, ...chunk.dynamicImports]);
-  return { code: chunks[0]!.code, ofNode: [...ofNode, ...imports] };
+  assert.equal(outputFiles.length, 1, 'one file');
+  const left = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map((entry) => entry.path));
+  return { code: outputFiles[0]!.text, ofNode: [...new Set([...ofNode, ...left])] };
 }
 
 /** A world with JavaScript's own globals, in which `code` has run. */
@@ -85,9 +88,7 @@ describe('in a browser', () => {
     const { code, ofNode } = await bundle('dist/src/explore/index.js');
     assert.deepEqual(ofNode, []);
     const base = await bundle('dist/src/base/index.js');
-    const world = bareWorld(
-      `${base.code}; const { valueToJson } = door; ${code.replace(/^var door/, 'door')}`,
-    );
+    const world = bareWorld(`${base.code}; const { valueToJson } = door; ${code}`);
     const there = evaluate(world, 'valueToJson(door.tellThread())');
     assert.equal(there, valueToJson(explore.tellThread()));
   });

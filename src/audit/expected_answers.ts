@@ -42,9 +42,9 @@ const refusedWith = (...errors: number[]): number[] => errors.map((error) => -er
 const mayFault = (answers: Answers): Answers => answers && [...answers, -XEN_EFAULT];
 
 /** An answer that depends on something of which the trace may not be sure. */
-function dependingOn(sure: Sure, ifYes: number, ifNo: number): Answers {
-  if (sure === 'unknown') return [ifYes, ifNo];
-  return [sure === 'yes' ? ifYes : ifNo];
+function dependingOn(sure: Sure | undefined, ifYes: number, ifNo: number): Answers {
+  if (sure === 'yes') return [ifYes];
+  return sure === 'no' ? [ifNo] : [ifYes, ifNo];
 }
 
 const pageBytes = 4096;
@@ -61,7 +61,7 @@ function vcpuInfo417({ view, event, vcpuId }: Question): Answers {
   if (!fitsPage(view, offset)) return refusedWith(XEN_ENXIO);
   if (view.vcpuInfo.has(vcpuId)) return refusedWith(XEN_EINVAL);
   if (vcpuId === event.vcpu) return ok;
-  return dependingOn(view.vcpus[vcpuId]?.up ?? 'unknown', -XEN_EINVAL, 0);
+  return dependingOn(view.vcpus[vcpuId]?.up, -XEN_EINVAL, 0);
 }
 
 /** Xen 4.18 common/domain.c, common_vcpu_op and map_guest_area: any vCPU, up or not, but only once. */
@@ -96,16 +96,15 @@ const periodicTimer: Rule = ({ event }) => {
 const initialise: Rule = ({ view, vcpuId }) => {
   const { kind } = view.platform;
   if (vcpuId >= legacyVcpus(kind) && !view.vcpuInfo.has(vcpuId)) return refusedWith(XEN_EINVAL);
-  const initialised = view.vcpus[vcpuId]?.initialised ?? 'unknown';
+  const initialised = view.vcpus[vcpuId]?.initialised;
   const answers = dependingOn(initialised, -XEN_EEXIST, 0);
   // A context that Xen does not like is EINVAL too.
   return initialised === 'yes' ? answers : [...(answers ?? []), -XEN_EINVAL];
 };
 
-const bringUp: Rule = ({ view, vcpuId }) =>
-  dependingOn(view.vcpus[vcpuId]?.initialised ?? 'unknown', 0, -XEN_EINVAL);
+const bringUp: Rule = ({ view, vcpuId }) => dependingOn(view.vcpus[vcpuId]?.initialised, 0, -XEN_EINVAL);
 
-const isUp: Rule = ({ view, vcpuId }) => dependingOn(view.vcpus[vcpuId]?.up ?? 'unknown', 1, 0);
+const isUp: Rule = ({ view, vcpuId }) => dependingOn(view.vcpus[vcpuId]?.up, 1, 0);
 
 /** Operations of vcpu_op on a vCPU that there is. */
 const vcpuOps: Readonly<Record<string, Rule>> = {
@@ -209,5 +208,5 @@ export function answersTo(view: DomainView, event: HypercallEvent): Answers {
 export function answersToStart(view: DomainView, { how, target }: StartEvent): Answers {
   if (how !== 'psci') return null;
   if (target === null) return [PSCI_RET_INVALID_PARAMS];
-  return dependingOn(view.vcpus[target]?.up ?? 'unknown', PSCI_RET_ALREADY_ON, PSCI_RET_SUCCESS);
+  return dependingOn(view.vcpus[target]?.up, PSCI_RET_ALREADY_ON, PSCI_RET_SUCCESS);
 }

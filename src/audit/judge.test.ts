@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { invalidVcpuNr } from '../identity/index.js';
+import { invalidVcpuNr, linuxCpu, xenVcpuId } from '../identity/index.js';
 import type { JudgedCall } from './finding.js';
 import { judgeCalls } from './judge.js';
 import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
@@ -235,6 +235,20 @@ describe('bindings', () => {
     assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 2>3');
   });
 
+  it('take where a CPU ran last, or where it runs first if it has not run', () => {
+    const bind = tell.calls(0, 'EVTCHNOP_bind_ipi', 2);
+    const moved = [bind, tell.is('running', 1, 3), bind, tell.is('running', 1, 1), bind];
+    const calls = judged(pvhvm, [...start, tell.records(1, 2), ...moved]);
+    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi').slice(1), ['0 2>3', '0 2>3', '0 2>1']);
+  });
+
+  it('take the hardware id for the truth of a CPU that never runs, vCPU 0 too', () => {
+    const crash = new Teller(pvhvm, 0, [2, 0, 1, 3]);
+    const given = [crash.enters(), crash.is('running', 0), crash.records(0), crash.records(1)];
+    const calls = judged(pvhvm, [...given, crash.calls(0, 'EVTCHNOP_bind_ipi', 0)]);
+    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi'), ['2 0>0']);
+  });
+
   it('take the CPU number for the id in a kernel that keeps no records', () => {
     const calls = judged(pvhvm, [
       tell.enters(),
@@ -280,6 +294,23 @@ describe('PV', () => {
   it('registers every vcpu_info at once, by the records', () => {
     const calls = judged(pv, healthy(tell));
     assert.deepEqual(told(calls, 'VCPUOP_register_vcpu_info'), ['0 0>0', '0 1>1', '0 2>2', '0 3>3']);
+  });
+
+  it('has no hardware ids: a CPU that never runs is the vCPU of its number, CPU 0 that of the entry', () => {
+    const five = {
+      ...tell.enters(),
+      possible: [0, 1, 4].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: null })),
+    };
+    const given = [five, ...[0, 1, 4].map((cpu) => tell.records(cpu, cpu))] as Draft[];
+    const binds = [0, 1, 4].map((id) => tell.calls(0, 'EVTCHNOP_bind_ipi', id));
+    assert.deepEqual(told(judged(pv, [...given, ...binds]), 'EVTCHNOP_bind_ipi'), [
+      '0 0>0',
+      '0 1>1',
+      '0 4>null',
+    ]);
+    const entered = { ...five, entryVcpu: xenVcpuId(3) } as Draft;
+    const calls = judged(pv, [entered, ...given.slice(1), ...binds]);
+    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi'), ['0 0>3', '0 1>1', '0 4>null']);
   });
 
   it('may ask VCPUOP_is_up of any number', () => {

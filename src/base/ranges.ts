@@ -7,7 +7,7 @@ export function rangesText(numbers: readonly number[]): string {
   const runs: number[][] = [];
   for (const number of sorted) {
     const open = runs.at(-1);
-    if (open !== undefined && open.at(-1) === number - 1) open.push(number);
+    if (open?.at(-1) === number - 1) open.push(number);
     else runs.push([number]);
   }
   const parts = runs.flatMap((run) =>

@@ -6,7 +6,7 @@ import { firstBroken } from '../audit/index.js';
 import type { Finding, Outcome } from '../audit/index.js';
 import { runScenario } from './run.js';
 import type { PlatformName, Plot, Scenario, StrategyName } from './scenario.js';
-import { strategies } from './strategies.js';
+import { strategies } from './model/strategies.js';
 
 /** A column: what happens, and to how big a guest. */
 interface Kind {

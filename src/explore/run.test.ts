@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { InputError } from '../base/index.js';
 import { matrixScenarios, runMatrix } from './matrix.js';
 import { runScenario } from './run.js';
-import { strategies } from './strategies.js';
+import { strategies } from './model/strategies.js';
 import { aScenario, brokenRules, callsOf, crashOn, run } from './test_scenario.js';
 
 describe('a scenario', () => {

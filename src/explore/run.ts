@@ -3,17 +3,17 @@ import { audit, judgeCalls } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { linuxCpu, policyNamed, recordOf } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import type { Environment, Firmware } from './context.js';
-import type { Interposers } from './interposers.js';
-import { configNrCpus } from './kernel.js';
-import { createWorld, firmwareOf, platformOf } from './platform.js';
-import type { Program } from './program.js';
-import { linuxProgram } from './routines/index.js';
+import type { Environment, Firmware } from './model/context.js';
+import type { Interposers } from './model/interposers.js';
+import { configNrCpus } from './model/kernel.js';
+import { createWorld, firmwareOf, platformOf } from './model/platform.js';
+import type { Program } from './model/program.js';
+import { linuxProgram } from './model/routines/index.js';
 import type { CpuRow, ModelRun, Scenario } from './scenario.js';
 import { runToEnd } from './schedule.js';
 import type { Observer } from './schedule.js';
-import { strategies } from './strategies.js';
-import type { GuestVcpu, KernelState, World } from './world.js';
+import { strategies } from './model/strategies.js';
+import type { GuestVcpu, KernelState, World } from './model/world.js';
 
 /** What a run may be given in place of the ordinary. */
 export interface RunOptions {

@@ -5,12 +5,12 @@
 import type { TraceEvent } from '../audit/index.js';
 import { advanceTo, isRunnable, nextDeadline } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import { emit, guestVcpu, nowNs } from './context.js';
-import type { Environment } from './context.js';
-import { stepOf } from './program.js';
-import { canStep, contextOf, isStorming, stepVcpu } from './step.js';
-import { vcpuIds } from './world.js';
-import type { World } from './world.js';
+import { emit, guestVcpu, nowNs } from './model/context.js';
+import type { Environment } from './model/context.js';
+import { stepOf } from './model/program.js';
+import { canStep, contextOf, isStorming, stepVcpu } from './model/step.js';
+import { vcpuIds } from './model/world.js';
+import type { World } from './model/world.js';
 
 /** More steps than any model takes that does not go round in circles. */
 const enoughSteps = 200_000;

@@ -12,6 +12,8 @@ import { vcpuInfoView } from './vcpu_info.js';
  * vCPU `id` halts, `interruptsOn` or not (RFLAGS.IF, or PSTATE.I clear). With interrupts on it waits until something
  * awaits it. On x86 HVM with interrupts off it goes down, as nothing but an NMI could end that HLT; if no vCPU
  * stays up, the domain shuts down with reason poweroff (Xen 4.17 arch/x86/hvm/hvm.c, hvm_hlt and hvm_vcpu_down).
+ * An interrupt or NMI that Xen was about to inject ends its HLT at once; here it is the machine that takes such an
+ * event, before it comes to the HLT.
  * A PV kernel's HLT is Xen's to emulate, and waits; Arm's WFI waits for interrupts that are masked too
  * (arch/x86/pv/emul-priv-op.c; arch/arm/traps.c, do_trap_guest_sync).
  */

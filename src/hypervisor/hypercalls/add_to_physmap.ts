@@ -54,7 +54,7 @@ function permissionError(domain: Domain, domid: number, space: number): number {
  * was at `gfn` is given back (Xen 4.17 arch/x86/mm/p2m.c, xenmem_add_to_physmap_one).
  */
 function addX86(domain: Domain, space: number, idx: bigint, gfn: bigint): number {
-  const mfn = frameX86(domain, space, idx);
+  const mfn = frameOfSpace(domain, space, idx);
   if (mfn < 0) return mfn;
   if (!isAddressableGfn(domain, gfn)) return -XEN_EINVAL;
   const old = space === XENMAPSPACE_gmfn ? Number(idx) : gfnOfMfn(domain, mfn);
@@ -63,7 +63,7 @@ function addX86(domain: Domain, space: number, idx: bigint, gfn: bigint): number
   return 0;
 }
 
-function frameX86(domain: Domain, space: number, idx: bigint): number {
+function frameOfSpace(domain: Domain, space: number, idx: bigint): number {
   switch (space) {
     case XENMAPSPACE_shared_info:
       return idx === 0n ? domain.state.sharedInfoMfn : -XEN_EINVAL;
@@ -77,12 +77,13 @@ function frameX86(domain: Domain, space: number, idx: bigint): number {
 }
 
 /**
- * Likewise on Arm, where a frame of Xen's that is seen already, wherever that is, must be removed first; what was at
- * `gfn` is covered (Xen 4.17 arch/arm/mm.c, xenmem_add_to_physmap_one).
+ * Likewise on Arm, where a frame of Xen's that is seen already, wherever that is, must be removed first (since 4.17,
+ * Xen commit 71320946d5ed): a kernel that takes over without a reset cannot map shared_info, unless the one before
+ * it let go of it. What was at `gfn` is covered (Xen 4.17 arch/arm/mm.c, xenmem_add_to_physmap_one).
  */
 function addArm(domain: Domain, space: number, idx: bigint, gfn: bigint): number {
   if (space !== XENMAPSPACE_shared_info && space !== XENMAPSPACE_grant_table) return -XEN_ENOSYS;
-  const mfn = frameX86(domain, space, idx);
+  const mfn = frameOfSpace(domain, space, idx);
   if (mfn < 0) return mfn;
   if (gfnOfMfn(domain, mfn) !== null) return -XEN_EBUSY;
   if (!isAddressableGfn(domain, gfn)) return -XEN_EINVAL;

@@ -156,8 +156,8 @@ const stopPeriodic = vcpuOperation({
 });
 
 /**
- * A time that is past gives the event at once. With VCPU_SSHOTTMR_future, 4.17 answers -XEN_ETIME instead, as
- * 4.17.0 did; later releases, and 4.17's own later point releases, ignore the flag.
+ * A time that is past gives the event at once. With VCPU_SSHOTTMR_future, 4.17 answers -XEN_ETIME instead, as 4.17.0
+ * to 4.17.2 do; 4.18, and 4.17.3 on (Xen commit 7b5155a79ea9), ignore the flag.
  */
 const setSingleshot = vcpuOperation({
   name: 'VCPUOP_set_singleshot_timer',

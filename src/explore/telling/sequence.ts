@@ -1,0 +1,359 @@
+/**
+ * A run as a short list of the calls and turns that matter, for whoever draws it: calls that carry a vCPU id, the
+ * starts of CPUs, shutdowns, resets and the end. What is right and says nothing new is gathered; nothing
+ * that is wrong is ever left out. The list knows no layout: terminal and page draw the same one.
+ */
+import { SHUTDOWN_names } from '../../abi/index.js';
+import type {
+  HandledEvent,
+  HypercallEvent,
+  JudgedCall,
+  KernelEvent,
+  OnlineEvent,
+  Outcome,
+  StartEvent,
+  TraceEvent,
+} from '../../audit/index.js';
+import type { LinuxCpu, XenVcpuId } from '../../identity/index.js';
+import { answerText, startAnswerText } from '../answers.js';
+import type { ModelRun } from '../scenario.js';
+import { foldSequence } from './sequence_fold.js';
+
+/** A kernel takes over. */
+export interface KernelItem {
+  readonly kind: 'kernel';
+  readonly name: string;
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+  /** How many CPUs it counts. */
+  readonly possible: number;
+  readonly leftOut: readonly { readonly vcpu: XenVcpuId; readonly why: string }[];
+}
+
+/** An operation, and how often it was called. */
+export interface OperationCount {
+  readonly op: string;
+  readonly times: number;
+}
+
+/**
+ * How a call is to be read. `right` and `failed` carry the id that was meant, or none; `failed` was refused all the
+ * same. `refused` and `silent` carry a wrong one, and Xen said so or did not.
+ */
+export type CallVerdict = 'right' | 'failed' | 'refused' | 'silent';
+
+/** Calls of one vCPU with one id, one verdict and, unless they are right, one operation and one answer. */
+export interface CallItem {
+  readonly kind: 'call';
+  readonly from: XenVcpuId;
+  readonly operations: readonly OperationCount[];
+  /** The id in the call, unsigned; null when it carries none. */
+  readonly passed: number | null;
+  readonly meant: XenVcpuId | null;
+  /** What the call is about where its name does not say it: `SHUTDOWN_soft_reset`. */
+  readonly about: string | null;
+  /** The kernel's phase, where it is known: `prepare` and the like. */
+  readonly phase: string | null;
+  /** `0`, or `-ENOENT`. */
+  readonly answer: string;
+  readonly verdict: CallVerdict;
+}
+
+/** One vCPU asks for another to be started. */
+export interface StartItem {
+  readonly kind: 'start';
+  readonly from: XenVcpuId;
+  readonly how: StartEvent['how'];
+  readonly target: XenVcpuId | null;
+  readonly meantCpu: LinuxCpu | null;
+  /** Null where the request has no answer. */
+  readonly answer: string | null;
+  /** As which CPU the target then ran kernel code; null when it never did. */
+  readonly runsAs: LinuxCpu | null;
+}
+
+/** The kernel counts a CPU as online, or no longer. */
+export interface OnlineItem {
+  readonly kind: 'online' | 'offline';
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+}
+
+/** An upcall came on another vCPU than the one of the CPU for which the kernel had bound the port. */
+export interface StrayItem {
+  readonly kind: 'stray';
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+  readonly boundFor: LinuxCpu;
+  readonly purpose: string;
+  readonly times: number;
+}
+
+/** A kernel that others followed, up to where it handed over, in which nothing was wrong. */
+export interface QuietItem {
+  readonly kind: 'quiet';
+  /** Calls that carried an id: each the right one, and none refused. */
+  readonly calls: number;
+  /** The CPUs that came online after the first, and the vCPUs that they are. */
+  readonly online: readonly LinuxCpu[];
+  readonly vcpus: readonly XenVcpuId[];
+}
+
+/** Xen cleared all of the domain's registrations. */
+export interface ResetItem {
+  readonly kind: 'reset';
+}
+
+/** The items before it once more, for each of these vCPUs in place of the one that they speak of. */
+export interface AgainItem {
+  readonly kind: 'again';
+  /** How many items are meant. */
+  readonly items: number;
+  readonly times: number;
+  /** Empty where it was the very same. */
+  readonly vcpus: readonly XenVcpuId[];
+}
+
+export interface EndItem {
+  readonly kind: 'end';
+  readonly outcome: Outcome;
+  readonly online: readonly LinuxCpu[];
+  readonly why: string;
+}
+
+export type SequenceItem =
+  KernelItem | CallItem | StartItem | OnlineItem | StrayItem | QuietItem | ResetItem | AgainItem | EndItem;
+
+export interface Sequence {
+  /** The vCPUs that the items name, by id. */
+  readonly vcpus: readonly XenVcpuId[];
+  readonly items: readonly SequenceItem[];
+  /** Right and answered calls on the caller's own timers; too many to list, and none is wrong. */
+  readonly timerCallsLeftOut: number;
+}
+
+function kernelItem(event: KernelEvent, events: readonly TraceEvent[]): KernelItem {
+  const own = events.find((other) => other.kind === 'running' && other.kernel === event.kernel);
+  return {
+    kind: 'kernel',
+    name: event.name,
+    vcpu: event.entryVcpu,
+    linuxCpu: own?.kind === 'running' ? own.linuxCpu : (0 as LinuxCpu),
+    possible: event.possible.length,
+    leftOut: event.leftOut,
+  };
+}
+
+function verdictOf({ call }: HypercallEvent, judged: JudgedCall | undefined): CallVerdict {
+  if (judged !== undefined && judged.verdict !== 'right') return judged.verdict;
+  return call.returned < 0 ? 'failed' : 'right';
+}
+
+function callItem(event: HypercallEvent, judged: JudgedCall | undefined): CallItem {
+  const { op, vcpuId, returned, detail } = event.call;
+  return {
+    kind: 'call',
+    from: event.vcpu,
+    operations: [{ op, times: 1 }],
+    passed: vcpuId,
+    meant: judged?.meant ?? null,
+    about: op === 'SCHEDOP_shutdown' ? (SHUTDOWN_names[Number(detail['reason'])] ?? null) : null,
+    phase: event.phase,
+    answer: answerText(returned),
+    verdict: verdictOf(event, judged),
+  };
+}
+
+function startItem(event: StartEvent, events: readonly TraceEvent[]): StartItem | null {
+  // VCPUOP_up is a hypercall, and stands there as one.
+  if (event.how === 'VCPUOP_up') return null;
+  const later = events.slice(event.step + 1);
+  const end = later.findIndex((other) => other.kind === 'kernel' || other.kind === 'end');
+  const run = later
+    .slice(0, end < 0 ? undefined : end)
+    .find((other) => other.kind === 'running' && other.vcpu === event.target);
+  return {
+    kind: 'start',
+    from: event.by,
+    how: event.how,
+    target: event.target,
+    meantCpu: event.meant,
+    answer: startAnswerText(event),
+    runsAs: run?.kind === 'running' ? run.linuxCpu : null,
+  };
+}
+
+function isStray(event: HandledEvent): event is HandledEvent & { boundFor: LinuxCpu } {
+  return event.boundFor !== null && event.boundFor !== event.linuxCpu;
+}
+
+/** Whether a call is worth a line of its own or of a gathering. */
+function matters({ call }: HypercallEvent): boolean {
+  return call.vcpuId !== null || call.op === 'SCHEDOP_shutdown';
+}
+
+/** What an event is in the sequence; null where it is not worth an item. */
+function itemOf(
+  event: TraceEvent,
+  run: ModelRun,
+  judged: ReadonlyMap<number, JudgedCall>,
+): SequenceItem | null {
+  switch (event.kind) {
+    case 'kernel':
+      return kernelItem(event, run.events);
+    case 'hypercall':
+      return matters(event) ? callItem(event, judged.get(event.step)) : null;
+    case 'start':
+      return startItem(event, run.events);
+    case 'online':
+    case 'offline':
+      return onlineItem(event, run.events);
+    case 'event':
+      return isStray(event) ? strayItem(event) : null;
+    case 'reset':
+      return { kind: 'reset' };
+    case 'end':
+      return { kind: 'end', outcome: event.outcome, online: event.online, why: event.why };
+    case 'running':
+    case 'record':
+    case 'use':
+    case 'log':
+      return null;
+  }
+}
+
+function itemsOf(run: ModelRun): SequenceItem[] {
+  const judged = new Map(run.calls.map((call) => [call.event.step, call]));
+  return run.events.map((event) => itemOf(event, run, judged)).filter((item) => item !== null);
+}
+
+function onlineItem(event: OnlineEvent, events: readonly TraceEvent[]): OnlineItem | null {
+  const { kind, kernel, vcpu, linuxCpu } = event;
+  const taken = events.find((other) => other.kind === 'kernel' && other.kernel === kernel);
+  const isEntry = kind === 'online' && taken?.kind === 'kernel' && taken.entryVcpu === vcpu;
+  // The CPU that a kernel was entered on is online from the first: its kernel item says as much.
+  return isEntry ? null : { kind, vcpu, linuxCpu };
+}
+
+function strayItem({ vcpu, linuxCpu, boundFor, purpose }: HandledEvent & { boundFor: LinuxCpu }): StrayItem {
+  return { kind: 'stray', vcpu, linuxCpu, boundFor, purpose, times: 1 };
+}
+
+function isQuiet(item: SequenceItem): item is CallItem {
+  return item.kind === 'call' && item.verdict === 'right' && item.passed !== null;
+}
+
+function isOwnTimer(item: SequenceItem): boolean {
+  if (!isQuiet(item) || item.passed !== item.from) return false;
+  return item.operations.every(({ op }) => /^VCPUOP_(set|stop)_(singleshot|periodic)_timer$/.test(op));
+}
+
+function addOperations(
+  to: readonly OperationCount[],
+  more: readonly OperationCount[],
+): readonly OperationCount[] {
+  const counts = new Map(to.map(({ op, times }) => [op, times]));
+  for (const { op, times } of more) counts.set(op, (counts.get(op) ?? 0) + times);
+  return [...counts].map(([op, times]) => ({ op, times }));
+}
+
+/** Right calls between two turns, gathered by caller, phase and id, in the order in which each first came. */
+function gather(items: readonly SequenceItem[]): SequenceItem[] {
+  const gathered: SequenceItem[] = [];
+  let open = 0;
+  for (const item of items) {
+    const place = gathered.findIndex(
+      (other, at) =>
+        at >= open &&
+        isQuiet(item) &&
+        isQuiet(other) &&
+        other.from === item.from &&
+        other.passed === item.passed &&
+        other.phase === item.phase,
+    );
+    const found = gathered[place];
+    if (found?.kind === 'call' && item.kind === 'call') {
+      gathered[place] = { ...found, operations: addOperations(found.operations, item.operations) };
+      continue;
+    }
+    gathered.push(item);
+    if (!isQuiet(item)) open = gathered.length;
+  }
+  return gathered;
+}
+
+/** The vCPUs that an item names. */
+export function vcpusOf(item: SequenceItem): number[] {
+  switch (item.kind) {
+    case 'kernel':
+    case 'online':
+    case 'offline':
+    case 'stray':
+      return [item.vcpu];
+    case 'call':
+      return [item.from, item.passed, item.meant].filter((id) => id !== null);
+    case 'start':
+      return [item.from, item.target].filter((id) => id !== null);
+    case 'again':
+    case 'quiet':
+    case 'reset':
+    case 'end':
+      return [];
+  }
+}
+
+/** Whether an item says that all is well, and no more. */
+function isWell(item: SequenceItem): boolean {
+  return isQuiet(item) || item.kind === 'online' || (item.kind === 'start' && item.runsAs === item.meantCpu);
+}
+
+function quietItem(items: readonly SequenceItem[]): QuietItem {
+  const calls = items.flatMap((item) => (item.kind === 'call' ? item.operations : []));
+  const online = items.filter((item): item is OnlineItem => item.kind === 'online');
+  return {
+    kind: 'quiet',
+    calls: calls.reduce((sum, { times }) => sum + times, 0),
+    online: online.map(({ linuxCpu }) => linuxCpu),
+    vcpus: online.map(({ vcpu }) => vcpu),
+  };
+}
+
+/** Whether a kernel hands over with this item: it shuts the domain down, or another kernel simply begins. */
+function isHandover(item: SequenceItem | undefined): boolean {
+  return (
+    item?.kind === 'kernel' || (item?.kind === 'call' && item.passed === null && item.verdict === 'right')
+  );
+}
+
+/** Where the kernel that enters at `start` hands over, if all is well until then; else null. */
+function quietUntil(items: readonly SequenceItem[], start: number): number | null {
+  const after = items.slice(start + 1).findIndex((item) => !isWell(item));
+  const end = start + 1 + after;
+  return after > 1 && isHandover(items[end]) ? end : null;
+}
+
+/** Each kernel that is well until it hands over: its entry, and all that it did in one item. */
+function hushed(items: readonly SequenceItem[]): SequenceItem[] {
+  const shorter: SequenceItem[] = [];
+  for (let at = 0; at < items.length; at += 1) {
+    shorter.push(...items.slice(at, at + 1));
+    const end = items[at]?.kind === 'kernel' ? quietUntil(items, at) : null;
+    if (end === null) continue;
+    shorter.push(quietItem(items.slice(at + 1, end)));
+    at = end - 1;
+  }
+  return shorter;
+}
+
+/** What is worth drawing of `run`. */
+export function sequenceOf(run: ModelRun): Sequence {
+  const all = hushed(itemsOf(run));
+  const items = foldSequence(gather(all.filter((item) => !isOwnTimer(item))));
+  const count = run.platform.hardwareIds.length;
+  const named = new Set(items.flatMap(vcpusOf).filter((id) => id < count));
+  return {
+    vcpus: [...named].sort((a, b) => a - b) as XenVcpuId[],
+    items,
+    timerCallsLeftOut: all.filter(isOwnTimer).length,
+  };
+}

@@ -1,0 +1,135 @@
+/** The thread as it must come out, read off the runs; the stories themselves say nothing of it. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { invalidVcpuNr } from '../../identity/index.js';
+import type { CallItem, SequenceItem } from './sequence.js';
+import { stories } from './stories/index.js';
+import { tellThread } from './story.js';
+import type { ToldStory } from './story.js';
+
+const told = tellThread();
+
+function named(name: string): ToldStory {
+  const found = told.find((story) => story.name === name);
+  assert.ok(found !== undefined, name);
+  return found;
+}
+
+function onlineAtEnd({ run }: ToldStory): number {
+  const last = Math.max(...run.cpus.map(({ kernel }) => kernel));
+  return run.cpus.filter(({ kernel, online }) => kernel === last && online).length;
+}
+
+function assertHolds(name: string, cpus: number): void {
+  const story = named(name);
+  assert.equal(story.run.outcome, 'userspace');
+  assert.deepEqual(story.run.findings, []);
+  assert.equal(story.tally.right, story.tally.calls);
+  assert.equal(onlineAtEnd(story), cpus);
+}
+
+/** EVTCHNOP_init_control for secondaries: who called, with which id, and the answer. */
+function laterControls({ run }: ToldStory): (readonly [number, number | null, number])[] {
+  const calls = run.events.filter(
+    (event) => event.kind === 'hypercall' && event.call.op === 'EVTCHNOP_init_control',
+  );
+  return calls
+    .flatMap((event) =>
+      event.kind === 'hypercall' ? [[event.vcpu, event.call.vcpuId, event.call.returned] as const] : [],
+    )
+    .slice(1);
+}
+
+describe('the thread', () => {
+  it('begins with the crash dump: silent calls, and a kernel that does not come up', () => {
+    const { run, tally } = named('pvhvm-kdump-before-the-patch');
+    assert.notEqual(run.outcome, 'userspace');
+    assert.ok(tally.silent >= 3, `${tally.silent} silent calls`);
+    assert.ok(run.findings.some(({ rule }) => rule === 'id-is-meant'));
+  });
+
+  it('has the patch mend it', () => assertHolds('pvhvm-kdump-as-posted', 4));
+
+  it('has Arm as posted ask for vCPU 0xffffffff, once for each secondary, and come up with one CPU', () => {
+    const story = named('arm-as-posted-fifo');
+    assert.deepEqual(
+      laterControls(story),
+      Array.from({ length: 3 }, () => [0, invalidVcpuNr, -2]),
+    );
+    assert.deepEqual([story.run.outcome, onlineAtEnd(story), story.tally.starts], ['userspace', 1, 0]);
+  });
+
+  it('has Arm as tested ask for vCPU 0, which has its control block, and come up with one CPU', () => {
+    const story = named('arm-as-tested-fifo');
+    assert.deepEqual(
+      laterControls(story),
+      Array.from({ length: 3 }, () => [0, 0, -22]),
+    );
+    assert.deepEqual([story.run.outcome, onlineAtEnd(story), story.tally.starts], ['userspace', 1, 0]);
+  });
+
+  for (const name of ['arm-as-posted-2l', 'arm-mend-fifo', 'arm-mend-nr-cpus-fifo']) {
+    it(`has ${name} hold`, () => assertHolds(name, 4));
+  }
+
+  it('has the mend not hold in a crash kernel on Arm', () => {
+    const { run, tally } = named('arm-kdump-mend');
+    assert.notEqual(run.outcome, 'userspace');
+    assert.ok(tally.silent > 0);
+  });
+
+  for (const name of ['arm-kdump-no-hypercalls-in-prepare', 'arm-kdump-ids-from-firmware']) {
+    it(`has ${name} hold`, () => assertHolds(name, 4));
+  }
+
+  it('has a crash on vCPU 33 of 40 fail before 5.18 though every id is right, and hold from 5.18 on', () => {
+    const { run, tally } = named('pvhvm-kdump-33-of-40-before-5.18');
+    assert.equal(run.outcome, 'panic');
+    assert.equal(tally.right, tally.calls);
+    assertHolds('pvhvm-kdump-33-of-40-from-5.18', 40);
+  });
+});
+
+function isCall(item: SequenceItem): item is CallItem {
+  return item.kind === 'call';
+}
+
+describe('a told story', () => {
+  it('hides no wrong call in its sequence', () => {
+    for (const { name, sequence, tally } of told) {
+      const repeats = sequence.items.map((_, i) => {
+        const again = sequence.items
+          .slice(i + 1)
+          .find((later, j) => later.kind === 'again' && later.items > j);
+        return 1 + (again?.kind === 'again' ? again.times : 0);
+      });
+      const count = (verdict: string): number =>
+        sequence.items.reduce((sum, item, i) => {
+          if (!isCall(item) || item.verdict !== verdict) return sum;
+          return (
+            sum + (repeats[i] ?? 1) * item.operations.reduce((times, operation) => times + operation.times, 0)
+          );
+        }, 0);
+      assert.deepEqual([count('refused'), count('silent')], [tally.refused, tally.silent], name);
+    }
+  });
+
+  it('says in one line why it is told, and nothing of how it ends', () => {
+    for (const { title, why } of stories) {
+      assert.ok(title.length <= 36 && why.length <= 120, title);
+      assert.doesNotMatch(
+        `${title} ${why}`,
+        /\n|\bE[A-Z]{4,}\b|[Pp]anic|[Hh]ang|[Pp]ass|[Ff]ail|broke|silent|works?\b/,
+        title,
+      );
+    }
+  });
+
+  it('has a name of its own', () => {
+    assert.equal(new Set(stories.map(({ scenario }) => scenario.name)).size, stories.length);
+  });
+
+  it('is told the same way twice', () => {
+    assert.deepEqual(tellThread(), told);
+  });
+});
