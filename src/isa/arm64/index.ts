@@ -5,6 +5,8 @@ import { crc32 } from './crc32.js';
 import { cryptography } from './cryptography.js';
 import { dataProcessingImmediate } from './data_processing_immediate.js';
 import { dataProcessingRegister } from './data_processing_register.js';
+import { floatConversions } from './float_conversions.js';
+import { floatDataProcessing } from './float_data_processing.js';
 import { floatMoves } from './float_moves.js';
 import { exceptions } from './exceptions.js';
 import { exclusives } from './exclusives.js';
@@ -26,6 +28,8 @@ export const a64: readonly Instruction[] = [
   ...systemOperations,
   ...advancedSimd,
   ...floatMoves,
+  ...floatDataProcessing,
+  ...floatConversions,
   ...cryptography,
   ...crc32,
 ];

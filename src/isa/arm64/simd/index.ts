@@ -11,6 +11,8 @@ import { threeDifferent } from './three_different.js';
 import { twoRegisters } from './two_registers.js';
 import { byElement } from './by_element.js';
 import { immediateShifts } from './shift_immediate.js';
+import { floatThreeSame } from './float_three_same.js';
+import { floatTwoRegisters } from './float_two_registers.js';
 
 export const advancedSimd: readonly Instruction[] = [
   ...simdLoadsAndStores,
@@ -18,6 +20,8 @@ export const advancedSimd: readonly Instruction[] = [
   ...copies,
   ...modifiedImmediates,
   ...threeSame,
+  ...floatTwoRegisters,
+  ...floatThreeSame,
   ...immediateShifts,
   ...byElement,
   ...twoRegisters,
