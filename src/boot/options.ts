@@ -47,5 +47,5 @@ export interface BootOptions {
 /** The limits that a guest of so many vCPUs is given unless it is said otherwise: ample for a stock kernel's boot. */
 export function defaultLimits(vcpus: number): BootOptions['limits'] {
   const instructions = 3_000_000_000 + 500_000_000 * vcpus;
-  return { instructions, guestNs: 120_000_000_000n };
+  return { instructions, guestNs: 30_000_000_000n };
 }

@@ -90,10 +90,11 @@ export class Boot {
   /** Runs on for about `instructions`, or to the end. */
   step(instructions: number): BootState {
     const { limits, until } = this.#options;
-    if (this.#end !== null) return 'ended';
+    if (this.#hasEnded()) return 'ended';
     const left = limits.instructions - this.machine.instructions;
-    const stop = this.machine.run(Math.max(Math.min(instructions, left), 1));
-    if (this.#end !== null) return 'ended';
+    const stop = this.machine.run(Math.max(Math.min(instructions, left), 1), limits.guestNs);
+    // A line of its console may have ended it meanwhile.
+    if (this.#hasEnded()) return 'ended';
     if (until.kind === 'userspace' && this.machine.userSpaceNs !== null) {
       return this.#finish('userspace', 'user space runs', true);
     }
@@ -104,6 +105,10 @@ export class Boot {
     if (this.machine.nowNs >= limits.guestNs)
       return this.#spent(`${limits.guestNs / 1_000_000_000n} s of guest time`);
     return 'running';
+  }
+
+  #hasEnded(): boolean {
+    return this.#end !== null;
   }
 
   /** What the boot came to, once it has ended. A boot that is asked before is cut short. */
@@ -158,7 +163,7 @@ export class Boot {
     const panic = this.#kernelLog()
       .map(({ text }) => panicLine.exec(text))
       .find((found) => found !== null);
-    if (panic !== undefined) return this.#finish('panic', `panic: ${panic?.[1] ?? ''}`, false);
+    if (panic !== undefined) return this.#finish('panic', `panic: ${panic[1] ?? ''}`, false);
     return this.#finish('hang', `no end after ${limit}`, false);
   }
 

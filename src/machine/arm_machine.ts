@@ -170,11 +170,11 @@ export class ArmMachine {
     }
   }
 
-  /** Runs the guest for about `instructions` more instructions, or until it can go on no more. */
-  run(instructions: number): MachineStop {
+  /** Runs the guest for about `instructions` more instructions, to system time `untilNs`, or until it can go on no more. */
+  run(instructions: number, untilNs: bigint): MachineStop {
     const end = this.#instructions + instructions;
     this.#stopped = false;
-    while (this.#instructions < end && !this.#stopped) {
+    while (this.#instructions < end && this.#turnNs < untilNs && !this.#isStopped()) {
       if (this.domain.state.shutdown !== null) return 'shutdown';
       const turn = nextTurn(this.#turns, this.#waiting.length, (vcpu) => this.#canRun(vcpu));
       if (turn === null) {
@@ -184,6 +184,10 @@ export class ArmMachine {
       this.#takeTurn(turn.vcpu, turn.instructions);
     }
     return 'limit';
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped;
   }
 
   /** Ends the present `run` after the turn that is being taken. */
