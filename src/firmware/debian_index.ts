@@ -196,7 +196,7 @@ export function satisfies(version: string, constraint: string): boolean {
 }
 
 /** Packages by version, the newest first; of equal ones, those named first stay first. */
-export function newestFirst(entries: readonly PackageEntry[]): PackageEntry[] {
+export function newestFirst<Entry extends PackageEntry>(entries: readonly Entry[]): Entry[] {
   return [...entries].sort((a, b) => compareVersions(b.version, a.version));
 }
 
@@ -206,7 +206,10 @@ export function isKernelPackage(name: string): boolean {
 }
 
 /** What `entry` depends on that can hold its kernel; undefined when there is no such package. */
-function kernelDependency(entry: PackageEntry, entries: readonly PackageEntry[]): PackageEntry | undefined {
+function kernelDependency<Entry extends PackageEntry>(
+  entry: Entry,
+  entries: readonly Entry[],
+): Entry | undefined {
   const wanted = entry.depends.flat().filter(({ name }) => isKernelPackage(name));
   for (const { name, constraint } of wanted) {
     const [found] = newestFirst(
@@ -222,7 +225,7 @@ function kernelDependency(entry: PackageEntry, entries: readonly PackageEntry[])
  * `linux-image-arm64`), the newest first, what its dependencies lead to (`linux-image-6.1.0-56-arm64`, and from 2026 on
  * `linux-binary-...`). A version whose dependencies are not in the archive is left out.
  */
-export function kernelPackages(entries: readonly PackageEntry[], name: string): PackageEntry[] {
+export function kernelPackages<Entry extends PackageEntry>(entries: readonly Entry[], name: string): Entry[] {
   const found = newestFirst(entries.filter((entry) => entry.name === name)).map((meta) => {
     let last = meta;
     // Three steps are one more than there have ever been.

@@ -47,7 +47,9 @@ value hypervisor-major /sys/hypervisor/version/major
 value hypervisor-minor /sys/hypervisor/version/minor
 value hypervisor-extra /sys/hypervisor/version/extra
 value hypervisor-uuid /sys/hypervisor/uuid
-show cpu /proc/cpuinfo
+while read -r key line; do
+  case $key in Features) say "cpu-features=\${line#: }" && break ;; esac
+done < /proc/cpuinfo
 show interrupts /proc/interrupts
 show command-line /proc/cmdline
 say done
