@@ -149,6 +149,12 @@ describe('a Debian release', () => {
     assert.ok(!server.asked.includes('debian/dists/bookworm-updates/InRelease'), 'only what is named');
   });
 
+  it('puts busybox into the cache with a kernel, if it has one', async () => {
+    await loadDebianKernel('bookworm', machine().settings);
+    await server.stop();
+    assert.equal((await debianFiles('bookworm', ['busybox'], machine().settings)).busybox.fromCache, true);
+  });
+
   it('asks for what the cache does not have, and only for that', async () => {
     await debianFiles('bookworm', ['busybox'], machine().settings);
     const before = server.asked.length;

@@ -69,8 +69,6 @@ const kinds: Readonly<Record<Wanted, Kind>> = {
   },
 };
 
-const wantedKinds = (wanted: readonly Wanted[]): Kind[] => wanted.map((one) => kinds[one]);
-
 /** Checks that `release` is a name that can be part of an address and of a file's name. */
 function checkReleaseName(release: string): void {
   if (/^[a-z][a-z0-9-]{0,40}$/.test(release)) return;
@@ -154,24 +152,35 @@ async function keep(
   }
 }
 
-/** Fetches the files from the mirror and keeps them. */
+/** The release's packages of all kinds, wherever this machine finds its archive. */
+async function askMirror(release: string, settings: DebianSettings): Promise<LoadedRelease> {
+  const sources = settings.mirror === null ? await readAptSources(settings.aptFolder) : [];
+  const choices = suiteChoices(release, sources, settings.mirror);
+  const isWanted = (name: string): boolean => Object.values(kinds).some((kind) => kind.isWanted(name));
+  return await loadRelease(release, choices, isWanted, settings);
+}
+
+/** Fetches the files from the mirror and keeps them; those of `also` if they can be had. */
 async function fromMirror(
   cache: Cache,
   release: string,
   wanted: readonly Wanted[],
+  also: readonly Wanted[],
   settings: DebianSettings,
 ): Promise<Partial<Record<Wanted, DebianFile>>> {
-  const sources = settings.mirror === null ? await readAptSources(settings.aptFolder) : [];
-  const choices = suiteChoices(release, sources, settings.mirror);
-  const isWanted = (name: string): boolean => wantedKinds(wanted).some((kind) => kind.isWanted(name));
-  const loaded = await loadRelease(release, choices, isWanted, settings);
+  const loaded = await askMirror(release, settings);
   const { suites } = loaded;
   const files: Partial<Record<Wanted, FileRecord>> = {};
   const found: Partial<Record<Wanted, DebianFile>> = {};
   const taken: Taken[] = [];
-  for (const one of wanted) {
-    const { bytes, ...file } = await take(kinds[one], release, loaded, settings);
-    taken.push({ bytes, ...file });
+  for (const one of new Set([...wanted, ...also])) {
+    const got = await take(kinds[one], release, loaded, settings).catch((error: unknown) => {
+      if (wanted.includes(one)) throw error;
+      return null;
+    });
+    if (got === null) continue;
+    const { bytes, ...file } = got;
+    taken.push(got);
     files[one] = file;
     found[one] = { ...file, name: `debian:${release}`, bytes, fromCache: false, suites };
   }
@@ -180,13 +189,15 @@ async function fromMirror(
 }
 
 /**
- * The files `wanted` of a Debian release, from the cache if all are there whole, else from a mirror. Throws
- * {@link InputError} with one line when they can be had from neither.
+ * The files `wanted` of a Debian release, from the cache if all are there whole, else from a mirror. When a mirror has
+ * to be asked, those of `also` are put into the cache with them, so that it need not be asked again. Throws
+ * {@link InputError} with one line when the wanted ones can be had from neither.
  */
 export async function debianFiles<One extends Wanted>(
   release: string,
   wanted: readonly One[],
   settings: DebianSettings,
+  also: readonly Wanted[] = [],
 ): Promise<Record<One, DebianFile>> {
   checkReleaseName(release);
   const cache = new Cache(settings.cacheFolder);
@@ -194,7 +205,8 @@ export async function debianFiles<One extends Wanted>(
   const missing = wanted.filter((one) => cached[one] === undefined);
   if (missing.length === 0 && !settings.refresh) return cached as Record<One, DebianFile>;
   try {
-    const fetched = await fromMirror(cache, release, settings.refresh ? wanted : missing, settings);
+    const asked = settings.refresh ? wanted : missing;
+    const fetched = await fromMirror(cache, release, asked, also, settings);
     return { ...cached, ...fetched } as Record<One, DebianFile>;
   } catch (error) {
     if (error instanceof NetworkError && missing.length === 0) {

@@ -69,7 +69,8 @@ export async function loadKernelFile(file: string): Promise<LoadedKernel> {
 
 /** The kernel of a Debian release. Throws {@link InputError} with one line when it cannot be had. */
 export async function loadDebianKernel(release: string, settings: DebianSettings): Promise<LoadedKernel> {
-  const { kernel } = await debianFiles(release, ['kernel'], settings);
+  // Who boots a kernel of an archive mostly wants the initramfs that is made of its busybox.
+  const { kernel } = await debianFiles(release, ['kernel'], settings, ['busybox']);
   const { image } = await readKernelFile(kernel.bytes, `${kernel.path} of ${kernel.name}`);
   const { name, package: package_, suites, fromCache } = kernel;
   return { name, version: image.version, sha256: kernel.sha256, package: package_, image, suites, fromCache };
