@@ -8,8 +8,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { a64, makeDecoder } from '../../src/isa/index.js';
-import type { Instruction, Statement } from '../../src/isa/index.js';
-import { describe, differences, referenceOutcome } from './a64_compare.js';
+import type { Instruction, Statement, SystemCall } from '../../src/isa/index.js';
+import { describe, differences, isKnownLaxity, referenceOutcome } from './a64_compare.js';
 import { Dice, drawStates, drawWord } from './a64_draw.js';
 import { slotBytes, stateBytes, wordOffset } from './a64_layout.js';
 import { Machine } from './a64_machine.js';
@@ -25,26 +25,39 @@ const decoder = makeDecoder(a64);
 const statesPerBatch = 256;
 const batchWords = 20_000;
 
-function mentions(statements: readonly Statement[], ops: readonly string[]): boolean {
-  const visit = (node: unknown): boolean => {
-    if (typeof node !== 'object' || node === null) return false;
-    const { op } = node as { op?: string };
-    return (op !== undefined && ops.includes(op)) || Object.values(node).some(visit);
-  };
-  return visit(statements);
-}
+/** What a user program cannot show: calls of a system, waiting, what the machine's devices answer. */
+const elsewhere: readonly SystemCall[] = [
+  'supervisorCall',
+  'hypervisorCall',
+  'secureMonitorCall',
+  'breakpoint',
+  'waitForInterrupt',
+  'waitForEvent',
+  'sendEvent',
+  'yield',
+  'readRegister',
+  'writeRegister',
+];
 
-const systemOps = ['system', 'state', 'stateAt', 'setState', 'setStateAt', 'clearBlock'];
+/** Whether a statement for which `wanted` holds stands in an instruction's meaning. */
+function says({ semantics }: Instruction, wanted: (statement: Statement) => boolean): boolean {
+  const visit = (statements: readonly Statement[]): boolean =>
+    statements.some((one) => wanted(one) || (one.op === 'if' && (visit(one.then) || visit(one.otherwise))));
+  return visit(semantics.statements);
+}
 
 /** Whether what it does is all in registers and memory, so that a user program can show it. */
-function isSelfContained({ semantics }: Instruction): boolean {
-  return !mentions(semantics.statements, systemOps);
+function isSelfContained(definition: Instruction): boolean {
+  return !says(definition, (one) => one.op === 'system' && elsewhere.includes(one.name));
 }
 
-const runnable = a64.filter(isSelfContained);
+function stores(definition: Instruction): boolean {
+  return says(definition, ({ op }) => ['store', 'storeVector', 'clearBlock'].includes(op));
+}
 
-function stores({ semantics }: Instruction): boolean {
-  return mentions(semantics.statements, ['store', 'storeVector']);
+/** The identification registers, which a system may show to user programs although the CPU does not. */
+function readsIdentification(word: number): boolean {
+  return (word & 0xfffff000) >>> 0 === 0xd5380000;
 }
 
 /** Where a direct branch or a literal's load leads to, from itself, in bytes; null for other words. */
@@ -67,44 +80,69 @@ function meetsOthers(word: number): boolean {
 
 function toTest(word: number, dice: Dice): WordTest | null {
   const definition = decoder.decode(word, 'EL0t');
-  if (meetsOthers(word) || (definition !== null && !isSelfContained(definition))) return null;
+  if (meetsOthers(word) || readsIdentification(word) || (definition !== null && !isSelfContained(definition)))
+    return null;
   return { word, state: dice.below(statesPerBatch), stores: definition === null || stores(definition) };
 }
 
-/** Runs `words` both ways; descriptions of what differs. */
-function compare(reference: Reference, words: readonly number[], dice: Dice): string[] {
+interface Comparison {
+  /** Words run on both sides. */
+  tested: number;
+  /** Of these, those that no definition is. */
+  unallocated: number;
+  /** Differences that are the reference's fault; see a64_compare.ts. */
+  known: number;
+  /** Descriptions of the others. */
+  readonly found: string[];
+}
+
+/** Runs `words` both ways. */
+function compare(reference: Reference, words: readonly number[], dice: Dice, into: Comparison): void {
   const states = drawStates(statesPerBatch, dice);
   const tests = words.map((word) => toTest(word, dice)).filter((one) => one !== null);
   const theirs = reference.run(states, tests);
   const ours = new Machine(tests.length).run(states, tests);
-  return tests.flatMap((one, index) => {
-    const found = differences(ours[index]!, referenceOutcome(theirs, index));
-    return found.length === 0 ? [] : [describe(decoder, one, states, stateBytes, found)];
-  });
+  into.tested += tests.length;
+  for (const [index, one] of tests.entries()) {
+    const [mine, other] = [ours[index]!, referenceOutcome(theirs, index)];
+    const name = decoder.decode(one.word, 'EL0t')?.name;
+    if (name === undefined) into.unallocated += 1;
+    const found = differences(mine, other);
+    if (found.length === 0) continue;
+    if (isKnownLaxity(name ?? '', mine, other)) into.known += 1;
+    else into.found.push(describe(decoder, one, states, stateBytes, found));
+  }
 }
 
 function compareAll(name: string, count: number, draw: (dice: Dice) => number | null): void {
   test(name, { skip: missing ?? false }, (t) => {
     const dice = new Dice(seed);
     const reference = new Reference();
-    const found: string[] = [];
+    const total: Comparison = { tested: 0, unallocated: 0, known: 0, found: [] };
     try {
       for (let done = 0; done < count; done += batchWords) {
         const length = Math.min(batchWords, count - done);
         const words = Array.from({ length }, () => draw(dice)).filter((word) => word !== null);
-        found.push(...compare(reference, words, dice));
+        compare(reference, words, dice, total);
       }
     } finally {
       reference.close();
     }
-    t.diagnostic(`${count} words, ${found.length} differ`);
-    assert.equal(found.length, 0, `${found.length} differ:\n${found.slice(0, 40).join('\n')}`);
+    const { tested, unallocated, known, found } = total;
+    t.diagnostic(
+      `${tested} words, ${unallocated} unallocated, ${known} known laxities, ${found.length} differ`,
+    );
+    assert.equal(found.length, 0, `${found.length} differ:\n${found.slice(0, 20).join('\n')}`);
   });
 }
 
-const chosen = runnable.filter(({ name }) => only.test(name));
+const chosen = a64.filter(isSelfContained).filter(({ name }) => only.test(name));
 let turn = 0;
 compareAll('words of every definition do what they do on the reference', wanted, (dice) => {
   turn += 1;
   return drawWord(chosen[turn % chosen.length]!, dice, 'EL0t');
 });
+
+compareAll('words drawn from all 2^32 are allocated and do what they do on the reference', wanted, (dice) =>
+  dice.word(),
+);

@@ -60,8 +60,8 @@ const control: Readonly<Record<string, bigint>> = {
   CPACR_EL1: 3n << 20n,
 };
 
-/** Exception class Unknown (DDI 0487, ESR_EL1.EC). */
-const unknownReason = 0n;
+/** Exception classes Unknown and trapped system register (DDI 0487, ESR_EL1.EC), which Linux makes the same of. */
+const notAllowed: readonly bigint[] = [0n, 0x18n];
 
 export class Machine {
   readonly #processor: Processor;
@@ -135,7 +135,7 @@ export class Machine {
     const last = places.level3 + codeTables * page;
     mapPages(slotsStart, this.#codePlace, codeBytes, places.level3, pageBits | forEl0);
     mapPages(memoryStart, this.#memoryPlace, memoryBytes, last, pageBits | forEl0 | neverExecuted);
-    mapPages(0n, places.vectors, page, last + page, pageBits);
+    mapPages(0n, places.vectors, page, last + page, pageBits | (1n << 54n));
   }
 
   /** What becomes of each test. There may be as many as the machine has slots; it can be asked once. */
@@ -160,7 +160,7 @@ export class Machine {
     this.#processor.run(0, 1_000_000);
     const pc = this.#cpu.systemRegister('ELR_EL1');
     const exception = this.#cpu.systemRegister('ESR_EL1') >> 26n;
-    const stayed: Ending = exception === unknownReason ? 'undefined' : 'fault';
+    const stayed: Ending = notAllowed.includes(exception) ? 'undefined' : 'fault';
     return {
       ending: pc === start ? stayed : 'done',
       pc,
@@ -186,6 +186,8 @@ export class Machine {
         ...control,
         FPCR: get(stateOffsets.fpcr),
         FPSR: get(stateOffsets.fpsr),
+        // Through which the reference's X30 comes.
+        TPIDR_EL0: get(8 * 30),
       },
     });
   }

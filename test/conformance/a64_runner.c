@@ -87,6 +87,7 @@ __asm__(
     "  ldr x\\n, [x0, #\\n * 8]\n"
     "  .endr\n"
     "  ldr x0, [x0]\n"
+    "  clrex\n"
     "  br x30\n" /* whose first instruction takes x30 out of TPIDR_EL0 */
     "leave_slot:\n"
     "  msr tpidr_el0, x30\n"

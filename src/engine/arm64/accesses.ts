@@ -50,11 +50,11 @@ export class Accesses {
 
   /** The place of the records of the page that an instruction is to be fetched from; -1 when it faults. */
   fetch(cpu: Vcpu, low: number, high: number): number {
+    if (this.#dropsTag(cpu, low, high)) return accessResults.faulted;
     if ((low & 3) !== 0) {
       cpu.raise(syndrome(exceptionClass.pcAlignment, 0, { low, high }));
       return accessResults.faulted;
     }
-    if (this.#dropsTag(cpu, low, high)) return accessResults.faulted;
     const { fault, page, log2Size, bound } = this.mmu.translate(cpu.regime, low, high, 'fetch', cpu.isEl0);
     if (fault !== null) return this.#instructionAbort(cpu, low, high, fault);
     const frame = this.#host.memory.frame(page, false);
