@@ -91,7 +91,7 @@ function machine(more: Partial<DebianSettings> = {}): Try {
     mirror: `${server.url}/debian`,
     keyrings: [],
     cacheFolder: path.join(root, `cache-${count}`),
-    fetch: { env: {}, idleMs: 2_000, retryMs: [] },
+    fetch: { env: {}, idleMs: 30_000, retryMs: [] },
     ...more,
   });
   return { settings, warnings };

@@ -6,7 +6,7 @@ import { bytesOf } from '../../test/debian/files.js';
 import { HttpStatusError, NetworkError, fetchBytes, proxyFor } from './http.js';
 import type { FetchSettings } from './http.js';
 
-const settings: FetchSettings = { env: {}, idleMs: 2_000, retryMs: [1, 1] };
+const settings: FetchSettings = { env: {}, idleMs: 30_000, retryMs: [1, 1] };
 
 /** What comes of a fetch from a server that `handle` answers for. */
 async function fetched(handle: Handler, more: Partial<FetchSettings> = {}): Promise<[string, Server]> {

@@ -78,10 +78,7 @@ describe('gpgv itself', { skip: tools ? false : 'needs gpg and gpgv' }, () => {
       execFileSync(
         'gpg',
         ['--homedir', home, '--batch', '--quiet', '--pinentry-mode', 'loopback', '--passphrase', '', ...args],
-        {
-          input: 'Origin: Debian\n',
-          stdio: ['pipe', 'pipe', 'ignore'],
-        },
+        { stdio: ['ignore', 'pipe', 'ignore'] },
       );
     execFileSync('mkdir', ['-m', '700', home]);
     gpg('--quick-generate-key', 'test@example.com', 'ed25519', 'sign', 'never');
@@ -89,7 +86,11 @@ describe('gpgv itself', { skip: tools ? false : 'needs gpg and gpgv' }, () => {
     const [ring, other] = [path.join(folder, 'ours.gpg'), path.join(folder, 'theirs.gpg')];
     gpg('--output', ring, '--export', 'test@example.com');
     gpg('--output', other, '--export', 'other@example.com');
-    const message = Uint8Array.from(gpg('--local-user', 'test@example.com', '--clear-sign'));
+    const plain = path.join(folder, 'plain');
+    await writeFile(plain, 'Origin: Debian\n');
+    const message = Uint8Array.from(
+      gpg('--local-user', 'test@example.com', '--output', '-', '--clear-sign', plain),
+    );
     assert.equal((await checkSignature(message, [ring], 'gpgv')).state, 'good');
     const changed = bytesOf(Buffer.from(message).toString('latin1').replace('Debian', 'Nobody'));
     assert.equal((await checkSignature(changed, [ring], 'gpgv')).state, 'bad');
