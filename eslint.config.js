@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 /** Rooms that run in a browser as they stand: no host, no clock, no chance. */
-const coreRooms = ['src/{base,abi,identity,hypervisor,audit,explore}/**/*.ts'];
+const coreRooms = ['src/{base,abi,identity,isa,engine,devices,firmware,hypervisor,audit,explore}/**/*.ts'];
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'docs/api/'] },

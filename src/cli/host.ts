@@ -5,7 +5,14 @@ import { createStyle } from './render/style.js';
 import type { Style } from './render/style.js';
 
 /** Exit statuses; README.md lists them. */
-export const exitStatus = { ok: 0, badInput: 2, internalError: 70, outputFailed: 74 } as const;
+export const exitStatus = {
+  ok: 0,
+  ruleBroken: 1,
+  badInput: 2,
+  incomplete: 3,
+  internalError: 70,
+  outputFailed: 74,
+} as const;
 
 const fullWidth = 110;
 const usualWidth = 100;

@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander';
 import { InputError } from '../base/index.js';
 import { explore, thread } from './commands.js';
 import type { ExploreOptions, ThreadOptions } from './commands.js';
+import type { BootArguments } from './boot/arguments.js';
+import { boot } from './boot/command.js';
 import { complain, exitStatus, version, watchOutput } from './host.js';
 
 const examples = `
@@ -13,12 +15,15 @@ Examples:
   domulator thread --story arm-mend-fifo  ... or by its name
   domulator thread --html thread.html     the same as a page, to open from disk
   domulator thread --json | less          all that the runs gave, for programs
+  domulator boot                          boot a real kernel, and audit it
   domulator explore --matrix              which strategy holds on which platform?
 
 Colours are used on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on.
 
 Exit status:
    0  done
+   1  boot: a rule is broken
+   3  boot: the guest did not get where it was asked to
    2  bad arguments, or a file that cannot be written
   70  an error in domulator itself
   74  the output cannot be written`;
@@ -40,6 +45,19 @@ Examples:
   domulator explore --matrix          strategy x platform x scenario: pass, or
                                       the first rule that is broken
   domulator explore --matrix --json   the same for programs`;
+
+const bootExamples = `
+Examples:
+  domulator boot                          Debian's stock kernel as a guest with four vCPUs
+  domulator boot --what-if as-tested      the regression of 2016 on that kernel
+  domulator boot --entry-vcpu 2           as a crash kernel is entered
+  domulator boot --kernel Image --bisect  for git bisect run
+
+Exit status:
+    0  every rule holds, and the guest got where it was asked to
+    1  a rule is broken
+    2  bad arguments or input, or no network
+    3  no rule is broken, but the guest panicked, hung or ended early`;
 
 /** Every command throws rather than ends the process, and prints no error of its own. */
 function quiet(command: Command): Command {
@@ -77,7 +95,45 @@ function createProgram(): Command {
     .action((options: ExploreOptions) => {
       explore(options);
     });
+  addBootCommand(program);
   return program;
+}
+
+/** The status of a command that can end well in several ways. */
+let commandStatus: number = exitStatus.ok;
+
+function addBootCommand(program: Command): void {
+  quiet(program.command('boot'))
+    .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
+    .option(
+      '--kernel <debian:RELEASE|FILE>',
+      'the kernel: of a Debian release, an Image, or a package',
+      'debian:bookworm',
+    )
+    .option(
+      '--initrd <FILE>',
+      'the initial file system; one that looks at its CPUs and powers off if not given',
+    )
+    .option('--cmdline <TEXT>', "the kernel's command line; console=ttyAMA0 if not given")
+    .option('--vcpus <N>', 'how many vCPUs, 1 to 128', '4')
+    .option('--memory <MiB>', 'guest memory, 64 to 3072 MiB', '512')
+    .option('--xen <RELEASE>', 'whose answers: 4.17 or 4.18', '4.17')
+    .option('--seed <N>', 'decides the order in which vCPUs take turns', '1')
+    .option('--no-xenstore', 'neither xenstore nor PV console, as in a guest that Xen builds itself')
+    .option('--what-if <WHEN>', 'fill the records as the patch of 2016 did: as-posted or as-tested')
+    .option('--entry-vcpu <K>', 'enter the kernel on vCPU K, as a crash kernel is', '0')
+    .option('--until <GOAL>', 'userspace, poweroff or line:REGEX')
+    .option('--limit <SECONDS[,INSTRUCTIONS]>', 'give up after so much guest time, or so many instructions')
+    .option('--mirror <URL>', "the Debian mirror, if not the machine's own (or DOMULATOR_MIRROR)")
+    .option('--report <FILE>', 'write the JSON report to this file')
+    .option('--json', 'print the JSON report and nothing else')
+    .option('--quiet', "do not show the guest's console")
+    .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 neither, 128 bad input')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', bootExamples)
+    .action(async (options: BootArguments) => {
+      commandStatus = await boot(options);
+    });
 }
 
 /** Commander's complaint as one line that says what to do. */
@@ -107,18 +163,18 @@ function statusOf(error: unknown, args: readonly string[]): number {
   return exitStatus.internalError;
 }
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   if (args.length === 0) {
     complain("no command given; try 'domulator thread', or 'domulator --help'");
     return exitStatus.badInput;
   }
   try {
-    createProgram().parse(args, { from: 'user' });
-    return exitStatus.ok;
+    await createProgram().parseAsync(args, { from: 'user' });
+    return commandStatus;
   } catch (error) {
     return statusOf(error, args);
   }
 }
 
 watchOutput();
-process.exitCode = main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2));

@@ -8,6 +8,7 @@ import { freeChannel } from './event_channels/index.js';
 import type { Domain, DomainConfig, DomainState, VcpuState } from './domain.js';
 import { growGrantTable } from './grant_frames.js';
 import { allocateXenFrame, mapGfn } from './physmap.js';
+import { isUuid } from './uuid.js';
 import { sharedInfoView } from './vcpu_info.js';
 
 /**
@@ -38,8 +39,9 @@ function refuse(problem: string | false): void {
 }
 
 function checkConfig(config: DomainConfig, memory: FrameMemory): void {
-  const { kind, hardwareIds, entryVcpu, xenFrames, ram, maxGrantFrames } = config;
+  const { kind, hardwareIds, entryVcpu, xenFrames, ram, maxGrantFrames, uuid } = config;
   const count = hardwareIds.length;
+  refuse(uuid !== undefined && !isUuid(uuid) && `${JSON.stringify(uuid)} is no UUID in small letters`);
   const most = maxVcpus[kind];
   refuse((count < 1 || count > most) && `a ${kind} domain has 1 to ${most} vCPUs, not ${count}`);
   refuse(entryVcpu >= count && `entry vCPU ${entryVcpu} is not among the ${count} vCPUs`);
@@ -89,6 +91,10 @@ function newState(config: DomainConfig): DomainState {
       { inUse: false, deadlineNs: null },
       { inUse: false, deadlineNs: null },
     ],
+    remoteEvents: [],
+    xenstore: null,
+    pvConsole: null,
+    xenConsole: { line: '', lines: [] },
     resets: 0,
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { FrameMemory, FrameRange } from '../base/index.js';
 import type { ApicId, Mpidr, XenVcpuId } from '../identity/index.js';
+import type { XenstoreState } from './xenstore/index.js';
 
 /** The Xen releases whose behaviour can be chosen; they differ in answers, not in layouts. */
 export type XenRelease = '4.17' | '4.18';
@@ -45,6 +46,14 @@ export interface DomainConfig {
   readonly entryVcpu: XenVcpuId;
   /** What the guest is told of time; `defaultClock` when absent. */
   readonly clock?: ClockConfig;
+  /** `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, hexadecimal; all zeroes but for the domain id at its end when absent. */
+  readonly uuid?: string;
+  /**
+   * Who may use Xen's own console by console_io: nobody (absent, or `refused`: a domU of a release build of Xen), whoever
+   * only writes (`write`: Xen built with CONFIG_VERBOSE_DEBUG), or this domain (`allowed`: as Xen allows each that it
+   * builds itself from the host's device tree).
+   */
+  readonly consoleIo?: 'refused' | 'write' | 'allowed';
 }
 
 /**
@@ -183,6 +192,22 @@ export interface Watchdog {
   deadlineNs: bigint | null;
 }
 
+/** The console daemon's side of the PV console. */
+export interface PvConsoleState {
+  /** Machine frame of the page that is shared with the guest. */
+  readonly mfn: number;
+  /** The guest's end of the event channel. */
+  readonly port: number;
+}
+
+/** What the guest wrote to Xen's own console. A character a byte. */
+export interface XenConsoleState {
+  /** A line that no newline has ended yet. */
+  line: string;
+  /** Lines that the host has not taken. */
+  lines: string[];
+}
+
 export interface DomainState {
   readonly config: DomainConfig;
   /** System time, ns since the domain was made. Only `advanceTo` moves it. */
@@ -210,6 +235,13 @@ export interface DomainState {
   shutdownCode: number | null;
   /** The two timers of SCHEDOP_watchdog, by id - 1. */
   watchdogs: Watchdog[];
+  /** Ports at which the guest sent an event to a daemon that has not been served since, in order. */
+  remoteEvents: number[];
+  /** Null for a domain without a xenstore. */
+  xenstore: XenstoreState | null;
+  /** Null for a domain without a PV console. */
+  pvConsole: PvConsoleState | null;
+  xenConsole: XenConsoleState;
   /** How often the domain was soft-reset. */
   resets: number;
 }

@@ -41,6 +41,11 @@ export interface CallRecord {
   readonly detail: Detail;
   /** The answer, signed: 0 or more, or minus a XEN_E* number. */
   readonly returned: number;
+  /**
+   * The call is not over: Xen was interrupted, and has the vCPU make it once more with these argument registers, the
+   * same number, and the program counter where it was (hypercall_create_continuation). `returned` means nothing then.
+   */
+  readonly again?: readonly bigint[];
 }
 
 export interface SubOperation {
@@ -115,15 +120,13 @@ export function plainOperation(definition: {
   readonly source: string;
   readonly errors: readonly ErrorRow[];
   vcpuId?(context: CallContext): number;
-  body(context: CallContext, argument: bigint): number | { returned: number; detail: Detail };
+  body(context: CallContext, argument: bigint): number | Omit<CallRecord, 'hypercall' | 'op' | 'vcpuId'>;
 }): SubOperation {
   const { name, command, source, errors } = definition;
   const run: SubOperation['run'] = (context, address) => {
     const vcpuId = definition.vcpuId?.(context) ?? null;
     const answer = definition.body(context, address);
-    return typeof answer === 'number'
-      ? { vcpuId, detail: {}, returned: answer }
-      : { vcpuId, detail: answer.detail, returned: answer.returned };
+    return typeof answer === 'number' ? { vcpuId, detail: {}, returned: answer } : { vcpuId, ...answer };
   };
   return { name, command, source, errors, run };
 }

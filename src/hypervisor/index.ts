@@ -4,6 +4,8 @@
  * of checks included. It refuses to know the guest: no register file, no instruction, no schedule, no host clock.
  * Whoever runs the guest (a model, an emulated CPU) calls in here and asks who may run and what awaits them.
  */
+export { armMagicPages, backendsAwaited, connectBackends, serveBackends } from './backends.js';
+export type { BackendOptions, BackendOutput } from './backends.js';
 export { clockOf, defaultClock, tscAt } from './clock.js';
 export { cpuidLeaf } from './cpuid.js';
 export type { CpuidLeaf } from './cpuid.js';
@@ -29,16 +31,28 @@ export type {
 } from './hypercall.js';
 export { domainVcpu } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
+export { takeXenConsole } from './hypercalls/console_io.js';
 export { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
 export type { Reached } from './local_apic.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';
 export { domainResume, isRunnable, takeStart } from './power.js';
 export { psciCall } from './psci.js';
 export type { PsciRecord } from './psci.js';
+export { feedConsole } from './pv_console.js';
 export { refreshAreas } from './runstate.js';
 export { cloneDomain, domainFromJson, domainToJson, equalDomains, hashDomain } from './snapshot.js';
 export { softReset } from './soft_reset.js';
 export { hypercall, hypercallTable } from './table.js';
 export { advanceTo, nextDeadline } from './time.js';
 export { toolstackAfterShutdown } from './toolstack.js';
+export { uuidText } from './uuid.js';
 export { sharedInfoView, vcpuInfoView } from './vcpu_info.js';
+export {
+  fireStoreEvent,
+  storeList,
+  storeRead,
+  storeRemove,
+  storeSetPermissions,
+  storeWrite,
+} from './xenstore/index.js';
+export type { Permission, XenstoreState } from './xenstore/index.js';

@@ -14,9 +14,10 @@ function isRam({ state }: Domain, frame: number): boolean {
   return state.config.ram.some(({ start, count }) => frame >= start && frame < start + count);
 }
 
-/** Frames that Xen holds mapped for itself, so that they outlive being taken from the guest. */
+/** Frames that Xen or a daemon holds mapped for itself, so that they outlive being taken from the guest. */
 function heldFrames({ state }: Domain): Set<number> {
   const held = new Set(state.events.arrayMfns);
+  for (const daemon of [state.xenstore, state.pvConsole]) if (daemon !== null) held.add(daemon.mfn);
   for (const { vcpuInfo, runstateArea, timeArea, fifo } of state.vcpus) {
     for (const place of [vcpuInfo, runstateArea.place, timeArea.place]) {
       if (place !== null) held.add(place.mfn);

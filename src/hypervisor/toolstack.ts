@@ -1,6 +1,7 @@
 /** What the toolstack does with a domain that has shut down, as far as the domain itself notices. */
 import { HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_STORE_EVTCHN, SHUTDOWN_soft_reset } from '../abi/index.js';
 import type { XenVcpuId } from '../identity/index.js';
+import { reconnectBackends } from './backends.js';
 import type { Domain } from './domain.js';
 import { createRemoteChannel } from './event_channels/index.js';
 import { setHvmParam } from './hvm_params.js';
@@ -26,6 +27,10 @@ export function toolstackAfterShutdown(domain: Domain): 'soft-reset' | 'destroye
 
 /** Only what was connected before: a domain without xenstore does not come to have one. */
 function reconnect(domain: Domain): void {
+  if (domain.state.xenstore !== null) {
+    reconnectBackends(domain);
+    return;
+  }
   for (const index of channelParams) {
     const before = domain.state.hvmParams[index] ?? 0n;
     if (before !== 0n) setHvmParam(domain, index, BigInt(createRemoteChannel(domain, 0 as XenVcpuId)));

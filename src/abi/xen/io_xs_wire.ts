@@ -46,6 +46,27 @@ export const xenstore_domain_interface = struct('xenstore_domain_interface', {
   error: u32,
 });
 
+/** What an XS_ERROR's payload says, a nul behind it: the names of errors, by which they cross architectures. */
+export const xsd_errors = [
+  'EINVAL',
+  'EACCES',
+  'EEXIST',
+  'EISDIR',
+  'ENOENT',
+  'ENOMEM',
+  'ENOSPC',
+  'EIO',
+  'ENOTEMPTY',
+  'ENOSYS',
+  'EROFS',
+  'EBUSY',
+  'EAGAIN',
+  'EISCONN',
+  'E2BIG',
+  'EPERM',
+] as const;
+export type XsdError = (typeof xsd_errors)[number];
+
 export const XENSTORE_PAYLOAD_MAX = 4096;
 export const XENSTORE_ABS_PATH_MAX = 3072;
 export const XENSTORE_REL_PATH_MAX = 2048;

@@ -28,3 +28,9 @@ export function sendFromRemote(domain: Domain, port: number): boolean {
   notify(domain, port);
   return true;
 }
+
+/** The guest sends through its end: a daemon that listens there will find the event when it is served. */
+export function sendToRemote({ state }: Domain, port: number): void {
+  const isHeard = port === state.xenstore?.port || port === state.pvConsole?.port;
+  if (isHeard && !state.remoteEvents.includes(port)) state.remoteEvents.push(port);
+}

@@ -1,22 +1,129 @@
-/** console_io(cmd, count, buffer): Xen's own console, which a release build of Xen keeps from a domU. */
-import { __HYPERVISOR_console_io, CONSOLEIO_read, CONSOLEIO_write, XEN_EPERM } from '../../abi/index.js';
+/**
+ * console_io(cmd, count, buffer): Xen's own console. A release build of Xen keeps it from a domU, but not from one that it
+ * built itself from the host's device tree.
+ */
+import {
+  __HYPERVISOR_console_io,
+  CONSOLEIO_read,
+  CONSOLEIO_write,
+  XEN_E2BIG,
+  XEN_EFAULT,
+  XEN_ENOSYS,
+  XEN_EPERM,
+} from '../../abi/index.js';
+import type { Domain } from '../domain.js';
 import { plainOperation } from '../hypercall.js';
-import type { HypercallFamily, SubOperation } from '../hypercall.js';
+import type { CallContext, ErrorRow, HypercallFamily } from '../hypercall.js';
+import { copyFromGuest } from '../physmap.js';
 
-function denied(name: string, command: number): SubOperation {
-  return plainOperation({
-    name,
-    command,
-    source: 'Xen 4.17 drivers/char/console.c, do_console_io; include/xsm/dummy.h, xsm_console_io',
-    errors: [{ error: 'XEN_EPERM', when: 'the domain is without privilege: always, here' }],
-    body: () => -XEN_EPERM,
-  });
+const source = 'Xen 4.17 drivers/char/console.c, do_console_io; include/xsm/dummy.h, xsm_console_io';
+
+function mayRead({ state }: Domain): boolean {
+  return state.config.consoleIo === 'allowed';
 }
+
+function mayWrite(domain: Domain): boolean {
+  return mayRead(domain) || domain.state.config.consoleIo === 'write';
+}
+
+/** The second argument, a count of bytes: 32 bits, unsigned. */
+function countOf({ args }: CallContext): number {
+  return Number(BigInt.asUintN(32, args[1] ?? 0n));
+}
+
+/** Xen copies the text in pieces of so many bytes, each of which ends at its first newline. */
+const pieceBytes = 127;
+/** Characters of an unfinished line that Xen keeps, less one (DOMAIN_PBUF_SIZE). */
+const lineBytes = 199;
+/** How much of the host's log is kept for a host that does not take it, in characters. */
+const logBytes = 16384;
+/** After so many bytes the call is interrupted, to be made again for the rest: Xen does so when something else is due. */
+const interruptBytes = 8192;
+
+/** Xen's isprint, for its own character table: Latin-1 (xen/common/ctype.c). */
+function isPrintable(byte: number): boolean {
+  return (byte >= 0x20 && byte <= 0x7e) || byte >= 0xa0;
+}
+
+/**
+ * Adds a piece to the domain's line; a newline, or a line that gets too long, ends it. How many bytes were used
+ * (guest_console_write).
+ */
+function writePiece({ state }: Domain, piece: Uint8Array): number {
+  const newline = piece.indexOf(0x0a);
+  const text = newline < 0 ? piece : piece.subarray(0, newline);
+  const kept = Array.from(text).filter((byte) => isPrintable(byte) || byte === 0x09);
+  const console = state.xenConsole;
+  const line = console.line + String.fromCharCode(...kept);
+  if (newline < 0 && line.length < lineBytes) console.line = line;
+  else endLine(state.xenConsole, line);
+  return newline < 0 ? piece.length : newline + 1;
+}
+
+function endLine(console: Domain['state']['xenConsole'], line: string): void {
+  console.line = '';
+  console.lines.push(line);
+  let length = console.lines.reduce((sum, each) => sum + each.length + 1, 0);
+  while (length > logBytes) length -= (console.lines.shift()?.length ?? 0) + 1;
+}
+
+/** Takes the lines that the guest has written to Xen's console, each without its newline; a character is a byte. */
+export function takeXenConsole({ state }: Domain): string[] {
+  const { lines } = state.xenConsole;
+  state.xenConsole.lines = [];
+  return lines;
+}
+
+const mayNot: ErrorRow = {
+  error: 'XEN_EPERM',
+  when: 'the domain is without privilege: unless DomainConfig.consoleIo says otherwise',
+};
+
+const write = plainOperation({
+  name: 'CONSOLEIO_write',
+  command: CONSOLEIO_write,
+  source,
+  errors: [mayNot, { error: 'XEN_EFAULT', when: 'the text cannot be read; what came before is written' }],
+  body: (context) => {
+    const { domain, cpu, caller, args } = context;
+    if (!mayWrite(domain)) return -XEN_EPERM;
+    const count = countOf(context);
+    const detail = { count };
+    let done = 0;
+    while (done < count && done < interruptBytes) {
+      const address = BigInt.asUintN(64, (args[2] ?? 0n) + BigInt(done));
+      const piece = copyFromGuest(domain, cpu, caller.id, address, Math.min(count - done, pieceBytes));
+      if (piece === null) return { returned: -XEN_EFAULT, detail };
+      done += writePiece(domain, piece);
+    }
+    if (done === count) return { returned: 0, detail };
+    const rest = [BigInt(CONSOLEIO_write), BigInt(count - done), (args[2] ?? 0n) + BigInt(done)];
+    return { returned: 0, detail, again: rest.map((value) => BigInt.asUintN(64, value)) };
+  },
+});
+
+/** What is typed at Xen's console goes to the hardware domain alone, or to an emulated UART: nothing ever comes. */
+const read = plainOperation({
+  name: 'CONSOLEIO_read',
+  command: CONSOLEIO_read,
+  source,
+  errors: [
+    {
+      error: 'XEN_EPERM',
+      when: 'the domain is without privilege: unless DomainConfig.consoleIo is `allowed`',
+    },
+    { error: 'XEN_E2BIG', when: 'the count is 2^31 or more' },
+  ],
+  body: (context) => {
+    if (!mayRead(context.domain)) return -XEN_EPERM;
+    return countOf(context) > 0x7fff_ffff ? -XEN_E2BIG : 0;
+  },
+});
 
 export const console_io: HypercallFamily = {
   name: 'console_io',
   number: __HYPERVISOR_console_io,
   argumentRegister: 2,
-  operations: [denied('CONSOLEIO_write', CONSOLEIO_write), denied('CONSOLEIO_read', CONSOLEIO_read)],
-  unknown: () => -XEN_EPERM,
+  operations: [write, read],
+  unknown: ({ domain }) => (mayRead(domain) ? -XEN_ENOSYS : -XEN_EPERM),
 };

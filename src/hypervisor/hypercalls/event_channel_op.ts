@@ -8,6 +8,7 @@ import { channelAt } from '../event_channels/channel.js';
 import { expandArray, initControl, isControlBlockOffset } from '../event_channels/fifo_setup.js';
 import { notify, setPriority, unmask } from '../event_channels/pending.js';
 import { closePort, resetEvents } from '../event_channels/ports.js';
+import { sendToRemote } from '../event_channels/remote.js';
 import { domainVcpu, operation } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
 
@@ -137,13 +138,14 @@ const send = operation({
   body: ({ domain }, { port }) => sendFrom(domain, port),
 });
 
-/** An unbound port swallows what is sent. What goes to the toolstack's domain changes nothing in this one. */
+/** An unbound port swallows what is sent. What goes to the toolstack's domain is its daemons' to find. */
 function sendFrom(domain: Domain, port: number): number {
   const binding = channelAt(domain, port)?.binding;
   if (binding?.kind === 'unbound') return 0;
   if (binding?.kind !== 'interdomain' && binding?.kind !== 'ipi') return -XEN_EINVAL;
   if (binding.kind === 'ipi') notify(domain, port);
   else if (binding.remoteDomid === domain.state.config.domid) notify(domain, binding.remotePort);
+  else sendToRemote(domain, port);
   return 0;
 }
 

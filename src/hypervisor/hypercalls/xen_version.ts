@@ -45,6 +45,7 @@ import type { Domain } from '../domain.js';
 import { operation, plainOperation } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
 import { copyToGuest } from '../physmap.js';
+import { uuidBytes } from '../uuid.js';
 import { extraVersion, releaseNumber } from '../release.js';
 
 const source = 'Xen 4.17 common/kernel.c, do_xen_version';
@@ -157,14 +158,6 @@ const pageSize = plainOperation({
   body: (_context, address) => (address === 0n ? frameBytes : -XEN_EINVAL),
 });
 
-/** A domain's UUID: sixteen bytes that the toolstack chooses; here the domain id, last. */
-function guestHandle({ state }: Domain): Uint8Array {
-  const bytes = new Uint8Array(16);
-  bytes[15] = state.config.domid & 0xff;
-  bytes[14] = state.config.domid >>> 8;
-  return bytes;
-}
-
 /** What a guest without privilege reads in place of Xen's command line. */
 const denied = text('<denied>', 9);
 
@@ -193,7 +186,7 @@ export const xen_version: HypercallFamily = {
     giveBytes('XENVER_platform_parameters', XENVER_platform_parameters, platformParameters),
     getFeatures,
     pageSize,
-    giveBytes('XENVER_guest_handle', XENVER_guest_handle, guestHandle),
+    giveBytes('XENVER_guest_handle', XENVER_guest_handle, ({ state }) => uuidBytes(state.config)),
     giveBytes('XENVER_commandline', XENVER_commandline, () => denied),
     buildId,
   ],

@@ -1,0 +1,22 @@
+/** Puts the bytes of a console together into lines. */
+
+/** A guest may never end its line; what is longer is cut here. */
+const longestLine = 4096;
+
+export class ConsoleLines {
+  readonly #take: (line: string) => void;
+  #line = '';
+
+  constructor(take: (line: string) => void) {
+    this.#take = take;
+  }
+
+  push(bytes: Uint8Array): void {
+    for (const byte of bytes) {
+      if (byte === 0x0a || this.#line.length >= longestLine) {
+        this.#take(this.#line);
+        this.#line = '';
+      } else if (byte !== 0x0d) this.#line += String.fromCharCode(byte);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/** Builds the guest: what lies where in its memory, its device tree, and the machine that runs it. */
+import { writeDeviceTree } from '../abi/index.js';
+import type { DeviceTree } from '../abi/index.js';
+import { frameBytes, InputError } from '../base/index.js';
+import { guestDefaults, guestDeviceTree, memoryBanks, placeGuest } from '../firmware/index.js';
+import type { LoadAddresses, MemoryRange } from '../firmware/index.js';
+import { armMagicPages, connectBackends } from '../hypervisor/index.js';
+import type { DomainConfig } from '../hypervisor/index.js';
+import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr, xenVcpuId } from '../identity/index.js';
+import { ArmMachine } from '../machine/index.js';
+import type { MachineListener } from '../machine/index.js';
+import type { KernelCpu } from './observer.js';
+import type { BootOptions } from './options.js';
+
+/** The most vCPUs that a guest with a GICv3 has (Xen 4.17, MAX_VIRT_CPUS on arm64). */
+export const maxVcpus = 128;
+/** Room for the device tree: Xen takes two pages and more for each vCPU's node, this has some to spare. */
+const treeBytes = 64 * 1024;
+/** Xen's own frames begin behind everything that a guest can have. */
+const xenFrames = { start: 2 ** 28, count: 80 } as const;
+/** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
+const configNrCpus = 256;
+
+export interface Guest {
+  readonly machine: ArmMachine;
+  /** The CPUs as Linux will number them. */
+  readonly cpus: readonly KernelCpu[];
+  readonly config: DomainConfig;
+}
+
+function describe(options: BootOptions, memory: readonly MemoryRange[], at: LoadAddresses): DeviceTree {
+  const { vcpus, commandLine, initrd, release } = options;
+  const end = at.initrd + BigInt(initrd?.length ?? 0);
+  return guestDeviceTree({
+    ...guestDefaults,
+    vcpus,
+    memory,
+    bootArgs: commandLine,
+    initrd: initrd === null ? null : { start: at.initrd, end },
+    release,
+  });
+}
+
+function configOf(
+  { vcpus, release, entryVcpu, xenstore }: BootOptions,
+  memory: readonly MemoryRange[],
+): DomainConfig {
+  const banks = memory.map(({ start, size }) => ({
+    start: Number(start) / frameBytes,
+    count: Number(size) / frameBytes,
+  }));
+  return {
+    kind: 'arm',
+    release,
+    domid: 1,
+    ram: xenstore ? [...banks, armMagicPages] : banks,
+    xenFrames,
+    hardwareIds: Array.from({ length: vcpus }, (_, vcpu) => mpidrOfVcpu(xenVcpuId(vcpu))),
+    fifo: true,
+    softReset: false,
+    maxGrantFrames: 64,
+    entryVcpu: xenVcpuId(entryVcpu),
+  };
+}
+
+/** The CPUs as an arm64 Linux numbers them that finds `tree` and is entered on `entryVcpu`. */
+function numberKernelCpus(tree: DeviceTree, entryVcpu: number): KernelCpu[] {
+  const { cpus } = numberCpus({
+    platform: 'arm64',
+    table: 'devicetree',
+    entries: armCpusOfDeviceTree(tree),
+    entryMpidr: mpidrOfVcpu(xenVcpuId(entryVcpu)),
+    configNrCpus,
+  });
+  return cpus.map(({ cpu, mpidr }) => ({ linuxCpu: cpu, mpidr, vcpu: vcpuOfMpidr(mpidr) }));
+}
+
+/** A guest that stands before its first instruction. Throws {@link InputError} when it cannot be built as asked. */
+export function buildGuest(options: BootOptions, listener: MachineListener): Guest {
+  const { vcpus, entryVcpu, kernel, initrd, seed } = options;
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > maxVcpus) {
+    throw new InputError(`a guest has 1 to ${maxVcpus} vCPUs, not ${vcpus}`);
+  }
+  if (!Number.isInteger(entryVcpu) || entryVcpu < 0 || entryVcpu >= vcpus) {
+    throw new InputError(`the kernel can be entered on vCPU 0 to ${vcpus - 1}, not ${entryVcpu}`);
+  }
+  const memory = memoryBanks(options.memoryMiB);
+  const sizes = { textOffset: kernel.textOffset, kernel: kernel.memoryBytes, deviceTree: treeBytes };
+  const at = placeGuest(memory, { ...sizes, initrd: initrd?.length ?? 0 });
+  const tree = describe(options, memory, at);
+  const config = configOf(options, memory);
+  const machine = new ArmMachine({ config, seed, entry: at.kernel, x0: at.deviceTree }, listener);
+  machine.load(at.kernel, kernel.image);
+  machine.load(at.deviceTree, writeDeviceTree(tree));
+  if (initrd !== null) machine.load(at.initrd, initrd);
+  if (options.xenstore) connectBackends(machine.domain, { name: 'domulator' });
+  return { machine, cpus: numberKernelCpus(tree, entryVcpu), config };
+}

@@ -1,0 +1,43 @@
+/** Reads and writes the memory of a running guest by kernel virtual address, as a debugger does. */
+import { frameBytes } from '../base/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import { mfnOfGfn } from '../hypervisor/index.js';
+
+type Visit = (frame: Uint8Array, from: number, count: number, done: number) => void;
+
+/** Visits each frame's part of `size` bytes at `address`, as `vcpu` sees it; false where any is not mapped. */
+function visit(machine: ArmMachine, vcpu: number, address: bigint, size: number, each: Visit): boolean {
+  const view = machine.processor.vcpus[vcpu];
+  for (let done = 0; done < size;) {
+    const physical = view?.translate(BigInt.asUintN(64, address + BigInt(done))) ?? null;
+    const mfn = physical === null ? null : mfnOfGfn(machine.domain, Number(physical >> 12n));
+    const frame = mfn === null ? undefined : machine.frames.writable(mfn);
+    if (physical === null || frame === undefined) return false;
+    const from = Number(physical & 0xfffn);
+    const count = Math.min(frameBytes - from, size - done);
+    each(frame, from, count, done);
+    done += count;
+  }
+  return true;
+}
+
+/** `size` bytes at `address` as `vcpu` sees them at EL1; null where any of them is not mapped. */
+export function readGuest(
+  machine: ArmMachine,
+  vcpu: number,
+  address: bigint,
+  size: number,
+): Uint8Array | null {
+  const bytes = new Uint8Array(size);
+  const there = visit(machine, vcpu, address, size, (frame, from, count, done) =>
+    bytes.set(frame.subarray(from, from + count), done),
+  );
+  return there ? bytes : null;
+}
+
+/** Writes `bytes` at `address` as `vcpu` sees it at EL1; false where any of it is not mapped. */
+export function writeGuest(machine: ArmMachine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
+  return visit(machine, vcpu, address, bytes.length, (frame, from, count, done) =>
+    frame.set(bytes.subarray(done, done + count), from),
+  );
+}

@@ -1,0 +1,9 @@
+/**
+ * boot: boots a real kernel as a Xen guest and says what it did. It builds the guest, watches it from outside, and has the
+ * audit judge what it saw. It fetches nothing and prints nothing.
+ */
+export { Boot } from './run.js';
+export type { BootCpu, BootResult, BootState, BootWatcher } from './run.js';
+export { maxVcpus } from './guest.js';
+export { defaultLimits } from './options.js';
+export type { BootKernel, BootOptions, Until, WhatIf } from './options.js';

@@ -1,0 +1,167 @@
+/**
+ * Watches a real kernel from outside, and writes down what the audit reads: its calls with the CPU that it believes to be
+ * on, the starts it asks for, what its own records say, and which CPUs it counts as online. All of it comes from registers
+ * and memory; the kernel is not changed.
+ */
+import type { Outcome, TraceEvent } from '../audit/index.js';
+import { present } from '../base/index.js';
+import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
+import { linuxCpu, xenVcpuId } from '../identity/index.js';
+import type { LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
+import { exportedOffset, findRecordPlaces, KernelRecords, vectorsOffset } from '../introspect/index.js';
+import type { RecordPlaces } from '../introspect/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import { readGuest } from './guest_memory.js';
+
+/** A CPU that the kernel will count, by its own numbering. */
+export interface KernelCpu {
+  readonly linuxCpu: LinuxCpu;
+  readonly mpidr: Mpidr;
+  readonly vcpu: XenVcpuId;
+}
+
+type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
+
+export class Observer {
+  readonly events: TraceEvent[] = [];
+  readonly #machine: ArmMachine;
+  readonly #cpus: readonly KernelCpu[];
+  readonly #places: RecordPlaces | null;
+  readonly #onlineMask: number | null;
+  #records: KernelRecords | null = null;
+  #text: bigint | null = null;
+  readonly #lastRecords = new Map<number, number>();
+  readonly #running = new Set<number>();
+  readonly #online = new Set<number>();
+
+  constructor(machine: ArmMachine, image: Uint8Array, cpus: readonly KernelCpu[]) {
+    this.#machine = machine;
+    this.#cpus = cpus;
+    this.#places = findRecordPlaces(image);
+    this.#onlineMask = exportedOffset(image, '__cpu_online_mask');
+    const [entry] = cpus;
+    this.#emit({
+      kind: 'kernel',
+      kernel: 0,
+      name: 'kernel',
+      entryVcpu: present(entry, 'CPU 0').vcpu,
+      possible: cpus.map(({ linuxCpu: cpu, mpidr }) => ({ linuxCpu: cpu, hardwareId: mpidr })),
+      leftOut: [],
+    });
+  }
+
+  /** Whether the kernel exports the records at all. */
+  get hasRecords(): boolean {
+    return this.#places !== null;
+  }
+
+  /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
+  recordsFrom(vcpu: number): KernelRecords | null {
+    const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');
+    if (this.#places === null || vbar >> 63n === 0n) return this.#records;
+    if (this.#records === null) {
+      this.#text = vbar - BigInt(vectorsOffset);
+      this.#records = new KernelRecords(this.#places, this.#text, (address, size) =>
+        readGuest(this.#machine, vcpu, address, size),
+      );
+    }
+    return this.#records;
+  }
+
+  /** The Linux CPU that `vcpu` believes to be; null where that cannot be told. */
+  linuxCpuOn(vcpu: number): LinuxCpu | null {
+    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const found =
+      this.recordsFrom(vcpu)?.linuxCpuOf(view.systemRegister('TPIDR_EL1'), this.#cpus.length) ?? null;
+    return found === null ? null : linuxCpu(found);
+  }
+
+  /** Whether each CPU has an area of its own by now: before, all of them read the records of the image. */
+  hasOwnAreas(vcpu: number): boolean {
+    const records = this.recordsFrom(vcpu);
+    const offsets = this.#cpus.map(({ linuxCpu: cpu }) => records?.perCpuOffset(cpu) ?? null);
+    return !offsets.includes(null) && new Set(offsets).size === offsets.length;
+  }
+
+  /** A hypercall was answered. */
+  hypercall(vcpu: number, call: CallRecord): void {
+    const cpu = this.linuxCpuOn(vcpu);
+    this.#noteRunning(vcpu, cpu);
+    if (call.vcpuId !== null) this.noteRecords(vcpu);
+    this.noteOnline(vcpu);
+    this.#emit({ kind: 'hypercall', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, call, phase: null });
+  }
+
+  /** A power call was answered. */
+  power(vcpu: number, { name, returned, target }: PsciRecord, affinity: bigint): void {
+    if (!name.endsWith('CPU_ON')) return;
+    const cpu = this.linuxCpuOn(vcpu);
+    this.#noteRunning(vcpu, cpu);
+    const meant = this.#cpus.find(({ mpidr }) => BigInt(mpidr) === affinity)?.linuxCpu ?? null;
+    this.#emit({
+      kind: 'start',
+      kernel: 0,
+      by: xenVcpuId(vcpu),
+      linuxCpu: cpu,
+      how: 'psci',
+      meant,
+      target,
+      returned,
+    });
+  }
+
+  /** What the records say now, where that has changed. */
+  noteRecords(vcpu: number): void {
+    if (!this.hasOwnAreas(vcpu)) return;
+    for (const { linuxCpu: cpu } of this.#cpus) {
+      const value = this.recordsFrom(vcpu)?.recordedVcpuId(cpu) ?? null;
+      if (value === null || this.#lastRecords.get(cpu) === value) continue;
+      this.#lastRecords.set(cpu, value);
+      this.#emit({ kind: 'record', kernel: 0, linuxCpu: cpu, value, source: "the kernel's memory" });
+    }
+  }
+
+  /** The record of a CPU as it was last seen; null when it never was. */
+  lastRecord(cpu: LinuxCpu): number | null {
+    return this.#lastRecords.get(cpu) ?? null;
+  }
+
+  /** Which CPUs are online now, where that has changed (`__cpu_online_mask`). */
+  noteOnline(vcpu: number): void {
+    if (this.#onlineMask === null || this.#text === null) return;
+    const bytes = readGuest(
+      this.#machine,
+      vcpu,
+      this.#text + BigInt(this.#onlineMask),
+      Math.ceil(this.#cpus.length / 8),
+    );
+    if (bytes === null) return;
+    for (const { linuxCpu: cpu, vcpu: truth } of this.#cpus) {
+      const online = ((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) % 2 === 1;
+      if (online === this.#online.has(cpu)) continue;
+      if (online) this.#online.add(cpu);
+      else this.#online.delete(cpu);
+      this.#emit({ kind: online ? 'online' : 'offline', kernel: 0, vcpu: truth, linuxCpu: cpu });
+    }
+  }
+
+  /** The CPUs that are online, as last seen. */
+  get online(): readonly LinuxCpu[] {
+    return this.#cpus.map(({ linuxCpu: cpu }) => cpu).filter((cpu) => this.#online.has(cpu));
+  }
+
+  end(outcome: Outcome, why: string): void {
+    const online = this.online;
+    this.#emit({ kind: 'end', kernel: 0, outcome, online, why });
+  }
+
+  #noteRunning(vcpu: number, cpu: LinuxCpu | null): void {
+    if (cpu === null || this.#running.has(vcpu) || !this.hasOwnAreas(vcpu)) return;
+    this.#running.add(vcpu);
+    this.#emit({ kind: 'running', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu });
+  }
+
+  #emit(event: WithoutPlace<TraceEvent>): void {
+    this.events.push({ ...event, step: this.events.length, timeNs: this.#machine.nowNs });
+  }
+}

@@ -1,0 +1,211 @@
+/** A boot from its first instruction to its end: who is told what on the way, when it ends, and what it came to. */
+import type { Finding, Outcome, Platform, TraceEvent } from '../audit/index.js';
+import { audit } from '../audit/index.js';
+import type { CallRecord } from '../hypervisor/index.js';
+import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
+import { findVmcoreInfo, readKernelLog } from '../introspect/index.js';
+import type { LogRecord } from '../introspect/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import { ConsoleLines } from './console_lines.js';
+import { buildGuest } from './guest.js';
+import type { Guest } from './guest.js';
+import { readGuest } from './guest_memory.js';
+import { Observer } from './observer.js';
+import type { BootOptions } from './options.js';
+import { unsetRecords } from './what_if.js';
+
+/** What those who watch a boot are told as it goes. */
+export interface BootWatcher {
+  /** Bytes of the guest's consoles, UART and PV console alike, as they come. */
+  console?(bytes: Uint8Array): void;
+  hypercall?(vcpu: number, record: CallRecord): void;
+}
+
+/** Where a boot stands. */
+export type BootState = 'running' | 'ended';
+
+/** One Linux CPU in the end. */
+export interface BootCpu {
+  readonly linuxCpu: LinuxCpu;
+  readonly vcpu: XenVcpuId;
+  readonly mpidr: number;
+  /** What the kernel's record says; null where it has none, or none that could be read. */
+  readonly recordedVcpuId: number | null;
+  /** The ids, unsigned, of the calls that this CPU made about itself or others, each once, in order of size. */
+  readonly usedVcpuIds: readonly number[];
+  readonly online: boolean;
+}
+
+export interface BootResult {
+  readonly outcome: Outcome;
+  /** One line: what became of the guest. */
+  readonly ending: string;
+  /** Whether the guest got where it was asked to. */
+  readonly reached: boolean;
+  readonly findings: readonly Finding[];
+  readonly events: readonly TraceEvent[];
+  readonly cpus: readonly BootCpu[];
+  readonly instructions: number;
+  readonly guestNs: bigint;
+  /** The end of the kernel's own log, from its memory; empty where it could not be found. */
+  readonly kernelLog: readonly LogRecord[];
+}
+
+const panicLine = /Kernel panic - not syncing: (.*)/;
+const logTail = 40;
+
+export class Boot {
+  readonly guest: Guest;
+  readonly #options: BootOptions;
+  readonly #observer: Observer;
+  readonly #lines: ConsoleLines;
+  #sawInitControl = false;
+  #end: { readonly outcome: Outcome; readonly ending: string; readonly reached: boolean } | null = null;
+
+  /** Throws InputError when the guest cannot be built as asked. */
+  constructor(options: BootOptions, watcher: BootWatcher = {}) {
+    this.#options = options;
+    this.#lines = new ConsoleLines((line) => this.#line(line));
+    const hear = (bytes: Uint8Array): void => {
+      watcher.console?.(bytes);
+      this.#lines.push(bytes);
+    };
+    this.guest = buildGuest(options, {
+      uart: (byte) => hear(Uint8Array.of(byte)),
+      pvConsole: hear,
+      hypercall: (vcpu, record) => {
+        this.#observer.hypercall(vcpu, record);
+        this.#afterCall(vcpu, record);
+        watcher.hypercall?.(vcpu, record);
+      },
+      power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
+    });
+    this.#observer = new Observer(this.machine, options.kernel.image, this.guest.cpus);
+  }
+
+  get machine(): ArmMachine {
+    return this.guest.machine;
+  }
+
+  /** Runs on for about `instructions`, or to the end. */
+  step(instructions: number): BootState {
+    const { limits, until } = this.#options;
+    if (this.#hasEnded()) return 'ended';
+    const left = limits.instructions - this.machine.instructions;
+    const stop = this.machine.run(Math.max(Math.min(instructions, left), 1), limits.guestNs);
+    // A line of its console may have ended it meanwhile.
+    if (this.#hasEnded()) return 'ended';
+    if (until.kind === 'userspace' && this.machine.userSpaceNs !== null) {
+      return this.#finish('userspace', 'user space runs', true);
+    }
+    if (stop === 'shutdown') return this.#shutDown();
+    if (stop === 'stuck') return this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
+    if (this.machine.instructions >= limits.instructions)
+      return this.#spent(`${limits.instructions} instructions`);
+    if (this.machine.nowNs >= limits.guestNs)
+      return this.#spent(`${limits.guestNs / 1_000_000_000n} s of guest time`);
+    return 'running';
+  }
+
+  #hasEnded(): boolean {
+    return this.#end !== null;
+  }
+
+  /** What the boot came to, once it has ended. A boot that is asked before is cut short. */
+  result(): BootResult {
+    if (this.#end === null) this.#finish('hang', 'the run was cut short', false);
+    const { outcome, ending, reached } = this.#end ?? { outcome: 'hang', ending: '', reached: false };
+    const events = this.#observer.events;
+    return {
+      outcome,
+      ending,
+      reached,
+      findings: audit({ platform: this.#platform(), events }),
+      events,
+      cpus: this.#cpus(events),
+      instructions: this.machine.instructions,
+      guestNs: this.machine.nowNs,
+      kernelLog: this.#kernelLog(),
+    };
+  }
+
+  #afterCall(vcpu: number, { op }: CallRecord): void {
+    const { whatIf } = this.#options;
+    if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
+    this.#sawInitControl = true;
+    if (whatIf === null) return;
+    unsetRecords(this.machine, this.#observer, this.guest.cpus, vcpu, whatIf);
+    this.#observer.noteRecords(vcpu);
+  }
+
+  #line(line: string): void {
+    const { until } = this.#options;
+    const panic = panicLine.exec(line);
+    if (until.kind === 'line' && until.pattern.test(line)) {
+      this.#finish('userspace', `the console said: ${line.trim()}`, true);
+      this.machine.stop();
+    } else if (panic !== null) {
+      this.#finish('panic', `panic: ${panic[1] ?? ''}`, false);
+      this.machine.stop();
+    }
+  }
+
+  #shutDown(): BootState {
+    const { reason } = this.machine.domain.state.shutdown ?? { reason: -1 };
+    const names = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset'];
+    const said = `the guest asked for ${names[reason] ?? `shutdown reason ${reason}`}`;
+    if (reason === 0) return this.#finish('poweroff', said, this.#options.until.kind === 'poweroff');
+    return this.#finish('destroyed', said, false);
+  }
+
+  /** The limit is reached. A kernel that panicked before it had a console says so in its memory alone. */
+  #spent(limit: string): BootState {
+    const panic = this.#kernelLog()
+      .map(({ text }) => panicLine.exec(text))
+      .find((found) => found !== null);
+    if (panic !== undefined) return this.#finish('panic', `panic: ${panic[1] ?? ''}`, false);
+    return this.#finish('hang', `no end after ${limit}`, false);
+  }
+
+  #finish(outcome: Outcome, ending: string, reached: boolean): BootState {
+    if (this.#end !== null) return 'ended';
+    this.#end = { outcome, ending, reached };
+    const vcpu = this.#options.entryVcpu;
+    this.#observer.noteOnline(vcpu);
+    this.#observer.end(outcome, ending);
+    return 'ended';
+  }
+
+  #platform(): Platform {
+    const { kind, release, hardwareIds, fifo, softReset } = this.guest.config;
+    return { kind, release, hardwareIds, fifo, softReset };
+  }
+
+  #cpus(events: readonly TraceEvent[]): BootCpu[] {
+    const online = new Set(this.#observer.online);
+    return this.guest.cpus.map(({ linuxCpu, mpidr, vcpu }) => {
+      const used = events.flatMap((event) =>
+        event.kind === 'hypercall' && event.linuxCpu === linuxCpu && event.call.vcpuId !== null
+          ? [event.call.vcpuId]
+          : [],
+      );
+      return {
+        linuxCpu,
+        vcpu,
+        mpidr,
+        recordedVcpuId: this.#observer.lastRecord(linuxCpu),
+        usedVcpuIds: [...new Set(used)].sort((a, b) => a - b),
+        online: online.has(linuxCpu),
+      };
+    });
+  }
+
+  #kernelLog(): readonly LogRecord[] {
+    const info = findVmcoreInfo(this.machine.processor.ram);
+    if (info === null) return [];
+    const { entryVcpu } = this.#options;
+    const read = (address: bigint, size: number): Uint8Array | null =>
+      readGuest(this.machine, entryVcpu, address, size);
+    return readKernelLog(info, read, logTail) ?? [];
+  }
+}

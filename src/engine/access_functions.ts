@@ -1,0 +1,56 @@
+/**
+ * WebAssembly functions for accesses that are not done inline: `(cpu, TLB set, address, flags) -> place`. An unaligned
+ * access within a page that the TLB knows is still answered here; the rest is the host's.
+ */
+import { accessFlags, tlbEntry, tlbOffsets } from './layout.js';
+import type { Host } from './host_functions.js';
+import { pushEntry } from './memory_access.js';
+import { Code, extendUnsigned, i32, i64, load32, loads64, opcodes, wrap } from './wasm/code.js';
+import type { WasmModule } from './wasm/module.js';
+
+const local = { cpu: 0, tlb: 1, address: 2, flags: 3, entry: 4 } as const;
+
+/** The indexes of the functions. */
+export interface AccessFunctions {
+  readonly missedLoad: number;
+  readonly missedStore: number;
+}
+
+export function addAccessFunctions(module: WasmModule, host: Host): AccessFunctions {
+  return {
+    missedLoad: addMissed(module, tlbOffsets.read, host.slowLoad),
+    missedStore: addMissed(module, tlbOffsets.write, host.slowStore),
+  };
+}
+
+function addMissed(module: WasmModule, table: number, slow: number): number {
+  const code = new Code();
+  code.get(local.tlb);
+  pushEntry(code, local.address);
+  code.tee(local.entry).memory(loads64[8][0], 3, table);
+  // The page of the access's last byte.
+  code.get(local.address).get(local.flags).constant(i32, accessFlags.bytes).byte(opcodes[i32].and);
+  code.constant(i32, 1).byte(opcodes[i32].sub).byte(extendUnsigned).byte(opcodes[i64].add);
+  code.constant(i64, ~0xfffn).byte(opcodes[i64].and).byte(opcodes[i64].eq);
+  code
+    .get(local.entry)
+    .memory(load32.word, 2, table + tlbEntry.alignedOnly)
+    .byte(opcodes[i32].eqz);
+  code.byte(opcodes[i32].and).if();
+  code
+    .get(local.address)
+    .byte(wrap)
+    .get(local.entry)
+    .memory(load32.word, 2, table + tlbEntry.place);
+  code.byte(opcodes[i32].add).return();
+  code.end();
+  code.get(local.cpu);
+  pushHalves(code, local.address);
+  code.get(local.flags).call(slow);
+  return module.addFunction({ parameters: [i32, i32, i64, i32], results: [i32] }, [i32], code, null);
+}
+
+/** Pushes the low and the high half of an i64 local: 64-bit numbers would cross to the host as BigInts. */
+export function pushHalves(code: Code, index: number): void {
+  code.get(index).byte(wrap).get(index).constant(i64, 32).byte(opcodes[i64].shrUnsigned).byte(wrap);
+}

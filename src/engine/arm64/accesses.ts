@@ -1,0 +1,286 @@
+/** Accesses that the interpreter could not do itself: they are translated, checked, done or refused, and remembered. */
+import type { CodePages } from '../code_pages.js';
+import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
+import type { EngineMemory } from '../memory.js';
+import type { EngineHost } from '../ports.js';
+import type { Tlbs } from '../tlb.js';
+import { abortBits, exceptionClass, syndrome } from './exceptions.js';
+import { faultStatus, isDevice, Mmu } from './mmu.js';
+import type { AccessType, Translation } from './mmu.js';
+import type { Vcpu } from './vcpu.js';
+
+/** ESR_EL1.ISS of a synchronous external abort. */
+export function externalAbort(access: AccessType): number {
+  return faultStatus.external | (access === 'write' ? abortBits.write : 0);
+}
+
+/** An access as it comes from the interpreter. */
+interface Request {
+  readonly low: number;
+  readonly high: number;
+  readonly bytes: number;
+  readonly access: 'read' | 'write';
+  readonly el0: boolean;
+}
+
+export class Accesses {
+  readonly mmu: Mmu;
+  readonly #memory: EngineMemory;
+  readonly #tlbs: Tlbs;
+  readonly #pages: CodePages;
+  readonly #host: EngineHost;
+
+  constructor(memory: EngineMemory, tlbs: Tlbs, pages: CodePages, host: EngineHost) {
+    this.#memory = memory;
+    this.#tlbs = tlbs;
+    this.#pages = pages;
+    this.#host = host;
+    this.mmu = new Mmu({
+      low: 0,
+      high: 0,
+      readDescriptor(address) {
+        const frame = host.memory.frame(address - (address % 4096), false);
+        if (frame < 0) return false;
+        this.low = memory.word(frame + (address % 4096));
+        this.high = memory.word(frame + (address % 4096) + 4);
+        return true;
+      },
+    });
+  }
+
+  /** The place of the records of the page that an instruction is to be fetched from; -1 when it faults. */
+  fetch(cpu: Vcpu, low: number, high: number): number {
+    if (this.#dropsTag(cpu, low, high)) return accessResults.faulted;
+    if ((low & 3) !== 0) {
+      cpu.raise(syndrome(exceptionClass.pcAlignment, 0, { low, high }));
+      return accessResults.faulted;
+    }
+    const { fault, page, log2Size, bound } = this.mmu.translate(cpu.regime, low, high, 'fetch', cpu.isEl0);
+    if (fault !== null) return this.#instructionAbort(cpu, low, high, fault);
+    const frame = this.#host.memory.frame(page, false);
+    if (frame < 0) return this.#instructionAbort(cpu, low, high, this.#unansweredIss('fetch'));
+    const records = this.#pages.records(frame, cpu.variant);
+    const set = this.#set(cpu, cpu.isEl0);
+    this.#tlbs.putCode(set, low, high, records);
+    this.#tlbs.note(cpu.index, set, low, high, log2Size, bound);
+    return records;
+  }
+
+  /** A tag goes no further than a branch: pc has none (DDI 0487, AArch64.BranchAddr). */
+  #dropsTag(cpu: Vcpu, low: number, high: number): boolean {
+    const upper = (high >>> 23) & 1;
+    if (!cpu.regime.ranges[upper === 1 ? 1 : 0].ignoresTag) return false;
+    const canonical = ((high & 0xffffff) | (upper === 1 ? 0xff000000 : 0)) >>> 0;
+    if (canonical === high) return false;
+    cpu.block.setPcHalves(low, canonical);
+    cpu.pending = { kind: 'again' };
+    return true;
+  }
+
+  /** Whether an instruction could be fetched from pc; else the exception that says why not is raised. */
+  canFetch(cpu: Vcpu): boolean {
+    return this.fetch(cpu, cpu.block.pcLow, cpu.block.pcHigh) >= 0;
+  }
+
+  /** Where a value to be loaded is; or that the access faulted. */
+  load(cpu: Vcpu, low: number, high: number, flags: number): number {
+    const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
+    const request: Request = { low, high, bytes: flags & accessFlags.bytes, access: 'read', el0 };
+    const translation = this.#translate(cpu, request);
+    if (translation === null) return accessResults.faulted;
+    const offset = low & 0xfff;
+    const { page } = translation;
+    if (offset + request.bytes > 4096) return this.#loadAcross(cpu, request, page);
+    const frame = this.#host.memory.frame(page, false);
+    if (frame < 0) return this.#readDevice(cpu, request, page + offset);
+    this.#remember(cpu, request, translation, frame);
+    return frame + offset;
+  }
+
+  /** Where a value is to be stored; or that it was, or that the access faulted. The value is in the scratch place. */
+  store(cpu: Vcpu, low: number, high: number, flags: number): number {
+    const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
+    const request: Request = { low, high, bytes: flags & accessFlags.bytes, access: 'write', el0 };
+    const clears = (flags & accessFlags.clearBlock) !== 0;
+    const translation = this.#translate(cpu, request, clears);
+    if (translation === null) return accessResults.faulted;
+    if (clears) return this.#clearBlock(cpu, request, translation);
+    const offset = low & 0xfff;
+    const { page } = translation;
+    if (offset + request.bytes > 4096) return this.#storeAcross(cpu, request, page);
+    const frame = this.#host.memory.frame(page, true);
+    if (frame < 0) return this.#writeDevice(cpu, request, page + offset);
+    this.#rememberWrite(cpu, request, translation, frame, offset, request.bytes);
+    return frame + offset;
+  }
+
+  /** Translates and checks alignment; null when that raised an exception. */
+  #translate(cpu: Vcpu, request: Request, clears = false): Translation | null {
+    const { low, high, bytes, access, el0 } = request;
+    const misaligned = (low & (bytes - 1)) !== 0;
+    if (misaligned && cpu.checksAlignment) return this.#misaligned(cpu, request);
+    const translation = this.mmu.translate(cpu.regime, low, high, access, el0);
+    if (translation.fault !== null) return this.#dataAbort(cpu, request, translation.fault);
+    if ((misaligned || clears) && isDevice(translation.attributes)) return this.#misaligned(cpu, request);
+    return translation;
+  }
+
+  #misaligned(cpu: Vcpu, request: Request): null {
+    return this.#dataAbort(cpu, request, faultStatus.alignment);
+  }
+
+  #dataAbort(cpu: Vcpu, { low, high, access }: Request, status: number): null {
+    const iss = status | (access === 'write' ? abortBits.write : 0);
+    const ec = exceptionClass.dataAbort + (cpu.isEl0 ? 0 : 1);
+    cpu.raise(syndrome(ec, iss, { low, high }));
+    return null;
+  }
+
+  #instructionAbort(cpu: Vcpu, low: number, high: number, iss: number): number {
+    const ec = exceptionClass.instructionAbort + (cpu.isEl0 ? 0 : 1);
+    cpu.raise(syndrome(ec, iss, { low, high }));
+    return accessResults.faulted;
+  }
+
+  #unanswered(cpu: Vcpu, { low, high, access }: Request): number {
+    const ec = exceptionClass.dataAbort + (cpu.isEl0 ? 0 : 1);
+    cpu.raise(syndrome(ec, this.#unansweredIss(access), { low, high }));
+    return accessResults.faulted;
+  }
+
+  #unansweredIss(access: AccessType): number {
+    return this.#host.unansweredIss?.(access) ?? externalAbort(access);
+  }
+
+  /** The TLB set of those rights. EL0's may be a new one, which from now on is the one in use. */
+  #set(cpu: Vcpu, el0: boolean): number {
+    if (!el0) return this.#tlbs.privileged(cpu.index);
+    const place = this.#tlbs.provide(cpu.index, cpu.addressSpace);
+    cpu.block.unprivilegedTlb = place;
+    return place;
+  }
+
+  #remember(cpu: Vcpu, request: Request, translation: Translation, frame: number): void {
+    const { low, high, access, el0 } = request;
+    const { attributes, log2Size, bound } = translation;
+    const set = this.#set(cpu, el0);
+    const alignedOnly = isDevice(attributes) || cpu.checksAlignment;
+    this.#tlbs.putData(set, access, { low, high }, frame, alignedOnly);
+    this.#tlbs.note(cpu.index, set, low, high, log2Size, bound);
+  }
+
+  /** The same for a store, which is about to be done: decoded code that it changes is decoded anew. */
+  #rememberWrite(
+    cpu: Vcpu,
+    request: Request,
+    translation: Translation,
+    frame: number,
+    offset: number,
+    bytes: number,
+  ): void {
+    this.#pages.stored(frame + offset, bytes);
+    if (this.#pages.letWrite(frame)) this.#remember(cpu, request, translation, frame);
+  }
+
+  #scratch(cpu: Vcpu): number {
+    return cpu.block.place + cpuOffsets.scratch;
+  }
+
+  /** An access that goes over into the next page. Both parts are allowed before any is done. */
+  #otherPage(cpu: Vcpu, request: Request): { page: number; bytes: number } | null {
+    const bytes = (request.low & 0xfff) + request.bytes - 4096;
+    const low = ((request.low & ~0xfff) + 4096) >>> 0;
+    const high = low === 0 ? (request.high + 1) >>> 0 : request.high;
+    const translation = this.#translate(cpu, { ...request, low, high, bytes: 1 });
+    if (translation === null) return null;
+    if (isDevice(translation.attributes)) {
+      this.#misaligned(cpu, request);
+      return null;
+    }
+    return { page: translation.page, bytes };
+  }
+
+  #loadAcross(cpu: Vcpu, request: Request, page: number): number {
+    const other = this.#otherPage(cpu, request);
+    if (other === null) return accessResults.faulted;
+    const scratch = this.#scratch(cpu);
+    const here = request.bytes - other.bytes;
+    for (let i = 0; i < request.bytes; i += 1) {
+      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
+      const value = this.#readByte(cpu, address);
+      if (value === null) return this.#unanswered(cpu, request);
+      this.#memory.bytes[scratch + i] = value;
+    }
+    return scratch;
+  }
+
+  #readByte(cpu: Vcpu, address: number): number | null {
+    const frame = this.#host.memory.frame(address - (address % 4096), false);
+    if (frame >= 0) return this.#memory.bytes[frame + (address % 4096)] ?? 0;
+    const value = this.#host.memory.read(cpu.index, address, 1);
+    return value === null ? null : Number(value & 0xffn);
+  }
+
+  #storeAcross(cpu: Vcpu, request: Request, page: number): number {
+    const other = this.#otherPage(cpu, request);
+    if (other === null) return accessResults.faulted;
+    const scratch = this.#scratch(cpu);
+    const here = request.bytes - other.bytes;
+    for (let i = 0; i < request.bytes; i += 1) {
+      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
+      if (!this.#writeByte(cpu, address, this.#memory.bytes[scratch + i] ?? 0)) {
+        return this.#unanswered(cpu, request);
+      }
+    }
+    return accessResults.done;
+  }
+
+  #writeByte(cpu: Vcpu, address: number, value: number): boolean {
+    const frame = this.#host.memory.frame(address - (address % 4096), true);
+    if (frame < 0) return this.#host.memory.write(cpu.index, address, 1, BigInt(value));
+    const place = frame + (address % 4096);
+    this.#pages.stored(place, 1);
+    this.#memory.bytes[place] = value;
+    return true;
+  }
+
+  /** Reads a device into the scratch place: 16 bytes as two times 8. */
+  #readDevice(cpu: Vcpu, request: Request, address: number): number {
+    const scratch = this.#scratch(cpu);
+    const each = Math.min(request.bytes, 8);
+    for (let done = 0; done < request.bytes; done += each) {
+      const value = this.#host.memory.read(cpu.index, address + done, each);
+      if (value === null) return this.#unanswered(cpu, request);
+      this.#memory.view.setBigUint64(scratch + done, BigInt.asUintN(64, value), true);
+    }
+    return scratch;
+  }
+
+  #writeDevice(cpu: Vcpu, request: Request, address: number): number {
+    const scratch = this.#scratch(cpu);
+    const each = Math.min(request.bytes, 8);
+    for (let done = 0; done < request.bytes; done += each) {
+      const value = this.#memory.view.getBigUint64(scratch + done, true);
+      if (!this.#host.memory.write(cpu.index, address + done, each, BigInt.asUintN(8 * each, value))) {
+        return this.#unanswered(cpu, request);
+      }
+    }
+    return accessResults.done;
+  }
+
+  /** DC ZVA: the aligned block's place. */
+  #clearBlock(cpu: Vcpu, request: Request, translation: Translation): number {
+    const offset = request.low & 0xfc0;
+    const { page } = translation;
+    const frame = this.#host.memory.frame(page, true);
+    if (frame >= 0) {
+      this.#rememberWrite(cpu, request, translation, frame, offset, 64);
+      return frame + offset;
+    }
+    for (let at = 0; at < 64; at += 8) {
+      if (!this.#host.memory.write(cpu.index, page + offset + at, 8, 0n))
+        return this.#unanswered(cpu, request);
+    }
+    return accessResults.done;
+  }
+}

@@ -1,0 +1,219 @@
+/** Translation of addresses by stage 1 tables (DDI 0487, D8.2 and D8.3; AArch64.S1Translate in the pseudocode). */
+import { physicalBits } from './regime.js';
+import type { Range, Regime } from './regime.js';
+
+export type AccessType = 'read' | 'write' | 'fetch';
+
+/** Reads the two halves of a descriptor at a physical address; false where there is no memory. */
+export interface TableReader {
+  low: number;
+  high: number;
+  readDescriptor(address: number): boolean;
+}
+
+/** Fault status codes, to which the level is added for all but the last two (DDI 0487, ISS for a Data Abort, DFSC). */
+export const faultStatus = {
+  addressSize: 0b000000,
+  translation: 0b000100,
+  accessFlag: 0b001000,
+  permission: 0b001100,
+  externalOnWalk: 0b010100,
+  external: 0b010000,
+  alignment: 0b100001,
+} as const;
+
+/** What a translation came to. */
+export interface Translation {
+  /** Null where it succeeded, else the fault status code with its level. */
+  fault: number | null;
+  /** The physical address of the 4 KiB page that the address is in. */
+  page: number;
+  /** The memory attributes, as MAIR_EL1 has them; 0 where translation is off. */
+  attributes: number;
+  /** Shareability, as the descriptor has it. */
+  shareability: number;
+  /** Binary logarithm of the size of the page or block. */
+  log2Size: number;
+  /** Whether it belongs to one address space only: by nG, or because TTBR0 translated it. */
+  bound: boolean;
+}
+
+/** Whether attributes are those of Device memory, which has no unaligned accesses. */
+export function isDevice(attributes: number): boolean {
+  return (attributes & 0xf0) === 0;
+}
+
+function newTranslation(): Translation {
+  return { fault: null, page: 0, attributes: 0, shareability: 2, log2Size: 12, bound: false };
+}
+
+/** Restrictions that tables put on what is below them, and the leaf's own. */
+interface Limits {
+  userAccess: boolean;
+  readOnly: boolean;
+  userNeverExecutes: boolean;
+  privilegedNeverExecutes: boolean;
+}
+
+export class Mmu {
+  readonly #tables: TableReader;
+  /** The result is one object, made anew by every translation. */
+  readonly #result = newTranslation();
+  readonly #limits: Limits = {
+    userAccess: true,
+    readOnly: false,
+    userNeverExecutes: false,
+    privilegedNeverExecutes: false,
+  };
+
+  constructor(tables: TableReader) {
+    this.#tables = tables;
+  }
+
+  /** Translates the address whose halves are given, for an access at EL0 or EL1. The result is good until the next one. */
+  translate(regime: Regime, low: number, high: number, access: AccessType, el0: boolean): Translation {
+    const upper = (high >>> 23) & 1;
+    const range = regime.ranges[upper === 1 ? 1 : 0];
+    const address = (high & 0xffff) * 2 ** 32 + low;
+    if (!regime.enabled) return this.#flat(range, address, high);
+    if (range.disabled || !isWithin(range, address, high)) return this.#faulted(faultStatus.translation, 0);
+    this.#result.bound = upper === 0;
+    return this.#walk(regime, range, low, high, access, el0);
+  }
+
+  /** Translation is off: addresses are physical ones, if there are such. */
+  #flat(range: Range, address: number, high: number): Translation {
+    const above = (high >>> 16) & (range.ignoresTag ? 0xff : 0xffff);
+    if (above !== 0 || address >= 2 ** physicalBits) return this.#faulted(faultStatus.addressSize, 0);
+    const result = this.#result;
+    result.fault = null;
+    result.page = address - (address % 4096);
+    result.attributes = 0;
+    result.shareability = 2;
+    result.log2Size = 12;
+    result.bound = false;
+    return result;
+  }
+
+  #faulted(status: number, level: number): Translation {
+    this.#result.fault = status + level;
+    return this.#result;
+  }
+
+  #walk(
+    regime: Regime,
+    range: Range,
+    low: number,
+    high: number,
+    access: AccessType,
+    el0: boolean,
+  ): Translation {
+    const { granuleLog2, startLevel } = range;
+    const limit = regime.outputLimit;
+    this.#liftLimits();
+    let { table, firstEntries: entries } = range;
+    if (table >= limit) return this.#faulted(faultStatus.addressSize, 0);
+    for (let level = startLevel; ; level += 1) {
+      const log2Size = granuleLog2 + (granuleLog2 - 3) * (3 - level);
+      const index = shiftRight(low, high, log2Size) & (entries - 1);
+      if (!this.#tables.readDescriptor(table + 8 * index)) {
+        return this.#faulted(faultStatus.externalOnWalk, level);
+      }
+      const kind = descriptorKind(this.#tables.low, level, granuleLog2);
+      if (kind === 'invalid') return this.#faulted(faultStatus.translation, level);
+      const output = outputAddress(this.#tables, kind === 'table' ? granuleLog2 : log2Size);
+      if (output >= limit) return this.#faulted(faultStatus.addressSize, level);
+      if (kind === 'leaf') {
+        // Of the address, what is between a page of 4 KiB and the page or block that this is.
+        const within = low & (2 ** log2Size - 4096);
+        return this.#leaf(regime, { level, log2Size, page: output + within }, access, el0);
+      }
+      this.#addTableLimits(this.#tables.high);
+      table = output;
+      entries = 1 << (granuleLog2 - 3);
+    }
+  }
+
+  #leaf(
+    regime: Regime,
+    { level, log2Size, page }: { level: number; log2Size: number; page: number },
+    access: AccessType,
+    el0: boolean,
+  ): Translation {
+    const { low, high } = this.#tables;
+    if ((low & (1 << 10)) === 0) return this.#faulted(faultStatus.accessFlag, level);
+    this.#addLeafLimits(low, high);
+    if (!this.#permits(regime, access, el0)) return this.#faulted(faultStatus.permission, level);
+    const result = this.#result;
+    result.fault = null;
+    result.page = page;
+    result.attributes = regime.attributes[(low >>> 2) & 7] ?? 0;
+    result.shareability = (low >>> 8) & 3;
+    result.log2Size = log2Size;
+    if ((low & (1 << 11)) !== 0) result.bound = true;
+    return result;
+  }
+
+  #liftLimits(): void {
+    const limits = this.#limits;
+    limits.userAccess = true;
+    limits.readOnly = false;
+    limits.userNeverExecutes = false;
+    limits.privilegedNeverExecutes = false;
+  }
+
+  /** APTable, UXNTable and PXNTable (DDI 0487, D8.3.1). */
+  #addTableLimits(high: number): void {
+    const limits = this.#limits;
+    if ((high & (1 << 29)) !== 0) limits.userAccess = false;
+    if ((high & (1 << 30)) !== 0) limits.readOnly = true;
+    if ((high & (1 << 28)) !== 0) limits.userNeverExecutes = true;
+    if ((high & (1 << 27)) !== 0) limits.privilegedNeverExecutes = true;
+  }
+
+  /** AP[2:1], UXN and PXN. */
+  #addLeafLimits(low: number, high: number): void {
+    const limits = this.#limits;
+    if ((low & (1 << 6)) === 0) limits.userAccess = false;
+    if ((low & (1 << 7)) !== 0) limits.readOnly = true;
+    if ((high & (1 << 22)) !== 0) limits.userNeverExecutes = true;
+    if ((high & (1 << 21)) !== 0) limits.privilegedNeverExecutes = true;
+  }
+
+  /** DDI 0487, D8.4: AArch64.S1DirectBasePermissions. */
+  #permits({ writableIsNotExecutable }: Regime, access: AccessType, el0: boolean): boolean {
+    const { userAccess, readOnly, userNeverExecutes, privilegedNeverExecutes } = this.#limits;
+    const writable = !readOnly && (userAccess || !el0);
+    if (access === 'read') return userAccess || !el0;
+    if (access === 'write') return writable;
+    if (writableIsNotExecutable && writable) return false;
+    // What EL0 can write, EL1 never executes.
+    return el0 ? !userNeverExecutes : !(privilegedNeverExecutes || (userAccess && !readOnly));
+  }
+}
+
+/** Blocks are at levels 1 and 2 with pages of 4 KiB, else at level 2 (DDI 0487, D8.3.1). */
+function descriptorKind(low: number, level: number, granuleLog2: number): 'invalid' | 'table' | 'leaf' {
+  if ((low & 1) === 0) return 'invalid';
+  if (level === 3) return (low & 2) !== 0 ? 'leaf' : 'invalid';
+  if ((low & 2) !== 0) return 'table';
+  return level === 2 || (level === 1 && granuleLog2 === 12) ? 'leaf' : 'invalid';
+}
+
+/** Bits 47 to `log2Size` of a descriptor. No page or block is as large as 4 GiB. */
+function outputAddress({ low, high }: TableReader, log2Size: number): number {
+  return (high & 0xffff) * 2 ** 32 + ((low & -(1 << log2Size)) >>> 0);
+}
+
+/** An address shifted right by less than 64. */
+function shiftRight(low: number, high: number, by: number): number {
+  return by < 32 ? (low >>> by) | ((high << 1) << (31 - by)) : high >>> (by - 32);
+}
+
+/** Whether an address, of which the low 48 bits and the high half are given, is in its range: the bits above are all alike. */
+function isWithin({ ignoresTag, size }: Range, address: number, high: number): boolean {
+  const upper = (high >>> 23) & 1;
+  const top = ignoresTag ? (high >>> 16) & 0xff : high >>> 16;
+  if (top !== (upper === 0 ? 0 : ignoresTag ? 0xff : 0xffff)) return false;
+  return upper === 0 ? address < size : address >= 2 ** 48 - size;
+}

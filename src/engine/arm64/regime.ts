@@ -1,0 +1,121 @@
+/** The translation regime of EL1 and EL0: what SCTLR, TCR, TTBR0, TTBR1 and MAIR of EL1 say, taken apart (DDI 0487, D8.2). */
+import type { VcpuBlock } from '../vcpu_block.js';
+import { statePlace } from '../../isa/index.js';
+
+/** One of the two ranges of addresses: the one that TTBR0 or the one that TTBR1 translates. */
+export interface Range {
+  /** Its bytes: 2^(64 - TnSZ). */
+  readonly size: number;
+  /** Binary logarithm of the granule: 12, 14 or 16. */
+  readonly granuleLog2: number;
+  /** Where the first table is. */
+  readonly table: number;
+  /** The level of the first table, and its entries. */
+  readonly startLevel: number;
+  readonly firstEntries: number;
+  /** Whether walks are switched off (TCR_EL1.EPDn): every address faults. */
+  readonly disabled: boolean;
+  /** Whether bits 63 to 56 of an address mean nothing (TCR_EL1.TBIn). */
+  readonly ignoresTag: boolean;
+}
+
+export interface Regime {
+  /** SCTLR_EL1.M. */
+  readonly enabled: boolean;
+  /** SCTLR_EL1.WXN: what can be written cannot be executed. */
+  readonly writableIsNotExecutable: boolean;
+  readonly ranges: readonly [Range, Range];
+  /** Output addresses are below this, by TCR_EL1.IPS and what the CPU implements. */
+  readonly outputLimit: number;
+  /** MAIR_EL1's eight attributes. */
+  readonly attributes: readonly number[];
+  readonly asid: number;
+}
+
+/** Bits of a physical address that the CPU implements (ID_AA64MMFR0_EL1.PARange: 16 TiB). */
+export const physicalBits = 44;
+
+const places = {
+  sctlr: statePlace('SCTLR_EL1'),
+  tcr: statePlace('TCR_EL1'),
+  ttbr0: statePlace('TTBR0_EL1'),
+  ttbr1: statePlace('TTBR1_EL1'),
+  mair: statePlace('MAIR_EL1'),
+} as const;
+
+/** Bits of SCTLR_EL1 (DDI 0487, D17.2.118). */
+export const sctlr = {
+  m: 1 << 0,
+  a: 1 << 1,
+  sa: 1 << 3,
+  sa0: 1 << 4,
+  uma: 1 << 9,
+  dze: 1 << 14,
+  uct: 1 << 15,
+  ntwi: 1 << 16,
+  ntwe: 1 << 18,
+  wxn: 1 << 19,
+  uci: 1 << 26,
+} as const;
+
+const outputSizes = [32, 36, 40, 42, 44, 48] as const;
+
+/** Addresses have 48 bits at most and, by the smallest table, 25 at least. */
+function inputBits(size: number): number {
+  return 64 - Math.min(Math.max(size, 16), 39);
+}
+
+/** TCR_EL1.TG0 and TG1 write the same sizes differently; a reserved value is taken as 4 KiB. */
+function granuleLog2(upper: boolean, field: number): number {
+  const sizes = upper ? [12, 14, 12, 16] : [12, 16, 14, 12];
+  return sizes[field] ?? 12;
+}
+
+function rangeOf(block: VcpuBlock, upper: boolean): Range {
+  const control = block.low(places.tcr) >>> (upper ? 16 : 0);
+  const high = block.high(places.tcr);
+  const base = upper ? places.ttbr1 : places.ttbr0;
+  const bits = inputBits(control & 63);
+  const granule = granuleLog2(upper, (control >>> 14) & 3);
+  const bitsPerLevel = granule - 3;
+  const levels = Math.ceil((bits - granule) / bitsPerLevel);
+  // The first table is as large as it must be, and lies at a multiple of that.
+  const firstEntries = 2 ** (bits - granule - bitsPerLevel * (levels - 1));
+  const tableBytes = 8 * firstEntries;
+  const address = (block.high(base) & 0xffff) * 2 ** 32 + block.low(base);
+  return {
+    size: 2 ** bits,
+    granuleLog2: granule,
+    table: Math.floor(address / tableBytes) * tableBytes,
+    startLevel: 4 - levels,
+    firstEntries,
+    disabled: (control & (1 << 7)) !== 0,
+    ignoresTag: (high & (upper ? 1 << 6 : 1 << 5)) !== 0,
+  };
+}
+
+/** The regime by the registers as they are. */
+export function readRegime(block: VcpuBlock): Regime {
+  const control = block.low(places.sctlr);
+  const asidBase = (block.low(places.tcr) & (1 << 22)) === 0 ? places.ttbr0 : places.ttbr1;
+  const asidBits = (block.high(places.tcr) & (1 << 4)) === 0 ? 0xff : 0xffff;
+  const mair = [block.low(places.mair), block.high(places.mair)];
+  return {
+    enabled: (control & sctlr.m) !== 0,
+    writableIsNotExecutable: (control & sctlr.wxn) !== 0,
+    ranges: [rangeOf(block, false), rangeOf(block, true)],
+    outputLimit: 2 ** Math.min(outputSizes[block.high(places.tcr) & 7] ?? 48, physicalBits),
+    attributes: mair.flatMap((half) => [0, 8, 16, 24].map((shift) => (half >>> shift) & 0xff)),
+    asid: (block.high(asidBase) >>> 16) & asidBits,
+  };
+}
+
+/** What tells one address space from another, for the TLBs: both base registers as they are. */
+export function addressSpaceWords(block: VcpuBlock): readonly [number, number, number, number] {
+  return [
+    block.low(places.ttbr0),
+    block.high(places.ttbr0),
+    block.low(places.ttbr1),
+    block.high(places.ttbr1),
+  ];
+}

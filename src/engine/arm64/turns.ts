@@ -1,0 +1,81 @@
+/** What is done between two stays in the interpreter: what the last one left, and what must be before the next. */
+import type { StopReason } from '../ports.js';
+import {
+  exceptionClass,
+  returnFromException,
+  syndrome,
+  takeInterrupt,
+  takeSynchronous,
+} from './exceptions.js';
+import type { CallContext } from './system_calls.js';
+import type { Vcpu } from './vcpu.js';
+
+/** ISR_EL1.F. */
+const fiqBit = 0x40;
+
+/** Takes an interrupt that is open, and puts in use what the present level needs; false where the next instruction faults. */
+export function settle(context: CallContext, cpu: Vcpu): boolean {
+  const { block, process } = cpu;
+  const open = cpu.openInterrupts;
+  // Which of the two comes first is the implementation's choice.
+  if (open !== 0) takeInterrupt(block, process, (open & fiqBit) !== 0 ? 'fiq' : 'irq');
+  useTlbs(context, cpu);
+  if (!process.illegal) return true;
+  // What is wrong with pc comes before the illegal state (DDI 0487, D1.3.5.5).
+  if (context.accesses.canFetch(cpu)) cpu.raise(syndrome(exceptionClass.illegalState, 0));
+  block.budget -= 1;
+  finishInstruction(context, cpu);
+  return false;
+}
+
+function useTlbs({ tlbs }: CallContext, cpu: Vcpu): void {
+  const { block, index } = cpu;
+  const el = cpu.isEl0 ? 0 : 1;
+  if (cpu.decodedAs[el] !== cpu.variant) {
+    if (cpu.decodedAs[el] >= 0) tlbs.forgetCode(index);
+    cpu.decodedAs[el] = cpu.variant;
+  }
+  if (el === 1) {
+    block.tlb = tlbs.privileged(index);
+    return;
+  }
+  const place = tlbs.provide(index, cpu.addressSpace);
+  block.tlb = place;
+  block.unprivilegedTlb = place;
+}
+
+/** Does what an instruction put off; a reason where that ends the run. */
+export function finishInstruction(context: CallContext, cpu: Vcpu): StopReason | null {
+  const { pending, block, process } = cpu;
+  cpu.pending = null;
+  switch (pending?.kind) {
+    case undefined:
+    case 'again':
+      return null;
+    case 'exception':
+      if (pending.returnsTo === 'next') block.advance();
+      takeSynchronous(block, process, pending.syndrome);
+      return null;
+    case 'return':
+      returnFromException(block, process);
+      return null;
+    case 'completed':
+      block.advance();
+      return null;
+    case 'stop':
+      block.advance();
+      return pending.reason;
+    case 'call':
+      callMachine(context, cpu, pending.instruction, pending.immediate);
+      return null;
+  }
+}
+
+function callMachine({ host }: CallContext, cpu: Vcpu, instruction: 'hvc' | 'smc', immediate: number): void {
+  const { block, process } = cpu;
+  const [low, high] = [block.pcLow, block.pcHigh];
+  block.advance();
+  if (host.call(cpu.index, instruction, immediate)) return;
+  block.setPcHalves(low, high);
+  takeSynchronous(block, process, syndrome(exceptionClass.unknown, 0));
+}

@@ -1,0 +1,208 @@
+/**
+ * Cold instructions: each is a WebAssembly function of its own, `(cpu, record, pc) -> status`, which the interpreter calls
+ * through a table. Flags pass through the vCPU's block.
+ */
+import { systemCalls } from '../isa/index.js';
+import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
+import { emitExpr, emitStatements } from './emit.js';
+import type { Environment } from './emit.js';
+import { cpuOffsets } from './layout.js';
+import { emitClearBlock, emitLoad, emitLoadVector, emitStore, emitStoreVector } from './memory_access.js';
+import type { AccessEnvironment } from './memory_access.js';
+import type { RecordLayout } from './record.js';
+import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
+import { Code, i32, i64, load32, loads64, store32, stores64, v128 } from './wasm/code.js';
+import type { ValueType } from './wasm/code.js';
+import type { FunctionType } from './wasm/module.js';
+
+export const coldType: FunctionType = { parameters: [i32, i32, i64], results: [i32] };
+
+/** What a cold function answers. */
+export const coldStatus = {
+  next: 0,
+  /** Go on at the address in pc in the vCPU's block. */
+  jump: 1,
+  /** The host stopped the run; pc in the vCPU's block says where. */
+  stopped: -1,
+} as const;
+
+const local = {
+  cpu: 0,
+  record: 1,
+  pc: 2,
+  n: 3,
+  z: 4,
+  v: 5,
+  c: 6,
+  entry: 7,
+  address: 8,
+  value: 9,
+  vector: 10,
+  tlb: 11,
+};
+const localTypes: readonly ValueType[] = [i64, i64, i64, i32, i32, i64, i64, v128, i32];
+const firstFree = 12;
+
+/** The functions that a cold function calls, by index. */
+export interface ColdHost {
+  readonly missedLoad: number;
+  readonly missedStore: number;
+  readonly system: number;
+  /** The function that does a floating-point operation: `(cpu, operation, a, b, c) -> result`. */
+  readonly float: number;
+  /** The number by which the host knows an operation. */
+  floatNumber(operation: Extract<Statement, { op: 'float' }>['operation']): number;
+}
+
+function mentions(statements: readonly Statement[], ops: readonly string[]): boolean {
+  const visit = (node: unknown): boolean => {
+    if (typeof node !== 'object' || node === null) return false;
+    const { op } = node as { op?: string };
+    return (op !== undefined && ops.includes(op)) || Object.values(node).some(visit);
+  };
+  return visit(statements);
+}
+
+const accesses = ['load', 'store', 'loadVector', 'storeVector', 'clearBlock'];
+
+/** Whether the instruction reads or sets flags. */
+export function usesFlags({ semantics }: Instruction): boolean {
+  return mentions(semantics.statements, ['flag', 'condition', 'setFlags']);
+}
+
+export interface ColdFunction {
+  readonly locals: readonly ValueType[];
+  readonly code: Code;
+}
+
+export function buildColdFunction(
+  instruction: Instruction,
+  layout: RecordLayout,
+  host: ColdHost,
+): ColdFunction {
+  return new ColdBuilder(instruction, layout, host).build();
+}
+
+class ColdBuilder {
+  readonly #code = new Code();
+  readonly #instruction: Instruction;
+  readonly #host: ColdHost;
+  readonly #environment: Environment;
+  readonly #pool = new LocalPool(firstFree);
+  readonly #flags: boolean;
+  readonly #setsFlags: boolean;
+
+  constructor(instruction: Instruction, layout: RecordLayout, host: ColdHost) {
+    this.#instruction = instruction;
+    this.#host = host;
+    this.#flags = usesFlags(instruction);
+    this.#setsFlags = mentions(instruction.semantics.statements, ['setFlags']);
+    this.#environment = this.#makeEnvironment(layout);
+  }
+
+  build(): ColdFunction {
+    const code = this.#code;
+    if (this.#flags) this.#loadFlags();
+    if (mentions(this.#instruction.semantics.statements, accesses)) {
+      code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
+    }
+    emitStatements(this.#environment, this.#instruction.semantics.statements);
+    this.#saveFlags();
+    code.constant(i32, coldStatus.next);
+    return { locals: [...localTypes, ...this.#pool.types], code };
+  }
+
+  #loadFlags(): void {
+    for (const flag of ['n', 'z', 'v'] as const) {
+      this.#code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
+    }
+    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+  }
+
+  #saveFlags(): void {
+    if (!this.#setsFlags) return;
+    for (const flag of ['n', 'z', 'v'] as const) {
+      this.#code.get(local.cpu).get(local[flag]).memory(stores64[8][0], 3, cpuOffsets[flag]);
+    }
+    this.#code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
+  }
+
+  #leave(status: number): void {
+    this.#saveFlags();
+    this.#code.constant(i32, status).return();
+  }
+
+  #makeEnvironment(layout: RecordLayout): Environment {
+    const code = this.#code;
+    const access: AccessEnvironment = {
+      locals: local,
+      missedLoad: this.#host.missedLoad,
+      missedStore: this.#host.missedStore,
+      // The caller has said what it counts; here is only the position.
+      beforeHost: () => this.#savePosition(),
+      afterHost: () => undefined,
+      leave: () => this.#leave(coldStatus.stopped),
+      nest: () => undefined,
+    };
+    const environment: Environment = {
+      code,
+      cpu: local.cpu,
+      flags: local,
+      ...operandReader(code, layout, null, local),
+      pc: () => code.get(local.pc),
+      local: (index, type) => this.#pool.local(index, type),
+      load: (statement) => emitLoad(environment, access, statement),
+      store: (statement) => emitStore(environment, access, statement),
+      loadVector: (statement) => emitLoadVector(environment, access, statement),
+      storeVector: (statement) => emitStoreVector(environment, access, statement),
+      float: (statement) => this.#float(statement),
+      jump: ({ target }) => this.#jump(target),
+      system: ({ name, inputs, index }) => this.#system(name, inputs, index),
+      checkStack: (operand) => {
+        ifStackMisaligned(code, layout, null, operand);
+        this.#system('misalignedStack', [], null);
+        code.end();
+      },
+      clearBlock: (statement) => emitClearBlock(environment, access, statement),
+      nest: () => undefined,
+    };
+    return environment;
+  }
+
+  #savePosition(): void {
+    this.#code.get(local.cpu).get(local.pc).memory(stores64[8][0], 3, cpuOffsets.pc);
+  }
+
+  #jump(target: Expr): void {
+    this.#code.get(local.cpu);
+    emitExpr(this.#environment, target);
+    this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
+    this.#leave(coldStatus.jump);
+  }
+
+  #inputs(inputs: readonly Expr[], count: number): void {
+    for (let position = 0; position < count; position += 1) {
+      const input = inputs[position];
+      if (input === undefined) this.#code.constant(i64, 0);
+      else emitExpr(this.#environment, input);
+    }
+  }
+
+  #float({ operation, inputs, index }: Extract<Statement, { op: 'float' }>): void {
+    this.#code.get(local.cpu).constant(i32, this.#host.floatNumber(operation));
+    this.#inputs(inputs, 3);
+    this.#code.call(this.#host.float).set(this.#pool.local(index, i64));
+  }
+
+  #system(name: SystemCall, inputs: readonly Expr[], index: number | null): void {
+    const code = this.#code;
+    this.#savePosition();
+    code.get(local.cpu).constant(i32, systemCalls.indexOf(name));
+    this.#inputs(inputs, 2);
+    code.call(this.#host.system).if();
+    this.#leave(coldStatus.stopped);
+    code.end();
+    if (index === null) return;
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(this.#pool.local(index, i64));
+  }
+}

@@ -1,0 +1,54 @@
+/** The condition codes as a table in memory: for each condition a row of 16 bits, one for each value of NZCV. */
+import { i32, i64, load32, opcodes, wrap } from './wasm/code.js';
+import type { Code } from './wasm/code.js';
+
+/** Where the table of conditions lies: before the first vCPU's block. */
+export const conditionTable = 64;
+
+/** For each condition, the 16 values of NZCV for which it holds, as bits. */
+export function conditionRows(): number[] {
+  const holds = (code: number, nzcv: number): boolean => {
+    const [n, z, c, v] = [8, 4, 2, 1].map((bit) => (nzcv & bit) !== 0) as [
+      boolean,
+      boolean,
+      boolean,
+      boolean,
+    ];
+    const base = [z, c, n, v, c && !z, n === v, n === v && !z, true][code >> 1] ?? true;
+    return (code & 1) === 1 && code !== 15 ? !base : base;
+  };
+  return Array.from({ length: 16 }, (_, code) =>
+    Array.from({ length: 16 }, (_unused, nzcv) => (holds(code, nzcv) ? 1 << nzcv : 0)).reduce(
+      (a, b) => a | b,
+    ),
+  );
+}
+
+/** Pushes bit NZCV of the row of the condition whose number is the record's byte `at`. */
+export function emitCondition(
+  code: Code,
+  locals: {
+    readonly record: number;
+    readonly n: number;
+    readonly z: number;
+    readonly c: number;
+    readonly v: number;
+  },
+  at: number,
+): void {
+  const push = (flag: 'n' | 'z' | 'v', bit: number): void => {
+    code.get(locals[flag]);
+    if (flag === 'z') code.byte(opcodes[i64].eqz);
+    else code.constant(i64, 63).byte(opcodes[i64].shrUnsigned).byte(wrap);
+    if (bit > 0) code.constant(i32, bit).byte(opcodes[i32].shl);
+  };
+  code.constant(i32, 0);
+  code.get(locals.record).memory(load32.byte, 0, at).constant(i32, 1).byte(opcodes[i32].shl);
+  code.byte(opcodes[i32].add).memory(load32.half, 1, conditionTable);
+  push('n', 3);
+  push('z', 2);
+  code.byte(opcodes[i32].or);
+  code.get(locals.c).constant(i32, 1).byte(opcodes[i32].shl).byte(opcodes[i32].or);
+  push('v', 0);
+  code.byte(opcodes[i32].or).byte(opcodes[i32].shrUnsigned).constant(i32, 1).byte(opcodes[i32].and);
+}

@@ -1,0 +1,313 @@
+/**
+ * Writes micro-operations as WebAssembly. What differs between an interpreter's handler and compiled code is where
+ * operands come from, how control leaves, and how memory is reached: that is an `Environment`.
+ */
+import type {
+  BinaryKind,
+  CompareKind,
+  Expr,
+  FlagName,
+  FlagSources,
+  FloatStatement,
+  LaneExpr,
+  Statement,
+  UnaryKind,
+  VectorStatement,
+} from '../isa/index.js';
+import { emitLaneExpr, emitSetElement, emitSetSaturated, emitVector, emitSetVector } from './emit_vector.js';
+import { cpuOffsets } from './layout.js';
+import {
+  extendUnsigned,
+  i32,
+  i64,
+  load32,
+  loads64,
+  opcodes,
+  select,
+  stores64,
+  v128,
+  wrap,
+} from './wasm/code.js';
+import type { Code, ScalarType, ValueType } from './wasm/code.js';
+
+export interface Environment {
+  readonly code: Code;
+  /** The local that points at the vCPU's block. */
+  readonly cpu: number;
+  /** Pushes the address of the register place that an operand names, less the offset that it returns. */
+  registerAddress(operand: string): number;
+  /** Pushes the address of the vector register that an operand names, less `cpuOffsets.vectors`. */
+  vectorAddress(operand: string): void;
+  /** Pushes an immediate operand as a value of that type. */
+  immediate(operand: string, type: ScalarType): void;
+  /** Pushes the address of the instruction, i64. */
+  pc(): void;
+  /** The locals that hold the flag sources: n, z, v as i64, c as i32. */
+  readonly flags: Readonly<Record<FlagName, number>>;
+  /** Pushes whether the condition in an immediate operand holds, i32. */
+  condition(operand: string): void;
+  /** The WebAssembly local for a local of the instruction. */
+  local(index: number, type: ValueType): number;
+  load(statement: Extract<Statement, { op: 'load' }>): void;
+  store(statement: Extract<Statement, { op: 'store' }>): void;
+  loadVector(statement: Extract<Statement, { op: 'loadVector' }>): void;
+  storeVector(statement: Extract<Statement, { op: 'storeVector' }>): void;
+  float(statement: FloatStatement): void;
+  jump(statement: Extract<Statement, { op: 'jump' }>): void;
+  system(statement: Extract<Statement, { op: 'system' }>): void;
+  /** Where the operand is the stack pointer, sees to it that it is aligned. */
+  checkStack(operand: string): void;
+  clearBlock(statement: Extract<Statement, { op: 'clearBlock' }>): void;
+  /** Told of every block that is opened (1) and closed (-1), for counting branch depths. */
+  nest(by: 1 | -1): void;
+}
+
+export function typeOf({ width }: Expr): ScalarType {
+  return width === 32 ? i32 : i64;
+}
+
+type Leaf = Extract<
+  Expr,
+  { op: 'const' | 'immediate' | 'register' | 'pc' | 'flag' | 'condition' | 'local' | 'state' | 'stateAt' }
+>;
+type FromVector = Expr & LaneExpr;
+
+const leafOps: ReadonlySet<Expr['op']> = new Set<Leaf['op']>([
+  'const',
+  'immediate',
+  'register',
+  'pc',
+  'flag',
+  'condition',
+  'local',
+  'state',
+  'stateAt',
+]);
+const laneOps: ReadonlySet<Expr['op']> = new Set<LaneExpr['op']>(['lane', 'element', 'anyTrue']);
+
+function isLeaf(expr: Expr): expr is Leaf {
+  return leafOps.has(expr.op);
+}
+
+function isFromVector(expr: Expr): expr is FromVector {
+  return laneOps.has(expr.op);
+}
+
+/** Pushes the value of `expr`. */
+export function emitExpr(e: Environment, expr: Expr): void {
+  if (isLeaf(expr)) emitLeaf(e, expr);
+  else if (isFromVector(expr)) emitLaneExpr(e, expr);
+  else emitOperation(e, expr);
+}
+
+function emitLeaf(e: Environment, expr: Leaf): void {
+  const { code } = e;
+  const type = typeOf(expr);
+  switch (expr.op) {
+    case 'const':
+      code.constant(type, expr.value);
+      return;
+    case 'immediate':
+      e.immediate(expr.operand, type);
+      return;
+    case 'register':
+      emitReadRegister(e, expr.operand, type);
+      return;
+    case 'pc':
+      e.pc();
+      return;
+    case 'flag':
+      emitFlag(e, expr.flag);
+      return;
+    case 'condition':
+      e.condition(expr.operand);
+      return;
+    case 'local':
+      code.get(e.local(expr.index, type));
+      return;
+    case 'state':
+      code.get(e.cpu).memory(loads64[8][0], 3, cpuOffsets.state + 8 * expr.place);
+      return;
+    case 'stateAt':
+      pushStateAddress(e, expr.operand);
+      code.memory(loads64[8][0], 3, cpuOffsets.state);
+  }
+}
+
+function emitReadRegister(e: Environment, operand: string, type: ScalarType): void {
+  const offset = e.registerAddress(operand);
+  if (type === i64) e.code.memory(loads64[8][0], 3, offset);
+  else e.code.memory(load32.word, 2, offset);
+}
+
+/** Pushes the address of the place of the state that an immediate operand names, less `cpuOffsets.state`. */
+function pushStateAddress(e: Environment, operand: string): void {
+  e.immediate(operand, i32);
+  e.code.constant(i32, 3).byte(opcodes[i32].shl).get(e.cpu).byte(opcodes[i32].add);
+}
+
+function emitOperation(e: Environment, expr: Exclude<Expr, Leaf | FromVector>): void {
+  const { code } = e;
+  const type = typeOf(expr);
+  switch (expr.op) {
+    case 'unary':
+      emitExpr(e, expr.a);
+      code.byte(opcodes[type][expr.kind satisfies UnaryKind]);
+      return;
+    case 'binary':
+      emitExpr(e, expr.a);
+      emitExpr(e, expr.b);
+      code.byte(opcodes[type][expr.kind satisfies BinaryKind]);
+      return;
+    case 'compare':
+      emitCompare(e, expr);
+      return;
+    case 'select':
+      emitExpr(e, expr.a);
+      emitExpr(e, expr.b);
+      emitExpr(e, expr.condition);
+      code.byte(select);
+      return;
+    case 'resize':
+      emitExpr(e, expr.a);
+      code.byte(type === i32 ? wrap : extendUnsigned);
+  }
+}
+
+function emitCompare(e: Environment, { kind, a, b }: Extract<Expr, { op: 'compare' }>): void {
+  const type = typeOf(a);
+  emitExpr(e, a);
+  if (kind === 'eq' && b.op === 'const' && b.value === 0n) {
+    e.code.byte(opcodes[type].eqz);
+    return;
+  }
+  emitExpr(e, b);
+  e.code.byte(opcodes[type][kind satisfies CompareKind]);
+}
+
+/** Pushes a flag as i32 0 or 1. */
+export function emitFlag({ code, flags }: Environment, flag: FlagName): void {
+  code.get(flags[flag]);
+  if (flag === 'z') code.byte(opcodes[i64].eqz);
+  if (flag === 'n' || flag === 'v') code.constant(i64, 63).byte(opcodes[i64].shrUnsigned).byte(wrap);
+}
+
+function emitSetFlags(e: Environment, sources: FlagSources): void {
+  // All are worked out before any is set: they may ask for the flags as they were.
+  const order = ['n', 'z', 'c', 'v'] as const;
+  for (const flag of order) emitExpr(e, sources[flag]);
+  for (const flag of order.toReversed()) e.code.set(e.flags[flag]);
+}
+
+/** Writes `statements`, in order. */
+export function emitStatements(e: Environment, statements: readonly Statement[]): void {
+  for (const statement of statements) emitStatement(e, statement);
+}
+
+// eslint-disable-next-line complexity -- one case for each kind of statement
+function emitStatement(e: Environment, statement: Statement): void {
+  const { code } = e;
+  switch (statement.op) {
+    case 'let':
+      emitExpr(e, statement.value);
+      code.set(e.local(statement.index, typeOf(statement.value)));
+      return;
+    case 'setRegister': {
+      const offset = e.registerAddress(statement.operand);
+      emitExpr(e, statement.value);
+      code.memory(stores64[8][0], 3, offset);
+      return;
+    }
+    case 'setFixedRegister':
+      code.get(e.cpu);
+      emitExpr(e, statement.value);
+      code.memory(stores64[8][0], 3, cpuOffsets.registers + statement.register * 8);
+      return;
+    case 'setFlags':
+      emitSetFlags(e, statement.flags);
+      return;
+    case 'load':
+      e.load(statement);
+      return;
+    case 'store':
+      e.store(statement);
+      return;
+    case 'jump':
+      e.jump(statement);
+      return;
+    case 'if':
+      emitIf(e, statement);
+      return;
+    case 'system':
+      e.system(statement);
+      return;
+    case 'setState':
+    case 'setStateAt':
+      emitSetState(e, statement);
+      return;
+    case 'checkStack':
+      e.checkStack(statement.operand);
+      return;
+    case 'clearBlock':
+      e.clearBlock(statement);
+      return;
+    case 'letVector':
+    case 'setVector':
+    case 'setElement':
+    case 'loadVector':
+    case 'storeVector':
+    case 'setSaturated':
+    case 'float':
+      emitVectorStatement(e, statement);
+  }
+}
+
+function emitSetState(
+  e: Environment,
+  statement: Extract<Statement, { op: 'setState' | 'setStateAt' }>,
+): void {
+  const offset = statement.op === 'setState' ? 8 * statement.place : 0;
+  if (statement.op === 'setState') e.code.get(e.cpu);
+  else pushStateAddress(e, statement.operand);
+  emitExpr(e, statement.value);
+  e.code.memory(stores64[8][0], 3, cpuOffsets.state + offset);
+}
+
+function emitVectorStatement(e: Environment, statement: VectorStatement | FloatStatement): void {
+  switch (statement.op) {
+    case 'letVector':
+      emitVector(e, statement.value);
+      e.code.set(e.local(statement.index, v128));
+      return;
+    case 'setVector':
+      emitSetVector(e, statement);
+      return;
+    case 'setElement':
+      emitSetElement(e, statement);
+      return;
+    case 'loadVector':
+      e.loadVector(statement);
+      return;
+    case 'storeVector':
+      e.storeVector(statement);
+      return;
+    case 'setSaturated':
+      emitSetSaturated(e, statement);
+      return;
+    case 'float':
+      e.float(statement);
+  }
+}
+
+function emitIf(e: Environment, { condition, then, otherwise }: Extract<Statement, { op: 'if' }>): void {
+  emitExpr(e, condition);
+  e.code.if();
+  e.nest(1);
+  emitStatements(e, then);
+  if (otherwise.length > 0) {
+    e.code.else();
+    emitStatements(e, otherwise);
+  }
+  e.nest(-1);
+  e.code.end();
+}

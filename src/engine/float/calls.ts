@@ -1,0 +1,92 @@
+/** Answers the interpreter's calls for floating-point operations. */
+import { InvariantError } from '../../base/index.js';
+import type { FloatOperation } from '../../isa/index.js';
+import { cpuOffsets } from '../layout.js';
+import * as arithmetic from './arithmetic.js';
+import * as comparison from './comparison.js';
+import { FloatContext } from './context.js';
+import * as conversion from './conversion.js';
+import * as estimates from './estimates.js';
+
+type Operation = (context: FloatContext, a: bigint, b: bigint, c: bigint) => bigint;
+
+type Plain = Exclude<
+  FloatOperation,
+  {
+    kind:
+      | 'roundToInteger'
+      | 'convert'
+      | 'toFixed'
+      | 'fromFixed'
+      | 'unsignedReciprocalEstimate'
+      | 'unsignedReciprocalSqrtEstimate';
+  }
+>;
+
+type OfFormat = (format: Plain['format']) => Operation;
+
+const plain: Readonly<Record<Plain['kind'], OfFormat>> = {
+  add: (format) => (x, a, b) => arithmetic.add(x, format, a, b),
+  sub: (format) => (x, a, b) => arithmetic.subtract(x, format, a, b),
+  mul: (format) => (x, a, b) => arithmetic.multiply(x, format, a, b),
+  mulExtended: (format) => (x, a, b) => arithmetic.multiplyExtended(x, format, a, b),
+  div: (format) => (x, a, b) => arithmetic.divide(x, format, a, b),
+  min: (format) => (x, a, b) => comparison.extreme(x, format, false, a, b),
+  max: (format) => (x, a, b) => comparison.extreme(x, format, true, a, b),
+  minNumber: (format) => (x, a, b) => comparison.extremeNumber(x, format, false, a, b),
+  maxNumber: (format) => (x, a, b) => comparison.extremeNumber(x, format, true, a, b),
+  sqrt: (format) => (x, a) => arithmetic.squareRoot(x, format, a),
+  mulAdd: (format) => (x, a, b, c) => arithmetic.multiplyAdd(x, format, a, b, c),
+  reciprocalEstimate: (format) => (x, a) => estimates.reciprocalEstimate(x, format, a),
+  reciprocalStep: (format) => (x, a, b) => arithmetic.step(x, format, 'reciprocal', a, b),
+  reciprocalExponent: (format) => (x, a) => estimates.reciprocalExponent(x, format, a),
+  reciprocalSqrtEstimate: (format) => (x, a) => estimates.reciprocalSqrtEstimate(x, format, a),
+  reciprocalSqrtStep: (format) => (x, a, b) => arithmetic.step(x, format, 'reciprocalSqrt', a, b),
+  eq: (format) => (x, a, b) => comparison.test(x, format, 'eq', a, b),
+  ge: (format) => (x, a, b) => comparison.test(x, format, 'ge', a, b),
+  gt: (format) => (x, a, b) => comparison.test(x, format, 'gt', a, b),
+  compare: (format) => (x, a, b) => comparison.compare(x, format, a, b, false),
+  compareSignalling: (format) => (x, a, b) => comparison.compare(x, format, a, b, true),
+};
+
+function isPlain(operation: FloatOperation): operation is Plain {
+  return operation.kind in plain;
+}
+
+/** The function that does an operation on numbers' bits. */
+export function floatFunction(operation: FloatOperation): Operation {
+  if (isPlain(operation)) return plain[operation.kind](operation.format);
+  switch (operation.kind) {
+    case 'roundToInteger':
+      return (x, a) => conversion.roundToInteger(x, operation.format, a, operation.rounding, operation.exact);
+    case 'convert':
+      return (x, a) => conversion.convert(x, operation.format, operation.to, a, operation.rounding);
+    case 'toFixed':
+      return (x, a, b) => conversion.toFixed(x, operation.format, a, operation, Number(b));
+    case 'fromFixed':
+      return (x, a, b) => conversion.fromFixed(x, operation.format, a, operation, Number(b));
+    case 'unsignedReciprocalEstimate':
+      return (_, a) => estimates.unsignedReciprocalEstimate(a);
+    case 'unsignedReciprocalSqrtEstimate':
+      return (_, a) => estimates.unsignedReciprocalSqrtEstimate(a);
+  }
+}
+
+/** (vCPU's block, number of the operation, up to three inputs) -> the result's bits. */
+export type FloatCall = (block: number, operation: number, a: bigint, b: bigint, c: bigint) => bigint;
+
+/** Does the operations of a list, by number, by the vCPU's FPCR and with its FPSR. */
+export function floatCalls(memory: DataView, operations: readonly FloatOperation[]): FloatCall {
+  const functions = operations.map(floatFunction);
+  return (block, number, a, b, c) => {
+    const operation = functions[number];
+    if (operation === undefined) throw new InvariantError(`there is no floating-point operation ${number}`);
+    const context = new FloatContext(memory.getUint32(block + cpuOffsets.fpcr, true));
+    const result = operation(context, a, b, c);
+    if (context.raised !== 0) {
+      const fpsr = memory.getUint32(block + cpuOffsets.fpsr, true);
+      memory.setUint32(block + cpuOffsets.fpsr, fpsr | context.raised, true);
+    }
+    return result;
+  };
+}

@@ -1,0 +1,91 @@
+/** Comparisons, minima and maxima (DDI 0487, FPCompare and its kin). */
+import type { FloatFormat } from '../../isa/index.js';
+import { nanOf } from './arithmetic.js';
+import { exceptions } from './context.js';
+import type { FloatContext } from './context.js';
+import { infinity, isNan, unpack, zero } from './formats.js';
+import type { Unpacked } from './formats.js';
+
+/** Numbers of one format in their order, -0 as +0: as large as the bits of their magnitude. */
+function rank({ kind, negative, bits }: Unpacked, format: FloatFormat): bigint {
+  if (kind === 'zero') return 0n;
+  const magnitude = BigInt.asUintN(format - 1, bits);
+  return negative ? -magnitude : magnitude;
+}
+
+/** -1, 0 or 1; null where one is a NaN, which raises Invalid where it signals or `signalling` says so. */
+function compareNumbers(
+  context: FloatContext,
+  format: FloatFormat,
+  first: bigint,
+  second: bigint,
+  signalling: boolean,
+): -1 | 0 | 1 | null {
+  const operands = [unpack(context, format, first), unpack(context, format, second)] as const;
+  if (operands.some(isNan)) {
+    if (signalling || operands.some(({ kind }) => kind === 'signalling')) context.raise(exceptions.invalid);
+    return null;
+  }
+  const [a, b] = operands.map((operand) => rank(operand, format)) as [bigint, bigint];
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+/** NZCV as four bits. */
+export function compare(
+  context: FloatContext,
+  format: FloatFormat,
+  first: bigint,
+  second: bigint,
+  signalling: boolean,
+): bigint {
+  const order = compareNumbers(context, format, first, second, signalling);
+  if (order === null) return 0b0011n;
+  return order === 0 ? 0b0110n : order < 0 ? 0b1000n : 0b0010n;
+}
+
+/** 1 or 0. */
+export function test(
+  context: FloatContext,
+  format: FloatFormat,
+  kind: 'eq' | 'ge' | 'gt',
+  first: bigint,
+  second: bigint,
+): bigint {
+  const order = compareNumbers(context, format, first, second, kind !== 'eq');
+  if (order === null) return 0n;
+  const holds = { eq: order === 0, ge: order >= 0, gt: order > 0 }[kind];
+  return holds ? 1n : 0n;
+}
+
+/** The larger or smaller; of zeroes +0 is the larger. */
+export function extreme(
+  context: FloatContext,
+  format: FloatFormat,
+  larger: boolean,
+  first: bigint,
+  second: bigint,
+): bigint {
+  const [a, b] = [unpack(context, format, first), unpack(context, format, second)];
+  const nan = nanOf(context, format, [a, b]);
+  if (nan !== null) return nan;
+  if (a.kind === 'zero' && b.kind === 'zero') {
+    return zero(format, larger ? a.negative && b.negative : a.negative || b.negative);
+  }
+  const isFirst = larger === rank(a, format) > rank(b, format);
+  return isFirst ? a.bits : b.bits;
+}
+
+/** The same, but a quiet NaN gives way to a number. */
+export function extremeNumber(
+  context: FloatContext,
+  format: FloatFormat,
+  larger: boolean,
+  first: bigint,
+  second: bigint,
+): bigint {
+  const [a, b] = [unpack(context, format, first), unpack(context, format, second)];
+  const loser = infinity(format, larger);
+  if (a.kind === 'quiet' && b.kind !== 'quiet') return extreme(context, format, larger, loser, second);
+  if (b.kind === 'quiet' && a.kind !== 'quiet') return extreme(context, format, larger, first, loser);
+  return extreme(context, format, larger, first, second);
+}

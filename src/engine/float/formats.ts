@@ -1,0 +1,220 @@
+/** Floating-point numbers taken apart, and made from an exact value (DDI 0487, FPUnpackBase, FPRoundBase). */
+import type { FloatFormat, FloatRounding } from '../../isa/index.js';
+import type { FloatContext } from './context.js';
+import { exceptions } from './context.js';
+
+/** The layout of a format: sign, then exponent, then fraction. */
+export interface Layout {
+  readonly bits: FloatFormat;
+  readonly exponentBits: number;
+  readonly fractionBits: number;
+  /** The exponent of the smallest normal number. */
+  readonly smallestExponent: number;
+  /** The largest value of the exponent's field: that of infinities and NaNs. */
+  readonly special: number;
+}
+
+function layout(bits: FloatFormat, exponentBits: number): Layout {
+  const special = 2 ** exponentBits - 1;
+  return {
+    bits,
+    exponentBits,
+    fractionBits: bits - 1 - exponentBits,
+    smallestExponent: 2 - 2 ** (exponentBits - 1),
+    special,
+  };
+}
+
+export const layouts: Readonly<Record<FloatFormat, Layout>> = {
+  16: layout(16, 5),
+  32: layout(32, 8),
+  64: layout(64, 11),
+};
+
+/** A number: of finite ones other than 0 the value is `mantissa` times 2 to the `exponent`. */
+export interface Unpacked {
+  readonly kind: 'zero' | 'finite' | 'infinity' | 'quiet' | 'signalling';
+  readonly negative: boolean;
+  readonly mantissa: bigint;
+  readonly exponent: number;
+  /** The bits that it was taken from; after a flush to 0 those of the 0. */
+  readonly bits: bigint;
+}
+
+/** An exact value that is not 0; `mantissa` is positive. */
+export interface Exact {
+  readonly negative: boolean;
+  readonly mantissa: bigint;
+  readonly exponent: number;
+}
+
+export function isNan({ kind }: Unpacked): boolean {
+  return kind === 'quiet' || kind === 'signalling';
+}
+
+function assemble(
+  { bits, fractionBits }: Layout,
+  negative: boolean,
+  field: number,
+  fraction: bigint,
+): bigint {
+  const sign = negative ? 1n << BigInt(bits - 1) : 0n;
+  return sign | (BigInt(field) << BigInt(fractionBits)) | fraction;
+}
+
+export function zero(format: FloatFormat, negative: boolean): bigint {
+  return assemble(layouts[format], negative, 0, 0n);
+}
+
+export function infinity(format: FloatFormat, negative: boolean): bigint {
+  return assemble(layouts[format], negative, layouts[format].special, 0n);
+}
+
+/** The largest finite number. */
+export function largest(format: FloatFormat, negative: boolean): bigint {
+  return infinity(format, negative) - 1n;
+}
+
+/** Quiet, positive, without a payload. */
+export function defaultNan(format: FloatFormat): bigint {
+  const { fractionBits, special } = layouts[format];
+  return assemble(layouts[format], false, special, 1n << BigInt(fractionBits - 1));
+}
+
+export function negate(format: FloatFormat, value: bigint): bigint {
+  return value ^ (1n << BigInt(format - 1));
+}
+
+export function magnitude(format: FloatFormat, value: bigint): bigint {
+  return BigInt.asUintN(format - 1, value);
+}
+
+/**
+ * Takes a number apart. Subnormal numbers of single and double precision are 0 where FPCR.FZ says so, which raises Input
+ * Denormal. `conversion` is set where FPCR.AHP matters: half precision then has neither infinities nor NaNs.
+ */
+export function unpack(
+  context: FloatContext,
+  format: FloatFormat,
+  value: bigint,
+  conversion = false,
+): Unpacked {
+  const { fractionBits, special, smallestExponent } = layouts[format];
+  const bits = BigInt.asUintN(format, value);
+  const negative = bits >> BigInt(format - 1) === 1n;
+  const field = Number((bits >> BigInt(fractionBits)) & BigInt(special));
+  const fraction = BigInt.asUintN(fractionBits, bits);
+  const whole = { negative, mantissa: 0n, exponent: 0, bits };
+  if (field === special && !(conversion && format === 16 && context.alternativeHalf)) {
+    if (fraction === 0n) return { ...whole, kind: 'infinity' };
+    const quiet = fraction >> BigInt(fractionBits - 1) === 1n;
+    return { ...whole, kind: quiet ? 'quiet' : 'signalling' };
+  }
+  if (field !== 0) {
+    const mantissa = fraction | (1n << BigInt(fractionBits));
+    return { ...whole, kind: 'finite', mantissa, exponent: field - 1 + smallestExponent - fractionBits };
+  }
+  if (fraction === 0n) return { ...whole, kind: 'zero' };
+  if (context.flushToZero && format !== 16) {
+    context.raise(exceptions.inputDenormal);
+    return { ...whole, kind: 'zero', bits: zero(format, negative) };
+  }
+  return { ...whole, kind: 'finite', mantissa: fraction, exponent: smallestExponent - fractionBits };
+}
+
+/** How many bits a positive number has. */
+export function bitLength(value: bigint): number {
+  const digits = value.toString(16);
+  return 4 * digits.length - Math.clz32(parseInt(digits.charAt(0), 16)) + 28;
+}
+
+/** What is cut off below a number's last bit, against half of that bit. */
+export type Remainder = 'none' | 'below' | 'half' | 'above';
+
+/** `mantissa` times 2 to the `exponent`, cut off below 2 to the `last`: how often that, and what is left. */
+export function cut(mantissa: bigint, exponent: number, last: number): { count: bigint; rest: Remainder } {
+  if (exponent >= last) return { count: mantissa << BigInt(exponent - last), rest: 'none' };
+  const down = BigInt(last - exponent);
+  const count = mantissa >> down;
+  const left = mantissa - (count << down);
+  if (left === 0n) return { count, rest: 'none' };
+  const half = 1n << (down - 1n);
+  return { count, rest: left === half ? 'half' : left > half ? 'above' : 'below' };
+}
+
+/** Whether a cut-off number is rounded away from 0. */
+export function roundsUp(
+  rounding: FloatRounding,
+  negative: boolean,
+  { count, rest }: { readonly count: bigint; readonly rest: Remainder },
+): boolean {
+  if (rest === 'none') return false;
+  switch (rounding) {
+    case 'nearestEven':
+      return rest === 'above' || (rest === 'half' && (count & 1n) === 1n);
+    case 'nearestAway':
+      return rest !== 'below';
+    case 'up':
+      return !negative;
+    case 'down':
+      return negative;
+    case 'odd':
+      return (count & 1n) === 0n;
+    case 'zero':
+    case 'current':
+      return false;
+  }
+}
+
+/** Whether a number too large for its format becomes an infinity. */
+function overflowsToInfinity(rounding: FloatRounding, negative: boolean): boolean {
+  if (rounding === 'nearestEven' || rounding === 'nearestAway') return true;
+  return rounding === (negative ? 'down' : 'up');
+}
+
+/** The number nearest to an exact value in the sense of `rounding`, with the exceptions that this raises. */
+export function round(
+  context: FloatContext,
+  format: FloatFormat,
+  { negative, mantissa, exponent }: Exact,
+  rounding: FloatRounding = context.rounding,
+): bigint {
+  const { fractionBits, smallestExponent } = layouts[format];
+  const mode = rounding === 'current' ? context.rounding : rounding;
+  const leading = exponent + bitLength(mantissa) - 1;
+  const isTiny = leading < smallestExponent;
+  if (isTiny && context.flushToZero && format !== 16) {
+    context.raise(exceptions.underflow);
+    return zero(format, negative);
+  }
+  const cutOff = cut(mantissa, exponent, Math.max(leading, smallestExponent) - fractionBits);
+  const isInexact = cutOff.rest !== 'none';
+  if (isTiny && isInexact) context.raise(exceptions.underflow);
+  const count = cutOff.count + (roundsUp(mode, negative, cutOff) ? 1n : 0n);
+  // A carry out of the fraction adds 1 to the exponent's field, as it should; so does the leading bit.
+  const field = isTiny ? 0 : leading - smallestExponent;
+  const packed = (BigInt(field) << BigInt(fractionBits)) + count;
+  return finish(context, format, negative, packed, isInexact, mode);
+}
+
+function finish(
+  context: FloatContext,
+  format: FloatFormat,
+  negative: boolean,
+  packed: bigint,
+  isInexact: boolean,
+  mode: FloatRounding,
+): bigint {
+  const sign = zero(format, negative);
+  if (format === 16 && context.alternativeHalf) {
+    if (packed >> 15n !== 0n) {
+      context.raise(exceptions.invalid);
+      return sign | 0x7fffn;
+    }
+  } else if (packed >= infinity(format, false)) {
+    context.raise(exceptions.overflow | exceptions.inexact);
+    return overflowsToInfinity(mode, negative) ? infinity(format, negative) : largest(format, negative);
+  }
+  if (isInexact) context.raise(exceptions.inexact);
+  return sign | packed;
+}

@@ -1,0 +1,127 @@
+/** Which handlers the interpreter has, and how the records of each are laid out. */
+import { registerFile } from '../isa/index.js';
+import type { FieldValues, Instruction, Statement } from '../isa/index.js';
+import { usesFlags } from './cold.js';
+import { layOutRecord } from './record.js';
+import type { RecordLayout } from './record.js';
+
+/** Handlers that no instruction has. */
+export const specialHandlers = {
+  /** The record was not decoded yet. */
+  decode: 0,
+  /** The record behind a page's last: goes on at the next page. */
+  nextPage: 1,
+  /** The word is unallocated, or nobody defined it. */
+  undefined: 2,
+  /** The word is floating point or SIMD, which is switched off. */
+  vectorTrap: 3,
+} as const;
+export const specialCount = 4;
+
+/** How instructions of one meaning are run: one of them, and the layout of their records. */
+export interface Handler {
+  readonly instruction: Instruction;
+  readonly layout: RecordLayout;
+  /** The immediate that a jump within the page goes by; null for other handlers. */
+  readonly near: string | null;
+  /** The operand that is the stack pointer; null for handlers that do not know. */
+  readonly stack: string | null;
+}
+
+/** Which of an instruction's handlers a decoded word has. */
+export interface HandlerChoice {
+  /** By number. */
+  readonly plain: number;
+  /** For a jump that stays within its page, by the immediate `nearOperand`. */
+  readonly near: number | null;
+  readonly nearOperand: string | null;
+  /** Where the operand `stackOperand` is the stack pointer. */
+  readonly stack: number | null;
+  readonly stackOperand: string | null;
+}
+
+/** The name of the immediate by which the instruction jumps near, if it does. */
+function nearOperand(statements: readonly Statement[]): string | null {
+  for (const statement of statements) {
+    if (statement.op === 'jump' && statement.near !== null) return statement.near;
+    if (statement.op !== 'if') continue;
+    const inner = nearOperand(statement.then) ?? nearOperand(statement.otherwise);
+    if (inner !== null) return inner;
+  }
+  return null;
+}
+
+/**
+ * The base register of an access that is worth a handler of its own where it is the stack pointer: words and double words,
+ * but with an index or EL0's rights, are what compilers keep there.
+ */
+function stackOperand({ semantics: { statements }, operands }: Instruction): string | null {
+  const check = statements.find(({ op }) => op === 'checkStack');
+  const accesses = statements.filter((statement) => statement.op === 'load' || statement.op === 'store');
+  const usual = accesses.some(({ bytes, kind }) => bytes >= 4 && kind === 'plain');
+  return check?.op === 'checkStack' && usual && !('m' in operands) ? check.operand : null;
+}
+
+/** Whether the operand is the stack pointer in a word with those fields. */
+export function isStackPointer(
+  instruction: Instruction,
+  operand: string | null,
+  fields: FieldValues,
+): boolean {
+  const found = instruction.operands[operand ?? ''];
+  return found?.kind === 'register' && found.place(fields) === registerFile.stackPointer;
+}
+
+function handlersOf(instruction: Instruction): Handler[] {
+  const plain = { instruction, layout: layOutRecord(instruction), near: null, stack: null };
+  if (instruction.cold) return [plain];
+  const near = nearOperand(instruction.semantics.statements);
+  const stack = stackOperand(instruction);
+  const variants: Handler[] = [plain];
+  if (near !== null) variants.push({ ...plain, near });
+  if (stack !== null) variants.push({ ...plain, stack });
+  return variants;
+}
+
+/** Handlers of one key do the same with the same records. */
+function handlerKey({ instruction, layout, near, stack }: Handler): string {
+  const parts = [instruction.cold, instruction.semantics.statements, layout, near, stack];
+  return JSON.stringify(parts, (_key, value: unknown) =>
+    typeof value === 'bigint' ? `${value.toString()}n` : value,
+  );
+}
+
+export interface HandlerPlan {
+  /** By number, from specialCount on: those within the large function, then cold ones that use flags, then the others. */
+  readonly handlers: readonly Handler[];
+  /** By the instruction's name. */
+  readonly choices: ReadonlyMap<string, HandlerChoice>;
+}
+
+/** The handlers of all instructions; instructions that mean the same share them. */
+export function planHandlers(instructions: readonly Instruction[]): HandlerPlan {
+  const unique = new Map<string, Handler>();
+  const wanted = instructions.flatMap(handlersOf).map((handler) => ({ handler, key: handlerKey(handler) }));
+  for (const { handler, key } of wanted) if (!unique.has(key)) unique.set(key, handler);
+  const rank = ({ instruction }: Handler): number => {
+    if (!instruction.cold) return 0;
+    return usesFlags(instruction) ? 1 : 2;
+  };
+  const ranked = [...unique].map(([key, handler]) => ({ key, handler, rank: rank(handler) }));
+  ranked.sort((a, b) => a.rank - b.rank);
+  const numbers = new Map(ranked.map(({ key }, index) => [key, index + specialCount]));
+  const choices = new Map<string, HandlerChoice>();
+  for (const { handler, key } of wanted) {
+    const { instruction, near, stack } = handler;
+    const number = numbers.get(key) ?? specialHandlers.undefined;
+    const before = choices.get(instruction.name) ?? noChoice(number);
+    if (near !== null) choices.set(instruction.name, { ...before, near: number, nearOperand: near });
+    else if (stack !== null) choices.set(instruction.name, { ...before, stack: number, stackOperand: stack });
+    else choices.set(instruction.name, before);
+  }
+  return { handlers: ranked.map(({ handler }) => handler), choices };
+}
+
+function noChoice(plain: number): HandlerChoice {
+  return { plain, near: null, nearOperand: null, stack: null, stackOperand: null };
+}

@@ -1,0 +1,75 @@
+/** How an instruction's operands are laid out in its record: only those that its meaning asks for. */
+import { invariant } from '../base/index.js';
+import type { Expr, Instruction, Operand, Statement } from '../isa/index.js';
+import { recordBytes, recordNumbers, recordOperands } from './layout.js';
+
+/** Where an operand stands in the record: byte offset, and how wide. */
+export interface Slot {
+  readonly at: number;
+  readonly bytes: 1 | 4 | 8;
+}
+
+export type RecordLayout = Readonly<Record<string, Slot>>;
+
+/** The names of the operands that the meaning asks for. */
+export function usedOperands(statements: readonly Statement[]): Set<string> {
+  const used = new Set<string>();
+  const visit = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { op, operand } = node as { op?: Expr['op'] | Statement['op']; operand?: string };
+    if (op !== undefined && operand !== undefined) used.add(operand);
+    for (const inner of Object.values(node)) visit(inner);
+  };
+  visit(statements);
+  return used;
+}
+
+function bytesOf(operand: Operand): 1 | 4 | 8 {
+  if (operand.kind !== 'immediate' || operand.bits === 8) return 1;
+  return operand.bits === 32 ? 4 : 8;
+}
+
+/** Gives every operand that is used its slot. Throws InvariantError when a record cannot hold them. */
+export function layOutRecord({ name, operands, semantics }: Instruction): RecordLayout {
+  const used = usedOperands(semantics.statements);
+  const slots: Record<string, Slot> = {};
+  let small = recordOperands;
+  let large = recordNumbers;
+  // Where there are more small ones than places for them, they take the other end of the larger ones' room.
+  let end = recordBytes;
+  for (const [key, operand] of Object.entries(operands)) {
+    if (!used.has(key)) continue;
+    const bytes = bytesOf(operand);
+    if (bytes > 1) {
+      slots[key] = { at: large, bytes };
+      large += bytes;
+    } else if (small < recordNumbers) {
+      slots[key] = { at: small, bytes };
+      small += 1;
+    } else {
+      end -= 1;
+      slots[key] = { at: end, bytes };
+    }
+  }
+  invariant(large <= end, `${name}: too many operands for a record`);
+  return slots;
+}
+
+/** Writes the operands of `word`, which is `instruction`, into its record. */
+export function fillRecord(
+  record: DataView,
+  at: number,
+  { operands }: Instruction,
+  layout: RecordLayout,
+  fields: Readonly<Record<string, number>>,
+): void {
+  for (const [key, { at: offset, bytes }] of Object.entries(layout)) {
+    const operand = operands[key];
+    if (operand === undefined || operand.kind === 'text') continue;
+    if (operand.kind === 'register' || operand.kind === 'vector')
+      record.setUint8(at + offset, operand.place(fields));
+    else if (bytes === 1) record.setUint8(at + offset, Number(operand.value(fields)));
+    else if (bytes === 4) record.setInt32(at + offset, Number(operand.value(fields)), true);
+    else record.setBigInt64(at + offset, operand.value(fields), true);
+  }
+}

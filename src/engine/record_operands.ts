@@ -1,0 +1,95 @@
+/** Reads operands out of a record: what the interpreter's handlers and the functions of cold instructions have in common. */
+import { registerFile } from '../isa/index.js';
+import type { FlagName } from '../isa/index.js';
+import { emitCondition } from './conditions.js';
+import type { Environment } from './emit.js';
+import type { RecordLayout, Slot } from './record.js';
+import { cpuOffsets } from './layout.js';
+import { i32, load32, load64FromSigned32, loads64, opcodes } from './wasm/code.js';
+import type { Code, ScalarType, ValueType } from './wasm/code.js';
+
+/** The locals that every function which runs instructions begins with. */
+export const commonLocals = { cpu: 0, record: 1 } as const;
+
+type Reader = Pick<Environment, 'registerAddress' | 'vectorAddress' | 'immediate' | 'condition'>;
+
+/** Where a vCPU's block has its stack pointer. */
+const stackPointer = cpuOffsets.registers + 8 * registerFile.stackPointer;
+
+/** `stack` is an operand that is known to be the stack pointer; null where none is. */
+export function operandReader(
+  code: Code,
+  layout: RecordLayout,
+  stack: string | null,
+  flags: Readonly<Record<FlagName, number>>,
+): Reader {
+  const slot = (operand: string): Slot => layout[operand] ?? { at: 0, bytes: 1 };
+  const place = (operand: string, shift: number): void => {
+    code.get(commonLocals.record).memory(load32.byte, 0, slot(operand).at);
+    code.constant(i32, shift).byte(opcodes[i32].shl).get(commonLocals.cpu).byte(opcodes[i32].add);
+  };
+  return {
+    registerAddress: (operand) => {
+      if (operand === stack) {
+        code.get(commonLocals.cpu);
+        return stackPointer;
+      }
+      place(operand, 3);
+      return cpuOffsets.registers;
+    },
+    vectorAddress: (operand) => place(operand, 4),
+    immediate: (operand, type) => pushImmediate(code, slot(operand), type),
+    condition: (operand) => emitCondition(code, { ...commonLocals, ...flags }, slot(operand).at),
+  };
+}
+
+/**
+ * Opens a block that is run where the operand is the stack pointer and not aligned to 16 (DDI 0487, CheckSPAlignment). An
+ * operand that is known to be it (`stack`) need not be asked.
+ */
+export function ifStackMisaligned(
+  code: Code,
+  layout: RecordLayout,
+  stack: string | null,
+  operand: string,
+): void {
+  code.get(commonLocals.cpu).memory(load32.word, 2, stackPointer).constant(i32, 15).byte(opcodes[i32].and);
+  if (operand !== stack) {
+    code.constant(i32, 0).byte(opcodes[i32].ne);
+    code.get(commonLocals.record).memory(load32.byte, 0, layout[operand]?.at ?? 0);
+    code.constant(i32, registerFile.stackPointer).byte(opcodes[i32].eq).byte(opcodes[i32].and);
+  }
+  code.if();
+}
+
+function pushImmediate(code: Code, { at, bytes }: Slot, type: ScalarType): void {
+  code.get(commonLocals.record);
+  if (bytes === 1) {
+    if (type === i32) code.memory(load32.byte, 0, at);
+    else code.memory(loads64[1][0], 0, at);
+  } else if (type === i32) code.memory(load32.word, 2, at);
+  else if (bytes === 4) code.memory(load64FromSigned32, 2, at);
+  else code.memory(loads64[8][0], 3, at);
+}
+
+/** The locals that instructions name, by type and number; they come after `first` locals of the function's own. */
+export class LocalPool {
+  readonly #pools = new Map<ValueType, number[]>();
+  readonly #first: number;
+  /** In order of their numbers. */
+  readonly types: ValueType[] = [];
+
+  constructor(first: number) {
+    this.#first = first;
+  }
+
+  local(index: number, type: ValueType): number {
+    const pool = this.#pools.get(type) ?? [];
+    this.#pools.set(type, pool);
+    while (pool.length <= index) {
+      pool.push(this.#first + this.types.length);
+      this.types.push(type);
+    }
+    return pool[index] ?? 0;
+  }
+}

@@ -1,0 +1,161 @@
+/** A vCPU's block as the host sees it: registers, flags, state. */
+import { registerFile, statePlace } from '../isa/index.js';
+import { cpuOffsets } from './layout.js';
+import type { EngineMemory } from './memory.js';
+
+export class VcpuBlock {
+  readonly memory: EngineMemory;
+  /** Where the block begins. */
+  readonly place: number;
+
+  constructor(memory: EngineMemory, place: number) {
+    this.memory = memory;
+    this.place = place;
+  }
+
+  /** A place of the register file: X0 to X30, and `registerFile.stackPointer` for the stack pointer in use. */
+  register(place: number): bigint {
+    return this.memory.view.getBigUint64(this.place + cpuOffsets.registers + 8 * place, true);
+  }
+
+  setRegister(place: number, value: bigint): void {
+    this.memory.view.setBigUint64(this.place + cpuOffsets.registers + 8 * place, value, true);
+  }
+
+  get stackPointer(): bigint {
+    return this.register(registerFile.stackPointer);
+  }
+
+  set stackPointer(value: bigint) {
+    this.setRegister(registerFile.stackPointer, value);
+  }
+
+  get pc(): bigint {
+    return this.memory.view.getBigUint64(this.place + cpuOffsets.pc, true);
+  }
+
+  set pc(value: bigint) {
+    this.memory.view.setBigUint64(this.place + cpuOffsets.pc, value, true);
+  }
+
+  /** The low and the high half of pc: in the host numbers are cheap and BigInts are not. */
+  get pcLow(): number {
+    return this.memory.word(this.place + cpuOffsets.pc);
+  }
+
+  get pcHigh(): number {
+    return this.memory.word(this.place + cpuOffsets.pc + 4);
+  }
+
+  setPcHalves(low: number, high: number): void {
+    this.memory.setWord(this.place + cpuOffsets.pc, low);
+    this.memory.setWord(this.place + cpuOffsets.pc + 4, high);
+  }
+
+  /** Moves pc on to the next instruction. */
+  advance(): void {
+    const low = (this.pcLow + 4) >>> 0;
+    const at = this.place + cpuOffsets.pc;
+    this.memory.setWord(at, low);
+    if (low < 4) this.memory.setWord(at + 4, (this.pcHigh + 1) >>> 0);
+  }
+
+  /** N, Z, C and V as four bits, N highest. */
+  get nzcv(): number {
+    const { memory, place } = this;
+    const sign = (offset: number): number => memory.word(place + offset + 4) >>> 31;
+    const zero = memory.word(place + cpuOffsets.z) === 0 && memory.word(place + cpuOffsets.z + 4) === 0;
+    const c = memory.word(place + cpuOffsets.c);
+    return (sign(cpuOffsets.n) << 3) | (zero ? 4 : 0) | (c << 1) | sign(cpuOffsets.v);
+  }
+
+  set nzcv(nzcv: number) {
+    const { memory, place } = this;
+    memory.setWord(place + cpuOffsets.n + 4, (nzcv & 8) !== 0 ? 0x80000000 : 0);
+    memory.setWord(place + cpuOffsets.z, (nzcv & 4) !== 0 ? 0 : 1);
+    memory.setWord(place + cpuOffsets.z + 4, 0);
+    memory.setWord(place + cpuOffsets.c, (nzcv >> 1) & 1);
+    memory.setWord(place + cpuOffsets.v + 4, (nzcv & 1) !== 0 ? 0x80000000 : 0);
+  }
+
+  /** A place of the state beyond registers (see isa, statePlace). */
+  state(place: number): bigint {
+    return this.memory.view.getBigUint64(this.place + cpuOffsets.state + 8 * place, true);
+  }
+
+  setState(place: number, value: bigint): void {
+    this.memory.view.setBigUint64(this.place + cpuOffsets.state + 8 * place, value, true);
+  }
+
+  /** The low and the high half of a place of the state. */
+  low(place: number): number {
+    return this.memory.word(this.place + cpuOffsets.state + 8 * place);
+  }
+
+  high(place: number): number {
+    return this.memory.word(this.place + cpuOffsets.state + 8 * place + 4);
+  }
+
+  setLow(place: number, value: number): void {
+    this.memory.setWord(this.place + cpuOffsets.state + 8 * place, value);
+  }
+
+  /** Sets all 64 bits from two halves. */
+  setHalves(place: number, low: number, high: number): void {
+    this.setLow(place, low);
+    this.memory.setWord(this.place + cpuOffsets.state + 8 * place + 4, high);
+  }
+
+  /** Bits of a vector register, low half first. */
+  vector(number: number): readonly [bigint, bigint] {
+    const at = this.place + cpuOffsets.vectors + 16 * number;
+    return [this.memory.view.getBigUint64(at, true), this.memory.view.getBigUint64(at + 8, true)];
+  }
+
+  setVector(number: number, [low, high]: readonly [bigint, bigint]): void {
+    const at = this.place + cpuOffsets.vectors + 16 * number;
+    this.memory.view.setBigUint64(at, low, true);
+    this.memory.view.setBigUint64(at + 8, high, true);
+  }
+
+  /** What a call's instruction is given back. */
+  answer(value: bigint): void {
+    this.memory.view.setBigUint64(this.place + cpuOffsets.answer, BigInt.asUintN(64, value), true);
+  }
+
+  /** The places of the TLB sets in use. */
+  set tlb(place: number) {
+    this.memory.setWord(this.place + cpuOffsets.tlb, place);
+  }
+
+  set unprivilegedTlb(place: number) {
+    this.memory.setWord(this.place + cpuOffsets.unprivilegedTlb, place);
+  }
+
+  get budget(): number {
+    return this.memory.word(this.place + cpuOffsets.budget) | 0;
+  }
+
+  set budget(value: number) {
+    this.memory.setWord(this.place + cpuOffsets.budget, value);
+  }
+
+  /** Within a call of the host: what is left of the budget. */
+  get left(): number {
+    const limit = this.memory.word(this.place + cpuOffsets.limit);
+    return (limit - this.memory.word(this.place + cpuOffsets.record)) >> 4;
+  }
+
+  set left(value: number) {
+    const record = this.memory.word(this.place + cpuOffsets.record);
+    this.memory.setWord(this.place + cpuOffsets.limit, record + 16 * value);
+  }
+}
+
+/** Places that the host uses often. */
+export const at = {
+  daif: statePlace('DAIF'),
+  lines: statePlace('ISR_EL1'),
+  event: statePlace('event'),
+  monitorBytes: statePlace('monitorBytes'),
+} as const;

@@ -1,0 +1,17 @@
+/** The part of the WebAssembly JavaScript API that the engine uses; every host of ours has it. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+interface WebAssemblyApi {
+  /** Sizes in pages of 64 KiB. */
+  readonly Memory: new (sizes: { initial: number; maximum?: number }) => WasmMemory;
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (
+    module: object,
+    imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  ) => { readonly exports: Readonly<Record<string, unknown>> };
+}
+
+export const webAssembly: WebAssemblyApi = (globalThis as unknown as { WebAssembly: WebAssemblyApi })
+  .WebAssembly;

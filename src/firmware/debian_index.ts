@@ -1,0 +1,238 @@
+/**
+ * The indices of a Debian archive: a suite's Release file, which says what every index hashes to, and Packages files,
+ * which say the same of every package.
+ */
+import { InputError } from '../base/index.js';
+import { parseStanzas } from './control_file.js';
+import type { Stanza } from './control_file.js';
+import { compareVersions } from './debian_version.js';
+
+/** An index as the Release file has it. */
+export interface IndexFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** 64 hexadecimal digits. */
+  readonly sha256: string;
+}
+
+export interface Release {
+  readonly origin: string;
+  readonly suite: string;
+  readonly codename: string;
+  /** Seconds since 1970; null when the field is missing or no date. */
+  readonly date: number | null;
+  /** Likewise; null when the suite does not expire. */
+  readonly validUntil: number | null;
+  readonly acquireByHash: boolean;
+  readonly files: readonly IndexFile[];
+}
+
+const signedBegin = '-----BEGIN PGP SIGNED MESSAGE-----';
+const signatureBegin = '-----BEGIN PGP SIGNATURE-----';
+const signatureEnd = '-----END PGP SIGNATURE-----';
+
+/**
+ * The text of a clear-signed message (RFC 9580, 7), and nothing that stands outside of what is signed. A text without
+ * signature is given back as it is. Throws {@link InputError} when there is more than one message and its signature.
+ */
+export function signedText(text: string, what: string): string {
+  const lines = text.split(/\r?\n/);
+  if (!lines.some((line) => line.trimEnd() === signedBegin)) return text;
+  const end = lines.findIndex((line) => line.trimEnd() === signatureBegin);
+  const blank = lines.indexOf('');
+  const after = lines.slice(lines.findIndex((line) => line.trimEnd() === signatureEnd) + 1);
+  const wellFormed =
+    lines[0]?.trimEnd() === signedBegin &&
+    lines.filter((line) => line.startsWith('-----')).length === 3 &&
+    blank > 0 &&
+    end > blank &&
+    after.every((line) => line.trim() === '');
+  if (!wellFormed) throw new InputError(`${what} is not one signed message`);
+  // Lines that begin with a dash are escaped by one and a blank (7.1).
+  return lines
+    .slice(blank + 1, end)
+    .map((line) => line.replace(/^- /, ''))
+    .join('\n');
+}
+
+const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
+
+/** Days from 1970-01-01 to a day of the Gregorian calendar; `month` counts from 0. */
+function daysFromEpoch(year: number, month: number, day: number): number {
+  // Years that begin in March have their leap day at the end.
+  const y = month < 2 ? year - 1 : year;
+  const m = (month + 10) % 12;
+  const leapDays = Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400);
+  return 365 * y + leapDays + Math.floor((153 * m + 2) / 5) + day - 1 - 719_468;
+}
+
+/** Seconds since 1970 of a date as Release files have it, `Sat, 21 Nov 2026 00:53:02 UTC`; null when it is none. */
+export function parseReleaseDate(text: string): number | null {
+  const match =
+    /^(?:[A-Za-z]{3}, )?(\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:UTC|GMT|[+-]0000)$/.exec(
+      text.trim(),
+    );
+  if (match === null) return null;
+  const [, day = '', name = '', year = '', hour = '', minute = '', second = ''] = match;
+  const month = months.indexOf(name.toLowerCase());
+  if (month < 0) return null;
+  const days = daysFromEpoch(Number(year), month, Number(day));
+  return ((days * 24 + Number(hour)) * 60 + Number(minute)) * 60 + Number(second);
+}
+
+/** The files of a hash list: a line each of hash, size and path. What does not look so is passed over. */
+function indexFiles(list: string): IndexFile[] {
+  return list.split('\n').flatMap((line) => {
+    const match = /^([0-9a-f]{64})\s+(\d{1,15})\s+(\S+)$/.exec(line.trim());
+    return match === null ? [] : [{ sha256: match[1] ?? '', bytes: Number(match[2]), path: match[3] ?? '' }];
+  });
+}
+
+/** The Release file in `text`, signature taken off. Throws {@link InputError} when it has no SHA256 list. */
+export function parseRelease(text: string, what: string): Release {
+  const [stanza] = parseStanzas(text);
+  const list = stanza?.get('sha256');
+  if (stanza === undefined || list === undefined) {
+    throw new InputError(`${what} is not a Release file: it lists no SHA256 of any index`);
+  }
+  const date = (field: string): number | null => parseReleaseDate(stanza.get(field) ?? '');
+  return {
+    origin: stanza.get('origin') ?? '',
+    suite: stanza.get('suite') ?? '',
+    codename: stanza.get('codename') ?? '',
+    date: date('date'),
+    validUntil: date('valid-until'),
+    acquireByHash: stanza.get('acquire-by-hash') === 'yes',
+    files: indexFiles(list),
+  };
+}
+
+/** A dependency: packages of which one is needed, the preferred first. */
+export type Alternatives = readonly {
+  readonly name: string;
+  /** As `= 6.1.192-2`; empty for any version. */
+  readonly constraint: string;
+}[];
+
+/** A package as a Packages file has it. */
+export interface PackageEntry {
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+  /** Where it is, from the archive's root on. */
+  readonly filename: string;
+  readonly bytes: number;
+  /** 64 hexadecimal digits. */
+  readonly sha256: string;
+  readonly depends: readonly Alternatives[];
+}
+
+/** The value of a Depends field (Debian Policy 7.1). */
+export function parseDepends(text: string): Alternatives[] {
+  const alternatives = text.split(',').map((part) =>
+    part.split('|').flatMap((one) => {
+      const match = /^\s*([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*([^)]*?)\s*\))?/.exec(one);
+      return match === null ? [] : [{ name: match[1] ?? '', constraint: match[2] ?? '' }];
+    }),
+  );
+  return alternatives.filter((each) => each.length > 0);
+}
+
+/** A path within an archive that stays within it. */
+function isPlainPath(path: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9+.:~_/-]*$/.test(path) && !path.split('/').includes('..');
+}
+
+/** The package of a stanza; undefined when it lacks what is needed to fetch it. */
+function packageOf(stanza: Stanza): PackageEntry | undefined {
+  const field = (name: string): string => stanza.get(name) ?? '';
+  const bytes = /^\d{1,15}$/.test(field('size')) ? Number(field('size')) : -1;
+  const sha256 = field('sha256').toLowerCase();
+  const usable = bytes > 0 && /^[0-9a-f]{64}$/.test(sha256) && isPlainPath(field('filename'));
+  if (!usable || field('package') === '' || field('version') === '') return undefined;
+  return {
+    name: field('package'),
+    version: field('version'),
+    architecture: field('architecture'),
+    filename: field('filename'),
+    bytes,
+    sha256,
+    depends: [...parseDepends(field('pre-depends')), ...parseDepends(field('depends'))],
+  };
+}
+
+/** The packages of a Packages file whose name `wanted` wants. No text is refused. */
+export function packagesIn(text: string, wanted: (name: string) => boolean): PackageEntry[] {
+  const found: PackageEntry[] = [];
+  for (let at = 0; at < text.length;) {
+    const blank = text.indexOf('\n\n', at);
+    const end = blank < 0 ? text.length : blank;
+    const part = text.slice(at, end);
+    at = end + 2;
+    // Most stanzas are of packages that nobody asked for: a look at the name is enough for them.
+    const name = /^Package:[ \t]*(\S+)/im.exec(part)?.[1];
+    if (name === undefined || !wanted(name)) continue;
+    for (const stanza of parseStanzas(part)) {
+      const entry = packageOf(stanza);
+      if (entry?.name === name) found.push(entry);
+    }
+  }
+  return found;
+}
+
+/** Whether `version` satisfies a constraint such as `>= 6.1` (Debian Policy 7.1). */
+export function satisfies(version: string, constraint: string): boolean {
+  const [, relation = '', wanted = ''] = /^(<<|<=|=|>=|>>)?\s*(.*)$/.exec(constraint) ?? [];
+  if (wanted === '') return true;
+  const order = compareVersions(version, wanted);
+  const holds: Readonly<Record<string, boolean>> = {
+    '<<': order < 0,
+    '<=': order <= 0,
+    '=': order === 0,
+    '>=': order >= 0,
+    '>>': order > 0,
+  };
+  return holds[relation === '' ? '=' : relation] ?? false;
+}
+
+/** Packages by version, the newest first; of equal ones, those named first stay first. */
+export function newestFirst<Entry extends PackageEntry>(entries: readonly Entry[]): Entry[] {
+  return [...entries].sort((a, b) => compareVersions(b.version, a.version));
+}
+
+/** The names of packages that kernels are in or lead to. */
+export function isKernelPackage(name: string): boolean {
+  return /^linux-(image|binary)-/.test(name) && !/-dbg(sym)?$/.test(name);
+}
+
+/** What `entry` depends on that can hold its kernel; undefined when there is no such package. */
+function kernelDependency<Entry extends PackageEntry>(
+  entry: Entry,
+  entries: readonly Entry[],
+): Entry | undefined {
+  const wanted = entry.depends.flat().filter(({ name }) => isKernelPackage(name));
+  for (const { name, constraint } of wanted) {
+    const [found] = newestFirst(
+      entries.filter((each) => each.name === name && satisfies(each.version, constraint)),
+    );
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/**
+ * The packages that a kernel can be taken from, the best first: for each version of the package `name` (say,
+ * `linux-image-arm64`), the newest first, what its dependencies lead to (`linux-image-6.1.0-56-arm64`, and from 2026 on
+ * `linux-binary-...`). A version whose dependencies are not in the archive is left out.
+ */
+export function kernelPackages<Entry extends PackageEntry>(entries: readonly Entry[], name: string): Entry[] {
+  const found = newestFirst(entries.filter((entry) => entry.name === name)).map((meta) => {
+    let last = meta;
+    // Three steps are one more than there have ever been.
+    for (let step = 0; step < 3; step += 1) last = kernelDependency(last, entries) ?? last;
+    return last;
+  });
+  return found.filter(
+    (entry, i) => entry.name !== name && found.findIndex((each) => each.sha256 === entry.sha256) === i,
+  );
+}

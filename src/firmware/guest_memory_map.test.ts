@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { InputError } from '../base/index.js';
+import { extendedRegions, maxMemoryMiB, memoryBanks, placeGuest } from './guest_memory_map.js';
+import type { LoadSizes } from './guest_memory_map.js';
+
+const mebibyte = 1n << 20n;
+
+test('memory fills the bank at 1 GiB, then the one at 8 GiB', () => {
+  assert.deepEqual(memoryBanks(512), [{ start: 0x4000_0000n, size: 0x2000_0000n }]);
+  assert.deepEqual(memoryBanks(3072), [{ start: 0x4000_0000n, size: 0xc000_0000n }]);
+  assert.deepEqual(memoryBanks(3073), [
+    { start: 0x4000_0000n, size: 0xc000_0000n },
+    { start: 0x2_0000_0000n, size: mebibyte },
+  ]);
+  assert.equal(maxMemoryMiB, 3 * 1024 + 1016 * 1024);
+});
+
+test('no memory, too much and half a MiB are refused with one line', () => {
+  for (const memoryMiB of [0, -1, 0.5, NaN, maxMemoryMiB + 1]) {
+    assert.throws(() => memoryBanks(memoryMiB), InputError);
+  }
+});
+
+test('extended regions are what RAM leaves, from a 2 MiB boundary on, if that is 64 MiB', () => {
+  const of = (memoryMiB: number, bits = 44): bigint[][] =>
+    extendedRegions(memoryBanks(memoryMiB), bits).map(({ start, size }) => [start, size]);
+  assert.deepEqual(of(512), [
+    [0x6000_0000n, 0xa000_0000n],
+    [0x2_0000_0000n, 0xfe_0000_0000n],
+  ]);
+  assert.deepEqual(of(511)[0], [0x6000_0000n, 0xa000_0000n]);
+  assert.deepEqual(of(3072 - 64)[0], [0xfc00_0000n, 0x400_0000n]);
+  assert.deepEqual(of(3072 - 62).length, 1);
+  assert.deepEqual(of(512, 36)[1], [0x2_0000_0000n, 0xe_0000_0000n]);
+  assert.equal(of(512, 32).length, 1);
+});
+
+const sizes: LoadSizes = { textOffset: 0, kernel: 40 << 20, deviceTree: 2000, initrd: 0xf_130e };
+
+test('a guest of 512 MiB is loaded as the reference guest was', () => {
+  assert.deepEqual(placeGuest(memoryBanks(512), sizes), {
+    kernel: 0x4000_0000n,
+    deviceTree: 0x4800_0000n,
+    initrd: 0x4820_0000n,
+  });
+});
+
+test('a small guest, or a large kernel, has them at the end of RAM', () => {
+  assert.deepEqual(placeGuest(memoryBanks(128), sizes), {
+    kernel: 0x4000_0000n,
+    deviceTree: 0x4000_0000n + 124n * mebibyte,
+    initrd: 0x4000_0000n + 126n * mebibyte,
+  });
+  assert.equal(
+    placeGuest(memoryBanks(512), { ...sizes, kernel: 129 << 20 }).deviceTree,
+    0x4000_0000n + 508n * mebibyte,
+  );
+  assert.equal(placeGuest(memoryBanks(64), { ...sizes, textOffset: 0x8_0000 }).kernel, 0x4008_0000n);
+});
+
+test('too little memory says how much there would have to be', () => {
+  assert.throws(() => placeGuest(memoryBanks(40), sizes), /^InputError: 40 MiB .* take 44 MiB/);
+  assert.throws(() => placeGuest([], sizes), InputError);
+});
+
+test('what is loaded lies in RAM, on 2 MiB boundaries but for the kernel, and nothing overlaps', () => {
+  const size = fc.integer({ min: 0, max: 2 ** 31 });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 8192 }),
+      fc.record({
+        textOffset: fc.nat(0x20_0000),
+        kernel: size,
+        deviceTree: fc.integer({ min: 1, max: 1 << 21 }),
+        initrd: size,
+      }),
+      (memoryMiB, load) => {
+        const banks = memoryBanks(memoryMiB);
+        const [{ start, size: ram }] = banks as [{ start: bigint; size: bigint }];
+        try {
+          const at = placeGuest(banks, load);
+          assert.equal(at.kernel, start + BigInt(load.textOffset));
+          assert.ok(at.kernel + BigInt(load.kernel) <= at.deviceTree);
+          assert.ok(at.deviceTree + BigInt(load.deviceTree) <= at.initrd);
+          assert.ok(at.initrd + BigInt(load.initrd) <= start + ram);
+          if (memoryMiB % 2 === 0) assert.equal((at.deviceTree | at.initrd) % (2n * mebibyte), 0n);
+        } catch (error) {
+          assert.ok(error instanceof InputError, String(error));
+          const needed = BigInt(load.textOffset + load.kernel + load.deviceTree + load.initrd);
+          assert.ok(needed + 6n * mebibyte > ram, 'refused although there was room');
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { InputError } from '../base/index.js';
+import { fileType, readCpio } from './cpio.js';
+import { defaultInitramfs, initMarker, isBusyboxPath } from './initramfs.js';
+
+/** What says that a file is a program for arm64, and nothing more. */
+function program(machine: number): Uint8Array {
+  const bytes = new Uint8Array(64);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+  bytes[18] = machine;
+  return bytes;
+}
+
+const entries = readCpio(defaultInitramfs(program(183)));
+const find = (path: string): (typeof entries)[number] => entries.find((entry) => entry.path === path)!;
+
+test('every file is in a directory that comes before it', () => {
+  for (const [i, { path }] of entries.entries()) {
+    const parent = path.split('/').slice(0, -1).join('/');
+    const at = entries.findIndex((entry) => entry.path === parent);
+    assert.ok(parent === '' || (at >= 0 && at < i && (entries[at]!.mode & fileType.directory) !== 0), path);
+  }
+});
+
+test('the console is there, and the commands are links to busybox', () => {
+  assert.deepEqual(find('dev/console').device, [5, 1]);
+  assert.equal(find('dev/console').mode & 0o170000, fileType.character);
+  assert.equal(find('bin/sh').mode & 0o170000, fileType.symlink);
+  assert.equal(Buffer.from(find('bin/sh').content).toString(), 'busybox');
+  assert.deepEqual(find('bin/busybox').content, program(183));
+});
+
+test('/init can be run, is a script that a shell can read, and uses no command that is not there', () => {
+  const { mode, content } = find('init');
+  const script = Buffer.from(content).toString();
+  assert.equal(mode & 0o111, 0o111);
+  assert.match(script, /^#!\/bin\/sh\n/);
+  assert.ok(script.includes(`${initMarker} $*`));
+  const { status, stderr } = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  const known = new Set(
+    entries.filter(({ path }) => path.startsWith('bin/')).map(({ path }) => path.slice(4)),
+  );
+  for (const command of ['mount', 'nproc', 'uname', 'poweroff', 'sleep']) {
+    assert.ok(known.has(command) && script.includes(command), command);
+  }
+});
+
+test('a busybox for another machine is refused', () => {
+  for (const bytes of [program(62), new Uint8Array(), Buffer.from('#!/bin/sh\n')]) {
+    assert.throws(() => defaultInitramfs(bytes), InputError);
+  }
+});
+
+test('busybox is found before and after /bin became /usr/bin', () => {
+  for (const path of ['bin/busybox', 'usr/bin/busybox']) assert.ok(isBusyboxPath(path));
+  for (const path of ['usr/share/doc/busybox', 'bin/busybox2', 'x/bin/busybox'])
+    assert.ok(!isBusyboxPath(path));
+});

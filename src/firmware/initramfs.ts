@@ -1,0 +1,111 @@
+/**
+ * The initramfs that a guest gets when the user gives none: busybox, and an /init that says what it sees of its CPUs
+ * and turns the machine off. Each line that it means for its readers begins with {@link initMarker}.
+ */
+import { InputError } from '../base/index.js';
+import { fileType, writeCpio } from './cpio.js';
+import type { CpioEntry } from './cpio.js';
+
+/** What /init's lines begin with; `initMarker key=value` or `initMarker key: text`. */
+export const initMarker = 'domulator-init:';
+
+/** The commands that /init uses, as busybox knows them. */
+const applets = ['sh', 'mount', 'nproc', 'poweroff', 'sleep', 'uname'] as const;
+
+/** The first line says that user space is there, the last that nothing failed on the way. */
+const initScript = `#!/bin/sh
+# The first and only process of the guest: says what it sees, and turns the machine off.
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+
+say() { echo "${initMarker} $*"; }
+# show KEY FILE...: the lines of what is there of the files.
+show() {
+  key=$1
+  shift
+  for file in "$@"; do
+    if [ -r "$file" ]; then
+      while read -r line; do say "$key: $line"; done < "$file"
+    fi
+  done
+}
+# value KEY FILE: its line, or none where there is no such file.
+value() {
+  line=none
+  if [ -r "$2" ]; then read -r line < "$2"; fi
+  say "$1=$line"
+}
+
+say userspace
+say "kernel=$(uname -r)"
+say "nproc=$(nproc)"
+for set in online possible present offline; do value "cpus-$set" /sys/devices/system/cpu/$set; done
+value hypervisor-type /sys/hypervisor/type
+value hypervisor-major /sys/hypervisor/version/major
+value hypervisor-minor /sys/hypervisor/version/minor
+value hypervisor-extra /sys/hypervisor/version/extra
+value hypervisor-uuid /sys/hypervisor/uuid
+while read -r key line; do
+  case $key in Features) say "cpu-features=\${line#: }" && break ;; esac
+done < /proc/cpuinfo
+show interrupts /proc/interrupts
+show command-line /proc/cmdline
+say done
+poweroff -f
+# Not reached: a first process that ends is a panic.
+while :; do sleep 1; done
+`;
+
+function directory(path: string): CpioEntry {
+  return { path, mode: fileType.directory | 0o755, content: new Uint8Array(), device: [0, 0] };
+}
+
+function program(path: string, content: Uint8Array): CpioEntry {
+  return { path, mode: fileType.regular | 0o755, content, device: [0, 0] };
+}
+
+function text(characters: string): Uint8Array {
+  return Uint8Array.from(characters, (character) => character.charCodeAt(0));
+}
+
+/** A symbolic link, whose target is its content. */
+function link(path: string, target: string): CpioEntry {
+  return { path, mode: fileType.symlink | 0o777, content: text(target), device: [0, 0] };
+}
+
+/** Linux opens /dev/console for the first process before that can mount anything. */
+const consoleDevice: CpioEntry = {
+  path: 'dev/console',
+  mode: fileType.character | 0o600,
+  content: new Uint8Array(),
+  device: [5, 1],
+};
+
+/** ELF header fields (System V ABI): class 64-bit, little-endian, e_machine AArch64. */
+function isArm64Program(bytes: Uint8Array): boolean {
+  const [class64, littleEndian, aarch64] = [2, 1, 183];
+  const magic = [0x7f, 0x45, 0x4c, 0x46, class64, littleEndian];
+  return magic.every((byte, i) => bytes[i] === byte) && bytes[18] === aarch64 && bytes[19] === 0;
+}
+
+/**
+ * The default initramfs, not compressed. `busybox` is a statically linked arm64 busybox; throws {@link InputError} when
+ * it is no arm64 program.
+ */
+export function defaultInitramfs(busybox: Uint8Array): Uint8Array {
+  if (!isArm64Program(busybox)) throw new InputError('busybox is not an arm64 program');
+  return writeCpio([
+    ...['bin', 'dev', 'proc', 'sys', 'root'].map(directory),
+    consoleDevice,
+    program('bin/busybox', busybox),
+    ...applets.map((applet) => link(`bin/${applet}`, 'busybox')),
+    program('init', text(initScript)),
+  ]);
+}
+
+/** Where the packages of busybox have it. */
+export function isBusyboxPath(path: string): boolean {
+  return /^(usr\/)?bin\/busybox$/.test(path);
+}

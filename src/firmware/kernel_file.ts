@@ -1,0 +1,46 @@
+/** A kernel out of whatever file somebody has of it: a kernel in any of its forms, or a Debian package with one. */
+import { InputError } from '../base/index.js';
+import { debControl, findInDeb, isDeb, isKernelPath, openDeb } from './deb.js';
+import type { DebPackage } from './deb.js';
+import { isKernelPackage, parseDepends } from './debian_index.js';
+import { readKernelImage } from './kernel_image.js';
+import type { KernelImage } from './kernel_image.js';
+
+export interface KernelFile {
+  /** The kernel as it was packed: the whole file, or that in the package. */
+  readonly packed: Uint8Array;
+  readonly image: KernelImage;
+  /** The package that it came in; null when it came in none. */
+  readonly package: { readonly name: string; readonly version: string; readonly path: string } | null;
+}
+
+/** One line on a package that has no kernel: which one might. */
+async function noKernel(deb: DebPackage): Promise<InputError> {
+  const control = await debControl(deb);
+  const [needed] = parseDepends(control.get('depends') ?? '')
+    .flat()
+    .filter(({ name }) => isKernelPackage(name));
+  return new InputError(
+    needed === undefined
+      ? `${deb.what} has no kernel in it`
+      : `${deb.what} has no kernel in it; it depends on the package ${needed.name}, which may have`,
+  );
+}
+
+async function readPackage(bytes: Uint8Array, what: string): Promise<KernelFile> {
+  const deb = openDeb(bytes, what);
+  const control = await debControl(deb);
+  const file = await findInDeb(deb, isKernelPath);
+  if (file === null) throw await noKernel(deb);
+  return {
+    packed: file.bytes,
+    image: await readKernelImage(file.bytes, `${file.path} of ${what}`),
+    package: { name: control.get('package') ?? '', version: control.get('version') ?? '', path: file.path },
+  };
+}
+
+/** The kernel in a file's `bytes`. Throws {@link InputError} as {@link readKernelImage} does; `what` names the file. */
+export async function readKernelFile(bytes: Uint8Array, what: string): Promise<KernelFile> {
+  if (isDeb(bytes)) return await readPackage(bytes, what);
+  return { packed: bytes, image: await readKernelImage(bytes, what), package: null };
+}

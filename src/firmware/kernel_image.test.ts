@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { bytesOf, concat, debPackage, kernelImage, zbootImage } from '../../test/debian/files.js';
+import { InputError } from '../base/index.js';
+import { readKernelFile } from './kernel_file.js';
+import { readKernelImage } from './kernel_image.js';
+
+const image = kernelImage();
+
+test('a bare Image says what it wants', async () => {
+  const read = await readKernelImage(image, 'it');
+  assert.deepEqual(read, {
+    bytes: image,
+    container: 'image',
+    compression: 'none',
+    textOffset: 0,
+    memoryBytes: 0x2000,
+    pageKiB: 4,
+    anywhere: true,
+    version: '6.1.0-99-arm64',
+  });
+  const other = await readKernelImage(
+    kernelImage({ flags: 4n, textOffset: 0x8_0000n, imageSize: 10n, pe: false }),
+    'it',
+  );
+  assert.deepEqual(
+    [other.pageKiB, other.anywhere, other.textOffset, other.memoryBytes],
+    [16, false, 0x8_0000, 1024],
+  );
+  assert.equal((await readKernelImage(kernelImage({ flags: 0n }), 'it')).pageKiB, null);
+});
+
+test('an Image without a size is of before Linux 3.17, and lies 512 KiB from a boundary', async () => {
+  const old = await readKernelImage(kernelImage({ imageSize: 0n, textOffset: 0n, pe: false }), 'it');
+  assert.deepEqual([old.textOffset, old.memoryBytes], [0x8_0000, 1024]);
+});
+
+test('a kernel that does not say its version has none', async () => {
+  assert.equal((await readKernelImage(kernelImage({ version: 'x' }), 'it')).version, null);
+});
+
+test('a packed Image is unpacked, and so is one within an EFI application', async () => {
+  const packed = await readKernelImage(gzipSync(image), 'it');
+  assert.deepEqual([packed.container, packed.compression], ['compressed', 'gzip']);
+  assert.deepEqual(packed.bytes, image);
+  const zboot = await readKernelImage(zbootImage(gzipSync(image), 'gzip'), 'it');
+  assert.deepEqual([zboot.container, zboot.compression], ['zboot', 'gzip']);
+  assert.deepEqual(zboot.bytes, image);
+});
+
+/** What is wrong, the bytes, and what is said of it after "it ". */
+const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
+  ['an empty file', new Uint8Array(), /^is empty$/],
+  ['an empty file, packed', gzipSync(new Uint8Array()), /^is empty once unpacked$/],
+  ['a few bytes', bytesOf('MZ'), /^is too short to be a kernel: it has 2 bytes$/],
+  ['text', bytesOf('no kernel'.repeat(20)), /^is not an arm64 kernel: no "ARMd" stands at byte 56$/],
+  ['an amd64 kernel', bzImage(), /^is an x86 kernel \(bzImage\), not an arm64 one$/],
+  ['an amd64 kernel, packed', gzipSync(bzImage()), /bzImage/],
+  ['an amd64 program', elf(62), /^is an ELF file for amd64 machines, not an arm64 kernel$/],
+  ['a vmlinux', elf(183), /^is an ELF file \(a vmlinux\?\); the Image beside it/],
+  ['a program for who knows what', elf(999), /^is an ELF file for unknown machines/],
+  ['a big-endian kernel', kernelImage({ flags: 0xbn }), /^is a big-endian kernel/],
+  ['an EFI program for x86', kernelImage({ machine: 0x8664 }), /^is an EFI program for another machine/],
+  ['half a kernel', image.subarray(0, 600), /^is cut short: it has 600 bytes of 1024 or more$/],
+  ['the start of a kernel', image.subarray(0, 100), /^is (cut short|damaged)/],
+  ['half of a packed one', gzipSync(image).subarray(0, 100), /^is damaged: its gzip data cannot be unpacked/],
+  [
+    'a header that asks for everything',
+    kernelImage({ imageSize: 1n << 60n }),
+    /^is damaged: its header asks for/,
+  ],
+  [
+    'an EFI application of another packing',
+    zbootImage(image, 'lzo'),
+    /packed as "lzo"; what can be unpacked is gzip, /,
+  ],
+  ['half an EFI application', zbootImage(gzipSync(image), 'gzip').subarray(0, 1100), /^is cut short/],
+  ['an EFI application with other bytes', zbootImage(image, 'gzip'), /^is damaged: its gzip data/],
+  ['a 32-bit kernel', at(0x24, '\x18\x28\x6f\x01'), /32-bit Arm \(zImage\)/],
+  ['a RISC-V kernel', at(56, 'RSC\x05'), /RISC-V/],
+  ['a U-Boot image', at(0, '\x27\x05\x19\x56'), /U-Boot/],
+  ['an initramfs', at(0, '070701'), /cpio/],
+  ['a tar archive', at(257, 'ustar'), /tar archive/],
+];
+
+function at(offset: number, text: string): Uint8Array {
+  const bytes = new Uint8Array(1024);
+  bytes.set(bytesOf(text), offset);
+  return bytes;
+}
+
+function bzImage(): Uint8Array {
+  return concat(bytesOf('MZ'), at(0x200, 'HdrS'));
+}
+
+function elf(machine: number): Uint8Array {
+  const bytes = at(0, '\x7fELF');
+  bytes[18] = machine & 0xff;
+  bytes[19] = machine >> 8;
+  return bytes;
+}
+
+for (const [what, bytes, message] of refused) {
+  test(`${what} is refused with one line`, async () => {
+    await assert.rejects(readKernelFile(bytes, 'it'), (error: unknown) => {
+      assert.ok(error instanceof InputError, String(error));
+      assert.match(error.message.replace(/^it /, ''), message);
+      return !error.message.includes('\n');
+    });
+  });
+}
+
+test('a package gives its kernel, and says who has it when it has none', async () => {
+  const control = { Package: 'linux-image-6.1.0-99-arm64', Version: '6.1.200-1', Depends: 'kmod' };
+  const deb = await debPackage(control, {
+    'boot/config-6.1': bytesOf('x'),
+    'boot/vmlinuz-6.1.0-99-arm64': image,
+  });
+  const file = await readKernelFile(deb, 'it');
+  assert.deepEqual(file.packed, image);
+  assert.deepEqual(file.package, {
+    name: control.Package,
+    version: '6.1.200-1',
+    path: 'boot/vmlinuz-6.1.0-99-arm64',
+  });
+  const meta = await debPackage({ ...control, Depends: 'kmod, linux-binary-7.2-arm64 (= 7.2-1)' }, {});
+  await assert.rejects(
+    readKernelFile(meta, 'it'),
+    /depends on the package linux-binary-7\.2-arm64, which may have$/,
+  );
+  await assert.rejects(
+    readKernelFile(await debPackage(control, {}), 'it'),
+    /^InputError: it has no kernel in it$/,
+  );
+});
+
+test('random and changed kernels are read or refused with InputError', async () => {
+  const bases = [image, gzipSync(image), zbootImage(gzipSync(image), 'gzip')];
+  const bent = fc
+    .tuple(
+      fc.constantFrom(...bases),
+      fc.array(fc.tuple(fc.nat(1023), fc.nat(255)), { maxLength: 8 }),
+      fc.nat(1200),
+    )
+    .map(([base, changes, length]) => {
+      const copy = Uint8Array.from(base.subarray(0, length));
+      for (const [offset, byte] of changes) if (offset < copy.length) copy[offset] = byte;
+      return copy;
+    });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.uint8Array({ maxLength: 200 }), bent), async (bytes) => {
+      try {
+        const read = await readKernelFile(bytes, 'it');
+        assert.ok(Number.isSafeInteger(read.image.textOffset + read.image.memoryBytes));
+      } catch (error) {
+        assert.ok(error instanceof InputError, String(error));
+        assert.ok(!error.message.includes('\n'));
+      }
+    }),
+    { numRuns: 1500 },
+  );
+});

@@ -1,0 +1,19 @@
+/**
+ * xenstore: the store by which a guest, the toolstack and device backends find each other, as Xen's C xenstored keeps
+ * it for one guest. The guest speaks to it over a page and an event channel; the toolstack by function calls. It refuses
+ * to know other guests, sockets and live updates, and does not limit how often a guest may write.
+ */
+export {
+  fireStoreEvent,
+  introduce,
+  newStore,
+  serveStore,
+  storeList,
+  storeRead,
+  storeRemove,
+  storeSetPermissions,
+  storeWrite,
+} from './daemon.js';
+export { writeDomainTree } from './domain_tree.js';
+export type { TreeFacts } from './domain_tree.js';
+export type { Permission, XenstoreState } from './state.js';

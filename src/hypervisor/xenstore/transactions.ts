@@ -1,0 +1,96 @@
+/** Beginning, committing and dropping transactions (Xen 4.17 tools/xenstore/xenstored_transaction.c). */
+import type { XsdError } from '../../abi/index.js';
+import { putInStore } from './nodes.js';
+import { copyMemory, maxNodes, maxTransactions } from './quota.js';
+import type { AccessedNode, Connection, Transaction, XenstoreState } from './state.js';
+import { fireWatches } from './watches.js';
+import type { Cause } from './watches.js';
+
+/** The guest's transaction of that id; null when it has none. */
+export function findTransaction({ transactions }: Connection, id: number): Transaction | null {
+  return transactions.find((transaction) => transaction.id === id) ?? null;
+}
+
+/** A new transaction, or -ENOSPC when there are too many. */
+export function startTransaction(store: XenstoreState): Transaction | XsdError {
+  const { connection } = store;
+  if (connection.transactions.length > maxTransactions) return 'ENOSPC';
+  store.generation += 1;
+  const transaction: Transaction = {
+    id: freeId(connection),
+    generation: store.generation,
+    accessed: {},
+    accesses: 0,
+    nodeDelta: 0,
+    createdNodes: false,
+    failed: false,
+  };
+  connection.transactions.push(transaction);
+  return transaction;
+}
+
+/** Ids count up to 2^32 and around; 0 means no transaction. */
+function freeId(connection: Connection): number {
+  let id = connection.nextTransactionId;
+  while (id === 0 || findTransaction(connection, id) !== null) id = (id + 1) >>> 0;
+  connection.nextTransactionId = (id + 1) >>> 0;
+  return id;
+}
+
+/** The transaction is over, and its copies with it. */
+export function dropTransaction(store: XenstoreState, transaction: Transaction): void {
+  const { connection } = store;
+  for (const [path, { node }] of Object.entries(transaction.accessed)) {
+    connection.memory -= copyMemory(store, transaction, path, node);
+  }
+  connection.transactions = connection.transactions.filter((other) => other !== transaction);
+}
+
+export function dropAllTransactions(store: XenstoreState): void {
+  for (const transaction of store.connection.transactions) dropTransaction(store, transaction);
+}
+
+/**
+ * Carries out what the transaction did, and drops it in any case. In this order: -ENOMEM when it failed before,
+ * -ENOSPC when the guest would own too many nodes, -EAGAIN when a node that it looked at has changed since, or come, or
+ * gone. Nothing is carried out then.
+ */
+export function commitTransaction(cause: Cause, transaction: Transaction): XsdError | null {
+  const { store } = cause;
+  const refused = commitError(store, transaction);
+  if (refused === null) carryOut({ ...cause, transaction: null }, transaction);
+  dropTransaction(store, transaction);
+  return refused;
+}
+
+function commitError(store: XenstoreState, transaction: Transaction): XsdError | null {
+  if (transaction.failed) return 'ENOMEM';
+  const nodes = Math.max(store.connection.nodes + transaction.nodeDelta, 0);
+  if (transaction.createdNodes && nodes >= maxNodes) return 'ENOSPC';
+  const changed = Object.entries(transaction.accessed).some(
+    ([path, { seen }]) => (store.nodes[path]?.generation ?? null) !== seen,
+  );
+  return changed ? 'EAGAIN' : null;
+}
+
+/** Each node is written before those who watch it are told, so that they are told by its new permissions. */
+function carryOut(cause: Cause, transaction: Transaction): void {
+  const { store } = cause;
+  for (const [path, accessed] of inOrder(transaction)) {
+    if (!accessed.modified) continue;
+    writeBack(store, path, accessed);
+    if (accessed.fire === 'none') continue;
+    const exact = accessed.fire === 'exact';
+    fireWatches(cause, { path, node: null, exact, permissionsBefore: accessed.permissionsSeen });
+  }
+  store.connection.nodes += transaction.nodeDelta;
+}
+
+function inOrder({ accessed }: Transaction): [string, AccessedNode][] {
+  return Object.entries(accessed).sort(([, a], [, b]) => a.order - b.order);
+}
+
+function writeBack(store: XenstoreState, path: string, { node }: AccessedNode): void {
+  store.generation += 1;
+  putInStore(store, path, node === null ? null : { ...node, generation: store.generation });
+}

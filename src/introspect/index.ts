@@ -1,0 +1,8 @@
+/**
+ * introspect: reads a stock kernel's own records and log from its image and its memory, as a debugger would, without
+ * symbol files. It changes nothing and judges nothing.
+ */
+export * from './export_table.js';
+export * from './kernel_records.js';
+export * from './printk_log.js';
+export * from './vmcoreinfo.js';

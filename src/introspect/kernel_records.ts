@@ -1,0 +1,73 @@
+/**
+ * An arm64 kernel's own records of its CPUs, found in its image and read from its memory: which vCPU each Linux CPU
+ * believes it is (`xen_vcpu_id`, per CPU), and which Linux CPU a vCPU runs (`__per_cpu_offset` against TPIDR_EL1).
+ */
+import { exportedOffset } from './export_table.js';
+import type { ReadKernel } from './printk_log.js';
+
+/** Where the image has what the records hang on: offsets from `_text`. */
+export interface RecordPlaces {
+  readonly xenVcpuId: number;
+  readonly perCpuOffset: number;
+}
+
+/** The places in `image`; null where the kernel exports no such records (no Xen support, or older than 4.8). */
+export function findRecordPlaces(image: Uint8Array): RecordPlaces | null {
+  const xenVcpuId = exportedOffset(image, 'xen_vcpu_id');
+  const perCpuOffset = exportedOffset(image, '__per_cpu_offset');
+  return xenVcpuId === null || perCpuOffset === null ? null : { xenVcpuId, perCpuOffset };
+}
+
+/** `vectors` lies here in every arm64 kernel from 5.10 to 7.2; VBAR_EL1 less this is `_text`. */
+export const vectorsOffset = 0x10800;
+
+/** The records of a running kernel whose `_text` is at kernel virtual address `text`. */
+export class KernelRecords {
+  readonly #places: RecordPlaces;
+  readonly #text: bigint;
+  readonly #read: ReadKernel;
+
+  constructor(places: RecordPlaces, text: bigint, read: ReadKernel) {
+    this.#places = places;
+    this.#text = text;
+    this.#read = read;
+  }
+
+  /** `__per_cpu_offset[linuxCpu]`; null while it cannot be read. */
+  perCpuOffset(linuxCpu: number): bigint | null {
+    return this.#word64(this.#text + BigInt(this.#places.perCpuOffset) + 8n * BigInt(linuxCpu));
+  }
+
+  /** The vCPU id that the kernel has recorded for `linuxCpu`, unsigned 32-bit; null while it cannot be read. */
+  recordedVcpuId(linuxCpu: number): number | null {
+    const offset = this.perCpuOffset(linuxCpu);
+    if (offset === null) return null;
+    const bytes = this.#read(this.recordAddress(offset), 4);
+    return bytes === null ? null : Number(littleEndian(bytes));
+  }
+
+  /** Where the record lies for the CPU with that per-CPU offset. The sum wraps. */
+  recordAddress(perCpuOffset: bigint): bigint {
+    return BigInt.asUintN(64, this.#text + BigInt(this.#places.xenVcpuId) + perCpuOffset);
+  }
+
+  /**
+   * The Linux CPU that runs on a vCPU whose TPIDR_EL1 is `tpidr`, of the first `cpus`; null when none has that
+   * offset (CPU 0 before its area is set up has 0, as have all others then).
+   */
+  linuxCpuOf(tpidr: bigint, cpus: number): number | null {
+    for (let linuxCpu = 0; linuxCpu < cpus; linuxCpu += 1) {
+      if (this.perCpuOffset(linuxCpu) === tpidr) return linuxCpu;
+    }
+    return null;
+  }
+
+  #word64(address: bigint): bigint | null {
+    const bytes = this.#read(BigInt.asUintN(64, address), 8);
+    return bytes === null ? null : littleEndian(bytes);
+  }
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}

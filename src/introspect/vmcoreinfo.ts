@@ -1,0 +1,46 @@
+/**
+ * VMCOREINFO, the kernel's note to those who read its memory after a crash: lines of text with addresses and layouts
+ * (Linux Documentation/admin-guide/kdump/vmcoreinfo.rst). It stands in a page of its own once the kernel has made it
+ * (subsys_initcall), found by its first line.
+ */
+
+/** What the note says, by the word before `=`: `SYMBOL(prb)`, `OFFSET(printk_ringbuffer.fail)`, `OSRELEASE`. */
+export type VmcoreInfo = ReadonlyMap<string, string>;
+
+const firstWord = Array.from('OSRELEASE=', (letter) => letter.charCodeAt(0));
+/** The note is at most a page. */
+const noteBytes = 4096;
+
+/** The note in `memory`, which is searched page by page; null when it is not there (yet). */
+export function findVmcoreInfo(memory: Uint8Array): VmcoreInfo | null {
+  for (let page = 0; page + noteBytes <= memory.length; page += noteBytes) {
+    if (!firstWord.every((byte, index) => memory[page + index] === byte)) continue;
+    const info = parse(memory.subarray(page, page + noteBytes));
+    if (info.has('PAGESIZE')) return info;
+  }
+  return null;
+}
+
+function parse(note: Uint8Array): VmcoreInfo {
+  const end = note.indexOf(0);
+  const text = Array.from(end < 0 ? note : note.subarray(0, end), (byte) => String.fromCharCode(byte)).join(
+    '',
+  );
+  const pairs = text.split('\n').flatMap((line): [string, string][] => {
+    const at = line.indexOf('=');
+    return at < 0 ? [] : [[line.slice(0, at), line.slice(at + 1)]];
+  });
+  return new Map(pairs);
+}
+
+/** A symbol's address; null when the note does not have it. */
+export function symbolIn(info: VmcoreInfo, name: string): bigint | null {
+  const text = info.get(`SYMBOL(${name})`);
+  return text !== undefined && /^[0-9a-f]{1,16}$/.test(text) ? BigInt(`0x${text}`) : null;
+}
+
+/** A structure's size in bytes, or (`type.member`) a member's offset; null when the note does not have it. */
+export function layoutIn(info: VmcoreInfo, name: string): number | null {
+  const text = info.get(name.includes('.') ? `OFFSET(${name})` : `SIZE(${name})`);
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}

@@ -1,0 +1,17 @@
+/**
+ * isa: what each instruction is: bits, text, meaning, once. It knows no back end: neither how an instruction is
+ * run nor where memory is.
+ */
+export * from './instruction.js';
+export type * from './micro_ops.js';
+export type * from './vector_micro_ops.js';
+export type * from './float_micro_ops.js';
+export * from './pattern.js';
+export { systemCalls } from './system_calls.js';
+export type { SystemCall } from './system_calls.js';
+export { Semantics } from './semantics.js';
+export { makeDecoder } from './decoder.js';
+export type { Decoder } from './decoder.js';
+export { a64 } from './arm64/index.js';
+export { cortexA57, cortexA57Caches } from './arm64/cortex_a57.js';
+export * from './arm64/system_registers.js';

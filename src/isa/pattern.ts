@@ -1,0 +1,77 @@
+/**
+ * Encoding patterns, written as the manual draws them: `sf:1 00100010 sh:1 imm12:12 Rn:5 Rd:5`, most significant
+ * bit first; digits are fixed bits, `x` is a bit that does not matter, NAME:N is a field. 32 bits in all.
+ */
+import { invariant } from '../base/index.js';
+
+export interface BitFieldPlace {
+  readonly name: string;
+  /** Position of the lowest bit. */
+  readonly shift: number;
+  readonly width: number;
+}
+
+export interface Pattern {
+  /** Fixed bits: 1 where the encoding fixes a bit. */
+  readonly mask: number;
+  /** Their values. */
+  readonly value: number;
+  readonly fields: readonly BitFieldPlace[];
+}
+
+/** The values of a pattern's fields in one word, unsigned. */
+export type FieldValues = Readonly<Record<string, number>>;
+
+/** The pattern that `text` draws. Throws InvariantError unless it draws 32 bits and no field twice. */
+export function parsePattern(text: string): Pattern {
+  let position = 32;
+  let mask = 0;
+  let value = 0;
+  const fields: BitFieldPlace[] = [];
+  for (const piece of text.split(/\s+/).filter((word) => word !== '')) {
+    const field = /^([A-Za-z]\w*):(\d+)$/.exec(piece);
+    if (field !== null) {
+      const [, name = '', width = '0'] = field;
+      position -= Number(width);
+      invariant(!fields.some((other) => other.name === name), `${text}: field ${name} stands twice`);
+      fields.push({ name, shift: position, width: Number(width) });
+      continue;
+    }
+    invariant(/^[01x]+$/.test(piece), `${text}: ${piece} is neither bits nor NAME:WIDTH`);
+    for (const bit of piece) {
+      position -= 1;
+      if (bit !== 'x') mask |= 1 << position;
+      if (bit === '1') value |= 1 << position;
+    }
+  }
+  invariant(position === 0, `${text}: draws ${32 - position} bits, not 32`);
+  return { mask: mask >>> 0, value: value >>> 0, fields };
+}
+
+/** Whether `word` has the pattern's fixed bits. */
+export function matches({ mask, value }: Pattern, word: number): boolean {
+  return (word & mask) >>> 0 === value;
+}
+
+/** The fields of `word`, which matches. */
+export function extractFields({ fields }: Pattern, word: number): FieldValues {
+  const found: Record<string, number> = {};
+  for (const { name, shift, width } of fields) found[name] = (word >>> shift) & (2 ** width - 1);
+  return found;
+}
+
+/** The word whose fields are `values`; fields that are not given are 0. */
+export function insertFields({ value, fields }: Pattern, values: FieldValues): number {
+  let word = value;
+  for (const { name, shift, width } of fields) {
+    word |= ((values[name] ?? 0) & (2 ** width - 1)) << shift;
+  }
+  return word >>> 0;
+}
+
+/** How many bits the encoding fixes: of two patterns that match, the one that fixes more is meant. */
+export function fixedBits({ mask }: Pattern): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count += 1;
+  return count;
+}

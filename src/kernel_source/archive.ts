@@ -1,0 +1,201 @@
+/**
+ * A Debian release as its mirror has it now: its Release files, checked as far as this machine can, and the packages
+ * that are wanted of it, each with the hash that leads up to them.
+ */
+import { InputError } from '../base/index.js';
+import {
+  collect,
+  compressionOf,
+  decompress,
+  packagesIn,
+  parseRelease,
+  signedText,
+} from '../firmware/index.js';
+import type { IndexFile, PackageEntry, Release } from '../firmware/index.js';
+import { sha256 } from './cache.js';
+import { HttpStatusError, fetchBytes } from './http.js';
+import type { FetchSettings } from './http.js';
+import { checkSignature, debianKeyrings } from './signature.js';
+import type { SignatureCheck } from './signature.js';
+import type { Suite, SuiteChoice } from './suites.js';
+
+/** What was looked at of a suite, and what was found. Times are in seconds since 1970. */
+export interface SuiteReport {
+  readonly suite: string;
+  readonly date: number | null;
+  readonly validUntil: number | null;
+  readonly expired: boolean;
+  readonly signature: SignatureCheck;
+}
+
+/** A package, and the archive that it is in. */
+export interface ArchivePackage extends PackageEntry {
+  readonly base: string;
+}
+
+export interface ArchiveSettings {
+  readonly fetch: FetchSettings;
+  /** Keyrings to look for beside those that the machine's sources name. */
+  readonly keyrings: readonly string[];
+  readonly gpgv: string;
+  /** Seconds since 1970. */
+  readonly now: number;
+  readonly warn: (line: string) => void;
+}
+
+export const defaultArchiveSettings = { keyrings: debianKeyrings, gpgv: 'gpgv' } as const;
+
+/** A packed index may unpack to this many bytes. */
+const indexLimit = 1 << 29;
+const architecture = 'arm64';
+
+interface LoadedSuite {
+  readonly report: SuiteReport;
+  readonly packages: readonly ArchivePackage[];
+}
+
+function day(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 10);
+}
+
+/** Whether a Release file is of the suite that it was asked for as, so that no other can be passed off as it. */
+function isNamed({ codename, suite }: Release, asked: string): boolean {
+  return [codename, suite, `${codename}/updates`, `${suite}/updates`].includes(asked);
+}
+
+/** Says aloud what is not as it should be, and goes on; a signature that is wrong is the end. */
+function judge(
+  suite: string,
+  release: Release,
+  signature: SignatureCheck,
+  settings: ArchiveSettings,
+): SuiteReport {
+  const { warn, now } = settings;
+  if (signature.state === 'bad')
+    throw new InputError(`the Release file of ${suite} is not genuine: ${signature.reason}`);
+  if (signature.state === 'unchecked')
+    warn(`the signature of ${suite}'s Release file was not checked: ${signature.reason}`);
+  const { date, validUntil } = release;
+  if (!isNamed(release, suite)) {
+    throw new InputError(`the Release file of ${suite} says that it is ${release.codename || release.suite}`);
+  }
+  const expired = validUntil !== null && validUntil < now;
+  if (expired) warn(`the Release file of ${suite} expired on ${day(validUntil)}`);
+  if (date !== null && date > now + 86_400)
+    warn(`the Release file of ${suite} is dated ${day(date)}, which is to come`);
+  return { suite, date, validUntil, expired, signature };
+}
+
+/** The file of `bytes.length` and hash as `index` says. Throws {@link InputError} when it is another. */
+function checked(bytes: Uint8Array, index: { bytes: number; sha256: string }, what: string): Uint8Array {
+  if (bytes.length === index.bytes && sha256(bytes) === index.sha256) return bytes;
+  throw new InputError(`${what} is not what the archive's index says: its SHA-256 or size differs`);
+}
+
+/** Fetches an index by its hash, which stays right while the mirror changes, else by its name. */
+async function fetchIndex(
+  { base, suite }: Suite,
+  release: Release,
+  index: IndexFile,
+  settings: ArchiveSettings,
+): Promise<Uint8Array> {
+  const root = `${base}/dists/${suite}`;
+  const folder = index.path.slice(0, index.path.lastIndexOf('/') + 1);
+  if (release.acquireByHash) {
+    try {
+      const bytes = await fetchBytes(`${root}/${folder}by-hash/SHA256/${index.sha256}`, settings.fetch);
+      return checked(bytes, index, `${index.path} of ${suite}`);
+    } catch (error) {
+      if (!(error instanceof HttpStatusError)) throw error;
+    }
+  }
+  return checked(
+    await fetchBytes(`${root}/${index.path}`, settings.fetch),
+    index,
+    `${index.path} of ${suite}`,
+  );
+}
+
+/** The best-packed Packages file that a Release file lists; undefined when it has none of our architecture. */
+function packagesIndex({ files }: Release): IndexFile | undefined {
+  const path = `main/binary-${architecture}/Packages`;
+  return ['.xz', '.gz', '']
+    .map((end) => files.find((file) => file.path === path + end))
+    .find((file) => file !== undefined);
+}
+
+/** A suite, wholly checked. Throws {@link HttpStatusError} when there is none of that name. */
+async function loadSuite(
+  suite: Suite,
+  wanted: (name: string) => boolean,
+  settings: ArchiveSettings,
+): Promise<LoadedSuite> {
+  const message = await fetchBytes(`${suite.base}/dists/${suite.suite}/InRelease`, settings.fetch);
+  const what = `the Release file of ${suite.suite}`;
+  const release = parseRelease(signedText(Buffer.from(message).toString('latin1'), what), what);
+  const signature = await checkSignature(message, [...suite.keyrings, ...settings.keyrings], settings.gpgv);
+  const report = judge(suite.suite, release, signature, settings);
+  const index = packagesIndex(release);
+  if (index === undefined) return { report, packages: [] };
+  const packed = await fetchIndex(suite, release, index, settings);
+  const name = `${index.path} of ${suite.suite}`;
+  const bytes = await collect(decompress(packed, compressionOf(packed), name), indexLimit, name);
+  const packages = packagesIn(Buffer.from(bytes).toString('latin1'), wanted);
+  return { report, packages: packages.map((entry) => ({ ...entry, base: suite.base })) };
+}
+
+/** A suite that may be missing; a mirror that has it in no usable form is as one without. */
+async function loadOptional(
+  suite: Suite,
+  wanted: (name: string) => boolean,
+  settings: ArchiveSettings,
+): Promise<LoadedSuite | null> {
+  try {
+    return await loadSuite(suite, wanted, settings);
+  } catch (error) {
+    if (error instanceof HttpStatusError) return null;
+    if (!(error instanceof Error)) throw error;
+    settings.warn(`${suite.suite} is left out: ${error.message}`);
+    return null;
+  }
+}
+
+export interface LoadedRelease {
+  readonly suites: readonly SuiteReport[];
+  readonly packages: readonly ArchivePackage[];
+}
+
+/**
+ * The packages of a release whose names are wanted, of the first of `choices` that has it, and of the suites that come
+ * with it there. Throws {@link InputError} when no choice has it, and what {@link fetchBytes} throws.
+ */
+export async function loadRelease(
+  release: string,
+  choices: readonly SuiteChoice[],
+  wanted: (name: string) => boolean,
+  settings: ArchiveSettings,
+): Promise<LoadedRelease> {
+  for (const { main, others } of choices) {
+    try {
+      const loaded = [await loadSuite(main, wanted, settings)];
+      for (const suite of others) {
+        const more = await loadOptional(suite, wanted, settings);
+        if (more !== null) loaded.push(more);
+      }
+      return {
+        suites: loaded.map(({ report }) => report),
+        packages: loaded.flatMap(({ packages }) => packages),
+      };
+    } catch (error) {
+      if (!(error instanceof HttpStatusError)) throw error;
+    }
+  }
+  const where = choices.map(({ main }) => main.base).join(', ');
+  throw new InputError(`${where} has no release ${JSON.stringify(release)}`);
+}
+
+/** The package's bytes. Throws {@link InputError} when they are not what its index says. */
+export async function fetchPackage(entry: ArchivePackage, settings: FetchSettings): Promise<Uint8Array> {
+  const address = `${entry.base}/${entry.filename.split('/').map(encodeURIComponent).join('/')}`;
+  return checked(await fetchBytes(address, settings), entry, `the package ${entry.name} ${entry.version}`);
+}

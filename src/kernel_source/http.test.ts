@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { serve, serveFiles } from '../../test/debian/archive.js';
+import type { Handler, Server } from '../../test/debian/archive.js';
+import { bytesOf } from '../../test/debian/files.js';
+import { HttpStatusError, NetworkError, fetchBytes, proxyFor } from './http.js';
+import type { FetchSettings } from './http.js';
+
+const settings: FetchSettings = { env: {}, idleMs: 30_000, retryMs: [1, 1] };
+
+/** What comes of a fetch from a server that `handle` answers for. */
+async function fetched(handle: Handler, more: Partial<FetchSettings> = {}): Promise<[string, Server]> {
+  const server = await serve(handle);
+  try {
+    const bytes = await fetchBytes(`${server.url}/file`, { ...settings, ...more });
+    return [Buffer.from(bytes).toString(), server];
+  } finally {
+    await server.stop();
+  }
+}
+
+describe('fetching', () => {
+  it('gives the file, and tells how far it is', async () => {
+    const server = await serveFiles({ 'a b': bytesOf('content') });
+    const seen: [number, number | null][] = [];
+    const progress = (_: string, bytes: number, total: number | null): unknown => seen.push([bytes, total]);
+    const bytes = await fetchBytes(`${server.url}/a%20b`, { ...settings, progress });
+    await server.stop();
+    assert.deepEqual(bytes, bytesOf('content'));
+    assert.deepEqual(seen.at(-1), [7, 7]);
+  });
+
+  it('follows redirections, but not for ever and not to other kinds of address', async () => {
+    const [text, server] = await fetched((request, response) => {
+      if (request.url === '/file') response.writeHead(302, { location: '/other' }).end();
+      else response.end('moved');
+    });
+    assert.equal(text, 'moved');
+    assert.deepEqual(server.asked, ['file', 'other']);
+    const loop: Handler = (_, response) => response.writeHead(302, { location: '/file' }).end();
+    await assert.rejects(fetched(loop), /leads from one address to another/);
+    const away: Handler = (_, response) => response.writeHead(302, { location: 'file:///etc/passwd' }).end();
+    await assert.rejects(fetched(away), /leads to file:/);
+  });
+
+  it('says at once when the server has no such file', async () => {
+    let asked = 0;
+    const gone: Handler = (_, response) => {
+      asked += 1;
+      response.writeHead(404).end('no');
+    };
+    await assert.rejects(fetched(gone), (error) => error instanceof HttpStatusError && error.status === 404);
+    assert.equal(asked, 1);
+  });
+
+  it('tries again when the server is busy, hangs up early or says less than it promised', async () => {
+    let asked = 0;
+    const [text] = await fetched((_, response) => {
+      asked += 1;
+      if (asked === 1) response.writeHead(503).end();
+      else if (asked === 2) {
+        response.writeHead(200, { 'content-length': 100 });
+        response.write('half');
+        setTimeout(() => response.destroy(), 10);
+      } else response.end('whole');
+    });
+    assert.deepEqual([text, asked], ['whole', 3]);
+  });
+
+  it('gives up after its tries, with one line', async () => {
+    let asked = 0;
+    const never: Handler = (_, response) => {
+      asked += 1;
+      response.destroy();
+    };
+    await assert.rejects(fetched(never), (error: unknown) => {
+      assert.ok(error instanceof NetworkError);
+      return /^127\.0\.0\.1:\d+ cannot be reached: [^\n]+$/.test(error.message);
+    });
+    assert.equal(asked, 3);
+  });
+
+  it('does not wait for ever for a server that says nothing, at first or half-way', async () => {
+    const silent: Handler = () => undefined;
+    await assert.rejects(
+      fetched(silent, { idleMs: 50, retryMs: [] }),
+      /cannot be reached: no answer for 0\.05 s$/,
+    );
+    const halting: Handler = (_, response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('half');
+    };
+    await assert.rejects(fetched(halting, { idleMs: 50, retryMs: [] }), NetworkError);
+  });
+
+  it('says when nobody is there, and when the address is none', async () => {
+    const server = await serveFiles({});
+    await server.stop();
+    await assert.rejects(fetchBytes(`${server.url}/x`, settings), /cannot be reached: .*ECONNREFUSED/);
+    await assert.rejects(fetchBytes('no address', settings), NetworkError);
+  });
+});
+
+describe('proxies', () => {
+  const proxy = (address: string, env: FetchSettings['env']): string | undefined =>
+    proxyFor(new URL(address), env)?.href;
+
+  it('are taken from the environment, in either case, by the kind of address', () => {
+    assert.equal(proxy('http://a.example', {}), undefined);
+    assert.equal(proxy('http://a.example', { http_proxy: 'http://p:3128' }), 'http://p:3128/');
+    assert.equal(proxy('http://a.example', { HTTP_PROXY: 'p:3128' }), 'http://p:3128/');
+    assert.equal(proxy('https://a.example', { http_proxy: 'http://p' }), undefined);
+    assert.equal(proxy('https://a.example', { https_proxy: 'http://p' }), 'http://p/');
+    assert.throws(() => proxy('http://a.example', { http_proxy: 'http://' }), NetworkError);
+  });
+
+  it('are left out for what no_proxy names', () => {
+    const env = (no_proxy: string): FetchSettings['env'] => ({ http_proxy: 'http://p', no_proxy });
+    for (const list of ['*', 'a.example', 'x, .example', '*.example', 'a.example:80']) {
+      assert.equal(proxy('http://a.example', env(list)), undefined, list);
+    }
+    for (const list of ['', 'b.example', 'ample', 'x.a.example']) {
+      assert.equal(proxy('http://a.example', env(list)), 'http://p/', list);
+    }
+  });
+
+  it('are asked for the whole address, by name and password if they have any', async () => {
+    let header: string | undefined;
+    const server = await serve((request, response) => {
+      header = request.headers['proxy-authorization'];
+      response.end('through');
+    });
+    const env = { http_proxy: server.url.replace('//', '//me:secret@') };
+    const bytes = await fetchBytes('http://mirror.example/file', { ...settings, env });
+    await server.stop();
+    assert.equal(Buffer.from(bytes).toString(), 'through');
+    assert.deepEqual(server.asked, ['http://mirror.example/file']);
+    assert.equal(header, `Basic ${Buffer.from('me:secret').toString('base64')}`);
+  });
+
+  it('that cannot make a tunnel for an https address are named as the reason', async () => {
+    const server = await serveFiles({});
+    const env = { https_proxy: server.url };
+    await assert.rejects(
+      fetchBytes('https://mirror.example/file', { ...settings, env, retryMs: [], idleMs: 500 }),
+      (error) => error instanceof NetworkError,
+    );
+    await server.stop();
+  });
+});

@@ -1,0 +1,188 @@
+/** Fetching files by HTTP: proxies, redirects, retries, time limits. What arrives is the caller's to check. */
+import http from 'node:http';
+import https from 'node:https';
+import tls from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** What the caller of {@link fetchBytes} may set; times in milliseconds. */
+export interface FetchSettings {
+  /** `http_proxy`, `https_proxy` and `no_proxy` are looked at, in capitals too. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** How long nothing may come. */
+  readonly idleMs: number;
+  /** Waits before the second try and those after it. */
+  readonly retryMs: readonly number[];
+  /** Told of each piece: bytes so far, and in all if that is known. */
+  readonly progress?: (url: string, bytes: number, total: number | null) => void;
+}
+
+export const defaultFetchSettings = { idleMs: 20_000, retryMs: [300, 1_000, 3_000] } as const;
+
+/** The server has answered, and not with the file. */
+export class HttpStatusError extends Error {
+  override readonly name = 'HttpStatusError';
+  readonly status: number;
+
+  constructor(url: string, status: number) {
+    super(`${url} answers ${status}`);
+    this.status = status;
+  }
+}
+
+/** No answer, or not a whole one. */
+export class NetworkError extends Error {
+  override readonly name = 'NetworkError';
+}
+
+/** Files of more bytes are not taken. */
+const sizeLimit = 1 << 30;
+const maxRedirects = 5;
+
+/** Whether `host` is one that `no_proxy` speaks of: names, ends of names, or `*`. */
+function isDirect(host: string, noProxy: string): boolean {
+  const entries = noProxy.split(/[\s,]+/).filter((entry) => entry !== '');
+  return entries.some((entry) => {
+    const name = entry
+      .replace(/^\*?\./, '')
+      .replace(/:\d+$/, '')
+      .toLowerCase();
+    return entry === '*' || host === name || host.endsWith(`.${name}`);
+  });
+}
+
+/** The proxy for `url`; null for none. */
+export function proxyFor(url: URL, env: FetchSettings['env']): URL | null {
+  const setting = (name: string): string => env[name] ?? env[name.toUpperCase()] ?? '';
+  const proxy = setting(url.protocol === 'https:' ? 'https_proxy' : 'http_proxy');
+  if (proxy === '' || isDirect(url.hostname.toLowerCase(), setting('no_proxy'))) return null;
+  const address = /^[a-z]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+  if (!URL.canParse(address)) throw new NetworkError(`the proxy ${JSON.stringify(proxy)} is no address`);
+  return new URL(address);
+}
+
+function proxyHeaders(proxy: URL): Record<string, string> {
+  if (proxy.username === '') return {};
+  const account = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(account).toString('base64')}` };
+}
+
+const portOf = (url: URL): string =>
+  url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
+
+/** A connection to an https server through a proxy's tunnel. */
+async function tunnel(url: URL, proxy: URL, idleMs: number): Promise<tls.TLSSocket> {
+  const target = `${url.hostname}:${portOf(url)}`;
+  const client = proxy.protocol === 'https:' ? https : http;
+  return new Promise((resolve, reject) => {
+    const request = client.request(proxy, {
+      method: 'CONNECT',
+      path: target,
+      headers: { host: target, ...proxyHeaders(proxy) },
+    });
+    request.setTimeout(idleMs, () => request.destroy(new Error(`no answer for ${idleMs / 1000} s`)));
+    request.on('error', reject);
+    request.on('connect', (answer, socket) => {
+      if (answer.statusCode === 200) resolve(tls.connect({ socket, servername: url.hostname }));
+      else reject(new Error(`the proxy answers ${answer.statusCode ?? 0}`));
+    });
+    request.end();
+  });
+}
+
+/** The answer's head, once it is there. */
+async function open(url: URL, { env, idleMs }: FetchSettings): Promise<http.IncomingMessage> {
+  const proxy = proxyFor(url, env);
+  const secure = url.protocol === 'https:';
+  const headers = { 'user-agent': 'domulator', accept: '*/*' };
+  const through = proxy !== null && secure ? await tunnel(url, proxy, idleMs) : null;
+  return new Promise((resolve, reject) => {
+    const request =
+      proxy !== null && !secure
+        ? http.request(proxy, {
+            path: url.href,
+            headers: { ...headers, host: url.host, ...proxyHeaders(proxy) },
+          })
+        : secure
+          ? https.request(url, {
+              headers,
+              agent: false,
+              ...(through === null ? {} : { createConnection: () => through }),
+            })
+          : http.request(url, { headers, agent: false });
+    request.setTimeout(idleMs, () => request.destroy(new Error(`no answer for ${idleMs / 1000} s`)));
+    request.on('error', reject);
+    request.on('response', resolve);
+    request.end();
+  });
+}
+
+/** The answer that redirections lead to. */
+async function follow(url: URL, settings: FetchSettings): Promise<http.IncomingMessage> {
+  let at = url;
+  for (let step = 0; step <= maxRedirects; step += 1) {
+    const answer = await open(at, settings);
+    const status = answer.statusCode ?? 0;
+    const { location } = answer.headers;
+    if (status === 200) return answer;
+    answer.destroy();
+    if (![301, 302, 303, 307, 308].includes(status) || location === undefined)
+      throw new HttpStatusError(at.href, status);
+    const next = URL.canParse(location, at.href) ? new URL(location, at) : at;
+    const known = next.protocol === 'https:' || (next.protocol === 'http:' && at.protocol === 'http:');
+    if (!known) throw new Error(`${at.href} leads to ${next.protocol}`);
+    at = next;
+  }
+  throw new Error(`${url.href} leads from one address to another`);
+}
+
+async function fetchOnce(url: URL, settings: FetchSettings): Promise<Uint8Array> {
+  const answer = await follow(url, settings);
+  const length = answer.headers['content-length'];
+  const total = length === undefined ? null : Number(length);
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of answer as AsyncIterable<Uint8Array>) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes > sizeLimit) throw new Error(`${url.href} is larger than ${sizeLimit >> 20} MiB`);
+    settings.progress?.(url.href, bytes, total);
+  }
+  if (total !== null && bytes !== total) throw new Error(`it ended after ${bytes} of ${total} bytes`);
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/** The reason of an error in a few words. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code = error.name } = error as { code?: string };
+  // Node leaves the message empty when it tried several addresses of a host.
+  return (error.message === '' ? code : error.message).split('\n')[0] ?? '';
+}
+
+/** Whether another try could help. */
+function isPassing(error: unknown): boolean {
+  return (
+    !(error instanceof HttpStatusError) || error.status >= 500 || error.status === 429 || error.status === 408
+  );
+}
+
+/**
+ * The file at `address`. Throws {@link HttpStatusError} when the server says that there is none, and
+ * {@link NetworkError} with one line when nothing whole comes, however often it is tried.
+ */
+export async function fetchBytes(address: string, settings: FetchSettings): Promise<Uint8Array> {
+  if (!URL.canParse(address)) throw new NetworkError(`${JSON.stringify(address)} is no address`);
+  const url = new URL(address);
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await fetchOnce(url, settings);
+    } catch (error) {
+      const wait = settings.retryMs[attempt];
+      if (!isPassing(error) || wait === undefined) {
+        if (error instanceof HttpStatusError) throw error;
+        throw new NetworkError(`${url.host} cannot be reached: ${reasonOf(error)}`, { cause: error });
+      }
+      await sleep(wait);
+    }
+  }
+}

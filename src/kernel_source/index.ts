@@ -1,0 +1,100 @@
+/**
+ * kernel_source: where kernels come from. A file that the user names, or a Debian release out of the user's cache or a
+ * mirror; each checked as far as this machine can, and never run. It knows the host's files and network, and nothing of
+ * what a kernel does.
+ */
+import { InputError } from '../base/index.js';
+import { readKernelFile } from '../firmware/index.js';
+import type { KernelImage } from '../firmware/index.js';
+import { defaultArchiveSettings } from './archive.js';
+import type { SuiteReport } from './archive.js';
+import { cacheFolder, sha256 } from './cache.js';
+import { debianFiles } from './debian_files.js';
+import type { DebianSettings } from './debian_files.js';
+import { readInputFile } from './files.js';
+import { defaultFetchSettings } from './http.js';
+
+export { readAptSources } from './apt_sources.js';
+export type { AptSource } from './apt_sources.js';
+export type { SuiteReport } from './archive.js';
+export { cacheFolder } from './cache.js';
+export { debianFiles } from './debian_files.js';
+export type { DebianFile, DebianSettings, Wanted } from './debian_files.js';
+export { readInputFile } from './files.js';
+export type { FileRecord } from './record.js';
+export type { SignatureCheck } from './signature.js';
+
+/** What a user may ask for as a kernel. */
+export type KernelSpec =
+  | { readonly kind: 'builtin' }
+  | { readonly kind: 'debian'; readonly release: string }
+  | { readonly kind: 'file'; readonly file: string };
+
+/** `builtin`, `debian:RELEASE` or the path of a file. Throws {@link InputError} when it is empty. */
+export function parseKernelSpec(text: string): KernelSpec {
+  if (text === '') throw new InputError('a kernel is builtin, debian:RELEASE or a file');
+  if (text === 'builtin') return { kind: 'builtin' };
+  const release = /^debian:(.*)$/s.exec(text)?.[1];
+  return release === undefined ? { kind: 'file', file: text } : { kind: 'debian', release };
+}
+
+/** A kernel that can be booted, and where it came from. */
+export interface LoadedKernel {
+  /** What the user asked for: `debian:bookworm` or the file. */
+  readonly name: string;
+  /** What the kernel calls itself; null when it does not say. */
+  readonly version: string | null;
+  /** Of the file as it was packed: the file itself, or that in the package. */
+  readonly sha256: string;
+  readonly package: { readonly name: string; readonly version: string } | null;
+  readonly image: KernelImage;
+  /** Of an archive: what was checked when it was fetched. */
+  readonly suites: readonly SuiteReport[];
+  readonly fromCache: boolean;
+}
+
+/** The kernel in a file. Throws {@link InputError} with one line when there is none that can be booted. */
+export async function loadKernelFile(file: string): Promise<LoadedKernel> {
+  const found = await readKernelFile(await readInputFile(file, 'kernel'), file);
+  return {
+    name: file,
+    version: found.image.version,
+    sha256: sha256(found.packed),
+    package: found.package,
+    image: found.image,
+    suites: [],
+    fromCache: false,
+  };
+}
+
+/** The kernel of a Debian release. Throws {@link InputError} with one line when it cannot be had. */
+export async function loadDebianKernel(release: string, settings: DebianSettings): Promise<LoadedKernel> {
+  // Who boots a kernel of an archive mostly wants the initramfs that is made of its busybox.
+  const { kernel } = await debianFiles(release, ['kernel'], settings, ['busybox']);
+  const { image } = await readKernelFile(kernel.bytes, `${kernel.path} of ${kernel.name}`);
+  const { name, package: package_, suites, fromCache } = kernel;
+  return { name, version: image.version, sha256: kernel.sha256, package: package_, image, suites, fromCache };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The settings of a machine with this environment, at the time `now` (seconds since 1970). `warn` takes single lines. */
+export function debianSettings(
+  env: Environment,
+  now: number,
+  warn: (line: string) => void,
+  more: Partial<DebianSettings> = {},
+): DebianSettings {
+  const mirror = env['DOMULATOR_MIRROR'] ?? '';
+  return {
+    ...defaultArchiveSettings,
+    fetch: { ...defaultFetchSettings, env },
+    mirror: mirror === '' ? null : mirror,
+    aptFolder: '/etc/apt',
+    cacheFolder: cacheFolder(env),
+    refresh: false,
+    now,
+    warn,
+    ...more,
+  };
+}

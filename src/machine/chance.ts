@@ -1,0 +1,27 @@
+/**
+ * Chance that comes from a seed: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014),
+ * as a plain value. The same seed gives the same numbers on every machine.
+ */
+import { u64 } from '../base/index.js';
+
+export interface Chance {
+  state: bigint;
+}
+
+export function chanceOf(seed: number): Chance {
+  return { state: u64(BigInt(seed)) };
+}
+
+/** The next number, 64 bits. */
+export function draw(chance: Chance): bigint {
+  chance.state = u64(chance.state + 0x9e3779b97f4a7c15n);
+  let mixed = chance.state;
+  mixed = u64((mixed ^ (mixed >> 30n)) * 0xbf58476d1ce4e5b9n);
+  mixed = u64((mixed ^ (mixed >> 27n)) * 0x94d049bb133111ebn);
+  return mixed ^ (mixed >> 31n);
+}
+
+/** A number from `low` to `high`, both included. The spread is below 2^32, so that its bias does not show. */
+export function drawBetween(chance: Chance, low: number, high: number): number {
+  return low + Number(draw(chance) % BigInt(high - low + 1));
+}

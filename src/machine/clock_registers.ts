@@ -1,0 +1,127 @@
+/** The system registers of the generic timers, by encoding (Arm DDI 0487, D17.11), as EL1 and, where it lets it, EL0 see them. */
+import type { GenericTimerState, TimerState } from '../devices/index.js';
+import {
+  counterAt,
+  readTimerControl,
+  readTimerValue,
+  systemRegister,
+  writeTimerControl,
+  writeTimerValue,
+} from '../devices/index.js';
+
+/** Ticks of the counters a second, as the reference guest has them. */
+export const counterFrequency = 62_500_000;
+
+/** What a register is read and written with. */
+interface TimerAccess {
+  readonly timers: GenericTimerState;
+  readonly nowNs: bigint;
+}
+
+interface TimerRegister {
+  readonly read: (access: TimerAccess) => bigint;
+  readonly write?: (access: TimerAccess, value: bigint) => void;
+  /** The bits of CNTKCTL_EL1 of which one must be set for EL0 to use the register; 0: EL0 never may. */
+  readonly el0: bigint;
+}
+
+function count({ nowNs }: TimerAccess): bigint {
+  return counterAt(nowNs, counterFrequency);
+}
+
+/** TVAL, CTL and CVAL of one timer, under CRn 14 and this CRm. */
+function timer(
+  crm: number,
+  el0: bigint,
+  of: (timers: GenericTimerState) => TimerState,
+): [number, TimerRegister][] {
+  const encoding = (op2: number): number => systemRegister(3, 3, 14, crm, op2);
+  return [
+    [
+      encoding(0),
+      {
+        read: (access) => readTimerValue(of(access.timers), count(access)),
+        write: (access, value) => writeTimerValue(of(access.timers), value, count(access)),
+        el0,
+      },
+    ],
+    [
+      encoding(1),
+      {
+        read: (access) => readTimerControl(of(access.timers), count(access)),
+        write: (access, value) => writeTimerControl(of(access.timers), value),
+        el0,
+      },
+    ],
+    [
+      encoding(2),
+      {
+        read: ({ timers }) => of(timers).compare,
+        write: ({ timers }, value) => {
+          of(timers).compare = value;
+        },
+        el0,
+      },
+    ],
+  ];
+}
+
+/** CNTKCTL_EL1: EL0PCTEN, EL0VCTEN, EL0VTEN, EL0PTEN. */
+const el0Bits = {
+  physicalCounter: 1n,
+  virtualCounter: 2n,
+  virtualTimer: 1n << 8n,
+  physicalTimer: 1n << 9n,
+} as const;
+
+const registers: ReadonlyMap<number, TimerRegister> = new Map<number, TimerRegister>([
+  [
+    systemRegister(3, 3, 14, 0, 0),
+    { read: () => BigInt(counterFrequency), el0: el0Bits.physicalCounter | el0Bits.virtualCounter },
+  ],
+  [systemRegister(3, 3, 14, 0, 1), { read: count, el0: el0Bits.physicalCounter }],
+  [systemRegister(3, 3, 14, 0, 2), { read: count, el0: el0Bits.virtualCounter }],
+  ...timer(2, el0Bits.physicalTimer, ({ physical }) => physical),
+  ...timer(3, el0Bits.virtualTimer, ({ virtual }) => virtual),
+  [
+    systemRegister(3, 0, 14, 1, 0),
+    {
+      read: ({ timers }) => timers.kernelControl,
+      write: ({ timers }, value) => {
+        timers.kernelControl = value & 0x3ffn;
+      },
+      el0: 0n,
+    },
+  ],
+]);
+
+export function isTimerRegister(encoding: number): boolean {
+  return registers.has(encoding);
+}
+
+function refusal({ el0 }: TimerRegister, { timers }: TimerAccess, el: 0 | 1): 'undefined' | 'trapped' | null {
+  if (el === 1 || (timers.kernelControl & el0) !== 0n) return null;
+  return el0 === 0n ? 'undefined' : 'trapped';
+}
+
+export function readTimerRegister(
+  encoding: number,
+  access: TimerAccess,
+  el: 0 | 1,
+): bigint | 'undefined' | 'trapped' {
+  const register = registers.get(encoding);
+  return register === undefined ? 'undefined' : (refusal(register, access, el) ?? register.read(access));
+}
+
+export function writeTimerRegister(
+  encoding: number,
+  access: TimerAccess,
+  value: bigint,
+  el: 0 | 1,
+): 'done' | 'undefined' | 'trapped' {
+  const register = registers.get(encoding);
+  if (register?.write === undefined) return 'undefined';
+  const refused = refusal(register, access, el);
+  if (refused === null) register.write(access, value);
+  return refused ?? 'done';
+}

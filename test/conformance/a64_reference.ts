@@ -1,0 +1,71 @@
+/** Runs A64 words on qemu's user-mode emulation of a Cortex-A57, in the program a64_runner.c. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { outcomeBytes, stateBytes, testBytes } from './a64_layout.js';
+
+/** A word, the number of the state that it runs from, and whether it may write memory. */
+export interface WordTest {
+  readonly word: number;
+  readonly state: number;
+  readonly stores: boolean;
+}
+
+const emulator = 'qemu-aarch64';
+const compiler = 'aarch64-linux-gnu-gcc';
+// From dist/test/conformance, where the compiled test is.
+const source = fileURLToPath(new URL('../../../test/conformance/a64_runner.c', import.meta.url));
+
+function missing(command: string): boolean {
+  return spawnSync(command, ['--version'], { stdio: 'ignore' }).status !== 0;
+}
+
+/** Why there is no reference to ask; null when there is one. */
+export function missingReference(): string | null {
+  const lacking = [emulator, compiler].filter(missing);
+  return lacking.length === 0 ? null : `no ${lacking.join(', no ')}`;
+}
+
+export class Reference {
+  readonly #directory = mkdtempSync(join(tmpdir(), 'domulator-a64-'));
+  readonly #program = join(this.#directory, 'runner');
+
+  /** Compiles the program. Throws when the compiler refuses. */
+  constructor() {
+    const options =
+      '-O1 -static -nostdlib -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pie -no-pie';
+    const { status, stderr } = spawnSync(compiler, [...options.split(' '), '-o', this.#program, source], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`${compiler}: ${stderr}`);
+  }
+
+  /** The outcomes of `tests`, one after the other; see a64_layout.ts. */
+  run(states: Uint8Array, tests: readonly WordTest[]): DataView {
+    const input = new Uint8Array(8 + states.length + tests.length * testBytes);
+    const view = new DataView(input.buffer);
+    view.setUint32(0, states.length / stateBytes, true);
+    view.setUint32(4, tests.length, true);
+    input.set(states, 8);
+    for (const [index, { word, state, stores }] of tests.entries()) {
+      const at = 8 + states.length + index * testBytes;
+      view.setUint32(at, word, true);
+      view.setUint32(at + 4, state, true);
+      view.setUint32(at + 8, stores ? 1 : 0, true);
+    }
+    const { stdout, status, signal } = spawnSync(emulator, ['-cpu', 'cortex-a57', this.#program], {
+      input,
+      maxBuffer: 2 ** 30,
+    });
+    if (status !== 0 || stdout.length !== tests.length * outcomeBytes) {
+      throw new Error(`${emulator} ended with ${status ?? signal} after ${stdout.length} bytes`);
+    }
+    return new DataView(stdout.buffer, stdout.byteOffset, stdout.length);
+  }
+
+  close(): void {
+    rmSync(this.#directory, { recursive: true });
+  }
+}

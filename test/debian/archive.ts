@@ -1,0 +1,131 @@
+/** A tiny Debian archive, and a server for it on this machine. */
+import { createHash } from 'node:crypto';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { bytesOf } from './files.js';
+
+export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Files of a web server by path, without a leading slash; undefined is one that has vanished. */
+export type Files = Record<string, Uint8Array | undefined>;
+
+export interface FakePackage {
+  readonly name: string;
+  readonly version: string;
+  readonly depends?: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface FakeSuite {
+  readonly suite: string;
+  readonly packages: readonly FakePackage[];
+  readonly date?: string;
+  readonly validUntil?: string;
+  readonly byHash?: boolean;
+  readonly architecture?: string;
+}
+
+/** A stanza of a Packages file. */
+function stanza({ name, version, depends, bytes }: FakePackage, filename: string): string {
+  const fields = [
+    `Package: ${name}`,
+    `Version: ${version}`,
+    'Architecture: arm64',
+    ...(depends === undefined ? [] : [`Depends: ${depends}`]),
+    `Filename: ${filename}`,
+    `Size: ${bytes.length}`,
+    `SHA256: ${sha256(bytes)}`,
+  ];
+  return `${fields.join('\n')}\n`;
+}
+
+/** Puts a message into the form of a clear-signed one, with a signature that no one can check. */
+export function asSigned(text: string): string {
+  return [
+    '-----BEGIN PGP SIGNED MESSAGE-----',
+    'Hash: SHA256',
+    '',
+    text,
+    '-----BEGIN PGP SIGNATURE-----',
+    '',
+    'none',
+    '-----END PGP SIGNATURE-----',
+    '',
+  ].join('\n');
+}
+
+/** The files of a suite: its packages, its index, its Release file. */
+export function suiteFiles({
+  suite,
+  packages,
+  byHash = true,
+  architecture = 'arm64',
+  ...dates
+}: FakeSuite): Files {
+  const files: Files = {};
+  const stanzas = packages.map((entry) => {
+    const filename = `pool/main/${entry.name}_${entry.version.replace(/^\d+:/, '')}_arm64.deb`;
+    files[filename] = entry.bytes;
+    return stanza(entry, filename);
+  });
+  const index = Uint8Array.from(gzipSync(bytesOf(stanzas.join('\n'))));
+  const folder = `main/binary-${architecture}`;
+  files[`dists/${suite}/${folder}/Packages.gz`] = index;
+  if (byHash) files[`dists/${suite}/${folder}/by-hash/SHA256/${sha256(index)}`] = index;
+  const release = [
+    'Origin: Debian',
+    `Suite: ${suite}`,
+    `Codename: ${suite}`,
+    `Date: ${dates.date ?? 'Sat, 21 Nov 2026 00:00:00 UTC'}`,
+    ...(dates.validUntil === undefined ? [] : [`Valid-Until: ${dates.validUntil}`]),
+    ...(byHash ? ['Acquire-By-Hash: yes'] : []),
+    'SHA256:',
+    ` ${sha256(index)} ${index.length} ${folder}/Packages.gz`,
+  ];
+  files[`dists/${suite}/InRelease`] = bytesOf(asSigned(release.join('\n')));
+  return files;
+}
+
+/** The files of an archive under a folder of its server. */
+export function under(folder: string, files: Files): Files {
+  return Object.fromEntries(Object.entries(files).map(([path, bytes]) => [`${folder}/${path}`, bytes]));
+}
+
+export interface Server {
+  readonly url: string;
+  /** Every path that was asked for, in order. */
+  readonly asked: string[];
+  stop(): Promise<void>;
+}
+
+export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
+
+/** A server on this machine that `handle` answers for. */
+export async function serve(handle: Handler): Promise<Server> {
+  const asked: string[] = [];
+  const server = http.createServer((request, response) => {
+    asked.push((request.url ?? '').replace(/^\//, ''));
+    handle(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked,
+    stop: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+}
+
+/** A server of files; it answers 404 to what it does not have. The files may change while it runs. */
+export function serveFiles(files: Files): Promise<Server> {
+  return serve((request, response) => {
+    const bytes = files[decodeURIComponent((request.url ?? '').slice(1))];
+    response.writeHead(bytes === undefined ? 404 : 200, { 'content-length': bytes?.length ?? 0 });
+    response.end(bytes);
+  });
+}
