@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { XEN_ENOENT } from '../abi/index.js';
+import { XEN_EEXIST, XEN_ENOENT } from '../abi/index.js';
 import { invalidVcpuNr } from '../identity/index.js';
 import { audit } from './audit.js';
 import { rules } from './rules.js';
@@ -215,6 +215,30 @@ describe('registrations', () => {
     }
   });
 
+  it('refusal-has-consequence: each kernel answers for its own refusals', () => {
+    const op = 'EVTCHNOP_init_control';
+    const next = new Teller(arm, 1, [1, 0]);
+    const second = replaced(healthy(next), isCall(op, 0), []);
+    const drafts = [...upArm, tellArm.refused(0, op, 0), reset, ...second, next.ends()];
+    breaks('registered-before-online', arm, drafts);
+    keeps('refusal-has-consequence', arm, drafts);
+  });
+
+  it('refusal-has-consequence: an IPI that was refused, and the CPU is started', () => {
+    const before = [tell.enters(), ...boots(tell), tell.records(1)];
+    const refused = tell.refused(0, 'EVTCHNOP_bind_ipi', 1);
+    breaks('refusal-has-consequence', pvhvm, [...before, refused, tell.starts(0, 1)]);
+    keeps('refusal-has-consequence', pvhvm, [...before, refused, tell.ends('panic')]);
+    const granted = tell.calls(0, 'EVTCHNOP_bind_ipi', 1, 0, { port: 9 });
+    keeps('refusal-has-consequence', pvhvm, [...before, refused, granted, tell.starts(0, 1)]);
+  });
+
+  it('refusal-has-consequence: a VIRQ that is bound already has a port', () => {
+    const before = [tell.enters(), ...boots(tell), tell.records(1)];
+    const again = tell.calls(0, 'EVTCHNOP_bind_virq', 0, -XEN_EEXIST, { virq: 0 });
+    keeps('refusal-has-consequence', pvhvm, [...before, again, tell.starts(0, 1)]);
+  });
+
   it('refusal-has-consequence: a garbled id is laid at the door of the CPU that passed it', () => {
     const garbled = tellArm.refused(1, 'VCPUOP_register_vcpu_info', 99, XEN_ENOENT);
     const drafts = replaced(upArm, isCall('VCPUOP_register_vcpu_info', 1), [garbled]);
@@ -318,6 +342,9 @@ describe('CPUs', () => {
     const alone = [...boots(tellArm), tellArm.ends()];
     breaks('all-vcpus-up', arm, [tellArm.enters(), ...alone]);
     keeps('all-vcpus-up', arm, [tellArm.enters([1]), ...alone]);
+    // To run is not to be up.
+    const runs = upArm.filter((draft) => draft.kind !== 'online');
+    breaks('all-vcpus-up', arm, runs);
     keeps('all-vcpus-up', arm, [...upArm, tellArm.is('offline', 1), tellArm.ends()]);
   });
 

@@ -91,3 +91,11 @@ test('a record that looks like a tag is refused rather than read back as somethi
   assert.throws(() => valueToJson({ $bigint: '12' }), InvariantError);
   assert.throws(() => valueToJson({ $bytes: '00' }), InvariantError);
 });
+
+test('a key that JavaScript gives a meaning is a key like any other', () => {
+  const value: unknown = JSON.parse('{"__proto__":{"a":1},"constructor":2}');
+  const text = valueToJson(value);
+  assert.equal(text, '{"__proto__":{"a":1},"constructor":2}');
+  assert.equal(valueToJson(cloneValue(value)), text);
+  assert.equal(valueToJson(valueFromJson(text)), text);
+});

@@ -30,7 +30,7 @@ function describe(value: unknown): string {
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
   return bigintTag in value || bytesTag in value
     ? 'a record with the key of a tag'
-    : `a ${value.constructor.name}`;
+    : 'an object with a prototype of its own';
 }
 
 function unsupported(value: unknown): never {
@@ -53,9 +53,8 @@ function clone(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   if (value instanceof Uint8Array) return value.slice();
   if (Array.isArray(value)) return value.map(clone);
-  const copy: PlainRecord = {};
-  for (const key of Object.keys(plainRecord(value))) copy[key] = clone((value as PlainRecord)[key]);
-  return copy;
+  // Not by assignment: a key may be `__proto__`, which would set the prototype instead.
+  return Object.fromEntries(Object.entries(plainRecord(value)).map(([key, member]) => [key, clone(member)]));
 }
 
 function encode(value: unknown): string {

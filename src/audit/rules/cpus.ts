@@ -43,9 +43,6 @@ function allow(allowed: Set<XenVcpuId>, event: TraceEvent): void {
     allowed.add(event.entryVcpu);
   }
   if (event.kind === 'start' && event.target !== null && event.returned === 0) allowed.add(event.target);
-  if (event.kind === 'hypercall' && event.call.op === 'VCPUOP_up' && event.call.vcpuId !== null) {
-    if (event.call.returned === 0) allowed.add(event.call.vcpuId as XenVcpuId);
-  }
 }
 
 export const runsOnlyWhenStarted: Rule = {

@@ -38,7 +38,7 @@ interface Row {
   readonly lines: readonly string[];
   readonly top: number;
   readonly height: number;
-  /** The vCPUs that run as the row begins and as it ends. */
+  /** The vCPUs that run the present kernel as the row begins and as it ends. */
   readonly before: ReadonlySet<number>;
   readonly after: ReadonlySet<number>;
 }
@@ -69,11 +69,11 @@ function textLines(geometry: Geometry, item: SequenceItem, { text, remark }: Phr
   return fits ? lines : [...lines, ''];
 }
 
-/** Which vCPUs run once `item` has happened. */
+/** Which vCPUs run the present kernel once `item` has happened. */
 function runningAfter(item: SequenceItem, before: ReadonlySet<number>): ReadonlySet<number> {
   switch (item.kind) {
     case 'kernel':
-      return new Set([...before, item.vcpu]);
+      return new Set([item.vcpu]);
     case 'start':
       return item.runsAs === null || item.target === null ? before : new Set([...before, item.target]);
     case 'online':
@@ -267,6 +267,6 @@ export const legendSigns: readonly (readonly [Markup, string])[] = [
   [diamond(12, 12, 'good'), 'named in the call, and meant'],
   [cross(12, 12, 'silent'), 'named or reached, and not meant'],
   [triangle(12, 12, true, 'good'), 'a kernel enters, or a CPU comes online'],
-  [laneLine(12, 1, 23, true), 'the vCPU runs'],
-  [laneLine(12, 1, 23, false), 'it does not run'],
+  [laneLine(12, 1, 23, true), 'the vCPU runs the present kernel'],
+  [laneLine(12, 1, 23, false), 'it does not, or not yet'],
 ];
