@@ -13,12 +13,22 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   hypervisor: ['base', 'abi', 'identity'],
   audit: ['base', 'abi', 'identity'],
   explore: ['base', 'abi', 'identity', 'hypervisor', 'audit'],
-  cli: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore'],
+  isa: ['base'],
+  engine: ['base', 'isa'],
+  devices: ['base'],
+  firmware: ['base', 'abi', 'identity'],
+  introspect: [],
+  machine: ['base', 'abi', 'identity', 'isa', 'engine', 'hypervisor', 'devices'],
+  boot: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'firmware', 'introspect', 'machine'],
+  kernel_source: ['base', 'firmware'],
+  cli: ['base', 'identity', 'audit', 'explore', 'firmware', 'boot', 'kernel_source'],
 };
 
 /** Which packages and which of Node's modules each room may import. */
 const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
+  firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
+  kernel_source: /^node:(child_process|crypto|fs\/promises|https?|os|path|timers\/promises|tls)$/,
   cli: /^(node:(fs|process)|commander|picocolors|cli-table3)$/,
 };
 

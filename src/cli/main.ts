@@ -23,8 +23,8 @@ Colours are used on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on
 Exit status:
    0  done
    1  boot: a rule is broken
+   2  bad arguments or input, or a file that cannot be written
    3  boot: the guest did not get where it was asked to
-   2  bad arguments, or a file that cannot be written
   70  an error in domulator itself
   74  the output cannot be written`;
 

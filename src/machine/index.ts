@@ -1,3 +1,6 @@
-/** machine: puts engine, devices, firmware and hypervisor together into a guest that runs; its clock and its turns. */
+/**
+ * machine: puts engine, devices and hypervisor together into a guest that runs; its bus, its clock and the turns that its
+ * vCPUs take. It loads what it is given, and judges nothing.
+ */
 export { ArmMachine } from './arm_machine.js';
 export type { MachineListener, MachineOptions, MachineStop } from './arm_machine.js';

@@ -134,9 +134,14 @@ function platformSections(rows: readonly MatrixRow[], style: Style): string[] {
   return groups.flatMap((names) => [
     style.heading(names.map((name) => platformNames[name as PlatformName]).join(' and ')),
     ...platformTable(own(names[0] ?? ''), style),
+    ...(names.includes('arm') ? labelled('  reset ', armReset, style.width) : []),
     '',
   ]);
 }
+
+/** What a reader of the Arm table must know. */
+const armReset =
+  'kexec and kdump assume a soft reset, which no Xen has on Arm yet; "no reset" is what there is.';
 
 /** The rules that any cell names, and why each is there. */
 function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
