@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the conformance tests ask for facts, on Debian and its kin: C compilers for both architectures,
-# Xen's public headers, the device-tree compiler and the ACPI compiler. None of it is needed to run domulator, and
+# Xen's public headers, the device-tree and ACPI compilers, qemu's user-mode emulator, and the archivers. None of it is needed to run domulator, and
 # a test whose tool is missing skips with a reason. Run it as often as you like: what is there is left alone.
 set -eu
 
@@ -24,6 +24,12 @@ want libxen-dev /usr/include/xen/xen.h
 want linux-libc-dev /usr/include/linux/psci.h
 want device-tree-compiler dtc
 want acpica-tools iasl
+want qemu-user qemu-aarch64
+want binutils-aarch64-linux-gnu aarch64-linux-gnu-objdump
+want cpio cpio
+want gpg gpg
+want gpgv gpgv
+want dpkg dpkg-deb
 
 if [ -z "$packages" ]; then
   echo "test tools: all there"
