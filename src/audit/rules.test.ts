@@ -94,6 +94,23 @@ describe('id-is-meant', () => {
     breaks('id-is-meant', pvhvm, [...upX86, tell.refused(1, 'VCPUOP_stop_singleshot_timer', 0)]);
   });
 
+  it('says in words who called, what was meant, and whether Xen took it', () => {
+    const drafts = [
+      tell.calls(1, 'VCPUOP_stop_periodic_timer', 0),
+      tell.refused(1, 'VCPUOP_stop_singleshot_timer', 0),
+      tell.refused(0, 'EVTCHNOP_bind_ipi', invalidVcpuNr, XEN_ENOENT),
+    ];
+    const findings = audit(runOf(pvhvm, [...upX86, ...drafts])).filter(({ rule }) => rule === 'id-is-meant');
+    assert.deepEqual(
+      findings.map(({ why }) => why),
+      [
+        'vCPU 1 calls VCPUOP_stop_periodic_timer with id 0, but it means vCPU 1; Xen takes it without a word',
+        'vCPU 1 calls VCPUOP_stop_singleshot_timer with id 0, but it means vCPU 1',
+        'vCPU 0 calls EVTCHNOP_bind_ipi with id 0xffffffff, but no id is right here',
+      ],
+    );
+  });
+
   it('lets the right id pass, even where it is refused', () => {
     keeps('id-is-meant', pvhvm, [...upX86, tell.refused(1, 'VCPUOP_stop_singleshot_timer', 1)]);
   });
@@ -110,6 +127,8 @@ describe('records', () => {
     breaks('record-true', arm, [...upArm, tellArm.records(1, 0)]);
     breaks('record-true', arm, [...upArm, tellArm.reads(0, 1, 0, true)]);
     keeps('record-true', arm, [...upArm, tellArm.records(1, invalidVcpuNr), tellArm.records(1, 1)]);
+    // What was never written says nothing; that it is read is another rule's matter.
+    keeps('record-true', arm, [...upArm, tellArm.reads(0, 1, 0, false)]);
     // An array of NR_CPUS holds more than there are CPUs.
     keeps('record-true', arm, [...upArm, tellArm.records(77, 77)]);
   });
@@ -143,6 +162,18 @@ describe('records', () => {
       tellArm.records(0, invalidVcpuNr),
       tellArm.records(1, invalidVcpuNr),
     ]);
+  });
+
+  it('records-distinct: reading a record is use too, and two CPUs alike are told of once', () => {
+    const drafts = [
+      ...[tellArm.enters(), tellArm.records(0, 0), tellArm.records(1, 0), tellArm.reads(0, 0, 0)],
+      ...[tellArm.reads(0, 0, 0), tellArm.records(1, 0), tellArm.records(0, 0)],
+    ];
+    const steps = audit(runOf(arm, drafts)).filter(({ rule }) => rule === 'records-distinct');
+    assert.deepEqual(
+      steps.map(({ step }) => step),
+      [3],
+    );
   });
 
   it('records-distinct: each kernel has a map of its own', () => {
