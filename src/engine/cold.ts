@@ -48,10 +48,8 @@ export interface ColdHost {
   readonly missedLoad: number;
   readonly missedStore: number;
   readonly system: number;
-  /** The function that does a floating-point operation: `(cpu, operation, a, b, c) -> result`. */
-  readonly float: number;
-  /** The number by which the host knows an operation. */
-  floatNumber(operation: Extract<Statement, { op: 'float' }>['operation']): number;
+  /** The function that does a floating-point operation: `(cpu, a, b, c) -> result`. */
+  floatFunction(operation: Extract<Statement, { op: 'float' }>['operation']): number;
 }
 
 function mentions(statements: readonly Statement[], ops: readonly string[]): boolean {
@@ -189,9 +187,9 @@ class ColdBuilder {
   }
 
   #float({ operation, inputs, index }: Extract<Statement, { op: 'float' }>): void {
-    this.#code.get(local.cpu).constant(i32, this.#host.floatNumber(operation));
+    this.#code.get(local.cpu);
     this.#inputs(inputs, 3);
-    this.#code.call(this.#host.float).set(this.#pool.local(index, i64));
+    this.#code.call(this.#host.floatFunction(operation)).set(this.#pool.local(index, i64));
   }
 
   #system(name: SystemCall, inputs: readonly Expr[], index: number | null): void {

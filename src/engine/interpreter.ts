@@ -13,6 +13,7 @@ import type { AccessFunctions } from './access_functions.js';
 import { buildColdFunction, coldType, usesFlags } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
+import { FloatFunctions } from './float/index.js';
 import { planHandlers, specialCount } from './handlers.js';
 import type { Handler, HandlerPlan } from './handlers.js';
 import { importHost } from './host_functions.js';
@@ -89,21 +90,16 @@ function addColdFunctions(
   host: Functions,
   handlers: readonly Handler[],
 ): readonly FloatOperation[] {
-  const operations = new Map<string, { readonly number: number; readonly operation: FloatOperation }>();
-  const floatNumber = (operation: FloatOperation): number => {
-    const key = JSON.stringify(operation);
-    const known = operations.get(key) ?? { number: operations.size, operation };
-    operations.set(key, known);
-    return known.number;
-  };
+  const floats = new FloatFunctions(module, host.float);
   const table = handlers
     .filter(({ instruction }) => instruction.cold)
     .map(({ instruction, layout }) => {
-      const { locals, code } = buildColdFunction(instruction, layout, { ...host, floatNumber });
+      const floatFunction = (operation: FloatOperation): number => floats.indexOf(operation);
+      const { locals, code } = buildColdFunction(instruction, layout, { ...host, floatFunction });
       return module.addFunction(coldType, locals, code, null);
     });
   module.setTable(table);
-  return [...operations.values()].map(({ operation }) => operation);
+  return floats.operations;
 }
 
 class InterpreterBuilder {
