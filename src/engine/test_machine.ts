@@ -30,7 +30,8 @@ export interface TestMachine {
   program(address: number, text: string): number;
   /** Runs until an HVC, at most so many instructions; each run gets `budget`. */
   runToCall(vcpu?: number, budget?: number): RunResult;
-  word(address: number): number;
+  /** Writes 64 bits of memory, which is not code. */
+  setWord(address: number, value: bigint): void;
 }
 
 /** The word of a line of assembler text at `pc`. A number stands for itself. Throws InvariantError when it is nothing. */
@@ -45,24 +46,23 @@ export function assemble(line: string, pc: number): number {
 
 const ramBytes = 1 << 20;
 
-export function testMachine(
-  options: { readonly vcpus?: number; readonly decodedPages?: number; readonly unanswered?: number } = {},
-): TestMachine {
-  const heard: Heard[] = [];
+const isDevice = (address: number): boolean => address >= deviceAddress && address < deviceAddress + 0x1000;
+
+/** The host of a machine that tells it all that it hears. */
+function hostOf(machine: () => TestMachine, unanswered: number | undefined): EngineHost {
   const hear = (entry: Omit<Heard, 'executed'>): void => {
-    const full = { ...entry, executed: machine.processor.executed };
+    const { processor, heard, reaction } = machine();
+    const full = { ...entry, executed: processor.executed };
     heard.push(full);
-    machine.reaction(full);
+    reaction(full);
   };
-  const isDevice = (address: number): boolean => address >= deviceAddress && address < deviceAddress + 0x1000;
-  const { unanswered } = options;
-  const host: EngineHost = {
+  return {
     memory: {
-      frame: (address) => (address < ramBytes ? machine.processor.ramStart + address : -1),
+      frame: (address) => (address < ramBytes ? machine().processor.ramStart + address : -1),
       read: (vcpu, address, bytes) => {
         if (!isDevice(address)) return null;
         hear({ kind: 'read', vcpu, at: address - deviceAddress, bytes });
-        return machine.answer;
+        return machine().answer;
       },
       write: (vcpu, address, bytes, value) => {
         if (!isDevice(address)) return false;
@@ -73,7 +73,7 @@ export function testMachine(
     registers: {
       read: (vcpu, encoding) => {
         hear({ kind: 'readRegister', vcpu, at: encoding });
-        return machine.answer ?? 'undefined';
+        return machine().answer ?? 'undefined';
       },
       write: (vcpu, encoding, value) => {
         hear({ kind: 'writeRegister', vcpu, at: encoding, value });
@@ -82,22 +82,25 @@ export function testMachine(
     },
     call: (vcpu, kind, immediate) => {
       hear({ kind, vcpu, at: immediate });
-      if (kind === 'hvc') machine.processor.stop();
+      if (kind === 'hvc') machine().processor.stop();
       return kind === 'hvc';
     },
     ...(unanswered === undefined ? {} : { unansweredIss: () => unanswered }),
   };
-  const processor = new Processor(a64, host, {
-    vcpus: options.vcpus ?? 1,
-    ramBytes,
-    decodedPages: options.decodedPages ?? 64,
-  });
+}
+
+export function testMachine(
+  options: { readonly vcpus?: number; readonly decodedPages?: number; readonly unanswered?: number } = {},
+): TestMachine {
+  const { vcpus = 1, decodedPages = 64, unanswered } = options;
+  const host = hostOf(() => machine, unanswered);
+  const processor = new Processor(a64, host, { vcpus, ramBytes, decodedPages });
   // Floating point and SIMD are not trapped.
   for (const vcpu of processor.vcpus) vcpu.setSystemRegister('CPACR_EL1', 3n << 20n);
   const view = new DataView(processor.ram.buffer, processor.ramStart);
   const machine: TestMachine = {
     processor,
-    heard,
+    heard: [],
     reaction: () => undefined,
     answer: 0n,
     program: (address, text) => {
@@ -119,7 +122,7 @@ export function testMachine(
       }
       invariant(false, 'the program makes no call');
     },
-    word: (address) => view.getUint32(address, true),
+    setWord: (address, value) => view.setBigUint64(address, value, true),
   };
   return machine;
 }
