@@ -97,7 +97,7 @@ test('the first and the last of each bank are interrupts of their own', () => {
     assert.equal(acknowledge(gic, 0), intid);
   }
   const gic = readyGic();
-  for (const intid of [256, 1019, 1023, -1]) setLine(gic, 0, intid, true);
+  for (const intid of [256, 1019, 1023]) setLine(gic, 0, intid, true);
   assert.equal(acknowledge(gic, 0), 1023);
 });
 
