@@ -10,6 +10,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   abi: ['base'],
   identity: ['base', 'abi'],
+  devices: ['base'],
+  firmware: ['base', 'abi', 'identity'],
+  kernel_source: ['base', 'firmware'],
   hypervisor: ['base', 'abi', 'identity'],
   audit: ['base', 'abi', 'identity'],
   explore: ['base', 'abi', 'identity', 'hypervisor', 'audit'],
@@ -19,6 +22,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Which packages and which of Node's modules each room may import. */
 const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
+  firmware: /^(pako|fzstd|modern-tar|xz-decompress)$/,
+  kernel_source: /^node:(fs\/promises|path|os|crypto|http|https|tls|timers\/promises|child_process)$/,
   cli: /^(node:(fs|process)|commander|picocolors|cli-table3)$/,
 };
 
