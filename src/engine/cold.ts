@@ -7,7 +7,15 @@ import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { cpuOffsets } from './layout.js';
-import { emitClearBlock, emitLoad, emitLoadVector, emitStore, emitStoreVector } from './memory_access.js';
+import {
+  emitClearBlock,
+  emitLoad,
+  emitLoadPair,
+  emitLoadVector,
+  emitStore,
+  emitStorePair,
+  emitStoreVector,
+} from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import type { RecordLayout } from './record.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
@@ -61,7 +69,7 @@ function mentions(statements: readonly Statement[], ops: readonly string[]): boo
   return visit(statements);
 }
 
-const accesses = ['load', 'store', 'loadVector', 'storeVector', 'clearBlock'];
+const accesses = ['load', 'store', 'loadPair', 'storePair', 'loadVector', 'storeVector', 'clearBlock'];
 
 /** Whether the instruction reads or sets flags. */
 export function usesFlags({ semantics }: Instruction): boolean {
@@ -134,11 +142,11 @@ class ColdBuilder {
     const code = this.#code;
     const access: AccessEnvironment = {
       locals: local,
-      missedLoad: this.#host.missedLoad,
-      missedStore: this.#host.missedStore,
       // The caller has said what it counts; here is only the position.
-      beforeHost: () => this.#savePosition(),
-      afterHost: () => undefined,
+      missed: (table) => {
+        this.#savePosition();
+        code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);
+      },
       leave: () => this.#leave(coldStatus.stopped),
       nest: () => undefined,
     };
@@ -151,6 +159,8 @@ class ColdBuilder {
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, access, statement),
       store: (statement) => emitStore(environment, access, statement),
+      loadPair: (statement) => emitLoadPair(environment, access, statement),
+      storePair: (statement) => emitStorePair(environment, access, statement),
       loadVector: (statement) => emitLoadVector(environment, access, statement),
       storeVector: (statement) => emitStoreVector(environment, access, statement),
       float: (statement) => this.#float(statement),

@@ -19,7 +19,7 @@ import type { Handler, HandlerPlan } from './handlers.js';
 import { importHost } from './host_functions.js';
 import type { Host } from './host_functions.js';
 import { codeTlbEntries, cpuOffsets, exits, recordBytes, tlbEntry, tlbOffsets } from './layout.js';
-import { emitClearBlock, emitLoad, emitStore } from './memory_access.js';
+import { emitClearBlock, emitLoad, emitLoadPair, emitStore, emitStorePair } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import {
@@ -386,6 +386,8 @@ class InterpreterBuilder {
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, this.#access(environment), statement),
       store: (statement) => emitStore(environment, this.#access(environment), statement),
+      loadPair: (statement) => emitLoadPair(environment, this.#access(environment), statement),
+      storePair: (statement) => emitStorePair(environment, this.#access(environment), statement),
       loadVector: () => refuseVector(handler),
       storeVector: () => refuseVector(handler),
       float: () => refuseVector(handler),
@@ -402,13 +404,14 @@ class InterpreterBuilder {
 
   /** What an access of memory needs here; it is left towards the host's exit when it faults. */
   #access(environment: Environment): AccessEnvironment {
-    const { missedLoad, missedStore } = this.#host;
+    const { interpreterMissedLoad, interpreterMissedStore } = this.#host;
     return {
       locals: { ...local, vector: -1 },
-      missedLoad,
-      missedStore,
-      beforeHost: () => this.#beforeHost(),
-      afterHost: () => this.#takeBudget(),
+      missed: (table) => {
+        this.#code.get(local.record).get(local.limit).get(local.pcBase);
+        this.#code.call(table === 'read' ? interpreterMissedLoad : interpreterMissedStore);
+        this.#takeBudget();
+      },
       leave: () => this.#toHostExit(),
       nest: (by) => environment.nest(by),
     };

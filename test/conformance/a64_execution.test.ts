@@ -52,7 +52,7 @@ function isSelfContained(definition: Instruction): boolean {
 }
 
 function stores(definition: Instruction): boolean {
-  return says(definition, ({ op }) => ['store', 'storeVector', 'clearBlock'].includes(op));
+  return says(definition, ({ op }) => ['store', 'storePair', 'storeVector', 'clearBlock'].includes(op));
 }
 
 /** The identification registers, which a system may show to user programs although the CPU does not. */

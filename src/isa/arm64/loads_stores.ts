@@ -192,7 +192,6 @@ function pair(
   };
   const pattern = (load: 0 | 1): string => `${opc} 101 0 ${bits} ${load} imm7:7 Rt2:5 Rn:5 Rt:5`;
   const spelling = form === 'noalloc' ? 'np' : stem;
-  const second = (m: Semantics, address: Expr): Expr => m.add(address, m.constant(64, bytes));
   const load = instruction({
     name: `LD${stem.toUpperCase()}_${width}_ldstpair_${form}`,
     pattern: pattern(1),
@@ -202,7 +201,7 @@ function pair(
       const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const address = form === 'post' ? base : moved;
-      const [a, b] = [m.load(bytes, address), m.load(bytes, second(m, address))];
+      const [a, b] = m.loadPair(bytes, address);
       const extend = (value: Expr): Expr => m.resize(width, isSigned ? m.signExtend(value, 32) : value);
       m.write(o.t2, extend(b));
       m.write(o.t, extend(a));
@@ -219,8 +218,7 @@ function pair(
       const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const address = form === 'post' ? base : moved;
-      m.store(bytes, address, m.read(o.t));
-      m.store(bytes, second(m, address), m.read(o.t2));
+      m.storePair(bytes, address, [m.read(o.t), m.read(o.t2)]);
       if (!inPlace) m.write(o.n, moved);
     },
   });
