@@ -55,4 +55,4 @@ export {
   storeSetPermissions,
   storeWrite,
 } from './xenstore/index.js';
-export type { Permission, XenstoreState } from './xenstore/index.js';
+export type * from './xenstore/state.js';
