@@ -100,6 +100,8 @@ function unscaled(access: Access): Instruction[] {
     instruction({
       name: encodingName(access, form),
       pattern: `${size} 111 0 00 ${opc} 0 imm9:9 ${form === 'unscaled' ? '00' : '10'} Rn:5 Rt:5`,
+      // Kernels copy to and from user space by bytes and double words.
+      cold: form === 'unpriv' && (access.effect === 'loadSigned' || access.bytes === 2 || access.bytes === 4),
       operands: { t: transfer(access), n: orStackPointer('Rn', 64), offset: offset9() },
       text: `${mnemonic.replace(/^(ld|st)/, form === 'unscaled' ? '$1u' : '$1t')} {t}, [{n}{offset}]`,
       semantics: (m, o) => {
@@ -195,6 +197,7 @@ function pair(
   const load = instruction({
     name: `LD${stem.toUpperCase()}_${width}_ldstpair_${form}`,
     pattern: pattern(1),
+    cold: isSigned,
     operands: { ...operands, t: destination('Rt', width), t2: destination('Rt2', width) },
     text: `ld${spelling} {t}, {t2}, ${text}`,
     semantics: (m, o) => {
