@@ -17,6 +17,7 @@ import {
   emitStoreVector,
 } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
+import { mentionsOf } from './mentions.js';
 import type { RecordLayout } from './record.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import { Code, i32, i64, load32, loads64, store32, stores64, v128 } from './wasm/code.js';
@@ -60,13 +61,10 @@ export interface ColdHost {
   floatFunction(operation: Extract<Statement, { op: 'float' }>['operation']): number;
 }
 
+/** Whether any of some micro-operations stands in the meaning. */
 function mentions(statements: readonly Statement[], ops: readonly string[]): boolean {
-  const visit = (node: unknown): boolean => {
-    if (typeof node !== 'object' || node === null) return false;
-    const { op } = node as { op?: string };
-    return (op !== undefined && ops.includes(op)) || Object.values(node).some(visit);
-  };
-  return visit(statements);
+  const mentioned = mentionsOf(statements).ops;
+  return ops.some((op) => mentioned.has(op));
 }
 
 const accesses = ['load', 'store', 'loadPair', 'storePair', 'loadVector', 'storeVector', 'clearBlock'];
