@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the conformance tests ask for facts, on Debian and its kin: C compilers for both architectures,
-# Xen's public headers, the device-tree compiler, the ACPI compiler and QEMU's Arm boards. None of it is needed to run domulator, and
+# Xen's public headers, the device-tree compiler, the ACPI compiler, QEMU's Arm boards, cpio and GnuPG. None of it is needed
+# to run domulator, and
 # a test whose tool is missing skips with a reason. Run it as often as you like: what is there is left alone.
 set -eu
 
@@ -24,6 +25,9 @@ want libxen-dev /usr/include/xen/xen.h
 want linux-libc-dev /usr/include/linux/psci.h
 want device-tree-compiler dtc
 want acpica-tools iasl
+want cpio cpio
+want gpg gpg
+want gpgv gpgv
 want qemu-system-arm qemu-system-aarch64
 
 if [ -z "$packages" ]; then
