@@ -112,6 +112,7 @@ export class Processor {
 
   /** Says that other memory, or none, is now at some physical address: what `PhysicalMemory.frame` answered is asked again. */
   forgetTranslations(): void {
+    this.#context.accesses.forgetFrames();
     for (const { index } of this.#vcpus) this.#tlbs.forgetAll(index);
   }
 
