@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the conformance tests ask for facts, on Debian and its kin: C compilers for both architectures,
-# Xen's public headers, the device-tree and ACPI compilers, qemu's user-mode emulator, and the archivers. None of it is needed to run domulator, and
-# a test whose tool is missing skips with a reason. Run it as often as you like: what is there is left alone.
+# Xen's public headers, the device-tree and ACPI compilers, QEMU's user-mode emulator and Arm boards, and the archivers.
+# None of it is needed to run domulator, and a test whose tool is missing skips with a reason. Run it as often as you
+# like: what is there is left alone.
 set -eu
 
 packages=
@@ -30,6 +31,7 @@ want cpio cpio
 want gpg gpg
 want gpgv gpgv
 want dpkg dpkg-deb
+want qemu-system-arm qemu-system-aarch64
 
 if [ -z "$packages" ]; then
   echo "test tools: all there"

@@ -7,8 +7,17 @@ import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { cpuOffsets } from './layout.js';
-import { emitClearBlock, emitLoad, emitLoadVector, emitStore, emitStoreVector } from './memory_access.js';
+import {
+  emitClearBlock,
+  emitLoad,
+  emitLoadPair,
+  emitLoadVector,
+  emitStore,
+  emitStorePair,
+  emitStoreVector,
+} from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
+import { mentionsOf } from './mentions.js';
 import type { RecordLayout } from './record.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import { Code, i32, i64, load32, loads64, store32, stores64, v128 } from './wasm/code.js';
@@ -48,22 +57,17 @@ export interface ColdHost {
   readonly missedLoad: number;
   readonly missedStore: number;
   readonly system: number;
-  /** The function that does a floating-point operation: `(cpu, operation, a, b, c) -> result`. */
-  readonly float: number;
-  /** The number by which the host knows an operation. */
-  floatNumber(operation: Extract<Statement, { op: 'float' }>['operation']): number;
+  /** The function that does a floating-point operation: `(cpu, a, b, c) -> result`. */
+  floatFunction(operation: Extract<Statement, { op: 'float' }>['operation']): number;
 }
 
+/** Whether any of some micro-operations stands in the meaning. */
 function mentions(statements: readonly Statement[], ops: readonly string[]): boolean {
-  const visit = (node: unknown): boolean => {
-    if (typeof node !== 'object' || node === null) return false;
-    const { op } = node as { op?: string };
-    return (op !== undefined && ops.includes(op)) || Object.values(node).some(visit);
-  };
-  return visit(statements);
+  const mentioned = mentionsOf(statements).ops;
+  return ops.some((op) => mentioned.has(op));
 }
 
-const accesses = ['load', 'store', 'loadVector', 'storeVector', 'clearBlock'];
+const accesses = ['load', 'store', 'loadPair', 'storePair', 'loadVector', 'storeVector', 'clearBlock'];
 
 /** Whether the instruction reads or sets flags. */
 export function usesFlags({ semantics }: Instruction): boolean {
@@ -136,11 +140,11 @@ class ColdBuilder {
     const code = this.#code;
     const access: AccessEnvironment = {
       locals: local,
-      missedLoad: this.#host.missedLoad,
-      missedStore: this.#host.missedStore,
       // The caller has said what it counts; here is only the position.
-      beforeHost: () => this.#savePosition(),
-      afterHost: () => undefined,
+      missed: (table) => {
+        this.#savePosition();
+        code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);
+      },
       leave: () => this.#leave(coldStatus.stopped),
       nest: () => undefined,
     };
@@ -153,6 +157,8 @@ class ColdBuilder {
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, access, statement),
       store: (statement) => emitStore(environment, access, statement),
+      loadPair: (statement) => emitLoadPair(environment, access, statement),
+      storePair: (statement) => emitStorePair(environment, access, statement),
       loadVector: (statement) => emitLoadVector(environment, access, statement),
       storeVector: (statement) => emitStoreVector(environment, access, statement),
       float: (statement) => this.#float(statement),
@@ -189,9 +195,9 @@ class ColdBuilder {
   }
 
   #float({ operation, inputs, index }: Extract<Statement, { op: 'float' }>): void {
-    this.#code.get(local.cpu).constant(i32, this.#host.floatNumber(operation));
+    this.#code.get(local.cpu);
     this.#inputs(inputs, 3);
-    this.#code.call(this.#host.float).set(this.#pool.local(index, i64));
+    this.#code.call(this.#host.floatFunction(operation)).set(this.#pool.local(index, i64));
   }
 
   #system(name: SystemCall, inputs: readonly Expr[], index: number | null): void {

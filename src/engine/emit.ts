@@ -50,6 +50,8 @@ export interface Environment {
   local(index: number, type: ValueType): number;
   load(statement: Extract<Statement, { op: 'load' }>): void;
   store(statement: Extract<Statement, { op: 'store' }>): void;
+  loadPair(statement: Extract<Statement, { op: 'loadPair' }>): void;
+  storePair(statement: Extract<Statement, { op: 'storePair' }>): void;
   loadVector(statement: Extract<Statement, { op: 'loadVector' }>): void;
   storeVector(statement: Extract<Statement, { op: 'storeVector' }>): void;
   float(statement: FloatStatement): void;
@@ -227,10 +229,10 @@ function emitStatement(e: Environment, statement: Statement): void {
       emitSetFlags(e, statement.flags);
       return;
     case 'load':
-      e.load(statement);
-      return;
     case 'store':
-      e.store(statement);
+    case 'loadPair':
+    case 'storePair':
+      emitAccess(e, statement);
       return;
     case 'jump':
       e.jump(statement);
@@ -259,6 +261,25 @@ function emitStatement(e: Environment, statement: Statement): void {
     case 'setSaturated':
     case 'float':
       emitVectorStatement(e, statement);
+  }
+}
+
+function emitAccess(
+  e: Environment,
+  statement: Extract<Statement, { op: 'load' | 'store' | 'loadPair' | 'storePair' }>,
+): void {
+  switch (statement.op) {
+    case 'load':
+      e.load(statement);
+      return;
+    case 'store':
+      e.store(statement);
+      return;
+    case 'loadPair':
+      e.loadPair(statement);
+      return;
+    case 'storePair':
+      e.storePair(statement);
   }
 }
 

@@ -57,8 +57,14 @@ function nearOperand(statements: readonly Statement[]): string | null {
  */
 function stackOperand({ semantics: { statements }, operands }: Instruction): string | null {
   const check = statements.find(({ op }) => op === 'checkStack');
-  const accesses = statements.filter((statement) => statement.op === 'load' || statement.op === 'store');
-  const usual = accesses.some(({ bytes, kind }) => bytes >= 4 && kind === 'plain');
+  const usual = statements.some(
+    (statement) =>
+      statement.op === 'loadPair' ||
+      statement.op === 'storePair' ||
+      ((statement.op === 'load' || statement.op === 'store') &&
+        statement.bytes >= 4 &&
+        statement.kind === 'plain'),
+  );
   return check?.op === 'checkStack' && usual && !('m' in operands) ? check.operand : null;
 }
 

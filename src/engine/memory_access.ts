@@ -2,7 +2,7 @@
  * Writes a load or a store: inline through the TLB where it is aligned and the TLB knows the page, else by a call. The
  * same for the interpreter's handlers and for the functions of cold instructions.
  */
-import type { AccessKind, Statement } from '../isa/index.js';
+import type { AccessBytes, AccessKind, Expr, Statement } from '../isa/index.js';
 import { emitExpr } from './emit.js';
 import { emitVector } from './emit_vector.js';
 import type { Environment } from './emit.js';
@@ -24,18 +24,17 @@ export interface AccessEnvironment {
     /** A v128, where the instruction reads or writes 16 bytes at once. */
     readonly vector: number;
   };
-  /** Functions for what is not done inline (see access_functions.ts). */
-  readonly missedLoad: number;
-  readonly missedStore: number;
-  /** Makes the vCPU's block say where the run is, for a call of the host; and takes over what the host changed there. */
-  beforeHost(): void;
-  afterHost(): void;
+  /**
+   * Calls for an access that is not done inline (access_functions.ts): (cpu, TLB set, address, flags) are on the stack, and
+   * a place or one of accessResults is then.
+   */
+  missed(table: Table): void;
   /** Leaves the instruction, which the host has stopped. */
   leave(): void;
   nest(by: 1 | -1): void;
 }
 
-type Table = 'read' | 'write';
+export type Table = 'read' | 'write';
 
 /** Pushes the TLB set that knows with what rights the access is done. */
 function pushSet(code: Code, { locals }: AccessEnvironment, kind: AccessKind): void {
@@ -51,98 +50,104 @@ export function pushEntry(code: Code, address: number): void {
   code.byte(opcodes[i32].add);
 }
 
-/** Pushes whether the TLB answers for an aligned access: the low bits of other addresses fit no tag. */
-function probe(code: Code, a: AccessEnvironment, table: Table, bytes: number, kind: AccessKind): void {
+/** An access: how many elements of how many bytes, with what rights. */
+interface Access {
+  readonly table: Table;
+  readonly bytes: number;
+  readonly pair?: boolean;
+  readonly kind: AccessKind;
+}
+
+/**
+ * Opens a block that is run where the TLB answers for an aligned access: the low bits of other addresses fit no tag. Of a
+ * pair, the second element is compared: one that is in the next page fits no tag either.
+ */
+function ifKnown(code: Code, a: AccessEnvironment, { table, bytes, pair = false, kind }: Access): void {
   const { locals } = a;
   pushSet(code, a, kind);
   pushEntry(code, locals.address);
   code.tee(locals.entry).memory(loads64[8][0], 3, tlbOffsets[table]);
-  code
-    .get(locals.address)
-    .constant(i64, ~0xfffn | BigInt(bytes - 1))
-    .byte(opcodes[i64].and);
-  code.byte(opcodes[i64].eq);
+  code.get(locals.address);
+  if (pair) code.constant(i64, bytes).byte(opcodes[i64].add);
+  code.constant(i64, ~0xfffn | BigInt(bytes - 1)).byte(opcodes[i64].and);
+  code.byte(opcodes[i64].eq).if();
+  a.nest(1);
 }
 
-/** Pushes the place in memory behind the address, by the entry that was probed. */
-function pushPlace(code: Code, { locals }: AccessEnvironment, table: Table): void {
+function otherwise(code: Code): void {
+  code.else();
+}
+
+function endIf(code: Code, a: AccessEnvironment): void {
+  a.nest(-1);
+  code.end();
+}
+
+/** Puts the place in memory behind the address into the entry local, by the entry that was found. */
+function findPlace(code: Code, { locals }: AccessEnvironment, table: Table): void {
   code.get(locals.address).byte(wrap);
   code.get(locals.entry).memory(load32.word, 2, tlbOffsets[table] + tlbEntry.place);
-  code.byte(opcodes[i32].add);
+  code.byte(opcodes[i32].add).set(locals.entry);
 }
 
-/** Calls for an access that the TLB does not answer; the entry local takes the place or what was answered instead. */
-function callMissed(code: Code, a: AccessEnvironment, missed: number, bytes: number, kind: AccessKind): void {
+/** Calls for an access that the TLB does not answer; leaves when it faulted, else the entry local has what was answered. */
+function callMissed(code: Code, a: AccessEnvironment, { table, bytes, kind }: Access): void {
   const { cpu, address, entry } = a.locals;
   code.get(cpu);
   pushSet(code, a, kind);
   code.get(address).constant(i32, bytes | (kind === 'unprivileged' ? accessFlags.unprivileged : 0));
-  code.call(missed).set(entry);
-  a.afterHost();
-}
-
-function leaveWhenFaulted(code: Code, a: AccessEnvironment): void {
-  code.get(a.locals.entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
+  a.missed(table);
+  code.tee(entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
   a.nest(1);
   a.leave();
-  a.nest(-1);
-  code.end();
+  endIf(code, a);
 }
 
-/** Loads `bytes` bytes at the address local; `finish` takes the place from the stack. */
-function emitRead(
-  code: Code,
-  a: AccessEnvironment,
-  bytes: number,
-  kind: AccessKind,
-  finish: () => void,
-): void {
-  probe(code, a, 'read', bytes, kind);
-  code.if();
-  pushPlace(code, a, 'read');
-  finish();
-  code.else();
-  a.nest(1);
-  a.beforeHost();
-  callMissed(code, a, a.missedLoad, bytes, kind);
-  leaveWhenFaulted(code, a);
+/** Moves the address local to the second element of a pair. */
+function toSecond(code: Code, { locals }: AccessEnvironment, bytes: number): void {
+  code.get(locals.address).constant(i64, bytes).byte(opcodes[i64].add).set(locals.address);
+}
+
+/** Loads from the address local; `finish` takes the place from the stack. */
+function emitRead(code: Code, a: AccessEnvironment, access: Access, finish: () => void): void {
+  ifKnown(code, a, access);
+  findPlace(code, a, access.table);
+  otherwise(code);
+  callMissed(code, a, access);
+  endIf(code, a);
   code.get(a.locals.entry);
   finish();
-  a.nest(-1);
-  code.end();
 }
 
-/**
- * Stores `bytes` bytes at the address local; `push` pushes the value, `finish` takes place and value from the stack. The
- * host finds the value in the scratch place, where it must store it itself.
- */
-function emitWrite(
-  code: Code,
-  a: AccessEnvironment,
-  { bytes, kind }: { readonly bytes: number; readonly kind: AccessKind },
-  push: () => void,
-  finish: (offset: number) => void,
-): void {
-  probe(code, a, 'write', bytes, kind);
-  code.if();
-  pushPlace(code, a, 'write');
-  push();
-  finish(0);
-  code.else();
-  a.nest(1);
-  a.beforeHost();
+/** Writes a value: `push` pushes it, `finish` takes place and value from the stack and stores at an offset to the place. */
+interface Value {
+  push(): void;
+  finish(offset: number): void;
+}
+
+/** Stores at the address local, where the TLB does not answer. The host finds the value in the scratch place. */
+function emitMissedWrite(code: Code, a: AccessEnvironment, access: Access, value: Value): void {
   code.get(a.locals.cpu);
-  push();
-  finish(cpuOffsets.scratch);
-  callMissed(code, a, a.missedStore, bytes, kind);
-  leaveWhenFaulted(code, a);
+  value.push();
+  value.finish(cpuOffsets.scratch);
+  callMissed(code, a, access);
+  // Else the host has stored it.
   code.get(a.locals.entry).constant(i32, 0).byte(opcodes[i32].geSigned).if();
   code.get(a.locals.entry);
-  push();
-  finish(0);
+  value.push();
+  value.finish(0);
   code.end();
-  a.nest(-1);
-  code.end();
+}
+
+function emitWrite(code: Code, a: AccessEnvironment, access: Access, value: Value): void {
+  ifKnown(code, a, access);
+  findPlace(code, a, access.table);
+  code.get(a.locals.entry);
+  value.push();
+  value.finish(0);
+  otherwise(code);
+  emitMissedWrite(code, a, access, value);
+  endIf(code, a);
 }
 
 export function emitLoad(
@@ -154,7 +159,7 @@ export function emitLoad(
   const into = e.local(index, i64);
   emitExpr(e, address);
   code.set(a.locals.address);
-  emitRead(code, a, bytes, kind, () => code.memory(loads64[bytes][0], 0, 0).set(into));
+  emitRead(code, a, { table: 'read', bytes, kind }, () => code.memory(loads64[bytes][0], 0, 0).set(into));
 }
 
 export function emitStore(
@@ -167,8 +172,72 @@ export function emitStore(
   code.set(a.locals.address);
   emitExpr(e, value);
   code.set(a.locals.value);
-  const push = (): unknown => code.get(a.locals.value);
-  emitWrite(code, a, { bytes, kind }, push, (offset) => code.memory(stores64[bytes][0], 0, offset));
+  emitWrite(code, a, { table: 'write', bytes, kind }, scalar(code, bytes, a.locals.value));
+}
+
+/** A value in an i64 local. */
+function scalar(code: Code, bytes: AccessBytes, value: number): Value {
+  return {
+    push: () => code.get(value),
+    finish: (offset) => code.memory(stores64[bytes][0], 0, offset),
+  };
+}
+
+/** Two loads with one look into the TLB, where that answers for both. */
+export function emitLoadPair(
+  e: Environment,
+  a: AccessEnvironment,
+  { indexes, bytes, address }: Extract<Statement, { op: 'loadPair' }>,
+): void {
+  const { code } = e;
+  const [opcode] = loads64[bytes];
+  const [first, second] = [e.local(indexes[0], i64), e.local(indexes[1], i64)];
+  const { entry } = a.locals;
+  const access: Access = { table: 'read', bytes, pair: true, kind: 'plain' };
+  emitExpr(e, address);
+  code.set(a.locals.address);
+  ifKnown(code, a, access);
+  findPlace(code, a, 'read');
+  code.get(entry).memory(opcode, 0, 0).set(first);
+  code.get(entry).memory(opcode, 0, bytes).set(second);
+  otherwise(code);
+  callMissed(code, a, access);
+  code.get(entry).memory(opcode, 0, 0).set(first);
+  toSecond(code, a, bytes);
+  callMissed(code, a, access);
+  code.get(entry).memory(opcode, 0, 0).set(second);
+  endIf(code, a);
+}
+
+/** Two stores likewise. The first is done even if the second faults. */
+export function emitStorePair(
+  e: Environment,
+  a: AccessEnvironment,
+  { bytes, address, values }: Extract<Statement, { op: 'storePair' }>,
+): void {
+  const { code } = e;
+  const { entry, value } = a.locals;
+  const access: Access = { table: 'write', bytes, pair: true, kind: 'plain' };
+  const element = (expr: Expr): Value => ({
+    ...scalar(code, bytes, value),
+    push: () => emitExpr(e, expr),
+  });
+  const [first, second] = [element(values[0]), element(values[1])];
+  emitExpr(e, address);
+  code.set(a.locals.address);
+  ifKnown(code, a, access);
+  findPlace(code, a, 'write');
+  code.get(entry);
+  first.push();
+  first.finish(0);
+  code.get(entry);
+  second.push();
+  second.finish(bytes);
+  otherwise(code);
+  emitMissedWrite(code, a, access, first);
+  toSecond(code, a, bytes);
+  emitMissedWrite(code, a, access, second);
+  endIf(code, a);
 }
 
 export function emitLoadVector(
@@ -180,7 +249,8 @@ export function emitLoadVector(
   const into = e.local(index, v128);
   emitExpr(e, address);
   code.set(a.locals.address);
-  emitRead(code, a, 16, kind, () => code.simd(vectorLoad).unsigned(0).unsigned(0).set(into));
+  const finish = (): unknown => code.simd(vectorLoad).unsigned(0).unsigned(0).set(into);
+  emitRead(code, a, { table: 'read', bytes: 16, kind }, finish);
 }
 
 export function emitStoreVector(
@@ -194,9 +264,14 @@ export function emitStoreVector(
   code.set(a.locals.address);
   emitVector(e, value);
   code.set(vector);
-  const push = (): unknown => code.get(vector);
-  emitWrite(code, a, { bytes: 16, kind }, push, (offset) =>
-    code.simd(vectorStore).unsigned(0).unsigned(offset),
+  emitWrite(
+    code,
+    a,
+    { table: 'write', bytes: 16, kind },
+    {
+      push: () => code.get(vector),
+      finish: (offset) => code.simd(vectorStore).unsigned(0).unsigned(offset),
+    },
   );
 }
 
@@ -210,18 +285,12 @@ export function emitClearBlock(
   const { locals } = a;
   emitExpr(e, address);
   code.tee(locals.value).constant(i64, -bytes).byte(opcodes[i64].and).set(locals.address);
-  probe(code, a, 'write', bytes, 'plain');
-  code.if();
-  pushPlace(code, a, 'write');
-  code.set(locals.entry);
-  code.else();
-  a.nest(1);
-  a.beforeHost();
+  ifKnown(code, a, { table: 'write', bytes, kind: 'plain' });
+  findPlace(code, a, 'write');
+  otherwise(code);
   code.get(locals.value).set(locals.address);
-  callMissed(code, a, a.missedStore, accessFlags.clearBlock | 1, 'plain');
-  leaveWhenFaulted(code, a);
-  a.nest(-1);
-  code.end();
+  callMissed(code, a, { table: 'write', bytes: accessFlags.clearBlock | 1, kind: 'plain' });
+  endIf(code, a);
   code.get(locals.entry).constant(i32, 0).byte(opcodes[i32].geSigned).if();
   for (let at = 0; at < bytes; at += 8) {
     code.get(locals.entry).constant(i64, 0).memory(stores64[8][0], 0, at);

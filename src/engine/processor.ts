@@ -4,7 +4,7 @@
  */
 import { invariant, present } from '../base/index.js';
 import { makeDecoder } from '../isa/index.js';
-import type { Instruction } from '../isa/index.js';
+import type { Decoder, Instruction } from '../isa/index.js';
 import { Accesses } from './arm64/accesses.js';
 import { answerCall } from './arm64/system_calls.js';
 import type { CallContext } from './arm64/system_calls.js';
@@ -33,6 +33,25 @@ export interface ProcessorSizes {
   readonly ramBytes: number;
   /** Pages of code that are kept decoded, 16 KiB each; 4096 unless said. */
   readonly decodedPages?: number;
+}
+
+/** What is made of a list of instructions. */
+interface Built {
+  readonly plan: InterpreterPlan;
+  readonly module: object;
+  readonly decoder: Decoder;
+}
+
+/** Made once for each list: a second processor of the same begins with what was optimised for the first. */
+const built = new WeakMap<readonly Instruction[], Built>();
+
+function interpreterOf(instructions: readonly Instruction[]): Built {
+  const known = built.get(instructions);
+  if (known !== undefined) return known;
+  const plan = buildInterpreter(instructions, 1);
+  const made = { plan, module: new webAssembly.Module(plan.module), decoder: makeDecoder(instructions) };
+  built.set(instructions, made);
+  return made;
 }
 
 const tableBytes = 4096;
@@ -78,7 +97,7 @@ export class Processor {
     for (const [code, row] of conditionRows().entries()) {
       this.#memory.view.setUint16(conditionTable + 2 * code, row, true);
     }
-    this.#interpret = this.#instantiate(buildInterpreter(instructions, 1), instructions);
+    this.#interpret = this.#instantiate(interpreterOf(instructions));
   }
 
   /** All of the guests' memory. Whoever writes to it must say so (`wrote`). */
@@ -93,6 +112,7 @@ export class Processor {
 
   /** Says that other memory, or none, is now at some physical address: what `PhysicalMemory.frame` answered is asked again. */
   forgetTranslations(): void {
+    this.#context.accesses.forgetFrames();
     for (const { index } of this.#vcpus) this.#tlbs.forgetAll(index);
   }
 
@@ -166,10 +186,10 @@ export class Processor {
     if (vcpu === this.#running && vcpu.openInterrupts !== 0) this.#endSoon();
   }
 
-  #instantiate(plan: InterpreterPlan, instructions: readonly Instruction[]): Interpreter {
+  #instantiate({ plan, module, decoder: words }: Built): Interpreter {
     const context = this.#context;
     const { accesses } = context;
-    const decoder = new RecordDecoder(this.#memory, this.#pages, makeDecoder(instructions), plan);
+    const decoder = new RecordDecoder(this.#memory, this.#pages, words, plan);
     const of = (block: number): Vcpu =>
       present(this.#vcpus[(block - tableBytes) / cpuOffsets.size], 'the vCPU of a block');
     const host = {
@@ -184,7 +204,6 @@ export class Processor {
         answerCall(context, of(block), number, a, b) ? 1 : 0,
       float: floatCalls(this.#memory.view, plan.floatOperations),
     };
-    const module = new webAssembly.Module(plan.module);
     const { exports } = new webAssembly.Instance(module, { host });
     return exports['run'] as Interpreter;
   }

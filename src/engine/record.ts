@@ -1,7 +1,8 @@
 /** How an instruction's operands are laid out in its record: only those that its meaning asks for. */
 import { invariant } from '../base/index.js';
-import type { Expr, Instruction, Operand, Statement } from '../isa/index.js';
+import type { Instruction, Operand } from '../isa/index.js';
 import { recordBytes, recordNumbers, recordOperands } from './layout.js';
+import { mentionsOf } from './mentions.js';
 
 /** Where an operand stands in the record: byte offset, and how wide. */
 export interface Slot {
@@ -11,19 +12,6 @@ export interface Slot {
 
 export type RecordLayout = Readonly<Record<string, Slot>>;
 
-/** The names of the operands that the meaning asks for. */
-export function usedOperands(statements: readonly Statement[]): Set<string> {
-  const used = new Set<string>();
-  const visit = (node: unknown): void => {
-    if (typeof node !== 'object' || node === null) return;
-    const { op, operand } = node as { op?: Expr['op'] | Statement['op']; operand?: string };
-    if (op !== undefined && operand !== undefined) used.add(operand);
-    for (const inner of Object.values(node)) visit(inner);
-  };
-  visit(statements);
-  return used;
-}
-
 function bytesOf(operand: Operand): 1 | 4 | 8 {
   if (operand.kind !== 'immediate' || operand.bits === 8) return 1;
   return operand.bits === 32 ? 4 : 8;
@@ -31,7 +19,7 @@ function bytesOf(operand: Operand): 1 | 4 | 8 {
 
 /** Gives every operand that is used its slot. Throws InvariantError when a record cannot hold them. */
 export function layOutRecord({ name, operands, semantics }: Instruction): RecordLayout {
-  const used = usedOperands(semantics.statements);
+  const used = mentionsOf(semantics.statements).operands;
   const slots: Record<string, Slot> = {};
   let small = recordOperands;
   let large = recordNumbers;

@@ -12,6 +12,11 @@ import { fillRecord } from './record.js';
 /** Words that are kept, a power of two. */
 const keptWords = 1 << 16;
 const wordsPerRecord = recordBytes / 4;
+/**
+ * What is kept of one: which it is; one more than the variant (0: none is kept here); for a jump that may be near, the
+ * handler that it then has, else 0, and how far it goes; its record.
+ */
+const kept = { word: 0, variant: 1, near: 2, distance: 3, record: 4, words: 4 + wordsPerRecord } as const;
 const pageBytes = instructionsPerPage * 4;
 
 function copyRecord(from: Uint32Array, start: number, to: Uint32Array, end: number): void {
@@ -23,13 +28,8 @@ export class RecordDecoder {
   readonly #pages: CodePages;
   readonly #decoder: Decoder;
   readonly #plan: HandlerPlan;
-  // Of the kept words: which it is; one more than the variant (0: none is kept here); its record; and, for a jump that
-  // may be near, the handler that it then has and how far it goes.
-  readonly #words = new Uint32Array(keptWords);
-  readonly #variants = new Uint8Array(keptWords);
-  readonly #records = new Uint32Array(keptWords * wordsPerRecord);
-  readonly #nearHandlers = new Uint16Array(keptWords);
-  readonly #distances = new Int32Array(keptWords);
+  /** See `kept`. */
+  readonly #kept = new Uint32Array(keptWords * kept.words);
 
   constructor(memory: EngineMemory, pages: CodePages, decoder: Decoder, plan: HandlerPlan) {
     this.#memory = memory;
@@ -40,32 +40,34 @@ export class RecordDecoder {
 
   /** Makes the record at a place what the word is that it stands for. */
   decode(record: number): void {
-    const { word: place, index, variant } = this.#pages.toDecode(record);
-    const word = this.#memory.word(place);
-    const kept = (word ^ (word >>> 16) ^ (word >>> 7)) & (keptWords - 1);
-    if (this.#words[kept] === word && this.#variants[kept] === variant + 1) {
-      copyRecord(this.#records, kept * wordsPerRecord, this.#memory.words, record >>> 2);
+    const { word: code, index, variant } = this.#pages.toDecode(record);
+    const word = this.#memory.word(code);
+    const all = this.#kept;
+    const at = ((word ^ (word >>> 16) ^ (word >>> 7)) & (keptWords - 1)) * kept.words;
+    if (all[at + kept.word] === word && all[at + kept.variant] === variant + 1) {
+      copyRecord(all, at + kept.record, this.#memory.words, record >>> 2);
     } else {
-      this.#nearHandlers[kept] = 0;
-      this.#decodeAnew(record, word, variant, kept);
-      copyRecord(this.#memory.words, record >>> 2, this.#records, kept * wordsPerRecord);
-      this.#words[kept] = word;
-      this.#variants[kept] = variant + 1;
+      all[at + kept.near] = 0;
+      this.#decodeAnew(record, word, variant, at);
+      copyRecord(this.#memory.words, record >>> 2, all, at + kept.record);
+      all[at + kept.word] = word;
+      all[at + kept.variant] = variant + 1;
     }
-    const near = this.#nearHandlers[kept] ?? 0;
-    const target = index * 4 + (this.#distances[kept] ?? 0);
-    if (near !== 0 && target >= 0 && target < pageBytes) this.#setHandler(record, near);
+    const near = all[at + kept.near] ?? 0;
+    if (near === 0) return;
+    const target = index * 4 + ((all[at + kept.distance] ?? 0) | 0);
+    if (target >= 0 && target < pageBytes) this.#setHandler(record, near);
   }
 
-  #decodeAnew(record: number, word: number, variant: number, kept: number): void {
+  #decodeAnew(record: number, word: number, variant: number, place: number): void {
     const { mode, vectorsTrap } = variantOf(variant);
     const found = this.#decoder.decode(word, mode);
     if (found === null) this.#setHandler(record, specialHandlers.undefined);
     else if (found.vector && vectorsTrap) this.#setHandler(record, specialHandlers.vectorTrap);
-    else this.#fill(record, word, found, kept);
+    else this.#fill(record, word, found, place);
   }
 
-  #fill(record: number, word: number, found: Instruction, kept: number): void {
+  #fill(record: number, word: number, found: Instruction, place: number): void {
     const choice = this.#plan.choices.get(found.name);
     const fields = extractFields(found.pattern, word);
     const onStack = isStackPointer(found, choice?.stackOperand ?? null, fields);
@@ -75,8 +77,8 @@ export class RecordDecoder {
     this.#setHandler(record, number);
     const to = found.operands[choice?.nearOperand ?? ''];
     if (to?.kind !== 'immediate') return;
-    this.#nearHandlers[kept] = choice?.near ?? 0;
-    this.#distances[kept] = Number(to.value(fields));
+    this.#kept[place + kept.near] = choice?.near ?? 0;
+    this.#kept[place + kept.distance] = Number(to.value(fields));
   }
 
   #setHandler(record: number, number: number): void {

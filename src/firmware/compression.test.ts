@@ -81,6 +81,8 @@ test('gzip: bytes behind the end are not looked at, as with a kernel that paddin
 });
 
 test('more than the limit is refused before it is all there', async () => {
+  assert.equal((await unpack(packed.gzip, 'gzip', plain.length)).length, plain.length);
+  await assert.rejects(unpack(packed.gzip, 'gzip', plain.length - 1), InputError);
   const bomb = gzipSync(new Uint8Array(8 << 20));
   await assert.rejects(unpack(bomb, 'gzip', 1 << 20), /^InputError: it unpacks to more than 1 MiB$/);
 });

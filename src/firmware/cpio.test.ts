@@ -58,6 +58,17 @@ test('an archive cut short, and one of another kind, are refused with one line',
   assert.throws(() => writeCpio([{ ...example, path: 'a\0b' }]), InputError);
 });
 
+test('a member without a name is refused, and so is one whose content is not all there', () => {
+  const changed = (index: number, digits: string): Uint8Array => {
+    const archive = Uint8Array.from(writeCpio([example]));
+    archive.set(Buffer.from(digits), 6 + 8 * index);
+    return archive;
+  };
+  assert.throws(() => readCpio(changed(11, '00000000')), /cut short/);
+  assert.throws(() => readCpio(changed(6, '000000f0')), /cut short/);
+  assert.throws(() => readCpio(changed(6, '0000000g')), /has no number at byte 0/);
+});
+
 test('random bytes and changed archives throw nothing but InputError', () => {
   const archive = writeCpio([example, { ...example, path: 'other' }]);
   const bent = fc

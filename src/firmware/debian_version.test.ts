@@ -48,6 +48,7 @@ test('zeroes before a number, an epoch of 0 and an empty revision make no differ
     ['0:1', '1'],
     ['1.0-0', '1.0'],
     ['1.a', '1.a0'],
+    ['-1', '0-1'],
   ] as const) {
     assert.equal(compareVersions(a, b), 0, `${a} and ${b}`);
   }

@@ -50,6 +50,18 @@ test('a packed Image is unpacked, and so is one within an EFI application', asyn
   assert.deepEqual(zboot.bytes, image);
 });
 
+test('a kernel whose table of sections ends with the file is whole, one that ends a byte before is not', async () => {
+  const whole = kernelImage({ version: 'x' });
+  const end = 64 + 24 + 16 + 40;
+  new DataView(whole.buffer).setUint32(64 + 24 + 16 + 20, 0, true); // the section from 0 on
+  new DataView(whole.buffer).setUint32(64 + 24 + 16 + 16, 100, true); // and 100 bytes long
+  assert.equal((await readKernelImage(whole.subarray(0, end), 'it')).container, 'image');
+  await assert.rejects(
+    readKernelImage(whole.subarray(0, end - 1), 'it'),
+    /cut short: it has 143 bytes of 144 or more/,
+  );
+});
+
 /** What is wrong, the bytes, and what is said of it after "it ". */
 const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['an empty file', new Uint8Array(), /^is empty$/],

@@ -11,15 +11,23 @@ export interface Decoder {
   decode(word: number, mode?: Mode): Instruction | null;
 }
 
+/** All keys that have the fixed bits: their other bits count down to 0. */
+function* keysOf(mask: number, value: number): Generator<number> {
+  const free = ~mask & (keys - 1);
+  for (let rest = free; ; rest = (rest - 1) & free) {
+    yield value | rest;
+    if (rest === 0) return;
+  }
+}
+
 /** A decoder of `instructions`; of several that match a word, the one whose pattern fixes most bits is meant. */
 export function makeDecoder(instructions: readonly Instruction[]): Decoder {
   const bySpecificity = [...instructions].sort((a, b) => fixedBits(b.pattern) - fixedBits(a.pattern));
-  const candidates = Array.from({ length: keys }, (_, key) =>
-    bySpecificity.filter(({ pattern }) => {
-      const fixed = pattern.mask >>> keyShift;
-      return (key & fixed) === pattern.value >>> keyShift;
-    }),
-  );
+  const candidates = Array.from({ length: keys }, (): Instruction[] => []);
+  for (const instruction of bySpecificity) {
+    const { mask, value } = instruction.pattern;
+    for (const key of keysOf(mask >>> keyShift, value >>> keyShift)) candidates[key]?.push(instruction);
+  }
   return {
     decode: (word, mode = 'EL1h') =>
       candidates[word >>> keyShift]?.find((candidate) => candidate.decodes(word, mode)) ?? null,

@@ -92,6 +92,19 @@ export type Statement =
       readonly value: Expr;
       readonly kind: AccessKind;
     }
+  /** Two loads of neighbours, as two statements would do them, the lower one first. */
+  | {
+      readonly op: 'loadPair';
+      readonly indexes: readonly [number, number];
+      readonly bytes: 4 | 8;
+      readonly address: Expr;
+    }
+  | {
+      readonly op: 'storePair';
+      readonly bytes: 4 | 8;
+      readonly address: Expr;
+      readonly values: readonly [Expr, Expr];
+    }
   /** Goes on at `target`, a 64-bit address; `near` when it is the pc plus an immediate operand. */
   | { readonly op: 'jump'; readonly target: Expr; readonly near: string | null }
   | {

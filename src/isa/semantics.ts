@@ -256,6 +256,23 @@ export class Semantics {
     return { op: 'local', width: 64, index };
   }
 
+  /** Two neighbours, the lower one first; each as `load` gives it. */
+  loadPair(bytes: 4 | 8, address: Expr): readonly [Expr, Expr] {
+    const indexes = [this.#newLocal(), this.#newLocal()] as const;
+    this.#say({ op: 'loadPair', indexes, bytes, address });
+    const [a, b] = indexes;
+    return [
+      { op: 'local', width: 64, index: a },
+      { op: 'local', width: 64, index: b },
+    ];
+  }
+
+  /** Writes two neighbours, the lower one first. */
+  storePair(bytes: 4 | 8, address: Expr, [a, b]: readonly [Expr, Expr]): void {
+    const values = [this.resize(64, a), this.resize(64, b)] as const;
+    this.#say({ op: 'storePair', bytes, address, values });
+  }
+
   /** Goes on at a 64-bit address. */
   jump(target: Expr): void {
     this.#say({ op: 'jump', target, near: null });

@@ -356,6 +356,14 @@ describe('the cache', () => {
       '{"version":2}',
       'null',
       '{"version":1,"fetched":1,"suites":[1],"files":{}}',
+      ...['../../../secret', 12, null, 'AB'.repeat(32)].map((hash) => {
+        const file = {
+          path: 'boot/vmlinuz',
+          sha256: hash,
+          package: { name: 'a', version: '1', sha256: hash },
+        };
+        return JSON.stringify({ version: 1, fetched: 1, suites: [], files: { kernel: file } });
+      }),
     ]) {
       await loadDebianKernel('bookworm', machine().settings);
       await writeFile(file, text);

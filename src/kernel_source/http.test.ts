@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { serve, serveFiles } from '../../test/debian/archive.js';
 import type { Handler, Server } from '../../test/debian/archive.js';
@@ -65,6 +67,39 @@ describe('fetching', () => {
       } else response.end('whole');
     });
     assert.deepEqual([text, asked], ['whole', 3]);
+  });
+
+  it('tries again on the answers that may pass, and on no others', async () => {
+    for (const [status, tries] of [
+      [408, 2],
+      [429, 2],
+      [500, 2],
+      [504, 2],
+      [400, 1],
+      [403, 1],
+      [410, 1],
+      [499, 1],
+    ] as const) {
+      let asked = 0;
+      const busy: Handler = (_, response) => {
+        asked += 1;
+        response.writeHead(status).end();
+      };
+      await assert.rejects(fetched(busy, { retryMs: [1] }), (error) => error instanceof HttpStatusError);
+      assert.equal(asked, tries, String(status));
+    }
+  });
+
+  it('goes as far as five redirections', async () => {
+    const chain =
+      (length: number): Handler =>
+      ({ url = '' }, response) => {
+        const step = Number(/\d*$/.exec(url)![0]);
+        if (step === length) response.end('there');
+        else response.writeHead(307, { location: `/step${step + 1}` }).end();
+      };
+    assert.equal((await fetched(chain(5), { retryMs: [] }))[0], 'there');
+    await assert.rejects(fetched(chain(6), { retryMs: [] }), NetworkError);
   });
 
   it('gives up after its tries, with one line', async () => {
@@ -139,12 +174,20 @@ describe('proxies', () => {
   });
 
   it('that cannot make a tunnel for an https address are named as the reason', async () => {
-    const server = await serveFiles({});
-    const env = { https_proxy: server.url };
-    await assert.rejects(
-      fetchBytes('https://mirror.example/file', { ...settings, env, retryMs: [], idleMs: 500 }),
-      (error) => error instanceof NetworkError,
-    );
-    await server.stop();
+    const asked: string[] = [];
+    const proxy = http.createServer().on('connect', (request, socket) => {
+      asked.push(request.url ?? '');
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const env = { https_proxy: `127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+    for (const address of ['https://mirror.example/file', 'https://mirror.example:8443/file']) {
+      await assert.rejects(
+        fetchBytes(address, { ...settings, env, retryMs: [] }),
+        /^NetworkError: mirror\.example(:8443)? cannot be reached: the proxy answers 403$/,
+      );
+    }
+    proxy.close();
+    assert.deepEqual(asked, ['mirror.example:443', 'mirror.example:8443']);
   });
 });

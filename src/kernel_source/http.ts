@@ -148,7 +148,8 @@ async function fetchOnce(url: URL, settings: FetchSettings): Promise<Uint8Array>
     settings.progress?.(url.href, bytes, total);
   }
   if (total !== null && bytes !== total) throw new Error(`it ended after ${bytes} of ${total} bytes`);
-  return new Uint8Array(Buffer.concat(parts));
+  const whole = Buffer.concat(parts, bytes);
+  return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
 }
 
 /** The reason of an error in a few words. */

@@ -52,7 +52,7 @@ function isSelfContained(definition: Instruction): boolean {
 }
 
 function stores(definition: Instruction): boolean {
-  return says(definition, ({ op }) => ['store', 'storeVector', 'clearBlock'].includes(op));
+  return says(definition, ({ op }) => ['store', 'storePair', 'storeVector', 'clearBlock'].includes(op));
 }
 
 /** The identification registers, which a system may show to user programs although the CPU does not. */
@@ -60,27 +60,26 @@ function readsIdentification(word: number): boolean {
   return (word & 0xfffff000) >>> 0 === 0xd5380000;
 }
 
-/** Where a direct branch or a literal's load leads to, from itself, in bytes; null for other words. */
+/** Where a direct branch leads to, from itself, in bytes; null for other words. */
 function distanceOf(word: number): number | null {
   const signed = (bits: number, shift: number): number => ((word << (32 - bits - shift)) >> (32 - bits)) * 4;
   if ((word & 0x7c000000) === 0x14000000) return signed(26, 0);
-  const nineteen =
-    word >>> 24 === 0x54 || (word & 0x7e000000) === 0x34000000 || (word & 0x3b000000) === 0x18000000;
+  const nineteen = word >>> 24 === 0x54 || (word & 0x7e000000) === 0x34000000;
   if (nineteen) return signed(19, 5);
   return (word & 0x7e000000) === 0x36000000 ? signed(14, 5) : null;
 }
 
-/** Whether the word would run other words under test, or read what follows them, which is not the same on both sides. */
-function meetsOthers(word: number): boolean {
+/** Whether the word would run other words under test. */
+function runsOthers(word: number): boolean {
   const distance = distanceOf(word);
   if (distance === null) return false;
   const inSlot = (((distance + wordOffset) % slotBytes) + slotBytes) % slotBytes;
-  return inSlot <= 8 || inSlot > slotBytes - 8;
+  return inSlot <= wordOffset;
 }
 
 function toTest(word: number, dice: Dice): WordTest | null {
   const definition = decoder.decode(word, 'EL0t');
-  if (meetsOthers(word) || readsIdentification(word) || (definition !== null && !isSelfContained(definition)))
+  if (runsOthers(word) || readsIdentification(word) || (definition !== null && !isSelfContained(definition)))
     return null;
   return { word, state: dice.below(statesPerBatch), stores: definition === null || stores(definition) };
 }

@@ -35,7 +35,6 @@ const words = {
   /** BRK #1, and the MRS that begins a slot. */
   breakpoint: 0xd4200020,
   slotEntry: 0xd53bd05e,
-  undefined: 0,
   hypervisorCall: 0xd4000002,
   branchToItself: 0x14000000,
 };
@@ -141,7 +140,6 @@ export class Machine {
   /** What becomes of each test. There may be as many as the machine has slots; it can be asked once. */
   run(states: Uint8Array, tests: readonly WordTest[]): Outcome[] {
     if (tests.length > this.#slots) throw new RangeError(`there are ${this.#slots} slots`);
-    // As the reference's slots, but that behind the word stands something else that ends the test.
     for (let at = 0; at < (this.#slots + 1) * slotBytes; at += 4) {
       this.#setWord(this.#codePlace + at, words.breakpoint);
     }
@@ -149,7 +147,6 @@ export class Machine {
       const slot = this.#codePlace + index * slotBytes;
       this.#setWord(slot, words.slotEntry);
       this.#setWord(slot + wordOffset, word);
-      this.#setWord(slot + wordOffset + 4, words.undefined);
     }
     return tests.map((test, index) => this.#runOne(states, test, index));
   }

@@ -2,6 +2,8 @@
  * Runs single A64 instructions on a real or emulated CPU, each from a given state, and tells the state after it. Linux, static,
  * without a C library.
  *
+ * A test ends with a signal: behind its word, and everywhere else in its slot, stands a BRK.
+ *
  * Reads from standard input, little-endian: how many states and how many tests there are (32 bits each), the states (see `state`),
  * the tests (`test`). Writes an `outcome` for each test. Test i's word stands at SLOTS + STRIDE * i + 4; the memory that
  * it may touch is MEMORY_BYTES from MEMORY on, filled with `pattern`.
@@ -215,7 +217,6 @@ static void place_code(const struct test *tests, u32 count) {
     u32 *slot = code + i * STRIDE / 4;
     slot[0] = 0xd53bd05e; /* mrs x30, tpidr_el0 */
     slot[1] = tests[i].word;
-    slot[2] = 0x14000000 | ((u32)(((u64)leave_slot - (u64)(slot + 2)) / 4) & 0x3ffffff);
   }
   for (u64 at = SLOTS; at < SLOTS + (u64)count * STRIDE; at += 4)
     __asm__ volatile("dc cvau, %0\n dsb ish\n ic ivau, %0\n dsb ish\n isb" : : "r"(at) : "memory");
@@ -238,7 +239,6 @@ __attribute__((used)) static void program(void) {
     current_outcome = out;
     current_signal = 0;
     out->first = 1;
-    fault_pc = SLOTS + (u64)i * STRIDE + 8;
     run_slot(states + tests[i].state, SLOTS + (u64)i * STRIDE);
     out->signal = current_signal;
     out->pc = fault_pc;

@@ -87,6 +87,27 @@ test('an edge that comes while the interrupt is handled is taken after it', () =
   assert.equal(acknowledge(gic, 1), 3);
 });
 
+test('the first and the last of each bank are interrupts of their own', () => {
+  for (const intid of [16, 31, 32, 63, 64, 255]) {
+    const gic = readyGic();
+    setLine(gic, 0, intid, true);
+    assert.equal(acknowledge(gic, 0), intid);
+    assert.equal(acknowledge(gic, 0), 1023);
+    endOfInterrupt(gic, 0, intid);
+    assert.equal(acknowledge(gic, 0), intid);
+  }
+  const gic = readyGic();
+  for (const intid of [256, 1019, 1023]) setLine(gic, 0, intid, true);
+  assert.equal(acknowledge(gic, 0), 1023);
+});
+
+test('after reset SGIs alone are edge-triggered, and nothing is on', () => {
+  const { cpus: all, shared } = newGic(1);
+  assert.equal(all[0]!.own.edge, 0xffff);
+  assert.ok(shared.every(({ edge, enabled }) => edge === 0 && enabled === 0));
+  assert.equal(all[0]!.powered, false);
+});
+
 test('what waits is taken by priority, then by number', () => {
   const gic = readyGic();
   setPriority(gic, 0, 100, 0x40);

@@ -219,6 +219,31 @@ test('registers of the CPU interface keep what they have bits for', () => {
   assert.deepEqual(gic.state.cpus[0], newGicCpu());
 });
 
+test('an interrupt is taken, ended and deactivated through the registers; bits above an INTID mean nothing', () => {
+  const { gic, gicd, gicr } = frames();
+  gicd.write(0x0, 4, 2n);
+  gicr.write(sgiFrame + 0x100, 4, 1n << 27n);
+  for (const [encoding, value] of [
+    [systemRegister(3, 0, 4, 6, 0), 0xf0n],
+    [icc(12, 7), 1n],
+    [icc(12, 4), 2n],
+  ] as const) {
+    writeIcc(gic, 0, encoding, value);
+  }
+  setLine(gic, 0, 27, true);
+  assert.equal(readIcc(gic, 0, icc(12, 2)), 27n, 'ICC_HPPIR1_EL1');
+  assert.equal(readIcc(gic, 0, icc(12, 0)), 27n, 'ICC_IAR1_EL1');
+  assert.equal(readIcc(gic, 0, icc(9, 0)), 1n, 'ICC_AP1R0_EL1');
+  assert.equal(readIcc(gic, 0, icc(11, 3)), 0n, 'ICC_RPR_EL1');
+  writeIcc(gic, 0, icc(12, 1), 0xff00_001bn);
+  assert.equal(readIcc(gic, 0, icc(11, 3)), 0xffn);
+  assert.equal(readIcc(gic, 0, icc(12, 0)), 1023n, 'still active');
+  writeIcc(gic, 0, icc(11, 1), 0xff00_001bn);
+  assert.equal(readIcc(gic, 0, icc(12, 0)), 27n);
+  writeIcc(gic, 0, icc(9, 0), 0n);
+  assert.equal(readIcc(gic, 0, icc(11, 3)), 0xffn, 'a kernel clears what it found active');
+});
+
 function newGicCpu(): unknown {
   const [cpu] = newGic(1).cpus;
   return { ...cpu!, powered: true };

@@ -14,6 +14,9 @@ export function externalAbort(access: AccessType): number {
   return faultStatus.external | (access === 'write' ? abortBits.write : 0);
 }
 
+/** Pages of translation tables whose place is kept. */
+const tableFrames = 256;
+
 /** An access as it comes from the interpreter. */
 interface Request {
   readonly low: number;
@@ -23,29 +26,63 @@ interface Request {
   readonly el0: boolean;
 }
 
+/** Where pages of translation tables are: walks ask for few, again and again. */
+class TableFrames {
+  readonly #host: EngineHost;
+  readonly #addresses = new Float64Array(tableFrames).fill(-1);
+  readonly #places = new Float64Array(tableFrames);
+
+  constructor(host: EngineHost) {
+    this.#host = host;
+  }
+
+  /** The place of the page at a physical address; -1 where there is no memory. */
+  place(address: number): number {
+    const index = (address / 4096) % tableFrames;
+    if (this.#addresses[index] !== address) {
+      this.#addresses[index] = address;
+      this.#places[index] = this.#host.memory.frame(address, false);
+    }
+    return this.#places[index] ?? -1;
+  }
+
+  forget(): void {
+    this.#addresses.fill(-1);
+  }
+}
+
 export class Accesses {
   readonly mmu: Mmu;
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
   readonly #pages: CodePages;
   readonly #host: EngineHost;
+  readonly #frames: TableFrames;
 
   constructor(memory: EngineMemory, tlbs: Tlbs, pages: CodePages, host: EngineHost) {
     this.#memory = memory;
     this.#tlbs = tlbs;
     this.#pages = pages;
     this.#host = host;
+    const frames = new TableFrames(host);
+    this.#frames = frames;
     this.mmu = new Mmu({
       low: 0,
       high: 0,
       readDescriptor(address) {
-        const frame = host.memory.frame(address - (address % 4096), false);
+        const offset = address % 4096;
+        const frame = frames.place(address - offset);
         if (frame < 0) return false;
-        this.low = memory.word(frame + (address % 4096));
-        this.high = memory.word(frame + (address % 4096) + 4);
+        this.low = memory.word(frame + offset);
+        this.high = memory.word(frame + offset + 4);
         return true;
       },
     });
+  }
+
+  /** Told that what `PhysicalMemory.frame` answered no longer holds. */
+  forgetFrames(): void {
+    this.#frames.forget();
   }
 
   /** The place of the records of the page that an instruction is to be fetched from; -1 when it faults. */

@@ -1,5 +1,5 @@
 /** What instructions ask for beyond registers and memory (see isa, systemCalls): answered here, or put off as pending. */
-import { cortexA57, cortexA57Caches, statePlace, systemCalls, systemRegisterAt } from '../../isa/index.js';
+import { cortexA57Caches, statePlace, systemCalls, systemRegisterAt } from '../../isa/index.js';
 import type { SystemCall, SystemRegister } from '../../isa/index.js';
 import type { EngineHost } from '../ports.js';
 import type { Tlbs } from '../tlb.js';
@@ -35,6 +35,7 @@ const places = {
   ttbr1: statePlace('TTBR1_EL1'),
   csselr: statePlace('CSSELR_EL1'),
   ctr: statePlace('CTR_EL0'),
+  dczid: statePlace('DCZID_EL0'),
   par: statePlace('PAR_EL1'),
 } as const;
 
@@ -83,8 +84,8 @@ function readDeviceRegister(
 const readers: Readonly<Record<string, (cpu: Vcpu) => bigint | null>> = {
   SPSel: ({ process }) => (process.mode === 'EL1h' ? 1n : 0n),
   CCSIDR_EL1: ({ block }) => cortexA57Caches[block.low(places.csselr)] ?? 0n,
-  // Bit 4: DC ZVA is forbidden here.
-  DCZID_EL0: (cpu) => (cortexA57['DCZID_EL0'] ?? 0n) | (cpu.isEl0 && !cpu.controls(sctlr.dze) ? 16n : 0n),
+  // Bit 4, at EL0: DC ZVA is forbidden.
+  DCZID_EL0: (cpu) => cpu.block.state(places.dczid) | (cpu.controls(sctlr.dze) ? 0n : 16n),
   DAIF: (cpu) => (cpu.controls(sctlr.uma) ? BigInt(cpu.block.low(at.daif)) : null),
   CTR_EL0: (cpu) => (cpu.controls(sctlr.uct) ? cpu.block.state(places.ctr) : null),
 };

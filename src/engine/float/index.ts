@@ -1,2 +1,6 @@
-/** float: exact floating-point arithmetic by the architecture's rules, for what the host's own numbers cannot answer. */
+/**
+ * float: floating-point arithmetic by the architecture's rules. The host's own numbers answer where they can (fast_path.ts);
+ * everything else is computed exactly (arithmetic.ts and its neighbours). No NaN of the host's ever reaches a guest.
+ */
 export { floatCalls } from './calls.js';
+export { FloatFunctions } from './functions.js';

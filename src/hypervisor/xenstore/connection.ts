@@ -20,10 +20,27 @@ import { dropExpired, emptyQueue, nextBytes, queueAnswer, wrote } from './queue.
 import type { Header } from './queue.js';
 import { kindOf } from './requests.js';
 import type { Outcome } from './requests.js';
-import { newConnection } from './state.js';
-import type { XenstoreState } from './state.js';
+import type { StoreConnection, XenstoreState } from './state.js';
 import { dropAllTransactions, findTransaction } from './transactions.js';
 import { removeAllWatches } from './watches.js';
+
+/** A connection over which nothing was said. */
+export function newConnection(): StoreConnection {
+  return {
+    ignored: false,
+    input: new Uint8Array(0),
+    queue: [],
+    written: 0,
+    queuedEvents: {},
+    inFlight: [],
+    lastRequest: 0,
+    watches: [],
+    transactions: [],
+    nextTransactionId: 1,
+    memory: 0,
+    nodes: 0,
+  };
+}
 
 /** The page that is shared with the guest: 4096 bytes, to be read and written now. */
 type Page = Uint8Array;

@@ -2,13 +2,12 @@
 import { InputError, invariant, present } from '../../base/index.js';
 import type { Domain } from '../domain.js';
 import { sendFromRemote, toolstackDomid } from '../event_channels/index.js';
-import { resetConnection, serveConnection } from './connection.js';
+import { newConnection, resetConnection, serveConnection } from './connection.js';
 import { changeNode, createNode, readNode, removeNode } from './nodes.js';
 import type { View } from './nodes.js';
 import { isSpecial, nodePath } from './paths.js';
 import { ownerOf } from './permissions.js';
-import { newConnection } from './state.js';
-import type { Permission, StoreNode, XenstoreState } from './state.js';
+import type { StorePermission, StoreNode, XenstoreState } from './state.js';
 import { bytesOf } from './text.js';
 import { fireSpecial, fireWatches } from './watches.js';
 
@@ -21,7 +20,7 @@ export interface Introduction {
   readonly features: number;
 }
 
-const onlyOwner: readonly Permission[] = [{ domid: toolstackDomid, read: false, write: false }];
+const onlyOwner: readonly StorePermission[] = [{ domid: toolstackDomid, read: false, write: false }];
 const specialPaths = ['@introduceDomain', '@releaseDomain'] as const;
 
 /** A store with its root, and no domain connected: {@link introduce} must follow. */
@@ -105,13 +104,17 @@ export function setNode(view: View, path: string, value: Uint8Array): void {
 }
 
 /** Gives a node, or a special event, other permissions, the owner's first. Throws InputError when there is no such node. */
-export function storeSetPermissions(domain: Domain, path: string, permissions: readonly Permission[]): void {
+export function storeSetPermissions(
+  domain: Domain,
+  path: string,
+  permissions: readonly StorePermission[],
+): void {
   const view = toolstackView(domain);
   setPermissions(view, path.startsWith('@') ? path : pathFor(view.store, path), permissions);
   serveStore(domain);
 }
 
-export function setPermissions(view: View, path: string, permissions: readonly Permission[]): void {
+export function setPermissions(view: View, path: string, permissions: readonly StorePermission[]): void {
   const old = readNode(view, path);
   if (typeof old === 'string') throw new InputError(`there is no xenstore node ${path}`);
   const { store } = view;

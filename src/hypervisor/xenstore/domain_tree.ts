@@ -9,7 +9,7 @@ import { setNode, setPermissions, storeOf, toolstackView } from './daemon.js';
 import { removeNode } from './nodes.js';
 import type { View } from './nodes.js';
 import { domainPath } from './paths.js';
-import type { Permission } from './state.js';
+import type { StorePermission } from './state.js';
 import { bytesOf } from './text.js';
 
 export interface TreeFacts {
@@ -31,11 +31,11 @@ const empty = new Uint8Array(0);
 
 interface Permissions {
   /** The toolstack's, which the guest may read. */
-  readonly readable: readonly Permission[];
+  readonly readable: readonly StorePermission[];
   /** The guest's own. */
-  readonly own: readonly Permission[];
+  readonly own: readonly StorePermission[];
   /** The toolstack's alone. */
-  readonly hidden: readonly Permission[];
+  readonly hidden: readonly StorePermission[];
 }
 
 function permissionsFor(domid: number): Permissions {
@@ -48,7 +48,7 @@ function permissionsFor(domid: number): Permissions {
 }
 
 /** Makes a node without a value. */
-function make(view: View, path: string, permissions: readonly Permission[]): void {
+function make(view: View, path: string, permissions: readonly StorePermission[]): void {
   setNode(view, path, empty);
   setPermissions(view, path, permissions);
 }

@@ -16,4 +16,4 @@ export {
 } from './daemon.js';
 export { writeDomainTree } from './domain_tree.js';
 export type { TreeFacts } from './domain_tree.js';
-export type { Permission, XenstoreState } from './state.js';
+export type { StorePermission, XenstoreState } from './state.js';

@@ -9,14 +9,14 @@ import { baseName, childPath, parentPath } from './paths.js';
 import { guestRights, ownerOf } from './permissions.js';
 import type { Rights } from './permissions.js';
 import { copyMemory, isOutOfMemory, isTooBig, maxNodes, maxTransactionNodes, nodeMemory } from './quota.js';
-import type { AccessedNode, NodeContent, StoreNode, Transaction, XenstoreState } from './state.js';
+import type { StoreNodeCopy, StoreNodeContent, StoreNode, StoreTransaction, XenstoreState } from './state.js';
 import { fireWatches } from './watches.js';
 import type { Cause } from './watches.js';
 
 /** Who looks at the store, and how. */
 export interface View extends Cause {
   readonly store: XenstoreState;
-  readonly transaction: Transaction | null;
+  readonly transaction: StoreTransaction | null;
   /** The guest; else the toolstack, who may do everything, knows no quota and needs no transactions here. */
   readonly guest: boolean;
 }
@@ -29,13 +29,13 @@ export function readNode(view: View, path: string): StoreNode | 'ENOENT' | 'ENOS
   return accessed === null ? 'ENOSPC' : (accessed.node ?? 'ENOENT');
 }
 
-function access(store: XenstoreState, transaction: Transaction, path: string): AccessedNode | null {
+function access(store: XenstoreState, transaction: StoreTransaction, path: string): StoreNodeCopy | null {
   if (transaction.accesses >= maxTransactionNodes) {
     transaction.failed = true;
     return null;
   }
   const node = store.nodes[path] ?? null;
-  const accessed: AccessedNode = {
+  const accessed: StoreNodeCopy = {
     order: transaction.accesses,
     seen: node === null ? null : node.generation,
     permissionsSeen: node === null ? null : node.permissions,
@@ -50,7 +50,10 @@ function access(store: XenstoreState, transaction: Transaction, path: string): A
 }
 
 /** What the viewer may do to a node. */
-export function rightsTo({ store, guest }: View, { permissions }: Pick<NodeContent, 'permissions'>): Rights {
+export function rightsTo(
+  { store, guest }: View,
+  { permissions }: Pick<StoreNodeContent, 'permissions'>,
+): Rights {
   return guest ? guestRights(store, permissions) : { read: true, write: true, own: true };
 }
 
@@ -81,7 +84,7 @@ function errorFromAbove(view: View, path: string, error: XsdError, needs: readon
 }
 
 /** Puts a node, or its absence, in place of what is there; the viewer has looked there before. */
-function put({ store, transaction }: View, path: string, content: NodeContent | null): StoreNode | null {
+function put({ store, transaction }: View, path: string, content: StoreNodeContent | null): StoreNode | null {
   store.generation += 1;
   const node = content === null ? null : { ...content, generation: store.generation };
   if (transaction === null) {
@@ -111,13 +114,13 @@ function countNode({ store, transaction }: View, owner: number, change: number):
 }
 
 /** How many bytes more the guest would use with this node than with what is there. */
-function growth({ store, transaction }: View, path: string, node: NodeContent): number {
+function growth({ store, transaction }: View, path: string, node: StoreNodeContent): number {
   if (transaction === null) return nodeMemory(store, path, node) - nodeMemory(store, path, store.nodes[path]);
   const old = transaction.accessed[path]?.node ?? null;
   return copyMemory(store, transaction, path, node) - copyMemory(store, transaction, path, old);
 }
 
-function sizeError(view: View, path: string, node: NodeContent, before: number): XsdError | null {
+function sizeError(view: View, path: string, node: StoreNodeContent, before: number): XsdError | null {
   const { store, transaction } = view;
   if (isTooBig(store.release, node)) return 'ENOSPC';
   const isAccounted = transaction !== null || ownerOf(node) === store.domid;
@@ -129,7 +132,7 @@ function failTransaction({ transaction }: View): void {
 }
 
 /** Writes to a node that is there. -ENOSPC when it gets too big, -EIO when the guest uses too much in all. */
-export function changeNode(view: View, path: string, content: NodeContent): StoreNode | XsdError {
+export function changeNode(view: View, path: string, content: StoreNodeContent): StoreNode | XsdError {
   const refused = view.guest ? sizeError(view, path, content, 0) : null;
   if (refused === null) return present(put(view, path, content), path);
   failTransaction(view);
@@ -139,7 +142,7 @@ export function changeNode(view: View, path: string, content: NodeContent): Stor
 /** One node to be written: a new one, or the one below which the new ones come. */
 interface Writing {
   readonly path: string;
-  readonly content: NodeContent;
+  readonly content: StoreNodeContent;
   readonly isNew: boolean;
 }
 

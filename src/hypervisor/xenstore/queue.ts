@@ -2,7 +2,7 @@
 import { viewOf, XENSTORE_PAYLOAD_MAX, XS_ERROR, XS_WATCH_EVENT, xsd_sockmsg } from '../../abi/index.js';
 import type { ValueOf, XsdError } from '../../abi/index.js';
 import { eventTimeoutNs, isOutOfMemory } from './quota.js';
-import type { Connection, QueuedMessage, XenstoreState } from './state.js';
+import type { StoreConnection, StoreMessage, XenstoreState } from './state.js';
 import { payloadOf } from './text.js';
 import type { Cause } from './watches.js';
 
@@ -18,7 +18,7 @@ function message(header: Header, payload: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function enqueue({ connection }: XenstoreState, queued: QueuedMessage): void {
+function enqueue({ connection }: XenstoreState, queued: StoreMessage): void {
   connection.queue.push(queued);
   connection.memory += queued.bytes.length;
   if (queued.eventKey !== null) connection.queuedEvents[queued.eventKey] = true;
@@ -65,7 +65,7 @@ export function queueEvent(
 }
 
 /** A message has left the queue, written or dropped. */
-function forget(connection: Connection, { bytes, request, eventKey }: QueuedMessage): void {
+function forget(connection: StoreConnection, { bytes, request, eventKey }: StoreMessage): void {
   connection.memory -= bytes.length;
   if (eventKey !== null) Reflect.deleteProperty(connection.queuedEvents, eventKey);
   const flight = connection.inFlight.find((candidate) => candidate.request === request);
@@ -77,12 +77,12 @@ function forget(connection: Connection, { bytes, request, eventKey }: QueuedMess
 }
 
 /** What is still to be written of the first message; null when the queue is empty. */
-export function nextBytes({ queue, written }: Connection): Uint8Array | null {
+export function nextBytes({ queue, written }: StoreConnection): Uint8Array | null {
   return queue[0]?.bytes.subarray(written) ?? null;
 }
 
 /** So many bytes of {@link nextBytes} were written. */
-export function wrote(connection: Connection, count: number): void {
+export function wrote(connection: StoreConnection, count: number): void {
   const [first] = connection.queue;
   if (first === undefined) return;
   connection.written += count;
@@ -93,8 +93,8 @@ export function wrote(connection: Connection, count: number): void {
 }
 
 /** Drops the events that waited too long, but none that was begun (xenstored_core.c, check_event_timeout). */
-export function dropExpired(connection: Connection, nowNs: bigint): void {
-  const isExpired = ({ deadlineNs }: QueuedMessage, at: number): boolean =>
+export function dropExpired(connection: StoreConnection, nowNs: bigint): void {
+  const isExpired = ({ deadlineNs }: StoreMessage, at: number): boolean =>
     deadlineNs !== null && deadlineNs <= nowNs && (at > 0 || connection.written === 0);
   const expired = connection.queue.filter(isExpired);
   if (expired.length === 0) return;
@@ -103,7 +103,7 @@ export function dropExpired(connection: Connection, nowNs: bigint): void {
 }
 
 /** Drops everything. */
-export function emptyQueue(connection: Connection): void {
+export function emptyQueue(connection: StoreConnection): void {
   for (const queued of connection.queue) forget(connection, queued);
   connection.queue = [];
   connection.written = 0;

@@ -4,7 +4,7 @@
  */
 import type { XenRelease } from '../domain.js';
 import { ownerOf } from './permissions.js';
-import type { NodeContent, Transaction, Watch, XenstoreState } from './state.js';
+import type { StoreNodeContent, StoreTransaction, StoreWatch, XenstoreState } from './state.js';
 
 /** Nodes that a guest may own. */
 export const maxNodes = 1000;
@@ -29,18 +29,22 @@ const permissionBytes = 8;
 const maxNodeBytes = 2048;
 
 /** The size of a node, its path apart. */
-export function nodeBytes(release: XenRelease, { value, children, permissions }: NodeContent): number {
+export function nodeBytes(release: XenRelease, { value, children, permissions }: StoreNodeContent): number {
   const names = children.reduce((sum, name) => sum + name.length + 1, 0);
   return headerBytes[release] + permissionBytes * permissions.length + value.length + names;
 }
 
 /** Whether a guest may not make a node that big. */
-export function isTooBig(release: XenRelease, node: NodeContent): boolean {
+export function isTooBig(release: XenRelease, node: StoreNodeContent): boolean {
   return nodeBytes(release, node) >= maxNodeBytes + (release === '4.17' ? 0 : 1);
 }
 
 /** What a node of the store costs the guest: nothing unless it owns the node. */
-export function nodeMemory(store: XenstoreState, path: string, node: NodeContent | null | undefined): number {
+export function nodeMemory(
+  store: XenstoreState,
+  path: string,
+  node: StoreNodeContent | null | undefined,
+): number {
   if (node === null || node === undefined || ownerOf(node) !== store.domid) return 0;
   return nodeBytes(store.release, node) + path.length;
 }
@@ -48,15 +52,15 @@ export function nodeMemory(store: XenstoreState, path: string, node: NodeContent
 /** What the copy of a node in a transaction costs: it is known by the transaction's generation, `7//path`. */
 export function copyMemory(
   { release }: XenstoreState,
-  { generation }: Transaction,
+  { generation }: StoreTransaction,
   path: string,
-  node: NodeContent | null,
+  node: StoreNodeContent | null,
 ): number {
   return node === null ? 0 : nodeBytes(release, node) + `${generation}/${path}`.length;
 }
 
 /** What a watch costs, its path told in full. */
-export function watchMemory({ path, token }: Watch): number {
+export function watchMemory({ path, token }: StoreWatch): number {
   return path.length + token.length;
 }
 

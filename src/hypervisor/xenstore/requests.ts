@@ -10,7 +10,7 @@ import { domainPath, isSpecial, isValidSpecial, nodePath, parentPath } from './p
 import { domainExists, ownerOf, permissionOf, permissionText } from './permissions.js';
 import { isOutOfMemory, maxPermissions, maxWatches, watchMemory } from './quota.js';
 import { queueEvent } from './queue.js';
-import type { Permission, StoreNode } from './state.js';
+import type { StorePermission, StoreNode } from './state.js';
 import { atoi, onlyString, payloadOf, stringsOf } from './text.js';
 import { commitTransaction, dropAllTransactions, dropTransaction, startTransaction } from './transactions.js';
 import { addWatch, fireWatches, removeAllWatches, removeWatch, toldPath } from './watches.js';
@@ -165,7 +165,7 @@ const setPerms: Operation = (request) => {
 };
 
 /** The owner must be a domain that there is; other entries may name any number. */
-function permissionsIn({ store, guest }: Request, texts: readonly string[]): Permission[] | XsdError {
+function permissionsIn({ store, guest }: Request, texts: readonly string[]): StorePermission[] | XsdError {
   if (texts.length < 1) return 'EINVAL';
   if (guest && texts.length > maxPermissions) return 'ENOSPC';
   const permissions = texts.map(permissionOf).filter((permission) => permission !== null);
@@ -174,7 +174,7 @@ function permissionsIn({ store, guest }: Request, texts: readonly string[]): Per
 }
 
 /** 4.17 keeps the permissions of special events apart from all nodes (xenstored_domain.c, set_perms_special). */
-function setSpecial(request: Request, path: string, permissions: Permission[]): Outcome {
+function setSpecial(request: Request, path: string, permissions: StorePermission[]): Outcome {
   const node = request.store.nodes[path];
   if (node === undefined) return 'EINVAL';
   const outside = { ...request, transaction: null };

@@ -2,36 +2,36 @@
 import type { XenRelease } from '../domain.js';
 
 /** One entry of a node's permissions: what the domain of that id may do. The first entry's domain is the owner. */
-export interface Permission {
+export interface StorePermission {
   /** Unsigned 32-bit, as the guest gave it: not every number is a domain's. */
   readonly domid: number;
   readonly read: boolean;
   readonly write: boolean;
 }
 
-export interface NodeContent {
+export interface StoreNodeContent {
   /** Any bytes; text by convention, without a nul. */
   readonly value: Uint8Array;
   /** The last parts of the children's paths, in the order in which they were made. */
   readonly children: readonly string[];
   /** At least the owner's. */
-  readonly permissions: readonly Permission[];
+  readonly permissions: readonly StorePermission[];
 }
 
 /** A node is never changed in place: a change puts another in its stead. */
-export interface StoreNode extends NodeContent {
+export interface StoreNode extends StoreNodeContent {
   /** How many changes the store had seen when this one was made to the node. */
   readonly generation: number;
 }
 
 /** A node that a transaction has looked at or changed, and has a copy of its own of. */
-export interface AccessedNode {
+export interface StoreNodeCopy {
   /** Nodes are written back, and their watches fire, in this order. */
   readonly order: number;
   /** The generation of the store's node when it was copied; null when there was none. */
   readonly seen: number | null;
   /** The permissions of the store's node then. */
-  readonly permissionsSeen: readonly Permission[] | null;
+  readonly permissionsSeen: readonly StorePermission[] | null;
   /** The node as the transaction has it; null for none. */
   node: StoreNode | null;
   modified: boolean;
@@ -39,12 +39,12 @@ export interface AccessedNode {
   fire: 'none' | 'exact' | 'above';
 }
 
-export interface Transaction {
+export interface StoreTransaction {
   readonly id: number;
   /** The store's generation when it began. */
   readonly generation: number;
   /** By path. */
-  accessed: Record<string, AccessedNode>;
+  accessed: Record<string, StoreNodeCopy>;
   accesses: number;
   /** How many more nodes the guest will own after commit. */
   nodeDelta: number;
@@ -53,7 +53,7 @@ export interface Transaction {
   failed: boolean;
 }
 
-export interface Watch {
+export interface StoreWatch {
   readonly path: string;
   readonly token: string;
   /** The guest gave the path relative to its own, and is told of it so. */
@@ -61,7 +61,7 @@ export interface Watch {
 }
 
 /** A message on its way to the guest. */
-export interface QueuedMessage {
+export interface StoreMessage {
   /** Header and payload. */
   readonly bytes: Uint8Array;
   /** The request that is answered, or that caused the event; 0 for none. */
@@ -73,26 +73,26 @@ export interface QueuedMessage {
 }
 
 /** A request of which the answer, or an event that it caused, is still to be written. */
-export interface InFlight {
+export interface StoreRequest {
   readonly request: number;
   messages: number;
 }
 
-export interface Connection {
+export interface StoreConnection {
   /** The guest broke the protocol: nothing is read or written any more. */
   ignored: boolean;
   /** What has come in of the message that is being read. */
   input: Uint8Array;
-  queue: QueuedMessage[];
+  queue: StoreMessage[];
   /** How much of the first message of the queue was written. */
   written: number;
   /** The events in the queue, by path and token, none of which is queued twice. */
   queuedEvents: Record<string, true>;
-  inFlight: InFlight[];
+  inFlight: StoreRequest[];
   /** Number of the last request. */
   lastRequest: number;
-  watches: Watch[];
-  transactions: Transaction[];
+  watches: StoreWatch[];
+  transactions: StoreTransaction[];
   nextTransactionId: number;
   /** Bytes that are accounted to the guest. */
   memory: number;
@@ -112,23 +112,5 @@ export interface XenstoreState {
   /** By path; paths of special events, which start with an `@`, among them. */
   nodes: Record<string, StoreNode>;
   generation: number;
-  connection: Connection;
-}
-
-/** A connection over which nothing was said. */
-export function newConnection(): Connection {
-  return {
-    ignored: false,
-    input: new Uint8Array(0),
-    queue: [],
-    written: 0,
-    queuedEvents: {},
-    inFlight: [],
-    lastRequest: 0,
-    watches: [],
-    transactions: [],
-    nextTransactionId: 1,
-    memory: 0,
-    nodes: 0,
-  };
+  connection: StoreConnection;
 }

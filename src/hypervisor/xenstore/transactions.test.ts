@@ -130,6 +130,27 @@ test('watches fire on commit, in the order in which nodes were first looked at, 
   });
 });
 
+test('a node that was written and then went with what was above is told to all who watch above it', () => {
+  const domain = makeConnected();
+  write(domain, 'data/a/b', '');
+  ask(domain, abi.XS_WATCH, 'data\0t\0');
+  const tx = start(domain);
+  write(domain, 'data/a/b', '1', tx);
+  ask(domain, abi.XS_RM, 'data/a\0', tx);
+  const { events } = exchange(domain, abi.XS_TRANSACTION_END, 'T\0', tx);
+  assert.deepEqual(events, ['data/a/b|t', 'data/a|t']);
+});
+
+test('what is only read is no change to others who read it', () => {
+  const domain = makeConnected();
+  const [one, two] = [start(domain), start(domain)];
+  for (const tx of [one, two]) assert.equal(read(domain, 'name', tx), 'guest');
+  const part = (): string => ask(domain, abi.XS_DIRECTORY_PART, 'control\x00999\0');
+  const before = part();
+  assert.deepEqual([end(domain, one), end(domain, two)], ['OK\0', 'OK\0']);
+  assert.equal(part(), before, 'its generation stays');
+});
+
 test('a node that was made and removed again in between leaves nothing; its watch may fire or not', () => {
   const domain = makeConnected();
   const tx = start(domain);

@@ -2,21 +2,21 @@
 import type { XsdError } from '../../abi/index.js';
 import { putInStore } from './nodes.js';
 import { copyMemory, maxNodes, maxTransactions } from './quota.js';
-import type { AccessedNode, Connection, Transaction, XenstoreState } from './state.js';
+import type { StoreNodeCopy, StoreConnection, StoreTransaction, XenstoreState } from './state.js';
 import { fireWatches } from './watches.js';
 import type { Cause } from './watches.js';
 
 /** The guest's transaction of that id; null when it has none. */
-export function findTransaction({ transactions }: Connection, id: number): Transaction | null {
+export function findTransaction({ transactions }: StoreConnection, id: number): StoreTransaction | null {
   return transactions.find((transaction) => transaction.id === id) ?? null;
 }
 
 /** A new transaction, or -ENOSPC when there are too many. */
-export function startTransaction(store: XenstoreState): Transaction | XsdError {
+export function startTransaction(store: XenstoreState): StoreTransaction | XsdError {
   const { connection } = store;
   if (connection.transactions.length > maxTransactions) return 'ENOSPC';
   store.generation += 1;
-  const transaction: Transaction = {
+  const transaction: StoreTransaction = {
     id: freeId(connection),
     generation: store.generation,
     accessed: {},
@@ -30,7 +30,7 @@ export function startTransaction(store: XenstoreState): Transaction | XsdError {
 }
 
 /** Ids count up to 2^32 and around; 0 means no transaction. */
-function freeId(connection: Connection): number {
+function freeId(connection: StoreConnection): number {
   let id = connection.nextTransactionId;
   while (id === 0 || findTransaction(connection, id) !== null) id = (id + 1) >>> 0;
   connection.nextTransactionId = (id + 1) >>> 0;
@@ -38,7 +38,7 @@ function freeId(connection: Connection): number {
 }
 
 /** The transaction is over, and its copies with it. */
-export function dropTransaction(store: XenstoreState, transaction: Transaction): void {
+export function dropTransaction(store: XenstoreState, transaction: StoreTransaction): void {
   const { connection } = store;
   for (const [path, { node }] of Object.entries(transaction.accessed)) {
     connection.memory -= copyMemory(store, transaction, path, node);
@@ -55,7 +55,7 @@ export function dropAllTransactions(store: XenstoreState): void {
  * -ENOSPC when the guest would own too many nodes, -EAGAIN when a node that it looked at has changed since, or come, or
  * gone. Nothing is carried out then.
  */
-export function commitTransaction(cause: Cause, transaction: Transaction): XsdError | null {
+export function commitTransaction(cause: Cause, transaction: StoreTransaction): XsdError | null {
   const { store } = cause;
   const refused = commitError(store, transaction);
   if (refused === null) carryOut({ ...cause, transaction: null }, transaction);
@@ -63,7 +63,7 @@ export function commitTransaction(cause: Cause, transaction: Transaction): XsdEr
   return refused;
 }
 
-function commitError(store: XenstoreState, transaction: Transaction): XsdError | null {
+function commitError(store: XenstoreState, transaction: StoreTransaction): XsdError | null {
   if (transaction.failed) return 'ENOMEM';
   const nodes = Math.max(store.connection.nodes + transaction.nodeDelta, 0);
   if (transaction.createdNodes && nodes >= maxNodes) return 'ENOSPC';
@@ -74,7 +74,7 @@ function commitError(store: XenstoreState, transaction: Transaction): XsdError |
 }
 
 /** Each node is written before those who watch it are told, so that they are told by its new permissions. */
-function carryOut(cause: Cause, transaction: Transaction): void {
+function carryOut(cause: Cause, transaction: StoreTransaction): void {
   const { store } = cause;
   for (const [path, accessed] of inOrder(transaction)) {
     if (!accessed.modified) continue;
@@ -86,11 +86,11 @@ function carryOut(cause: Cause, transaction: Transaction): void {
   store.connection.nodes += transaction.nodeDelta;
 }
 
-function inOrder({ accessed }: Transaction): [string, AccessedNode][] {
+function inOrder({ accessed }: StoreTransaction): [string, StoreNodeCopy][] {
   return Object.entries(accessed).sort(([, a], [, b]) => a.order - b.order);
 }
 
-function writeBack(store: XenstoreState, path: string, { node }: AccessedNode): void {
+function writeBack(store: XenstoreState, path: string, { node }: StoreNodeCopy): void {
   store.generation += 1;
   putInStore(store, path, node === null ? null : { ...node, generation: store.generation });
 }

@@ -1,5 +1,5 @@
 /** Who is told of a change (Xen 4.17 tools/xenstore/xenstored_watch.c). */
-import type { Transaction, Permission, StoreNode, Watch, XenstoreState } from './state.js';
+import type { StoreTransaction, StorePermission, StoreNode, StoreWatch, XenstoreState } from './state.js';
 import { domainPath, isAtOrBelow, isSpecial, parentPath } from './paths.js';
 import { guestRights } from './permissions.js';
 import { watchMemory } from './quota.js';
@@ -8,7 +8,7 @@ import { queueEvent } from './queue.js';
 /** What a change comes of. */
 export interface Cause {
   readonly store: XenstoreState;
-  readonly transaction: Transaction | null;
+  readonly transaction: StoreTransaction | null;
   /** Number of the guest's request; 0 for the toolstack's doing. */
   readonly request: number;
   /** System time in ns. */
@@ -22,7 +22,7 @@ export interface Change {
   /** Only watches of this very path fire; else those above it too. */
   readonly exact: boolean;
   /** Before a change of permissions: who could read then is told too. */
-  readonly permissionsBefore: readonly Permission[] | null;
+  readonly permissionsBefore: readonly StorePermission[] | null;
 }
 
 /** Tells those who watch, at once, or on commit when a transaction is under way (fire_watches, queue_watches). */
@@ -32,7 +32,7 @@ export function fireWatches(cause: Cause, change: Change): void {
 }
 
 /** What is to fire for all above is not narrowed again. */
-function fireLater({ accessed }: Transaction, { path, exact }: Change): void {
+function fireLater({ accessed }: StoreTransaction, { path, exact }: Change): void {
   const node = accessed[path];
   if (node !== undefined && node.fire !== 'above') node.fire = exact ? 'exact' : 'above';
 }
@@ -48,7 +48,7 @@ function fireNow(cause: Cause, change: Change): void {
 
 /** The guest must be able to read the node, or the one above it (watch_permitted). */
 function mayLearn(store: XenstoreState, { path, node, permissionsBefore }: Change): boolean {
-  const isReadable = (permissions: readonly Permission[] | undefined): boolean =>
+  const isReadable = (permissions: readonly StorePermission[] | undefined): boolean =>
     permissions !== undefined && guestRights(store, permissions).read;
   if (permissionsBefore !== null && isReadable(permissionsBefore)) return true;
   const present = node ?? store.nodes[path];
@@ -57,7 +57,7 @@ function mayLearn(store: XenstoreState, { path, node, permissionsBefore }: Chang
 }
 
 /** As the guest named the watched path: relative to its own directory, or whole. */
-export function toldPath({ domid }: XenstoreState, { relative }: Watch, path: string): string {
+export function toldPath({ domid }: XenstoreState, { relative }: StoreWatch, path: string): string {
   return relative ? path.slice(domainPath(domid).length + 1) : path;
 }
 
@@ -66,7 +66,7 @@ export function fireSpecial(cause: Cause, path: string): void {
   if (isSpecial(path)) fireNow(cause, { path, node: null, exact: true, permissionsBefore: null });
 }
 
-export function addWatch({ connection }: XenstoreState, watch: Watch): void {
+export function addWatch({ connection }: XenstoreState, watch: StoreWatch): void {
   connection.watches.push(watch);
   connection.memory += watchMemory(watch);
 }

@@ -1,6 +1,6 @@
 /** Branches (DDI 0487, C4.1.93): conditional, compare, test, unconditional, to registers. */
 import { instruction } from '../instruction.js';
-import type { ImmediateOperand, Instruction } from '../instruction.js';
+import type { ImmediateOperand, Instruction, RegisterOperand } from '../instruction.js';
 import { conditionHolds } from './flags.js';
 import { bothWidths, branchLabel, conditionNames, source } from './operands.js';
 
@@ -84,6 +84,17 @@ const unconditional = [
   }),
 ];
 
+/** RET's register, left out where it is the link register. */
+const anyRegister = source('Rn', 64);
+const returnAddress: RegisterOperand = {
+  ...anyRegister,
+  print: (fields, pc) => (fields['Rn'] === linkRegister ? '' : ` ${anyRegister.print(fields, pc)}`),
+  parse: (text, pc) =>
+    text.startsWith(' ')
+      ? anyRegister.parse(text.slice(1), pc)
+      : { fields: { Rn: linkRegister }, rest: text },
+};
+
 const toRegister = [
   instruction({
     name: 'BR_64_branch_reg',
@@ -106,8 +117,8 @@ const toRegister = [
   instruction({
     name: 'RET_64R_branch_reg',
     pattern: '1101011 0010 11111 000000 Rn:5 00000',
-    operands: { n: source('Rn', 64) },
-    text: 'ret {n}',
+    operands: { n: returnAddress },
+    text: 'ret{n}',
     semantics: (m, o) => m.jump(m.read(o.n)),
   }),
 ];

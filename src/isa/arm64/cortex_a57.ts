@@ -9,7 +9,7 @@ export const cortexA57: Readonly<Record<string, bigint>> = {
   AIDR_EL1: 0n,
   ID_PFR0_EL1: 0x00000131n,
   ID_PFR1_EL1: 0x00010001n,
-  ID_DFR0_EL1: 0x03010066n,
+  ID_DFR0_EL1: 0x03010006n,
   ID_AFR0_EL1: 0n,
   ID_MMFR0_EL1: 0x10101105n,
   ID_MMFR1_EL1: 0x40000000n,

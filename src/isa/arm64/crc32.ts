@@ -18,15 +18,28 @@ const polynomials = [
   { stem: 'crc32c', C: '1', polynomial: 0x82f63b78 },
 ] as const;
 
-/** The remainder after `bits` more bits, which were added to `value`. */
-function divide(m: Semantics, value: Expr, bits: number, polynomial: number): Expr {
-  let rest = m.let(value);
-  const [zero, one] = [m.constant(32, 0), m.constant(32, 1)];
-  for (let bit = 0; bit < bits; bit += 1) {
-    const reduction = m.and(m.sub(zero, m.and(rest, one)), m.constant(32, polynomial));
-    rest = m.let(m.xor(m.shiftBy('shrUnsigned', rest, 1), reduction));
-  }
+/** What becomes of a remainder when `bits` bits go by that are 0. */
+function shiftOut(value: number, bits: number, polynomial: number): number {
+  let rest = value;
+  for (let bit = 0; bit < bits; bit += 1) rest = (rest >>> 1) ^ ((rest & 1) === 0 ? 0 : polynomial);
   return rest;
+}
+
+/** The share of bit `index` in the remainder of data of `bits` bits: the later a bit, the fewer it is divided through. */
+function share(index: number, bits: number, polynomial: number): number {
+  return shiftOut(polynomial, bits - 1 - index, polynomial);
+}
+
+/** The remainder of the low `bits` bits of `value`, to which the old remainder was added: the sum of its bits' shares. */
+function remainder(m: Semantics, value: Expr, bits: number, polynomial: number): Expr {
+  const { width } = value;
+  const once = m.let(value);
+  let sum = m.constant(width, 0);
+  for (let index = 0; index < bits; index += 1) {
+    const isSet = m.shiftBy('shrSigned', m.shiftBy('shl', once, width - 1 - index), width - 1);
+    sum = m.let(m.xor(sum, m.and(isSet, m.constant(width, share(index, bits, polynomial) >>> 0))));
+  }
+  return sum;
 }
 
 export const crc32: readonly Instruction[] = polynomials.flatMap(({ stem, C, polynomial }) =>
@@ -40,14 +53,11 @@ export const crc32: readonly Instruction[] = polynomials.flatMap(({ stem, C, pol
       text: `${stem}${letter} {d}, {n}, {m}`,
       semantics: (m, o) => {
         const data = m.read(o.m);
-        const low = bits === 8 || bits === 16 ? m.zeroExtend(data, bits) : m.resize(32, data);
-        const first = divide(m, m.xor(m.read(o.n), low), Math.min(bits, 32), polynomial);
-        if (bits < 64) {
-          m.write(o.d, first);
-          return;
-        }
-        const high = m.resize(32, m.shiftBy('shrUnsigned', data, 32));
-        m.write(o.d, divide(m, m.xor(first, high), 32, polynomial));
+        const mixed = m.let(m.xor(m.resize(data.width, m.read(o.n)), data));
+        const made = m.resize(32, remainder(m, mixed, bits, polynomial));
+        // Of fewer bits than it has, the old remainder keeps the rest.
+        const rest = bits < 32 ? m.shiftBy('shrUnsigned', m.read(o.n), bits) : m.constant(32, 0);
+        m.write(o.d, m.xor(made, rest));
       },
     }),
   ),

@@ -125,7 +125,7 @@ function addSubtractExtended(width: Width, sf: string): Instruction[] {
           d: flags ? destination('Rd', width) : orStackPointer('Rd', width),
           n: orStackPointer('Rn', width),
           m: source('Rm', width === 64 && extension.endsWith('x') ? 64 : 32),
-          amount: extendedIndex(extension, width),
+          amount: extendedIndex(extension, width, flags ? ['Rn'] : ['Rd', 'Rn']),
         },
         text: `${mnemonic} {d}, {n}, {m}{amount}`,
         semantics: (m, o) => {

@@ -49,7 +49,7 @@ export const exceptions: readonly Instruction[] = [
     name: 'UDF_only_perm_undef',
     pattern: '0000000000000000 imm16:16',
     cold: true,
-    operands: { imm: imm16 },
+    operands: { imm: immediate(unsigned('imm16', 16, 32)) },
     text: 'udf {imm}',
     semantics: (m) => m.system('undefined'),
   }),

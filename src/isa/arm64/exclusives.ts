@@ -125,6 +125,7 @@ function pair(ordered: 0 | 1): Instruction[] {
     instruction({
       name: `LD${ordered ? 'A' : ''}XP_${width}_ldstexcl`,
       pattern: pattern(size, 0, 1, 1, ordered, unused, 'Rt2:5'),
+      cold: true,
       operands: {
         t: destination('Rt', width),
         t2: destination('Rt2', width),
@@ -143,6 +144,7 @@ function pair(ordered: 0 | 1): Instruction[] {
     instruction({
       name: `ST${ordered ? 'L' : ''}XP_${width}_ldstexcl`,
       pattern: pattern(size, 0, 0, 1, ordered, 'Rs:5', 'Rt2:5'),
+      cold: true,
       operands: {
         s: destination('Rs', 32),
         t: source('Rt', width),

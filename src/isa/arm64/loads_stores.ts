@@ -100,6 +100,8 @@ function unscaled(access: Access): Instruction[] {
     instruction({
       name: encodingName(access, form),
       pattern: `${size} 111 0 00 ${opc} 0 imm9:9 ${form === 'unscaled' ? '00' : '10'} Rn:5 Rt:5`,
+      // Kernels copy to and from user space by bytes and double words.
+      cold: form === 'unpriv' && (access.effect === 'loadSigned' || access.bytes === 2 || access.bytes === 4),
       operands: { t: transfer(access), n: orStackPointer('Rn', 64), offset: offset9() },
       text: `${mnemonic.replace(/^(ld|st)/, form === 'unscaled' ? '$1u' : '$1t')} {t}, [{n}{offset}]`,
       semantics: (m, o) => {
@@ -192,17 +194,17 @@ function pair(
   };
   const pattern = (load: 0 | 1): string => `${opc} 101 0 ${bits} ${load} imm7:7 Rt2:5 Rn:5 Rt:5`;
   const spelling = form === 'noalloc' ? 'np' : stem;
-  const second = (m: Semantics, address: Expr): Expr => m.add(address, m.constant(64, bytes));
   const load = instruction({
     name: `LD${stem.toUpperCase()}_${width}_ldstpair_${form}`,
     pattern: pattern(1),
+    cold: isSigned,
     operands: { ...operands, t: destination('Rt', width), t2: destination('Rt2', width) },
     text: `ld${spelling} {t}, {t2}, ${text}`,
     semantics: (m, o) => {
       const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const address = form === 'post' ? base : moved;
-      const [a, b] = [m.load(bytes, address), m.load(bytes, second(m, address))];
+      const [a, b] = m.loadPair(bytes, address);
       const extend = (value: Expr): Expr => m.resize(width, isSigned ? m.signExtend(value, 32) : value);
       m.write(o.t2, extend(b));
       m.write(o.t, extend(a));
@@ -219,8 +221,7 @@ function pair(
       const base = m.let(readBase(m, o.n));
       const moved = m.let(m.add(base, o.offset));
       const address = form === 'post' ? base : moved;
-      m.store(bytes, address, m.read(o.t));
-      m.store(bytes, second(m, address), m.read(o.t2));
+      m.storePair(bytes, address, [m.read(o.t), m.read(o.t2)]);
       if (!inPlace) m.write(o.n, moved);
     },
   });

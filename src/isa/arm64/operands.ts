@@ -188,11 +188,15 @@ export function branchLabel(field: string, bits: number): ImmediateOperand {
   return label(value, encode);
 }
 
+function twoDigits(value: number): string {
+  return value.toString(16).padStart(2, '0');
+}
+
 /** A fixed field that shows in the text only. */
 export function hint(words: readonly (string | null)[], field: string): TextOperand {
   return {
     kind: 'text',
-    print: (fields) => words[fieldOf(fields, field)] ?? `#${hex(BigInt(fieldOf(fields, field)))}`,
+    print: (fields) => words[fieldOf(fields, field)] ?? `#0x${twoDigits(fieldOf(fields, field))}`,
     parse: (text) => {
       const { word: name, rest } = word(text);
       const index = words.indexOf(name);
@@ -216,14 +220,29 @@ export function shiftAmount(shift: string, width: Width): ImmediateOperand {
   };
 }
 
-/** `, uxtw #N` behind a register: the extension, and how far left it then goes (left out where 0). */
-export function extendedIndex(extension: string, width: Width): ImmediateOperand {
+/**
+ * `, uxtw #N` behind a register: the extension, and how far left it then goes (left out where 0). Beside the stack pointer an
+ * extension of the operation's own width is written as a shift.
+ */
+export function extendedIndex(
+  extension: string,
+  width: Width,
+  stackPointers: readonly string[],
+): ImmediateOperand {
   const plain = optionalNumber(' ', unsigned('imm3', 3, width), 0n);
+  const shift = optionalNumber(', lsl ', unsigned('imm3', 3, width), 0n);
   const prefix = `, ${extension}`;
+  const isWhole = extension === (width === 64 ? 'uxtx' : 'uxtw');
+  const isShift = (fields: Fields): boolean =>
+    isWhole && stackPointers.some((field) => fieldOf(fields, field) === 31);
   return {
     ...plain,
-    print: (fields, pc) => `${prefix}${plain.print(fields, pc)}`,
-    parse: (text, pc) => (text.startsWith(prefix) ? plain.parse(text.slice(prefix.length), pc) : null),
+    print: (fields, pc) =>
+      isShift(fields) ? shift.print(fields, pc) : `${prefix}${plain.print(fields, pc)}`,
+    parse: (text, pc) => {
+      if (text.startsWith(prefix)) return plain.parse(text.slice(prefix.length), pc);
+      return isWhole ? shift.parse(text, pc) : null;
+    },
   };
 }
 

@@ -121,7 +121,7 @@ const rows: readonly Row[] = [
   row('AIDR_EL1', [3, 1, 0, 0, 7], 'fixed'),
   row('CSSELR_EL1', [3, 2, 0, 0, 0], 'stored', 'none', 0xfn),
   row('CTR_EL0', [3, 3, 0, 0, 1], 'fixed', 'askedRead'),
-  row('DCZID_EL0', [3, 3, 0, 0, 7], 'asked', 'askedRead'),
+  row('DCZID_EL0', [3, 3, 0, 0, 7], 'fixed', 'askedRead'),
   row('DAIF', [3, 3, 4, 2, 1], 'stored', 'askedWrite', 0x3c0n),
   row('FPCR', [3, 3, 4, 4, 0], 'stored', 'freeWrite', 0x07c00000n),
   row('FPSR', [3, 3, 4, 4, 1], 'stored', 'freeWrite', 0x0800009fn),

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CodePages, recordPageBytes } from './code_pages.js';
+import { recordBytes } from './layout.js';
+import { EngineMemory } from './memory.js';
+import { Tlbs, tlbBytes } from './tlb.js';
+import { assemble, testMachine, vcpuOf } from './test_machine.js';
+
+/** Pages of records from 1 MiB on, over memory from 4 MiB to 5 MiB. */
+const recordsStart = 1 << 20;
+const codeStart = 4 << 20;
+
+function codePages(capacity: number): { pages: CodePages; memory: EngineMemory } {
+  const memory = new EngineMemory(5 << 20);
+  const tlbs = new Tlbs(memory, 0, 1);
+  assert.ok(tlbBytes(1) <= recordsStart);
+  return { memory, pages: new CodePages(memory, tlbs, recordsStart, capacity, 5 << 20) };
+}
+
+test('a page has one page of records for each variant, and keeps it', () => {
+  const { pages } = codePages(8);
+  const first = pages.records(codeStart, 0);
+  const second = pages.records(codeStart, 1);
+  assert.notEqual(first, second);
+  assert.notEqual(pages.records(codeStart + 4096, 0), first);
+  assert.equal(pages.records(codeStart, 0), first);
+  assert.equal(pages.records(codeStart, 1), second);
+  assert.deepEqual(pages.toDecode(second + 5 * recordBytes), { word: codeStart + 20, index: 5, variant: 1 });
+});
+
+test('whatever is asked for, no two pages share records, and what is kept is right', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(30), fc.nat(2)), { maxLength: 200 }), (asked) => {
+      const { pages } = codePages(9);
+      for (const [page, variant] of asked) {
+        const records = pages.records(codeStart + page * 4096, variant);
+        assert.equal((records - recordsStart) % recordPageBytes, 0);
+        const { word, variant: found } = pages.toDecode(records);
+        assert.deepEqual([word, found], [codeStart + page * 4096, variant]);
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a store makes the records of its words decode themselves, in every variant, and no others', () => {
+  const { pages, memory } = codePages(8);
+  const variants = [0, 1].map((variant) => pages.records(codeStart, variant));
+  const fill = (): void => {
+    for (const records of variants) {
+      for (let index = 0; index < 1024; index += 1) memory.setWord(records + index * recordBytes, 99);
+      pages.toDecode(records);
+    }
+  };
+  const decoding = (records: number): number[] =>
+    [...Array(1024).keys()].filter((index) => memory.word(records + index * recordBytes) === 0);
+  for (const [at, bytes, expected] of [
+    [0, 4, [0]],
+    [7, 1, [1]],
+    [6, 4, [1, 2]],
+    [4088, 8, [1022, 1023]],
+    [16, 16, [4, 5, 6, 7]],
+  ] as const) {
+    fill();
+    pages.stored(codeStart + at, bytes);
+    for (const records of variants) assert.deepEqual(decoding(records), expected);
+  }
+});
+
+test('a page with decoded code is not given out for writing, and is again once stores have dropped it', () => {
+  const { pages } = codePages(8);
+  assert.equal(pages.letWrite(codeStart), true);
+  const records = pages.records(codeStart, 0);
+  assert.equal(pages.letWrite(codeStart), true);
+  pages.toDecode(records);
+  assert.equal(pages.letWrite(codeStart), false);
+  let stores = 0;
+  while (!pages.letWrite(codeStart)) {
+    pages.stored(codeStart + 8, 4);
+    stores += 1;
+    assert.ok(stores < 1000);
+  }
+  assert.ok(stores > 1);
+  // It is borne for longer the next time.
+  pages.toDecode(records);
+  let again = 0;
+  while (!pages.letWrite(codeStart)) {
+    pages.stored(codeStart + 8, 4);
+    again += 1;
+  }
+  assert.ok(again > stores);
+});
+
+test('what the machine writes is decoded anew', () => {
+  const machine = testMachine();
+  const cpu = vcpuOf(machine);
+  for (let value = 0; value < 5; value += 1) {
+    machine.program(0x1000, `movz x0, #${value}\nhvc #0`);
+    cpu.pc = 0x1000n;
+    machine.runToCall();
+    assert.equal(cpu.register(0), BigInt(value));
+  }
+});
+
+test('what another vCPU writes is decoded anew, also when it could write the page before it was code', () => {
+  const machine = testMachine({ vcpus: 2 });
+  const [runner, writer] = [vcpuOf(machine), vcpuOf(machine, 1)];
+  machine.program(0x3000, 'str w0, [x1]\nhvc #0');
+  writer.setRegister(1, 0x1000n);
+  for (let value = 0; value < 300; value += 1) {
+    writer.setRegister(0, BigInt(assemble(`movz x0, #${value}`, 0)));
+    writer.pc = 0x3000n;
+    machine.runToCall(1);
+    if (value === 0) machine.program(0x1004, 'hvc #0');
+    runner.pc = 0x1000n;
+    machine.runToCall();
+    assert.equal(runner.register(0), BigInt(value));
+  }
+});
+
+test('code that writes the page it runs in runs what it wrote', () => {
+  const machine = testMachine();
+  const cpu = vcpuOf(machine);
+  machine.program(
+    0x1000,
+    `movz x2, #0
+     movz x3, #500
+     str w0, [x1]
+     add x0, x0, #32
+     isb
+     nop
+     add x2, x2, x4
+     sub x3, x3, #1
+     cbnz x3, 0x1008
+     hvc #0`,
+  );
+  cpu.setRegister(0, BigInt(assemble('movz x4, #1', 0)));
+  cpu.setRegister(1, 0x1014n);
+  cpu.pc = 0x1000n;
+  machine.runToCall();
+  // 1 + 2 + ... + 500: each round runs another MOVZ in place of the NOP.
+  assert.equal(cpu.register(2), 125250n);
+});
+
+test('more code than can be kept decoded runs as well', () => {
+  const machine = testMachine({ decodedPages: 5 });
+  const cpu = vcpuOf(machine);
+  // 40 pages that call one another, each in the middle of the next.
+  for (let page = 0; page < 40; page += 1) {
+    const here = 0x10000 + page * 4096;
+    const next = page === 39 ? '' : `bl 0x${(here + 4096).toString(16)}`;
+    machine.program(
+      here,
+      `str x30, [sp, #-16]!\n${next}\nadd x0, x0, #${page}\nldr x30, [sp], #16\nret x30`.replace(
+        '\n\n',
+        '\n',
+      ),
+    );
+  }
+  machine.program(0x1000, 'bl 0x10000\nsub x5, x5, #1\ncbnz x5, 0x1000\nhvc #0');
+  cpu.setRegister(5, 20n);
+  cpu.stackPointer = 0x8000n;
+  cpu.pc = 0x1000n;
+  machine.runToCall(0, 37);
+  assert.equal(cpu.register(0), 20n * 780n);
+});

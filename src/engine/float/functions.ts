@@ -1,0 +1,72 @@
+/** A WebAssembly function for each floating-point operation: the fast path, and behind it the call of the host. */
+import type { FloatOperation } from '../../isa/index.js';
+import { cpuOffsets } from '../layout.js';
+import { i32, i64, load32, opcodes } from '../wasm/code.js';
+import type { FunctionType, WasmModule } from '../wasm/module.js';
+import { fastPath } from './fast_path.js';
+import { FloatCode, op } from './float_code.js';
+import type { Value } from './float_code.js';
+
+/** (vCPU's block, three inputs) -> the result's bits. */
+const floatType: FunctionType = { parameters: [i32, i64, i64, i64], results: [i64] };
+
+/** FPCR's rounding mode and FZ: while they are 0, the host's arithmetic is right. */
+const controlMask = 0x01c00000;
+/** FPSR.IXC. */
+const inexactBit = 16;
+
+export class FloatFunctions {
+  /** What the host is asked for, by number. */
+  readonly operations: FloatOperation[] = [];
+  readonly #module: WasmModule;
+  readonly #hostCall: number;
+  readonly #functions = new Map<string, number>();
+
+  /** `hostCall` is the imported function: (block, number, three inputs) -> the result's bits. */
+  constructor(module: WasmModule, hostCall: number) {
+    this.#module = module;
+    this.#hostCall = hostCall;
+  }
+
+  /** The index of the function that does an operation. */
+  indexOf(operation: FloatOperation): number {
+    const key = JSON.stringify(operation);
+    const known = this.#functions.get(key);
+    if (known !== undefined) return known;
+    const number = this.operations.push(operation) - 1;
+    const { locals, code } = this.#write(operation, number);
+    const index = this.#module.addFunction(floatType, locals, code, null);
+    this.#functions.set(key, index);
+    return index;
+  }
+
+  #write(operation: FloatOperation, number: number): FloatCode {
+    const w = new FloatCode(4);
+    const path = fastPath(operation);
+    const local =
+      (index: number): Value =>
+      (code) =>
+        code.get(index);
+    const register =
+      (offset: number): Value =>
+      (code) =>
+        code.get(0).memory(load32.word, 2, offset);
+    const masked = (value: Value, mask: number): Value =>
+      op(opcodes[i32].and, value, (code) => code.constant(i32, mask));
+    if (path !== null) {
+      w.code.block();
+      w.require(op(opcodes[i32].eqz, masked(register(cpuOffsets.fpcr), controlMask)));
+      path(w, {
+        a: local(1),
+        b: local(2),
+        c: local(3),
+        inexactRaised: op(opcodes[i32].ne, masked(register(cpuOffsets.fpsr), inexactBit), (code) =>
+          code.constant(i32, 0),
+        ),
+      });
+      w.code.end();
+    }
+    w.code.get(0).constant(i32, number).get(1).get(2).get(3).call(this.#hostCall);
+    return w;
+  }
+}

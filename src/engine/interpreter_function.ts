@@ -1,0 +1,464 @@
+/**
+ * Builds the interpreter's large function: a handler for each instruction that is not cold, reached by `br_table` over
+ * decoded records. It comes from the definitions alone and knows no instruction by name.
+ *
+ * The function's shape, from outside in: two blocks that are left towards an exit, a loop that finds the records of
+ * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
+ */
+import { InvariantError } from '../base/index.js';
+import { systemCalls } from '../isa/index.js';
+import type { Expr, Statement, SystemCall } from '../isa/index.js';
+import { pushHalves } from './access_functions.js';
+import type { AccessFunctions } from './access_functions.js';
+import { usesFlags } from './cold.js';
+import { emitExpr, emitStatements } from './emit.js';
+import type { Environment } from './emit.js';
+import { specialCount } from './handlers.js';
+import type { Handler, HandlerPlan } from './handlers.js';
+import type { Host } from './host_functions.js';
+import { codeTlbEntries, cpuOffsets, exits, recordBytes, tlbEntry, tlbOffsets } from './layout.js';
+import { emitClearBlock, emitLoad, emitLoadPair, emitStore, emitStorePair } from './memory_access.js';
+import type { AccessEnvironment } from './memory_access.js';
+import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
+import {
+  Code,
+  extendUnsigned,
+  i32,
+  i64,
+  load32,
+  loads64,
+  opcodes,
+  store32,
+  stores64,
+  wrap,
+} from './wasm/code.js';
+import type { ValueType } from './wasm/code.js';
+
+/** The functions that it calls, by index. */
+export type Functions = Host & AccessFunctions;
+
+/** The function's locals; the instructions' own come after them. */
+const local = {
+  cpu: 0,
+  record: 1,
+  /** The TLB set in use. */
+  tlb: 2,
+  /**
+   * Within a page: the record at which the budget would be used up, if all records from the present one on were run one
+   * after the other. Between pages: 16 times the budget (a record is 16 bytes). So that instructions need not be counted.
+   */
+  limit: 3,
+  c: 4,
+  entry: 5,
+  /** What must be added to a quarter of a record's place to get the address of its instruction. */
+  pcBase: 6,
+  target: 7,
+  n: 8,
+  z: 9,
+  v: 10,
+  address: 11,
+  value: 12,
+} as const;
+const localTypes: readonly ValueType[] = [i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64];
+const firstFree = 13;
+
+export class InterpreterBuilder {
+  readonly #code = new Code();
+  readonly #handlers: readonly Handler[];
+  readonly #choices: HandlerPlan['choices'];
+  readonly #host: Functions;
+  /** Blocks open inside the handler blocks' innermost place. */
+  #nesting = 0;
+  /** Handler blocks still open around what is being written. */
+  #openHandlers = 0;
+  /** Shared by all handlers: no two instructions are run at once. */
+  readonly #pool = new LocalPool(firstFree);
+
+  /** How many handlers are in this function, and the number of the first cold one that uses no flags. */
+  readonly #hotCount: number;
+  readonly #firstFlagless: number;
+  /** The type of cold functions, by number. */
+  readonly #coldType: number;
+
+  constructor({ handlers, choices }: HandlerPlan, host: Functions, coldTypeIndex: number) {
+    this.#choices = choices;
+    this.#handlers = handlers.filter(({ instruction }) => !instruction.cold);
+    this.#host = host;
+    this.#hotCount = this.#handlers.length + specialCount;
+    const isFlagless = ({ instruction }: Handler): boolean => instruction.cold && !usesFlags(instruction);
+    this.#firstFlagless = handlers.filter((handler) => !isFlagless(handler)).length + specialCount;
+    this.#coldType = coldTypeIndex;
+  }
+
+  /** The types of all locals beyond the parameter. */
+  get locals(): readonly ValueType[] {
+    return [...localTypes, ...this.#pool.types];
+  }
+
+  build(): Code {
+    const code = this.#code;
+    this.#loadState();
+    code.block(); // left when the budget is used up
+    code.block(); // left when the host stops the run within an instruction
+    code.loop();
+    this.#findPage();
+    code.loop();
+    const count = this.#hotCount;
+    for (let open = 0; open <= count; open += 1) code.block();
+    code.get(local.record).memory(load32.half, 1, 0);
+    code.branchTable([...Array(count).keys()], count);
+    this.#openHandlers = count + 1;
+    this.#special(() => this.#decodeRecord());
+    this.#special(() => this.#goToNextPage());
+    this.#special(() => this.#leaveBy('undefined'));
+    this.#special(() => this.#leaveBy('vectorTrap'));
+    for (const handler of this.#handlers) this.#handler(handler);
+    this.#special(() => this.#callCold());
+    code.end(); // record loop
+    code.end(); // page loop
+    code.end(); // stopped by the host
+    this.#savePosition();
+    this.#leavePage(1);
+    this.#saveState();
+    code.constant(i32, exits.host).return();
+    code.end(); // budget used up: record already stands at the next instruction
+    this.#savePosition();
+    this.#leavePage(0);
+    this.#saveState();
+    return code.constant(i32, exits.budget);
+  }
+
+  // Depths of the outer structures, from where the writing stands.
+
+  #inner(): number {
+    return this.#nesting + this.#openHandlers;
+  }
+
+  #toRecordLoop(): void {
+    this.#code.branch(this.#inner());
+  }
+
+  #toPageLoop(): void {
+    this.#code.branch(this.#inner() + 1);
+  }
+
+  #toHostExit(): void {
+    this.#code.branch(this.#inner() + 2);
+  }
+
+  #budgetExitDepth(): number {
+    return this.#inner() + 3;
+  }
+
+  #special(write: () => void): void {
+    this.#code.end();
+    this.#openHandlers -= 1;
+    write();
+  }
+
+  #loadState(): void {
+    const code = this.#code;
+    this.#loadFlags();
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).constant(i32, 4).byte(opcodes[i32].shl);
+    code.set(local.limit);
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
+  }
+
+  /** Between pages: saves flags and budget. */
+  #saveState(): void {
+    this.#saveFlags();
+    const code = this.#code.get(local.cpu);
+    code.get(local.limit).constant(i32, 4).byte(opcodes[i32].shrSigned);
+    code.memory(store32, 2, cpuOffsets.budget);
+  }
+
+  #loadFlags(): void {
+    const code = this.#code;
+    for (const flag of ['n', 'z', 'v'] as const) {
+      code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
+    }
+    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+  }
+
+  #saveFlags(): void {
+    const code = this.#code;
+    for (const flag of ['n', 'z', 'v'] as const) {
+      code.get(local.cpu).get(local[flag]).memory(stores64[8][0], 3, cpuOffsets[flag]);
+    }
+    code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
+  }
+
+  /** Stores the address of the present record's instruction as pc. */
+  #savePosition(): void {
+    this.#code.get(local.cpu);
+    this.#pushPc();
+    this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
+  }
+
+  /** Makes the vCPU's block say where the run is, and what it has used of its budget. */
+  #beforeHost(): void {
+    this.#savePosition();
+    this.#sayCount();
+  }
+
+  #sayCount(): void {
+    const code = this.#code;
+    code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
+    code.get(local.cpu).get(local.record).memory(store32, 2, cpuOffsets.record);
+  }
+
+  /** The host may have cut the budget short. */
+  #takeBudget(): void {
+    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.limit).set(local.limit);
+  }
+
+  #pushPc(): void {
+    this.#code
+      .get(local.record)
+      .constant(i32, 2)
+      .byte(opcodes[i32].shrUnsigned)
+      .byte(extendUnsigned)
+      .get(local.pcBase)
+      .byte(opcodes[i64].add);
+  }
+
+  /** Leaves the page: the limit becomes what is left of the budget after the records up to the present one, and `more`. */
+  #leavePage(more: number): void {
+    const code = this.#code;
+    code.get(local.limit).get(local.record).byte(opcodes[i32].sub);
+    if (more !== 0) code.constant(i32, more * recordBytes).byte(opcodes[i32].sub);
+    code.set(local.limit);
+  }
+
+  /** At the page loop's head: finds the records of the page of `target`, and the record there. */
+  #findPage(): void {
+    const code = this.#code;
+    // An entry is 2^4 bytes and a page 2^12.
+    code.get(local.target).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
+    code.constant(i32, (codeTlbEntries - 1) * tlbEntry.bytes).byte(opcodes[i32].and);
+    code.get(local.tlb).byte(opcodes[i32].add).tee(local.entry);
+    code.memory(loads64[8][0], 3, tlbOffsets.code);
+    // The low two bits stay in, so that an unaligned target matches no entry.
+    code.get(local.target).constant(i64, ~0xffcn).byte(opcodes[i64].and).byte(opcodes[i64].ne);
+    code.if();
+    this.#fetchPage();
+    code.else();
+    code
+      .get(local.entry)
+      .memory(load32.word, 2, tlbOffsets.code + tlbEntry.place)
+      .set(local.entry);
+    code.end();
+    code.get(local.target).byte(wrap).constant(i32, 0xffc).byte(opcodes[i32].and);
+    code.constant(i32, 2).byte(opcodes[i32].shl).get(local.entry).byte(opcodes[i32].add).tee(local.record);
+    code.get(local.limit).byte(opcodes[i32].add).set(local.limit);
+    code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and);
+    code.get(local.entry).constant(i32, 2).byte(opcodes[i32].shrUnsigned).byte(extendUnsigned);
+    code.byte(opcodes[i64].sub).set(local.pcBase);
+  }
+
+  #fetchPage(): void {
+    const code = this.#code;
+    code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+    code.get(local.cpu);
+    pushHalves(code, local.target);
+    code.call(this.#host.fetch).tee(local.entry);
+    code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    // An instruction that cannot be fetched counts too: no guest runs for ever on nothing.
+    code.get(local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(local.limit);
+    this.#saveState();
+    code.constant(i32, exits.host).return();
+    code.end();
+  }
+
+  #decodeRecord(): void {
+    this.#code.get(local.record).call(this.#host.decode);
+    this.#toRecordLoop();
+  }
+
+  #goToNextPage(): void {
+    this.#pushPc();
+    this.#code.set(local.target);
+    this.#leavePage(0);
+    this.#leaveWhenSpent();
+    this.#toPageLoop();
+  }
+
+  #leaveBy(name: SystemCall): void {
+    this.#callSystem(name, () => this.#code.constant(i64, 0).constant(i64, 0));
+    this.#toHostExit();
+  }
+
+  #handler(handler: Handler): void {
+    this.#special(() => {
+      emitStatements(this.#environment(handler), handler.instruction.semantics.statements);
+      this.#advance();
+    });
+  }
+
+  /** Calls the function of a cold instruction: the table holds those behind this function's own handlers. */
+  #callCold(): void {
+    const code = this.#code;
+    const number = (): unknown => code.get(local.record).memory(load32.half, 1, 0);
+    const whenFlags = (write: () => void): void => {
+      number();
+      code.constant(i32, this.#firstFlagless).byte(opcodes[i32].ltUnsigned).if();
+      write();
+      code.end();
+    };
+    whenFlags(() => this.#saveFlags());
+    this.#sayCount();
+    code.get(local.cpu).get(local.record);
+    this.#pushPc();
+    number();
+    code.constant(i32, this.#hotCount).byte(opcodes[i32].sub).callIndirect(this.#coldType).set(local.entry);
+    whenFlags(() => this.#loadFlags());
+    this.#takeBudget();
+    code.get(local.entry).if();
+    this.#nesting += 1;
+    code.get(local.entry).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 1;
+    code.end();
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
+    this.#leavePage(1);
+    this.#leaveWhenSpent();
+    this.#toPageLoop();
+    this.#nesting -= 1;
+    code.end();
+    this.#advance();
+  }
+
+  #advance(): void {
+    this.#code.get(local.record).constant(i32, recordBytes).byte(opcodes[i32].add).set(local.record);
+    this.#toRecordLoop();
+  }
+
+  #environment(handler: Handler): Environment {
+    const code = this.#code;
+    const environment: Environment = {
+      code,
+      cpu: local.cpu,
+      flags: { n: local.n, z: local.z, c: local.c, v: local.v },
+      ...operandReader(code, handler.layout, handler.stack, local),
+      pc: () => this.#pushPc(),
+      local: (index, type) => this.#pool.local(index, type),
+      load: (statement) => emitLoad(environment, this.#access(environment), statement),
+      store: (statement) => emitStore(environment, this.#access(environment), statement),
+      loadPair: (statement) => emitLoadPair(environment, this.#access(environment), statement),
+      storePair: (statement) => emitStorePair(environment, this.#access(environment), statement),
+      loadVector: () => refuseVector(handler),
+      storeVector: () => refuseVector(handler),
+      float: () => refuseVector(handler),
+      jump: (statement) => this.#jump(environment, handler, statement),
+      system: (statement) => this.#system(environment, statement),
+      checkStack: (operand) => this.#checkStack(handler, operand),
+      clearBlock: (statement) => emitClearBlock(environment, this.#access(environment), statement),
+      nest: (by) => {
+        this.#nesting += by;
+      },
+    };
+    return environment;
+  }
+
+  /** What an access of memory needs here; it is left towards the host's exit when it faults. */
+  #access(environment: Environment): AccessEnvironment {
+    const { interpreterMissedLoad, interpreterMissedStore } = this.#host;
+    return {
+      locals: { ...local, vector: -1 },
+      missed: (table) => {
+        this.#code.get(local.record).get(local.limit).get(local.pcBase);
+        this.#code.call(table === 'read' ? interpreterMissedLoad : interpreterMissedStore);
+        this.#takeBudget();
+      },
+      leave: () => this.#toHostExit(),
+      nest: (by) => environment.nest(by),
+    };
+  }
+
+  #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
+    const code = this.#code;
+    if (near === null) {
+      emitExpr(e, target);
+      code.set(local.target);
+      this.#leavePage(1);
+      this.#leaveWhenSpent();
+      this.#toPageLoop();
+      return;
+    }
+    // A record is four times as large as its instruction.
+    code
+      .get(local.record)
+      .memory(load32.word, 2, layout[near]?.at ?? 0)
+      .constant(i32, 2)
+      .byte(opcodes[i32].shl);
+    code.tee(local.entry).get(local.record).byte(opcodes[i32].add).set(local.record);
+    // The limit moves as far, less the one record that was run.
+    code.get(local.limit).get(local.entry).byte(opcodes[i32].add).constant(i32, recordBytes);
+    code.byte(opcodes[i32].sub).tee(local.limit).get(local.record).byte(opcodes[i32].leSigned);
+    code.branchIf(this.#budgetExitDepth());
+    this.#toRecordLoop();
+  }
+
+  /** Between pages: leaves the run when the budget is used up, to go on at `target`. */
+  #leaveWhenSpent(): void {
+    const code = this.#code;
+    code.get(local.limit).constant(i32, 0).byte(opcodes[i32].leSigned).if();
+    code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+    this.#saveState();
+    code.constant(i32, exits.budget).return();
+    code.end();
+  }
+
+  #system(e: Environment, { name, inputs, index }: Extract<Statement, { op: 'system' }>): void {
+    const code = this.#code;
+    this.#callSystem(name, () => pushInputs(e, inputs));
+    code.get(local.entry).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 1;
+    code.end();
+    if (index === null) return;
+    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(e.local(index, i64));
+  }
+
+  /** Calls the host; whether it stops the run is then in the entry local. */
+  #callSystem(name: SystemCall, inputs: () => void): void {
+    const code = this.#code;
+    this.#beforeHost();
+    code.get(local.cpu).constant(i32, systemCalls.indexOf(name));
+    inputs();
+    code.call(this.#host.system).set(local.entry);
+    this.#takeBudget();
+  }
+
+  #checkStack({ layout, stack, instruction }: Handler, operand: string): void {
+    const code = this.#code;
+    const { stackOperand = null } = this.#choices.get(instruction.name) ?? {};
+    // Where there is a handler for the stack pointer, this one never has it.
+    if (stack === null && stackOperand !== null) return;
+    ifStackMisaligned(code, layout, stack, operand);
+    this.#nesting += 1;
+    this.#callSystem('misalignedStack', () => code.constant(i64, 0).constant(i64, 0));
+    code.get(local.entry).if();
+    this.#nesting += 1;
+    this.#toHostExit();
+    this.#nesting -= 2;
+    code.end().end();
+  }
+}
+
+/** Pushes the two values that a call takes; 0 for those that are not given. */
+function pushInputs(e: Environment, inputs: readonly Expr[]): void {
+  for (const position of [0, 1]) {
+    const input = inputs[position];
+    if (input === undefined) e.code.constant(i64, 0);
+    else emitExpr(e, input);
+  }
+}
+
+/** The large function has no place for vectors. */
+function refuseVector({ instruction: { name } }: Handler): never {
+  throw new InvariantError(`${name} must be cold`);
+}

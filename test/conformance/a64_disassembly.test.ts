@@ -1,0 +1,73 @@
+/**
+ * Every instruction's text against GNU objdump's, for random words of each definition. DOMULATOR_A64_WORDS and
+ * DOMULATOR_A64_SEED as in a64_execution.test.ts.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { a64, makeDecoder, printInstruction } from '../../src/isa/index.js';
+import { Dice, drawWord } from './a64_draw.js';
+
+const disassembler = 'aarch64-linux-gnu-objdump';
+const wanted = Number(process.env['DOMULATOR_A64_WORDS'] ?? 20_000);
+const seed = Number(process.env['DOMULATOR_A64_SEED'] ?? 1);
+const only = new RegExp(process.env['DOMULATOR_A64_ONLY'] ?? '');
+
+const missing =
+  spawnSync(disassembler, ['--version'], { stdio: 'ignore' }).status === 0 ? null : `no ${disassembler}`;
+
+/** What objdump says of each word, the first standing at address 0: with the aliases that are preferred, or without. */
+function disassemble(words: readonly number[], aliases: boolean): string[] {
+  const directory = mkdtempSync(join(tmpdir(), 'domulator-objdump-'));
+  const file = join(directory, 'words');
+  try {
+    const bytes = new DataView(new ArrayBuffer(words.length * 4));
+    for (const [index, word] of words.entries()) bytes.setUint32(index * 4, word, true);
+    writeFileSync(file, new Uint8Array(bytes.buffer));
+    const style = aliases ? 'aliases' : 'no-aliases';
+    const options = ['-D', '-z', '-b', 'binary', '-m', 'aarch64', '-M', style, file];
+    const { stdout } = spawnSync(disassembler, options, { encoding: 'utf8', maxBuffer: 2 ** 28 });
+    const lines = [...stdout.matchAll(/^ +[0-9a-f]+:\t[0-9a-f]{8} \t(.*)$/gm)];
+    return lines.map(([, text = '']) => normal(text));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Without comments, with one kind of space. */
+function normal(text: string): string {
+  return text
+    .replace(/\s*\/\/.*$/, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
+/** Words that objdump refuses although they are allocated: registers that coincide, bits that should be 1 and are not. */
+const refused = /^(LDPSW|LDAR|STLR|LDX|LDAX|STX|STLX|MSR_spsel)/;
+
+test('every instruction is written as objdump writes it', { skip: missing ?? false }, (t) => {
+  const dice = new Dice(seed);
+  const decoder = makeDecoder(a64);
+  const chosen = a64.filter(({ name }) => only.test(name));
+  const words = Array.from({ length: wanted }, (_, turn) => {
+    const definition = chosen[turn % chosen.length]!;
+    return drawWord(definition, dice, 'EL1h') ?? drawWord(definition, dice, 'EL0t');
+  }).filter((word) => word !== null);
+  const [plain, aliased] = [disassemble(words, false), disassemble(words, true)];
+  assert.equal(plain.length, words.length);
+  assert.equal(aliased.length, words.length);
+  const found = words.flatMap((word, index) => {
+    const definition = decoder.decode(word, 'EL1h') ?? decoder.decode(word, 'EL0t');
+    const mine = definition === null ? '' : normal(printInstruction(definition, word, BigInt(4 * index)));
+    const other = plain[index]!;
+    if (refused.test(definition?.name ?? '') && /; undefined$|^msr s0/.test(other)) return [];
+    return mine === other || mine === aliased[index]
+      ? []
+      : [`0x${word.toString(16)} ${definition?.name}: ${mine}, objdump ${other}`];
+  });
+  t.diagnostic(`${words.length} words, ${found.length} differ`);
+  assert.equal(found.length, 0, `${found.length} differ:\n${found.slice(0, 40).join('\n')}`);
+});

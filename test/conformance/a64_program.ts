@@ -1,0 +1,59 @@
+/** Runs a few A64 instructions, written as text, on this project's engine: at EL1, translation off. */
+import { Processor } from '../../src/engine/index.js';
+import type { VcpuView } from '../../src/engine/index.js';
+import { a64, parseInstruction } from '../../src/isa/index.js';
+
+const ramBytes = 0x10000;
+const codeStart = 0x1000;
+
+/** The word that a line of assembler is at an address. Throws where no instruction is written so. */
+export function assemble(line: string, pc: bigint): number {
+  for (const definition of a64) {
+    const word = parseInstruction(definition, line, pc);
+    if (word !== null) return word;
+  }
+  throw new Error(`no instruction is written ${line}`);
+}
+
+export class Program {
+  readonly #processor: Processor;
+  readonly #ram: DataView;
+
+  constructor() {
+    this.#processor = new Processor(
+      a64,
+      {
+        memory: {
+          frame: (address) => (address < ramBytes ? this.#processor.ramStart + address : -1),
+          read: () => null,
+          write: () => false,
+        },
+        registers: { read: () => 'undefined', write: () => 'undefined' },
+        call: () => {
+          this.#processor.stop();
+          return true;
+        },
+      },
+      { vcpus: 1, ramBytes, decodedPages: 32 },
+    );
+    const { ram } = this.#processor;
+    this.#ram = new DataView(ram.buffer, ram.byteOffset);
+  }
+
+  /** Runs the lines once, from a reset; `prepare` sets registers before. The vCPU as it is after them. */
+  run(lines: readonly string[], prepare: (cpu: VcpuView) => void): VcpuView {
+    const all = [...lines, 'hvc #0x0'];
+    for (const [index, line] of all.entries()) {
+      const at = codeStart + 4 * index;
+      this.#ram.setUint32(at, assemble(line, BigInt(at)), true);
+    }
+    this.#processor.wrote(this.#processor.ramStart + codeStart, 4 * all.length);
+    const cpu = this.#processor.vcpus[0]!;
+    cpu.reset();
+    cpu.setSystemRegister('CPACR_EL1', 3n << 20n);
+    cpu.pc = BigInt(codeStart);
+    prepare(cpu);
+    this.#processor.run(0, 10_000);
+    return cpu;
+  }
+}

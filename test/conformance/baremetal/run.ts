@@ -1,0 +1,139 @@
+/**
+ * Runs one bare-metal test twice: on QEMU's `virt` board with a Cortex-A57, and on this project's own vCPU with the same
+ * memory and a UART at the same address. What each prints is what is compared.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Processor } from '../../../src/engine/index.js';
+import type { EngineHost } from '../../../src/engine/index.js';
+import { a64 } from '../../../src/isa/index.js';
+
+const compiler = 'aarch64-linux-gnu-gcc';
+const emulator = 'qemu-system-aarch64';
+
+/** The board's memory, and the data register of its UART. */
+const ram = { start: 0x40000000, bytes: 64 << 20 } as const;
+const uart = 0x09000000;
+/** PSCI SYSTEM_OFF. */
+const systemOff = 0x84000008n;
+const instructionLimit = 200_000_000;
+
+function runs(command: string): boolean {
+  return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
+/** Why the tests cannot be run here; null where they can. */
+export function missingTool(): string | null {
+  return [compiler, emulator].find((command) => !runs(command)) ?? null;
+}
+
+/** Compiles a test. Throws Error with what the compiler said. */
+export function compileTest(sources: string, name: string, defines: readonly string[] = []): Uint8Array {
+  const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
+  try {
+    const output = path.join(directory, 'test.elf');
+    const inputs = ['runtime.S', 'bare.c', `${name}.c`].map((file) => path.join(sources, file));
+    const options = [
+      '-O1', '-ffreestanding', '-nostdlib', '-static', '-mgeneral-regs-only', '-fno-pie', '-no-pie', '-march=armv8-a+crc',
+      '-fno-stack-protector', '-mstrict-align', ...defines.map((define) => `-D${define}`), '-Wall', '-Werror', '-Wl,--build-id=none', '-Wa,-march=armv8.2-a', '-Wl,-z,noexecstack',
+      '-T', path.join(sources, 'bare.lds'), '-Wl,--no-warn-rwx-segments',
+    ]; // prettier-ignore
+    const { status, stderr } = spawnSync(compiler, [...options, '-o', output, ...inputs], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`${name}.c: ${stderr}`);
+    return new Uint8Array(readFileSync(output));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** What the test prints on QEMU. */
+export function runOnQemu(elf: Uint8Array, cpu = 'cortex-a57'): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
+  try {
+    const file = path.join(directory, 'test.elf');
+    writeFileSync(file, elf);
+    const board = [
+      '-M',
+      'virt',
+      '-cpu',
+      cpu,
+      '-m',
+      String(ram.bytes >> 20),
+      '-display',
+      'none',
+      '-nic',
+      'none',
+    ];
+    const { stdout, error } = spawnSync(
+      emulator,
+      [...board, '-serial', 'stdio', '-monitor', 'none', '-kernel', file],
+      { encoding: 'utf8', timeout: 60_000 },
+    );
+    return error === undefined ? stdout : `${stdout}\n${error.message}`;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+interface Segment {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The loadable segments of a 64-bit little-endian ELF file, and its entry. */
+function readElf(elf: Uint8Array): { readonly entry: bigint; readonly segments: readonly Segment[] } {
+  const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
+  const headers = Number(view.getBigUint64(32, true));
+  const count = view.getUint16(56, true);
+  const all = Array.from({ length: count }, (_, index) => headers + 56 * index);
+  const segments = all
+    .filter((at) => view.getUint32(at, true) === 1)
+    .map((at) => {
+      const offset = Number(view.getBigUint64(at + 8, true));
+      const size = Number(view.getBigUint64(at + 32, true));
+      return {
+        address: Number(view.getBigUint64(at + 24, true)),
+        bytes: elf.subarray(offset, offset + size),
+      };
+    });
+  return { entry: view.getBigUint64(24, true), segments };
+}
+
+/** What the test prints here. `change` may make another CPU of it first. */
+export function runHere(elf: Uint8Array, change: (processor: Processor) => void = () => undefined): string {
+  const board = { printed: '', off: false };
+  const host: EngineHost = {
+    memory: {
+      frame: (address) => {
+        const offset = address - ram.start;
+        return offset >= 0 && offset < ram.bytes ? processor.ramStart + offset : -1;
+      },
+      read: (_vcpu, address) => (address >= uart && address < uart + 4096 ? 0n : null),
+      write: (_vcpu, address, _bytes, value) => {
+        if (address === uart) board.printed += String.fromCharCode(Number(value & 0xffn));
+        return address >= uart && address < uart + 4096;
+      },
+    },
+    registers: { read: () => 'undefined', write: () => 'undefined' },
+    call: (vcpu, kind) => {
+      if (kind === 'smc') return false;
+      board.off = processor.vcpus[vcpu]?.register(0) === systemOff;
+      if (board.off) processor.stop();
+      return board.off;
+    },
+  };
+  const processor = new Processor(a64, host, { vcpus: 1, ramBytes: ram.bytes, decodedPages: 256 });
+  const { entry, segments } = readElf(elf);
+  for (const { address, bytes } of segments) processor.ram.set(bytes, address - ram.start);
+  const [vcpu] = processor.vcpus;
+  if (vcpu === undefined) throw new Error('there is no vCPU');
+  vcpu.pc = entry;
+  change(processor);
+  let executed = 0;
+  while (!board.off && executed < instructionLimit) executed += processor.run(0, 100_000).executed;
+  return board.off ? board.printed : `${board.printed}\nno end after ${executed} instructions`;
+}
