@@ -73,18 +73,43 @@ export function differences(ours: Outcome, theirs: Outcome): string[] {
   return found;
 }
 
-/**
- * Where the reference is known to differ from the architecture in whether an access faults. A store-exclusive whose address is
- * not aligned faults whatever the monitor says (DDI 0487, AArch64.ExclusiveMonitorsPass), and may fault for other reasons: qemu
- * 7.2 does not look while the monitor is open, which it keeps as address -1, so that a store there does access memory. Cache
- * maintenance by address, DC ZVA too, faults where an access would (D7.5.9): qemu in user mode does nothing with the address.
- */
-const laxities: readonly RegExp[] = [/^STL?X.*_ldstexcl$/, /^SYS_(ic|dc)_/];
+/** A fault of the reference (qemu 7.2, user mode): where it differs from the architecture, and what the manual says. */
+export interface ReferenceFault {
+  readonly name: string;
+  readonly manual: string;
+  /** Names of the definitions that it concerns. */
+  readonly instructions: RegExp;
+  /** Whether a difference between these outcomes is this fault. */
+  explains(ours: Outcome, theirs: Outcome): boolean;
+}
 
-/** Whether all that differs is such a fault. */
-export function isKnownLaxity(name: string, ours: Outcome, theirs: Outcome): boolean {
-  const endings = [ours.ending, theirs.ending].sort().join(' ');
-  return endings === 'done fault' && laxities.some((one) => one.test(name));
+/** Whether one side faulted where the other did not. */
+function onlyFaultDiffers(ours: Outcome, theirs: Outcome): boolean {
+  return [ours.ending, theirs.ending].sort().join(' ') === 'done fault';
+}
+
+export const referenceFaults: readonly ReferenceFault[] = [
+  {
+    name: 'a store-exclusive that no monitor lets through does not look at its address',
+    manual:
+      'DDI 0487, AArch64.ExclusiveMonitorsPass: an address that is not aligned faults whatever the monitor says, and others may; ' +
+      'qemu keeps an open monitor as address -1, so that a store there does access memory',
+    instructions: /^STL?X.*_ldstexcl$/,
+    explains: onlyFaultDiffers,
+  },
+  {
+    name: 'cache maintenance by address does not look at its address',
+    manual: 'DDI 0487, D7.5.9: DC and IC by address, DC ZVA too, fault where an access would',
+    instructions: /^SYS_(ic|dc)_/,
+    explains: onlyFaultDiffers,
+  },
+];
+
+/** The name of the reference's fault that explains how two outcomes of a word differ; null where there is none. */
+export function knownFault(decoder: Decoder, word: number, ours: Outcome, theirs: Outcome): string | null {
+  const name = decoder.decode(word, 'EL0t')?.name ?? '';
+  const fault = referenceFaults.find((one) => one.instructions.test(name) && one.explains(ours, theirs));
+  return fault?.name ?? null;
 }
 
 /** The registers that a difference is about, as they were: from the state that the test began with. */
