@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { InputError } from '../base/index.js';
 import { fileType, readCpio } from './cpio.js';
-import { defaultInitramfs, initMarker, isBusyboxPath } from './initramfs.js';
+import { busyboxInitramfs, defaultInitramfs, initMarker, isBusyboxPath } from './initramfs.js';
 
 /** What says that a file is a program for arm64, and nothing more. */
 function program(machine: number): Uint8Array {
@@ -52,6 +52,22 @@ test('a busybox for another machine is refused', () => {
   for (const bytes of [program(62), new Uint8Array(), Buffer.from('#!/bin/sh\n')]) {
     assert.throws(() => defaultInitramfs(bytes), InputError);
   }
+});
+
+test('an initramfs may have another /init, other commands, and more files', () => {
+  const made = readCpio(
+    busyboxInitramfs(program(183), {
+      applets: ['awk'],
+      init: '#!/bin/awk',
+      entries: [
+        { path: 'root/more', mode: fileType.regular | 0o644, content: Uint8Array.of(1), device: [0, 0] },
+      ],
+    }),
+  );
+  const paths = made.map(({ path }) => path);
+  assert.ok(paths.includes('bin/awk') && !paths.includes('bin/sh'));
+  assert.equal(Buffer.from(made.find(({ path }) => path === 'init')!.content).toString(), '#!/bin/awk');
+  assert.deepEqual(made.find(({ path }) => path === 'root/more')!.content, Uint8Array.of(1));
 });
 
 test('busybox is found before and after /bin became /usr/bin', () => {

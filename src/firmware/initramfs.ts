@@ -90,19 +90,38 @@ function isArm64Program(bytes: Uint8Array): boolean {
   return magic.every((byte, i) => bytes[i] === byte) && bytes[18] === aarch64 && bytes[19] === 0;
 }
 
+/** What an initramfs of busybox holds beside it. */
+export interface BusyboxContents {
+  /** The commands that are there under their own names. */
+  readonly applets: readonly string[];
+  /** The script that is the first process. */
+  readonly init: string;
+  /** More files; the directories that they are in must come first. */
+  readonly entries?: readonly CpioEntry[];
+}
+
 /**
- * The default initramfs, not compressed. `busybox` is a statically linked arm64 busybox; throws {@link InputError} when
- * it is no arm64 program.
+ * An initramfs, not compressed, of busybox, an /init and what else is given. `busybox` is a statically linked arm64
+ * busybox; throws {@link InputError} when it is no arm64 program.
  */
-export function defaultInitramfs(busybox: Uint8Array): Uint8Array {
+export function busyboxInitramfs(
+  busybox: Uint8Array,
+  { applets, init, entries = [] }: BusyboxContents,
+): Uint8Array {
   if (!isArm64Program(busybox)) throw new InputError('busybox is not an arm64 program');
   return writeCpio([
     ...['bin', 'dev', 'proc', 'sys', 'root'].map(directory),
     consoleDevice,
     program('bin/busybox', busybox),
     ...applets.map((applet) => link(`bin/${applet}`, 'busybox')),
-    program('init', text(initScript)),
+    program('init', text(init)),
+    ...entries,
   ]);
+}
+
+/** The default initramfs, made as {@link busyboxInitramfs} makes it. */
+export function defaultInitramfs(busybox: Uint8Array): Uint8Array {
+  return busyboxInitramfs(busybox, { applets, init: initScript });
 }
 
 /** Where the packages of busybox have it. */
