@@ -37,6 +37,17 @@ test('a package gives its control fields and its files, in gzip and bare', async
   }
 });
 
+test('a wanted file comes whole behind files that are not wanted', { timeout: 60_000 }, async () => {
+  const small = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`a/${n}`, bytesOf(`small ${n}`)]));
+  const large = new Uint8Array(300_000).fill(7);
+  const bytes = await debPackage(control, { ...small, 'b/large': large, 'b/last': bytesOf('end') }, plain);
+  const found: Record<string, number> = {};
+  for await (const file of debFiles(openDeb(bytes, 'it'), (path) => path.startsWith('b/'))) {
+    found[file.path] = file.bytes.length;
+  }
+  assert.deepEqual(found, { 'b/large': 300_000, 'b/last': 3 });
+});
+
 test('kernels are where Debian’s packages have them', () => {
   for (const path of [
     'boot/vmlinuz-6.1.0-56-arm64',

@@ -22,6 +22,15 @@ function tarEntries(pieces: Pieces): AsyncGenerator<TarEntry, void, undefined> {
   return fromWebStream(toWebStream(pieces).pipeThrough<TarEntry>(decoder));
 }
 
+/**
+ * Reads a member's content and lets it go. To cancel it would be shorter, but modern-tar 0.8 may have gone on to the next member
+ * by then, and takes the cancelling for that one's: whose content never ends then.
+ */
+async function passOver(body: WebStream<Uint8Array>): Promise<void> {
+  const pieces = fromWebStream(body);
+  while ((await pieces.next()).done !== true);
+}
+
 /** An error that reading `what` ended with, as one of ours. */
 function asInputError(error: unknown, what: string): InputError {
   if (error instanceof InputError) return error;
@@ -43,7 +52,7 @@ export async function* tarFiles(
   try {
     for await (const { header, body } of tarEntries(pieces)) {
       const path = header.name.replace(/^(\.?\/+)+/, '');
-      if ((header.type ?? 'file') !== 'file' || !wanted(path)) await body.cancel();
+      if ((header.type ?? 'file') !== 'file' || !wanted(path)) await passOver(body);
       else yield { path, bytes: await collect(fromWebStream(body), limit, `${path} of ${what}`) };
     }
   } catch (error) {

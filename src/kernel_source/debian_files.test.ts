@@ -7,7 +7,7 @@ import { serveFiles, sha256, suiteFiles, under } from '../../test/debian/archive
 import type { FakePackage, FakeSuite, Files, Server } from '../../test/debian/archive.js';
 import { bytesOf, debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
-import { debianFiles, debianSettings, loadDebianKernel } from './index.js';
+import { debianFiles, debianSettings, kernelPackageFiles, loadDebianKernel } from './index.js';
 import type { DebianSettings } from './index.js';
 
 const now = Date.UTC(2026, 10, 22) / 1000;
@@ -162,6 +162,24 @@ describe('a Debian release', () => {
     assert.deepEqual([both.kernel.fromCache, both.busybox.fromCache], [false, true]);
     assert.ok(!server.asked.slice(before).some((file) => file.includes('busybox')));
     assert.equal((await debianFiles('bookworm', ['busybox'], machine().settings)).busybox.fromCache, true);
+  });
+
+  it('gives other files of the kernel’s package, which is fetched once', async () => {
+    const wanted = (file: string): boolean => file.startsWith('boot/');
+    const [first] = await kernelPackageFiles('bookworm', wanted, machine().settings);
+    assert.deepEqual(first, { path: 'boot/vmlinuz-6.1.0-2-arm64', bytes: kernel });
+    await server.stop();
+    assert.deepEqual(await kernelPackageFiles('bookworm', wanted, machine().settings), [first]);
+    assert.deepEqual(await kernelPackageFiles('bookworm', () => false, machine().settings), []);
+  });
+
+  it('refuses files of a package that the mirror no longer has', async () => {
+    await loadDebianKernel('bookworm', machine().settings);
+    files[newestDeb] = undefined;
+    await assert.rejects(
+      kernelPackageFiles('bookworm', () => true, machine().settings),
+      /6\.1\.200-1_arm64\.deb answers 404$/,
+    );
   });
 
   it('gives way to the next older version when the newest has vanished', async () => {

@@ -21,6 +21,7 @@ import { HttpStatusError, NetworkError } from './http.js';
 import { isRecord } from './record.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 import { suiteChoices } from './suites.js';
+import type { SuiteChoice } from './suites.js';
 
 /** What can be had of a release. */
 export type Wanted = 'kernel' | 'busybox';
@@ -70,7 +71,7 @@ const kinds: Readonly<Record<Wanted, Kind>> = {
 };
 
 /** Checks that `release` is a name that can be part of an address and of a file's name. */
-function checkReleaseName(release: string): void {
+export function checkReleaseName(release: string): void {
   if (/^[a-z][a-z0-9-]{0,40}$/.test(release)) return;
   throw new InputError(`${JSON.stringify(release)} is not the name of a Debian release, such as bookworm`);
 }
@@ -152,10 +153,15 @@ async function keep(
   }
 }
 
-/** The release's packages of all kinds, wherever this machine finds its archive. */
-async function askMirror(release: string, settings: DebianSettings): Promise<LoadedRelease> {
+/** Where this machine finds the release's archive. */
+export async function suiteChoicesOf(release: string, settings: DebianSettings): Promise<SuiteChoice[]> {
   const sources = settings.mirror === null ? await readAptSources(settings.aptFolder) : [];
-  const choices = suiteChoices(release, sources, settings.mirror);
+  return suiteChoices(release, sources, settings.mirror);
+}
+
+/** The release's packages of all kinds. */
+async function askMirror(release: string, settings: DebianSettings): Promise<LoadedRelease> {
+  const choices = await suiteChoicesOf(release, settings);
   const isWanted = (name: string): boolean => Object.values(kinds).some((kind) => kind.isWanted(name));
   return await loadRelease(release, choices, isWanted, settings);
 }
@@ -218,7 +224,7 @@ export async function debianFiles<One extends Wanted>(
 }
 
 /** Any failure to fetch as one line for the user. */
-function asInputError(error: unknown, release: string, { cacheFolder }: DebianSettings): unknown {
+export function asInputError(error: unknown, release: string, { cacheFolder }: DebianSettings): unknown {
   if (error instanceof NetworkError) {
     return new InputError(
       `debian:${release} is not in the cache (${cacheFolder}), and ${error.message}; connect, or give a kernel with --kernel FILE`,

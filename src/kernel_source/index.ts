@@ -21,6 +21,7 @@ export { cacheFolder } from './cache.js';
 export { debianFiles } from './debian_files.js';
 export type { DebianFile, DebianSettings, Wanted } from './debian_files.js';
 export { readInputFile } from './files.js';
+export { kernelPackageFiles } from './package_files.js';
 export type { FileRecord } from './record.js';
 export type { SignatureCheck } from './signature.js';
 

@@ -1,0 +1,64 @@
+/** Any files of a Debian package: the modules of a kernel, beside the one file of it that is booted. */
+import { InputError } from '../base/index.js';
+import { debFiles, openDeb } from '../firmware/index.js';
+import type { ArchiveFile } from '../firmware/index.js';
+import { fetchPackage, loadRelease } from './archive.js';
+import type { ArchivePackage } from './archive.js';
+import { Cache } from './cache.js';
+import { asInputError, checkReleaseName, debianFiles, suiteChoicesOf } from './debian_files.js';
+import type { DebianSettings } from './debian_files.js';
+import type { FileRecord } from './record.js';
+
+type PackageName = FileRecord['package'];
+
+/** The package as the mirror's index has it now. Throws {@link InputError} when it has another. */
+async function entryOf(
+  release: string,
+  wanted: PackageName,
+  settings: DebianSettings,
+): Promise<ArchivePackage> {
+  const choices = await suiteChoicesOf(release, settings);
+  const { packages } = await loadRelease(release, choices, (name) => name === wanted.name, settings);
+  const found = packages.find(({ sha256 }) => sha256 === wanted.sha256);
+  if (found !== undefined) return found;
+  throw new InputError(`debian:${release} no longer has ${wanted.name} ${wanted.version}`);
+}
+
+/** The whole package, from the cache or a mirror; where it was fetched, it is kept. */
+async function packageBytes(
+  release: string,
+  wanted: PackageName,
+  settings: DebianSettings,
+): Promise<Uint8Array> {
+  const cache = new Cache(settings.cacheFolder);
+  const cached = await cache.object(wanted.sha256);
+  if (cached.state === 'there') return cached.bytes;
+  const bytes = await fetchPackage(await entryOf(release, wanted, settings), settings.fetch);
+  await cache
+    .keep(bytes)
+    .catch((error: unknown) => settings.warn(`the package is not kept: ${String(error)}`));
+  return bytes;
+}
+
+/**
+ * The regular files for which `isWanted` says yes, by their path, of the package that {@link debianFiles} takes the kernel
+ * of a release from. The package itself, some 60 MB, is kept in the cache. Throws {@link InputError} with one line when it
+ * cannot be had.
+ */
+export async function kernelPackageFiles(
+  release: string,
+  isWanted: (path: string) => boolean,
+  settings: DebianSettings,
+): Promise<ArchiveFile[]> {
+  checkReleaseName(release);
+  const { kernel } = await debianFiles(release, ['kernel'], settings);
+  try {
+    const bytes = await packageBytes(release, kernel.package, settings);
+    const what = `the package ${kernel.package.name} ${kernel.package.version}`;
+    const files: ArchiveFile[] = [];
+    for await (const file of debFiles(openDeb(bytes, what), isWanted)) files.push(file);
+    return files;
+  } catch (error) {
+    throw asInputError(error, release, settings);
+  }
+}
