@@ -5,15 +5,8 @@
 # like: what is there is left alone.
 set -eu
 
-packages=
-want() { # want PACKAGE PATH...: unless one of the paths is there
-  package=$1
-  shift
-  for path in "$@"; do
-    if [ -e "$path" ] || command -v "$path" >/dev/null 2>&1; then return; fi
-  done
-  packages="$packages $package"
-}
+# shellcheck source=scripts/apt_tools.sh
+. "$(dirname "$0")/apt_tools.sh"
 
 want gcc gcc
 case $(uname -m) in
@@ -33,30 +26,4 @@ want gpgv gpgv
 want dpkg dpkg-deb
 want qemu-system-arm qemu-system-aarch64
 
-if [ -z "$packages" ]; then
-  echo "test tools: all there"
-  exit 0
-fi
-
-if ! command -v apt-get >/dev/null 2>&1; then
-  echo "test tools: no apt-get here, nothing installed; missing:$packages (their tests will skip)"
-  exit 0
-fi
-
-as_root=
-if [ "$(id -u)" -ne 0 ]; then
-  # sudo may ask for a password only where someone is there to answer.
-  if command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-    as_root=sudo
-  else
-    echo "test tools: neither root nor sudo, nothing installed; missing:$packages (their tests will skip)"
-    exit 0
-  fi
-fi
-
-# shellcheck disable=SC2086 # both are lists of words
-{
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $packages >/dev/null
-}
-echo "test tools: installed$packages"
+install_wanted 'test tools' 'their tests will skip'

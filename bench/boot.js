@@ -1,0 +1,145 @@
+// How long an unmodified Debian kernel takes to user space, here and on QEMU's TCG, with the same kernel, initramfs and
+// command line; how many instructions a second the boot runs; and what memory it takes beside the guest's.
+//
+// Usage: npm run bench:boot [ROUNDS]   (3 when not given). Rounds are interleaved: each runs every emulator once.
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { domulator, memoryMiB, needTools, qemu, qemuVersion } from './support/emulators.js';
+import { debianGuest, temporaryFolder } from './support/guests.js';
+import {
+  describeMachine,
+  holds,
+  least,
+  leastAndMedian,
+  median,
+  printTable,
+  roundsAsked,
+} from './support/measure.js';
+import { measureProcess } from './support/processes.js';
+
+const claims = { timesQemu: 3, instructionsPerSecond: 150e6, memoryMiB: 300e6 / 2 ** 20 };
+const rounds = roundsAsked('npm run bench:boot', 3);
+needTools('qemu-system-aarch64');
+
+const commandLines = { 'cryptomgr.notests': 'console=ttyAMA0 cryptomgr.notests', stock: 'console=ttyAMA0' };
+/** The first line of the default initramfs (src/firmware/initramfs.ts). */
+const userspace = /domulator-init: userspace/;
+const emulators = {
+  domulator: (guest) => domulator(guest),
+  'qemu single': (guest) => qemu({ ...guest, threads: 'single' }),
+  'qemu multi': (guest) => qemu({ ...guest, threads: 'multi' }),
+};
+const phasesScript = fileURLToPath(new URL('support/boot_phases.js', import.meta.url));
+
+const guest = await debianGuest(temporaryFolder());
+const cells = Object.keys(commandLines).flatMap((kind) => [1, 4].map((vcpus) => ({ kind, vcpus })));
+const times = new Map();
+
+function note(key, value) {
+  times.set(key, [...(times.get(key) ?? []), value]);
+}
+
+function inProcess(kind, vcpus) {
+  const args = [phasesScript, guest.kernel, guest.initrd, String(vcpus), commandLines[kind]];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    throw new Error(`${path.basename(phasesScript)}: ${stderr}`);
+  }
+}
+
+console.log(`${describeMachine()}\n${qemuVersion()}; ${guest.name}; ${rounds} rounds`);
+for (let round = 0; round < rounds; round += 1) {
+  for (const { kind, vcpus } of cells) {
+    for (const [name, command] of Object.entries(emulators)) {
+      const memory = name === 'domulator';
+      const line = command({ ...guest, vcpus, commandLine: commandLines[kind] });
+      const seen = await measureProcess(line, { marks: { userspace }, last: 'userspace' });
+      note(`${kind} ${vcpus} ${name}`, seen.marks.userspace);
+      if (memory && round === 0) {
+        note('memory', (await measureProcess(line, { marks: { userspace }, memory })).memory);
+      }
+    }
+    note(`${kind} ${vcpus} phases`, inProcess(kind, vcpus));
+  }
+}
+
+const of = (key, figure) => times.get(key).map((value) => value[figure]);
+const label = ({ kind, vcpus }) => `${kind}, ${vcpus} vCPU${vcpus === 1 ? '' : 's'}`;
+const names = Object.keys(emulators);
+
+console.log("\nTo the first line of user space, from the command's start: seconds, least / median");
+printTable([
+  ['', ...names.flatMap((name) => [name, 'processor'])],
+  ...cells.map((cell) => [
+    label(cell),
+    ...names.flatMap((name) =>
+      ['wall', 'processor'].map((figure) => leastAndMedian(of(`${cell.kind} ${cell.vcpus} ${name}`, figure))),
+    ),
+  ]),
+]);
+
+console.log('\nTimes as long as QEMU, round by round: least / median');
+const against = names.slice(1).flatMap((name) => ['wall', 'processor'].map((figure) => ({ name, figure })));
+printTable([
+  ['', ...against.map(({ name, figure }) => `${name}, ${figure}`)],
+  ...cells.map((cell) => {
+    const key = `${cell.kind} ${cell.vcpus}`;
+    const ratios = ({ name, figure }) => {
+      const theirs = of(`${key} ${name}`, figure);
+      return of(`${key} domulator`, figure).map((ours, round) => ours / theirs[round]);
+    };
+    return [label(cell), ...against.map((which) => leastAndMedian(ratios(which)))];
+  }),
+]);
+console.log("QEMU's guest is not under Xen: its kernel makes no hypercalls.");
+
+console.log(
+  '\nHere, to power-off: processor time in seconds, median; instructions a second of processor time',
+);
+const parts = ['node', 'modules', 'files', 'build', 'run', 'result'];
+printTable([
+  ['', ...parts, 'instructions', 'of run', 'of all'],
+  ...cells.map(({ kind, vcpus }) => {
+    const all = times.get(`${kind} ${vcpus} phases`);
+    const phase = (name) => median(all.map(({ phases }) => phases[name].processor));
+    const [{ instructions }] = all;
+    const total = parts.reduce((sum, name) => sum + phase(name), 0);
+    const rate = (seconds) => `${(instructions / seconds / 1e6).toFixed(0)} M/s`;
+    const shown = parts.map((name) => phase(name).toFixed(2));
+    return [
+      label({ kind, vcpus }),
+      ...shown,
+      `${(instructions / 1e6).toFixed(0)} M`,
+      rate(phase('run')),
+      rate(total),
+    ];
+  }),
+]);
+
+const memory = times.get('memory').reduce((a, b) => (b.total > a.total ? b : a));
+// All of the engine's memory that is not the guest's counts, resident or not.
+const beside = memory.total - memory.largest.resident + Math.max(memory.largest.size - memoryMiB, 0);
+console.log(
+  `\nMemory: ${memory.total.toFixed(0)} MiB resident at most, of which ${memory.largest.resident.toFixed(0)} MiB in the mapping of ${memory.largest.size.toFixed(0)} MiB that holds the guest's ${memoryMiB} MiB; at most ${beside.toFixed(0)} MiB beside the guest's`,
+);
+
+const key = 'cryptomgr.notests 4';
+const [ours, single, multi] = names.map((name) => least(of(`${key} ${name}`, 'wall')));
+const rates = times
+  .get(`${key} phases`)
+  .map(({ instructions, phases }) => instructions / phases.run.processor);
+console.log('\nTargets, cryptomgr.notests with 4 vCPUs, by the least of the rounds:');
+for (const [name, theirs] of Object.entries({ single, multi })) {
+  const times = ours / theirs;
+  console.log(
+    `  within ${claims.timesQemu} times QEMU's (${name}): ${times.toFixed(2)}: ${holds(times <= claims.timesQemu)}`,
+  );
+}
+const best = Math.max(...rates);
+console.log(
+  `  ${claims.instructionsPerSecond / 1e6} million instructions a second of processor time over the run: ${(best / 1e6).toFixed(0)} (median ${(median(rates) / 1e6).toFixed(0)}): ${holds(best >= claims.instructionsPerSecond)}`,
+);
+console.log(`  at most 300 MB beside the guest's memory: ${holds(beside <= claims.memoryMiB)}`);

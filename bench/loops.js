@@ -1,0 +1,84 @@
+// Instructions a second in six loops of plain code, here and on QEMU's TCG: what the engine does when no device, kernel or
+// exception is in its way. Each loop is one image (loops/), compiled for each board but for the UART's address the same.
+// How many instructions it takes is counted here, and holds for both.
+//
+// Usage: npm run bench:loops [ROUNDS]   (3 when not given). Rounds are interleaved.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { domulator, needTools, qemu, qemuVersion } from './support/emulators.js';
+import { temporaryFolder } from './support/guests.js';
+import { describeMachine, leastAndMedian, median, printTable, roundsAsked } from './support/measure.js';
+import { measureProcess } from './support/processes.js';
+
+const compiler = 'aarch64-linux-gnu-gcc';
+/** In the order of their numbers in loops.c. */
+const loops = ['integer', 'memory copy', 'branches', 'multiply, divide', 'floating point', 'SIMD'];
+/** GUEST_PL011_BASE of Xen's public/arch-arm.h, and VIRT_UART of QEMU's board. */
+const uarts = { domulator: '0x22000000', qemu: '0x09000000' };
+const marks = { begin: /begin\r?\n/, end: /end ([0-9a-f]{16})\r?\n/ };
+
+const rounds = roundsAsked('npm run bench:loops', 3);
+needTools('qemu-system-aarch64', compiler);
+const sources = fileURLToPath(new URL('loops', import.meta.url));
+const folder = temporaryFolder();
+
+/** Compiles a loop into a flat image; its path. */
+function compile(number, board) {
+  const elf = path.join(folder, `${board}${number}.elf`);
+  const options = ['-O2', '-fno-tree-vectorize', '-ffreestanding', '-nostdlib', '-static', '-fpie'];
+  const link = [
+    '-Wl,--build-id=none',
+    '-Wl,-z,noexecstack',
+    '-Wl,--no-warn-rwx-segments',
+    '-Wl,--no-dynamic-linker',
+  ];
+  const script = ['-T', path.join(sources, 'loops.lds')];
+  const defines = [`-DLOOP=${number}`, `-DUART=${uarts[board]}`];
+  const inputs = ['start.S', 'loops.c'].map((file) => path.join(sources, file));
+  execFileSync(compiler, [...options, ...link, ...script, ...defines, '-o', elf, ...inputs]);
+  const image = elf.replace('.elf', '.img');
+  execFileSync('aarch64-linux-gnu-objcopy', ['-O', 'binary', elf, image]);
+  return image;
+}
+
+/** From `begin` to `end`, and what was worked out. */
+async function measure(command) {
+  const { marks: at, output } = await measureProcess(command, { marks });
+  const between = (figure) => at.end[figure] - at.begin[figure];
+  return { wall: between('wall'), processor: between('processor'), result: marks.end.exec(output)[1] };
+}
+
+const report = path.join(folder, 'report.json');
+const rows = [];
+console.log(`${describeMachine()}\n${qemuVersion()}; ${rounds} rounds`);
+for (const [index, name] of loops.entries()) {
+  const images = { domulator: compile(index + 1, 'domulator'), qemu: compile(index + 1, 'qemu') };
+  const [ours, theirs] = [[], []];
+  for (let round = 0; round < rounds; round += 1) {
+    ours.push(await measure(domulator({ kernel: images.domulator, vcpus: 1, report })));
+    theirs.push(await measure(qemu({ kernel: images.qemu, vcpus: 1, threads: 'single' })));
+  }
+  const results = new Set([...ours, ...theirs].map(({ result }) => result));
+  if (results.size !== 1) throw new Error(`${name}: the results differ: ${[...results].join(' ')}`);
+  const { instructions } = JSON.parse(readFileSync(report, 'utf8'));
+  const rate = (runs) => instructions / median(runs.map(({ processor }) => processor)) / 1e6;
+  const ratios = ours.map(({ processor }, round) => processor / theirs[round].processor);
+  rows.push({ name, instructions, ours: rate(ours), theirs: rate(theirs), ratios });
+}
+
+const mean = (figure) => Math.exp(rows.reduce((sum, row) => sum + Math.log(row[figure]), 0) / rows.length);
+const shown = (rate) => `${rate.toFixed(0)} M/s`;
+console.log('\nInstructions a second of processor time, median; times as long as QEMU, least / median');
+printTable([
+  ['', 'instructions', 'domulator', 'qemu', 'ratio'],
+  ...rows.map(({ name, instructions, ours, theirs, ratios }) => [
+    name,
+    `${(instructions / 1e6).toFixed(0)} M`,
+    shown(ours),
+    shown(theirs),
+    leastAndMedian(ratios, 1),
+  ]),
+  ['geometric mean', '', shown(mean('ours')), shown(mean('theirs')), ''],
+]);

@@ -1,0 +1,41 @@
+// The two that are compared: the command of this project, and QEMU's TCG.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+export const memoryMiB = 512;
+
+/** This project's command, to boot `kernel` (files) to its power-off with the console on standard output. */
+export function domulator({ kernel, initrd, vcpus, commandLine = '', report = null, more = [] }) {
+  const boot = ['boot', '--kernel', kernel, '--vcpus', String(vcpus), '--memory', String(memoryMiB)];
+  const rest = ['--cmdline', commandLine, '--until', 'poweroff', ...more];
+  const files = [...(initrd ? ['--initrd', initrd] : []), ...(report ? ['--report', report] : [])];
+  return [process.execPath, main, ...boot, ...rest, ...files];
+}
+
+/**
+ * QEMU with the same CPU, memory and interrupt controller. Its guest is not under Xen: there is no hypervisor node in its
+ * device tree, so the kernel makes no hypercalls and has no PV console. `threads` is `single` (all vCPUs in one thread) or
+ * `multi` (a thread each, QEMU's default).
+ */
+export function qemu({ kernel, initrd, vcpus, commandLine = '', threads }) {
+  const board = ['-M', 'virt,gic-version=3', '-cpu', 'cortex-a57', '-accel', `tcg,thread=${threads}`];
+  const size = ['-smp', String(vcpus), '-m', String(memoryMiB)];
+  const quiet = ['-display', 'none', '-nic', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot'];
+  const files = ['-kernel', kernel, ...(initrd ? ['-initrd', initrd] : [])];
+  const append = commandLine === '' ? [] : ['-append', commandLine];
+  return ['qemu-system-aarch64', ...board, ...size, ...quiet, ...files, ...append];
+}
+
+/** Ends the program, saying how to get them, where tools are missing. */
+export function needTools(...tools) {
+  const missing = tools.filter((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0);
+  if (missing.length === 0) return;
+  console.error(`missing: ${missing.join(', ')}; scripts/install-bench-tools.sh installs them`);
+  process.exit(2);
+}
+
+export function qemuVersion() {
+  const { stdout } = spawnSync('qemu-system-aarch64', ['--version'], { encoding: 'utf8' });
+  return stdout.split('\n')[0];
+}

@@ -1,0 +1,32 @@
+// The kernel and the initramfs that both emulators are given, as files.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { busyboxInitramfs, defaultInitramfs } from '../../dist/src/firmware/index.js';
+import { debianFiles, debianSettings, loadDebianKernel } from '../../dist/src/kernel_source/index.js';
+
+const release = 'bookworm';
+
+/** A folder that is gone when the program ends. */
+export function temporaryFolder() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'domulator-bench-'));
+  process.on('exit', () => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/**
+ * Debian's kernel as an unpacked Image, and an initramfs: the default one, or of busybox with `contents`. Out of the user's
+ * cache or the archive. Returns their paths and the kernel's own name.
+ */
+export async function debianGuest(folder, contents = null) {
+  const now = Math.floor(Date.now() / 1000);
+  const settings = debianSettings(process.env, now, (line) => console.error(line), {});
+  const { image, version } = await loadDebianKernel(release, settings);
+  const { busybox } = await debianFiles(release, ['busybox'], settings);
+  const made =
+    contents === null ? defaultInitramfs(busybox.bytes) : busyboxInitramfs(busybox.bytes, contents);
+  const [kernel, initrd] = [path.join(folder, 'Image'), path.join(folder, 'initrd')];
+  writeFileSync(kernel, image.bytes);
+  writeFileSync(initrd, made);
+  return { kernel, initrd, name: `debian:${release} (${version})` };
+}
