@@ -8,8 +8,14 @@ import { present } from '../base/index.js';
 import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
 import { linuxCpu, xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
-import { exportedOffset, findRecordPlaces, KernelRecords, vectorsOffset } from '../introspect/index.js';
-import type { RecordPlaces } from '../introspect/index.js';
+import {
+  exportedOffset,
+  findKallsyms,
+  findRecordPlaces,
+  KernelRecords,
+  vectorsOffset,
+} from '../introspect/index.js';
+import type { Kallsyms, RecordPlaces } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import { readGuest } from './guest_memory.js';
 
@@ -33,10 +39,17 @@ export class Observer {
   readonly #lastRecords = new Map<number, number>();
   readonly #running = new Set<number>();
   readonly #online = new Set<number>();
+  readonly #image: Uint8Array;
+  /** By step: where the call returns to. The call itself stands in a routine that does nothing else. */
+  readonly #callers = new Map<number, bigint>();
+  /** Not looked for before one is asked for. */
+  #lookedForSymbols = false;
+  #symbols: Kallsyms | null = null;
 
   constructor(machine: ArmMachine, image: Uint8Array, cpus: readonly KernelCpu[]) {
     this.#machine = machine;
     this.#cpus = cpus;
+    this.#image = image;
     this.#places = findRecordPlaces(image);
     this.#onlineMask = exportedOffset(image, '__cpu_online_mask');
     const [entry] = cpus;
@@ -89,6 +102,7 @@ export class Observer {
     this.#noteRunning(vcpu, cpu);
     if (call.vcpuId !== null) this.noteRecords(vcpu);
     this.noteOnline(vcpu);
+    this.#noteCaller(vcpu);
     this.#emit({ kind: 'hypercall', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, call, phase: null });
   }
 
@@ -98,6 +112,7 @@ export class Observer {
     const cpu = this.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     const meant = this.#cpus.find(({ mpidr }) => BigInt(mpidr) === affinity)?.linuxCpu ?? null;
+    this.#noteCaller(vcpu);
     this.#emit({
       kind: 'start',
       kernel: 0,
@@ -108,6 +123,30 @@ export class Observer {
       target,
       returned,
     });
+  }
+
+  /** Where in the kernel the hypercall or power call of a step was made, as {@link symbolAt} says it; null for other steps. */
+  whereOf(step: number): string | null {
+    const address = this.#callers.get(step);
+    return address === undefined ? null : this.symbolAt(address);
+  }
+
+  /**
+   * A kernel address as `function+0x1c`, by the kernel's own symbols; as `_text+0x81c` where it has none; as a number where
+   * it is not the kernel's, or `_text` is not known yet.
+   */
+  symbolAt(address: bigint): string {
+    const offset = this.#text === null ? -1 : Number(address - this.#text);
+    if (offset < 0 || offset >= this.#image.length) return `0x${address.toString(16)}`;
+    if (!this.#lookedForSymbols) this.#symbols = findKallsyms(this.#image);
+    this.#lookedForSymbols = true;
+    const { name, offset: within } = this.#symbols?.symbolAt(offset) ?? { name: '_text', offset };
+    return `${name}+0x${within.toString(16)}`;
+  }
+
+  #noteCaller(vcpu: number): void {
+    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    this.#callers.set(this.events.length, view.register(30));
   }
 
   /** What the records say now, where that has changed. */

@@ -83,6 +83,16 @@ export class Boot {
     this.#observer = new Observer(this.machine, options.kernel.image, this.guest.cpus);
   }
 
+  /** Where in the kernel the call of that step of the trace was made: `function+0x1c`; null for steps that are no call. */
+  whereOf(step: number): string | null {
+    return this.#observer.whereOf(step);
+  }
+
+  /** A kernel address by the kernel's own symbols: `function+0x1c`, `_text+0x81c` where it has none. */
+  symbolAt(address: bigint): string {
+    return this.#observer.symbolAt(address);
+  }
+
   get machine(): ArmMachine {
     return this.guest.machine;
   }

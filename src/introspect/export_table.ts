@@ -4,16 +4,34 @@
  * value, to the name and to the namespace (Linux include/linux/export.h and export-internal.h, 5.4 to 7.2).
  */
 
-/** Bytes of one entry. */
-const entryBytes = 12;
+/** How far a search may go on by the byte under the text's end (Horspool's way of searching). */
+function skips(wanted: Uint8Array): Int32Array {
+  const table = new Int32Array(256).fill(wanted.length);
+  for (const [i, byte] of wanted.subarray(0, -1).entries()) table[byte] = wanted.length - 1 - i;
+  return table;
+}
 
-/** Offset in `image` of the text `\0name\0`'s first letter, from `from` on; -1 when it is not there. */
-function findName(image: Uint8Array, name: string, from: number): number {
-  const wanted = [0, ...Array.from(name, (letter) => letter.charCodeAt(0)), 0];
-  for (let at = image.indexOf(0, from); at >= 0; at = image.indexOf(0, at + 1)) {
-    if (wanted.every((byte, index) => image[at + index] === byte)) return at + 1;
+/** Offsets in `image` at which `name` begins and its NUL follows. The linker lets a name be the end of another one's text. */
+function placesOfName(image: Uint8Array, name: string): number[] {
+  const wanted = Uint8Array.from([...Array.from(name, (letter) => letter.charCodeAt(0)), 0]);
+  const skip = skips(wanted);
+  const last = wanted.length - 1;
+  const places: number[] = [];
+  for (let end = last; end < image.length; end += skip[image[end] ?? 0] ?? 1) {
+    if (image[end] === 0 && wanted.every((byte, i) => image[end - last + i] === byte))
+      places.push(end - last);
   }
-  return -1;
+  return places;
+}
+
+/** The image as words. It may begin anywhere in its buffer, words may not. */
+function wordsOf(image: Uint8Array): Int32Array {
+  const { buffer, byteOffset, byteLength } = isOnWord(image) ? image : image.slice();
+  return new Int32Array(buffer, byteOffset, Math.floor(byteLength / 4));
+}
+
+function isOnWord({ byteOffset }: Uint8Array): boolean {
+  return byteOffset % 4 === 0;
 }
 
 /**
@@ -21,23 +39,20 @@ function findName(image: Uint8Array, name: string, from: number): number {
  * .bss does); null when the image exports no such name. `image` is an unpacked kernel Image as it lies in the file.
  */
 export function exportedOffset(image: Uint8Array, name: string): number | null {
-  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
-  for (let text = findName(image, name, 0); text >= 0; text = findName(image, name, text)) {
-    const entry = findEntry(view, text);
-    if (entry !== null) return entry + view.getInt32(entry, true);
-  }
-  return null;
+  const words = wordsOf(image);
+  const entry = findEntry(image, words, placesOfName(image, name));
+  return entry === null ? null : entry + (words[entry / 4] ?? 0);
 }
 
-/** The entry whose name is the text at offset `text`. */
-function findEntry(view: DataView, text: number): number | null {
-  for (let at = 0; at + entryBytes <= view.byteLength; at += 4) {
-    const toName = at + 4;
-    if (toName + view.getInt32(toName, true) !== text) continue;
+/** The entry whose name is the text at one of the offsets, which grow. */
+function findEntry(image: Uint8Array, words: Int32Array, texts: readonly number[]): number | null {
+  const [first = Infinity] = texts;
+  const last = texts.at(-1) ?? 0;
+  for (let word = 1; word + 1 < words.length; word += 1) {
+    const named = 4 * word + (words[word] ?? 0);
+    if (named < first || named > last || !texts.includes(named)) continue;
     // Other data can hold such a distance by chance; an entry's namespace then is no empty text.
-    const toNamespace = at + 8;
-    const namespace = toNamespace + view.getInt32(toNamespace, true);
-    if (namespace >= 0 && namespace < view.byteLength && view.getUint8(namespace) === 0) return at;
+    if (image[4 * (word + 1) + (words[word + 1] ?? 0)] === 0) return 4 * (word - 1);
   }
   return null;
 }

@@ -3,6 +3,7 @@
  * symbol files. It changes nothing and judges nothing.
  */
 export * from './export_table.js';
+export * from './kallsyms.js';
 export * from './kernel_records.js';
 export * from './printk_log.js';
 export * from './vmcoreinfo.js';

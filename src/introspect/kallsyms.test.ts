@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { findKallsyms } from './kallsyms.js';
+import { vectorsOffset } from './kernel_records.js';
+import { MadeImage, writeKallsyms } from './test_image.js';
+import type { KallsymsLayout, MadeSymbol } from './test_image.js';
+
+const layouts: readonly KallsymsLayout[] = ['5.10', '6.1', '6.12', '7.2'];
+
+/** As many symbols as a small kernel has, `vectors` among them, at distances drawn from `gaps`. */
+function symbolsWith(gaps: readonly number[]): MadeSymbol[] {
+  const symbols: MadeSymbol[] = [
+    { kind: 'T', name: '_stext', offset: 0x10000 },
+    { kind: 'T', name: 'vectors', offset: vectorsOffset },
+  ];
+  let offset = vectorsOffset;
+  for (let i = 0; i < 1200; i += 1) {
+    offset += gaps[i % gaps.length] ?? 4;
+    // A name of more than 127 tokens needs two bytes for its length.
+    const name = i === 700 ? `long_${'q'.repeat(200)}` : `xen_function_${i}`;
+    symbols.push({ kind: i % 3 === 0 ? 't' : 'T', name, offset });
+  }
+  return symbols;
+}
+
+function imageOf(symbols: readonly MadeSymbol[], layout: KallsymsLayout): Uint8Array {
+  const image = new MadeImage().bytes(Array.from({ length: 4100 }, (_, i) => i * 7));
+  return writeKallsyms(image, symbols, layout).align(4096).bytes([1]).done();
+}
+
+describe('kallsyms', () => {
+  for (const layout of layouts) {
+    it(`is found in an image as ${layout} lays it out`, () => {
+      const symbols = symbolsWith([4, 64, 8]);
+      const found = findKallsyms(imageOf(symbols, layout));
+      assert.equal(found?.count, symbols.length);
+      for (const { name, offset } of symbols) assert.equal(found.offsetOf(name), offset, name);
+      assert.equal(found.offsetOf('nobody'), null);
+    });
+  }
+
+  it('names the symbol in which an address lies', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 4, max: 4096 }), { minLength: 1, maxLength: 9 }),
+        fc.nat(1199),
+        fc.nat(4095),
+        fc.constantFrom(...layouts),
+        (gaps, index, behind, layout) => {
+          const symbols = symbolsWith(gaps);
+          const found = findKallsyms(imageOf(symbols, layout));
+          const { name, offset } = symbols[index] ?? { name: '', offset: 0 };
+          const next = symbols[index + 1]?.offset ?? offset + 1;
+          const within = behind % (next - offset);
+          assert.deepEqual(found?.symbolAt(offset + within), { name, offset: within });
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  it('gives the first of several names for a place, and none outside of its range', () => {
+    const [stext, vectors, ...others] = symbolsWith([16]);
+    assert.ok(stext !== undefined && vectors !== undefined);
+    const alias = { kind: 'W', name: 'alias', offset: vectorsOffset };
+    const found = findKallsyms(imageOf([stext, vectors, alias, ...others], '6.1'));
+    assert.deepEqual(found?.symbolAt(vectorsOffset + 4), { name: 'vectors', offset: 4 });
+    assert.equal(found.symbolAt(0xffff), null);
+    assert.equal(found.symbolAt(2 ** 30), null);
+  });
+
+  it('is not found where there is none, or none that says where `vectors` is', () => {
+    assert.equal(findKallsyms(new Uint8Array(0)), null);
+    assert.equal(findKallsyms(new MadeImage().text('0').align(8).done()), null);
+    const symbols = symbolsWith([4]).filter(({ name }) => name !== 'vectors');
+    assert.equal(findKallsyms(imageOf(symbols, '6.1')), null);
+  });
+
+  it('throws for no image, however it is broken', () => {
+    const whole = imageOf(symbolsWith([4, 8]), '6.12');
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 40 }),
+        fc.nat(whole.length),
+        (changes, length) => {
+          const broken = whole.slice(0, length);
+          for (const [at, value] of changes) if (at < length) broken[at] = value;
+          findKallsyms(broken)?.symbolAt(vectorsOffset);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});

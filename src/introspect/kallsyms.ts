@@ -1,0 +1,180 @@
+/**
+ * The kernel's own symbol table (kallsyms), read from its image: compressed names, and an offset for each. The order of its
+ * parts and the meaning of the offsets changed between releases, so all that are known are tried (Linux scripts/kallsyms.c,
+ * 5.10 to 7.2).
+ */
+import { vectorsOffset } from './kernel_records.js';
+import { findTokenTable } from './token_table.js';
+import type { TokenTable } from './token_table.js';
+
+/** A symbol, and how far behind its beginning an address is. */
+export interface SymbolPlace {
+  readonly name: string;
+  readonly offset: number;
+}
+
+/** Of every so many names, the first one's place is told by a marker. */
+const namesPerMarker = 256;
+/** No kernel has fewer symbols, or more. */
+const fewestSymbols = 1000;
+const mostSymbols = 1 << 22;
+/** The longest name, less its end (KSYM_NAME_LEN; 128 before 6.1). */
+const longestName = 511;
+/** How far before the token table the names may begin: there are some 2 MiB of them. */
+const searchedBytes = 16 << 20;
+
+interface Names {
+  /** Where the number of symbols is, and behind it the first name: offsets in the image. */
+  readonly at: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+function align8(at: number): number {
+  return Math.ceil(at / 8) * 8;
+}
+
+/** The length of the compressed name at `at`, and where it begins. From 6.1 on, bit 7 says that a second byte follows. */
+function nameAt(image: Uint8Array, at: number): { readonly start: number; readonly length: number } {
+  const low = image[at] ?? 0;
+  if ((low & 0x80) === 0) return { start: at + 1, length: low };
+  return { start: at + 2, length: (low & 0x7f) | ((image[at + 1] ?? 0) << 7) };
+}
+
+/** The name with its kind (nm's letter) in front. */
+function expand(image: Uint8Array, { texts }: TokenTable, at: number): string {
+  const { start, length } = nameAt(image, at);
+  return Array.from(image.subarray(start, start + length), (token) => texts[token] ?? '').join('');
+}
+
+/** Where the name is that is `count` names behind the one at `at`; -1 where there are not so many. */
+function nameAfter(image: Uint8Array, at: number, count: number, end: number): number {
+  let place = at;
+  for (let left = count; left > 0; left -= 1) {
+    const { start, length } = nameAt(image, place);
+    place = start + length;
+    if (length === 0 || length > longestName || place > end) return -1;
+  }
+  return place;
+}
+
+/** The names whose number is at `at`, if they are borne out by the markers, of 32 bits, behind them. */
+function namesAt(image: Uint8Array, view: DataView, at: number, table: TokenTable): Names | null {
+  const count = view.getUint32(at, true);
+  if (count < fewestSymbols || count > mostSymbols || view.getUint32(at + 4, true) !== 0) return null;
+  const first = at + 8;
+  if (nameAfter(image, first, namesPerMarker, table.start) < 0) return null;
+  if (!/^[A-Za-z?][\x20-\x7e]+$/.test(expand(image, table, first))) return null;
+  const starts = [first];
+  for (let left = count; left > 0; left -= namesPerMarker) {
+    const next = nameAfter(image, starts.at(-1) ?? first, Math.min(left, namesPerMarker), table.start);
+    if (next < 0) return null;
+    starts.push(next);
+  }
+  const markers = align8(starts.pop() ?? first);
+  if (markers + 4 * starts.length > table.start) return null;
+  const borneOut = starts.every((start, i) => view.getUint32(markers + 4 * i, true) === start - first);
+  return borneOut ? { at, first, count } : null;
+}
+
+function findNames(image: Uint8Array, view: DataView, table: TokenTable): Names | null {
+  const least = Math.max(table.start - searchedBytes, 0);
+  for (let at = align8(least); at + 8 < table.start; at += 8) {
+    const names = namesAt(image, view, at, table);
+    if (names !== null) return names;
+  }
+  return null;
+}
+
+/** An array of offsets as it may lie in the image. */
+interface OffsetShape {
+  readonly start: number;
+  /** Whether each counts from its own place: then nothing is left to be found out. */
+  readonly ownPlace: boolean;
+}
+
+/**
+ * Behind the tokens, each from its own place (7.2), which nothing else looks like; there, from a base (6.12); before the
+ * names, with the base in between (5.10, 6.1).
+ */
+function offsetShapes({ at, count }: Names, { end }: TokenTable): readonly OffsetShape[] {
+  const behind = align8(end);
+  return [
+    { start: behind, ownPlace: true },
+    { start: behind, ownPlace: false },
+    { start: at - 8 - align8(4 * count), ownPlace: false },
+  ];
+}
+
+/** The offsets from `_text`, of which that of symbol `vectors` is known; null where no such array is. */
+function readOffsets(
+  view: DataView,
+  count: number,
+  vectors: number,
+  { start, ownPlace }: OffsetShape,
+): Float64Array | null {
+  if (start < 0 || start + 4 * count > view.byteLength) return null;
+  const read = (i: number): number =>
+    ownPlace ? start + 4 * i + view.getInt32(start + 4 * i, true) : view.getUint32(start + 4 * i, true);
+  const shift = vectorsOffset - read(vectors);
+  if (ownPlace && shift !== 0) return null;
+  const offsets = Float64Array.from({ length: count }, (_, i) => read(i) + shift);
+  return offsets.every((value, i) => i === 0 || value >= (offsets[i - 1] ?? 0)) ? offsets : null;
+}
+
+export class Kallsyms {
+  readonly #names: readonly string[];
+  /** Of each symbol, from `_text`; they grow. */
+  readonly #offsets: Float64Array;
+
+  constructor(names: readonly string[], offsets: Float64Array) {
+    this.#names = names;
+    this.#offsets = offsets;
+  }
+
+  get count(): number {
+    return this.#names.length;
+  }
+
+  /** The offset from `_text` of the first symbol with that name; null when there is none. */
+  offsetOf(name: string): number | null {
+    return this.#offsets[this.#names.indexOf(name)] ?? null;
+  }
+
+  /** The symbol that an offset from `_text` lies in or behind; null before the first one, and behind the last. */
+  symbolAt(offset: number): SymbolPlace | null {
+    let [low, high] = [0, this.#offsets.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#offsets[middle] ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0 || low === this.#offsets.length) return null;
+    // Of several names for one place, the first: the table puts the better ones there.
+    let first = low - 1;
+    while (first > 0 && this.#offsets[first - 1] === this.#offsets[first]) first -= 1;
+    return { name: this.#names[first] ?? '', offset: offset - (this.#offsets[first] ?? 0) };
+  }
+}
+
+/**
+ * The symbols in `image`, an unpacked kernel Image as it lies in the file; null where it has none. What the offsets count
+ * from is told by relocations, which are not read: the place of `vectors` is known.
+ */
+export function findKallsyms(image: Uint8Array): Kallsyms | null {
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const table = findTokenTable(image);
+  const found = table === null ? null : findNames(image, view, table);
+  if (table === null || found === null) return null;
+  const names: string[] = [];
+  for (let at = found.first; names.length < found.count; at = nameAfter(image, at, 1, table.start)) {
+    names.push(expand(image, table, at).slice(1));
+  }
+  const vectors = names.indexOf('vectors');
+  if (vectors < 0) return null;
+  for (const shape of offsetShapes(found, table)) {
+    const offsets = readOffsets(view, found.count, vectors, shape);
+    if (offsets !== null) return new Kallsyms(names, offsets);
+  }
+  return null;
+}

@@ -1,0 +1,121 @@
+/** Puts together images that have what the tests read, in the places and forms in which kernels have it. */
+
+/** A symbol as kallsyms lists it: kind and name, and its offset from `_text`. */
+export interface MadeSymbol {
+  readonly kind: string;
+  readonly name: string;
+  readonly offset: number;
+}
+
+/** How the releases lay kallsyms out. */
+export type KallsymsLayout = '5.10' | '6.1' | '6.12' | '7.2';
+
+/** An image that is written from its beginning on. */
+export class MadeImage {
+  readonly #parts: number[] = [];
+
+  get size(): number {
+    return this.#parts.length;
+  }
+
+  bytes(values: Iterable<number>): this {
+    for (const value of values) this.#parts.push(value & 0xff);
+    return this;
+  }
+
+  text(text: string): this {
+    return this.bytes(Array.from(text, (letter) => letter.charCodeAt(0))).bytes([0]);
+  }
+
+  word(value: number): this {
+    return this.bytes([value, value >>> 8, value >>> 16, value >>> 24]);
+  }
+
+  align(bytes: number): this {
+    while (this.size % bytes !== 0) this.bytes([0]);
+    return this;
+  }
+
+  done(): Uint8Array {
+    return Uint8Array.from(this.#parts);
+  }
+}
+
+/** Tokens as scripts/kallsyms.c makes them: characters stand for themselves, what is left over for frequent pieces. */
+const pieces = new Map([
+  [0, 'T'],
+  [1, 'xen_'],
+  [2, 'function_'],
+  [200, 'vcpu'],
+]);
+
+function tokenText(token: number): string {
+  return pieces.get(token) ?? (token > 0x20 && token < 0x7f ? String.fromCharCode(token) : '');
+}
+
+function compress(text: string): number[] {
+  const tokens: number[] = [];
+  for (let rest = text; rest.length > 0;) {
+    const longest = [...pieces].find(([, piece]) => rest.startsWith(piece));
+    tokens.push(longest?.[0] ?? rest.charCodeAt(0));
+    rest = rest.slice(longest?.[1].length ?? 1);
+  }
+  return tokens;
+}
+
+function writeNames(image: MadeImage, symbols: readonly MadeSymbol[]): void {
+  image.align(8).word(symbols.length).align(8);
+  const first = image.size;
+  const markers: number[] = [];
+  for (const [i, { kind, name }] of symbols.entries()) {
+    if (i % 256 === 0) markers.push(image.size - first);
+    const tokens = compress(kind + name);
+    const long = tokens.length > 0x7f;
+    image.bytes(long ? [(tokens.length & 0x7f) | 0x80, tokens.length >>> 7] : [tokens.length]).bytes(tokens);
+  }
+  image.align(8);
+  for (const marker of markers) image.word(marker);
+}
+
+function writeTokens(image: MadeImage): void {
+  image.align(8);
+  const start = image.size;
+  const index: number[] = [];
+  for (let token = 0; token < 256; token += 1) {
+    index.push(image.size - start);
+    image.text(tokenText(token));
+  }
+  image.align(8);
+  for (const at of index) image.bytes([at, at >>> 8]);
+}
+
+/** `from`: what offsets count from, which a relocation fills in when the kernel runs. */
+function writeOffsets(image: MadeImage, symbols: readonly MadeSymbol[], from: number): void {
+  image.align(8);
+  for (const { offset } of symbols) image.word(offset - from);
+  image.align(8);
+}
+
+/** Appends a symbol table; symbols in order of their offsets. */
+export function writeKallsyms(
+  image: MadeImage,
+  symbols: readonly MadeSymbol[],
+  layout: KallsymsLayout,
+): MadeImage {
+  const first = symbols[0]?.offset ?? 0;
+  if (layout === '5.10' || layout === '6.1') {
+    writeOffsets(image, symbols, first);
+    image.word(0).word(0);
+    writeNames(image, symbols);
+    // Three bytes for each name: its place in alphabetical order.
+    if (layout === '6.1') image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
+    writeTokens(image);
+    return image;
+  }
+  writeNames(image, symbols);
+  writeTokens(image);
+  image.align(8);
+  if (layout === '6.12') writeOffsets(image, symbols, first);
+  else for (const { offset } of symbols) image.word(offset - image.size);
+  return image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
+}
