@@ -1,0 +1,96 @@
+/** The modules of Debian's kernel, in an order in which they can be loaded. */
+import { busyboxInitramfs, fileType } from '../../src/firmware/index.js';
+import type { CpioEntry } from '../../src/firmware/index.js';
+import { kernelPackageFiles } from '../../src/kernel_source/index.js';
+import { settings } from './debian_guest.js';
+
+export interface KernelModule {
+  /** As other modules name it: with underscores. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The values of a key of a module's .modinfo section: `key=value`, each ended by a zero byte (Linux linux/moduleparam.h). */
+function modinfo(bytes: Uint8Array, key: string): string[] {
+  const text = Buffer.from(bytes).toString('latin1');
+  return [...text.matchAll(new RegExp(`\\0${key}=([^\\0]*)(?=\\0)`, 'g'))].map(([, value = '']) => value);
+}
+
+function nameOf(path: string): string {
+  return (/([^/]+)\.ko$/.exec(path)?.[1] ?? '').replaceAll('-', '_');
+}
+
+/** What must be loaded before: `depends` by name, and those of `softdep` that are there. */
+function needs({ bytes }: KernelModule): string[] {
+  const hard = modinfo(bytes, 'depends').flatMap((list) => list.split(','));
+  const soft = modinfo(bytes, 'softdep').flatMap((list) => (/pre: ([^:]*)/.exec(list)?.[1] ?? '').split(' '));
+  return [...hard, ...soft].filter((name) => name !== '').map((name) => name.replaceAll('-', '_'));
+}
+
+/**
+ * Those modules of the kernel's package whose path is wanted, each behind what it needs of them. Throws InputError where there
+ * is no such package to be had.
+ */
+export async function kernelModules(isWanted: (path: string) => boolean): Promise<KernelModule[]> {
+  const files = await kernelPackageFiles(
+    'bookworm',
+    (path) => path.endsWith('.ko') && isWanted(path),
+    settings(),
+  );
+  const modules = files.map(({ path, bytes }): KernelModule => ({ name: nameOf(path), bytes }));
+  const byName = new Map(modules.map((one) => [one.name, one]));
+  const ordered = new Set<KernelModule>();
+  const place = (one: KernelModule): void => {
+    for (const name of needs(one)) {
+      const needed = byName.get(name);
+      if (needed !== undefined) place(needed);
+    }
+    ordered.add(one);
+  };
+  for (const one of modules) place(one);
+  return [...ordered];
+}
+
+const folder: CpioEntry = {
+  path: 'modules',
+  mode: fileType.directory | 0o755,
+  content: new Uint8Array(),
+  device: [0, 0],
+};
+
+/**
+ * An initramfs that loads the modules in their order and then runs `after`; the console says `loaded: NAME` or `not loaded: NAME` of
+ * each. `parameters` are given to modules by name.
+ */
+export function modulesInitramfs(
+  busybox: Uint8Array,
+  modules: readonly KernelModule[],
+  parameters: Readonly<Record<string, string>> = {},
+  after = '',
+): Uint8Array {
+  const load = ({ name }: KernelModule): string =>
+    `if insmod /modules/${name}.ko ${parameters[name] ?? ''}; then echo "loaded: ${name}"; else echo "not loaded: ${name}"; fi`;
+  const init = [
+    '#!/bin/busybox sh',
+    'export PATH=/bin',
+    'mount -t proc proc /proc',
+    'mount -t devtmpfs devtmpfs /dev',
+    ...modules.map(load),
+    after,
+    'poweroff -f',
+    '',
+  ].join('\n');
+  const files = modules.map(({ name, bytes }): CpioEntry => ({
+    path: `modules/${name}.ko`,
+    mode: fileType.regular | 0o644,
+    content: bytes,
+    device: [0, 0],
+  }));
+  const applets = ['sh', 'mount', 'insmod', 'poweroff', 'awk'];
+  return busyboxInitramfs(busybox, { applets, init, entries: [folder, ...files] });
+}
+
+/** The modules of which the console says that they were not loaded. */
+export function notLoaded(console: string): string[] {
+  return [...console.matchAll(/^not loaded: (\w+)/gm)].map(([, name = '']) => name).sort();
+}
