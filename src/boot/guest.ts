@@ -26,6 +26,8 @@ export interface Guest {
   /** The CPUs as Linux will number them. */
   readonly cpus: readonly KernelCpu[];
   readonly config: DomainConfig;
+  /** Guest physical address of the kernel's image. */
+  readonly kernelAt: bigint;
 }
 
 function describe(options: BootOptions, memory: readonly MemoryRange[], at: LoadAddresses): DeviceTree {
@@ -94,5 +96,5 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
   machine.load(at.deviceTree, writeDeviceTree(tree));
   if (initrd !== null) machine.load(at.initrd, initrd);
   if (options.xenstore) connectBackends(machine.domain, { name: 'domulator' });
-  return { machine, cpus: numberKernelCpus(tree, entryVcpu), config };
+  return { machine, cpus: numberKernelCpus(tree, entryVcpu), config, kernelAt: at.kernel };
 }

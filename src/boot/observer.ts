@@ -68,6 +68,11 @@ export class Observer {
     return this.#places !== null;
   }
 
+  /** Kernel virtual address of the image's start; null while it is not known. */
+  get textAddress(): bigint | null {
+    return this.#text;
+  }
+
   /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
   recordsFrom(vcpu: number): KernelRecords | null {
     const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');

@@ -1,15 +1,17 @@
 /** A boot from its first instruction to its end: who is told what on the way, when it ends, and what it came to. */
 import type { Finding, Outcome, Platform, TraceEvent } from '../audit/index.js';
 import { audit } from '../audit/index.js';
+import { frameBytes, present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
-import { findVmcoreInfo, readKernelLog } from '../introspect/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import { ConsoleLines } from './console_lines.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
+import { KernelLog } from './kernel_log.js';
+import type { KernelMemory } from './kernel_log.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
 import { unsetRecords } from './what_if.js';
@@ -53,12 +55,18 @@ export interface BootResult {
 
 const panicLine = /Kernel panic - not syncing: (.*)/;
 const logTail = 40;
+/** How often, in instructions, the kernel's log is looked into for a panic of which the console says nothing. */
+const panicCheck = 50_000_000;
+/** A panic's first line is among so many of the log's last; a trace of the stack may follow it. */
+const panicTail = 100;
 
 export class Boot {
   readonly guest: Guest;
   readonly #options: BootOptions;
   readonly #observer: Observer;
   readonly #lines: ConsoleLines;
+  readonly #log: KernelLog;
+  #nextPanicCheck = panicCheck;
   #sawInitControl = false;
   #end: { readonly outcome: Outcome; readonly ending: string; readonly reached: boolean } | null = null;
 
@@ -79,8 +87,10 @@ export class Boot {
         watcher.hypercall?.(vcpu, record);
       },
       power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
+      userSpace: () => this.#userSpace(),
     });
     this.#observer = new Observer(this.machine, options.kernel.image, this.guest.cpus);
+    this.#log = new KernelLog(kernelMemory(this.guest, options));
   }
 
   /** Where in the kernel the call of that step of the trace was made: `function+0x1c`; null for steps that are no call. */
@@ -97,24 +107,27 @@ export class Boot {
     return this.guest.machine;
   }
 
-  /** Runs on for about `instructions`, or to the end. */
+  /** Runs on for about `instructions`, or to the end. When it ends does not depend on how many steps led there. */
   step(instructions: number): BootState {
-    const { limits, until } = this.#options;
-    if (this.#hasEnded()) return 'ended';
-    const left = limits.instructions - this.machine.instructions;
-    const stop = this.machine.run(Math.max(Math.min(instructions, left), 1), limits.guestNs);
-    // A line of its console may have ended it meanwhile.
-    if (this.#hasEnded()) return 'ended';
-    if (until.kind === 'userspace' && this.machine.userSpaceNs !== null) {
-      return this.#finish('userspace', 'user space runs', true);
+    const { limits } = this.#options;
+    const end = Math.min(this.machine.instructions + Math.max(instructions, 1), limits.instructions);
+    while (!this.#hasEnded()) {
+      const stop = this.machine.run(
+        Math.min(end, this.#nextPanicCheck) - this.machine.instructions,
+        limits.guestNs,
+      );
+      // A line of its console may have ended it meanwhile.
+      if (this.#hasEnded()) break;
+      if (stop === 'shutdown') return this.#shutDown();
+      if (stop === 'stuck') return this.#stuck();
+      if (this.#panicked()) break;
+      if (this.machine.instructions >= limits.instructions)
+        return this.#finish('hang', `no end after ${limits.instructions} instructions`, false);
+      if (this.machine.nowNs >= limits.guestNs)
+        return this.#finish('hang', `no end after ${limits.guestNs / 1_000_000_000n} s of guest time`, false);
+      if (this.machine.instructions >= end) return 'running';
     }
-    if (stop === 'shutdown') return this.#shutDown();
-    if (stop === 'stuck') return this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
-    if (this.machine.instructions >= limits.instructions)
-      return this.#spent(`${limits.instructions} instructions`);
-    if (this.machine.nowNs >= limits.guestNs)
-      return this.#spent(`${limits.guestNs / 1_000_000_000n} s of guest time`);
-    return 'running';
+    return 'ended';
   }
 
   #hasEnded(): boolean {
@@ -155,7 +168,7 @@ export class Boot {
       this.#finish('userspace', `the console said: ${line.trim()}`, true);
       this.machine.stop();
     } else if (panic !== null) {
-      this.#finish('panic', `panic: ${panic[1] ?? ''}`, false);
+      this.#finish('panic', panic[1] ?? 'it gives no reason', false);
       this.machine.stop();
     }
   }
@@ -168,13 +181,32 @@ export class Boot {
     return this.#finish('destroyed', said, false);
   }
 
-  /** The limit is reached. A kernel that panicked before it had a console says so in its memory alone. */
-  #spent(limit: string): BootState {
-    const panic = this.#kernelLog()
+  /** A vCPU was seen at EL0 for the first time. */
+  #userSpace(): void {
+    if (this.#options.until.kind !== 'userspace') return;
+    this.#finish('userspace', 'user space runs', true);
+    this.machine.stop();
+  }
+
+  /** A kernel that panicked on a CPU that is not yet online says so in its memory alone. */
+  #panicked(): boolean {
+    if (this.machine.instructions < this.#nextPanicCheck) return false;
+    this.#nextPanicCheck = (Math.floor(this.machine.instructions / panicCheck) + 1) * panicCheck;
+    return this.#endsInPanic();
+  }
+
+  #endsInPanic(): boolean {
+    const panic = this.#kernelLog(panicTail)
       .map(({ text }) => panicLine.exec(text))
       .find((found) => found !== null);
-    if (panic !== undefined) return this.#finish('panic', `panic: ${panic[1] ?? ''}`, false);
-    return this.#finish('hang', `no end after ${limit}`, false);
+    if (panic !== undefined) this.#finish('panic', panic[1] ?? 'it gives no reason', false);
+    return panic !== undefined;
+  }
+
+  #stuck(): BootState {
+    return this.#endsInPanic()
+      ? 'ended'
+      : this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
   }
 
   #finish(outcome: Outcome, ending: string, reached: boolean): BootState {
@@ -210,12 +242,26 @@ export class Boot {
     });
   }
 
-  #kernelLog(): readonly LogRecord[] {
-    const info = findVmcoreInfo(this.machine.processor.ram);
-    if (info === null) return [];
-    const { entryVcpu } = this.#options;
-    const read = (address: bigint, size: number): Uint8Array | null =>
-      readGuest(this.machine, entryVcpu, address, size);
-    return readKernelLog(info, read, logTail) ?? [];
+  #kernelLog(most = logTail): readonly LogRecord[] {
+    return this.#log.tail(most, this.#observer.textAddress);
   }
+}
+
+function kernelMemory({ machine, kernelAt }: Guest, { kernel }: BootOptions): KernelMemory {
+  const { ram, ramStart } = machine.processor;
+  const place =
+    present(machine.frames.placeOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
+  return {
+    image: kernel.image,
+    loaded: ram.subarray(place, place + kernel.memoryBytes),
+    ram,
+    // A vCPU that is off, or has no page tables yet, sees no kernel addresses.
+    read: (address, size) => {
+      for (const vcpu of machine.processor.vcpus.keys()) {
+        const bytes = readGuest(machine, vcpu, address, size);
+        if (bytes !== null) return bytes;
+      }
+      return null;
+    },
+  };
 }

@@ -2,8 +2,11 @@
  * introspect: reads a stock kernel's own records and log from its image and its memory, as a debugger would, without
  * symbol files. It changes nothing and judges nothing.
  */
+export * from './btf.js';
 export * from './export_table.js';
 export * from './kallsyms.js';
 export * from './kernel_records.js';
+export type * from './layouts.js';
 export * from './printk_log.js';
+export * from './printk_ring.js';
 export * from './vmcoreinfo.js';

@@ -3,7 +3,7 @@
  * believes it is (`xen_vcpu_id`, per CPU), and which Linux CPU a vCPU runs (`__per_cpu_offset` against TPIDR_EL1).
  */
 import { exportedOffset } from './export_table.js';
-import type { ReadKernel } from './printk_log.js';
+import type { ReadKernel } from './layouts.js';
 
 /** Where the image has what the records hang on: offsets from `_text`. */
 export interface RecordPlaces {

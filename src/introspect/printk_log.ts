@@ -1,12 +1,8 @@
 /**
  * The kernel's log, read from its printk ring buffer in memory: descriptors that say where each record's text lies, and
- * a ring of text (Linux kernel/printk/printk_ringbuffer.h, 5.10 on). Layouts come from VMCOREINFO.
+ * a ring of text (Linux kernel/printk/printk_ringbuffer.h, 5.10 on). Layouts come from VMCOREINFO or BTF.
  */
-import type { VmcoreInfo } from './vmcoreinfo.js';
-import { layoutIn, symbolIn } from './vmcoreinfo.js';
-
-/** Reads `size` bytes at a kernel virtual address; null where nothing is mapped. */
-export type ReadKernel = (address: bigint, size: number) => Uint8Array | null;
+import type { Layouts, ReadKernel } from './layouts.js';
 
 /** A record of the log. */
 export interface LogRecord {
@@ -20,22 +16,22 @@ const mostDescriptors = 1 << 20;
 const longestText = 1 << 16;
 
 class Structures {
-  readonly #info: VmcoreInfo;
+  readonly #layouts: Layouts;
   readonly #read: ReadKernel;
 
-  constructor(info: VmcoreInfo, read: ReadKernel) {
-    this.#info = info;
+  constructor(layouts: Layouts, read: ReadKernel) {
+    this.#layouts = layouts;
     this.#read = read;
   }
 
   /** The address of a member of the structure at `base`; null when its layout is not known. */
   member(base: bigint, path: string): bigint | null {
-    const offset = layoutIn(this.#info, path);
+    const offset = this.#layouts.offset(path);
     return offset === null ? null : base + BigInt(offset);
   }
 
   size(name: string): number | null {
-    return layoutIn(this.#info, name);
+    return this.#layouts.size(name);
   }
 
   number(address: bigint | null, bytes: 2 | 4 | 8): bigint | null {
@@ -118,12 +114,15 @@ function readText(
   return s.text(text + at, Math.min(length, longestText)) ?? '';
 }
 
-/** The log's last `most` records, oldest first; null when the kernel keeps none that can be found. */
-export function readKernelLog(info: VmcoreInfo, read: ReadKernel, most: number): LogRecord[] | null {
-  const s = new Structures(info, read);
-  const pointer = symbolIn(info, 'prb');
-  const prb = s.number(pointer, 8);
-  const rings = prb === null ? null : readRings(s, prb);
+/** The last `most` records of the log whose struct printk_ringbuffer is at `ring`, oldest first; null where that is none. */
+export function readKernelLog(
+  layouts: Layouts,
+  ring: bigint,
+  read: ReadKernel,
+  most: number,
+): LogRecord[] | null {
+  const s = new Structures(layouts, read);
+  const rings = readRings(s, ring);
   if (rings === null) return null;
   const records: LogRecord[] = [];
   let id = rings.headId;

@@ -3,6 +3,7 @@
  * (Linux Documentation/admin-guide/kdump/vmcoreinfo.rst). It stands in a page of its own once the kernel has made it
  * (subsys_initcall), found by its first line.
  */
+import type { Layouts } from './layouts.js';
 
 /** What the note says, by the word before `=`: `SYMBOL(prb)`, `OFFSET(printk_ringbuffer.fail)`, `OSRELEASE`. */
 export type VmcoreInfo = ReadonlyMap<string, string>;
@@ -39,8 +40,15 @@ export function symbolIn(info: VmcoreInfo, name: string): bigint | null {
   return text !== undefined && /^[0-9a-f]{1,16}$/.test(text) ? BigInt(`0x${text}`) : null;
 }
 
-/** A structure's size in bytes, or (`type.member`) a member's offset; null when the note does not have it. */
-export function layoutIn(info: VmcoreInfo, name: string): number | null {
-  const text = info.get(name.includes('.') ? `OFFSET(${name})` : `SIZE(${name})`);
+function layoutIn(info: VmcoreInfo, kind: 'SIZE' | 'OFFSET', name: string): number | null {
+  const text = info.get(`${kind}(${name})`);
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}
+
+/** The layouts that the note says. */
+export function layoutsIn(info: VmcoreInfo): Layouts {
+  return {
+    size: (name) => layoutIn(info, 'SIZE', name),
+    offset: (path) => layoutIn(info, 'OFFSET', path),
+  };
 }

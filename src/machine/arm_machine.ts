@@ -72,6 +72,9 @@ import type { Turns } from './turns.js';
 /** HVC's immediate by which a guest calls Xen (public/arch-arm.h, XEN_HYPERCALL_TAG). */
 const hypercallTag = 0xea1;
 
+/** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is in system registers (Arm DDI 0487, D17.2.64). */
+const systemRegisterGic = 1n << 24n;
+
 /** What those outside hear of a run. */
 export interface MachineListener {
   /** A byte that the guest sent to its UART. */
@@ -86,6 +89,8 @@ export interface MachineListener {
   power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
   /** A vCPU enters the guest. */
   started?(vcpu: number): void;
+  /** A vCPU was seen at EL0, at the end of its turn, for the first time. */
+  userSpace?(): void;
 }
 
 export interface MachineOptions {
@@ -139,9 +144,7 @@ export class ArmMachine {
     this.#turns = newTurns(seed, vcpus);
     this.#waiting = config.hardwareIds.map(() => false);
     this.#attachDevices();
-    for (const [vcpu, view] of this.processor.vcpus.entries()) {
-      view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu as XenVcpuId));
-    }
+    for (const vcpu of config.hardwareIds.keys()) this.#identify(vcpu);
   }
 
   /** System time, ns. */
@@ -205,7 +208,10 @@ export class ArmMachine {
     const { reason, executed } = this.processor.run(vcpu, instructions);
     this.#instructions += executed;
     this.#turnNs += BigInt(executed);
-    if (this.processor.vcpus[vcpu]?.mode === 'EL0t') this.#userSpaceNs ??= this.#turnNs;
+    if (this.#userSpaceNs === null && this.processor.vcpus[vcpu]?.mode === 'EL0t') {
+      this.#userSpaceNs = this.#turnNs;
+      this.#listener.userSpace?.();
+    }
     advanceTo(this.domain, this.#turnNs);
     if (backendsAwaited(this.domain)) this.#listener.pvConsole?.(serveBackends(this.domain).console);
     this.#waiting[vcpu] = this.#waits(reason);
@@ -216,12 +222,20 @@ export class ArmMachine {
     return reason === 'waitForInterrupt';
   }
 
+  /** What a vCPU's identification registers say that is this machine's and not the CPU's own. */
+  #identify(vcpu: number): void {
+    const view = present(this.processor.vcpus[vcpu], 'a vCPU');
+    view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu as XenVcpuId));
+    view.setSystemRegister('ID_AA64PFR0_EL1', view.systemRegister('ID_AA64PFR0_EL1') | systemRegisterGic);
+  }
+
   /** A vCPU that was started loads what it was started with. */
   #enterIfStarted(vcpu: number): void {
     const start = takeStart(this.domain, vcpu as XenVcpuId);
     if (start === null) return;
     const view = present(this.processor.vcpus[vcpu], 'a vCPU');
     view.reset();
+    this.#identify(vcpu);
     view.pc = start.how === 'built' ? this.#options.entry : start.entry;
     view.setRegister(0, start.how === 'built' ? this.#options.x0 : start.contextId);
     setCpuPower(this.#gic, vcpu, true);

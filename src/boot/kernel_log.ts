@@ -1,0 +1,76 @@
+/**
+ * Where the kernel's own log is in a guest's memory: by VMCOREINFO once the kernel has made it, before that by BTF and the
+ * shape of the ring. A kernel that dies on a CPU that is not yet online says so nowhere else.
+ */
+import {
+  findVmcoreInfo,
+  layoutsIn,
+  printkRingsIn,
+  readBtfLayouts,
+  readKernelLog,
+  ringStructures,
+  symbolIn,
+} from '../introspect/index.js';
+import type { Layouts, LogRecord, ReadKernel } from '../introspect/index.js';
+
+/** What the log is looked for in. */
+export interface KernelMemory {
+  /** The kernel's image as it lies in the file. */
+  readonly image: Uint8Array;
+  /** The image, .bss included, as it lies in memory now. */
+  readonly loaded: Uint8Array;
+  /** All guest memory. */
+  readonly ram: Uint8Array;
+  readonly read: ReadKernel;
+}
+
+interface Place {
+  readonly layouts: Layouts;
+  readonly ring: bigint;
+}
+
+export class KernelLog {
+  readonly #memory: KernelMemory;
+  #btf: Layouts | null | undefined;
+  #place: Place | null = null;
+
+  constructor(memory: KernelMemory) {
+    this.#memory = memory;
+  }
+
+  /**
+   * The log's last `most` records, oldest first; empty where none can be found. `text` is the kernel virtual address of
+   * the image's start, null while nobody knows.
+   */
+  tail(most: number, text: bigint | null): readonly LogRecord[] {
+    this.#place ??= this.#byNote();
+    const place = this.#place ?? (text === null ? null : this.#byShape(text));
+    if (place === null) return [];
+    return readKernelLog(place.layouts, place.ring, this.#memory.read, most) ?? [];
+  }
+
+  #byNote(): Place | null {
+    const info = findVmcoreInfo(this.#memory.ram);
+    const pointer = info === null ? null : symbolIn(info, 'prb');
+    const bytes = pointer === null ? null : this.#memory.read(pointer, 8);
+    if (info === null || bytes === null) return null;
+    const ring = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return { layouts: layoutsIn(info), ring };
+  }
+
+  /** Of what looks like a ring, the one with the newest record: a kernel may have moved from its first to a larger one. */
+  #byShape(text: bigint): Place | null {
+    if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image, ringStructures);
+    const layouts = this.#btf;
+    if (layouts === null) return null;
+    let best: { readonly place: Place; readonly timeNs: bigint } | null = null;
+    for (const offset of printkRingsIn(this.#memory.loaded, layouts)) {
+      const ring = text + BigInt(offset);
+      const last = readKernelLog(layouts, ring, this.#memory.read, 1)?.at(-1);
+      if (last !== undefined && (best === null || last.timeNs > best.timeNs)) {
+        best = { place: { layouts, ring }, timeNs: last.timeNs };
+      }
+    }
+    return best?.place ?? null;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Finds the printk ring buffer of a kernel that has no VMCOREINFO yet, as one that dies while it brings up its CPUs: by
+ * the shape of the structure in the kernel's data (Linux kernel/printk/printk_ringbuffer.h).
+ */
+import type { Layouts } from './layouts.js';
+
+/** The structures of the ring, as BTF names them. */
+export const ringStructures = [
+  'printk_ringbuffer',
+  'prb_desc_ring',
+  'prb_data_ring',
+  'prb_desc',
+  'prb_data_blk_lpos',
+  'printk_info',
+] as const;
+
+/** Offsets within struct printk_ringbuffer of what its shape is known by. */
+interface Shape {
+  readonly countBits: number;
+  readonly pointers: readonly number[];
+  readonly headId: number;
+  readonly tailId: number;
+  readonly textBits: number;
+  readonly bytes: number;
+}
+
+function shapeOf(layouts: Layouts): Shape | null {
+  const ring = layouts.offset('printk_ringbuffer.desc_ring');
+  const text = layouts.offset('printk_ringbuffer.text_data_ring');
+  const bytes = layouts.size('printk_ringbuffer');
+  if (ring === null || text === null || bytes === null) return null;
+  const within = (base: number, path: string): number => base + (layouts.offset(path) ?? NaN);
+  const shape = {
+    countBits: within(ring, 'prb_desc_ring.count_bits'),
+    pointers: [
+      within(ring, 'prb_desc_ring.descs'),
+      within(ring, 'prb_desc_ring.infos'),
+      within(text, 'prb_data_ring.data'),
+    ],
+    headId: within(ring, 'prb_desc_ring.head_id'),
+    tailId: within(ring, 'prb_desc_ring.tail_id'),
+    textBits: within(text, 'prb_data_ring.size_bits'),
+    bytes,
+  };
+  const places = [shape.countBits, ...shape.pointers, shape.headId, shape.tailId, shape.textBits];
+  return places.every((place) => place >= 0 && place + 8 <= bytes) ? shape : null;
+}
+
+/** Rings have 2^5 to 2^20 descriptors, and 2^10 to 2^30 bytes of text; the upper half of their words is 0. */
+function hasSizes(view: DataView, at: number, { countBits, textBits }: Shape): boolean {
+  const count = view.getUint32(at + countBits, true);
+  const text = view.getUint32(at + textBits, true);
+  return count >= 5 && count <= 20 && text >= 10 && text <= 30 && text > count;
+}
+
+/** Kernel addresses have their top 16 bits set, or fewer with 52 bits of address; these lie on a multiple of 8. */
+function isKernelPointer(view: DataView, at: number): boolean {
+  return view.getUint32(at + 4, true) >>> 20 === 0xfff && view.getUint32(at, true) % 8 === 0;
+}
+
+/** Ids count up within 62 bits, and a ring holds no more of them than it has descriptors. */
+function hasIds(view: DataView, at: number, { countBits, headId, tailId }: Shape): boolean {
+  const head = view.getBigUint64(at + headId, true);
+  const tail = view.getBigUint64(at + tailId, true);
+  const held = BigInt.asUintN(62, head - tail);
+  return (
+    head >> 62n === 0n &&
+    tail >> 62n === 0n &&
+    held > 0n &&
+    held < 1n << BigInt(view.getUint32(at + countBits, true))
+  );
+}
+
+/** Offsets in `memory`, the kernel's image as it lies in memory now, of what looks like a ring in use. */
+export function* printkRingsIn(memory: Uint8Array, layouts: Layouts): Generator<number> {
+  const shape = shapeOf(layouts);
+  if (shape === null) return;
+  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+  for (let at = 0; at + shape.bytes <= view.byteLength; at += 8) {
+    if (!hasSizes(view, at, shape)) continue;
+    if (shape.pointers.every((pointer) => isKernelPointer(view, at + pointer)) && hasIds(view, at, shape))
+      yield at;
+  }
+}
