@@ -11,8 +11,9 @@ export interface LogRecord {
   readonly text: string;
 }
 
-/** No ring of a real kernel has more descriptors or longer texts than this; memory may hold anything. */
-const mostDescriptors = 1 << 20;
+/** A few of the newest records may still be written; so many that cannot be read one after the other are no log. */
+const mostUnreadable = 256;
+/** No record of a real kernel is longer; memory may hold anything. */
 const longestText = 1 << 16;
 
 class Structures {
@@ -126,8 +127,9 @@ export function readKernelLog(
   if (rings === null) return null;
   const records: LogRecord[] = [];
   let id = rings.headId;
-  for (let seen = 0; seen < mostDescriptors && records.length < most; seen += 1) {
+  for (let unreadable = 0; unreadable < mostUnreadable && records.length < most;) {
     const record = readRecord(s, rings, id);
+    unreadable = record === null ? unreadable + 1 : 0;
     if (record !== null) records.unshift(record);
     if (id === rings.tailId) break;
     id = (id - 1n) & idMask;
