@@ -8,6 +8,7 @@ import { after, describe, it } from 'node:test';
 import { Application } from 'typedoc';
 import { madtLocalApic, writeMadt } from '../src/abi/index.js';
 import { hypercallTable } from '../src/hypervisor/index.js';
+import { adr, hypercall, image, powerOff } from './boot/tiny_kernels.js';
 import { readText, root } from './files.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-test-'));
@@ -25,14 +26,14 @@ function blocks(file: string, language: string): string[] {
 
 describe('README.md', () => {
   it('shows a story as it is printed', () => {
-    const [shown = ''] = blocks('README.md', 'text');
+    const shown = blocks('README.md', 'text').find((text) => /^\d+\. /.test(text)) ?? '';
     const [, number = ''] = /^(\d+)\. /.exec(shown) ?? [];
     const { stdout } = run(['dist/src/cli/main.js', 'thread', '--story', number]);
     assert.ok(stdout.includes(shown), 'the story is printed otherwise; copy it anew');
   });
 
   it('has an example of ten lines that maps a MADT to vCPU ids', () => {
-    const [example = ''] = blocks('README.md', 'js');
+    const example = blocks('README.md', 'js').find((code) => code.includes('domulator/identity')) ?? '';
     assert.ok(example.trim().split('\n').length <= 10);
     const table = path.join(folder, 'APIC');
     writeFileSync(table, writeMadt({ entries: [0, 1, 2].map((vcpu) => madtLocalApic(vcpu, 2 * vcpu)) }));
@@ -45,6 +46,25 @@ describe('README.md', () => {
       stdout,
       [0, 1, 2].map((vcpu) => `Xen vCPU ${vcpu}: ACPI UID ${vcpu}, APIC id ${2 * vcpu}\n`).join(''),
     );
+  });
+
+  it('has an example of twenty lines that boots a kernel and says what it did', () => {
+    const example = blocks('README.md', 'js').find((code) => code.includes("from 'domulator'")) ?? '';
+    assert.ok(example.trim().split('\n').length <= 20);
+    const kernel = path.join(folder, 'Image');
+    // VCPUOP_register_vcpu_info for vCPU 5, which there is not; then power off.
+    writeFileSync(kernel, image([adr(30, 0), ...hypercall(24, 10, 5, 0), ...powerOff]));
+    const code = example
+      .replace('debian:bookworm', kernel)
+      .replace('vcpus: 4', `vcpus: 1, initrd: '${kernel}', until: 'poweroff'`);
+    assert.notEqual(code, example);
+    const { status, stdout, stderr } = run(['--input-type=module', '--eval', code]);
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    assert.match(stdout, /^vCPU 0, which is Linux CPU null: VCPUOP_register_vcpu_info\(5\) = -2$/m);
+    assert.match(stdout, /^.*Image: fail$/m);
+    assert.match(stdout, /^CPU 0 is vCPU 0, and is recorded as null$/m);
+    assert.match(stdout, /^id-exists: .*vCPU 5.* \(_text\+0x\w+\)$/m);
   });
 
   it('lists the exit statuses that --help lists', () => {
@@ -61,10 +81,12 @@ describe('README.md', () => {
     assert.deepEqual([...rooms].sort(), there.sort());
     const { exports } = JSON.parse(readText('package.json')) as { exports: Record<string, string> };
     const doors = ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore'];
+    const files = ['./package.json', './schemas/boot-report.schema.json'];
     assert.deepEqual(
       Object.keys(exports).sort(),
-      [...doors.map((room) => `./${room}`), './package.json'].sort(),
+      ['.', ...doors.map((room) => `./${room}`), ...files].sort(),
     );
+    assert.equal(exports['.'], './dist/src/library/index.js');
     for (const room of doors) {
       assert.equal(exports[`./${room}`], `./dist/src/${room}/index.js`);
       assert.match(readText('README.md'), new RegExp(`\`(domulator)?/${room}\``));
@@ -105,6 +127,6 @@ describe('the API pages', () => {
     app.validate(project);
     assert.equal(app.logger.hasErrors() || app.logger.hasWarnings(), false);
     const doors = project.children?.map(({ name }) => name).sort();
-    assert.deepEqual(doors, ['abi', 'audit', 'base', 'explore', 'hypervisor', 'identity']);
+    assert.deepEqual(doors, ['abi', 'audit', 'base', 'explore', 'hypervisor', 'identity', 'library']);
   });
 });

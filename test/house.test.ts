@@ -21,7 +21,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   machine: ['base', 'abi', 'identity', 'isa', 'engine', 'hypervisor', 'devices'],
   boot: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'firmware', 'introspect', 'machine'],
   kernel_source: ['base', 'firmware'],
-  cli: ['base', 'identity', 'audit', 'explore', 'firmware', 'boot', 'kernel_source'],
+  library: ['base', 'audit', 'firmware', 'boot', 'kernel_source'],
+  cli: ['base', 'identity', 'audit', 'explore', 'library'],
 };
 
 /** Which packages and which of Node's modules each room may import. */

@@ -8,4 +8,12 @@ export type { Brand } from './brand.js';
 export { frameBytes, SparseMemory } from './memory.js';
 export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
 export { rangesText } from './ranges.js';
-export { cloneValue, equalValues, hashText, hashValue, valueFromJson, valueToJson } from './value.js';
+export {
+  cloneValue,
+  equalValues,
+  hashText,
+  hashValue,
+  ValueHash,
+  valueFromJson,
+  valueToJson,
+} from './value.js';

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { InputError, InvariantError } from './assert.js';
-import { cloneValue, equalValues, hashValue, valueFromJson, valueToJson } from './value.js';
+import {
+  cloneValue,
+  equalValues,
+  hashText,
+  hashValue,
+  ValueHash,
+  valueFromJson,
+  valueToJson,
+} from './value.js';
 
 /** Any plain value; numbers as JSON can hold them (no NaN, no infinities, no minus zero). */
 const plainValue = fc.letrec((tie) => ({
@@ -98,4 +106,14 @@ test('a key that JavaScript gives a meaning is a key like any other', () => {
   assert.equal(text, '{"__proto__":{"a":1},"constructor":2}');
   assert.equal(valueToJson(cloneValue(value)), text);
   assert.equal(valueToJson(valueFromJson(text)), text);
+});
+
+test('a hash over values one by one is that of their texts as lines', () => {
+  fc.assert(
+    fc.property(fc.array(plainValue, { maxLength: 5 }), (values) => {
+      const hash = new ValueHash();
+      for (const value of values) hash.add(value);
+      assert.equal(hash.digest(), hashText(values.map((value) => `${valueToJson(value)}\n`).join('')));
+    }),
+  );
 });

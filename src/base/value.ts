@@ -107,13 +107,32 @@ export function hashValue(value: unknown): string {
   return hashText(encode(value));
 }
 
-/** SHA-256 of `text` in UTF-16 code units, low byte first: for texts of ASCII and others alike. */
-export function hashText(text: string): string {
+/** `text` in UTF-16 code units, low byte first. */
+function unitsOf(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length * 2);
   for (let i = 0; i < text.length; i += 1) {
     const unit = text.charCodeAt(i);
     bytes[2 * i] = unit & 0xff;
     bytes[2 * i + 1] = unit >>> 8;
   }
-  return bytesToHex(sha256(bytes));
+  return bytes;
+}
+
+/** SHA-256 of `text` in UTF-16 code units, low byte first: for texts of ASCII and others alike. */
+export function hashText(text: string): string {
+  return bytesToHex(sha256(unitsOf(text)));
+}
+
+/** SHA-256 of one value after the other: of their canonical texts as {@link hashText} takes them, each ended by a line feed. */
+export class ValueHash {
+  readonly #hash = sha256.create();
+
+  add(value: unknown): void {
+    this.#hash.update(unitsOf(`${encode(value)}\n`));
+  }
+
+  /** 64 hex digits. Nothing can be added any more. */
+  digest(): string {
+    return bytesToHex(this.#hash.digest());
+  }
 }

@@ -7,9 +7,9 @@ import type { LoadAddresses, MemoryRange } from '../firmware/index.js';
 import { armMagicPages, connectBackends } from '../hypervisor/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr, xenVcpuId } from '../identity/index.js';
+import type { LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
 import { ArmMachine } from '../machine/index.js';
 import type { MachineListener } from '../machine/index.js';
-import type { KernelCpu } from './observer.js';
 import type { BootOptions } from './options.js';
 
 /** The most vCPUs that a guest with a GICv3 has (Xen 4.17, MAX_VIRT_CPUS on arm64). */
@@ -20,6 +20,13 @@ const treeBytes = 64 * 1024;
 const xenFrames = { start: 2 ** 28, count: 80 } as const;
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
 const configNrCpus = 256;
+
+/** A CPU that the kernel will count, by its own numbering. */
+export interface KernelCpu {
+  readonly linuxCpu: LinuxCpu;
+  readonly mpidr: Mpidr;
+  readonly vcpu: XenVcpuId;
+}
 
 export interface Guest {
   readonly machine: ArmMachine;

@@ -3,7 +3,9 @@
  * audit judge what it saw. It fetches nothing and prints nothing.
  */
 export { Boot } from './run.js';
-export type { BootCpu, BootResult, BootState, BootWatcher } from './run.js';
+export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState, BootWatcher } from './run.js';
+export { bootReport, verdictOf } from './report.js';
+export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';
 export { defaultLimits } from './options.js';
 export type { BootKernel, BootOptions, Until, WhatIf } from './options.js';

@@ -7,7 +7,7 @@ import type { Outcome, TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
 import { linuxCpu, xenVcpuId } from '../identity/index.js';
-import type { LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
+import type { LinuxCpu } from '../identity/index.js';
 import {
   exportedOffset,
   findKallsyms,
@@ -17,14 +17,8 @@ import {
 } from '../introspect/index.js';
 import type { Kallsyms, RecordPlaces } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
+import type { Guest, KernelCpu } from './guest.js';
 import { readGuest } from './guest_memory.js';
-
-/** A CPU that the kernel will count, by its own numbering. */
-export interface KernelCpu {
-  readonly linuxCpu: LinuxCpu;
-  readonly mpidr: Mpidr;
-  readonly vcpu: XenVcpuId;
-}
 
 type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 
@@ -32,6 +26,7 @@ export class Observer {
   readonly events: TraceEvent[] = [];
   readonly #machine: ArmMachine;
   readonly #cpus: readonly KernelCpu[];
+  readonly #kernelAt: bigint;
   readonly #places: RecordPlaces | null;
   readonly #onlineMask: number | null;
   #records: KernelRecords | null = null;
@@ -45,11 +40,17 @@ export class Observer {
   /** Not looked for before one is asked for. */
   #lookedForSymbols = false;
   #symbols: Kallsyms | null = null;
+  readonly #everOnline = new Set<number>();
+  readonly #heard: (event: TraceEvent) => void;
 
-  constructor(machine: ArmMachine, image: Uint8Array, cpus: readonly KernelCpu[]) {
+  /** `heard` is told each event as it comes. */
+  constructor(guest: Guest, image: Uint8Array, heard: (event: TraceEvent) => void) {
+    const { machine, cpus } = guest;
     this.#machine = machine;
     this.#cpus = cpus;
     this.#image = image;
+    this.#kernelAt = guest.kernelAt;
+    this.#heard = heard;
     this.#places = findRecordPlaces(image);
     this.#onlineMask = exportedOffset(image, '__cpu_online_mask');
     const [entry] = cpus;
@@ -138,10 +139,11 @@ export class Observer {
 
   /**
    * A kernel address as `function+0x1c`, by the kernel's own symbols; as `_text+0x81c` where it has none; as a number where
-   * it is not the kernel's, or `_text` is not known yet.
+   * it is not the kernel's, or `_text` is not known yet. A kernel without a mapping of its own runs where it was loaded.
    */
   symbolAt(address: bigint): string {
-    const offset = this.#text === null ? -1 : Number(address - this.#text);
+    const text = address >> 63n === 0n ? this.#kernelAt : this.#text;
+    const offset = text === null ? -1 : Number(address - text);
     if (offset < 0 || offset >= this.#image.length) return `0x${address.toString(16)}`;
     if (!this.#lookedForSymbols) this.#symbols = findKallsyms(this.#image);
     this.#lookedForSymbols = true;
@@ -183,7 +185,7 @@ export class Observer {
     for (const { linuxCpu: cpu, vcpu: truth } of this.#cpus) {
       const online = ((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) % 2 === 1;
       if (online === this.#online.has(cpu)) continue;
-      if (online) this.#online.add(cpu);
+      if (online) this.#cameOnline(cpu);
       else this.#online.delete(cpu);
       this.#emit({ kind: online ? 'online' : 'offline', kernel: 0, vcpu: truth, linuxCpu: cpu });
     }
@@ -192,6 +194,16 @@ export class Observer {
   /** The CPUs that are online, as last seen. */
   get online(): readonly LinuxCpu[] {
     return this.#cpus.map(({ linuxCpu: cpu }) => cpu).filter((cpu) => this.#online.has(cpu));
+  }
+
+  /** Whether `cpu` was seen online at any time. */
+  wasOnline(cpu: LinuxCpu): boolean {
+    return this.#everOnline.has(cpu);
+  }
+
+  #cameOnline(cpu: LinuxCpu): void {
+    this.#online.add(cpu);
+    this.#everOnline.add(cpu);
   }
 
   end(outcome: Outcome, why: string): void {
@@ -206,6 +218,8 @@ export class Observer {
   }
 
   #emit(event: WithoutPlace<TraceEvent>): void {
-    this.events.push({ ...event, step: this.events.length, timeNs: this.#machine.nowNs });
+    const placed = { ...event, step: this.events.length, timeNs: this.#machine.nowNs };
+    this.events.push(placed);
+    this.#heard(placed);
   }
 }

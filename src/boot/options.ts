@@ -44,8 +44,13 @@ export interface BootOptions {
   readonly limits: { readonly instructions: number; readonly guestNs: bigint };
 }
 
+/** Instructions that every guest is given, and those for each of its vCPUs. */
+const usualInstructions = { each: 3_000_000_000, perVcpu: 500_000_000 } as const;
+/** Guest time in which nobody runs, beside that in which somebody does: an instruction takes 1 ns. */
+const idleNs = 30_000_000_000n;
+
 /** The limits that a guest of so many vCPUs is given unless it is said otherwise: ample for a stock kernel's boot. */
 export function defaultLimits(vcpus: number): BootOptions['limits'] {
-  const instructions = 3_000_000_000 + 500_000_000 * vcpus;
-  return { instructions, guestNs: 30_000_000_000n };
+  const instructions = usualInstructions.each + usualInstructions.perVcpu * vcpus;
+  return { instructions, guestNs: BigInt(instructions) + idleNs };
 }

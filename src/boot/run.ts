@@ -20,7 +20,13 @@ import { unsetRecords } from './what_if.js';
 export interface BootWatcher {
   /** Bytes of the guest's consoles, UART and PV console alike, as they come. */
   console?(bytes: Uint8Array): void;
-  hypercall?(vcpu: number, record: CallRecord): void;
+  /** What the audit will read, event by event as it comes. */
+  event?(event: TraceEvent): void;
+}
+
+/** A broken rule, and the place of the kernel that made the call; null where there is no call, or it cannot be told. */
+export interface BootFinding extends Finding {
+  readonly where: string | null;
 }
 
 /** Where a boot stands. */
@@ -35,20 +41,26 @@ export interface BootCpu {
   readonly recordedVcpuId: number | null;
   /** The ids, unsigned, of the calls that this CPU made about itself or others, each once, in order of size. */
   readonly usedVcpuIds: readonly number[];
+  /** Whether the kernel counted it as online at any time. */
   readonly online: boolean;
 }
 
+/** What became of a guest; `stopped` is one that was cut short by us. */
+export type BootOutcome = Outcome | 'stopped';
+
 export interface BootResult {
-  readonly outcome: Outcome;
+  readonly outcome: BootOutcome;
   /** One line: what became of the guest. */
   readonly ending: string;
   /** Whether the guest got where it was asked to. */
   readonly reached: boolean;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly BootFinding[];
   readonly events: readonly TraceEvent[];
   readonly cpus: readonly BootCpu[];
   readonly instructions: number;
   readonly guestNs: bigint;
+  /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
+  readonly notModelled: Readonly<Record<string, number>>;
   /** The end of the kernel's own log, from its memory; empty where it could not be found. */
   readonly kernelLog: readonly LogRecord[];
 }
@@ -67,8 +79,9 @@ export class Boot {
   readonly #lines: ConsoleLines;
   readonly #log: KernelLog;
   #nextPanicCheck = panicCheck;
+  readonly #notModelled = new Map<string, number>();
   #sawInitControl = false;
-  #end: { readonly outcome: Outcome; readonly ending: string; readonly reached: boolean } | null = null;
+  #end: { readonly outcome: BootOutcome; readonly ending: string; readonly reached: boolean } | null = null;
 
   /** Throws InputError when the guest cannot be built as asked. */
   constructor(options: BootOptions, watcher: BootWatcher = {}) {
@@ -84,12 +97,11 @@ export class Boot {
       hypercall: (vcpu, record) => {
         this.#observer.hypercall(vcpu, record);
         this.#afterCall(vcpu, record);
-        watcher.hypercall?.(vcpu, record);
       },
       power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
       userSpace: () => this.#userSpace(),
     });
-    this.#observer = new Observer(this.machine, options.kernel.image, this.guest.cpus);
+    this.#observer = new Observer(this.guest, options.kernel.image, (event) => watcher.event?.(event));
     this.#log = new KernelLog(kernelMemory(this.guest, options));
   }
 
@@ -107,25 +119,34 @@ export class Boot {
     return this.guest.machine;
   }
 
-  /** Runs on for about `instructions`, or to the end. When it ends does not depend on how many steps led there. */
-  step(instructions: number): BootState {
+  /**
+   * Runs on for about `instructions`, to system time `untilNs`, or to the end. When it ends does not depend on how many
+   * steps led there.
+   */
+  step(instructions: number, untilNs?: bigint): BootState {
     const { limits } = this.#options;
+    const endNs = untilNs === undefined || untilNs > limits.guestNs ? limits.guestNs : untilNs;
     const end = Math.min(this.machine.instructions + Math.max(instructions, 1), limits.instructions);
     while (!this.#hasEnded()) {
-      const stop = this.machine.run(
-        Math.min(end, this.#nextPanicCheck) - this.machine.instructions,
-        limits.guestNs,
-      );
+      const stop = this.machine.run(Math.min(end, this.#nextPanicCheck) - this.machine.instructions, endNs);
       // A line of its console may have ended it meanwhile.
       if (this.#hasEnded()) break;
       if (stop === 'shutdown') return this.#shutDown();
       if (stop === 'stuck') return this.#stuck();
       if (this.#panicked()) break;
       if (this.machine.instructions >= limits.instructions)
-        return this.#finish('hang', `no end after ${limits.instructions} instructions`, false);
+        return this.#finish(
+          'hang',
+          `no end after ${limits.instructions} instructions, which is the limit`,
+          false,
+        );
       if (this.machine.nowNs >= limits.guestNs)
-        return this.#finish('hang', `no end after ${limits.guestNs / 1_000_000_000n} s of guest time`, false);
-      if (this.machine.instructions >= end) return 'running';
+        return this.#finish(
+          'hang',
+          `no end after ${limits.guestNs / 1_000_000_000n} s of guest time, which is the limit`,
+          false,
+        );
+      if (this.machine.instructions >= end || this.machine.nowNs >= endNs) return 'running';
     }
     return 'ended';
   }
@@ -134,26 +155,34 @@ export class Boot {
     return this.#end !== null;
   }
 
+  /** Ends the boot where it stands; `why` is one line. Nothing happens when it has ended. */
+  cutShort(why: string): void {
+    this.#finish('stopped', why, false);
+  }
+
   /** What the boot came to, once it has ended. A boot that is asked before is cut short. */
   result(): BootResult {
-    if (this.#end === null) this.#finish('hang', 'the run was cut short', false);
-    const { outcome, ending, reached } = this.#end ?? { outcome: 'hang', ending: '', reached: false };
+    this.cutShort('the run was cut short');
+    const { outcome, ending, reached } = this.#end ?? { outcome: 'stopped', ending: '', reached: false };
     const events = this.#observer.events;
     return {
       outcome,
       ending,
       reached,
-      findings: audit({ platform: this.#platform(), events }),
+      findings: this.#findings(),
       events,
       cpus: this.#cpus(events),
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
+      notModelled: Object.fromEntries(this.#notModelled),
       kernelLog: this.#kernelLog(),
     };
   }
 
-  #afterCall(vcpu: number, { op }: CallRecord): void {
+  #afterCall(vcpu: number, { op, notModelled }: CallRecord): void {
     const { whatIf } = this.#options;
+    if (notModelled !== undefined)
+      this.#notModelled.set(notModelled, (this.#notModelled.get(notModelled) ?? 0) + 1);
     if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
     this.#sawInitControl = true;
     if (whatIf === null) return;
@@ -209,12 +238,13 @@ export class Boot {
       : this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
   }
 
-  #finish(outcome: Outcome, ending: string, reached: boolean): BootState {
+  #finish(outcome: BootOutcome, ending: string, reached: boolean): BootState {
     if (this.#end !== null) return 'ended';
     this.#end = { outcome, ending, reached };
     const vcpu = this.#options.entryVcpu;
     this.#observer.noteOnline(vcpu);
-    this.#observer.end(outcome, ending);
+    // To the audit, a run that is cut short is one that got no further.
+    this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending);
     return 'ended';
   }
 
@@ -223,8 +253,15 @@ export class Boot {
     return { kind, release, hardwareIds, fifo, softReset };
   }
 
+  /** A guest that was cut short had no time to bring its vCPUs up: then that rule says nothing. */
+  #findings(): BootFinding[] {
+    const gotFar = this.machine.userSpaceNs !== null || this.#end?.outcome === 'poweroff';
+    return audit({ platform: this.#platform(), events: this.#observer.events })
+      .filter(({ rule }) => gotFar || rule !== 'all-vcpus-up')
+      .map((finding) => ({ ...finding, where: this.#observer.whereOf(finding.step) }));
+  }
+
   #cpus(events: readonly TraceEvent[]): BootCpu[] {
-    const online = new Set(this.#observer.online);
     return this.guest.cpus.map(({ linuxCpu, mpidr, vcpu }) => {
       const used = events.flatMap((event) =>
         event.kind === 'hypercall' && event.linuxCpu === linuxCpu && event.call.vcpuId !== null
@@ -237,7 +274,7 @@ export class Boot {
         mpidr,
         recordedVcpuId: this.#observer.lastRecord(linuxCpu),
         usedVcpuIds: [...new Set(used)].sort((a, b) => a - b),
-        online: online.has(linuxCpu),
+        online: this.#observer.wasOnline(linuxCpu),
       };
     });
   }

@@ -4,8 +4,9 @@
  */
 import { viewOf } from '../abi/index.js';
 import type { ArmMachine } from '../machine/index.js';
+import type { KernelCpu } from './guest.js';
 import { writeGuest } from './guest_memory.js';
-import type { KernelCpu, Observer } from './observer.js';
+import type { Observer } from './observer.js';
 import type { WhatIf } from './options.js';
 
 /** What a record read before its CPU had set it: as posted, all ones; as tested on 4.8-rc4, zero. */

@@ -2,6 +2,7 @@
 import { InputError } from '../base/index.js';
 import { runMatrix, stories, tellStory, tellThread } from '../explore/index.js';
 import type { ToldStory } from '../explore/index.js';
+import { checkValue } from './option_values.js';
 import { print, terminalStyle, version, writeUserFile } from './host.js';
 import { jsonText } from './json.js';
 import { matrixText } from './render/matrix_text.js';
@@ -13,15 +14,6 @@ export interface ThreadOptions {
   readonly html?: string;
   /** A number from 1 on, or a scenario's name. */
   readonly story?: string;
-}
-
-/** Commander takes whatever follows for an option's value, another option too. */
-function checkValue(option: string, value: string | undefined): void {
-  if (value === '') throw new InputError(`${option} needs a value, and got an empty one`);
-  if (value?.startsWith('-') === true)
-    throw new InputError(
-      `${option} needs a value, and got the option ${value}; put the value right behind it`,
-    );
 }
 
 function pickedStories(wanted: string | undefined): ToldStory[] {

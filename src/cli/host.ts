@@ -1,5 +1,5 @@
 /** What the commands ask of the machine that they run on. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { InputError } from '../base/index.js';
 import { createStyle } from './render/style.js';
 import type { Style } from './render/style.js';
@@ -10,9 +10,15 @@ export const exitStatus = {
   ruleBroken: 1,
   badInput: 2,
   incomplete: 3,
+  notModelled: 4,
   internalError: 70,
   outputFailed: 74,
+  /** What a shell shows for a process that SIGINT ended. */
+  interrupted: 130,
 } as const;
+
+/** What `git bisect run` wants: 0 good, 1 bad, 125 cannot be told; from 128 on it stops. */
+export const bisectStatus = { untold: 125, stop: 128 } as const;
 
 const fullWidth = 110;
 const usualWidth = 100;
@@ -39,12 +45,15 @@ export function print(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
-/** Ends quietly when the reader of standard output has gone (`| head`), and with one line when it cannot be written. */
-export function watchOutput(): void {
+/**
+ * Ends quietly, with status `unread`, when the reader of standard output has gone (`| head`), and with one line and status
+ * `failed` when it cannot be written.
+ */
+export function watchOutput(unread: number, failed: number): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(exitStatus.ok);
+    if (error.code === 'EPIPE') process.exit(unread);
     complain(`cannot write the output: ${error.code ?? error.message}`);
-    process.exit(exitStatus.outputFailed);
+    process.exit(failed);
   });
   process.stderr.on('error', () => undefined);
 }
@@ -65,13 +74,29 @@ const writeErrors: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long; give a shorter one',
 };
 
+/** What a file that the user named could not be written for, as one line. */
+export function fileError(name: string, error: unknown): InputError {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return new InputError(`cannot write ${name}: ${writeErrors[code] ?? (code || String(error))}`);
+}
+
 /** Writes `text` to the file that the user named. Throws InputError with one line when that cannot be done. */
 export function writeUserFile(name: string, text: string): void {
   try {
     writeFileSync(name, text);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    throw new InputError(`cannot write ${name}: ${writeErrors[code] ?? (code || String(error))}`);
+    throw fileError(name, error);
+  }
+}
+
+/** Whether the user's file can be written, before hours go into what is to be in it. Throws InputError as above. */
+export function checkUserFile(name: string): void {
+  const isNew = !existsSync(name);
+  try {
+    closeSync(openSync(name, 'a'));
+    if (isNew) rmSync(name);
+  } catch (error) {
+    throw fileError(name, error);
   }
 }
 

@@ -6,6 +6,7 @@
 import { viewOf, XEN_EFAULT } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import type { CallerPort, Domain, VcpuState } from './domain.js';
+import { notModelled } from './not_modelled.js';
 import { copyFromGuest, copyToGuest } from './physmap.js';
 
 /** Everything a hypercall's body may see. */
@@ -46,6 +47,8 @@ export interface CallRecord {
    * same number, and the program counter where it was (hypercall_create_continuation). `returned` means nothing then.
    */
   readonly again?: readonly bigint[];
+  /** Xen would have served the call of this name; `returned` is a refusal of ours (not_modelled.ts). */
+  readonly notModelled?: string;
 }
 
 export interface SubOperation {
@@ -144,13 +147,25 @@ export interface HypercallFamily {
   unknown(context: CallContext): number;
 }
 
+/** `refusal`, and what Xen would have served, if it would. */
+export function markNotModelled(
+  refusal: CallRecord,
+  domain: Domain,
+  number: number,
+  command: number,
+): CallRecord {
+  const name = notModelled(domain, number, command);
+  return name === null ? refusal : { ...refusal, notModelled: name };
+}
+
 /** Makes the call whose command stands in the first argument register. */
 export function callFamily(family: HypercallFamily, context: CallContext): CallRecord {
   const command = family.commandOf?.(context) ?? Number(BigInt.asUintN(32, context.args[0] ?? 0n));
   const found = family.operations.find((candidate) => candidate.command === command);
   if (found === undefined) {
     const returned = family.unknown(context);
-    return { hypercall: family.name, op: family.name, vcpuId: null, detail: { command }, returned };
+    const refusal = { hypercall: family.name, op: family.name, vcpuId: null, detail: { command }, returned };
+    return markNotModelled(refusal, context.domain, family.number, command);
   }
   const outcome = found.run(context, context.args[family.argumentRegister] ?? 0n);
   return { hypercall: family.name, op: found.name, ...outcome };

@@ -3,7 +3,7 @@ import { XEN_ENOSYS } from '../abi/index.js';
 import { present } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { CallerPort, Domain } from './domain.js';
-import { callFamily } from './hypercall.js';
+import { callFamily, markNotModelled } from './hypercall.js';
 import type { CallContext, CallRecord, HypercallFamily } from './hypercall.js';
 import { console_io } from './hypercalls/console_io.js';
 import { event_channel_op } from './hypercalls/event_channel_op.js';
@@ -53,5 +53,6 @@ function callNumber(number: number, context: CallContext): CallRecord {
   const family = hypercallTable.find((candidate) => candidate.number === number);
   if (family !== undefined) return callFamily(family, context);
   const name = `hypercall_${number}`;
-  return { hypercall: name, op: name, vcpuId: null, detail: {}, returned: -XEN_ENOSYS };
+  const refusal = { hypercall: name, op: name, vcpuId: null, detail: {}, returned: -XEN_ENOSYS };
+  return markNotModelled(refusal, context.domain, number, 0);
 }

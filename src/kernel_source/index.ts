@@ -56,9 +56,14 @@ export interface LoadedKernel {
 
 /** The kernel in a file. Throws {@link InputError} with one line when there is none that can be booted. */
 export async function loadKernelFile(file: string): Promise<LoadedKernel> {
-  const found = await readKernelFile(await readInputFile(file, 'kernel'), file);
+  return await loadKernelBytes(await readInputFile(file, 'kernel'), file);
+}
+
+/** The same of a file's bytes; `name` is what it is called. */
+export async function loadKernelBytes(bytes: Uint8Array, name: string): Promise<LoadedKernel> {
+  const found = await readKernelFile(bytes, name);
   return {
-    name: file,
+    name,
     version: found.image.version,
     sha256: sha256(found.packed),
     package: found.package,

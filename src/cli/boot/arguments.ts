@@ -1,30 +1,32 @@
-/** The arguments of `domulator boot`, as the user writes them, and what they mean. */
+/** The arguments of `domulator boot`, as the user writes them, and what they ask for. */
 import { InputError } from '../../base/index.js';
-import { defaultLimits, maxVcpus } from '../../boot/index.js';
-import type { BootOptions, Until, WhatIf } from '../../boot/index.js';
+import { memoryMiB } from '../../library/index.js';
+import type { BootRequest, WhatIf } from '../../library/index.js';
+import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
-  readonly kernel: string;
+  readonly kernel?: string;
   readonly initrd?: string;
   readonly cmdline?: string;
-  readonly vcpus: string;
-  readonly memory: string;
-  readonly xen: string;
-  readonly seed: string;
+  readonly vcpus?: string;
+  readonly memory?: string;
+  readonly xen?: string;
+  readonly seed?: string;
   readonly xenstore: boolean;
   readonly whatIf?: string;
-  readonly entryVcpu: string;
+  readonly entryVcpu?: string;
   readonly until?: string;
   readonly limit?: string;
+  readonly mirror?: string;
+  readonly trace?: string;
   readonly report?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly bisect?: boolean;
-  readonly mirror?: string;
 }
 
 function whole(option: string, text: string, low: number, high: number): number {
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
   if (value >= low && value <= high) return value;
   throw new InputError(`${option} takes a whole number from ${low} to ${high}, not '${text}'`);
 }
@@ -35,52 +37,66 @@ function oneOf<const T extends string>(option: string, text: string, choices: re
   throw new InputError(`${option} takes ${choices.join(' or ')}, not '${text}'`);
 }
 
-function untilOf(text: string): Until {
-  if (text === 'userspace' || text === 'poweroff') return { kind: text };
+function untilOf(text: string): NonNullable<BootRequest['until']> {
+  if (text === 'userspace' || text === 'poweroff') return text;
   const pattern = /^line:(.+)$/s.exec(text)?.[1];
   if (pattern === undefined)
     throw new InputError(`--until takes userspace, poweroff or line:REGEX, not '${text}'`);
   try {
-    return { kind: 'line', pattern: new RegExp(pattern) };
+    return new RegExp(pattern);
   } catch {
     throw new InputError(`--until line: '${pattern}' is no regular expression`);
   }
 }
 
 /** `SECONDS`, `SECONDS,INSTRUCTIONS` or `,INSTRUCTIONS`. */
-function limitsOf(text: string | undefined, vcpus: number): BootOptions['limits'] {
-  const limits = defaultLimits(vcpus);
-  if (text === undefined) return limits;
-  const [seconds = '', instructions = ''] = text.split(',', 2);
+function limitsOf(text: string): NonNullable<BootRequest['limits']> {
+  const [, seconds = '', instructions = ''] = /^(\d*)(?:,(\d+))?$/.exec(text) ?? [];
   if (seconds === '' && instructions === '')
-    throw new InputError('--limit takes SECONDS, or SECONDS,INSTRUCTIONS');
-  const mostSeconds = 1_000_000;
+    throw new InputError(`--limit takes SECONDS, SECONDS,INSTRUCTIONS or ,INSTRUCTIONS, not '${text}'`);
   return {
-    guestNs:
-      seconds === '' ? limits.guestNs : BigInt(whole('--limit', seconds, 1, mostSeconds)) * 1_000_000_000n,
-    instructions:
-      instructions === '' ? limits.instructions : whole('--limit', instructions, 1, Number.MAX_SAFE_INTEGER),
+    ...(seconds === '' ? {} : { guestSeconds: whole('--limit', seconds, 1, 1_000_000) }),
+    ...(instructions === '' ? {} : { instructions: whole('--limit', instructions, 1, 1e15) }),
   };
 }
 
-/** What the arguments ask for, but for kernel and initrd, which must be read first. */
-export type BootRequest = Omit<BootOptions, 'kernel' | 'initrd' | 'until'> & { readonly until: Until | null };
+/** The most vCPUs that a guest with a GICv3 has. */
+const mostVcpus = 128;
 
-/** The request that `given` makes. Throws {@link InputError} with one line for what cannot be asked. */
-export function bootRequest(given: BootArguments): BootRequest {
-  const vcpus = whole('--vcpus', given.vcpus, 1, maxVcpus);
-  const whatIf: WhatIf | null =
-    given.whatIf === undefined ? null : oneOf('--what-if', given.whatIf, ['as-posted', 'as-tested']);
+type Reader<K extends keyof BootRequest> = (text: string) => NonNullable<BootRequest[K]>;
+
+/** `read(text)` under the name of the request's field; nothing when the option was not given. */
+function given<K extends keyof BootRequest>(
+  name: K,
+  text: string | undefined,
+  read: Reader<K>,
+): Pick<BootRequest, K> | Record<string, never> {
+  return text === undefined ? {} : ({ [name]: read(text) } as Pick<BootRequest, K>);
+}
+
+const asIs = (text: string): string => text;
+
+/** What the arguments ask for. Throws InputError on one that cannot be. */
+export function bootRequest(args: BootArguments): BootRequest {
+  const { kernel, initrd, mirror, trace, report } = args;
+  for (const [option, value] of Object.entries({ kernel, initrd, mirror, trace, report })) {
+    checkValue(`--${option}`, value);
+  }
+  const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, 1, mostVcpus));
+  const { least, most } = memoryMiB;
   return {
-    commandLine: given.cmdline ?? 'console=ttyAMA0',
-    vcpus,
-    memoryMiB: whole('--memory', given.memory, 64, 3072),
-    release: oneOf('--xen', given.xen, ['4.17', '4.18']),
-    seed: whole('--seed', given.seed, 0, Number.MAX_SAFE_INTEGER),
-    xenstore: given.xenstore,
-    whatIf,
-    entryVcpu: whole('--entry-vcpu', given.entryVcpu, 0, vcpus - 1),
-    until: given.until === undefined ? null : untilOf(given.until),
-    limits: limitsOf(given.limit, vcpus),
+    ...given('kernel', kernel, asIs),
+    ...given('initrd', initrd, asIs),
+    ...given('commandLine', args.cmdline, asIs),
+    ...vcpus,
+    ...given('memoryMiB', args.memory, (text) => whole('--memory', text, least, most)),
+    ...given('xen', args.xen, (text) => oneOf('--xen', text, ['4.17', '4.18'])),
+    ...given('seed', args.seed, (text) => whole('--seed', text, 0, Number.MAX_SAFE_INTEGER)),
+    xenstore: args.xenstore,
+    ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, ['as-posted', 'as-tested'])),
+    ...given('entryVcpu', args.entryVcpu, (text) => whole('--entry-vcpu', text, 0, (vcpus.vcpus ?? 4) - 1)),
+    ...given('until', args.until, untilOf),
+    ...given('limits', args.limit, limitsOf),
+    ...given('mirror', mirror, asIs),
   };
 }

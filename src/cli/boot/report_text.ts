@@ -1,10 +1,11 @@
 /** The report of a boot for the terminal: which CPU is which, what was broken, what became of the guest. */
-import { formatMpidr, mpidr } from '../../identity/index.js';
 import { answerText, idText } from '../../explore/index.js';
+import { formatMpidr, mpidr } from '../../identity/index.js';
+import type { BootReport } from '../../library/index.js';
+import { shownLine } from '../render/shown_text.js';
 import type { Style } from '../render/style.js';
 import { labelled } from '../render/style.js';
 import { tableLines } from '../render/table.js';
-import type { BootReport } from './report.js';
 
 function id(value: number | null): string {
   return value === null ? '-' : idText(value);
@@ -25,9 +26,9 @@ function cpuTable({ cpus }: BootReport): string[] {
 /** Findings that say the same are told once, with how often they came. */
 function findingLines({ findings }: BootReport, style: Style): string[] {
   const told = new Map<string, number>();
-  for (const { rule, why, returned } of findings) {
+  for (const { rule, why, returned, where } of findings) {
     const answer = returned === null ? '' : ` (answered ${answerText(returned)})`;
-    const line = `${rule}: ${why}${answer}`;
+    const line = `${rule}: ${why}${answer}${where === null ? '' : `, from ${where}`}`;
     told.set(line, (told.get(line) ?? 0) + 1);
   }
   return [...told].flatMap(([line, times]) =>
@@ -41,31 +42,77 @@ const verdicts = {
   incomplete: ['silent', 'no rule is broken, but the guest did not get where it was asked to'],
 } as const;
 
+function guestWords({ machine }: BootReport): string {
+  const { vcpus, memoryMiB, xen, events, seed, entryVcpu, whatIf, xenstore } = machine;
+  return [
+    `${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
+    `${memoryMiB} MiB`,
+    `Xen ${xen}`,
+    `${events === 'fifo' ? 'FIFO' : 'two-level'} events`,
+    ...(xenstore ? [] : ['no xenstore']),
+    `seed ${seed}`,
+    ...(entryVcpu === 0 ? [] : [`entered on vCPU ${entryVcpu}`]),
+    ...(whatIf === null ? [] : [`what if: ${whatIf}`]),
+  ].join(', ');
+}
+
+function notModelledLines({ notModelled }: BootReport, style: Style): string[] {
+  const calls = Object.entries(notModelled).map(([name, times]) =>
+    times === 1 ? name : `${name} ×${times}`,
+  );
+  if (calls.length === 0) return [];
+  const words = `${calls.join(', ')}: Xen would have served this, and domulator does not`;
+  return labelled('Lacks:  ', words, style.width);
+}
+
+const logLines = 12;
+
+/** Where the guest came to a bad end, the last that it said of it. */
+function logTail({ outcome, verdict, kernelLogTail }: BootReport): string[] {
+  const endedWell = outcome.what === 'poweroff' || outcome.what === 'userspace';
+  if (verdict === 'pass' || (verdict === 'fail' && endedWell)) return [];
+  if (kernelLogTail.length === 0) return ['', 'The kernel keeps no log that could be found in its memory.'];
+  return ['', 'The end of the kernel’s own log:', ...kernelLogTail.slice(-logLines).map(shownLine)];
+}
+
+function figures({ guestTimeNs, instructions, host }: BootReport): string {
+  const seconds = (guestTimeNs / 1e9).toFixed(3);
+  const millions = (instructions / 1e6).toFixed(instructions < 1e8 ? 1 : 0);
+  return `${seconds} s of guest time, ${millions} million instructions in ${(host.wallMs / 1000).toFixed(1)} s`;
+}
+
 /** The report, ready to be printed. */
 export function reportText(report: BootReport, style: Style): string {
-  const { kernel, machine, outcome, verdict, hypercalls, guestTimeNs, instructions, host } = report;
+  const { kernel, outcome, verdict, hypercalls } = report;
   const [tone, words] = verdicts[verdict];
-  const seconds = (guestTimeNs / 1e9).toFixed(3);
+  const { total, carryingVcpuId, refused } = hypercalls;
+  const calls = `${total} hypercalls, ${carryingVcpuId} with a vCPU id, ${refused} refused`;
+  const version = kernel.version === null ? '' : ` (${shownLine(kernel.version)})`;
   return [
-    style.heading(`${kernel.name}${kernel.version === null ? '' : ` (${kernel.version})`}`),
-    `Guest:  ${machine.vcpus} vCPUs, ${machine.memoryMiB} MiB, Xen ${machine.xen}, ${machine.events === 'fifo' ? 'FIFO' : 'two-level'} events, seed ${machine.seed}${machine.entryVcpu === 0 ? '' : `, entered on vCPU ${machine.entryVcpu}`}${machine.whatIf === null ? '' : `, what if: ${machine.whatIf}`}`,
+    style.heading(`${shownLine(kernel.name)}${version}`),
+    ...labelled('Guest:  ', guestWords(report), style.width),
     '',
     ...cpuTable(report),
     '',
-    ...labelled(
-      'Calls:  ',
-      `${hypercalls.total} hypercalls, ${hypercalls.carryingVcpuId} with a vCPU id, ${hypercalls.refused} refused`,
-      style.width,
-    ),
-    ...labelled('Ending: ', `${outcome.what}: ${outcome.why}`, style.width),
+    ...labelled('Calls:  ', calls, style.width),
+    ...notModelledLines(report, style),
+    ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
     `Audit:  ${style.tone(tone, words)}`,
     ...findingLines(report, style),
-    ...(verdict === 'pass'
-      ? []
-      : ['', 'The end of the kernel’s own log:', ...report.kernelLogTail.slice(-12)]),
+    ...logTail(report),
     '',
-    style.dim(
-      `${seconds} s of guest time, ${(instructions / 1e6).toFixed(0)} million instructions in ${(host.wallMs / 1000).toFixed(1)} s`,
-    ),
+    style.dim(figures(report)),
   ].join('\n');
+}
+
+/** After a boot in which everything holds: how to see the same kernel with something that does not. */
+export function nextSteps({ verdict, machine }: BootReport, kernel: string | undefined): string[] {
+  if (verdict !== 'pass' || machine.whatIf !== null || machine.entryVcpu !== 0) return [];
+  const command = `npx domulator boot --quiet${kernel === undefined ? '' : ` --kernel ${kernel}`} --what-if`;
+  return [
+    '',
+    'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',
+    `  ${command} as-posted`,
+    `  ${command} as-tested`,
+  ];
 }

@@ -1,55 +1,72 @@
 /** The guest's console on standard output, and a line on standard error that says how far the run is. */
+import type { Progress } from '../../library/index.js';
+import { shownText } from '../render/shown_text.js';
 
 /** Erases the line and goes to its start (ECMA-48). */
 const erase = '\r\u001b[K';
 
-/** Bytes that a terminal would obey rather than show, but for line ends and tabs. */
-function harmless(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => {
-    const shown = byte === 0x0a || byte === 0x0d || byte === 0x09 || (byte >= 0x20 && byte < 0x7f);
-    return shown ? String.fromCharCode(byte) : '';
-  }).join('');
+export interface StatusOptions {
+  /** Whether the guest's console is to be shown. */
+  readonly showConsole: boolean;
+  /** Whether a line may come within: where somebody types, what the guest echoes must be seen at once. */
+  readonly interactive: boolean;
+  /** Columns of standard error; 0 where it is no terminal, and then there is no status. */
+  readonly columns: number;
 }
 
 export class StatusLine {
-  readonly #shows: boolean;
+  readonly #options: StatusOptions;
   #visible = false;
   #pending = '';
+  #lastLine = '';
+  /** The console stands within a line. */
+  #isWithin = false;
 
-  /** Without a terminal, or when it is not wanted, no line is ever shown. */
-  constructor(wanted: boolean) {
-    this.#shows = wanted && process.stderr.isTTY;
+  constructor(options: StatusOptions) {
+    this.#options = options;
   }
 
   /** Console output; written by whole lines, so that the status never stands within one. */
   print(bytes: Uint8Array): void {
-    this.#pending += harmless(bytes);
-    const end = this.#pending.lastIndexOf('\n') + 1;
+    this.#pending += shownText(bytes);
+    const end = this.#options.interactive ? this.#pending.length : this.#pending.lastIndexOf('\n') + 1;
     if (end === 0) return;
-    this.#hide();
-    process.stdout.write(this.#pending.slice(0, end));
+    const text = this.#pending.slice(0, end);
     this.#pending = this.#pending.slice(end);
+    const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+    this.#lastLine = lines.at(-1) ?? this.#lastLine;
+    if (!this.#options.showConsole) return;
+    this.#hide();
+    process.stdout.write(text);
+    this.#isWithin = !text.endsWith('\n');
   }
 
-  show(instructions: number, guestNs: bigint, wallMs: number): void {
-    if (!this.#shows) return;
+  /** Says how far the run is after `wallMs`. */
+  show({ phase, instructions, guestTimeNs }: Progress, wallMs: number): void {
+    const { columns, showConsole } = this.#options;
+    if (columns === 0 || this.#isWithin) return;
     const speed = Math.round(instructions / 1000 / Math.max(wallMs, 1));
-    const guest = (Number(guestNs) / 1e9).toFixed(2);
-    process.stderr.write(
-      `${erase}${guest} s of guest time, ${Math.round(instructions / 1e6)} million instructions, ${speed} a microsecond`,
-    );
+    const guest = (Number(guestTimeNs) / 1e9).toFixed(2);
+    const figures = [`${guest} s of guest time`, `${speed} million instructions a second`];
+    const last = showConsole ? [] : [this.#lastLine.trim()];
+    const parts = phase === 'loading' ? [phase] : [phase, ...figures, ...last];
+    const text = parts.filter((part) => part !== '').join(' · ');
+    process.stderr.write(`${erase}${text.slice(0, columns - 1)}`);
     this.#visible = true;
+  }
+
+  /** Takes the status away, so that something else can be written to the terminal. */
+  #hide(): void {
+    if (this.#visible) process.stderr.write(erase);
+    this.#visible = false;
   }
 
   /** Writes what is left, and takes the status away. */
   clear(): void {
     this.#hide();
-    if (this.#pending !== '') process.stdout.write(`${this.#pending}\n`);
+    if (!this.#options.showConsole) return;
+    if (this.#pending !== '' || this.#isWithin) process.stdout.write(`${this.#pending}\n`);
     this.#pending = '';
-  }
-
-  #hide(): void {
-    if (this.#visible) process.stderr.write(erase);
-    this.#visible = false;
+    this.#isWithin = false;
   }
 }

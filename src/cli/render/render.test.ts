@@ -62,7 +62,7 @@ describe('lines', () => {
     const bold = createStyle(true, 100).strong('wide cell');
     const [head = '', rule = '', row = ''] = tableLines(['a', 'b'], [[bold, 'x']]);
     assert.equal(head.indexOf('b'), '  wide cell  '.length);
-    assert.equal(rule.trimEnd(), '  ─          ─');
+    assert.equal(rule.trimEnd(), '  ─────────  ─');
     assert.ok(row.includes(bold));
   });
 });

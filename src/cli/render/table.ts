@@ -22,6 +22,12 @@ const none = {
 /** Columns between the edge and the first column, and between any two. */
 const gap = 2;
 
+/** How long a cell is without its colours. */
+function shownLength(cell: string): number {
+  // eslint-disable-next-line no-control-regex
+  return cell.replace(/\u001b\[\d+m/g, '').length;
+}
+
 /**
  * The table's lines. Cells may be coloured. `widths` fixes the width of columns, their gap included; longer text is
  * wrapped at spaces. Without it every column is as wide as its longest cell.
@@ -38,8 +44,10 @@ export function tableLines(
     // cli-table3 colours the head by itself otherwise, whatever the terminal is.
     style: { head: [], border: [], 'padding-left': gap, 'padding-right': 0 },
   });
-  const longest = head.map((name, column) => widths[column] ?? name.length + gap);
-  const rule = longest.map((width) => '─'.repeat(width - gap));
+  const rule = head.map((_, column) => {
+    const cells = [head, ...rows].map((row) => shownLength(row[column] ?? ''));
+    return '─'.repeat((widths[column] ?? Math.max(...cells) + gap) - gap);
+  });
   table.push([...head], rule, ...rows.map((row) => [...row]));
   return table
     .toString()

@@ -1,0 +1,198 @@
+/** What a boot came to, as the JSON report says it, schema version 1 (schemas/boot-report.schema.json says the same). */
+import type { TraceEvent } from '../audit/index.js';
+import { ValueHash } from '../base/index.js';
+import type { BootOptions, WhatIf } from './options.js';
+import type { BootFinding, BootOutcome, BootResult } from './run.js';
+
+/** `incomplete`: no rule is broken, but the guest did not get where it was asked to. */
+export type Verdict = 'pass' | 'fail' | 'incomplete';
+
+/** Where a kernel came from; nulls and no suites for one that is no archive's. */
+export interface KernelOrigin {
+  /** The Debian package that it was in. */
+  readonly package: { readonly name: string; readonly version: string } | null;
+  /** Of a mirror: each suite's Release file, and what was checked of it. Times are in seconds since 1970. */
+  readonly suites: readonly {
+    readonly suite: string;
+    readonly date: number | null;
+    readonly validUntil: number | null;
+    readonly expired: boolean;
+    readonly signature:
+      | { readonly state: 'good'; readonly keys: readonly string[] }
+      | { readonly state: 'unchecked' | 'bad'; readonly reason: string };
+  }[];
+}
+
+export interface ReportedFinding {
+  readonly rule: string;
+  /** `EVTCHNOP_init_control` and the like; null for rules that are over the whole run. */
+  readonly hypercall: string | null;
+  readonly linuxCpu: number | null;
+  readonly callingVcpu: number | null;
+  /** The id in the call, unsigned. */
+  readonly passed: number | null;
+  /** The id that was meant; null where none can be right. */
+  readonly meant: number | null;
+  /** The answer as a signed number, e.g. -2. */
+  readonly returned: number | null;
+  readonly guestTimeNs: number;
+  /** The caller within the kernel, as far as it can be named. */
+  readonly where: string | null;
+  readonly why: string;
+}
+
+export interface BootReport {
+  readonly schemaVersion: 1;
+  readonly verdict: Verdict;
+  readonly outcome: { readonly what: BootOutcome; readonly why: string };
+  readonly kernel: {
+    readonly name: string;
+    readonly version: string | null;
+    readonly sha256: string;
+  } & KernelOrigin;
+  readonly machine: {
+    readonly arch: 'arm64';
+    readonly vcpus: number;
+    readonly memoryMiB: number;
+    readonly gic: 'v3';
+    readonly events: 'fifo' | '2l';
+    readonly xen: string;
+    readonly seed: number;
+    readonly xenstore: boolean;
+    readonly entryVcpu: number;
+    readonly whatIf: WhatIf | null;
+  };
+  readonly cpus: readonly {
+    readonly linuxCpu: number;
+    readonly vcpu: number;
+    readonly mpidr: number;
+    readonly recordedVcpuId: number | null;
+    /** The ids that this CPU's calls carried, each once, unsigned, in order of size. */
+    readonly usedVcpuIds: readonly number[];
+    /** Whether the kernel counted it as online at any time. */
+    readonly online: boolean;
+    /** Whether the record says which vCPU it is; null where there is no record. */
+    readonly agrees: boolean | null;
+  }[];
+  readonly hypercalls: {
+    readonly total: number;
+    readonly byName: Readonly<Record<string, number>>;
+    readonly carryingVcpuId: number;
+    readonly refused: number;
+  };
+  /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
+  readonly notModelled: Readonly<Record<string, number>>;
+  readonly findings: readonly ReportedFinding[];
+  readonly instructions: number;
+  readonly guestTimeNs: number;
+  /** Of what the guest could see: its calls and their answers, in order, each with its time. */
+  readonly traceSha256: string;
+  readonly kernelLogTail: readonly string[];
+  readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string };
+}
+
+/** `fail` outranks everything: a panic often follows from a broken rule. */
+export function verdictOf({ findings, reached }: BootResult): Verdict {
+  if (findings.length > 0) return 'fail';
+  return reached ? 'pass' : 'incomplete';
+}
+
+function countCalls(events: readonly TraceEvent[]): BootReport['hypercalls'] {
+  const byName = new Map<string, number>();
+  let [total, carryingVcpuId, refused] = [0, 0, 0];
+  for (const event of events) {
+    if (event.kind !== 'hypercall') continue;
+    const { op, vcpuId, returned } = event.call;
+    byName.set(op, (byName.get(op) ?? 0) + 1);
+    total += 1;
+    if (vcpuId !== null) carryingVcpuId += 1;
+    if (returned < 0) refused += 1;
+  }
+  return { total, byName: Object.fromEntries(byName), carryingVcpuId, refused };
+}
+
+function usesFifo(events: readonly TraceEvent[]): boolean {
+  return events.some(
+    (event) =>
+      event.kind === 'hypercall' && event.call.op === 'EVTCHNOP_init_control' && event.call.returned === 0,
+  );
+}
+
+function machineOf(options: BootOptions, { events }: BootResult): BootReport['machine'] {
+  const { vcpus, memoryMiB, release, seed, xenstore, entryVcpu, whatIf } = options;
+  return {
+    arch: 'arm64',
+    vcpus,
+    memoryMiB,
+    gic: 'v3',
+    events: usesFifo(events) ? 'fifo' : '2l',
+    xen: release,
+    seed,
+    xenstore,
+    entryVcpu,
+    whatIf,
+  };
+}
+
+/** What the guest saw of an event; null for what only we saw. */
+function visibleOf(event: TraceEvent): unknown {
+  if (event.kind === 'hypercall') {
+    const { timeNs, vcpu, call } = event;
+    const { op, vcpuId, detail, returned } = call;
+    return { timeNs, vcpu, op, vcpuId, detail, returned };
+  }
+  if (event.kind !== 'start') return null;
+  const { timeNs, by, target, returned } = event;
+  return { timeNs, by, target, returned };
+}
+
+function traceHash(events: readonly TraceEvent[]): string {
+  const hash = new ValueHash();
+  for (const event of events) {
+    const visible = visibleOf(event);
+    if (visible !== null) hash.add(visible);
+  }
+  return hash.digest();
+}
+
+function logLine({ timeNs, text }: BootResult['kernelLog'][number]): string {
+  const microseconds = timeNs / 1000n;
+  const seconds = String(microseconds / 1_000_000n).padStart(5);
+  return `[${seconds}.${String(microseconds % 1_000_000n).padStart(6, '0')}] ${text}`;
+}
+
+function reportedFinding(finding: BootFinding): ReportedFinding {
+  const { rule, op, linuxCpu, callingVcpu, passed, meant, returned, timeNs, where, why } = finding;
+  const call = { hypercall: op, linuxCpu, callingVcpu, passed, meant, returned };
+  return { rule, ...call, guestTimeNs: Number(timeNs), where, why };
+}
+
+/** The report. `host` says what it ran on, and is the only thing in it that differs from run to run. */
+export function bootReport(
+  options: BootOptions,
+  result: BootResult,
+  origin: KernelOrigin,
+  host: { readonly wallMs: number; readonly node: string },
+): BootReport {
+  const { name, version, sha256 } = options.kernel;
+  const { events, instructions, guestNs, notModelled } = result;
+  return {
+    schemaVersion: 1,
+    verdict: verdictOf(result),
+    outcome: { what: result.outcome, why: result.ending },
+    kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
+    machine: machineOf(options, result),
+    cpus: result.cpus.map((cpu) => ({
+      ...cpu,
+      agrees: cpu.recordedVcpuId === null ? null : cpu.recordedVcpuId === cpu.vcpu,
+    })),
+    hypercalls: countCalls(events),
+    notModelled,
+    findings: result.findings.map(reportedFinding),
+    instructions,
+    guestTimeNs: Number(guestNs),
+    traceSha256: traceHash(events),
+    kernelLogTail: result.kernelLog.map(logLine),
+    host: { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) },
+  };
+}

@@ -1,0 +1,25 @@
+/** What is booted where the default kernel cannot be had, and what would help. */
+import { defaultKernel, UnavailableError } from '../../library/index.js';
+import type { BootRequest } from '../../library/index.js';
+import { complain } from '../host.js';
+import type { BootArguments } from './arguments.js';
+
+/** Whoever asked for a kernel, a mirror or an initrd wants that one; and a bisection must not take another kernel's word. */
+function wantsThatKernel({ kernel, initrd, mirror, bisect = false }: BootArguments): boolean {
+  return kernel !== undefined || initrd !== undefined || mirror !== undefined || bisect;
+}
+
+/** The request for the builtin guest, after saying so, where `error` is that the default kernel cannot be had; else throws it. */
+export function fallBack(request: BootRequest, args: BootArguments, error: unknown): BootRequest {
+  if (!(error instanceof UnavailableError) || wantsThatKernel(args)) throw error;
+  complain(`${error.reason}; the builtin guest is booted instead`);
+  return { ...request, kernel: 'builtin' };
+}
+
+/** What to give where there is a network, or a mirror that can be reached. */
+export const helpWithKernel = [
+  `This was not a Linux kernel: ${defaultKernel} could not be had. With a network, or with the address of a Debian mirror`,
+  'that this machine reaches, it is booted by',
+  `  npx domulator boot --quiet --kernel ${defaultKernel}`,
+  `  npx domulator boot --quiet --kernel ${defaultKernel} --mirror http://MIRROR/debian`,
+];

@@ -1,0 +1,160 @@
+/** A boot that its caller drives: it goes on while its calls are taken, or its report is awaited. */
+import type { TraceEvent } from '../audit/index.js';
+import { present } from '../base/index.js';
+import { Boot, bootReport } from '../boot/index.js';
+import type { BootOptions, BootReport, KernelOrigin } from '../boot/index.js';
+import { settle } from './request.js';
+import type { BootRequest, Settled } from './request.js';
+import { loadSources } from './sources.js';
+
+/** A hypercall that the guest made. */
+export interface Hypercall {
+  /** The vCPU that really made it. */
+  readonly vcpu: number;
+  /** The CPU that the kernel believes to be on; null where that cannot be told. */
+  readonly linuxCpu: number | null;
+  /** `EVTCHNOP_init_control` and the like. */
+  readonly name: string;
+  /** The vCPU id that it carries, unsigned 32-bit; null when it carries none. */
+  readonly vcpuId: number | null;
+  /** Its argument, decoded, by the field names of Xen's headers. */
+  readonly argument: Readonly<Record<string, unknown>>;
+  /** The answer: 0 or more, or minus a XEN_E* number. */
+  readonly returned: number;
+  /** Guest time when it was answered, ns. */
+  readonly guestTimeNs: bigint;
+}
+
+/** How far a run is. */
+export interface Progress {
+  readonly phase: 'loading' | 'kernel' | 'user space' | 'ended';
+  /** Of all vCPUs. */
+  readonly instructions: number;
+  readonly guestTimeNs: bigint;
+}
+
+/** Instructions between two moments at which the caller gets its turn: some tenths of a second. */
+const slice = 20_000_000;
+/** How long a guest that is ahead of the caller's time is left alone, ms. */
+const pauseMs = 10;
+
+interface Started {
+  readonly boot: Boot;
+  readonly options: BootOptions;
+  readonly origin: KernelOrigin;
+}
+
+function hypercallOf(event: TraceEvent): Hypercall | null {
+  if (event.kind !== 'hypercall') return null;
+  const { vcpu, linuxCpu, call, timeNs } = event;
+  const { op, vcpuId, detail, returned } = call;
+  return { vcpu, linuxCpu, name: op, vcpuId, argument: detail, returned, guestTimeNs: timeNs };
+}
+
+/** One boot. It does nothing until its hypercalls or its report are asked for. */
+export class GuestRun implements AsyncIterable<Hypercall> {
+  readonly #request: BootRequest;
+  readonly #settled: Settled;
+  #starting: Promise<Started> | null = null;
+  #started: Started | null = null;
+  #report: BootReport | null = null;
+  #isListened = false;
+  #calls: Hypercall[] = [];
+  #hasEnded = false;
+  #stopped: string | null = null;
+  /** Milliseconds that the guest has run for, and those at which it began. */
+  #wallMs = 0;
+  #begunMs = 0;
+
+  /** Throws InputError when the request asks for what there cannot be. */
+  constructor(request: BootRequest) {
+    this.#request = request;
+    this.#settled = settle(request);
+  }
+
+  /** How far the run is. */
+  get progress(): Progress {
+    if (this.#started === null) return { phase: 'loading', instructions: 0, guestTimeNs: 0n };
+    const { instructions, nowNs, userSpaceNs } = this.#started.boot.machine;
+    const running = userSpaceNs === null ? 'kernel' : 'user space';
+    return { phase: this.#hasEnded ? 'ended' : running, instructions, guestTimeNs: nowNs };
+  }
+
+  /**
+   * The guest's hypercalls in their order, each once, as it makes them. The guest runs on only while they are taken: a loop
+   * that is left early leaves it where it stands. Throws InputError when kernel or initrd cannot be had or booted.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Hypercall, void, undefined> {
+    this.#isListened = true;
+    try {
+      for (;;) {
+        const calls = this.#calls;
+        this.#calls = [];
+        yield* calls;
+        if (calls.length === 0 && !(await this.#advance())) return;
+      }
+    } finally {
+      this.#isListened = false;
+    }
+  }
+
+  /** Runs the guest to its end; the report. Throws InputError when kernel or initrd cannot be had or booted. */
+  async report(): Promise<BootReport> {
+    while (await this.#advance());
+    return this.#finalReport();
+  }
+
+  /** Ends the run where it stands, as incomplete; `why` is one line for the report. */
+  stop(why = 'the run was stopped'): void {
+    this.#stopped ??= why;
+  }
+
+  async #start(): Promise<Started> {
+    const { kernel, initrd, origin } = await loadSources(this.#request);
+    const options: BootOptions = { ...this.#settled, kernel, initrd };
+    const boot = new Boot(options, {
+      console: (bytes) => this.#request.console?.(bytes),
+      event: (event) => this.#hear(event),
+    });
+    this.#begunMs = performance.now();
+    return { boot, options, origin };
+  }
+
+  #hear(event: TraceEvent): void {
+    this.#request.event?.(event);
+    const call = this.#isListened ? hypercallOf(event) : null;
+    if (call !== null) this.#calls.push(call);
+  }
+
+  /** Runs the guest a little; false when it has ended. */
+  async #advance(): Promise<boolean> {
+    this.#starting ??= this.#start();
+    this.#started ??= await this.#starting;
+    if (this.#hasEnded) return false;
+    const { boot } = this.#started;
+    if (this.#stopped !== null) boot.cutShort(this.#stopped);
+    const began = performance.now();
+    const untilNs = this.#request.realTime === true ? this.#dueNs(began) : undefined;
+    this.#hasEnded = boot.step(slice, untilNs) === 'ended';
+    this.#wallMs += performance.now() - began;
+    await this.#breathe(untilNs !== undefined && boot.machine.nowNs >= untilNs);
+    return true;
+  }
+
+  /** How far guest time may be by now. */
+  #dueNs(nowMs: number): bigint {
+    return BigInt(Math.round((nowMs - this.#begunMs + pauseMs) * 1e6));
+  }
+
+  /** Lets what waits on the host be done: output, input, signals. */
+  async #breathe(isAhead: boolean): Promise<void> {
+    await new Promise((resolve) => (isAhead ? setTimeout(resolve, pauseMs) : setImmediate(resolve)));
+  }
+
+  #finalReport(): BootReport {
+    const { boot, options, origin } = present(this.#started, 'the boot that has ended');
+    const host = { wallMs: Math.round(this.#wallMs), node: process.version };
+    this.#report ??= bootReport(options, boot.result(), origin, host);
+    return this.#report;
+  }
+}

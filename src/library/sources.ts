@@ -1,0 +1,111 @@
+/** The bytes that a boot needs, from wherever the request says. */
+import { InputError } from '../base/index.js';
+import type { BootKernel, KernelOrigin } from '../boot/index.js';
+import { defaultInitramfs } from '../firmware/index.js';
+import {
+  debianFiles,
+  debianSettings,
+  loadDebianKernel,
+  loadKernelBytes,
+  loadKernelFile,
+  parseKernelSpec,
+  readInputFile,
+} from '../kernel_source/index.js';
+import type { LoadedKernel } from '../kernel_source/index.js';
+import { defaultKernel } from './request.js';
+import type { BootRequest } from './request.js';
+
+/** A kernel of an archive, or what goes with it, cannot be had here and now: neither cache nor mirror has it. */
+export class UnavailableError extends InputError {
+  /** The message without what to do about it. */
+  readonly reason: string;
+
+  constructor(reason: string, help: string, options: ErrorOptions) {
+    super(help === '' ? reason : `${reason}; ${help}`, options);
+    this.reason = reason;
+  }
+}
+
+/** `loading`, with every failure of an archive as an UnavailableError. */
+async function fromArchive<T>(loading: Promise<T>): Promise<T> {
+  try {
+    return await loading;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const [reason = '', ...help] = error.message.split('; ');
+    throw new UnavailableError(reason, help.join('; '), { cause: error });
+  }
+}
+
+/** The release whose busybox makes the default initramfs of a kernel that comes from no archive. */
+const usualRelease = 'bookworm';
+
+type Settings = Parameters<typeof loadDebianKernel>[1];
+
+export interface Sources {
+  readonly kernel: BootKernel;
+  readonly initrd: Uint8Array | null;
+  readonly origin: KernelOrigin;
+}
+
+function archiveSettings({ mirror, warn }: BootRequest): Settings {
+  const now = Math.floor(Date.now() / 1000);
+  return debianSettings(process.env, now, (line) => warn?.(line), mirror === undefined ? {} : { mirror });
+}
+
+async function loadKernel(kernel: string | Uint8Array, settings: Settings): Promise<LoadedKernel> {
+  if (typeof kernel !== 'string') return await loadKernelBytes(kernel, 'the kernel that was given as bytes');
+  const spec = parseKernelSpec(kernel);
+  if (spec.kind === 'builtin')
+    throw new InputError('there is no builtin kernel yet; give debian:RELEASE or a file');
+  return spec.kind === 'file'
+    ? await loadKernelFile(spec.file)
+    : await fromArchive(loadDebianKernel(spec.release, settings));
+}
+
+async function loadInitrd({ kernel, initrd }: BootRequest, settings: Settings): Promise<Uint8Array> {
+  if (initrd instanceof Uint8Array) return initrd;
+  if (initrd !== undefined) return await readInputFile(initrd, 'initrd');
+  const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
+  const release = spec.kind === 'debian' ? spec.release : usualRelease;
+  const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
+  return defaultInitramfs(busybox.bytes);
+}
+
+/** Our CPU translates by pages of 4 and 16 KiB: its ID_AA64MMFR0_EL1 offers no others. */
+function checkPages({ name, image }: LoadedKernel): void {
+  if (image.pageKiB !== 64) return;
+  throw new InputError(
+    `${name} is a kernel with pages of 64 KiB, which this CPU does not offer; give one with 4 KiB or 16 KiB`,
+  );
+}
+
+function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
+  return {
+    package: package_ === null ? null : { name: package_.name, version: package_.version },
+    suites: suites.map(({ suite, date, validUntil, expired, signature }) => ({
+      suite,
+      date,
+      validUntil,
+      expired,
+      signature:
+        signature.state === 'good'
+          ? { state: signature.state, keys: signature.keys }
+          : { state: signature.state, reason: signature.reason },
+    })),
+  };
+}
+
+/** Fetches or reads what `request` asks for. Throws InputError with one line when it cannot be had, or cannot be booted. */
+export async function loadSources(request: BootRequest): Promise<Sources> {
+  const settings = archiveSettings(request);
+  const loaded = await loadKernel(request.kernel ?? defaultKernel, settings);
+  checkPages(loaded);
+  const { name, version, sha256, image } = loaded;
+  const { bytes, textOffset, memoryBytes } = image;
+  return {
+    kernel: { name, version, sha256, image: bytes, textOffset, memoryBytes },
+    initrd: await loadInitrd(request, settings),
+    origin: originOf(loaded),
+  };
+}

@@ -1,0 +1,79 @@
+/** Reports of real runs are what schemas/boot-report.schema.json says. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { AnySchemaObject } from 'ajv/dist/2020.js';
+import { boot } from '../../src/library/index.js';
+import type { BootReport, BootRequest } from '../../src/library/index.js';
+import { readText } from '../files.js';
+import { hypercall, image, powerOff, spin } from './tiny_kernels.js';
+
+const schema = JSON.parse(readText('schemas/boot-report.schema.json')) as AnySchemaObject;
+const validate = new Ajv2020({ allErrors: true, strict: true, strictTypes: false }).compile(schema);
+
+/** The report as whoever reads it has it, after the schema has passed it. */
+function checked(report: BootReport): BootReport {
+  const read = JSON.parse(JSON.stringify(report)) as BootReport;
+  assert.ok(validate(read), JSON.stringify(validate.errors, null, 2));
+  assert.deepEqual(read, report);
+  return read;
+}
+
+const small: BootRequest = { initrd: new Uint8Array(16), memoryMiB: 16, vcpus: 2, until: 'poweroff' };
+
+async function reportOf(request: BootRequest): Promise<BootReport> {
+  return checked(await boot({ ...small, ...request }).report());
+}
+
+describe('the schema of the report', () => {
+  it('passes a guest that does as it should', async () => {
+    const report = await reportOf({ kernel: image(powerOff) });
+    assert.deepEqual([report.outcome.what, report.cpus.length], ['poweroff', 2]);
+  });
+
+  it('passes a broken rule, with the id unsigned and the answer signed', async () => {
+    const wrong = hypercall(24, 10, 0xffff, 0); // VCPUOP_register_vcpu_info
+    const { verdict, findings } = await reportOf({ kernel: image([...wrong, ...powerOff]), vcpus: 1 });
+    assert.equal(verdict, 'fail');
+    const { hypercall: name, passed, returned, callingVcpu, meant } = findings[0]!;
+    assert.deepEqual(
+      [name, passed, returned, callingVcpu],
+      ['VCPUOP_register_vcpu_info', 0xffff, -2, 0],
+      JSON.stringify(meant),
+    );
+  });
+
+  it('passes a guest that hangs, and one that is stopped', async () => {
+    const report = await reportOf({ kernel: image(spin), limits: { instructions: 1_000_000 } });
+    assert.deepEqual([report.verdict, report.outcome.what], ['incomplete', 'hang']);
+    const run = boot({ ...small, kernel: image(spin) });
+    run.stop();
+    assert.equal(checked(await run.report()).outcome.what, 'stopped');
+  });
+
+  it('passes what is not modelled here', async () => {
+    const multicall = hypercall(13, 0, 0);
+    const { notModelled, verdict } = await reportOf({
+      kernel: image([...multicall, ...multicall, ...spin]),
+      limits: { instructions: 100_000 },
+    });
+    assert.deepEqual(notModelled, { multicall: 2 });
+    assert.equal(verdict, 'incomplete');
+  });
+
+  it('refuses what is no report', async () => {
+    const report = await reportOf({ kernel: image(powerOff) });
+    const { kernel, machine } = report;
+    const wrong: readonly object[] = [
+      { ...report, schemaVersion: 2 },
+      { ...report, verdict: 'good' },
+      { ...report, more: 1 },
+      { ...report, traceSha256: 'none' },
+      { ...report, kernel: { ...kernel, version: 6 } },
+      { ...report, machine: { ...machine, vcpus: 129 } },
+      { ...report, findings: [{}] },
+      {},
+    ];
+    for (const one of wrong) assert.equal(validate(one), false, JSON.stringify(one).slice(0, 60));
+  });
+});
