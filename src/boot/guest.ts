@@ -28,6 +28,12 @@ export interface KernelCpu {
   readonly vcpu: XenVcpuId;
 }
 
+/**
+ * What is different in a domain that Xen itself builds from the host's device tree: it may use Xen's console, and nobody gave
+ * it a UUID (Xen 4.17 arch/arm/domain_build.c, create_domUs).
+ */
+const builtByXen = { consoleIo: 'allowed', uuid: '00000000-0000-0000-0000-000000000000' } as const;
+
 export interface Guest {
   readonly machine: ArmMachine;
   /** The CPUs as Linux will number them. */
@@ -69,6 +75,7 @@ function configOf(
     softReset: false,
     maxGrantFrames: 64,
     entryVcpu: xenVcpuId(entryVcpu),
+    ...(xenstore ? {} : builtByXen),
   };
 }
 

@@ -5,13 +5,22 @@ import { mfnOfGfn } from '../hypervisor/index.js';
 
 type Visit = (frame: Uint8Array, from: number, count: number, done: number) => void;
 
+type FrameOf = (mfn: number) => Uint8Array | undefined;
+
 /** Visits each frame's part of `size` bytes at `address`, as `vcpu` sees it; false where any is not mapped. */
-function visit(machine: ArmMachine, vcpu: number, address: bigint, size: number, each: Visit): boolean {
+function visit(
+  machine: ArmMachine,
+  vcpu: number,
+  address: bigint,
+  size: number,
+  frameOf: FrameOf,
+  each: Visit,
+): boolean {
   const view = machine.processor.vcpus[vcpu];
   for (let done = 0; done < size;) {
     const physical = view?.translate(BigInt.asUintN(64, address + BigInt(done))) ?? null;
     const mfn = physical === null ? null : mfnOfGfn(machine.domain, Number(physical >> 12n));
-    const frame = mfn === null ? undefined : machine.frames.writable(mfn);
+    const frame = mfn === null ? undefined : frameOf(mfn);
     if (physical === null || frame === undefined) return false;
     const from = Number(physical & 0xfffn);
     const count = Math.min(frameBytes - from, size - done);
@@ -29,7 +38,8 @@ export function readGuest(
   size: number,
 ): Uint8Array | null {
   const bytes = new Uint8Array(size);
-  const there = visit(machine, vcpu, address, size, (frame, from, count, done) =>
+  const frameOf: FrameOf = (mfn) => machine.frames.readable(mfn);
+  const there = visit(machine, vcpu, address, size, frameOf, (frame, from, count, done) =>
     bytes.set(frame.subarray(from, from + count), done),
   );
   return there ? bytes : null;
@@ -37,7 +47,8 @@ export function readGuest(
 
 /** Writes `bytes` at `address` as `vcpu` sees it at EL1; false where any of it is not mapped. */
 export function writeGuest(machine: ArmMachine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
-  return visit(machine, vcpu, address, bytes.length, (frame, from, count, done) =>
+  const frameOf: FrameOf = (mfn) => machine.frames.writable(mfn);
+  return visit(machine, vcpu, address, bytes.length, frameOf, (frame, from, count, done) =>
     frame.set(bytes.subarray(done, done + count), from),
   );
 }

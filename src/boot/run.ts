@@ -5,7 +5,7 @@ import { frameBytes, present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { LogRecord } from '../introspect/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { ArmMachine, GuestConsole } from '../machine/index.js';
 import { ConsoleLines } from './console_lines.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
@@ -22,6 +22,8 @@ export interface BootWatcher {
   console?(bytes: Uint8Array): void;
   /** What the audit will read, event by event as it comes. */
   event?(event: TraceEvent): void;
+  /** A line that the guest wrote to Xen's own console. */
+  xenConsole?(line: string): void;
 }
 
 /** A broken rule, and the place of the kernel that made the call; null where there is no call, or it cannot be told. */
@@ -94,6 +96,7 @@ export class Boot {
     this.guest = buildGuest(options, {
       uart: (byte) => hear(Uint8Array.of(byte)),
       pvConsole: hear,
+      xenConsole: (line) => watcher.xenConsole?.(line),
       hypercall: (vcpu, record) => {
         this.#observer.hypercall(vcpu, record);
         this.#afterCall(vcpu, record);
@@ -117,6 +120,14 @@ export class Boot {
 
   get machine(): ArmMachine {
     return this.guest.machine;
+  }
+
+  /**
+   * Types at one of the guest's consoles: the bytes are there from guest time `atNs` on, now unless said. A run with the
+   * same input at the same times is the same run.
+   */
+  input(console: GuestConsole, bytes: Uint8Array, atNs?: bigint): void {
+    this.machine.input(console, bytes, atNs);
   }
 
   /**

@@ -1,6 +1,8 @@
 /**
- * The generic timers of a CPU as EL1 sees them (Arm DDI 0487, D11): the physical and the virtual counter, which are one
- * here, and a timer on each. The counter is made of system time by its frequency.
+ * The generic timers of a vCPU (Arm DDI 0487, D11) as a guest of Xen has them (Xen 4.17 arch/arm/vtimer.c, and
+ * vtimer_interrupt in time.c). Physical and virtual counter are one here, made of system time by its frequency. The virtual
+ * timer is the hardware's: when it fires, Xen masks it and injects its interrupt. The physical one is Xen's emulation by
+ * a timer of its own, which goes off once each time it was set.
  */
 
 export interface TimerState {
@@ -11,8 +13,15 @@ export interface TimerState {
   compare: bigint;
 }
 
+export interface PhysicalTimerState extends TimerState {
+  /** CNTP_CTL_EL0.ISTATUS, as Xen keeps it: set when its timer goes off, however often the counter is set back. */
+  pending: boolean;
+  /** Xen's own timer is set to `compare`. */
+  armed: boolean;
+}
+
 export interface GenericTimerState {
-  physical: TimerState;
+  physical: PhysicalTimerState;
   virtual: TimerState;
   /** CNTKCTL_EL1, which says what EL0 may read; kept and given back. */
   kernelControl: bigint;
@@ -23,8 +32,8 @@ export const physicalTimerIntid = 30;
 export const virtualTimerIntid = 27;
 
 export function newGenericTimer(): GenericTimerState {
-  const timer = (): TimerState => ({ enabled: false, masked: false, compare: 0n });
-  return { physical: timer(), virtual: timer(), kernelControl: 0n };
+  const timer = { enabled: false, masked: false, compare: 0n };
+  return { physical: { ...timer, pending: false, armed: false }, virtual: timer, kernelControl: 0n };
 }
 
 /** The counter at system time `nowNs`, in ticks of `frequency` a second. */
@@ -37,47 +46,85 @@ export function timeOfCount(ticks: bigint, frequency: number): bigint {
   return (ticks * 1_000_000_000n + BigInt(frequency) - 1n) / BigInt(frequency);
 }
 
-/** Whether the timer's condition is met: CNTx_CTL_EL0.ISTATUS. */
-export function timerFired({ enabled, compare }: TimerState, counter: bigint): boolean {
-  return enabled && counter >= compare;
+const enableBit = 1n;
+const maskBit = 2n;
+const statusBit = 4n;
+
+function controlBits({ enabled, masked }: TimerState, status: boolean): bigint {
+  return (enabled ? enableBit : 0n) | (masked ? maskBit : 0n) | (status ? statusBit : 0n);
 }
 
-/** Whether the timer's line is high. */
-export function timerAsserted(timer: TimerState, counter: bigint): boolean {
-  return timerFired(timer, counter) && !timer.masked;
+function setControl(timer: TimerState, value: bigint): void {
+  timer.enabled = (value & enableBit) !== 0n;
+  timer.masked = (value & maskBit) !== 0n;
 }
 
-/** CNTx_CTL_EL0 as it reads. */
-export function readTimerControl(timer: TimerState, counter: bigint): bigint {
-  return (timer.enabled ? 1n : 0n) | (timer.masked ? 2n : 0n) | (timerFired(timer, counter) ? 4n : 0n);
+/** CNTV_CTL_EL0 as it reads. */
+export function readVirtualControl(timer: TimerState, counter: bigint): bigint {
+  return controlBits(timer, timer.enabled && counter >= timer.compare);
 }
 
-export function writeTimerControl(timer: TimerState, value: bigint): void {
-  timer.enabled = (value & 1n) !== 0n;
-  timer.masked = (value & 2n) !== 0n;
+export function writeVirtualControl(timer: TimerState, value: bigint): void {
+  setControl(timer, value);
 }
 
-/** CNTx_TVAL_EL0: a signed 32-bit distance from the counter. */
-export function readTimerValue({ compare }: TimerState, counter: bigint): bigint {
+/** CNTP_CTL_EL0 as it reads. */
+export function readPhysicalControl(timer: PhysicalTimerState): bigint {
+  return controlBits(timer, timer.pending);
+}
+
+/** A timer that is enabled, or enabled again, is set anew; what was pending stays so unless it is disabled. */
+export function writePhysicalControl(timer: PhysicalTimerState, value: bigint): void {
+  setControl(timer, value);
+  timer.armed = timer.enabled;
+  timer.pending &&= timer.enabled;
+}
+
+export function setVirtualCompare(timer: TimerState, ticks: bigint): void {
+  timer.compare = BigInt.asUintN(64, ticks);
+}
+
+export function setPhysicalCompare(timer: PhysicalTimerState, ticks: bigint): void {
+  timer.compare = BigInt.asUintN(64, ticks);
+  if (!timer.enabled) return;
+  timer.pending = false;
+  timer.armed = true;
+}
+
+/** CNTx_TVAL_EL0 as it reads: how far `compare` is from the counter, signed, 32 bits of it. */
+export function timerValue(compare: bigint, counter: bigint): bigint {
   return BigInt.asUintN(32, compare - counter);
 }
 
-export function writeTimerValue(timer: TimerState, value: bigint, counter: bigint): void {
-  timer.compare = BigInt.asUintN(64, counter + BigInt.asIntN(32, value));
+/** What CNTx_CVAL_EL0 becomes when `value` is written to CNTx_TVAL_EL0. */
+export function compareOfValue(value: bigint, counter: bigint): bigint {
+  return counter + BigInt.asIntN(32, value);
 }
 
-/** When, by system time, the next of the CPU's timers asserts its line; null when none will. */
-export function nextTimerNs(
-  { physical, virtual }: GenericTimerState,
-  nowNs: bigint,
-  frequency: number,
-): bigint | null {
-  const counter = counterAt(nowNs, frequency);
-  let next: bigint | null = null;
-  for (const timer of [physical, virtual]) {
-    if (!timer.enabled || timer.masked || timer.compare <= counter) continue;
-    const at = timeOfCount(timer.compare, frequency);
-    if (next === null || at < next) next = at;
+/** Lets the timers fire that are due at `counter`; the private interrupts, by INTID as bits, that are to be injected. */
+export function fireTimers({ physical, virtual }: GenericTimerState, counter: bigint): number {
+  let injected = 0;
+  if (virtual.enabled && !virtual.masked && counter >= virtual.compare) {
+    virtual.masked = true;
+    injected |= 1 << virtualTimerIntid;
   }
-  return next;
+  if (physical.armed && counter >= physical.compare) {
+    physical.armed = false;
+    physical.pending = true;
+    if (!physical.masked) injected |= 1 << physicalTimerIntid;
+  }
+  return injected;
+}
+
+/** The system time from which on {@link fireTimers} has something to do; null when that needs the guest. */
+export function nextTimerNs({ physical, virtual }: GenericTimerState, frequency: number): bigint | null {
+  const due: bigint[] = [];
+  if (virtual.enabled && !virtual.masked) due.push(virtual.compare);
+  if (physical.armed) due.push(physical.compare);
+  const [first] = due;
+  if (first === undefined) return null;
+  return timeOfCount(
+    due.reduce((least, ticks) => (ticks < least ? ticks : least), first),
+    frequency,
+  );
 }

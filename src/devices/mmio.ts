@@ -109,3 +109,14 @@ export function registerDevice(size: number, table: readonly Register[], elsewhe
     },
   };
 }
+
+/** The same device, that says so when it was written to. */
+export function withWrites(device: MmioDevice, written: () => void): MmioDevice {
+  return {
+    ...device,
+    write: (offset, bytes, value) => {
+      written();
+      return device.write(offset, bytes, value);
+    },
+  };
+}

@@ -3,7 +3,7 @@ import { vcpu_info } from '../abi/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { archOf, isX86Hvm } from './arch.js';
 import type { Domain, VcpuState } from './domain.js';
-import { blockVcpu } from './event_channels/index.js';
+import { blockVcpu, unblock } from './event_channels/index.js';
 import { takeDown } from './local_apic.js';
 import { vcpuOf } from './power.js';
 import { vcpuInfoView } from './vcpu_info.js';
@@ -33,4 +33,12 @@ function block(domain: Domain, vcpu: VcpuState, interruptsOn: boolean): void {
 /** The vCPU waits unless an event is pending, whether or not it would take it now (vcpu_block_unless_event_pending). */
 export function blockUnlessPending(domain: Domain, vcpu: VcpuState): void {
   blockVcpu(domain, vcpu, true);
+}
+
+/**
+ * An interrupt that is not Xen's own comes for the vCPU: it waits no longer, neither for it nor in a poll (Xen 4.17
+ * arch/arm/domain.c, vcpu_kick).
+ */
+export function wakeVcpu(domain: Domain, id: XenVcpuId): void {
+  unblock(vcpuOf(domain, id));
 }

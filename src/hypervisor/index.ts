@@ -20,7 +20,7 @@ export {
   sendFromRemote,
 } from './event_channels/index.js';
 export type { Upcall } from './event_channels/index.js';
-export { haltVcpu } from './halt.js';
+export { haltVcpu, wakeVcpu } from './halt.js';
 export type {
   CallContext,
   CallRecord,

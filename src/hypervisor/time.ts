@@ -35,13 +35,17 @@ function periodicDeadline(domain: Domain, vcpu: VcpuState): bigint | null {
  */
 export function nextDeadline(domain: Domain): bigint | null {
   const { vcpus, nowNs } = domain.state;
-  const due = [
-    nextPollDeadline(domain),
-    nextWatchdogDeadline(domain),
-    ...vcpus.flatMap((vcpu) => [vcpu.singleshotNs, periodicDeadline(domain, vcpu)]),
-  ].filter((ns) => ns !== null);
-  const first = due.reduce<bigint | null>((least, ns) => (least === null || ns < least ? ns : least), null);
+  let first = earlier(nextPollDeadline(domain), nextWatchdogDeadline(domain));
+  for (const vcpu of vcpus) {
+    first = earlier(first, vcpu.singleshotNs);
+    if (vcpu.periodNs !== null) first = earlier(first, periodicDeadline(domain, vcpu));
+  }
   return first !== null && first < nowNs ? nowNs : first;
+}
+
+function earlier(a: bigint | null, b: bigint | null): bigint | null {
+  if (a === null || b === null) return a ?? b;
+  return b < a ? b : a;
 }
 
 /**

@@ -1,97 +1,65 @@
 /**
  * An arm64 Xen guest on emulated CPUs: engine, devices and hypervisor put together. Time is one clock for the machine: each
- * instruction that any vCPU executes takes 1 ns, and when all wait the clock jumps to the next event.
+ * instruction that any vCPU executes takes 1 ns, and when all wait the clock jumps to the next event. A vCPU's turn is cut
+ * where something is due, so that interrupts come when they should; the turn goes on behind it.
  */
 import {
-  GUEST_EVTCHN_PPI,
   GUEST_GICV3_GICD_BASE,
   GUEST_GICV3_GICR0_BASE,
   GUEST_GICV3_GICR0_SIZE,
   GUEST_PL011_BASE,
-  GUEST_VPL011_SPI,
-  __HYPERVISOR_grant_table_op,
-  __HYPERVISOR_memory_op,
 } from '../abi/index.js';
 import { frameBytes, present } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
-import type { GenericTimerState, Gic } from '../devices/index.js';
 import {
-  counterAt,
   distributor,
   irqAsserted,
-  latchPrivate,
   isIccRegister,
-  newGenericTimer,
-  newGic,
-  newUart,
-  nextTimerNs,
-  physicalTimerIntid,
   readIcc,
+  receive,
   redistributors,
   sbsaUart,
   setCpuPower,
-  setLine,
-  timerAsserted,
-  uartAsserted,
-  virtualTimerIntid,
   writeIcc,
 } from '../devices/index.js';
-import type { UartState } from '../devices/index.js';
+import type { MmioBytes } from '../devices/index.js';
 import { Processor } from '../engine/index.js';
-import type { EngineHost, StopReason } from '../engine/index.js';
+import type { EngineHost, StopReason, VcpuView } from '../engine/index.js';
 import {
   acknowledgeUpcall,
   advanceTo,
   backendsAwaited,
   createDomain,
-  hypercall,
+  feedConsole,
+  haltVcpu,
   isRunnable,
   mfnOfGfn,
   nextDeadline,
   pendingUpcall,
-  psciCall,
+  refreshAreas,
   serveBackends,
   takeStart,
+  takeXenConsole,
+  wakeVcpu,
 } from '../hypervisor/index.js';
-import type { CallRecord, Domain, DomainConfig, PsciRecord } from '../hypervisor/index.js';
-import { mpidrRegisterOfVcpu, vcpuOfTarget, vcpusOfSgi } from '../identity/index.js';
+import type { CallerPort, Domain, DomainConfig, VcpuState } from '../hypervisor/index.js';
+import { mpidrRegisterOfVcpu } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { a64 } from '../isa/index.js';
 import { Bus } from './bus.js';
-import {
-  counterFrequency,
-  isTimerRegister,
-  readTimerRegister,
-  writeTimerRegister,
-} from './clock_registers.js';
+import { isTimerRegister, readTimerRegister, writeTimerRegister } from './clock_registers.js';
+import type { TimerAccess } from './clock_registers.js';
+import { ConsoleInput } from './console_input.js';
+import type { GuestConsole } from './console_input.js';
 import { PlacedFrames } from './frames.js';
-import { architectureCall } from './smccc.js';
-import { newTurns, nextTurn } from './turns.js';
+import { Interrupts } from './interrupts.js';
+import { GuestCalls } from './guest_calls.js';
+import type { MachineListener } from './guest_calls.js';
+import { endTurn, newTurns, nextTurn } from './turns.js';
 import type { Turns } from './turns.js';
-
-/** HVC's immediate by which a guest calls Xen (public/arch-arm.h, XEN_HYPERCALL_TAG). */
-const hypercallTag = 0xea1;
 
 /** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is in system registers (Arm DDI 0487, D17.2.64). */
 const systemRegisterGic = 1n << 24n;
-
-/** What those outside hear of a run. */
-export interface MachineListener {
-  /** A byte that the guest sent to its UART. */
-  uart(byte: number): void;
-  /** Bytes that the guest wrote to its PV console. */
-  pvConsole?(bytes: Uint8Array): void;
-  /** A hypercall is about to be made. */
-  calling?(vcpu: number): void;
-  /** A hypercall, when it has been answered; the vCPU's registers do not hold the answer yet. */
-  hypercall?(vcpu: number, record: CallRecord): void;
-  /** A power call, when it has been answered; `affinity` is its first argument. */
-  power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
-  /** A vCPU enters the guest. */
-  started?(vcpu: number): void;
-  /** A vCPU was seen at EL0, at the end of its turn, for the first time. */
-  userSpace?(): void;
-}
 
 export interface MachineOptions {
   readonly config: DomainConfig;
@@ -104,20 +72,24 @@ export interface MachineOptions {
 /** Why `run` came back. */
 export type MachineStop = 'limit' | 'shutdown' | 'stuck';
 
+/** DAIF.I */
+const irqMask = 0x80n;
+
 export class ArmMachine {
   readonly processor: Processor;
   readonly frames: PlacedFrames;
   readonly domain: Domain;
-  readonly #gic: Gic;
-  readonly #timers: readonly GenericTimerState[];
-  readonly #uart: UartState;
+  readonly #interrupts: Interrupts;
   readonly #bus = new Bus();
   readonly #turns: Turns;
+  readonly #input = new ConsoleInput();
   readonly #listener: MachineListener;
   readonly #options: MachineOptions;
-  readonly #waiting: boolean[];
-  /** System time at the start of the present turn, ns. */
-  #turnNs = 0n;
+  readonly #caller: CallerPort;
+  readonly #calls: GuestCalls;
+  /** System time at the start of the present slice of a turn, and where that slice ends, ns. */
+  #sliceNs = 0n;
+  #sliceEndNs = 0n;
   #instructions = 0;
   #stopped = false;
   #userSpaceNs: bigint | null = null;
@@ -130,29 +102,35 @@ export class ArmMachine {
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
     const frames = ranges.reduce((sum, { count }) => sum + count, 0);
     this.processor = new Processor(a64, this.#host(), { vcpus, ramBytes: frames * frameBytes });
-    const { ram } = this.processor;
-    this.frames = new PlacedFrames(ram.buffer, this.processor.ramStart, ranges);
+    const { ram, ramStart } = this.processor;
+    this.frames = new PlacedFrames(ram.buffer, ramStart, ranges, (place, bytes) =>
+      this.processor.wrote(place, bytes),
+    );
     this.domain = createDomain(config, this.frames);
-    this.#gic = {
-      state: newGic(vcpus),
-      affinities: config.hardwareIds,
-      cpuOfAffinity: vcpuOfTarget,
-      cpusOfSgi: vcpusOfSgi,
-    };
-    this.#timers = config.hardwareIds.map(newGenericTimer);
-    this.#uart = newUart();
+    this.#interrupts = new Interrupts(config.hardwareIds, (vcpu, asserted) => this.#drive(vcpu, asserted));
     this.#turns = newTurns(seed, vcpus);
-    this.#waiting = config.hardwareIds.map(() => false);
+    this.#caller = {
+      translate: (vcpu, address, write) => this.#view(vcpu).translate(address, write ? 'write' : 'read'),
+      interruptsOn: (vcpu) => (this.#view(vcpu).systemRegister('DAIF') & irqMask) === 0n,
+    };
+    const { domain, processor } = this;
+    this.#calls = new GuestCalls({
+      domain,
+      processor,
+      gic: this.#interrupts.gic,
+      caller: this.#caller,
+      listener,
+    });
     this.#attachDevices();
     for (const vcpu of config.hardwareIds.keys()) this.#identify(vcpu);
   }
 
   /** System time, ns. */
   get nowNs(): bigint {
-    return this.#turnNs + BigInt(this.processor.executed);
+    return this.#sliceNs + BigInt(this.processor.executed);
   }
 
-  /** When a vCPU was first seen at EL0, at the end of a turn, ns; null as long as none was. */
+  /** When a vCPU was first seen at EL0, at the end of a slice of its turn, ns; null as long as none was. */
   get userSpaceNs(): bigint | null {
     return this.#userSpaceNs;
   }
@@ -173,18 +151,27 @@ export class ArmMachine {
     }
   }
 
-  /** Runs the guest for about `instructions` more instructions, to system time `untilNs`, or until it can go on no more. */
+  /**
+   * Types `bytes` at one of the guest's consoles: they are there from system time `atNs` on, now unless said, and go to the
+   * guest at the end of the turn that is taken then, as it has room. A run depends on them and on `atNs`, on nothing else.
+   */
+  input(console: GuestConsole, bytes: Uint8Array, atNs: bigint = this.nowNs): void {
+    this.#input.add(console, bytes, atNs);
+  }
+
+  /**
+   * Runs the guest for about `instructions` more instructions, to system time `untilNs`, or until it can go on no more. How
+   * a run is divided into several changes nothing about it.
+   */
   run(instructions: number, untilNs: bigint): MachineStop {
     const end = this.#instructions + instructions;
     this.#stopped = false;
-    while (this.#instructions < end && this.#turnNs < untilNs && !this.#isStopped()) {
+    while (this.#instructions < end && this.#sliceNs < untilNs && !this.#isStopped()) {
       if (this.domain.state.shutdown !== null) return 'shutdown';
-      const turn = nextTurn(this.#turns, this.#waiting.length, (vcpu) => this.#canRun(vcpu));
-      if (turn === null) {
-        if (!this.#passTime()) return 'stuck';
-        continue;
-      }
-      this.#takeTurn(turn.vcpu, turn.instructions);
+      const next = nextTurn(this.#turns, (vcpu) => isRunnable(this.domain, vcpu as XenVcpuId));
+      if (next.kind === 'turn') this.#takeTurn(next.vcpu, next.instructions);
+      else if (next.kind === 'idle') this.#idle(next.ns);
+      else if (!this.#waitForEvent(untilNs)) return 'stuck';
     }
     return 'limit';
   }
@@ -193,38 +180,71 @@ export class ArmMachine {
     return this.#stopped;
   }
 
-  /** Ends the present `run` after the turn that is being taken. */
+  /** Ends the present `run` after the slice that is being run. */
   stop(): void {
     this.#stopped = true;
     this.processor.stop();
   }
 
-  #canRun(vcpu: number): boolean {
-    return !present(this.#waiting[vcpu], 'a vCPU') && isRunnable(this.domain, vcpu as XenVcpuId);
+  #view(vcpu: number): VcpuView {
+    return present(this.processor.vcpus[vcpu], 'a vCPU');
+  }
+
+  #vcpuState(vcpu: number): VcpuState {
+    return present(this.domain.state.vcpus[vcpu], 'a vCPU');
   }
 
   #takeTurn(vcpu: number, instructions: number): void {
     this.#enterIfStarted(vcpu);
-    const { reason, executed } = this.processor.run(vcpu, instructions);
-    this.#instructions += executed;
-    this.#turnNs += BigInt(executed);
-    if (this.#userSpaceNs === null && this.processor.vcpus[vcpu]?.mode === 'EL0t') {
-      this.#userSpaceNs = this.#turnNs;
-      this.#listener.userSpace?.();
+    this.#refreshAreas(vcpu);
+    let left = instructions;
+    for (;;) {
+      const { reason, executed } = this.#runSlice(vcpu, left);
+      left -= executed;
+      const goesOn = reason === 'budget' || reason === 'stopped';
+      if (left > 0 && goesOn && this.#mayGoOn(vcpu)) continue;
+      endTurn(this.#turns, vcpu, this.#gaveUp(vcpu, reason));
+      return;
     }
-    advanceTo(this.domain, this.#turnNs);
-    if (backendsAwaited(this.domain)) this.#listener.pvConsole?.(serveBackends(this.domain).console);
-    this.#waiting[vcpu] = this.#waits(reason);
-    this.#updateLines();
   }
 
-  #waits(reason: StopReason): boolean {
-    return reason === 'waitForInterrupt';
+  #mayGoOn(vcpu: number): boolean {
+    return !this.#stopped && isRunnable(this.domain, vcpu as XenVcpuId);
+  }
+
+  /** Runs the vCPU to where something is due, and does that. */
+  #runSlice(vcpu: number, left: number): { readonly reason: StopReason; readonly executed: number } {
+    const dueNs = this.#dueNs();
+    const toDue = dueNs === null ? left : Number(dueNs - this.#sliceNs);
+    const budget = Math.max(Math.min(left, toDue), 1);
+    this.#sliceEndNs = this.#sliceNs + BigInt(budget);
+    const result = this.processor.run(vcpu, budget);
+    this.#instructions += result.executed;
+    this.#passTo(this.#sliceNs + BigInt(result.executed));
+    if (this.#userSpaceNs === null && this.#view(vcpu).mode === 'EL0t') {
+      this.#userSpaceNs = this.#sliceNs;
+      this.#listener.userSpace?.();
+    }
+    return result;
+  }
+
+  /** Whether the vCPU gave the rest of its turn up though it can run. Xen gives WFE's turn away, and lets WFI wait. */
+  #gaveUp(vcpu: number, reason: StopReason): boolean {
+    if (reason !== 'waitForInterrupt') return reason === 'waitForEvent' || reason === 'yield';
+    if (irqAsserted(this.#interrupts.gic, vcpu)) return false;
+    haltVcpu(this.domain, vcpu as XenVcpuId, true);
+    this.#refreshAreas(vcpu);
+    return isRunnable(this.domain, vcpu as XenVcpuId);
+  }
+
+  /** Xen writes the areas that a vCPU registered by virtual address when it is switched to, and when it is switched away from. */
+  #refreshAreas(vcpu: number): void {
+    refreshAreas(this.domain, vcpu as XenVcpuId, this.#caller);
   }
 
   /** What a vCPU's identification registers say that is this machine's and not the CPU's own. */
   #identify(vcpu: number): void {
-    const view = present(this.processor.vcpus[vcpu], 'a vCPU');
+    const view = this.#view(vcpu);
     view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu as XenVcpuId));
     view.setSystemRegister('ID_AA64PFR0_EL1', view.systemRegister('ID_AA64PFR0_EL1') | systemRegisterGic);
   }
@@ -233,61 +253,89 @@ export class ArmMachine {
   #enterIfStarted(vcpu: number): void {
     const start = takeStart(this.domain, vcpu as XenVcpuId);
     if (start === null) return;
-    const view = present(this.processor.vcpus[vcpu], 'a vCPU');
+    const view = this.#view(vcpu);
     view.reset();
     this.#identify(vcpu);
     view.pc = start.how === 'built' ? this.#options.entry : start.entry;
     view.setRegister(0, start.how === 'built' ? this.#options.x0 : start.contextId);
-    setCpuPower(this.#gic, vcpu, true);
-    this.#waiting[vcpu] = false;
+    setCpuPower(this.#interrupts.gic, vcpu, true);
+    this.#interrupts.settle();
     this.#listener.started?.(vcpu);
   }
 
-  /** All wait: the clock jumps to the next event. False when there is none. */
-  #passTime(): boolean {
-    const due = [
-      nextDeadline(this.domain),
-      ...this.#timers.map((timers) => nextTimerNs(timers, this.#turnNs, counterFrequency)),
-    ].filter((ns) => ns !== null);
-    const next = due.reduce<bigint | null>((least, ns) => (least === null || ns < least ? ns : least), null);
-    if (next === null) return this.#waiting.some((waits, vcpu) => !waits && this.#canRun(vcpu));
-    if (next > this.#turnNs) this.#turnNs = next;
-    advanceTo(this.domain, this.#turnNs);
-    this.#updateLines();
+  /** When something is due by itself, system time in ns; null when nothing is. */
+  #dueNs(): bigint | null {
+    let first = nextDeadline(this.domain);
+    for (const dueNs of [this.#interrupts.dueNs, this.#input.dueNs]) {
+      if (dueNs !== null && (first === null || dueNs < first)) first = dueNs;
+    }
+    return first;
+  }
+
+  /** System time becomes `ns`, and what is due by then happens. */
+  #passTo(ns: bigint): void {
+    this.#sliceNs = ns;
+    advanceTo(this.domain, ns);
+    this.#interrupts.passTo(ns);
+    this.#input.passTo(ns, (console, bytes) => this.#takeInput(console, bytes));
+    if (backendsAwaited(this.domain)) this.#listener.pvConsole?.(serveBackends(this.domain).console);
+    if (this.domain.state.xenConsole.lines.length > 0) {
+      for (const line of takeXenConsole(this.domain)) this.#listener.xenConsole?.(line);
+    }
+    this.#injectUpcalls();
+    this.#interrupts.settle();
+  }
+
+  /** Every vCPU that could run has yielded: time passes, up to what is due. */
+  #idle(ns: number): void {
+    const dueNs = this.#dueNs();
+    const to = this.#sliceNs + BigInt(ns);
+    const cut = dueNs !== null && dueNs < to ? dueNs : to;
+    // What is overdue has had its chance in the last turn: some time passes, come what may.
+    this.#passTo(cut > this.#sliceNs ? cut : to);
+  }
+
+  /** All wait: the clock jumps to the next event, or to `untilNs` where that is before. False when there is none. */
+  #waitForEvent(untilNs: bigint): boolean {
+    const dueNs = this.#dueNs();
+    if (dueNs === null) return false;
+    const to = dueNs < untilNs ? dueNs : untilNs;
+    this.#passTo(to > this.#sliceNs ? to : this.#sliceNs);
     return true;
   }
 
-  /** Drives every interrupt line to where it should be now, and wakes the vCPUs that have one to take. */
-  #updateLines(): void {
-    const counter = counterAt(this.nowNs, counterFrequency);
-    setLine(this.#gic, 0, GUEST_VPL011_SPI, uartAsserted(this.#uart));
-    for (const [vcpu, timers] of this.#timers.entries()) {
-      setLine(this.#gic, vcpu, physicalTimerIntid, timerAsserted(timers.physical, counter));
-      setLine(this.#gic, vcpu, virtualTimerIntid, timerAsserted(timers.virtual, counter));
-      this.#injectUpcall(vcpu as XenVcpuId);
-    }
-    for (const vcpu of this.#timers.keys()) {
-      const asserted = irqAsserted(this.#gic, vcpu);
-      this.processor.setInterruptLine(vcpu, 'irq', asserted);
-      if (asserted) this.#waiting[vcpu] = false;
+  /** What the guest has room for of what is typed, in bytes. */
+  #takeInput(console: GuestConsole, bytes: Uint8Array): number {
+    if (console === 'pvConsole') return feedConsole(this.domain, bytes);
+    const refused = bytes.findIndex((byte) => !receive(this.#interrupts.uart, byte));
+    this.#interrupts.uartChanged();
+    return refused < 0 ? bytes.length : refused;
+  }
+
+  #injectUpcalls(): void {
+    for (const { id } of this.domain.state.vcpus) {
+      if (pendingUpcall(this.domain, id) === null) continue;
+      acknowledgeUpcall(this.domain, id);
+      this.#interrupts.upcall(id);
     }
   }
 
-  /** Xen injects its interrupt once for each time that events become pending; from then on it is the GIC's. */
-  #injectUpcall(vcpu: XenVcpuId): void {
-    if (pendingUpcall(this.domain, vcpu) === null) return;
-    acknowledgeUpcall(this.domain, vcpu);
-    latchPrivate(this.#gic, vcpu, 1 << GUEST_EVTCHN_PPI);
+  /** A vCPU's IRQ line may have changed. Whatever a vCPU waits for, an interrupt ends it. */
+  #drive(vcpu: number, asserted: boolean): void {
+    this.processor.setInterruptLine(vcpu, 'irq', asserted);
+    if (!asserted || this.#vcpuState(vcpu).blocked === null) return;
+    advanceTo(this.domain, this.nowNs);
+    wakeVcpu(this.domain, vcpu as XenVcpuId);
   }
 
   #attachDevices(): void {
-    this.#bus.attach(Number(GUEST_GICV3_GICD_BASE), distributor(this.#gic));
+    const { gic, uart } = this.#interrupts;
+    this.#bus.attach(Number(GUEST_GICV3_GICD_BASE), distributor(gic));
+    this.#bus.attach(Number(GUEST_GICV3_GICR0_BASE), redistributors(gic, Number(GUEST_GICV3_GICR0_SIZE)));
     this.#bus.attach(
-      Number(GUEST_GICV3_GICR0_BASE),
-      redistributors(this.#gic, Number(GUEST_GICV3_GICR0_SIZE)),
+      Number(GUEST_PL011_BASE),
+      sbsaUart(uart, (byte) => this.#listener.uart(byte)),
     );
-    const uart = sbsaUart(this.#uart, (byte) => this.#listener.uart(byte));
-    this.#bus.attach(Number(GUEST_PL011_BASE), uart);
   }
 
   #host(): EngineHost {
@@ -298,13 +346,13 @@ export class ArmMachine {
           return mfn === null ? -1 : (this.frames.placeOf(mfn) ?? -1);
         },
         read: (_vcpu, address, bytes) => {
-          const value = this.#bus.read(address, bytes as 1 | 2 | 4 | 8);
-          this.#updateLines();
+          const value = this.#bus.read(address, bytes as MmioBytes);
+          this.#devicesUsed();
           return value;
         },
         write: (_vcpu, address, bytes, value) => {
-          const done = this.#bus.write(address, bytes as 1 | 2 | 4 | 8, value);
-          this.#updateLines();
+          const done = this.#bus.write(address, bytes as MmioBytes, value);
+          this.#devicesUsed();
           return done;
         },
       },
@@ -312,69 +360,59 @@ export class ArmMachine {
         read: (vcpu, encoding, el) => this.#readRegister(vcpu, encoding, el),
         write: (vcpu, encoding, value, el) => this.#writeRegister(vcpu, encoding, value, el),
       },
-      call: (vcpu, kind, immediate) => kind === 'hvc' && this.#call(vcpu, immediate),
+      call: (vcpu, kind, immediate) => this.#call(vcpu, kind, immediate),
+      // The syndrome of an abort that Xen injects says nothing but its class (arch/arm/traps.c, inject_abt64_exception).
+      unansweredIss: () => 0,
     };
+  }
+
+  #devicesUsed(): void {
+    this.#interrupts.uartChanged();
+    this.#interrupts.settle();
   }
 
   #readRegister(vcpu: number, encoding: number, el: 0 | 1): bigint | 'undefined' | 'trapped' {
     if (isTimerRegister(encoding)) return readTimerRegister(encoding, this.#timerAccess(vcpu), el);
     if (el === 0 || !isIccRegister(encoding)) return 'undefined';
-    const value = readIcc(this.#gic, vcpu, encoding);
-    this.#updateLines();
+    const value = readIcc(this.#interrupts.gic, vcpu, encoding);
+    this.#interrupts.settle();
     return value ?? 'undefined';
   }
 
   #writeRegister(vcpu: number, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
-    if (isTimerRegister(encoding)) {
-      const done = writeTimerRegister(encoding, this.#timerAccess(vcpu), value, el);
-      this.#updateLines();
-      return done;
-    }
-    if (el === 0 || !writeIcc(this.#gic, vcpu, encoding, value)) return 'undefined';
-    this.#updateLines();
+    if (isTimerRegister(encoding)) return this.#writeTimer(vcpu, encoding, value, el);
+    if (el === 0 || !writeIcc(this.#interrupts.gic, vcpu, encoding, value)) return 'undefined';
+    this.#interrupts.settle();
     return 'done';
   }
 
-  #timerAccess(vcpu: number): { timers: GenericTimerState; nowNs: bigint } {
-    return { timers: present(this.#timers[vcpu], 'a vCPU'), nowNs: this.nowNs };
+  #writeTimer(vcpu: number, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
+    const access = this.#timerAccess(vcpu);
+    const done = writeTimerRegister(encoding, access, value, el);
+    this.#interrupts.timersWritten(vcpu, access.nowNs);
+    this.#interrupts.settle();
+    this.#cutSlice();
+    return done;
   }
 
-  #call(vcpu: number, immediate: number): boolean {
-    if (immediate === hypercallTag) this.#hypercall(vcpu);
-    else if (immediate === 0) this.#smccc(vcpu);
-    else return false;
-    this.#updateLines();
-    if (!isRunnable(this.domain, vcpu as XenVcpuId)) this.processor.stop();
-    return true;
+  #timerAccess(vcpu: number): TimerAccess {
+    return { timers: present(this.#interrupts.timers[vcpu], 'a vCPU'), nowNs: this.nowNs };
   }
 
-  #hypercall(vcpu: number): void {
-    const view = present(this.processor.vcpus[vcpu], 'a vCPU');
-    const number = Number(BigInt.asUintN(32, view.register(16)));
-    const args = [0, 1, 2, 3, 4].map((register) => view.register(register));
+  /** Ends the slice that is being run where something is due before its end. */
+  #cutSlice(): void {
+    const dueNs = this.#dueNs();
+    if (dueNs !== null && dueNs < this.#sliceEndNs) this.processor.stop();
+  }
+
+  /** A vCPU asks Xen for something: false where that is Undefined. */
+  #call(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean {
     advanceTo(this.domain, this.nowNs);
-    this.#listener.calling?.(vcpu);
-    const record = hypercall(this.domain, vcpu as XenVcpuId, number, args, {
-      translate: (_, address, write) => view.translate(address, write ? 'write' : 'read'),
-    });
-    view.setRegister(0, BigInt.asUintN(64, BigInt(record.returned)));
-    if (number === __HYPERVISOR_memory_op || number === __HYPERVISOR_grant_table_op) {
-      this.processor.forgetTranslations();
-    }
-    this.#listener.hypercall?.(vcpu, record);
-  }
-
-  #smccc(vcpu: number): void {
-    const view = present(this.processor.vcpus[vcpu], 'a vCPU');
-    const functionId = Number(BigInt.asUintN(32, view.register(0)));
-    const args = [1, 2, 3].map((register) => view.register(register));
-    const known = architectureCall(functionId, Number(BigInt.asUintN(32, args[0] ?? 0n)));
-    view.setRegister(0, BigInt.asUintN(64, BigInt(known ?? this.#power(vcpu, functionId, args))));
-  }
-
-  #power(vcpu: number, functionId: number, args: readonly bigint[]): number {
-    const record = psciCall(this.domain, vcpu as XenVcpuId, functionId, args);
-    this.#listener.power?.(vcpu, record, args[0] ?? 0n);
-    return record.returned;
+    if (!this.#calls.make(vcpu, kind, immediate)) return false;
+    this.#injectUpcalls();
+    this.#interrupts.settle();
+    if (isRunnable(this.domain, vcpu as XenVcpuId)) this.#cutSlice();
+    else this.processor.stop();
+    return true;
   }
 }

@@ -1,19 +1,23 @@
 /** The system registers of the generic timers, by encoding (Arm DDI 0487, D17.11), as EL1 and, where it lets it, EL0 see them. */
-import type { GenericTimerState, TimerState } from '../devices/index.js';
+import type { GenericTimerState } from '../devices/index.js';
 import {
+  compareOfValue,
   counterAt,
-  readTimerControl,
-  readTimerValue,
+  readPhysicalControl,
+  readVirtualControl,
+  setPhysicalCompare,
+  setVirtualCompare,
   systemRegister,
-  writeTimerControl,
-  writeTimerValue,
+  timerValue,
+  writePhysicalControl,
+  writeVirtualControl,
 } from '../devices/index.js';
 
 /** Ticks of the counters a second, as the reference guest has them. */
 export const counterFrequency = 62_500_000;
 
 /** What a register is read and written with. */
-interface TimerAccess {
+export interface TimerAccess {
   readonly timers: GenericTimerState;
   readonly nowNs: bigint;
 }
@@ -29,41 +33,34 @@ function count({ nowNs }: TimerAccess): bigint {
   return counterAt(nowNs, counterFrequency);
 }
 
-/** TVAL, CTL and CVAL of one timer, under CRn 14 and this CRm. */
-function timer(
-  crm: number,
-  el0: bigint,
-  of: (timers: GenericTimerState) => TimerState,
-): [number, TimerRegister][] {
-  const encoding = (op2: number): number => systemRegister(3, 3, 14, crm, op2);
-  return [
-    [
-      encoding(0),
-      {
-        read: (access) => readTimerValue(of(access.timers), count(access)),
-        write: (access, value) => writeTimerValue(of(access.timers), value, count(access)),
-        el0,
-      },
-    ],
-    [
-      encoding(1),
-      {
-        read: (access) => readTimerControl(of(access.timers), count(access)),
-        write: (access, value) => writeTimerControl(of(access.timers), value),
-        el0,
-      },
-    ],
-    [
-      encoding(2),
-      {
-        read: ({ timers }) => of(timers).compare,
-        write: ({ timers }, value) => {
-          of(timers).compare = value;
-        },
-        el0,
-      },
-    ],
+/** What tells the two timers apart. */
+interface TimerKind {
+  /** CRm of its registers, under CRn 14. */
+  readonly crm: number;
+  readonly el0: bigint;
+  readonly compare: (timers: GenericTimerState) => bigint;
+  readonly setCompare: (timers: GenericTimerState, ticks: bigint) => void;
+  readonly control: (timers: GenericTimerState, counter: bigint) => bigint;
+  readonly setControl: (timers: GenericTimerState, value: bigint) => void;
+}
+
+/** TVAL, CTL and CVAL of one timer. */
+function timer({ crm, el0, compare, setCompare, control, setControl }: TimerKind): [number, TimerRegister][] {
+  const rows: Omit<TimerRegister, 'el0'>[] = [
+    {
+      read: (access) => timerValue(compare(access.timers), count(access)),
+      write: (access, value) => setCompare(access.timers, compareOfValue(value, count(access))),
+    },
+    {
+      read: (access) => control(access.timers, count(access)),
+      write: ({ timers }, value) => setControl(timers, value),
+    },
+    {
+      read: ({ timers }) => compare(timers),
+      write: ({ timers }, value) => setCompare(timers, value),
+    },
   ];
+  return rows.map((row, op2) => [systemRegister(3, 3, 14, crm, op2), { ...row, el0 }]);
 }
 
 /** CNTKCTL_EL1: EL0PCTEN, EL0VCTEN, EL0VTEN, EL0PTEN. */
@@ -81,8 +78,22 @@ const registers: ReadonlyMap<number, TimerRegister> = new Map<number, TimerRegis
   ],
   [systemRegister(3, 3, 14, 0, 1), { read: count, el0: el0Bits.physicalCounter }],
   [systemRegister(3, 3, 14, 0, 2), { read: count, el0: el0Bits.virtualCounter }],
-  ...timer(2, el0Bits.physicalTimer, ({ physical }) => physical),
-  ...timer(3, el0Bits.virtualTimer, ({ virtual }) => virtual),
+  ...timer({
+    crm: 2,
+    el0: el0Bits.physicalTimer,
+    compare: ({ physical }) => physical.compare,
+    setCompare: ({ physical }, ticks) => setPhysicalCompare(physical, ticks),
+    control: ({ physical }) => readPhysicalControl(physical),
+    setControl: ({ physical }, value) => writePhysicalControl(physical, value),
+  }),
+  ...timer({
+    crm: 3,
+    el0: el0Bits.virtualTimer,
+    compare: ({ virtual }) => virtual.compare,
+    setCompare: ({ virtual }, ticks) => setVirtualCompare(virtual, ticks),
+    control: ({ virtual }, counter) => readVirtualControl(virtual, counter),
+    setControl: ({ virtual }, value) => writeVirtualControl(virtual, value),
+  }),
   [
     systemRegister(3, 0, 14, 1, 0),
     {

@@ -10,10 +10,20 @@ interface PlacedRange extends FrameRange {
 export class PlacedFrames implements FrameMemory {
   readonly #bytes: Uint8Array;
   readonly #ranges: readonly PlacedRange[];
+  readonly #written: (place: number, bytes: number) => void;
 
-  /** `ranges` one behind the other from byte `start` of `memory` on. */
-  constructor(memory: ArrayBuffer, start: number, ranges: readonly FrameRange[]) {
+  /**
+   * `ranges` one behind the other from byte `start` of `memory` on. `written` is told of each frame that is handed out for
+   * writing: code in it that was decoded must be decoded anew.
+   */
+  constructor(
+    memory: ArrayBuffer,
+    start: number,
+    ranges: readonly FrameRange[],
+    written: (place: number, bytes: number) => void,
+  ) {
     this.#bytes = new Uint8Array(memory);
+    this.#written = written;
     let place = start;
     this.#ranges = ranges.map((range) => {
       const placed = { ...range, place };
@@ -36,6 +46,9 @@ export class PlacedFrames implements FrameMemory {
   }
 
   writable(mfn: number): Uint8Array | undefined {
-    return this.readable(mfn);
+    const place = this.placeOf(mfn);
+    if (place === null) return undefined;
+    this.#written(place, frameBytes);
+    return this.#bytes.subarray(place, place + frameBytes);
   }
 }

@@ -3,4 +3,6 @@
  * vCPUs take. It loads what it is given, and judges nothing.
  */
 export { ArmMachine } from './arm_machine.js';
-export type { MachineListener, MachineOptions, MachineStop } from './arm_machine.js';
+export type { MachineOptions, MachineStop } from './arm_machine.js';
+export type { GuestConsole } from './console_input.js';
+export type { MachineListener } from './guest_calls.js';

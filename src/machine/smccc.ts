@@ -1,19 +1,83 @@
 /**
- * HVC #0: calls by Arm's SMC Calling Convention. Power calls go to the hypervisor's PSCI; what else Xen 4.17 serves a guest
- * (arch/arm/vsmc.c) is the convention's version and the workarounds of speculation that the CPU needs.
+ * HVC #0 and SMC #0: calls by Arm's SMC Calling Convention, as Xen 4.17 serves them to a guest (arch/arm/vsmc.c,
+ * vsmccc_handle_call). Power calls are the hypervisor's PSCI; here is the rest: the convention's own version, the workarounds
+ * of speculation, and what the two services say of themselves.
  */
-import { ARM_SMCCC_ARCH_FEATURES_FID, ARM_SMCCC_NOT_SUPPORTED, ARM_SMCCC_VERSION_FID } from '../abi/index.js';
+import {
+  ARM_SMCCC_ARCH_FEATURES_FID,
+  ARM_SMCCC_CONV_SHIFT,
+  ARM_SMCCC_NOT_SUPPORTED,
+  ARM_SMCCC_OWNER_HYPERVISOR,
+  ARM_SMCCC_OWNER_SHIFT,
+  ARM_SMCCC_OWNER_STANDARD,
+  ARM_SMCCC_SUCCESS,
+  ARM_SMCCC_TYPE_SHIFT,
+  ARM_SMCCC_VERSION_FID,
+} from '../abi/index.js';
+
+/** The registers that a call changes: x0, x1 and so on, unsigned 64-bit. None, for a call that answers nothing. */
+export type SmcccAnswer = readonly bigint[];
+
+const version1_1 = 0x1_0001n;
 
 /** ARM_SMCCC_ARCH_WORKAROUND_1 to 3 (Arm DEN0028, 7.5). */
-const workarounds = [0x8000_8000, 0x8000_7fff, 0x8000_3fff];
-const version1_1 = 0x1_0001;
+const workarounds = [0x8000_8000, 0x8000_7fff, 0x8000_3fff] as const;
 
-/** The answer, signed 32-bit, to a call of the Arm architecture's own service; null when `functionId` is none. */
-export function architectureCall(functionId: number, argument: number): number | null {
-  if (functionId === ARM_SMCCC_VERSION_FID) return version1_1;
+/**
+ * What ARM_SMCCC_ARCH_FEATURES says of each on a Cortex-A57 whose firmware knows no SMCCC 1.1, as the reference's host has
+ * it: Xen hardens the branch predictor, leaves SSBD to the guest, and has a loop instead of the third (arch/arm/cpuerrata.c).
+ */
+const workaroundAnswers = [ARM_SMCCC_SUCCESS, ARM_SMCCC_SUCCESS, ARM_SMCCC_NOT_SUPPORTED] as const;
+
+/** What a service says of itself (public/arch-arm/smccc.h; Arm DEN0028, 6.2). */
+interface Service {
+  readonly owner: number;
+  readonly functions: bigint;
+  /** The bytes of its UID, four to a register, the first lowest. */
+  readonly uid: SmcccAnswer;
+}
+
+const services: readonly Service[] = [
+  {
+    owner: ARM_SMCCC_OWNER_HYPERVISOR,
+    functions: 3n,
+    uid: [0xdc12_18a7n, 0x6943_98c6n, 0xd179_cf9an, 0x67e6_de8dn],
+  },
+  {
+    owner: ARM_SMCCC_OWNER_STANDARD,
+    // Twelve of PSCI and these three.
+    functions: 15n,
+    uid: [0x6f38_63f8n, 0xbd4c_394bn, 0x16ce_2092n, 0x6f9f_e541n],
+  },
+];
+const revision = [0n, 1n] as const;
+
+/** A fast call of 32 bits. */
+function functionOf(owner: number, number: number): number {
+  return (
+    ((1 << ARM_SMCCC_TYPE_SHIFT) |
+      (0 << ARM_SMCCC_CONV_SHIFT) |
+      (owner << ARM_SMCCC_OWNER_SHIFT) |
+      number) >>>
+    0
+  );
+}
+
+const serviceAnswers: ReadonlyMap<number, SmcccAnswer> = new Map(
+  services.flatMap(({ owner, functions, uid }): [number, SmcccAnswer][] => [
+    [functionOf(owner, 0xff00), [functions]],
+    [functionOf(owner, 0xff01), uid],
+    [functionOf(owner, 0xff03), revision],
+  ]),
+);
+
+/** What a call changes that is no power call; null when `functionId` is none of these. `argument` is w1. */
+export function smcccCall(functionId: number, argument: number): SmcccAnswer | null {
+  if (functionId === ARM_SMCCC_VERSION_FID) return [version1_1];
   if (functionId === ARM_SMCCC_ARCH_FEATURES_FID) {
-    const served = [ARM_SMCCC_VERSION_FID, ARM_SMCCC_ARCH_FEATURES_FID, ...workarounds];
-    return served.includes(argument) ? 0 : ARM_SMCCC_NOT_SUPPORTED;
+    const asked = workarounds.findIndex((workaround) => workaround === argument);
+    return [BigInt.asUintN(64, BigInt(workaroundAnswers[asked] ?? ARM_SMCCC_NOT_SUPPORTED))];
   }
-  return workarounds.includes(functionId) ? 0 : null;
+  if (workarounds.some((workaround) => workaround === functionId)) return [];
+  return serviceAnswers.get(functionId) ?? null;
 }

@@ -22,6 +22,7 @@ const cpus = 4;
 function readyGic(): Gic {
   const gic: Gic = {
     state: newGic(cpus),
+    stale: new Set(),
     affinities: [0, 1, 2, 3],
     cpuOfAffinity: Number,
     cpusOfSgi: (value) => [0, 1, 2, 3, 4].filter((i) => ((value >> BigInt(i)) & 1n) === 1n),

@@ -14,6 +14,13 @@ export interface Gic {
   readonly cpuOfAffinity: (affinity: bigint) => number;
   /** The CPUs that affinity and target list of a write to ICC_SGI1R_EL1 name; they need not exist. */
   readonly cpusOfSgi: (value: bigint) => readonly number[];
+  /** The CPUs whose IRQ line may be another one than when it was last driven: who drives the lines takes them out. */
+  readonly stale: Set<number>;
+}
+
+/** Says that any CPU's line may be another one. */
+export function allStale({ state, stale }: Gic): void {
+  for (const cpu of state.cpus.keys()) stale.add(cpu);
 }
 
 interface Waiting {
@@ -96,6 +103,7 @@ export function acknowledge(gic: Gic, cpu: number): number {
   const bit = 1 << (taken.intid % bankSize);
   bank.latched = (bank.latched & ~bit) >>> 0;
   bank.active = (bank.active | bit) >>> 0;
+  gic.stale.add(cpu);
   own.activePriorities =
     (own.activePriorities | (1 << (groupPriority(gic, cpu, taken.priority) >>> 3))) >>> 0;
   return taken.intid;
@@ -106,6 +114,7 @@ export function endOfInterrupt(gic: Gic, cpu: number, intid: number): void {
   const own = gic.state.cpus[cpu]?.interface;
   if (own === undefined || (intid >= 1020 && intid <= spurious)) return;
   own.activePriorities = (own.activePriorities & (own.activePriorities - 1)) >>> 0;
+  gic.stale.add(cpu);
   if (!own.splitEoi) clearActive(gic, cpu, intid);
 }
 
@@ -116,23 +125,34 @@ export function deactivate(gic: Gic, cpu: number, intid: number): void {
 
 function clearActive(gic: Gic, cpu: number, intid: number): void {
   const bank = bankOf(gic, cpu, intid);
-  if (bank !== undefined) bank.active = (bank.active & ~(1 << (intid % bankSize))) >>> 0;
+  if (bank === undefined) return;
+  bank.active = (bank.active & ~(1 << (intid % bankSize))) >>> 0;
+  gic.stale.add(targetOf(gic, cpu, intid));
+}
+
+/** The CPU to which `intid` goes; `cpu` says whose, of a private one. */
+function targetOf({ state }: Gic, cpu: number, intid: number): number {
+  return intid < bankSize ? cpu : (state.routes[intid - bankSize] ?? 0);
 }
 
 /** Makes the private interrupts `bits` of `cpu` wait, unless the CPU is off. */
-export function latchPrivate({ state }: Gic, cpu: number, bits: number): void {
+export function latchPrivate({ state, stale }: Gic, cpu: number, bits: number): void {
   const own = state.cpus[cpu];
-  if (own?.powered === true) own.own.latched = (own.own.latched | bits) >>> 0;
+  if (own?.powered !== true) return;
+  own.own.latched = (own.own.latched | bits) >>> 0;
+  stale.add(cpu);
 }
 
 /** Makes the interrupts `bits` of shared bank `bank` wait, but for those whose CPU is off. */
-export function latchShared({ state }: Gic, bank: number, bits: number): void {
+export function latchShared({ state, stale }: Gic, bank: number, bits: number): void {
   const interrupts = state.shared[bank];
   if (interrupts === undefined) return;
   for (let rest = bits; rest !== 0; rest &= rest - 1) {
     const bit = 31 - Math.clz32(rest & -rest);
     const cpu = state.routes[bank * bankSize + bit] ?? 0;
-    if (state.cpus[cpu]?.powered === true) interrupts.latched = (interrupts.latched | (1 << bit)) >>> 0;
+    if (state.cpus[cpu]?.powered !== true) continue;
+    interrupts.latched = (interrupts.latched | (1 << bit)) >>> 0;
+    stale.add(cpu);
   }
 }
 
@@ -155,7 +175,9 @@ export function setLine(gic: Gic, cpu: number, intid: number, high: boolean): vo
   const bank = bankOf(gic, cpu, intid);
   if (bank === undefined) return;
   const bit = 1 << (intid % bankSize);
-  if (high && (bank.edge & ~bank.line & bit) !== 0) {
+  if (high === ((bank.line & bit) !== 0)) return;
+  gic.stale.add(targetOf(gic, cpu, intid));
+  if (high && (bank.edge & bit) !== 0) {
     if (intid < bankSize) latchPrivate(gic, cpu, bit);
     else latchShared(gic, Math.floor(intid / bankSize) - 1, bit);
   }
@@ -166,9 +188,10 @@ export function setLine(gic: Gic, cpu: number, intid: number, high: boolean): vo
  * Tells the GIC that a CPU was turned on or off. One that is turned on has forgotten what waited for it or was being
  * handled; what its registers were set to stays (Xen 4.17 arch/arm/vpsci.c, do_common_cpu_on).
  */
-export function setCpuPower({ state }: Gic, cpu: number, powered: boolean): void {
+export function setCpuPower({ state, stale }: Gic, cpu: number, powered: boolean): void {
   const own = state.cpus[cpu];
   if (own === undefined) return;
+  stale.add(cpu);
   if (powered && !own.powered) {
     own.own.latched = 0;
     own.own.active = 0;

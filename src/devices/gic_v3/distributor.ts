@@ -1,8 +1,8 @@
 /** The distributor's frame, 64 KiB (IHI 0069H, "The GIC Distributor register map"; Xen 4.17 arch/arm/vgic-v3.c). */
-import { registerDevice, registers32, zeroes } from '../mmio.js';
+import { registerDevice, registers32, withWrites, zeroes } from '../mmio.js';
 import type { MmioDevice, Register } from '../mmio.js';
 import type { Gic } from './cpu_interface.js';
-import { latchShared } from './cpu_interface.js';
+import { allStale, latchShared } from './cpu_interface.js';
 import { interruptRegisters } from './interrupt_registers.js';
 import { bankSize, intidCount, sharedBanks } from './state.js';
 
@@ -76,5 +76,5 @@ export function distributor(gic: Gic): MmioDevice {
     routes(gic),
     registers32('GICD_PIDR2', 0xffe8, {}, () => pidr2),
   ];
-  return registerDevice(0x10000, table, 'zero');
+  return withWrites(registerDevice(0x10000, table, 'zero'), () => allStale(gic));
 }

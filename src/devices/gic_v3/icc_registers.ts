@@ -174,5 +174,6 @@ export function readIcc(gic: Gic, cpu: number, encoding: number): bigint | null 
 export function writeIcc(gic: Gic, cpu: number, encoding: number, value: bigint): boolean {
   const write = registers.get(encoding)?.write;
   write?.(gic, cpu, Number(BigInt.asUintN(32, value)), BigInt.asUintN(64, value));
+  gic.stale.add(cpu);
   return write !== undefined;
 }

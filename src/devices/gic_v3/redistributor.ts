@@ -2,7 +2,7 @@
  * The redistributors: two frames of 64 KiB for each CPU, one behind the other (IHI 0069H, "The GIC Redistributor
  * register map"; Xen 4.17 arch/arm/vgic-v3.c). No power management: GICR_WAKER reads as awake.
  */
-import { registerDevice, registers32, zeroes } from '../mmio.js';
+import { registerDevice, registers32, withWrites, zeroes } from '../mmio.js';
 import type { MmioDevice, Register } from '../mmio.js';
 import type { Gic } from './cpu_interface.js';
 import { latchPrivate } from './cpu_interface.js';
@@ -59,7 +59,7 @@ function redistributor(gic: Gic, cpu: number, last: boolean): MmioDevice {
     registers32('GICR_PIDR2', 0xffe8, {}, () => pidr2),
     ...sgiRegisters.map((register) => ({ ...register, offset: register.offset + sgiFrame })),
   ];
-  return registerDevice(redistributorBytes, table, 'zero');
+  return withWrites(registerDevice(redistributorBytes, table, 'zero'), () => gic.stale.add(cpu));
 }
 
 /** The region of all redistributors of `gic`, `size` bytes of address space; behind the last CPU's it is refused. */

@@ -23,6 +23,7 @@ import type { Gic } from './index.js';
 function gicOf(cpus: number): Gic {
   const gic: Gic = {
     state: newGic(cpus),
+    stale: new Set(),
     affinities: Array.from({ length: cpus }, (_, cpu) => (cpu & 0xf) | ((cpu >>> 4) << 8)),
     cpuOfAffinity: (affinity) => Number((affinity & 0xffn) | ((affinity >> 4n) & 0xff0n)),
     cpusOfSgi: (value) => {

@@ -109,9 +109,9 @@ export function setCallbackVia(domain: Domain, via: bigint): void {
 /** What awaits the vCPU now; null for nothing. Whether the CPU takes it (RFLAGS.IF, PSTATE.I) is the machine's to say. */
 export function pendingUpcall(domain: Domain, id: XenVcpuId): Upcall | null {
   const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);
-  const pending = isUpcallPending(domain, vcpu);
   if (archOf(domain) === 'arm64')
     return vcpu.upcallInjected ? { kind: 'ppi', intid: GUEST_EVTCHN_PPI } : null;
+  const pending = isUpcallPending(domain, vcpu);
   if (isX86Hvm(domain)) return pendingVector(domain.state.callbackVector, vcpu, pending);
   const masked = vcpuInfoView(domain, vcpu, false)?.getUint8(maskAt) !== 0;
   return pending && !masked ? { kind: 'callback' } : null;

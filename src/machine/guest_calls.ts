@@ -1,0 +1,128 @@
+/** What a vCPU asks of Xen by HVC or SMC: hypercalls, power calls and the rest of Arm's calling convention. */
+import { __HYPERVISOR_grant_table_op, __HYPERVISOR_memory_op } from '../abi/index.js';
+import { present } from '../base/index.js';
+import type { Gic } from '../devices/index.js';
+import { irqAsserted, setCpuPower } from '../devices/index.js';
+import type { Processor, VcpuView } from '../engine/index.js';
+import { hypercall, psciCall, wakeVcpu } from '../hypervisor/index.js';
+import type { CallerPort, CallRecord, Domain, PsciRecord, VcpuState } from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import { smcccCall } from './smccc.js';
+
+/** HVC's immediate by which a guest calls Xen (public/arch-arm.h, XEN_HYPERCALL_TAG). */
+const hypercallTag = 0xea1;
+/** DAIF.I */
+const irqMask = 0x80n;
+const instructionBytes = 4n;
+
+/** What those outside hear of a run. */
+export interface MachineListener {
+  /** A byte that the guest sent to its UART. */
+  uart(byte: number): void;
+  /** Bytes that the guest wrote to its PV console. */
+  pvConsole?(bytes: Uint8Array): void;
+  /** A line that the guest wrote to Xen's own console, without its end. */
+  xenConsole?(line: string): void;
+  /** A hypercall is about to be made. */
+  calling?(vcpu: number): void;
+  /** A hypercall, when it has been answered for good; x0 holds the answer, and pc is behind it. */
+  hypercall?(vcpu: number, record: CallRecord): void;
+  /** A power call, when it has been answered; `affinity` is its first argument. */
+  power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
+  /** A vCPU enters the guest. */
+  started?(vcpu: number): void;
+  /** A vCPU was seen at EL0, at the end of a slice of its turn, for the first time. */
+  userSpace?(): void;
+}
+
+/** The parts of the machine that calls act on. */
+export interface CallParts {
+  readonly domain: Domain;
+  readonly processor: Processor;
+  readonly gic: Gic;
+  readonly caller: CallerPort;
+  readonly listener: MachineListener;
+}
+
+export class GuestCalls {
+  readonly #parts: CallParts;
+
+  constructor(parts: CallParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Makes the call of a vCPU whose pc is behind the instruction; false where that is Undefined. SMC #0 is what HVC #0 is, a
+   * call by convention (Xen 4.17 arch/arm/vsmc.c, do_trap_smc).
+   */
+  make(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean {
+    if (kind === 'hvc' && immediate === hypercallTag) this.#hypercall(vcpu);
+    else if (immediate === 0) this.#smccc(vcpu);
+    else return false;
+    return true;
+  }
+
+  #view(vcpu: number): VcpuView {
+    return present(this.#parts.processor.vcpus[vcpu], 'a vCPU');
+  }
+
+  #vcpuState(vcpu: number): VcpuState {
+    return present(this.#parts.domain.state.vcpus[vcpu], 'a vCPU');
+  }
+
+  #hypercall(vcpu: number): void {
+    const { domain, processor, caller, listener } = this.#parts;
+    const view = this.#view(vcpu);
+    const number = Number(BigInt.asUintN(32, view.register(16)));
+    const args = [0, 1, 2, 3, 4].map((register) => view.register(register));
+    listener.calling?.(vcpu);
+    const record = hypercall(domain, vcpu as XenVcpuId, number, args, caller);
+    if (record.again !== undefined) {
+      this.#callAgain(view, record.again);
+      return;
+    }
+    view.setRegister(0, BigInt.asUintN(64, BigInt(record.returned)));
+    if (number === __HYPERVISOR_memory_op || number === __HYPERVISOR_grant_table_op) {
+      processor.forgetTranslations();
+    }
+    if (record.op === 'SCHEDOP_block') this.#openInterrupts(view);
+    // An interrupt that is there keeps the vCPU from waiting, if it would take it.
+    if (caller.interruptsOn?.(vcpu as XenVcpuId) === true) this.#wakeIfInterrupted(vcpu);
+    listener.hypercall?.(vcpu, record);
+  }
+
+  /** Xen was interrupted: the vCPU makes the call once more, with what is left of it (hypercall_create_continuation). */
+  #callAgain(view: VcpuView, args: readonly bigint[]): void {
+    for (const [register, value] of args.entries()) view.setRegister(register, value);
+    view.pc = BigInt.asUintN(64, view.pc - instructionBytes);
+  }
+
+  /** SCHEDOP_block waits with interrupts on (Xen 4.17 asm/event.h, local_event_delivery_enable). */
+  #openInterrupts(view: VcpuView): void {
+    view.setSystemRegister('DAIF', view.systemRegister('DAIF') & ~irqMask);
+  }
+
+  #wakeIfInterrupted(vcpu: number): void {
+    const { domain, gic } = this.#parts;
+    if (this.#vcpuState(vcpu).blocked === null || !irqAsserted(gic, vcpu)) return;
+    wakeVcpu(domain, vcpu as XenVcpuId);
+  }
+
+  #smccc(vcpu: number): void {
+    const view = this.#view(vcpu);
+    const functionId = Number(BigInt.asUintN(32, view.register(0)));
+    const args = [1, 2, 3].map((register) => view.register(register));
+    const known = smcccCall(functionId, Number(BigInt.asUintN(32, args[0] ?? 0n)));
+    const answer = known ?? [BigInt.asUintN(64, BigInt(this.#power(vcpu, functionId, args)))];
+    for (const [register, value] of answer.entries()) view.setRegister(register, value);
+  }
+
+  #power(vcpu: number, functionId: number, args: readonly bigint[]): number {
+    const { domain, gic, listener } = this.#parts;
+    const record = psciCall(domain, vcpu as XenVcpuId, functionId, args);
+    if (!this.#vcpuState(vcpu).up) setCpuPower(gic, vcpu, false);
+    this.#wakeIfInterrupted(vcpu);
+    listener.power?.(vcpu, record, args[0] ?? 0n);
+    return record.returned;
+  }
+}
