@@ -17,11 +17,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   engine: ['base', 'isa'],
   devices: ['base'],
   firmware: ['base', 'abi', 'identity'],
+  builtin_guest: ['base', 'abi', 'isa'],
   introspect: [],
   machine: ['base', 'abi', 'identity', 'isa', 'engine', 'hypervisor', 'devices'],
   boot: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'firmware', 'introspect', 'machine'],
   kernel_source: ['base', 'firmware'],
-  library: ['base', 'audit', 'firmware', 'boot', 'kernel_source'],
+  library: ['base', 'audit', 'builtin_guest', 'firmware', 'boot', 'kernel_source'],
   cli: ['base', 'identity', 'audit', 'explore', 'library'],
 };
 

@@ -11,6 +11,7 @@ export { rangesText } from './ranges.js';
 export {
   cloneValue,
   equalValues,
+  hashBytes,
   hashText,
   hashValue,
   ValueHash,

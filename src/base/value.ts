@@ -120,7 +120,12 @@ function unitsOf(text: string): Uint8Array {
 
 /** SHA-256 of `text` in UTF-16 code units, low byte first: for texts of ASCII and others alike. */
 export function hashText(text: string): string {
-  return bytesToHex(sha256(unitsOf(text)));
+  return hashBytes(unitsOf(text));
+}
+
+/** SHA-256 of `bytes`, as 64 hex digits. */
+export function hashBytes(bytes: Uint8Array): string {
+  return bytesToHex(sha256(bytes));
 }
 
 /** SHA-256 of one value after the other: of their canonical texts as {@link hashText} takes them, each ended by a line feed. */

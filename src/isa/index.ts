@@ -9,6 +9,8 @@ export type * from './float_micro_ops.js';
 export * from './pattern.js';
 export { systemCalls } from './system_calls.js';
 export type { SystemCall } from './system_calls.js';
+export { assemble } from './assembler/assembler.js';
+export type { Assembled } from './assembler/assembler.js';
 export { Semantics } from './semantics.js';
 export { makeDecoder } from './decoder.js';
 export type { Decoder } from './decoder.js';

@@ -1,6 +1,7 @@
 /** The bytes that a boot needs, from wherever the request says. */
 import { InputError } from '../base/index.js';
 import type { BootKernel, KernelOrigin } from '../boot/index.js';
+import { builtinKernel } from '../builtin_guest/index.js';
 import { defaultInitramfs } from '../firmware/index.js';
 import {
   debianFiles,
@@ -53,20 +54,28 @@ function archiveSettings({ mirror, warn }: BootRequest): Settings {
   return debianSettings(process.env, now, (line) => warn?.(line), mirror === undefined ? {} : { mirror });
 }
 
-async function loadKernel(kernel: string | Uint8Array, settings: Settings): Promise<LoadedKernel> {
-  if (typeof kernel !== 'string') return await loadKernelBytes(kernel, 'the kernel that was given as bytes');
+type Kernel = Pick<Sources, 'kernel' | 'origin'>;
+
+async function loadKernel(kernel: string | Uint8Array, settings: Settings): Promise<Kernel> {
+  if (typeof kernel !== 'string')
+    return bootable(await loadKernelBytes(kernel, 'the kernel that was given as bytes'));
   const spec = parseKernelSpec(kernel);
-  if (spec.kind === 'builtin')
-    throw new InputError('there is no builtin kernel yet; give debian:RELEASE or a file');
-  return spec.kind === 'file'
-    ? await loadKernelFile(spec.file)
-    : await fromArchive(loadDebianKernel(spec.release, settings));
+  switch (spec.kind) {
+    case 'builtin':
+      return { kernel: builtinKernel(), origin: { package: null, suites: [] } };
+    case 'file':
+      return bootable(await loadKernelFile(spec.file));
+    case 'debian':
+      return bootable(await fromArchive(loadDebianKernel(spec.release, settings)));
+  }
 }
 
-async function loadInitrd({ kernel, initrd }: BootRequest, settings: Settings): Promise<Uint8Array> {
+/** Null for the builtin kernel unless one is given: it asks for none. */
+async function loadInitrd({ kernel, initrd }: BootRequest, settings: Settings): Promise<Uint8Array | null> {
   if (initrd instanceof Uint8Array) return initrd;
   if (initrd !== undefined) return await readInputFile(initrd, 'initrd');
   const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
+  if (spec.kind === 'builtin') return null;
   const release = spec.kind === 'debian' ? spec.release : usualRelease;
   const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
   return defaultInitramfs(busybox.bytes);
@@ -96,16 +105,20 @@ function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
   };
 }
 
-/** Fetches or reads what `request` asks for. Throws InputError with one line when it cannot be had, or cannot be booted. */
-export async function loadSources(request: BootRequest): Promise<Sources> {
-  const settings = archiveSettings(request);
-  const loaded = await loadKernel(request.kernel ?? defaultKernel, settings);
+/** What was loaded, as a boot takes it. Throws InputError where our CPU cannot run it. */
+function bootable(loaded: LoadedKernel): Kernel {
   checkPages(loaded);
   const { name, version, sha256, image } = loaded;
   const { bytes, textOffset, memoryBytes } = image;
   return {
     kernel: { name, version, sha256, image: bytes, textOffset, memoryBytes },
-    initrd: await loadInitrd(request, settings),
     origin: originOf(loaded),
   };
+}
+
+/** Fetches or reads what `request` asks for. Throws InputError with one line when it cannot be had, or cannot be booted. */
+export async function loadSources(request: BootRequest): Promise<Sources> {
+  const settings = archiveSettings(request);
+  const loaded = await loadKernel(request.kernel ?? defaultKernel, settings);
+  return { ...loaded, initrd: await loadInitrd(request, settings) };
 }
