@@ -94,7 +94,8 @@ const rows: readonly Row[] = [
   ...identification(6, ['ID_AA64ISAR0_EL1', 'ID_AA64ISAR1_EL1']),
   ...identification(7, ['ID_AA64MMFR0_EL1', 'ID_AA64MMFR1_EL1', 'ID_AA64MMFR2_EL1']),
 
-  row('SCTLR_EL1', [3, 0, 1, 0, 0], 'acted', 'none', low32),
+  // EE and E0E are fixed: data are little-endian.
+  row('SCTLR_EL1', [3, 0, 1, 0, 0], 'acted', 'none', low32 - (3n << 24n)),
   row('ACTLR_EL1', [3, 0, 1, 0, 1], 'ignored'),
   row('CPACR_EL1', [3, 0, 1, 0, 2], 'acted', 'none', 0x10300000n),
   row('TTBR0_EL1', [3, 0, 2, 0, 0], 'acted'),

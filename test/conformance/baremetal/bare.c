@@ -7,6 +7,8 @@ extern u8 try_end[];
 void enter_el0(void *code, u64 a, u64 b);
 
 u64 exceptions;
+u64 quiet_class = ~0ul;
+int quiet;
 
 static void print_char(char c) { *UART = (u32)c; }
 
@@ -56,6 +58,12 @@ void on_exception(u64 kind, u64 *frame)
     return;
   }
   exceptions++;
+  if (quiet) {
+    quiet_class = is_synchronous(kind) ? esr >> 26 : ~0ul;
+    write_sysreg(elr_el1, try_end);
+    write_sysreg(spsr_el1, 0x3c5);
+    return;
+  }
   print_field("vector", kind);
   print_field("spsr", read_sysreg(spsr_el1));
   print_field("elr", read_sysreg(elr_el1));

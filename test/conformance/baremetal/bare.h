@@ -51,4 +51,8 @@ void test_main(void);
 /* Exceptions since the last `check`. */
 extern u64 exceptions;
 
+/* Where set, exceptions are not printed: what is left of the last is its class, ESR_EL1.EC. */
+extern int quiet;
+extern u64 quiet_class;
+
 #endif

@@ -53,6 +53,13 @@ user_snippet(el0_ivau, "ic ivau, x0");
 user_snippet(el0_zva, "dc zva, x0");
 user_snippet(el0_at, "at s1e0r, x0");
 user_snippet(el0_wfi, "wfi");
+user_snippet(el0_wfe, "sevl\nwfe\nwfe");
+user_snippet(el0_sp, "mov x9, sp\nadd x10, x9, x0\nmov sp, x10\nldr x0, [sp]");
+user_snippet(el0_sp_store, "mov x9, sp\nsub x10, x9, x0\nmov sp, x10\nstp x0, x1, [sp, #-16]!");
+user_snippet(el0_sp_vector, "mov x9, sp\nsub x10, x9, x0\nmov sp, x10\nst1 {v0.16b}, [sp]");
+user_snippet(el0_sp_exclusive, "mov x9, sp\nsub x10, x9, x0\nmov sp, x10\nldxr w0, [sp]");
+user_snippet(el0_sp_prefetch, "mov x9, sp\nsub x10, x9, x0\nmov sp, x10\nprfm pldl1keep, [sp]");
+user_snippet(el0_sp_add, "mov x9, sp\nsub x10, x9, x0\nmov sp, x10\nadd x0, sp, #8");
 user_snippet(el0_fp, "fmov d0, #1.0");
 user_snippet(el0_simd_load, "ldr q0, [x0]");
 user_snippet(el0_fpcr, "mrs x1, fpcr");
@@ -69,6 +76,23 @@ snippet(from_el1t, "mov x9, sp\nmsr sp_el0, x9\nmsr spsel, #0\nmov x0, sp\nsvc #
 snippet(el1t_sp_el0, "mov x9, sp\nmsr sp_el0, x9\nmsr spsel, #0\nmrs x0, sp_el0");
 snippet(el1t_spsel, "mov x9, sp\nmsr sp_el0, x9\nmrs x0, spsel\nmsr spsel, #0\nmrs x1, spsel\nmsr spsel, #1\norr x0, x0, x1, lsl #4");
 snippet(spsel_register, "mov x9, sp\nmsr sp_el0, x9\nmov x1, #0\nmsr spsel, x1\nmov x0, sp\nsub x0, x0, x9\nmov x1, #1\nmsr spsel, x1");
+
+/* A stack pointer that is no multiple of 16, on SP_EL0. */
+snippet(el1t_sp, "mov x9, sp\nsub x10, x9, x0\nmsr sp_el0, x10\nmsr spsel, #0\nldr x0, [sp, #-16]\nmsr spsel, #1");
+
+static void stacks(const char *phase)
+{
+  begin(phase);
+  for (u64 offset = 0; offset <= 16; offset += 8) {
+    check_el0("sp", el0_sp, -offset, 0);
+    check_el0("sp store", el0_sp_store, offset, 0);
+    check_el0("sp vector", el0_sp_vector, offset, 0);
+    check_el0("sp exclusive", el0_sp_exclusive, offset, 0);
+    check_el0("sp prefetch", el0_sp_prefetch, offset, 0);
+    check_el0("sp add", el0_sp_add, offset, 0);
+    check("sp el1t", el1t_sp, offset, 0);
+  }
+}
 
 /* Returns by ERET to x0 with SPSR x1; the place returned to makes an exception that shows what has become of PSTATE. */
 snippet(return_to, "msr elr_el1, x0\nmsr spsr_el1, x1\neret");
@@ -90,6 +114,9 @@ static void returns(void)
     { "to EL2h", 0x3c9 },
     { "to EL2t", 0x600003c8 },
     { "to EL3", 0x3cd },
+    { "to AArch32 User", 0x1d0 },
+    { "to AArch32 Supervisor", 0x1d3 },
+    { "to Thumb", 0x1f0 },
   };
   for (unsigned i = 0; i < sizeof states / sizeof states[0]; i++)
     check(states[i].what, return_to, (u64)landing, states[i].spsr);
@@ -171,9 +198,20 @@ void test_main(void)
   el0("EL0 is let do nothing");
   check_el0("el0 dc zva", el0_zva, (u64)block, 0);
   check_el0("el0 wfi", el0_wfi, 0, 0);
+  check_el0("el0 wfe", el0_wfe, 0, 0);
   write_sysreg(sctlr_el1, control | bits);
   isb();
   el0("EL0 is let do all");
+
+  /* SA and SA0: off, then on. */
+  write_sysreg(sctlr_el1, control & ~(1ul << 3 | 1ul << 4));
+  isb();
+  stacks("stack pointers are not checked");
+  write_sysreg(sctlr_el1, control | 1 << 3 | 1 << 4);
+  isb();
+  stacks("stack pointers are checked");
+  write_sysreg(sctlr_el1, control);
+  isb();
 
   static const u64 enables[] = { 0, 1, 2, 3 };
   for (int i = 0; i < 4; i++) {

@@ -62,6 +62,7 @@ void test_main(void)
   says(id_aa64mmfr0_el1);
   says(id_aa64mmfr1_el1);
   says(id_aa64mmfr2_el1);
+  says(id_aa64pfr0_el1);
   says(id_aa64pfr1_el1);
   says(id_isar0_el1);
   says(id_isar5_el1);
@@ -71,6 +72,7 @@ void test_main(void)
   says(mvfr1_el1);
   says(mvfr2_el1);
   says(s3_0_c0_c7_6);
+  says(oslsr_el1);
   says(currentel);
   says(spsel);
   says(daif);
@@ -80,6 +82,17 @@ void test_main(void)
     write_sysreg(csselr_el1, cache);
     isb();
     says(ccsidr_el1);
+  }
+
+  /* The bits of SCTLR_EL1 that say which order data have, on top of what it is. */
+  {
+    u64 control = read_sysreg(sctlr_el1);
+    begin("byte order");
+    write_sysreg(sctlr_el1, control | 1 << 24);
+    isb();
+    print_hex(read_sysreg(sctlr_el1) ^ control);
+    write_sysreg(sctlr_el1, control);
+    isb();
   }
 
   check("flags of equal", read_flags, 7, 7);

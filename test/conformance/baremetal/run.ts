@@ -16,8 +16,9 @@ const emulator = 'qemu-system-aarch64';
 /** The board's memory, and the data register of its UART. */
 const ram = { start: 0x40000000, bytes: 64 << 20 } as const;
 const uart = 0x09000000;
-/** PSCI SYSTEM_OFF. */
+/** PSCI functions. */
 const systemOff = 0x84000008n;
+const cpuOn = 0xc4000003n;
 const instructionLimit = 200_000_000;
 
 function runs(command: string): boolean {
@@ -51,7 +52,7 @@ export function compileTest(sources: string, name: string, defines: readonly str
 }
 
 /** What the test prints on QEMU. */
-export function runOnQemu(elf: Uint8Array, cpu = 'cortex-a57'): string {
+export function runOnQemu(elf: Uint8Array, cpu = 'cortex-a57', cpus = 1): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
   try {
     const file = path.join(directory, 'test.elf');
@@ -61,6 +62,8 @@ export function runOnQemu(elf: Uint8Array, cpu = 'cortex-a57'): string {
       'virt',
       '-cpu',
       cpu,
+      '-smp',
+      String(cpus),
       '-m',
       String(ram.bytes >> 20),
       '-display',
@@ -103,14 +106,41 @@ function readElf(elf: Uint8Array): { readonly entry: bigint; readonly segments: 
   return { entry: view.getBigUint64(24, true), segments };
 }
 
-/** What the test prints here. `change` may make another CPU of it first. */
-export function runHere(elf: Uint8Array, change: (processor: Processor) => void = () => undefined): string {
-  const board = { printed: '', off: false };
-  const host: EngineHost = {
+/** The board as it is here: what was printed, and which CPUs run. */
+interface Board {
+  printed: string;
+  off: boolean;
+  readonly running: boolean[];
+}
+
+/** PSCI over HVC, as far as the tests call it: SYSTEM_OFF and CPU_ON (Arm DEN 0022). */
+function psci(board: Board, processor: Processor, vcpu: number): boolean {
+  const caller = processor.vcpus[vcpu];
+  const called = caller?.register(0);
+  if (caller === undefined || (called !== systemOff && called !== cpuOn)) return false;
+  if (called === systemOff) {
+    board.off = true;
+    processor.stop();
+    return true;
+  }
+  const target = Number(caller.register(1));
+  const started = processor.vcpus[target];
+  const alreadyOn = board.running[target] === true;
+  caller.setRegister(0, BigInt.asUintN(64, started === undefined ? -2n : alreadyOn ? -4n : 0n));
+  if (started === undefined || alreadyOn) return true;
+  started.reset();
+  started.pc = caller.register(2);
+  started.setRegister(0, caller.register(3));
+  board.running[target] = true;
+  return true;
+}
+
+function boardHost(board: Board, processor: () => Processor): EngineHost {
+  return {
     memory: {
       frame: (address) => {
         const offset = address - ram.start;
-        return offset >= 0 && offset < ram.bytes ? processor.ramStart + offset : -1;
+        return offset >= 0 && offset < ram.bytes ? processor().ramStart + offset : -1;
       },
       read: (_vcpu, address) => (address >= uart && address < uart + 4096 ? 0n : null),
       write: (_vcpu, address, _bytes, value) => {
@@ -119,21 +149,35 @@ export function runHere(elf: Uint8Array, change: (processor: Processor) => void 
       },
     },
     registers: { read: () => 'undefined', write: () => 'undefined' },
-    call: (vcpu, kind) => {
-      if (kind === 'smc') return false;
-      board.off = processor.vcpus[vcpu]?.register(0) === systemOff;
-      if (board.off) processor.stop();
-      return board.off;
-    },
+    call: (vcpu, kind) => kind === 'hvc' && psci(board, processor(), vcpu),
   };
-  const processor = new Processor(a64, host, { vcpus: 1, ramBytes: ram.bytes, decodedPages: 256 });
+}
+
+/** What the test prints here. `change` may make another CPU of it first. CPUs take turns of uneven lengths. */
+export function runHere(
+  elf: Uint8Array,
+  change: (processor: Processor) => void = () => undefined,
+  cpus = 1,
+): string {
+  const board: Board = { printed: '', off: false, running: [true] };
+  const host = boardHost(board, () => processor);
+  const processor: Processor = new Processor(a64, host, {
+    vcpus: cpus,
+    ramBytes: ram.bytes,
+    decodedPages: 256,
+  });
   const { entry, segments } = readElf(elf);
   for (const { address, bytes } of segments) processor.ram.set(bytes, address - ram.start);
-  const [vcpu] = processor.vcpus;
-  if (vcpu === undefined) throw new Error('there is no vCPU');
-  vcpu.pc = entry;
+  const [first] = processor.vcpus;
+  if (first === undefined) throw new Error('there is no vCPU');
+  first.pc = entry;
   change(processor);
   let executed = 0;
-  while (!board.off && executed < instructionLimit) executed += processor.run(0, 100_000).executed;
+  for (let turn = 0; !board.off && executed < instructionLimit; turn += 1) {
+    const vcpu = turn % cpus;
+    const budget = cpus === 1 ? 100_000 : 40 + ((turn * 7919) % 1201);
+    if (board.running[vcpu] === true) executed += processor.run(vcpu, budget).executed;
+    else executed += 1;
+  }
   return board.off ? board.printed : `${board.printed}\nno end after ${executed} instructions`;
 }

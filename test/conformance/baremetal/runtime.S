@@ -8,6 +8,8 @@ _start:
         /* Masked, on SP_EL1. */
         msr     daifset, #15
         msr     spsel, #1
+        /* The flags are anything after a reset. */
+        msr     nzcv, xzr
         adrp    x0, stack_top
         add     x0, x0, :lo12:stack_top
         mov     sp, x0

@@ -258,6 +258,73 @@ static void blocks(void)
   invalidate();
 }
 
+/* Pages that say that they belong together, over all that may be together (DDI 0487, D8.7.1), and what is forgotten of them. */
+static void contiguous(void)
+{
+  unsigned count = GRANULE == 12 ? 16 : GRANULE == 14 ? 128 : 32;
+  u64 first = (u64)target & ~(count * PAGE - 1);
+  for (unsigned n = 0; n < count; n++)
+    *entry(root0, 48, WINDOW + n * PAGE, 3) = (first + n * PAGE) | PAGE_TYPE | NORMAL | INNER | ACCESSED | USER | CONTIGUOUS;
+  invalidate();
+  u64 offset = (u64)target - first;
+  probe("contiguous", WINDOW + offset);
+  check("first of them", load, WINDOW, 0);
+  check("last of them", load, WINDOW + count * PAGE - 8, 0);
+  check("behind them", load, WINDOW + count * PAGE, 0);
+  probe_at("contiguous", WINDOW + offset);
+  for (unsigned n = 0; n < count; n++) *entry(root0, 48, WINDOW + n * PAGE, 3) = 0;
+  for (unsigned n = 0; n < count; n++)
+    asm volatile("dsb sy\ntlbi vaae1, %0\ndsb sy\nisb" ::"r"((WINDOW + n * PAGE) >> 12) : "memory");
+  check("gone", load, WINDOW + offset, 0);
+}
+
+/* Every form of TLBI that EL1 has, where it must forget a page that is then taken away. */
+#define form(name)                                                             \
+  snippet(forget_##name, "dsb sy\ntlbi " #name ", x0\ndsb sy\nisb\nldr x0, [x1]")
+form(vae1);
+form(vale1);
+form(vaae1);
+form(vaale1);
+form(aside1);
+form(vae1is);
+form(vale1is);
+form(vaae1is);
+form(vaale1is);
+form(aside1is);
+snippet(forget_vmalle1, "dsb sy\ntlbi vmalle1\ndsb sy\nisb\nldr x0, [x1]");
+snippet(forget_vmalle1is, "dsb sy\ntlbi vmalle1is\ndsb sy\nisb\nldr x0, [x1]");
+
+static void forgetting(void)
+{
+  static const struct { const char *name; void (*code)(void); int by_address, any_asid; } forms[] = {
+    { "vae1", forget_vae1, 1, 0 }, { "vale1", forget_vale1, 1, 0 }, { "vaae1", forget_vaae1, 1, 1 },
+    { "vaale1", forget_vaale1, 1, 1 }, { "aside1", forget_aside1, 0, 0 }, { "vae1is", forget_vae1is, 1, 0 },
+    { "vale1is", forget_vale1is, 1, 0 }, { "vaae1is", forget_vaae1is, 1, 1 }, { "vaale1is", forget_vaale1is, 1, 1 },
+    { "aside1is", forget_aside1is, 0, 0 }, { "vmalle1", forget_vmalle1, 0, 1 }, { "vmalle1is", forget_vmalle1is, 0, 1 },
+  };
+  u64 *leaf = entry(root0, 48, WINDOW, 3);
+  u64 asid = 0x123;
+  write_sysreg(ttbr0_el1, (u64)root0 | asid << 48);
+  isb();
+  for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    u64 operand = (forms[i].by_address ? WINDOW >> 12 : 0) | (forms[i].any_asid ? 0 : asid << 48);
+    *leaf = LEAF | USER | NOT_GLOBAL;
+    invalidate();
+    check("before", load, WINDOW + 128, 0);
+    check("before, as a user", load_user, WINDOW + 128, 0);
+    *leaf = 0;
+    check(forms[i].name, forms[i].code, operand, WINDOW + 128);
+    check("after, as a user", load_user, WINDOW + 128, 0);
+    /* From nothing to a page: what faulted is not remembered. */
+    *leaf = LEAF | USER | NOT_GLOBAL;
+    asm volatile("dsb sy\nisb" ::: "memory");
+    check("again", load, WINDOW + 128, 0);
+  }
+  write_sysreg(ttbr0_el1, (u64)root0);
+  *leaf = 0;
+  invalidate();
+}
+
 /* The size of the upper range: T1SZ. */
 static void sizes(void)
 {
@@ -500,6 +567,8 @@ void test_main(void)
   permissions();
   faults();
   blocks();
+  contiguous();
+  forgetting();
   sizes();
   tags();
   across();

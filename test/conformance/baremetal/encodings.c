@@ -1,0 +1,74 @@
+/*
+ * Which system registers and system instructions there are at EL1 and at EL0: every encoding is tried, and those are printed
+ * that are not Undefined, or trapped to EL1 from EL0.
+ */
+#include "bare.h"
+
+/* MRS and MSR with X0 and SYS with X0, to which op0, op1, CRn, CRm and op2 are added in bits 20:5. */
+#define MRS 0xd5200000u
+#define MSR 0xd5000000u
+#define SYS 0xd5080000u
+#define RET 0xd65f03c0u
+#define SVC_END (0xd4000001u | 0xffffu << 5)
+
+static u32 code[1024] __attribute__((aligned(4096)));
+static u8 block[4096] __attribute__((aligned(4096)));
+
+static void write_code(u32 word, u32 end)
+{
+  code[0] = word;
+  code[1] = end;
+  asm volatile("dc cvau, %0\ndsb ish\nic ivau, %0\ndsb ish\nisb" ::"r"(code) : "memory");
+}
+
+/* The class of the exception that the word makes at EL1 or EL0; 64 where it makes none. */
+static u64 class_of(u32 word, int el0)
+{
+  /* What is written is 0; an instruction that wants an address gets one. */
+  u64 operand = (word & 0xfff80000u) == SYS ? (u64)block : 0;
+  exceptions = 0;
+  write_code(word, el0 ? SVC_END : RET);
+  quiet = 1;
+  if (el0) try_el0(code, operand, 0);
+  else try_code(code, operand, 0);
+  quiet = 0;
+  return exceptions == 0 ? 64 : quiet_class;
+}
+
+static void print_encoding(u32 word)
+{
+  u32 fields[] = { word >> 19 & 3, word >> 16 & 7, word >> 12 & 15, word >> 8 & 15, word >> 5 & 7 };
+  print("s");
+  for (int i = 0; i < 5; i++) {
+    if (i > 0) print("_");
+    print_hex(fields[i]);
+  }
+}
+
+static void list(const char *what, u32 base, u32 first, u32 last, int el0)
+{
+  begin(what);
+  for (u32 n = first; n < last; n++) {
+    u64 class = class_of(base | n << 5, el0);
+    if (class == 0) continue;
+    end_line();
+    print(what);
+    print(" ");
+    print_encoding(base | n << 5);
+    print(" ");
+    print_hex(class);
+  }
+}
+
+void test_main(void)
+{
+  for (u64 mode = 0; mode < 2; mode++) {
+    /* op0 is 2 or 3; then 1. */
+    list(mode ? "el0 mrs" : "mrs", MRS, 2 << 14, 4 << 14, mode);
+    list(mode ? "el0 sys" : "sys", SYS, 0, 1 << 14, mode);
+  }
+  /* Of debug and identification; others mean too much. */
+  list("msr", MSR, 2 << 14, 3 << 14, 0);
+  list("msr", MSR, 3 << 14, (3 << 14) + (1 << 7), 0);
+  end_line();
+}
