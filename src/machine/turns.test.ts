@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { chanceOf, draw, drawBetween } from './chance.js';
+import { endTurn, newTurns, nextTurn } from './turns.js';
+
+test('chance is SplitMix64: the numbers that others have published for seed 1234567', () => {
+  const chance = chanceOf(1_234_567);
+  const drawn = [draw(chance), draw(chance), draw(chance)];
+  assert.deepEqual(drawn, [
+    6_457_827_717_110_365_317n,
+    3_203_168_211_198_807_973n,
+    9_817_491_932_198_370_423n,
+  ]);
+});
+
+test('a number that is drawn between two lies between them, and both ends come', () => {
+  const chance = chanceOf(1);
+  const drawn = new Set(Array.from({ length: 200 }, () => drawBetween(chance, 3, 6)));
+  assert.deepEqual([...drawn].sort(), [3, 4, 5, 6]);
+});
+
+test('vCPUs that can run take turns, in order, of lengths that the seed decides', () => {
+  fc.assert(
+    fc.property(fc.nat(), fc.array(fc.boolean(), { minLength: 1, maxLength: 9 }), (seed, can) => {
+      const [turns, same] = [newTurns(seed, can.length), newTurns(seed, can.length)];
+      const able = [...can.keys()].filter((vcpu) => can[vcpu]);
+      for (let i = 0; i < 20; i += 1) {
+        const next = nextTurn(turns, (vcpu) => can[vcpu] === true);
+        assert.deepEqual(
+          next,
+          nextTurn(same, (vcpu) => can[vcpu] === true),
+        );
+        if (able.length === 0) {
+          assert.deepEqual(next, { kind: 'none' });
+          return;
+        }
+        assert.ok(next.kind === 'turn' && next.vcpu === able[i % able.length]);
+        assert.ok(next.instructions >= 2_000 && next.instructions <= 20_000);
+        endTurn(turns, next.vcpu, false);
+        endTurn(same, next.vcpu, false);
+      }
+    }),
+  );
+});
+
+test('when all have yielded the machine idles, each time in a row for longer, up to 32 us', () => {
+  const turns = newTurns(1, 2);
+  const idled: number[] = [];
+  for (let i = 0; i < 24; i += 1) {
+    const next = nextTurn(turns, () => true);
+    if (next.kind === 'idle') idled.push(next.ns);
+    else if (next.kind === 'turn') endTurn(turns, next.vcpu, true);
+  }
+  assert.deepEqual(
+    idled,
+    [1, 2, 4, 8, 16, 32, 32, 32].map((us) => 1000 * us),
+  );
+  const next = nextTurn(turns, () => true);
+  assert.ok(next.kind === 'turn');
+  endTurn(turns, next.vcpu, false);
+  endTurn(turns, 1 - next.vcpu, true);
+  assert.equal(nextTurn(turns, () => true).kind, 'turn', 'one of them has something to do');
+  endTurn(turns, 0, true);
+  assert.deepEqual(
+    nextTurn(turns, () => true),
+    { kind: 'idle', ns: 1000 },
+  );
+});
+
+test('a vCPU that yields is passed over no more than others are', () => {
+  const turns = newTurns(1, 3);
+  const order = Array.from({ length: 9 }, () => {
+    const next = nextTurn(turns, () => true);
+    if (next.kind !== 'turn') return -1;
+    endTurn(turns, next.vcpu, next.vcpu === 1);
+    return next.vcpu;
+  });
+  assert.deepEqual(order, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+});
