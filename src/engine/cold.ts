@@ -1,11 +1,12 @@
 /**
- * Cold instructions: each is a WebAssembly function of its own, `(cpu, record, pc) -> status`, which the interpreter calls
- * through a table. Flags pass through the vCPU's block.
+ * Instructions as WebAssembly functions of their own, `(cpu, record, pc) -> status`, which the interpreter calls through a
+ * table: all cold ones, and those others whose handlers may give up. Flags pass through the vCPU's block.
  */
 import { systemCalls } from '../isa/index.js';
 import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
+import { usesFlags } from './handlers.js';
 import { cpuOffsets } from './layout.js';
 import {
   emitClearBlock,
@@ -26,7 +27,7 @@ import type { FunctionType } from './wasm/module.js';
 
 export const coldType: FunctionType = { parameters: [i32, i32, i64], results: [i32] };
 
-/** What a cold function answers. */
+/** What such a function answers. */
 export const coldStatus = {
   next: 0,
   /** Go on at the address in pc in the vCPU's block. */
@@ -68,11 +69,6 @@ function mentions(statements: readonly Statement[], ops: readonly string[]): boo
 }
 
 const accesses = ['load', 'store', 'loadPair', 'storePair', 'loadVector', 'storeVector', 'clearBlock'];
-
-/** Whether the instruction reads or sets flags. */
-export function usesFlags({ semantics }: Instruction): boolean {
-  return mentions(semantics.statements, ['flag', 'condition', 'setFlags']);
-}
 
 export interface ColdFunction {
   readonly locals: readonly ValueType[];
@@ -140,13 +136,14 @@ class ColdBuilder {
     const code = this.#code;
     const access: AccessEnvironment = {
       locals: local,
-      // The caller has said what it counts; here is only the position.
-      missed: (table) => {
-        this.#savePosition();
-        code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);
+      missed: {
+        // The caller has said what it counts; here is only the position.
+        call: (table) => {
+          this.#savePosition();
+          code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);
+        },
+        leave: () => this.#leave(coldStatus.stopped),
       },
-      leave: () => this.#leave(coldStatus.stopped),
-      nest: () => undefined,
     };
     const environment: Environment = {
       code,

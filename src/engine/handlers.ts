@@ -1,7 +1,7 @@
 /** Which handlers the interpreter has, and how the records of each are laid out. */
-import { registerFile } from '../isa/index.js';
-import type { FieldValues, Instruction, Statement } from '../isa/index.js';
-import { usesFlags } from './cold.js';
+import { invariant } from '../base/index.js';
+import type { Instruction, Statement } from '../isa/index.js';
+import { mentionsOf } from './mentions.js';
 import { layOutRecord } from './record.js';
 import type { RecordLayout } from './record.js';
 
@@ -68,16 +68,6 @@ function stackOperand({ semantics: { statements }, operands }: Instruction): str
   return check?.op === 'checkStack' && usual && !('m' in operands) ? check.operand : null;
 }
 
-/** Whether the operand is the stack pointer in a word with those fields. */
-export function isStackPointer(
-  instruction: Instruction,
-  operand: string | null,
-  fields: FieldValues,
-): boolean {
-  const found = instruction.operands[operand ?? ''];
-  return found?.kind === 'register' && found.place(fields) === registerFile.stackPointer;
-}
-
 function handlersOf(instruction: Instruction): Handler[] {
   const plain = { instruction, layout: layOutRecord(instruction), near: null, stack: null };
   if (instruction.cold) return [plain];
@@ -89,6 +79,12 @@ function handlersOf(instruction: Instruction): Handler[] {
   return variants;
 }
 
+/** Whether the instruction reads or sets flags. */
+export function usesFlags({ semantics }: Instruction): boolean {
+  const { ops } = mentionsOf(semantics.statements);
+  return ops.has('flag') || ops.has('condition') || ops.has('setFlags');
+}
+
 /** Handlers of one key do the same with the same records. */
 function handlerKey({ instruction, layout, near, stack }: Handler): string {
   const parts = [instruction.cold, instruction.semantics.statements, layout, near, stack];
@@ -97,9 +93,67 @@ function handlerKey({ instruction, layout, near, stack }: Handler): string {
   );
 }
 
+/** Micro-operations that leave an instruction where they fault, or where whoever is asked wants it. */
+const leaving: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
+  'load',
+  'store',
+  'loadPair',
+  'storePair',
+  'loadVector',
+  'storeVector',
+  'clearBlock',
+  'checkStack',
+  'system',
+]);
+/** Those after which nothing has changed; where others are asked, a handler always gives up. */
+const harmless: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
+  'let',
+  'letVector',
+  'load',
+  'loadPair',
+  'loadVector',
+  'checkStack',
+  'system',
+  'if',
+]);
+
+/**
+ * Whether a handler of this meaning may give up and have the instruction's own function do it, from its beginning. Throws
+ * InvariantError where it might do so after it changed something: such an instruction must be cold.
+ */
+export function mayGiveUp({ name, semantics }: Pick<Instruction, 'name' | 'semantics'>): boolean {
+  let found = false;
+  /** Whether something was changed, once these are done. */
+  const walk = (statements: readonly Statement[], before: boolean): boolean => {
+    let changed = before;
+    for (const statement of statements) {
+      if (leaving.has(statement.op)) {
+        invariant(!changed, `${name} may be left after it changed something, and must be cold`);
+        found = true;
+      }
+      if (statement.op === 'if') {
+        const [then, otherwise] = [walk(statement.then, changed), walk(statement.otherwise, changed)];
+        changed = then || otherwise;
+      } else if (!harmless.has(statement.op)) {
+        changed = true;
+      }
+    }
+    return changed;
+  };
+  walk(semantics.statements, false);
+  return found;
+}
+
 export interface HandlerPlan {
-  /** By number, from specialCount on: those within the large function, then cold ones that use flags, then the others. */
+  /**
+   * By number, from specialCount on: those within the large function, first the ones that never give up; then cold ones,
+   * those that use flags last.
+   */
   readonly handlers: readonly Handler[];
+  /** How many never give up, how many are within the large function, and how many come before the last kind. */
+  readonly unfailing: number;
+  readonly hot: number;
+  readonly flagless: number;
   /** By the instruction's name. */
   readonly choices: ReadonlyMap<string, HandlerChoice>;
 }
@@ -110,8 +164,10 @@ export function planHandlers(instructions: readonly Instruction[]): HandlerPlan 
   const wanted = instructions.flatMap(handlersOf).map((handler) => ({ handler, key: handlerKey(handler) }));
   for (const { handler, key } of wanted) if (!unique.has(key)) unique.set(key, handler);
   const rank = ({ instruction }: Handler): number => {
-    if (!instruction.cold) return 0;
-    return usesFlags(instruction) ? 1 : 2;
+    if (instruction.cold) return usesFlags(instruction) ? 3 : 2;
+    if (!mayGiveUp(instruction)) return 0;
+    invariant(!usesFlags(instruction), `${instruction.name} uses flags and may be given up: it must be cold`);
+    return 1;
   };
   const ranked = [...unique].map(([key, handler]) => ({ key, handler, rank: rank(handler) }));
   ranked.sort((a, b) => a.rank - b.rank);
@@ -125,7 +181,14 @@ export function planHandlers(instructions: readonly Instruction[]): HandlerPlan 
     else if (stack !== null) choices.set(instruction.name, { ...before, stack: number, stackOperand: stack });
     else choices.set(instruction.name, before);
   }
-  return { handlers: ranked.map(({ handler }) => handler), choices };
+  const ranks = ranked.map((each) => each.rank);
+  return {
+    handlers: ranked.map(({ handler }) => handler),
+    unfailing: ranks.filter((each) => each < 1).length,
+    hot: ranks.filter((each) => each < 2).length,
+    flagless: ranks.filter((each) => each < 3).length,
+    choices,
+  };
 }
 
 function noChoice(plain: number): HandlerChoice {

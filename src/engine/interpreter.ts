@@ -1,6 +1,6 @@
 /**
  * Builds the interpreter, a WebAssembly module: one large function with the handlers of most instructions, and a function
- * for each of the others.
+ * for each of the others and for those whose handlers may give up.
  */
 import type { FloatOperation, Instruction } from '../isa/index.js';
 import { addAccessFunctions } from './access_functions.js';
@@ -27,27 +27,31 @@ export function buildInterpreter(instructions: readonly Instruction[], memoryPag
   const module = new WasmModule(memoryPages);
   const imports = importHost(module);
   const host = { ...imports, ...addAccessFunctions(module, imports) };
-  const floatOperations = addColdFunctions(module, host, handlers);
+  const floatOperations = addFunctions(module, host, handlers.slice(plan.unfailing));
   const builder = new InterpreterBuilder(plan, host, module.typeIndex(coldType));
   const code = builder.build();
   module.addFunction({ parameters: [i32], results: [i32] }, builder.locals, code, 'run');
   return { ...plan, floatOperations, module: module.encode() };
 }
 
-/** Writes the functions of cold instructions and the table through which they are called. */
-function addColdFunctions(
+/** Writes the functions of those instructions, and the table through which they are called. */
+function addFunctions(
   module: WasmModule,
   host: Functions,
   handlers: readonly Handler[],
 ): readonly FloatOperation[] {
   const floats = new FloatFunctions(module, host.float);
-  const table = handlers
-    .filter(({ instruction }) => instruction.cold)
-    .map(({ instruction, layout }) => {
-      const floatFunction = (operation: FloatOperation): number => floats.indexOf(operation);
-      const { locals, code } = buildColdFunction(instruction, layout, { ...host, floatFunction });
-      return module.addFunction(coldType, locals, code, null);
-    });
+  const floatFunction = (operation: FloatOperation): number => floats.indexOf(operation);
+  // Handlers of one instruction have its one function.
+  const known = new Map<Instruction, number>();
+  const table = handlers.map(({ instruction, layout }) => {
+    const before = known.get(instruction);
+    if (before !== undefined) return before;
+    const { locals, code } = buildColdFunction(instruction, layout, { ...host, floatFunction });
+    const index = module.addFunction(coldType, locals, code, null);
+    known.set(instruction, index);
+    return index;
+  });
   module.setTable(table);
   return floats.operations;
 }

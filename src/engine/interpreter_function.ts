@@ -2,15 +2,19 @@
  * Builds the interpreter's large function: a handler for each instruction that is not cold, reached by `br_table` over
  * decoded records. It comes from the definitions alone and knows no instruction by name.
  *
+ * No handler calls anything: where it would (the TLB does not know a page, an address is not aligned), it gives up before
+ * it has changed anything, and the instruction's own function does all of it. The few calls that are left have nothing in
+ * locals across them: what the locals hold goes through the vCPU's block. So the optimising compiler can keep them in
+ * registers, and the function stays small, which is how soon it is optimised.
+ *
  * The function's shape, from outside in: two blocks that are left towards an exit, a loop that finds the records of
  * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
  */
 import { InvariantError } from '../base/index.js';
 import { systemCalls } from '../isa/index.js';
-import type { Expr, Statement, SystemCall } from '../isa/index.js';
+import type { Statement, SystemCall } from '../isa/index.js';
 import { pushHalves } from './access_functions.js';
 import type { AccessFunctions } from './access_functions.js';
-import { usesFlags } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { specialCount } from './handlers.js';
@@ -74,19 +78,26 @@ export class InterpreterBuilder {
   /** Shared by all handlers: no two instructions are run at once. */
   readonly #pool = new LocalPool(firstFree);
 
-  /** How many handlers are in this function, and the number of the first cold one that uses no flags. */
+  /** How many handlers are in this function. */
   readonly #hotCount: number;
-  readonly #firstFlagless: number;
-  /** The type of cold functions, by number. */
+  /** The first that has a function of its own. */
+  readonly #firstCalled: number;
+  /** The first whose function uses flags. */
+  readonly #firstFlagged: number;
+  /** The type of those functions, by number. */
   readonly #coldType: number;
 
-  constructor({ handlers, choices }: HandlerPlan, host: Functions, coldTypeIndex: number) {
+  constructor(
+    { handlers, choices, hot, unfailing, flagless }: HandlerPlan,
+    host: Functions,
+    coldTypeIndex: number,
+  ) {
     this.#choices = choices;
-    this.#handlers = handlers.filter(({ instruction }) => !instruction.cold);
+    this.#handlers = handlers.slice(0, hot);
     this.#host = host;
-    this.#hotCount = this.#handlers.length + specialCount;
-    const isFlagless = ({ instruction }: Handler): boolean => instruction.cold && !usesFlags(instruction);
-    this.#firstFlagless = handlers.filter((handler) => !isFlagless(handler)).length + specialCount;
+    this.#hotCount = hot + specialCount;
+    this.#firstCalled = unfailing + specialCount;
+    this.#firstFlagged = flagless + specialCount;
     this.#coldType = coldTypeIndex;
   }
 
@@ -113,7 +124,7 @@ export class InterpreterBuilder {
     this.#special(() => this.#leaveBy('undefined'));
     this.#special(() => this.#leaveBy('vectorTrap'));
     for (const handler of this.#handlers) this.#handler(handler);
-    this.#special(() => this.#callCold());
+    this.#special(() => this.#callFunction());
     code.end(); // record loop
     code.end(); // page loop
     code.end(); // stopped by the host
@@ -150,6 +161,11 @@ export class InterpreterBuilder {
     return this.#inner() + 3;
   }
 
+  /** To where the present record's instruction is done by its own function: behind the last handler. */
+  #toFunctionDepth(): number {
+    return this.#inner() - 1;
+  }
+
   #special(write: () => void): void {
     this.#code.end();
     this.#openHandlers -= 1;
@@ -161,8 +177,16 @@ export class InterpreterBuilder {
     this.#loadFlags();
     code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).constant(i32, 4).byte(opcodes[i32].shl);
     code.set(local.limit);
-    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
-    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
+    this.#loadWord(cpuOffsets.tlb, local.tlb);
+    this.#loadLong(cpuOffsets.pc, local.target);
+  }
+
+  #loadWord(offset: number, into: number): void {
+    this.#code.get(local.cpu).memory(load32.word, 2, offset).set(into);
+  }
+
+  #loadLong(offset: number, into: number): void {
+    this.#code.get(local.cpu).memory(loads64[8][0], 3, offset).set(into);
   }
 
   /** Between pages: saves flags and budget. */
@@ -174,11 +198,8 @@ export class InterpreterBuilder {
   }
 
   #loadFlags(): void {
-    const code = this.#code;
-    for (const flag of ['n', 'z', 'v'] as const) {
-      code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
-    }
-    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+    for (const flag of ['n', 'z', 'v'] as const) this.#loadLong(cpuOffsets[flag], local[flag]);
+    this.#loadWord(cpuOffsets.c, local.c);
   }
 
   #saveFlags(): void {
@@ -196,21 +217,30 @@ export class InterpreterBuilder {
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
-  /** Makes the vCPU's block say where the run is, and what it has used of its budget. */
-  #beforeHost(): void {
-    this.#savePosition();
-    this.#sayCount();
+  /** Within a page: what the locals hold goes to the vCPU's block, which also says what was used of the budget. */
+  #saveLocals(): void {
+    this.#saveFlags();
+    this.#saveRun();
   }
 
-  #sayCount(): void {
+  #saveRun(): void {
     const code = this.#code;
     code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
     code.get(local.cpu).get(local.record).memory(store32, 2, cpuOffsets.record);
+    code.get(local.cpu).get(local.pcBase).memory(stores64[8][0], 3, cpuOffsets.pcBase);
   }
 
-  /** The host may have cut the budget short. */
-  #takeBudget(): void {
-    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.limit).set(local.limit);
+  /** And comes back: the host may have changed flags, and cut the budget short. */
+  #loadLocals(): void {
+    this.#loadFlags();
+    this.#loadRun();
+  }
+
+  #loadRun(): void {
+    this.#loadWord(cpuOffsets.limit, local.limit);
+    this.#loadWord(cpuOffsets.record, local.record);
+    this.#loadLong(cpuOffsets.pcBase, local.pcBase);
+    this.#loadWord(cpuOffsets.tlb, local.tlb);
   }
 
   #pushPc(): void {
@@ -260,10 +290,18 @@ export class InterpreterBuilder {
   #fetchPage(): void {
     const code = this.#code;
     code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+    this.#saveFlags();
+    // Between pages, the limit is 16 times the budget, as if the present record were at 0.
+    code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
+    code.get(local.cpu).constant(i32, 0).memory(store32, 2, cpuOffsets.record);
     code.get(local.cpu);
     pushHalves(code, local.target);
-    code.call(this.#host.fetch).tee(local.entry);
-    code.constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    code.call(this.#host.fetch).set(local.entry);
+    this.#loadFlags();
+    this.#loadWord(cpuOffsets.limit, local.limit);
+    this.#loadWord(cpuOffsets.tlb, local.tlb);
+    this.#loadLong(cpuOffsets.pc, local.target);
+    code.get(local.entry).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
     // An instruction that cannot be fetched counts too: no guest runs for ever on nothing.
     code.get(local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(local.limit);
     this.#saveState();
@@ -272,7 +310,9 @@ export class InterpreterBuilder {
   }
 
   #decodeRecord(): void {
+    this.#saveLocals();
     this.#code.get(local.record).call(this.#host.decode);
+    this.#loadLocals();
     this.#toRecordLoop();
   }
 
@@ -284,8 +324,14 @@ export class InterpreterBuilder {
     this.#toPageLoop();
   }
 
+  /** Asks the host for what leaves the run. */
   #leaveBy(name: SystemCall): void {
-    this.#callSystem(name, () => this.#code.constant(i64, 0).constant(i64, 0));
+    const code = this.#code;
+    this.#savePosition();
+    this.#saveLocals();
+    code.get(local.cpu).constant(i32, systemCalls.indexOf(name)).constant(i64, 0).constant(i64, 0);
+    code.call(this.#host.system).set(local.entry);
+    this.#loadLocals();
     this.#toHostExit();
   }
 
@@ -296,32 +342,31 @@ export class InterpreterBuilder {
     });
   }
 
-  /** Calls the function of a cold instruction: the table holds those behind this function's own handlers. */
-  #callCold(): void {
+  /** Has the present record's instruction done by its function: the table begins with that of the first that has one. */
+  #callFunction(): void {
     const code = this.#code;
-    const number = (): unknown => code.get(local.record).memory(load32.half, 1, 0);
-    const whenFlags = (write: () => void): void => {
-      number();
-      code.constant(i32, this.#firstFlagless).byte(opcodes[i32].ltUnsigned).if();
+    const number = (): Code => code.get(local.record).memory(load32.half, 1, 0);
+    const ifFlagged = (write: () => void): void => {
+      number().constant(i32, this.#firstFlagged).byte(opcodes[i32].geSigned).if();
       write();
       code.end();
     };
-    whenFlags(() => this.#saveFlags());
-    this.#sayCount();
+    ifFlagged(() => this.#saveFlags());
+    this.#saveRun();
     code.get(local.cpu).get(local.record);
     this.#pushPc();
-    number();
-    code.constant(i32, this.#hotCount).byte(opcodes[i32].sub).callIndirect(this.#coldType).set(local.entry);
-    whenFlags(() => this.#loadFlags());
-    this.#takeBudget();
+    number().constant(i32, this.#firstCalled).byte(opcodes[i32].sub);
+    code.callIndirect(this.#coldType).set(local.entry);
+    this.#loadRun();
+    ifFlagged(() => this.#loadFlags());
     code.get(local.entry).if();
     this.#nesting += 1;
-    code.get(local.entry).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
-    this.#nesting += 1;
-    this.#toHostExit();
-    this.#nesting -= 1;
-    code.end();
-    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.pc).set(local.target);
+    code
+      .get(local.entry)
+      .constant(i32, 0)
+      .byte(opcodes[i32].ltSigned)
+      .branchIf(this.#inner() + 2);
+    this.#loadLong(cpuOffsets.pc, local.target);
     this.#leavePage(1);
     this.#leaveWhenSpent();
     this.#toPageLoop();
@@ -344,17 +389,17 @@ export class InterpreterBuilder {
       ...operandReader(code, handler.layout, handler.stack, local),
       pc: () => this.#pushPc(),
       local: (index, type) => this.#pool.local(index, type),
-      load: (statement) => emitLoad(environment, this.#access(environment), statement),
-      store: (statement) => emitStore(environment, this.#access(environment), statement),
-      loadPair: (statement) => emitLoadPair(environment, this.#access(environment), statement),
-      storePair: (statement) => emitStorePair(environment, this.#access(environment), statement),
+      load: (statement) => emitLoad(environment, this.#access(), statement),
+      store: (statement) => emitStore(environment, this.#access(), statement),
+      loadPair: (statement) => emitLoadPair(environment, this.#access(), statement),
+      storePair: (statement) => emitStorePair(environment, this.#access(), statement),
       loadVector: () => refuseVector(handler),
       storeVector: () => refuseVector(handler),
       float: () => refuseVector(handler),
       jump: (statement) => this.#jump(environment, handler, statement),
-      system: (statement) => this.#system(environment, statement),
+      system: () => code.branch(this.#toFunctionDepth()),
       checkStack: (operand) => this.#checkStack(handler, operand),
-      clearBlock: (statement) => emitClearBlock(environment, this.#access(environment), statement),
+      clearBlock: (statement) => emitClearBlock(environment, this.#access(), statement),
       nest: (by) => {
         this.#nesting += by;
       },
@@ -362,19 +407,9 @@ export class InterpreterBuilder {
     return environment;
   }
 
-  /** What an access of memory needs here; it is left towards the host's exit when it faults. */
-  #access(environment: Environment): AccessEnvironment {
-    const { interpreterMissedLoad, interpreterMissedStore } = this.#host;
-    return {
-      locals: { ...local, vector: -1 },
-      missed: (table) => {
-        this.#code.get(local.record).get(local.limit).get(local.pcBase);
-        this.#code.call(table === 'read' ? interpreterMissedLoad : interpreterMissedStore);
-        this.#takeBudget();
-      },
-      leave: () => this.#toHostExit(),
-      nest: (by) => environment.nest(by),
-    };
+  #access(): AccessEnvironment {
+    const giveUpIf = (): unknown => this.#code.branchIf(this.#toFunctionDepth());
+    return { locals: { ...local, vector: -1 }, missed: { giveUpIf } };
   }
 
   #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
@@ -411,50 +446,14 @@ export class InterpreterBuilder {
     code.end();
   }
 
-  #system(e: Environment, { name, inputs, index }: Extract<Statement, { op: 'system' }>): void {
-    const code = this.#code;
-    this.#callSystem(name, () => pushInputs(e, inputs));
-    code.get(local.entry).if();
-    this.#nesting += 1;
-    this.#toHostExit();
-    this.#nesting -= 1;
-    code.end();
-    if (index === null) return;
-    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(e.local(index, i64));
-  }
-
-  /** Calls the host; whether it stops the run is then in the entry local. */
-  #callSystem(name: SystemCall, inputs: () => void): void {
-    const code = this.#code;
-    this.#beforeHost();
-    code.get(local.cpu).constant(i32, systemCalls.indexOf(name));
-    inputs();
-    code.call(this.#host.system).set(local.entry);
-    this.#takeBudget();
-  }
-
   #checkStack({ layout, stack, instruction }: Handler, operand: string): void {
     const code = this.#code;
     const { stackOperand = null } = this.#choices.get(instruction.name) ?? {};
     // Where there is a handler for the stack pointer, this one never has it.
     if (stack === null && stackOperand !== null) return;
     ifStackMisaligned(code, layout, stack, operand);
-    this.#nesting += 1;
-    this.#callSystem('misalignedStack', () => code.constant(i64, 0).constant(i64, 0));
-    code.get(local.entry).if();
-    this.#nesting += 1;
-    this.#toHostExit();
-    this.#nesting -= 2;
-    code.end().end();
-  }
-}
-
-/** Pushes the two values that a call takes; 0 for those that are not given. */
-function pushInputs(e: Environment, inputs: readonly Expr[]): void {
-  for (const position of [0, 1]) {
-    const input = inputs[position];
-    if (input === undefined) e.code.constant(i64, 0);
-    else emitExpr(e, input);
+    code.branch(this.#toFunctionDepth() + 1);
+    code.end();
   }
 }
 

@@ -29,6 +29,8 @@ export const cpuOffsets = {
   scratch: 336,
   /** What the host answers to a call, 64 bits. */
   answer: 352,
+  /** Where the interpreter keeps a local of its own while it calls. */
+  pcBase: 360,
   /** V0 to V31, 16 bytes each. */
   vectors: 512,
   /** The places of the state beyond registers, 64 bits each (see isa/arm64/system_registers.ts). */

@@ -1,6 +1,6 @@
 /**
- * Writes a load or a store: inline through the TLB where it is aligned and the TLB knows the page, else by a call. The
- * same for the interpreter's handlers and for the functions of cold instructions.
+ * Writes a load or a store: inline through the TLB where it is aligned and the TLB knows the page. Elsewhere an interpreter's
+ * handler gives the instruction up, to have it done by its own function; and that calls the functions of access_functions.ts.
  */
 import type { AccessBytes, AccessKind, Expr, Statement } from '../isa/index.js';
 import { emitExpr } from './emit.js';
@@ -24,14 +24,20 @@ export interface AccessEnvironment {
     /** A v128, where the instruction reads or writes 16 bytes at once. */
     readonly vector: number;
   };
-  /**
-   * Calls for an access that is not done inline (access_functions.ts): (cpu, TLB set, address, flags) are on the stack, and
-   * a place or one of accessResults is then.
-   */
-  missed(table: Table): void;
+  /** What is done where the TLB does not answer. */
+  readonly missed: GivingUp | Calling;
+}
+
+/** In a handler: with a truth on the stack, gives the instruction up if it is so. Nothing was changed yet. */
+interface GivingUp {
+  giveUpIf(): void;
+}
+
+interface Calling {
+  /** Calls for the access: (cpu, TLB set, address, flags) are on the stack, and a place or one of accessResults is then. */
+  call(table: Table): void;
   /** Leaves the instruction, which the host has stopped. */
   leave(): void;
-  nest(by: 1 | -1): void;
 }
 
 export type Table = 'read' | 'write';
@@ -59,27 +65,30 @@ interface Access {
 }
 
 /**
- * Opens a block that is run where the TLB answers for an aligned access: the low bits of other addresses fit no tag. Of a
- * pair, the second element is compared: one that is in the next page fits no tag either.
+ * What follows is run where the TLB answers for an aligned access: the low bits of other addresses fit no tag. Of a pair,
+ * the second element is compared: one that is in the next page fits no tag either. `otherwise` ends it.
  */
 function ifKnown(code: Code, a: AccessEnvironment, { table, bytes, pair = false, kind }: Access): void {
-  const { locals } = a;
+  const { locals, missed } = a;
   pushSet(code, a, kind);
   pushEntry(code, locals.address);
   code.tee(locals.entry).memory(loads64[8][0], 3, tlbOffsets[table]);
   code.get(locals.address);
   if (pair) code.constant(i64, bytes).byte(opcodes[i64].add);
   code.constant(i64, ~0xfffn | BigInt(bytes - 1)).byte(opcodes[i64].and);
-  code.byte(opcodes[i64].eq).if();
-  a.nest(1);
+  if ('giveUpIf' in missed) {
+    code.byte(opcodes[i64].ne);
+    missed.giveUpIf();
+  } else {
+    code.byte(opcodes[i64].eq).if();
+  }
 }
 
-function otherwise(code: Code): void {
+/** Ends what `ifKnown` began; `write` writes what is done instead, where that is not the business of somebody else. */
+function otherwise(code: Code, { missed }: AccessEnvironment, write: (calling: Calling) => void): void {
+  if ('giveUpIf' in missed) return;
   code.else();
-}
-
-function endIf(code: Code, a: AccessEnvironment): void {
-  a.nest(-1);
+  write(missed);
   code.end();
 }
 
@@ -91,16 +100,20 @@ function findPlace(code: Code, { locals }: AccessEnvironment, table: Table): voi
 }
 
 /** Calls for an access that the TLB does not answer; leaves when it faulted, else the entry local has what was answered. */
-function callMissed(code: Code, a: AccessEnvironment, { table, bytes, kind }: Access): void {
+function callMissed(
+  code: Code,
+  a: AccessEnvironment,
+  calling: Calling,
+  { table, bytes, kind }: Access,
+): void {
   const { cpu, address, entry } = a.locals;
   code.get(cpu);
   pushSet(code, a, kind);
   code.get(address).constant(i32, bytes | (kind === 'unprivileged' ? accessFlags.unprivileged : 0));
-  a.missed(table);
+  calling.call(table);
   code.tee(entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
-  a.nest(1);
-  a.leave();
-  endIf(code, a);
+  calling.leave();
+  code.end();
 }
 
 /** Moves the address local to the second element of a pair. */
@@ -112,9 +125,7 @@ function toSecond(code: Code, { locals }: AccessEnvironment, bytes: number): voi
 function emitRead(code: Code, a: AccessEnvironment, access: Access, finish: () => void): void {
   ifKnown(code, a, access);
   findPlace(code, a, access.table);
-  otherwise(code);
-  callMissed(code, a, access);
-  endIf(code, a);
+  otherwise(code, a, (calling) => callMissed(code, a, calling, access));
   code.get(a.locals.entry);
   finish();
 }
@@ -126,11 +137,17 @@ interface Value {
 }
 
 /** Stores at the address local, where the TLB does not answer. The host finds the value in the scratch place. */
-function emitMissedWrite(code: Code, a: AccessEnvironment, access: Access, value: Value): void {
+function emitMissedWrite(
+  code: Code,
+  a: AccessEnvironment,
+  calling: Calling,
+  access: Access,
+  value: Value,
+): void {
   code.get(a.locals.cpu);
   value.push();
   value.finish(cpuOffsets.scratch);
-  callMissed(code, a, access);
+  callMissed(code, a, calling, access);
   // Else the host has stored it.
   code.get(a.locals.entry).constant(i32, 0).byte(opcodes[i32].geSigned).if();
   code.get(a.locals.entry);
@@ -145,9 +162,7 @@ function emitWrite(code: Code, a: AccessEnvironment, access: Access, value: Valu
   code.get(a.locals.entry);
   value.push();
   value.finish(0);
-  otherwise(code);
-  emitMissedWrite(code, a, access, value);
-  endIf(code, a);
+  otherwise(code, a, (calling) => emitMissedWrite(code, a, calling, access, value));
 }
 
 export function emitLoad(
@@ -200,13 +215,13 @@ export function emitLoadPair(
   findPlace(code, a, 'read');
   code.get(entry).memory(opcode, 0, 0).set(first);
   code.get(entry).memory(opcode, 0, bytes).set(second);
-  otherwise(code);
-  callMissed(code, a, access);
-  code.get(entry).memory(opcode, 0, 0).set(first);
-  toSecond(code, a, bytes);
-  callMissed(code, a, access);
-  code.get(entry).memory(opcode, 0, 0).set(second);
-  endIf(code, a);
+  otherwise(code, a, (calling) => {
+    callMissed(code, a, calling, access);
+    code.get(entry).memory(opcode, 0, 0).set(first);
+    toSecond(code, a, bytes);
+    callMissed(code, a, calling, access);
+    code.get(entry).memory(opcode, 0, 0).set(second);
+  });
 }
 
 /** Two stores likewise. The first is done even if the second faults. */
@@ -233,11 +248,11 @@ export function emitStorePair(
   code.get(entry);
   second.push();
   second.finish(bytes);
-  otherwise(code);
-  emitMissedWrite(code, a, access, first);
-  toSecond(code, a, bytes);
-  emitMissedWrite(code, a, access, second);
-  endIf(code, a);
+  otherwise(code, a, (calling) => {
+    emitMissedWrite(code, a, calling, access, first);
+    toSecond(code, a, bytes);
+    emitMissedWrite(code, a, calling, access, second);
+  });
 }
 
 export function emitLoadVector(
@@ -287,10 +302,10 @@ export function emitClearBlock(
   code.tee(locals.value).constant(i64, -bytes).byte(opcodes[i64].and).set(locals.address);
   ifKnown(code, a, { table: 'write', bytes, kind: 'plain' });
   findPlace(code, a, 'write');
-  otherwise(code);
-  code.get(locals.value).set(locals.address);
-  callMissed(code, a, { table: 'write', bytes: accessFlags.clearBlock | 1, kind: 'plain' });
-  endIf(code, a);
+  otherwise(code, a, (calling) => {
+    code.get(locals.value).set(locals.address);
+    callMissed(code, a, calling, { table: 'write', bytes: accessFlags.clearBlock | 1, kind: 'plain' });
+  });
   code.get(locals.entry).constant(i32, 0).byte(opcodes[i32].geSigned).if();
   for (let at = 0; at < bytes; at += 8) {
     code.get(locals.entry).constant(i64, 0).memory(stores64[8][0], 0, at);

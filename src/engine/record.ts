@@ -1,6 +1,6 @@
 /** How an instruction's operands are laid out in its record: only those that its meaning asks for. */
 import { invariant } from '../base/index.js';
-import type { Instruction, Operand } from '../isa/index.js';
+import type { FieldValues, Instruction, Operand } from '../isa/index.js';
 import { recordBytes, recordNumbers, recordOperands } from './layout.js';
 import { mentionsOf } from './mentions.js';
 
@@ -43,19 +43,28 @@ export function layOutRecord({ name, operands, semantics }: Instruction): Record
   return slots;
 }
 
-/** Writes the operands of `word`, which is `instruction`, into its record. */
+/** An operand and its slot. */
+export interface PlacedOperand extends Slot {
+  readonly operand: Exclude<Operand, { kind: 'text' }>;
+}
+
+/** The operands of an instruction that have slots. */
+export function placedOperands({ operands }: Instruction, layout: RecordLayout): PlacedOperand[] {
+  return Object.entries(layout).flatMap(([key, slot]) => {
+    const operand = operands[key];
+    return operand === undefined || operand.kind === 'text' ? [] : [{ ...slot, operand }];
+  });
+}
+
+/** Writes the operands of a word, whose fields are given, into its record. */
 export function fillRecord(
   record: DataView,
   at: number,
-  { operands }: Instruction,
-  layout: RecordLayout,
-  fields: Readonly<Record<string, number>>,
+  placed: readonly PlacedOperand[],
+  fields: FieldValues,
 ): void {
-  for (const [key, { at: offset, bytes }] of Object.entries(layout)) {
-    const operand = operands[key];
-    if (operand === undefined || operand.kind === 'text') continue;
-    if (operand.kind === 'register' || operand.kind === 'vector')
-      record.setUint8(at + offset, operand.place(fields));
+  for (const { operand, at: offset, bytes } of placed) {
+    if (operand.kind !== 'immediate') record.setUint8(at + offset, operand.place(fields));
     else if (bytes === 1) record.setUint8(at + offset, Number(operand.value(fields)));
     else if (bytes === 4) record.setInt32(at + offset, Number(operand.value(fields)), true);
     else record.setBigInt64(at + offset, operand.value(fields), true);

@@ -1,13 +1,15 @@
 /** Decodes words of code into records. Code repeats itself: what a word became is kept for the next of its kind. */
-import { extractFields } from '../isa/index.js';
-import type { Decoder, Instruction } from '../isa/index.js';
+import { present } from '../base/index.js';
+import { extractFields, registerFile } from '../isa/index.js';
+import type { Decoder, ImmediateOperand, Instruction, RegisterOperand } from '../isa/index.js';
 import { variantOf } from './arm64/vcpu.js';
 import type { CodePages } from './code_pages.js';
-import { isStackPointer, specialCount, specialHandlers } from './handlers.js';
-import type { HandlerPlan } from './handlers.js';
+import { specialCount, specialHandlers } from './handlers.js';
+import type { HandlerChoice, HandlerPlan } from './handlers.js';
 import { instructionsPerPage, recordBytes } from './layout.js';
 import type { EngineMemory } from './memory.js';
-import { fillRecord } from './record.js';
+import { fillRecord, placedOperands } from './record.js';
+import type { PlacedOperand } from './record.js';
 
 /** Words that are kept, a power of two. */
 const keptWords = 1 << 16;
@@ -23,6 +25,15 @@ function copyRecord(from: Uint32Array, start: number, to: Uint32Array, end: numb
   for (let word = 0; word < wordsPerRecord; word += 1) to[end + word] = from[start + word] ?? 0;
 }
 
+/** How the words of an instruction become records. */
+interface Way {
+  readonly choice: HandlerChoice;
+  readonly placed: readonly PlacedOperand[];
+  /** The operand that may be the stack pointer, and that by which a jump may be near, where that makes a difference. */
+  readonly stack: RegisterOperand | null;
+  readonly near: ImmediateOperand | null;
+}
+
 export class RecordDecoder {
   readonly #memory: EngineMemory;
   readonly #pages: CodePages;
@@ -30,6 +41,7 @@ export class RecordDecoder {
   readonly #plan: HandlerPlan;
   /** See `kept`. */
   readonly #kept = new Uint32Array(keptWords * kept.words);
+  readonly #ways = new Map<Instruction, Way>();
 
   constructor(memory: EngineMemory, pages: CodePages, decoder: Decoder, plan: HandlerPlan) {
     this.#memory = memory;
@@ -68,17 +80,31 @@ export class RecordDecoder {
   }
 
   #fill(record: number, word: number, found: Instruction, place: number): void {
-    const choice = this.#plan.choices.get(found.name);
+    const { choice, placed, stack, near } = this.#wayOf(found);
     const fields = extractFields(found.pattern, word);
-    const onStack = isStackPointer(found, choice?.stackOperand ?? null, fields);
-    const number = (onStack ? choice?.stack : choice?.plain) ?? specialHandlers.undefined;
-    const handler = this.#plan.handlers[number - specialCount];
-    if (handler !== undefined) fillRecord(this.#memory.view, record, found, handler.layout, fields);
-    this.#setHandler(record, number);
-    const to = found.operands[choice?.nearOperand ?? ''];
-    if (to?.kind !== 'immediate') return;
-    this.#kept[place + kept.near] = choice?.near ?? 0;
-    this.#kept[place + kept.distance] = Number(to.value(fields));
+    const onStack = stack !== null && stack.place(fields) === registerFile.stackPointer;
+    fillRecord(this.#memory.view, record, placed, fields);
+    this.#setHandler(record, (onStack ? choice.stack : null) ?? choice.plain);
+    if (near === null) return;
+    this.#kept[place + kept.near] = choice.near ?? 0;
+    this.#kept[place + kept.distance] = Number(near.value(fields));
+  }
+
+  #wayOf(instruction: Instruction): Way {
+    const known = this.#ways.get(instruction);
+    if (known !== undefined) return known;
+    const choice = present(this.#plan.choices.get(instruction.name), instruction.name);
+    const handler = present(this.#plan.handlers[choice.plain - specialCount], instruction.name);
+    const stack = instruction.operands[choice.stackOperand ?? ''];
+    const near = instruction.operands[choice.nearOperand ?? ''];
+    const way = {
+      choice,
+      placed: placedOperands(instruction, handler.layout),
+      stack: stack?.kind === 'register' ? stack : null,
+      near: near?.kind === 'immediate' ? near : null,
+    };
+    this.#ways.set(instruction, way);
+    return way;
   }
 
   #setHandler(record: number, number: number): void {

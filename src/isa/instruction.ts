@@ -106,13 +106,13 @@ export interface Instruction {
 export function instruction<const Operands extends Readonly<Record<string, Operand>>>(
   definition: Definition<Operands>,
 ): Instruction {
-  const { name, text, operands, feature = null, cold = false, allocated = () => true } = definition;
+  const { name, text, operands, feature = null, cold = false, allocated } = definition;
   const pattern = parsePattern(definition.pattern);
   const semantics = new Semantics();
   definition.semantics(semantics, references(operands));
   const { vector = Object.values(operands).some(({ kind }) => kind === 'vector') } = definition;
   const decodes = (word: number, mode: Mode): boolean =>
-    matches(pattern, word) && allocated(extractFields(pattern, word), mode);
+    matches(pattern, word) && (allocated?.(extractFields(pattern, word), mode) ?? true);
   return { name, pattern, feature, cold, vector, operands, text, semantics, decodes };
 }
 

@@ -9,6 +9,8 @@ export interface BitFieldPlace {
   /** Position of the lowest bit. */
   readonly shift: number;
   readonly width: number;
+  /** So many ones. */
+  readonly ones: number;
 }
 
 export interface Pattern {
@@ -34,7 +36,7 @@ export function parsePattern(text: string): Pattern {
       const [, name = '', width = '0'] = field;
       position -= Number(width);
       invariant(!fields.some((other) => other.name === name), `${text}: field ${name} stands twice`);
-      fields.push({ name, shift: position, width: Number(width) });
+      fields.push({ name, shift: position, width: Number(width), ones: 2 ** Number(width) - 1 });
       continue;
     }
     invariant(/^[01x]+$/.test(piece), `${text}: ${piece} is neither bits nor NAME:WIDTH`);
@@ -56,15 +58,15 @@ export function matches({ mask, value }: Pattern, word: number): boolean {
 /** The fields of `word`, which matches. */
 export function extractFields({ fields }: Pattern, word: number): FieldValues {
   const found: Record<string, number> = {};
-  for (const { name, shift, width } of fields) found[name] = (word >>> shift) & (2 ** width - 1);
+  for (const { name, shift, ones } of fields) found[name] = (word >>> shift) & ones;
   return found;
 }
 
 /** The word whose fields are `values`; fields that are not given are 0. */
 export function insertFields({ value, fields }: Pattern, values: FieldValues): number {
   let word = value;
-  for (const { name, shift, width } of fields) {
-    word |= ((values[name] ?? 0) & (2 ** width - 1)) << shift;
+  for (const { name, shift, ones } of fields) {
+    word |= ((values[name] ?? 0) & ones) << shift;
   }
   return word >>> 0;
 }

@@ -25,7 +25,8 @@ function namedHint(mnemonic: string, number: number, semantics: (m: Semantics) =
   return instruction({
     name: `${mnemonic.toUpperCase()}_HI_hints`,
     pattern: `1101010100 0 00 011 0010 ${bits(number, 7)} 11111`,
-    cold: true,
+    // Debian's kernels are full of NOPs, where what they would be patched with is not wanted.
+    cold: mnemonic !== 'nop',
     operands: {},
     text: mnemonic,
     semantics,
@@ -123,6 +124,7 @@ function changeMasks(name: 'daifset' | 'daifclr', op2: 6 | 7): Instruction[] {
     instruction({
       ...form,
       name: `MSR_${name}_pstate`,
+      cold: name === 'daifclr',
       allocated: privileged,
       operands: { imm },
       semantics: (m, o) => {
@@ -289,6 +291,7 @@ const specialRegisters = [
   instruction({
     name: 'MSR_DAIF_systemmove',
     pattern: '1101010100 0 1 1 011 0100 0010 001 Rt:5',
+    cold: true,
     allocated: privileged,
     operands: { t: source('Rt', 64) },
     text: 'msr daif, {t}',

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InvariantError } from '../base/index.js';
+import { a64, Semantics } from '../isa/index.js';
+import { mayGiveUp, planHandlers, specialCount, usesFlags } from './handlers.js';
+
+const plan = planHandlers(a64);
+
+function meaning(write: (m: Semantics) => void): Parameters<typeof mayGiveUp>[0] {
+  const semantics = new Semantics();
+  write(semantics);
+  return { name: 'TEST', semantics };
+}
+
+/** Some steps of a meaning. */
+const steps = {
+  load: (m: Semantics): unknown => m.load(8, m.constant(64, 0)),
+  store: (m: Semantics): unknown => m.store(8, m.constant(64, 0), m.constant(64, 0)),
+  ask: (m: Semantics): unknown => m.system('yield'),
+  askSometimes: (m: Semantics): unknown => m.when(m.constant(32, 0), () => m.system('yield')),
+  set: (m: Semantics): unknown => m.setState(0, m.constant(64, 0)),
+  setSometimes: (m: Semantics): unknown => m.when(m.constant(32, 0), () => steps.set(m)),
+};
+
+function giveUp(...names: (keyof typeof steps)[]): boolean {
+  return mayGiveUp(
+    meaning((m) => {
+      for (const name of names) steps[name](m);
+    }),
+  );
+}
+
+test('handlers come by kind, and each choice names one of its instruction’s meaning', () => {
+  const { handlers, unfailing, hot, flagless, choices } = plan;
+  assert.ok(0 < unfailing && unfailing < hot && hot < flagless && flagless < handlers.length);
+  for (const [index, { instruction }] of handlers.entries()) {
+    assert.equal(instruction.cold, index >= hot, instruction.name);
+    if (index < hot) assert.equal(mayGiveUp(instruction), index >= unfailing, instruction.name);
+    else assert.equal(usesFlags(instruction), index >= flagless, instruction.name);
+  }
+  for (const { name, cold, semantics } of a64) {
+    const choice = choices.get(name);
+    const chosen = handlers[(choice?.plain ?? 0) - specialCount]?.instruction;
+    assert.equal(chosen?.cold, cold, name);
+    assert.deepEqual(chosen.semantics.statements, semantics.statements, name);
+  }
+});
+
+test('a handler may give up only before anything has changed', () => {
+  assert.equal(giveUp('set', 'setSometimes'), false);
+  for (const good of [['store'], ['load', 'set'], ['ask'], ['askSometimes', 'store']] as const) {
+    assert.equal(giveUp(...good), true, String(good));
+  }
+  for (const bad of [
+    ['set', 'load'],
+    ['store', 'store'],
+    ['setSometimes', 'load'],
+    ['store', 'ask'],
+  ] as const) {
+    assert.throws(() => giveUp(...bad), InvariantError, String(bad));
+  }
+});
