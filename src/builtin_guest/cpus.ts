@@ -379,6 +379,7 @@ start_other:
     adrl    x19, participants
     ${awaitAtLeast('x19', 'mov x1, #1')}
     bl      rounds
+    bl      fuzz
 2:  wfi
     b       2b
 1:  mov     x19, x0

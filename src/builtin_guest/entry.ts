@@ -4,6 +4,7 @@
  * Documentation/arm64/booting.rst), the others with their area's in X0, as CPU_ON was told.
  */
 import { GUEST_GNTTAB_BASE } from '../abi/index.js';
+import { scratch } from './fuzz.js';
 import { areaBytes, clearedBytes, kernelBase, mostCpus } from './places.js';
 
 /** Descriptors (DDI 0487, D8.3): block or table, accessed, inner shareable; memory type by MAIR_EL1. */
@@ -15,6 +16,10 @@ const deviceBlock = (3n << 53n) | BigInt(descriptor.block | descriptor.accessed)
 const userCode =
   (1n << 53n) |
   BigInt(descriptor.page | descriptor.accessed | descriptor.shareable | descriptor.normal | (3 << 6));
+
+/** AP[2:1] = 00: the kernel alone. Neither level runs code there. */
+const scratchPage =
+  (3n << 53n) | BigInt(descriptor.page | descriptor.accessed | descriptor.shareable | descriptor.normal);
 
 /** Attribute 0: device memory, nGnRE; 1: write-back memory. */
 const memoryTypes = 0xff04;
@@ -96,6 +101,9 @@ use_own_area:
     adrl    x0, area_template
     sub     x0, x28, x0
     msr     tpidr_el1, x0
+    // Vector registers trap no longer.
+    mov     x0, #0x300000
+    msr     cpacr_el1, x0
     isb
     ret
 
@@ -130,6 +138,17 @@ make_tables:
     mov     x1, #${userCode}
     orr     x0, x0, x1
     adrl    x2, user_table_3
+    // And the kernel has some there that it hands out to be written to.
+    adrl    x3, scratch_pages
+    mov     x4, #${scratchPage}
+    orr     x3, x3, x4
+    mov     x4, #${((scratch.address >> 12) & 511) * 8}
+    add     x4, x4, x2
+    mov     x5, #${scratch.pages}
+1:  str     x3, [x4], #8
+    add     x3, x3, #1, lsl #12
+    sub     x5, x5, #1
+    cbnz    x5, 1b
     str     x0, [x2, #${((userAddress >> 12) & 511) * 8}]
     add     x2, x2, #${descriptor.table}
     adrl    x1, user_table_2
@@ -191,6 +210,9 @@ console_lock:   .space 8
 fifo_on:        .space 8
 event_mode:     .space 8
 calls_before:   .space 8
+fuzz_count:     .space 8
+fuzz_seed:      .space 8
+fuzz_deadly:    .space 8
 store_ring:     .space 8
 store_port:     .space 8
 console_ring:   .space 8
@@ -202,6 +224,7 @@ per_cpu_offset: .space 1024
     .balign 16
 cleared_end:
     .balign 4096
+scratch_pages:  .space ${scratch.pages * 4096}
 area_template:  .space ${areaBytes}
 areas:          .space ${areaBytes * mostCpus}
 memory_end:`;

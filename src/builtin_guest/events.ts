@@ -195,6 +195,8 @@ upcall:
     str     x0, [x28, #${own.upcalls}]
     strb    wzr, [x28, #${own.vcpuInfo + upcallState.evtchn_upcall_pending}]
     dmb     sy
+    ldr     x0, [x28, #${own.passesFaults}]
+    cbnz    x0, upcall_done
     adrl    x0, fifo_on
     ldr     x0, [x0]
     cbnz    x0, fifo_upcall

@@ -61,8 +61,10 @@ ${eachPair('stp')}
     bl      timer_interrupt
     b       4f
 3:  cmp     x0, #${GUEST_EVTCHN_PPI}
-    b.ne    4f
+    b.ne    6f
     bl      upcall
+    b       4f
+6:  bl      unhandled_interrupt
 4:  ldr     x0, [sp, #176]
     msr     icc_eoir1_el1, x0
     b       1b

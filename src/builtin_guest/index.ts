@@ -10,6 +10,7 @@ import { entryCode, header, unloaded } from './entry.js';
 import { events } from './events.js';
 import { exceptions } from './exceptions.js';
 import { exportTable } from './exports.js';
+import { fuzzing } from './fuzz.js';
 import { interrupts } from './interrupts.js';
 import { main, texts } from './main.js';
 import { printing } from './print.js';
@@ -42,6 +43,7 @@ export function builtinKernel(): BuiltinKernel {
     rounds,
     services,
     main,
+    fuzzing,
     exportTable,
     exceptions,
     texts,

@@ -16,7 +16,7 @@ const distributorOn = 0x13;
 const frames = { each: 0x2_0000, private: 0x1_0000 } as const;
 const redistributor = { typer: 8, waker: 0x14 } as const;
 const waker = { processorSleep: 1 << 1, childrenAsleep: 2 } as const;
-const privateFrame = { group: 0x80, enable: 0x100, priority: 0x400 } as const;
+const privateFrame = { group: 0x80, enable: 0x100, disable: 0x180, priority: 0x400 } as const;
 /** The SGI by which CPUs call each other, beside those that Linux uses first. */
 export const callSgi = 7;
 const enabled = 2 ** GUEST_EVTCHN_PPI + 2 ** GUEST_TIMER_VIRT_PPI + 2 ** callSgi;
@@ -101,6 +101,23 @@ timer_interrupt:
     ldr     x0, [x28, #${own.ticks}]
     add     x0, x0, #1
     str     x0, [x28, #${own.ticks}]
+    ldr     x1, [x28, #${own.passesFaults}]
+    mov     x0, #200
+    cbnz    x1, set_timer
+    ret
+
+// An interrupt that nobody handles, X0, is turned off.
+unhandled_interrupt:
+    lsr     x1, x0, #5
+    mov     w2, #1
+    lsl     w2, w2, w0
+    ldr     x3, [x28, #${own.redistributor}]
+    mov     x4, #${frames.private}
+    add     x3, x3, x4
+    cbz     x1, 1f
+    mov     x3, #${distributor}
+1:  add     x3, x3, #${privateFrame.disable}
+    str     w2, [x3, x1, lsl #2]
     ret
 
 // Lets the virtual timer be due in X0 microseconds; changes X1 and X2.

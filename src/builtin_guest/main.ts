@@ -20,6 +20,7 @@ start_first:
     bl      read_device_tree
     bl      fill_records
     bl      choose_events
+    bl      choose_fuzz
     bl      start_distributor
     bl      start_redistributor
     ${say('builtin guest: ')}
@@ -67,6 +68,7 @@ start_first:
     adrl    x0, console_text
     bl      write_console
     bl      visit_user
+    bl      fuzz
     b       finish
 
 first_refused:

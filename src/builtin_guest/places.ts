@@ -48,11 +48,13 @@ const fields = {
   ticks: { bytes: 8 },
   /** Who has called it and waits for an answer: a bit for each CPU. */
   mail: { bytes: 16 },
-  /** Whether a data abort is passed over rather than fatal, and how many were. */
+  /** Whether it does random things: data aborts are passed over and counted then, and events left alone. */
   passesFaults: { bytes: 8 },
   faults: { bytes: 8 },
   /** State of its random numbers. */
   random: { bytes: 8 },
+  /** How many random things it has done. */
+  fuzzed: { bytes: 8 },
   /** Its redistributor's address. */
   redistributor: { bytes: 8 },
   /** Arguments of hypercalls. */
