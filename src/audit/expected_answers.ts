@@ -7,6 +7,7 @@ import {
   EVTCHN_FIFO_MAX_QUEUES,
   NR_VIRQS,
   PSCI_RET_ALREADY_ON,
+  PSCI_RET_INVALID_ADDRESS,
   PSCI_RET_INVALID_PARAMS,
   PSCI_RET_SUCCESS,
   XEN_EBUSY,
@@ -208,5 +209,7 @@ export function answersTo(view: DomainView, event: HypercallEvent): Answers {
 export function answersToStart(view: DomainView, { how, target }: StartEvent): Answers {
   if (how !== 'psci') return null;
   if (target === null) return [PSCI_RET_INVALID_PARAMS];
-  return dependingOn(view.vcpus[target]?.up, PSCI_RET_ALREADY_ON, PSCI_RET_SUCCESS);
+  const answers = dependingOn(view.vcpus[target]?.up, PSCI_RET_ALREADY_ON, PSCI_RET_SUCCESS);
+  // An odd entry address is refused before it is asked whether the vCPU is up; a trace does not hold the address.
+  return answers === null ? null : [...answers, PSCI_RET_INVALID_ADDRESS];
 }

@@ -160,7 +160,12 @@ random_call:
     sub     x20, x20, #1
     cbnz    x20, 1b
     sub     x19, x19, #64
-    bl      draw_value
+    // Often for this domain, which many name first.
+    bl      draw
+    tbz     w0, #3, 8f
+    mov     w1, #${DOMID_SELF}
+    strh    w1, [x19]
+8:  bl      draw_value
     mov     x20, x0
     bl      draw_value
     mov     x21, x0
@@ -180,9 +185,9 @@ random_call:
     and     x0, x0, #31
     tst     x24, #0x700
     csel    x20, x20, x0, eq
-    tst     x24, #0x3000
+    tst     x24, #0x1000
     csel    x21, x21, x19, eq
-    tst     x24, #0xc000
+    tst     x24, #0x4000
     csel    x22, x22, x19, eq
     bl      refrain
     cbnz    x0, 5f

@@ -1,6 +1,7 @@
 /** The builtin guest, booted through the same doors as any kernel. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { XEN_EINVAL, XEN_ENOENT } from '../../src/abi/index.js';
 import { hashValue } from '../../src/base/index.js';
 import { readKernelImage } from '../../src/firmware/index.js';
 import { bootBuiltin, kernel } from './builtin_runs.js';
@@ -83,5 +84,121 @@ describe('the builtin guest', () => {
     assert.equal(hashValue(again.result.events), hashValue(runs[3]?.result.events));
     assert.equal(again.console, runs[3]?.console);
     assert.notEqual(again.console, '');
+  });
+});
+
+describe('the builtin guest whose records are unset at its first init_control', () => {
+  for (const [whatIf, id, error] of [
+    ['as-posted', 0xffff_ffff, -XEN_ENOENT],
+    ['as-tested', 0, -XEN_EINVAL],
+  ] as const) {
+    it(`${whatIf}: has the control block of each other CPU refused, and ends with one CPU`, () => {
+      const run = bootBuiltin({ whatIf });
+      assert.equal(run.result.outcome, 'poweroff');
+      assert.deepEqual(
+        calls(run, 'EVTCHNOP_init_control').map(({ vcpuId, returned }) => [vcpuId, returned]),
+        [[0, 0], ...Array.from({ length: 3 }, () => [id, error])],
+      );
+      assert.ok(run.lines.includes('online: 1 of 4 CPUs; power off'), run.console);
+      const blamed = run.result.findings.filter(({ rule }) => rule === 'id-is-meant');
+      assert.deepEqual(
+        blamed.map(({ callingVcpu, passed, meant }) => [callingVcpu, passed, meant]).sort(),
+        [1, 2, 3].map((vcpu) => [vcpu, id, vcpu]),
+      );
+    });
+
+    it(`${whatIf}, FIFO events from the start: never starts the other CPUs, as Linux does not`, () => {
+      const run = bootBuiltin({ whatIf, commandLine: 'events=fifo' });
+      assert.deepEqual(
+        calls(run, 'EVTCHNOP_init_control').map(({ vcpu, vcpuId, returned }) => [vcpu, vcpuId, returned]),
+        [[0, 0, 0], ...Array.from({ length: 3 }, () => [0, id, error])],
+      );
+      assert.ok(!run.result.events.some(({ kind }) => kind === 'start'));
+      assert.ok(run.result.findings.some(({ rule }) => rule === 'all-vcpus-up'));
+    });
+  }
+
+  it('does without events by FIFO queues what it does with them', () => {
+    const run = bootBuiltin({ whatIf: 'as-tested', commandLine: 'events=2l' });
+    assertPasses(run);
+    assertCalls(run, 4, ['interrupts (SGI)', 'events, two-level']);
+  });
+});
+
+describe('the builtin guest entered as a crash kernel is', () => {
+  for (const entryVcpu of [1, 2, 3]) {
+    it(`on vCPU ${entryVcpu}: its records follow the MPIDRs, and every rule holds`, () => {
+      const run = bootBuiltin({ entryVcpu });
+      assertPasses(run);
+      const others = [0, 1, 2, 3].filter((vcpu) => vcpu !== entryVcpu);
+      assert.deepEqual(
+        cpus(run),
+        [entryVcpu, ...others].map((vcpu) => [vcpu, vcpu, true]),
+      );
+    });
+
+    for (const release of ['4.17', '4.18'] as const) {
+      it(`on vCPU ${entryVcpu} of Xen ${release}, with its CPU numbers for ids: is wrong about as many CPUs as have moved`, () => {
+        const run = bootBuiltin({ entryVcpu, release, commandLine: 'ids=direct' });
+        const order = [entryVcpu, ...[0, 1, 2, 3].filter((vcpu) => vcpu !== entryVcpu)];
+        assert.deepEqual(
+          cpus(run).map(([vcpu, recorded]) => [vcpu, recorded]),
+          order.map((vcpu, cpu) => [vcpu, cpu]),
+        );
+        const moved = order.filter((vcpu, cpu) => vcpu !== cpu);
+        const wrong = run.result.findings.filter(({ rule }) => rule === 'record-true');
+        assert.equal(wrong.length, moved.length);
+        // CPU 0 takes itself for vCPU 0, and Xen takes its word for it.
+        const silent = run.result.findings.filter(
+          ({ rule, op, returned }) =>
+            rule === 'id-is-meant' && op === 'VCPUOP_register_vcpu_info' && returned === 0,
+        );
+        assert.deepEqual(silent.map(({ callingVcpu, passed, meant }) => [callingVcpu, passed, meant])[0], [
+          entryVcpu,
+          0,
+          entryVcpu,
+        ]);
+        // 4.17 refuses the vcpu_info of another vCPU that is up (arch_set_info and map_vcpu_info check who asks).
+        assert.equal(silent.length, release === '4.17' ? 1 : moved.length);
+      });
+    }
+  }
+
+  it('never takes an MPIDR for an id that Xen gives to no vCPU', () => {
+    // The last vCPU of an AFF1 and the first of the next.
+    const run = bootBuiltin({ vcpus: 18, entryVcpu: 16, commandLine: 'events=2l' });
+    assertPasses(run);
+    const first = run.result.cpus[0];
+    assert.deepEqual([first?.mpidr, first?.recordedVcpuId], [0x100, 16]);
+  });
+});
+
+describe("the builtin guest's options and surroundings", () => {
+  it('powers off by PSCI when asked to', () => {
+    const run = bootBuiltin({ commandLine: 'poweroff=psci' });
+    assertPasses(run);
+    assert.equal(calls(run, 'SCHEDOP_shutdown').length, 0);
+  });
+
+  it('goes on without xenstore and PV console where there are none', () => {
+    const run = bootBuiltin({ xenstore: false });
+    assertPasses(run);
+    assert.ok(!run.lines.some((line) => line.startsWith('xenstore:')));
+  });
+
+  it('asks xenstore for its name, and writes to both consoles', () => {
+    const run = bootBuiltin();
+    assert.ok(run.lines.includes('xenstore: name is domulator'), run.console);
+    assert.ok(run.lines.includes('builtin guest: this line came by the PV console'), run.console);
+  });
+
+  it('is seen in user space', () => {
+    const run = bootBuiltin({ until: { kind: 'userspace' } });
+    assert.equal(run.result.reached, true);
+    assert.equal(run.result.outcome, 'userspace');
+  });
+
+  it('registers with Xen 4.18 as with 4.17', () => {
+    assertPasses(bootBuiltin({ release: '4.18' }));
   });
 });

@@ -184,6 +184,9 @@ describe('answer-as-xen', () => {
   it('knows what CPU_ON answers', () => {
     breaks(arm, [...upArm, tellArm.starts(0, 1)]);
     keeps(arm, [...upArm, tellArm.starts(0, 1, 1, -4)]);
+    // An odd entry address, on a vCPU that is up or that there is not.
+    keeps(arm, [...upArm, tellArm.starts(0, 1, 1, -9)]);
+    breaks(arm, [...upArm, tellArm.starts(0, 1, null, -9)]);
     breaks(arm, [...upArm, tellArm.starts(0, 1, null)]);
     keeps(arm, [...upArm, tellArm.starts(0, 1, null, -2)]);
     keeps(arm, [...upArm, tellArm.is('offline', 1), tellArm.starts(0, 1)]);
