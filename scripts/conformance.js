@@ -39,7 +39,9 @@ const faults = new Map();
 const differing = [];
 line(`seed ${seed}`, columns);
 for (const { name, count, draw } of plans) {
-  const result = compareWords(count, seed, draw, (done) => status(`${name}: ${done} of ${count}`));
+  const result = compareWords(count, seed, draw, {
+    progress: (done) => status(`${name}: ${done} of ${count}`),
+  });
   status('');
   const known = [...result.known.values()].reduce((sum, one) => sum + one, 0);
   const { drawn, elsewhere, allocated, unallocated, equal, found } = result;

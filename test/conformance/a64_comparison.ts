@@ -8,7 +8,7 @@ import { describe, differences, knownFault, referenceOutcome } from './a64_compa
 import { Dice, drawStates } from './a64_draw.js';
 import { slotBytes, stateBytes, wordOffset } from './a64_layout.js';
 import { Machine } from './a64_machine.js';
-import { Reference } from './a64_reference.js';
+import { Reference, referenceCpu } from './a64_reference.js';
 import type { WordTest } from './a64_reference.js';
 
 const decoder = makeDecoder(a64);
@@ -59,6 +59,15 @@ function distanceOf(word: number): number | null {
   return (word & 0x7e000000) === 0x36000000 ? signed(14, 5) : null;
 }
 
+/** The features of the reference. Definitions of others are held against a later CPU. */
+const referenceFeatures: readonly (string | null)[] = [
+  null, 'FEAT_FP', 'FEAT_AdvSIMD', 'FEAT_CRC32', 'FEAT_AES', 'FEAT_PMULL', 'FEAT_SHA1', 'FEAT_SHA256',
+]; // prettier-ignore
+
+function isBeyond({ feature }: Instruction): boolean {
+  return !referenceFeatures.includes(feature);
+}
+
 /** Whether the word would run other words under test. */
 function runsOthers(word: number): boolean {
   const distance = distanceOf(word);
@@ -67,8 +76,10 @@ function runsOthers(word: number): boolean {
   return inSlot <= wordOffset;
 }
 
-function toTest(word: number, dice: Dice): WordTest | null {
+/** `beyond` runs those that the reference does not have, and only them. */
+function toTest(word: number, dice: Dice, beyond: boolean): WordTest | null {
   const definition = decoder.decode(word, 'EL0t');
+  if ((definition !== null && isBeyond(definition)) !== beyond) return null;
   if (runsOthers(word) || readsIdentification(word) || (definition !== null && !isSelfContained(definition)))
     return null;
   return { word, state: dice.below(statesPerBatch), stores: definition === null || stores(definition) };
@@ -90,8 +101,9 @@ export interface Comparison {
 }
 
 function runBatch(reference: Reference, words: readonly number[], dice: Dice, into: Comparison): void {
+  const beyond = reference.cpu !== referenceCpu;
   const states = drawStates(statesPerBatch, dice);
-  const tests = words.map((word) => toTest(word, dice)).filter((one) => one !== null);
+  const tests = words.map((word) => toTest(word, dice, beyond)).filter((one) => one !== null);
   into.drawn += words.length;
   into.elsewhere += words.length - tests.length;
   const theirs = reference.run(states, tests);
@@ -108,21 +120,25 @@ function runBatch(reference: Reference, words: readonly number[], dice: Dice, in
   }
 }
 
-/**
- * Runs `count` words that `draw` gives; it may give none. `progress` is told how many are done. Throws Error where the reference
- * cannot be run.
- */
+export interface ComparisonOptions {
+  /** The reference's CPU: a Cortex-A57, or another, on which only words beyond that one's features are run. */
+  readonly cpu?: string;
+  /** Told how many words are done. */
+  readonly progress?: (done: number) => void;
+}
+
+/** Runs `count` words that `draw` gives; it may give none. Throws Error where the reference cannot be run. */
 export function compareWords(
   count: number,
   seed: number,
   draw: (dice: Dice) => number | null,
-  progress: (done: number) => void = () => undefined,
+  { cpu = referenceCpu, progress = () => undefined }: ComparisonOptions = {},
 ): Comparison {
   const dice = new Dice(seed);
   const total: Comparison = {
     drawn: 0, elsewhere: 0, allocated: 0, unallocated: 0, equal: 0, known: new Map(), found: [],
   }; // prettier-ignore
-  const reference = new Reference();
+  const reference = new Reference(cpu);
   try {
     while (total.drawn < count) {
       const length = Math.min(batchWords, count - total.drawn);
@@ -136,5 +152,8 @@ export function compareWords(
   return total;
 }
 
-/** All definitions whose doing a user program can show. */
-export const shown: readonly Instruction[] = a64.filter(isSelfContained);
+/** All definitions of the reference's features whose doing a user program can show. */
+export const shown: readonly Instruction[] = a64.filter((one) => isSelfContained(one) && !isBeyond(one));
+
+/** The same of features that the reference does not have. */
+export const shownBeyond: readonly Instruction[] = a64.filter((one) => isSelfContained(one) && isBeyond(one));

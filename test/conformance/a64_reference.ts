@@ -28,12 +28,22 @@ export function missingReference(): string | null {
   return lacking.length === 0 ? null : `no ${lacking.join(', no ')}`;
 }
 
+/** The CPU of qemu's that this project's is like. */
+export const referenceCpu = 'cortex-a57';
+/**
+ * A later one, for instructions of features that the first lacks. It must have them, and not be so late that others change what
+ * they do: from Armv8.4 on (FEAT_LSE2) some accesses need no alignment.
+ */
+export const laterCpu = 'cortex-a76';
+
 export class Reference {
+  readonly cpu: string;
   readonly #directory = mkdtempSync(join(tmpdir(), 'domulator-a64-'));
   readonly #program = join(this.#directory, 'runner');
 
-  /** Compiles the program. Throws when the compiler refuses. */
-  constructor() {
+  /** Compiles the program, for one of qemu's CPUs. Throws when the compiler refuses. */
+  constructor(cpu: string = referenceCpu) {
+    this.cpu = cpu;
     const options =
       '-O1 -static -nostdlib -ffreestanding -mgeneral-regs-only -fno-stack-protector -fno-pie -no-pie';
     const { status, stderr } = spawnSync(compiler, [...options.split(' '), '-o', this.#program, source], {
@@ -55,7 +65,7 @@ export class Reference {
       view.setUint32(at + 4, state, true);
       view.setUint32(at + 8, stores ? 1 : 0, true);
     }
-    const { stdout, status, signal } = spawnSync(emulator, ['-cpu', 'cortex-a57', this.#program], {
+    const { stdout, status, signal } = spawnSync(emulator, ['-cpu', this.cpu, this.#program], {
       input,
       maxBuffer: 2 ** 30,
     });
