@@ -1,0 +1,83 @@
+/**
+ * Debian's stock kernel and its busybox for the tests of whole boots, from the cache or the mirror. Where they cannot be
+ * had the tests skip and say why; with DOMULATOR_NEED_KERNEL=1 they fail instead.
+ */
+import { InputError } from '../../src/base/index.js';
+import { Boot, defaultLimits } from '../../src/boot/index.js';
+import type { BootKernel, BootOptions, BootResult } from '../../src/boot/index.js';
+import { defaultInitramfs } from '../../src/firmware/index.js';
+import { debianFiles, debianSettings, loadDebianKernel } from '../../src/kernel_source/index.js';
+
+export interface StockKernel {
+  readonly kernel: BootKernel;
+  readonly busybox: Uint8Array;
+  readonly initrd: Uint8Array;
+}
+
+async function load(): Promise<StockKernel> {
+  const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined);
+  const { name, version, sha256, image } = await loadDebianKernel('bookworm', settings);
+  const { busybox } = await debianFiles('bookworm', ['busybox'], settings);
+  const { bytes, textOffset, memoryBytes } = image;
+  return {
+    kernel: { name, version, sha256, image: bytes, textOffset, memoryBytes },
+    busybox: busybox.bytes,
+    initrd: defaultInitramfs(busybox.bytes),
+  };
+}
+
+/** The kernel; or why there is none here. */
+async function find(): Promise<StockKernel | string> {
+  try {
+    return await load();
+  } catch (error) {
+    if (!(error instanceof InputError) || process.env['DOMULATOR_NEED_KERNEL'] === '1') throw error;
+    return `no Debian kernel here: ${error.message}`;
+  }
+}
+
+const found = await find();
+
+/** For a test's options: false, or why it must be skipped. */
+export const skip: string | false = typeof found === 'string' ? found : false;
+
+/** The kernel, in a test that is not skipped. */
+export function stockKernel(): StockKernel {
+  if (typeof found === 'string') throw new Error(found);
+  return found;
+}
+
+/** Without the self-tests of the crypto drivers, which take most of a stock boot's instructions. */
+export const quickCommandLine = 'console=ttyAMA0 cryptomgr.notests';
+
+/** What a boot came to, and all that it wrote to its consoles. */
+export interface Booted extends BootResult {
+  readonly console: string;
+}
+
+/** Boots the stock kernel to the end: four vCPUs, the default initramfs, power-off, unless said otherwise. */
+export function bootStock(options: Partial<BootOptions> = {}): Booted {
+  const { kernel, initrd } = stockKernel();
+  const vcpus = options.vcpus ?? 4;
+  const bytes: number[] = [];
+  const boot = new Boot(
+    {
+      kernel,
+      initrd,
+      commandLine: quickCommandLine,
+      vcpus,
+      memoryMiB: 512,
+      release: '4.17',
+      seed: 1,
+      xenstore: true,
+      whatIf: null,
+      entryVcpu: 0,
+      until: { kind: 'poweroff' },
+      limits: defaultLimits(vcpus),
+      ...options,
+    },
+    { console: (written) => void bytes.push(...written) },
+  );
+  while (boot.step(1_000_000_000) === 'running');
+  return { ...boot.result(), console: Buffer.from(bytes).toString('latin1').replaceAll('\r', '') };
+}
