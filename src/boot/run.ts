@@ -12,6 +12,7 @@ import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
+import { panicIn, PanicWatch } from './panic_watch.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
 import { unsetRecords } from './what_if.js';
@@ -67,20 +68,14 @@ export interface BootResult {
   readonly kernelLog: readonly LogRecord[];
 }
 
-const panicLine = /Kernel panic - not syncing: (.*)/;
 const logTail = 40;
-/** How often, in instructions, the kernel's log is looked into for a panic of which the console says nothing. */
-const panicCheck = 50_000_000;
-/** A panic's first line is among so many of the log's last; a trace of the stack may follow it. */
-const panicTail = 100;
-
 export class Boot {
   readonly guest: Guest;
   readonly #options: BootOptions;
   readonly #observer: Observer;
   readonly #lines: ConsoleLines;
   readonly #log: KernelLog;
-  #nextPanicCheck = panicCheck;
+  readonly #panics: PanicWatch;
   readonly #notModelled = new Map<string, number>();
   #sawInitControl = false;
   #end: { readonly outcome: BootOutcome; readonly ending: string; readonly reached: boolean } | null = null;
@@ -106,6 +101,7 @@ export class Boot {
     });
     this.#observer = new Observer(this.guest, options.kernel.image, (event) => watcher.event?.(event));
     this.#log = new KernelLog(kernelMemory(this.guest, options));
+    this.#panics = new PanicWatch(this.machine, (most) => this.#kernelLog(most));
   }
 
   /** Where in the kernel the call of that step of the trace was made: `function+0x1c`; null for steps that are no call. */
@@ -139,24 +135,18 @@ export class Boot {
     const endNs = untilNs === undefined || untilNs > limits.guestNs ? limits.guestNs : untilNs;
     const end = Math.min(this.machine.instructions + Math.max(instructions, 1), limits.instructions);
     while (!this.#hasEnded()) {
-      const stop = this.machine.run(Math.min(end, this.#nextPanicCheck) - this.machine.instructions, endNs);
+      const look = this.#panics.next;
+      const stop = this.machine.run(
+        Math.min(end, look.instructions) - this.machine.instructions,
+        look.ns < endNs ? look.ns : endNs,
+      );
       // A line of its console may have ended it meanwhile.
       if (this.#hasEnded()) break;
       if (stop === 'shutdown') return this.#shutDown();
-      if (stop === 'stuck') return this.#stuck();
-      if (this.#panicked()) break;
-      if (this.machine.instructions >= limits.instructions)
-        return this.#finish(
-          'hang',
-          `no end after ${limits.instructions} instructions, which is the limit`,
-          false,
-        );
-      if (this.machine.nowNs >= limits.guestNs)
-        return this.#finish(
-          'hang',
-          `no end after ${limits.guestNs / 1_000_000_000n} s of guest time, which is the limit`,
-          false,
-        );
+      const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
+      if (panic !== null) return this.#finish('panic', panic, false);
+      if (stop === 'stuck') return this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
+      if (this.#limitReached()) break;
       if (this.machine.instructions >= end || this.machine.nowNs >= endNs) return 'running';
     }
     return 'ended';
@@ -203,12 +193,12 @@ export class Boot {
 
   #line(line: string): void {
     const { until } = this.#options;
-    const panic = panicLine.exec(line);
+    const panic = panicIn(line);
     if (until.kind === 'line' && until.pattern.test(line)) {
       this.#finish('userspace', `the console said: ${line.trim()}`, true);
       this.machine.stop();
     } else if (panic !== null) {
-      this.#finish('panic', panic[1] ?? 'it gives no reason', false);
+      this.#finish('panic', panic, false);
       this.machine.stop();
     }
   }
@@ -228,25 +218,20 @@ export class Boot {
     this.machine.stop();
   }
 
-  /** A kernel that panicked on a CPU that is not yet online says so in its memory alone. */
-  #panicked(): boolean {
-    if (this.machine.instructions < this.#nextPanicCheck) return false;
-    this.#nextPanicCheck = (Math.floor(this.machine.instructions / panicCheck) + 1) * panicCheck;
-    return this.#endsInPanic();
-  }
-
-  #endsInPanic(): boolean {
-    const panic = this.#kernelLog(panicTail)
-      .map(({ text }) => panicLine.exec(text))
-      .find((found) => found !== null);
-    if (panic !== undefined) this.#finish('panic', panic[1] ?? 'it gives no reason', false);
-    return panic !== undefined;
-  }
-
-  #stuck(): BootState {
-    return this.#endsInPanic()
-      ? 'ended'
-      : this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
+  /** Ends the boot where a limit is reached. */
+  #limitReached(): boolean {
+    const { limits } = this.#options;
+    const spent =
+      this.machine.instructions >= limits.instructions
+        ? `${limits.instructions} instructions`
+        : this.machine.nowNs >= limits.guestNs
+          ? `${limits.guestNs / 1_000_000_000n} s of guest time`
+          : null;
+    if (spent === null) return false;
+    const panic = this.#panics.look();
+    if (panic === null) this.#finish('hang', `no end after ${spent}, which is the limit`, false);
+    else this.#finish('panic', panic, false);
+    return true;
   }
 
   #finish(outcome: BootOutcome, ending: string, reached: boolean): BootState {
