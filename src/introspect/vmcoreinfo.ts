@@ -9,13 +9,14 @@ import type { Layouts } from './layouts.js';
 export type VmcoreInfo = ReadonlyMap<string, string>;
 
 const firstWord = Array.from('OSRELEASE=', (letter) => letter.charCodeAt(0));
+const [firstLetter] = firstWord;
 /** The note is at most a page. */
 const noteBytes = 4096;
 
 /** The note in `memory`, which is searched page by page; null when it is not there (yet). */
 export function findVmcoreInfo(memory: Uint8Array): VmcoreInfo | null {
   for (let page = 0; page + noteBytes <= memory.length; page += noteBytes) {
-    if (!firstWord.every((byte, index) => memory[page + index] === byte)) continue;
+    if (memory[page] !== firstLetter || !firstWord.every((byte, index) => memory[page + index] === byte)) continue;
     const info = parse(memory.subarray(page, page + noteBytes));
     if (info.has('PAGESIZE')) return info;
   }
