@@ -16,7 +16,8 @@ const noteBytes = 4096;
 /** The note in `memory`, which is searched page by page; null when it is not there (yet). */
 export function findVmcoreInfo(memory: Uint8Array): VmcoreInfo | null {
   for (let page = 0; page + noteBytes <= memory.length; page += noteBytes) {
-    if (memory[page] !== firstLetter || !firstWord.every((byte, index) => memory[page + index] === byte)) continue;
+    if (memory[page] !== firstLetter || !firstWord.every((byte, index) => memory[page + index] === byte))
+      continue;
     const info = parse(memory.subarray(page, page + noteBytes));
     if (info.has('PAGESIZE')) return info;
   }
