@@ -32,8 +32,8 @@ export interface BootFinding extends Finding {
   readonly where: string | null;
 }
 
-/** Where a boot stands. */
-export type BootState = 'running' | 'ended';
+/** Where a boot stands; `waiting`: it can go on no further before the time that it may run to. */
+export type BootState = 'running' | 'waiting' | 'ended';
 
 /** One Linux CPU in the end. */
 export interface BootCpu {
@@ -145,15 +145,28 @@ export class Boot {
       if (stop === 'shutdown') return this.#shutDown();
       const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
       if (panic !== null) return this.#finish('panic', panic, false);
+      // Where time is given bit by bit, somebody may be about to type.
+      if (stop === 'stuck' && untilNs !== undefined) return 'waiting';
       if (stop === 'stuck') return this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
       if (this.#limitReached()) break;
-      if (this.machine.instructions >= end || this.machine.nowNs >= endNs) return 'running';
+      if (this.machine.nowNs >= endNs) return 'waiting';
+      if (this.machine.instructions >= end) return 'running';
     }
     return 'ended';
   }
 
   #hasEnded(): boolean {
     return this.#end !== null;
+  }
+
+  /**
+   * Types `bytes` into the guest's console, the last that its command line names: they are there from system time `atNs` on,
+   * now unless said.
+   */
+  type(bytes: Uint8Array, atNs?: bigint): void {
+    const names = [...this.#options.commandLine.matchAll(/(?:^|\s)console=(\w+)/g)].map(([, name]) => name);
+    const console = names.at(-1)?.startsWith('hvc') === true ? 'pvConsole' : 'uart';
+    this.machine.input(console, bytes, atNs);
   }
 
   /** Ends the boot where it stands; `why` is one line. Nothing happens when it has ended. */

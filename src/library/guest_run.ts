@@ -60,6 +60,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #report: BootReport | null = null;
   #isListened = false;
   #calls: Hypercall[] = [];
+  /** What was typed before there was a guest. */
+  readonly #typed: { readonly bytes: Uint8Array; readonly atNs: bigint }[] = [];
   #hasEnded = false;
   #stopped: string | null = null;
   /** Milliseconds that the guest has run for, and those at which it began. */
@@ -109,6 +111,16 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     this.#stopped ??= why;
   }
 
+  /**
+   * Types `bytes` into the guest's console, the last that its command line names: they are there from guest time `atNs` on,
+   * now unless said. A run depends on them and on `atNs`, on nothing else; what is typed without `atNs` makes it one that
+   * cannot be made again.
+   */
+  type(bytes: Uint8Array, atNs?: bigint): void {
+    if (this.#started === null) this.#typed.push({ bytes: bytes.slice(), atNs: atNs ?? 0n });
+    else this.#started.boot.type(bytes, atNs);
+  }
+
   async #start(): Promise<Started> {
     const { kernel, initrd, origin } = await loadSources(this.#request);
     const options: BootOptions = { ...this.#settled, kernel, initrd };
@@ -116,6 +128,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
       console: (bytes) => this.#request.console?.(bytes),
       event: (event) => this.#hear(event),
     });
+    for (const { bytes, atNs } of this.#typed) boot.type(bytes, atNs);
     this.#begunMs = performance.now();
     return { boot, options, origin };
   }
@@ -135,9 +148,10 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (this.#stopped !== null) boot.cutShort(this.#stopped);
     const began = performance.now();
     const untilNs = this.#request.realTime === true ? this.#dueNs(began) : undefined;
-    this.#hasEnded = boot.step(slice, untilNs) === 'ended';
+    const state = boot.step(slice, untilNs);
+    this.#hasEnded = state === 'ended';
     this.#wallMs += performance.now() - began;
-    await this.#breathe(untilNs !== undefined && boot.machine.nowNs >= untilNs);
+    await this.#breathe(state === 'waiting' ? pauseMs : 0);
     return true;
   }
 
@@ -147,8 +161,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   /** Lets what waits on the host be done: output, input, signals. */
-  async #breathe(isAhead: boolean): Promise<void> {
-    await new Promise((resolve) => (isAhead ? setTimeout(resolve, pauseMs) : setImmediate(resolve)));
+  async #breathe(ms: number): Promise<void> {
+    await new Promise((resolve) => (ms > 0 ? setTimeout(resolve, ms) : setImmediate(resolve)));
   }
 
   #finalReport(): BootReport {

@@ -55,6 +55,7 @@ export class Terminal {
 
   readonly #take = (bytes: Buffer): void => {
     const escape = bytes.indexOf(escapeByte);
+    this.#run?.type(escape < 0 ? bytes : bytes.subarray(0, escape));
     if (escape >= 0) this.#interrupt();
   };
 }

@@ -1,0 +1,195 @@
+/** What a user can give by mistake, or on purpose: one line on standard error and a status, never a stack trace. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { bytesOf, kernelImage } from '../debian/files.js';
+import { root } from '../files.js';
+import { branchTo, hypercall, image, movz, powerOff, say, spin } from './tiny_kernels.js';
+
+const command = path.join(root, 'dist/src/cli/main.js');
+const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-boot-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, bytes: Uint8Array): string {
+  const full = path.join(folder, name);
+  writeFileSync(full, bytes);
+  return full;
+}
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `domulator boot` where nothing answers, with a cache of its own. */
+function boot(args: readonly string[], cache = path.join(folder, 'no-cache')): Ended {
+  const { PATH = '' } = process.env;
+  const env = { PATH, HOME: folder, XDG_CACHE_HOME: cache, DOMULATOR_MIRROR: 'http://127.0.0.1:9/debian' };
+  return spawnSync(process.execPath, [command, 'boot', ...args], { encoding: 'utf8', env });
+}
+
+function assertOneLine(stderr: string, says: RegExp): void {
+  assert.match(stderr, /^domulator: [^\n]+\n$/);
+  assert.match(stderr, says);
+  assert.doesNotMatch(stderr, /\n\s+at |node:internal|internal error/);
+}
+
+const initrd = file('initrd', new Uint8Array(512));
+const good = file('Image', image(powerOff));
+/** Options with which `kernel` needs nothing else. */
+const alone = (kernel: string): string[] => [
+  '--kernel',
+  kernel,
+  '--initrd',
+  initrd,
+  '--memory',
+  '16',
+  '--quiet',
+];
+
+describe('what cannot be booted is refused with status 2 and one line', () => {
+  const whole = kernelImage();
+  const zipped = Uint8Array.from(gzipSync(whole));
+  const bzImage = new Uint8Array(1024);
+  bzImage.set(bytesOf('HdrS'), 0x202);
+  const elf = new Uint8Array(64);
+  elf.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  elf[18] = 62;
+  const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
+    ['a kernel that is cut short', alone(file('short', whole.subarray(0, 700))), /short is cut short/],
+    ['a packed kernel that is cut short', alone(file('short.gz', zipped.subarray(0, 200))), /short\.gz/],
+    ['a few bytes', alone(file('few', whole.subarray(0, 40))), /too short to be a kernel/],
+    ['an amd64 kernel', alone(file('bzImage', bzImage)), /x86 kernel/],
+    ['an amd64 vmlinux', alone(file('vmlinux', elf)), /amd64/],
+    ['an empty file', alone(file('empty', new Uint8Array())), /empty is empty/],
+    ['a kernel with pages of 64 KiB', alone(file('64k', image(powerOff, { pageKiB: 64 }))), /64 KiB.*does not offer/],
+    ['a kernel that wants more memory than there is', alone(file('large', image(powerOff, { imageBytes: 2 ** 40 }))), /MiB of memory are too little/],
+    ['a kernel that is not there', alone(path.join(folder, 'none')), /there is no such file/],
+    ['a folder as kernel', alone(folder), /it is a folder/],
+    ['an initrd that is not there', ['--kernel', good, '--initrd', path.join(folder, 'none')], /the initrd .*no such file/],
+    ['an initrd that does not fit', ['--kernel', good, '--memory', '16', '--initrd', file('big', new Uint8Array(20 << 20))], /16 MiB of memory are too little/],
+    ['no vCPU', ['--vcpus', '0'], /--vcpus takes a whole number from 1 to 128, not '0'/],
+    ['too many vCPUs', ['--vcpus', '129'], /--vcpus .* not '129'/],
+    ['a vCPU to enter on that there is not', ['--vcpus', '2', '--entry-vcpu', '2'], /--entry-vcpu .* 0 to 1, not '2'/],
+    ['too little memory', ['--memory', '1'], /--memory takes/],
+    ['too much memory', ['--memory', '4096'], /--memory .* to 3072/],
+    ['a number that is none', ['--seed', 'x'], /--seed takes a whole number/],
+    ['another release', ['--xen', '4.16'], /--xen takes 4\.17 or 4\.18/],
+    ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted or as-tested/],
+    ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],
+    ['a pattern that is none', ['--until', 'line:('], /no regular expression/],
+    ['a limit that is none', ['--limit', 'soon'], /--limit takes/],
+    ['a limit of nothing', ['--limit', '0'], /--limit takes/],
+    ['an unknown option', ['--vcpu', '3'], /unknown option '--vcpu'.*--vcpus/],
+    ['an option in the place of a value', ['--kernel', '--quiet'], /--kernel needs a value/],
+    ['an empty value', ['--kernel', ''], /--kernel needs a value/],
+    ['an argument too many', ['Image'], /too many arguments/],
+    ['a report that cannot be written', [...alone(good), '--report', path.join(folder, 'no', 'r')], /its directory does not exist/],
+    ['a trace that cannot be written', [...alone(good), '--trace', folder], /it is a directory/],
+    ['a release with a name that is none', ['--kernel', 'debian:../etc'], /is not the name of a Debian release/],
+  ]; // prettier-ignore
+  for (const [name, args, says] of cases) {
+    it(name, () => {
+      const { status, stdout, stderr } = boot(args);
+      assert.equal(status, 2, stderr);
+      assert.equal(stdout, '');
+      assertOneLine(stderr, says);
+    });
+  }
+
+  it('each with status 128 in a bisection, which it must stop', () => {
+    for (const args of [['--vcpus', '0'], ['--vcpu', '3'], alone(path.join(folder, 'none')), ['--no']]) {
+      const { status, stderr } = boot([...args, '--bisect']);
+      assert.equal(status, 128);
+      assertOneLine(stderr, /./);
+    }
+  });
+});
+
+describe('without a network', () => {
+  it('a kernel that was asked for and is not in the cache is one line and status 2', () => {
+    const { status, stdout, stderr } = boot(['--kernel', 'debian:bookworm']);
+    assert.equal(status, 2);
+    assert.equal(stdout, '');
+    assertOneLine(stderr, /debian:bookworm is not in the cache .*127\.0\.0\.1:9 cannot be reached/);
+  });
+
+  it('so is one that the cache has, but damaged', () => {
+    const cache = path.join(folder, 'damaged');
+    const hash = '0'.repeat(64);
+    const entry = { path: 'boot/vmlinuz', sha256: hash, package: { name: 'l', version: '1', sha256: hash } };
+    const record = { version: 1, fetched: 0, suites: [], files: { kernel: entry, busybox: entry } };
+    mkdirSync(path.join(cache, 'domulator/debian'), { recursive: true });
+    mkdirSync(path.join(cache, 'domulator/sha256'));
+    writeFileSync(path.join(cache, 'domulator/debian/bookworm.json'), JSON.stringify(record));
+    writeFileSync(path.join(cache, 'domulator/sha256', hash), 'something else');
+    const { status, stderr } = boot(['--kernel', 'debian:bookworm'], cache);
+    assert.equal(status, 2);
+    assertOneLine(stderr, /damaged in the cache .*cannot be reached/);
+  });
+
+  it('so is a record of the cache that is none', () => {
+    const cache = path.join(folder, 'nonsense');
+    mkdirSync(path.join(cache, 'domulator/debian'), { recursive: true });
+    writeFileSync(path.join(cache, 'domulator/debian/bookworm.json'), '{"version": 1, "files": []');
+    const { status, stderr } = boot(['--kernel', 'debian:bookworm'], cache);
+    assert.equal(status, 2);
+    assertOneLine(stderr, /is not in the cache/);
+  });
+});
+
+describe('a kernel that comes to nothing', () => {
+  const limit = ['--limit', ',2000000'];
+
+  it('by spinning for ever ends at the limit, with status 3', () => {
+    const { status, stdout, stderr } = boot([...alone(file('spin', image(spin))), ...limit]);
+    assert.equal(status, 3, stderr);
+    assert.equal(stderr, '');
+    assert.match(stdout, /^Ending: hang: no end after 2000000 instructions, which is the limit$/m);
+    assert.match(stdout, /^The kernel keeps no log that could be found in its memory\.$/m);
+  });
+
+  it('by jumping into nowhere ends there too', () => {
+    const nowhere = image([movz(0, 0xdead, 2), branchTo(0)]);
+    const { status, stdout, stderr } = boot([...alone(file('nowhere', nowhere)), ...limit]);
+    assert.equal(status, 3, stderr);
+    assert.match(stdout, /^Ending: hang: no end after 2000000 instructions/m);
+  });
+
+  it('by a panic says which, without what a terminal would obey', () => {
+    const dying = image([...say('\u001b[2JKernel panic - not syncing: no \u001b[31mhope\n'), ...spin]);
+    const { status, stdout } = boot([...alone(file('panic', dying)), '--until', 'poweroff', ...limit]);
+    assert.equal(status, 3);
+    assert.match(stdout, /^Ending: panic: no +\[31mhope$/m);
+    assert.ok(!stdout.includes('\u001b'));
+  });
+
+  it('by asking for what Xen has and nothing here does ends with status 4, in a bisection with 125', () => {
+    const kernel = file('multicall', image([...hypercall(13, 0, 0), ...spin]));
+    const { status, stdout } = boot([...alone(kernel), ...limit]);
+    assert.equal(status, 4);
+    assert.match(stdout, /^Lacks: +multicall: Xen would have served this/m);
+    assert.equal(boot([...alone(kernel), ...limit, '--bisect']).status, 125);
+  });
+
+  it('is 125 in a bisection, one that breaks a rule 1, and one that does well 0', () => {
+    const status = (words: readonly number[]): number | null =>
+      boot([
+        ...alone(file('bisected', image(words))),
+        '--vcpus',
+        '1',
+        '--until',
+        'poweroff',
+        ...limit,
+        '--bisect',
+      ]).status;
+    assert.equal(status(spin), 125);
+    assert.equal(status([...hypercall(24, 10, 9, 0), ...powerOff]), 1);
+    assert.equal(status(powerOff), 0);
+  });
+});
