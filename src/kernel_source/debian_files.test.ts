@@ -355,14 +355,15 @@ describe('the cache', () => {
     await writeFile(object, 'damaged');
     const { settings, warnings } = machine();
     assert.equal((await loadDebianKernel('bookworm', settings)).fromCache, false);
-    assert.equal(
-      warnings[0],
-      'the cached boot/vmlinuz-6.1.0-2-arm64 of debian:bookworm was damaged and is not used',
+    assert.ok(
+      warnings.includes(
+        'the cached boot/vmlinuz-6.1.0-2-arm64 of debian:bookworm was damaged and is not used',
+      ),
     );
     assert.deepEqual(new Uint8Array(await readFile(object)), kernel);
     await writeFile(object, 'damaged');
     await server.stop();
-    assert.match(await refusal(loadDebianKernel('bookworm', machine().settings)), /is not in the cache/);
+    assert.match(await refusal(loadDebianKernel('bookworm', machine().settings)), /is damaged in the cache/);
   });
 
   it('with a record that is none is as if it were empty', async () => {

@@ -76,27 +76,29 @@ export function checkReleaseName(release: string): void {
   throw new InputError(`${JSON.stringify(release)} is not the name of a Debian release, such as bookworm`);
 }
 
+/** What a cache has. */
+interface Cached {
+  readonly found: Partial<Record<Wanted, DebianFile>>;
+  /** The paths of files that were damaged, which are as good as not there. */
+  readonly damaged: readonly string[];
+}
+
 /** What the cache has of `wanted`; a file that is not there or damaged is left out. */
-async function fromCache(
-  cache: Cache,
-  release: string,
-  wanted: readonly Wanted[],
-  warn: (line: string) => void,
-): Promise<Partial<Record<Wanted, DebianFile>>> {
+async function fromCache(cache: Cache, release: string, wanted: readonly Wanted[]): Promise<Cached> {
   const record = await cache.record(release);
-  if (!isRecord(record)) return {};
+  if (!isRecord(record)) return { found: {}, damaged: [] };
   const found: Partial<Record<Wanted, DebianFile>> = {};
+  const damaged: string[] = [];
   for (const one of wanted) {
     const file = record.files[one];
     if (file === undefined) continue;
     const object = await cache.object(file.sha256);
-    if (object.state === 'damaged')
-      warn(`the cached ${file.path} of debian:${release} was damaged and is not used`);
+    if (object.state === 'damaged') damaged.push(file.path);
     if (object.state !== 'there') continue;
     const { bytes } = object;
     found[one] = { ...file, name: `debian:${release}`, bytes, fromCache: true, suites: record.suites };
   }
-  return found;
+  return { found, damaged };
 }
 
 /** The file of a package. Throws {@link InputError} when it is not in it. */
@@ -207,27 +209,35 @@ export async function debianFiles<One extends Wanted>(
 ): Promise<Record<One, DebianFile>> {
   checkReleaseName(release);
   const cache = new Cache(settings.cacheFolder);
-  const cached = await fromCache(cache, release, wanted, settings.warn);
+  const { found: cached, damaged } = await fromCache(cache, release, wanted);
   const missing = wanted.filter((one) => cached[one] === undefined);
   if (missing.length === 0 && !settings.refresh) return cached as Record<One, DebianFile>;
   try {
     const asked = settings.refresh ? wanted : missing;
     const fetched = await fromMirror(cache, release, asked, also, settings);
+    for (const path of damaged)
+      settings.warn(`the cached ${path} of debian:${release} was damaged and is not used`);
     return { ...cached, ...fetched } as Record<One, DebianFile>;
   } catch (error) {
     if (error instanceof NetworkError && missing.length === 0) {
       settings.warn(`${error.message}; the cached files are used`);
       return cached as Record<One, DebianFile>;
     }
-    throw asInputError(error, release, settings);
+    throw asInputError(error, release, settings, damaged.length > 0);
   }
 }
 
 /** Any failure to fetch as one line for the user. */
-export function asInputError(error: unknown, release: string, { cacheFolder }: DebianSettings): unknown {
+export function asInputError(
+  error: unknown,
+  release: string,
+  { cacheFolder }: DebianSettings,
+  wasDamaged = false,
+): unknown {
   if (error instanceof NetworkError) {
+    const state = wasDamaged ? 'is damaged in' : 'is not in';
     return new InputError(
-      `debian:${release} is not in the cache (${cacheFolder}), and ${error.message}; connect, or give a kernel with --kernel FILE`,
+      `debian:${release} ${state} the cache (${cacheFolder}), and ${error.message}; connect, or give a kernel with --kernel FILE`,
       { cause: error },
     );
   }

@@ -33,8 +33,11 @@ export interface Progress {
   readonly guestTimeNs: bigint;
 }
 
-/** Instructions between two moments at which the caller gets its turn: some tenths of a second. */
-const slice = 20_000_000;
+/**
+ * Instructions between two moments at which the caller gets its turn: as many as take about this long, as far as the last
+ * ones tell. How a run is divided changes nothing about it.
+ */
+const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as const;
 /** How long a guest that is ahead of the caller's time is left alone, ms. */
 const pauseMs = 10;
 
@@ -66,6 +69,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #stopped: string | null = null;
   /** Milliseconds that the guest has run for, and those at which it began. */
   #wallMs = 0;
+  #slice: number = slice.first;
   #begunMs = 0;
 
   /** Throws InputError when the request asks for what there cannot be. */
@@ -148,11 +152,19 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (this.#stopped !== null) boot.cutShort(this.#stopped);
     const began = performance.now();
     const untilNs = this.#request.realTime === true ? this.#dueNs(began) : undefined;
-    const state = boot.step(slice, untilNs);
+    const state = boot.step(this.#slice, untilNs);
     this.#hasEnded = state === 'ended';
-    this.#wallMs += performance.now() - began;
+    this.#count(performance.now() - began);
     await this.#breathe(state === 'waiting' ? pauseMs : 0);
     return true;
+  }
+
+  /** A slice took so long. */
+  #count(ms: number): void {
+    this.#wallMs += ms;
+    const fitting = (this.#slice * slice.ms) / Math.max(ms, 1);
+    // No more than twice the last: a slice may have ended early.
+    this.#slice = Math.round(Math.min(Math.max(fitting, slice.fewest), 2 * this.#slice, slice.most));
   }
 
   /** How far guest time may be by now. */

@@ -55,6 +55,7 @@ import { PlacedFrames } from './frames.js';
 import { Interrupts } from './interrupts.js';
 import { GuestCalls } from './guest_calls.js';
 import type { MachineListener } from './guest_calls.js';
+import { Standstill } from './standstill.js';
 import { endTurn, newTurns, nextTurn } from './turns.js';
 import type { Turns } from './turns.js';
 
@@ -83,6 +84,7 @@ export class ArmMachine {
   readonly #bus = new Bus();
   readonly #turns: Turns;
   readonly #input = new ConsoleInput();
+  readonly #standstill: Standstill;
   readonly #listener: MachineListener;
   readonly #options: MachineOptions;
   readonly #caller: CallerPort;
@@ -102,6 +104,7 @@ export class ArmMachine {
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
     const frames = ranges.reduce((sum, { count }) => sum + count, 0);
     this.processor = new Processor(a64, this.#host(), { vcpus, ramBytes: frames * frameBytes });
+    this.#standstill = new Standstill(this.processor);
     const { ram, ramStart } = this.processor;
     this.frames = new PlacedFrames(ram.buffer, ramStart, ranges, (place, bytes) =>
       this.processor.wrote(place, bytes),
@@ -218,7 +221,7 @@ export class ArmMachine {
     const toDue = dueNs === null ? left : Number(dueNs - this.#sliceNs);
     const budget = Math.max(Math.min(left, toDue), 1);
     this.#sliceEndNs = this.#sliceNs + BigInt(budget);
-    const result = this.processor.run(vcpu, budget);
+    const result = this.#standstill.run(vcpu, budget);
     this.#instructions += result.executed;
     this.#passTo(this.#sliceNs + BigInt(result.executed));
     if (this.#userSpaceNs === null && this.#view(vcpu).mode === 'EL0t') {

@@ -62,7 +62,7 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
   elf[18] = 62;
   const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['a kernel that is cut short', alone(file('short', whole.subarray(0, 700))), /short is cut short/],
-    ['a packed kernel that is cut short', alone(file('short.gz', zipped.subarray(0, 200))), /short\.gz/],
+    ['a packed kernel that is cut short', alone(file('short.gz', zipped.subarray(0, zipped.length - 20))), /short\.gz/],
     ['a few bytes', alone(file('few', whole.subarray(0, 40))), /too short to be a kernel/],
     ['an amd64 kernel', alone(file('bzImage', bzImage)), /x86 kernel/],
     ['an amd64 vmlinux', alone(file('vmlinux', elf)), /amd64/],
