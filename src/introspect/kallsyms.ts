@@ -23,15 +23,20 @@ const longestName = 511;
 /** How far before the token table the names may begin: there are some 2 MiB of them. */
 const searchedBytes = 16 << 20;
 
+/** What the parts of the table begin at multiples of, in bytes: 4 in 7.2, 8 before. */
+const alignments = [8, 4] as const;
+type Alignment = (typeof alignments)[number];
+
 interface Names {
   /** Where the number of symbols is, and behind it the first name: offsets in the image. */
   readonly at: number;
   readonly first: number;
   readonly count: number;
+  readonly alignment: Alignment;
 }
 
-function align8(at: number): number {
-  return Math.ceil(at / 8) * 8;
+function alignTo(alignment: Alignment, at: number): number {
+  return Math.ceil(at / alignment) * alignment;
 }
 
 /** The length of the compressed name at `at`, and where it begins. From 6.1 on, bit 7 says that a second byte follows. */
@@ -58,11 +63,8 @@ function nameAfter(image: Uint8Array, at: number, count: number, end: number): n
   return place;
 }
 
-/** The names whose number is at `at`, if they are borne out by the markers, of 32 bits, behind them. */
-function namesAt(image: Uint8Array, view: DataView, at: number, table: TokenTable): Names | null {
-  const count = view.getUint32(at, true);
-  if (count < fewestSymbols || count > mostSymbols || view.getUint32(at + 4, true) !== 0) return null;
-  const first = at + 8;
+/** Where each 256th name begins, and the end of the last; null where they are not names up to there. */
+function markedNames(image: Uint8Array, first: number, count: number, table: TokenTable): number[] | null {
   if (nameAfter(image, first, namesPerMarker, table.start) < 0) return null;
   if (!/^[A-Za-z?][\x20-\x7e]+$/.test(expand(image, table, first))) return null;
   const starts = [first];
@@ -71,17 +73,36 @@ function namesAt(image: Uint8Array, view: DataView, at: number, table: TokenTabl
     if (next < 0) return null;
     starts.push(next);
   }
-  const markers = align8(starts.pop() ?? first);
+  return starts;
+}
+
+/** The names whose number is at `at`, if they are borne out by the markers, of 32 bits, behind them. */
+function namesAt(
+  image: Uint8Array,
+  view: DataView,
+  at: number,
+  alignment: Alignment,
+  table: TokenTable,
+): Names | null {
+  const count = view.getUint32(at, true);
+  if (count < fewestSymbols || count > mostSymbols) return null;
+  if (alignment === 8 && view.getUint32(at + 4, true) !== 0) return null;
+  const first = at + alignment;
+  const starts = markedNames(image, first, count, table);
+  if (starts === null) return null;
+  const markers = alignTo(alignment, starts.pop() ?? first);
   if (markers + 4 * starts.length > table.start) return null;
   const borneOut = starts.every((start, i) => view.getUint32(markers + 4 * i, true) === start - first);
-  return borneOut ? { at, first, count } : null;
+  return borneOut ? { at, first, count, alignment } : null;
 }
 
 function findNames(image: Uint8Array, view: DataView, table: TokenTable): Names | null {
   const least = Math.max(table.start - searchedBytes, 0);
-  for (let at = align8(least); at + 8 < table.start; at += 8) {
-    const names = namesAt(image, view, at, table);
-    if (names !== null) return names;
+  for (const alignment of alignments) {
+    for (let at = alignTo(alignment, least); at + 8 < table.start; at += alignment) {
+      const names = namesAt(image, view, at, alignment, table);
+      if (names !== null) return names;
+    }
   }
   return null;
 }
@@ -97,12 +118,12 @@ interface OffsetShape {
  * Behind the tokens, each from its own place (7.2), which nothing else looks like; there, from a base (6.12); before the
  * names, with the base in between (5.10, 6.1).
  */
-function offsetShapes({ at, count }: Names, { end }: TokenTable): readonly OffsetShape[] {
-  const behind = align8(end);
+function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): readonly OffsetShape[] {
+  const behind = alignTo(alignment, end);
   return [
     { start: behind, ownPlace: true },
     { start: behind, ownPlace: false },
-    { start: at - 8 - align8(4 * count), ownPlace: false },
+    { start: at - 8 - alignTo(8, 4 * count), ownPlace: false },
   ];
 }
 

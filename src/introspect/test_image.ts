@@ -63,8 +63,9 @@ function compress(text: string): number[] {
   return tokens;
 }
 
-function writeNames(image: MadeImage, symbols: readonly MadeSymbol[]): void {
-  image.align(8).word(symbols.length).align(8);
+/** `alignment` is that of the table's parts: 4 bytes from 7.2 on. */
+function writeNames(image: MadeImage, symbols: readonly MadeSymbol[], alignment: 4 | 8): void {
+  image.align(alignment).word(symbols.length).align(alignment);
   const first = image.size;
   const markers: number[] = [];
   for (const [i, { kind, name }] of symbols.entries()) {
@@ -73,19 +74,19 @@ function writeNames(image: MadeImage, symbols: readonly MadeSymbol[]): void {
     const long = tokens.length > 0x7f;
     image.bytes(long ? [(tokens.length & 0x7f) | 0x80, tokens.length >>> 7] : [tokens.length]).bytes(tokens);
   }
-  image.align(8);
+  image.align(alignment);
   for (const marker of markers) image.word(marker);
 }
 
-function writeTokens(image: MadeImage): void {
-  image.align(8);
+function writeTokens(image: MadeImage, alignment: 4 | 8): void {
+  image.align(alignment);
   const start = image.size;
   const index: number[] = [];
   for (let token = 0; token < 256; token += 1) {
     index.push(image.size - start);
     image.text(tokenText(token));
   }
-  image.align(8);
+  image.align(alignment);
   for (const at of index) image.bytes([at, at >>> 8]);
 }
 
@@ -106,15 +107,18 @@ export function writeKallsyms(
   if (layout === '5.10' || layout === '6.1') {
     writeOffsets(image, symbols, first);
     image.word(0).word(0);
-    writeNames(image, symbols);
+    writeNames(image, symbols, 8);
     // Three bytes for each name: its place in alphabetical order.
     if (layout === '6.1') image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
-    writeTokens(image);
+    writeTokens(image, 8);
     return image;
   }
-  writeNames(image, symbols);
-  writeTokens(image);
-  image.align(8);
+  const alignment = layout === '6.12' ? 8 : 4;
+  // An odd multiple of 4, as it may come.
+  if (alignment === 4) image.align(8).word(0);
+  writeNames(image, symbols, alignment);
+  writeTokens(image, alignment);
+  image.align(alignment);
   if (layout === '6.12') writeOffsets(image, symbols, first);
   else for (const { offset } of symbols) image.word(offset - image.size);
   return image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
