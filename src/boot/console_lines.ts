@@ -13,10 +13,10 @@ export class ConsoleLines {
 
   push(bytes: Uint8Array): void {
     for (const byte of bytes) {
-      if (byte === 0x0a || this.#line.length >= longestLine) {
-        this.#take(this.#line);
-        this.#line = '';
-      } else if (byte !== 0x0d) this.#line += String.fromCharCode(byte);
+      if (byte !== 0x0a && byte !== 0x0d) this.#line += String.fromCharCode(byte);
+      if (byte !== 0x0a && this.#line.length < longestLine) continue;
+      this.#take(this.#line);
+      this.#line = '';
     }
   }
 }

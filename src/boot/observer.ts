@@ -30,6 +30,8 @@ export class Observer {
   readonly #places: RecordPlaces | null;
   readonly #onlineMask: number | null;
   #records: KernelRecords | null = null;
+  /** The vCPU by whose translation the kernel's memory is read. */
+  #reader = 0;
   #text: bigint | null = null;
   readonly #lastRecords = new Map<number, number>();
   readonly #running = new Set<number>();
@@ -78,10 +80,12 @@ export class Observer {
   recordsFrom(vcpu: number): KernelRecords | null {
     const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');
     if (this.#places === null || vbar >> 63n === 0n) return this.#records;
+    // By the tables of who asks: those of another one may be gone, when it is off or just started.
+    this.#reader = vcpu;
     if (this.#records === null) {
       this.#text = vbar - BigInt(vectorsOffset);
       this.#records = new KernelRecords(this.#places, this.#text, (address, size) =>
-        readGuest(this.#machine, vcpu, address, size),
+        readGuest(this.#machine, this.#reader, address, size),
       );
     }
     return this.#records;
