@@ -177,7 +177,7 @@ describe('the observer', () => {
       put(made, 0, BigInt(places.onlineMask), 1, mask);
       observer.hypercall(0, call('EVTCHNOP_send', null));
     }
-    const told = brief(made.events).filter((text) => text.startsWith("o"));
+    const told = brief(made.events).filter((text) => text.startsWith('o'));
     assert.deepEqual(told, ['online 0 on 0', 'online 1 on 1', 'offline 1 on 1']);
     assert.equal(observer.online.length, 1);
     assert.ok(guest.cpus.every(({ linuxCpu }) => observer.wasOnline(linuxCpu)));
