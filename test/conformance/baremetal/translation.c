@@ -325,6 +325,35 @@ static void forgetting(void)
   invalidate();
 }
 
+/* SCTLR_EL1.WXN: what can be written is not executed. What runs meanwhile is made read-only, page by page. */
+static void never_both(void)
+{
+  extern u8 text_end[];
+  u64 *leaf = entry(root0, 48, WINDOW, 3);
+  u64 *whole = entry(root0, 48, RAM, 2);
+  u64 before = *whole;
+  u64 *pages = new_table();
+  for (unsigned n = 0; n < PAGE / 8; n++) {
+    u64 at = RAM + n * PAGE;
+    pages[n] = at | PAGE_TYPE | NORMAL | INNER | ACCESSED | UXN | (at < (u64)text_end ? READ_ONLY : 0);
+  }
+  *whole = (u64)pages | TABLE;
+  invalidate();
+  write_sysreg(sctlr_el1, read_sysreg(sctlr_el1) | 1ul << 19);
+  isb();
+  for (u64 bits = 0; bits < 4; bits++) {
+    *leaf = LEAF | (bits & 1 ? USER : 0) | (bits & 2 ? READ_ONLY : 0);
+    invalidate();
+    begin("never both");
+    print_hex(bits);
+    probe("page", WINDOW);
+  }
+  write_sysreg(sctlr_el1, read_sysreg(sctlr_el1) & ~(1ul << 19));
+  *whole = before;
+  *leaf = 0;
+  invalidate();
+}
+
 /* The size of the upper range: T1SZ. */
 static void sizes(void)
 {
@@ -565,6 +594,7 @@ void test_main(void)
   translate_on();
   fill_target();
   permissions();
+  never_both();
   faults();
   blocks();
   contiguous();
