@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { deviceAddress, testMachine, vcpuOf } from './test_machine.js';
+import { deviceAddress, passingCall, testMachine, vcpuOf } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 
 /** Vectors that call the hypervisor with their number, from 0x8000 on. */
@@ -377,6 +377,19 @@ test('a monitor does not outlive a run', () => {
   machine.processor.run(0, 100);
   machine.processor.run(0, 100);
   assert.deepEqual([cpu.register(2), cpu.register(3)], [1n, 0n]);
+});
+
+test('a call opens the monitor and leaves an event, as the exception return behind it does', () => {
+  const machine = testMachine();
+  const cpu = vcpuOf(machine);
+  machine.program(
+    0x1000,
+    `sevl\nwfe\nldxr x1, [x0]\nhvc #${passingCall}\nstxr w2, x1, [x0]\nwfe\nmovz x3, #1\nhvc #0`,
+  );
+  cpu.setRegister(0, 0x4000n);
+  cpu.pc = 0x1000n;
+  assert.equal(machine.processor.run(0, 100).reason, 'stopped');
+  assert.deepEqual([cpu.register(2), cpu.register(3)], [1n, 1n]);
 });
 
 test('a vCPU that is saved and loaded goes on as if nothing had been', () => {

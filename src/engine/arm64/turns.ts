@@ -1,5 +1,6 @@
 /** What is done between two stays in the interpreter: what the last one left, and what must be before the next. */
 import type { StopReason } from '../ports.js';
+import { at } from '../vcpu_block.js';
 import {
   exceptionClass,
   returnFromException,
@@ -75,7 +76,12 @@ function callMachine({ host }: CallContext, cpu: Vcpu, instruction: 'hvc' | 'smc
   const { block, process } = cpu;
   const [low, high] = [block.pcLow, block.pcHigh];
   block.advance();
-  if (host.call(cpu.index, instruction, immediate)) return;
+  if (host.call(cpu.index, instruction, immediate)) {
+    // Whoever answered came back by an exception return (DDI 0487, AArch64.ExceptionReturn).
+    block.setLow(at.monitorBytes, 0);
+    block.setLow(at.event, 1);
+    return;
+  }
   block.setPcHalves(low, high);
   takeSynchronous(block, process, syndrome(exceptionClass.unknown, 0));
 }
