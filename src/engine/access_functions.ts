@@ -7,7 +7,7 @@ import type { Host } from './host_functions.js';
 import { pushEntry } from './memory_access.js';
 import { Code, extendUnsigned, i32, i64, load32, loads64, opcodes, wrap } from './wasm/code.js';
 import type { ValueType } from './wasm/code.js';
-import type { WasmModule } from './wasm/module.js';
+import type { FunctionType, WasmModule } from './wasm/module.js';
 
 const local = { cpu: 0, tlb: 1, address: 2, flags: 3, entry: 4 } as const;
 const parameters: readonly ValueType[] = [i32, i32, i64, i32];
@@ -18,14 +18,27 @@ export interface AccessFunctions {
   readonly missedStore: number;
 }
 
-export function addAccessFunctions(module: WasmModule, host: Host): AccessFunctions {
+/** By these names the first module exports them, and others import them. */
+export const accessFunctionNames = ['missedLoad', 'missedStore'] as const satisfies (keyof AccessFunctions)[];
+
+const type: FunctionType = { parameters, results: [i32] };
+
+export function importAccessFunctions(module: WasmModule): AccessFunctions {
+  const [missedLoad, missedStore] = accessFunctionNames;
   return {
-    missedLoad: addMissed(module, tlbOffsets.read, host.slowLoad),
-    missedStore: addMissed(module, tlbOffsets.write, host.slowStore),
+    missedLoad: module.importFunction(missedLoad, type),
+    missedStore: module.importFunction(missedStore, type),
   };
 }
 
-function addMissed(module: WasmModule, table: number, slow: number): number {
+export function addAccessFunctions(module: WasmModule, host: Host): AccessFunctions {
+  return {
+    missedLoad: addMissed(module, tlbOffsets.read, host.slowLoad, 'missedLoad'),
+    missedStore: addMissed(module, tlbOffsets.write, host.slowStore, 'missedStore'),
+  };
+}
+
+function addMissed(module: WasmModule, table: number, slow: number, name: keyof AccessFunctions): number {
   const code = new Code();
   const { entry } = local;
   code.get(local.tlb);
@@ -50,7 +63,7 @@ function addMissed(module: WasmModule, table: number, slow: number): number {
   code.get(local.cpu);
   pushHalves(code, local.address);
   code.get(local.flags).call(slow);
-  return module.addFunction({ parameters, results: [i32] }, [i32], code, null);
+  return module.addFunction(type, [i32], code, name);
 }
 
 /** Pushes the low and the high half of an i64 local: 64-bit numbers would cross to the host as BigInts. */

@@ -6,7 +6,6 @@ import { systemCalls } from '../isa/index.js';
 import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
-import { usesFlags } from './handlers.js';
 import { cpuOffsets } from './layout.js';
 import {
   emitClearBlock,
@@ -19,6 +18,7 @@ import {
 } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import { mentionsOf } from './mentions.js';
+import { recordLayout } from './record.js';
 import type { RecordLayout } from './record.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import { Code, i32, i64, load32, loads64, store32, stores64, v128 } from './wasm/code.js';
@@ -32,6 +32,8 @@ export const coldStatus = {
   next: 0,
   /** Go on at the address in pc in the vCPU's block. */
   jump: 1,
+  /** As `next`; the flags in the vCPU's block have changed. With any other status they may have. */
+  nextWithFlags: 2,
   /** The host stopped the run; pc in the vCPU's block says where. */
   stopped: -1,
 } as const;
@@ -75,12 +77,8 @@ export interface ColdFunction {
   readonly code: Code;
 }
 
-export function buildColdFunction(
-  instruction: Instruction,
-  layout: RecordLayout,
-  host: ColdHost,
-): ColdFunction {
-  return new ColdBuilder(instruction, layout, host).build();
+export function buildColdFunction(instruction: Instruction, host: ColdHost): ColdFunction {
+  return new ColdBuilder(instruction, recordLayout(instruction), host).build();
 }
 
 class ColdBuilder {
@@ -95,7 +93,7 @@ class ColdBuilder {
   constructor(instruction: Instruction, layout: RecordLayout, host: ColdHost) {
     this.#instruction = instruction;
     this.#host = host;
-    this.#flags = usesFlags(instruction);
+    this.#flags = mentions(instruction.semantics.statements, ['flag', 'condition', 'setFlags']);
     this.#setsFlags = mentions(instruction.semantics.statements, ['setFlags']);
     this.#environment = this.#makeEnvironment(layout);
   }
@@ -108,7 +106,7 @@ class ColdBuilder {
     }
     emitStatements(this.#environment, this.#instruction.semantics.statements);
     this.#saveFlags();
-    code.constant(i32, coldStatus.next);
+    code.constant(i32, this.#setsFlags ? coldStatus.nextWithFlags : coldStatus.next);
     return { locals: [...localTypes, ...this.#pool.types], code };
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvariantError } from '../base/index.js';
 import { a64, Semantics } from '../isa/index.js';
-import { mayGiveUp, planHandlers, specialCount, usesFlags } from './handlers.js';
+import { mayGiveUp, planHandlers, specialCount } from './handlers.js';
 
 const plan = planHandlers(a64);
 
@@ -31,12 +31,11 @@ function giveUp(...names: (keyof typeof steps)[]): boolean {
 }
 
 test('handlers come by kind, and each choice names one of its instruction’s meaning', () => {
-  const { handlers, unfailing, hot, flagless, choices } = plan;
-  assert.ok(0 < unfailing && unfailing < hot && hot < flagless && flagless < handlers.length);
+  const { handlers, unfailing, hot, choices } = plan;
+  assert.ok(0 < unfailing && unfailing < hot && hot < handlers.length);
   for (const [index, { instruction }] of handlers.entries()) {
     assert.equal(instruction.cold, index >= hot, instruction.name);
     if (index < hot) assert.equal(mayGiveUp(instruction), index >= unfailing, instruction.name);
-    else assert.equal(usesFlags(instruction), index >= flagless, instruction.name);
   }
   for (const { name, cold, semantics } of a64) {
     const choice = choices.get(name);

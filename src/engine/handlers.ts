@@ -1,9 +1,7 @@
 /** Which handlers the interpreter has, and how the records of each are laid out. */
 import { invariant } from '../base/index.js';
 import type { Instruction, Statement } from '../isa/index.js';
-import { mentionsOf } from './mentions.js';
-import { layOutRecord } from './record.js';
-import type { RecordLayout } from './record.js';
+import { recordLayout } from './record.js';
 
 /** Handlers that no instruction has. */
 export const specialHandlers = {
@@ -18,10 +16,9 @@ export const specialHandlers = {
 } as const;
 export const specialCount = 4;
 
-/** How instructions of one meaning are run: one of them, and the layout of their records. */
+/** How instructions of one meaning, whose records are laid out alike, are run: one of them, and what is known of its words. */
 export interface Handler {
   readonly instruction: Instruction;
-  readonly layout: RecordLayout;
   /** The immediate that a jump within the page goes by; null for other handlers. */
   readonly near: string | null;
   /** The operand that is the stack pointer; null for handlers that do not know. */
@@ -69,7 +66,7 @@ function stackOperand({ semantics: { statements }, operands }: Instruction): str
 }
 
 function handlersOf(instruction: Instruction): Handler[] {
-  const plain = { instruction, layout: layOutRecord(instruction), near: null, stack: null };
+  const plain = { instruction, near: null, stack: null };
   if (instruction.cold) return [plain];
   const near = nearOperand(instruction.semantics.statements);
   const stack = stackOperand(instruction);
@@ -79,15 +76,10 @@ function handlersOf(instruction: Instruction): Handler[] {
   return variants;
 }
 
-/** Whether the instruction reads or sets flags. */
-export function usesFlags({ semantics }: Instruction): boolean {
-  const { ops } = mentionsOf(semantics.statements);
-  return ops.has('flag') || ops.has('condition') || ops.has('setFlags');
-}
-
-/** Handlers of one key do the same with the same records. */
-function handlerKey({ instruction, layout, near, stack }: Handler): string {
-  const parts = [instruction.cold, instruction.semantics.statements, layout, near, stack];
+/** Handlers of one key do the same with the same records. Cold ones are not compared: nobody has asked yet what they mean. */
+function handlerKey({ instruction, near, stack }: Handler): string {
+  if (instruction.cold) return instruction.name;
+  const parts = [instruction.semantics.statements, recordLayout(instruction), near, stack];
   return JSON.stringify(parts, (_key, value: unknown) =>
     typeof value === 'bigint' ? `${value.toString()}n` : value,
   );
@@ -145,15 +137,11 @@ export function mayGiveUp({ name, semantics }: Pick<Instruction, 'name' | 'seman
 }
 
 export interface HandlerPlan {
-  /**
-   * By number, from specialCount on: those within the large function, first the ones that never give up; then cold ones,
-   * those that use flags last.
-   */
+  /** By number, from specialCount on: those within the large function, first the ones that never give up; then cold ones. */
   readonly handlers: readonly Handler[];
-  /** How many never give up, how many are within the large function, and how many come before the last kind. */
+  /** How many never give up, and how many are within the large function. */
   readonly unfailing: number;
   readonly hot: number;
-  readonly flagless: number;
   /** By the instruction's name. */
   readonly choices: ReadonlyMap<string, HandlerChoice>;
 }
@@ -164,10 +152,8 @@ export function planHandlers(instructions: readonly Instruction[]): HandlerPlan 
   const wanted = instructions.flatMap(handlersOf).map((handler) => ({ handler, key: handlerKey(handler) }));
   for (const { handler, key } of wanted) if (!unique.has(key)) unique.set(key, handler);
   const rank = ({ instruction }: Handler): number => {
-    if (instruction.cold) return usesFlags(instruction) ? 3 : 2;
-    if (!mayGiveUp(instruction)) return 0;
-    invariant(!usesFlags(instruction), `${instruction.name} uses flags and may be given up: it must be cold`);
-    return 1;
+    if (instruction.cold) return 2;
+    return mayGiveUp(instruction) ? 1 : 0;
   };
   const ranked = [...unique].map(([key, handler]) => ({ key, handler, rank: rank(handler) }));
   ranked.sort((a, b) => a.rank - b.rank);
@@ -186,7 +172,6 @@ export function planHandlers(instructions: readonly Instruction[]): HandlerPlan 
     handlers: ranked.map(({ handler }) => handler),
     unfailing: ranks.filter((each) => each < 1).length,
     hot: ranks.filter((each) => each < 2).length,
-    flagless: ranks.filter((each) => each < 3).length,
     choices,
   };
 }

@@ -14,7 +14,7 @@ import { InvariantError } from '../base/index.js';
 import { systemCalls } from '../isa/index.js';
 import type { Statement, SystemCall } from '../isa/index.js';
 import { pushHalves } from './access_functions.js';
-import type { AccessFunctions } from './access_functions.js';
+import { coldStatus } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { specialCount } from './handlers.js';
@@ -23,6 +23,7 @@ import type { Host } from './host_functions.js';
 import { codeTlbEntries, cpuOffsets, exits, recordBytes, tlbEntry, tlbOffsets } from './layout.js';
 import { emitClearBlock, emitLoad, emitLoadPair, emitStore, emitStorePair } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
+import { recordLayout } from './record.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
 import {
   Code,
@@ -37,9 +38,6 @@ import {
   wrap,
 } from './wasm/code.js';
 import type { ValueType } from './wasm/code.js';
-
-/** The functions that it calls, by index. */
-export type Functions = Host & AccessFunctions;
 
 /** The function's locals; the instructions' own come after them. */
 const local = {
@@ -70,7 +68,7 @@ export class InterpreterBuilder {
   readonly #code = new Code();
   readonly #handlers: readonly Handler[];
   readonly #choices: HandlerPlan['choices'];
-  readonly #host: Functions;
+  readonly #host: Host;
   /** Blocks open inside the handler blocks' innermost place. */
   #nesting = 0;
   /** Handler blocks still open around what is being written. */
@@ -82,22 +80,15 @@ export class InterpreterBuilder {
   readonly #hotCount: number;
   /** The first that has a function of its own. */
   readonly #firstCalled: number;
-  /** The first whose function uses flags. */
-  readonly #firstFlagged: number;
   /** The type of those functions, by number. */
   readonly #coldType: number;
 
-  constructor(
-    { handlers, choices, hot, unfailing, flagless }: HandlerPlan,
-    host: Functions,
-    coldTypeIndex: number,
-  ) {
+  constructor({ handlers, choices, hot, unfailing }: HandlerPlan, host: Host, coldTypeIndex: number) {
     this.#choices = choices;
     this.#handlers = handlers.slice(0, hot);
     this.#host = host;
     this.#hotCount = hot + specialCount;
     this.#firstCalled = unfailing + specialCount;
-    this.#firstFlagged = flagless + specialCount;
     this.#coldType = coldTypeIndex;
   }
 
@@ -345,33 +336,28 @@ export class InterpreterBuilder {
   /** Has the present record's instruction done by its function: the table begins with that of the first that has one. */
   #callFunction(): void {
     const code = this.#code;
-    const number = (): Code => code.get(local.record).memory(load32.half, 1, 0);
-    const ifFlagged = (write: () => void): void => {
-      number().constant(i32, this.#firstFlagged).byte(opcodes[i32].geSigned).if();
-      write();
-      code.end();
-    };
-    ifFlagged(() => this.#saveFlags());
-    this.#saveRun();
+    this.#saveLocals();
     code.get(local.cpu).get(local.record);
     this.#pushPc();
-    number().constant(i32, this.#firstCalled).byte(opcodes[i32].sub);
-    code.callIndirect(this.#coldType).set(local.entry);
+    code.get(local.record).memory(load32.half, 1, 0).constant(i32, this.#firstCalled);
+    code.byte(opcodes[i32].sub).callIndirect(this.#coldType).set(local.entry);
     this.#loadRun();
-    ifFlagged(() => this.#loadFlags());
     code.get(local.entry).if();
     this.#nesting += 1;
+    this.#loadFlags();
     code
       .get(local.entry)
       .constant(i32, 0)
       .byte(opcodes[i32].ltSigned)
       .branchIf(this.#inner() + 2);
+    code.get(local.entry).constant(i32, coldStatus.jump).byte(opcodes[i32].eq).if();
+    this.#nesting += 1;
     this.#loadLong(cpuOffsets.pc, local.target);
     this.#leavePage(1);
     this.#leaveWhenSpent();
     this.#toPageLoop();
-    this.#nesting -= 1;
-    code.end();
+    this.#nesting -= 2;
+    code.end().end();
     this.#advance();
   }
 
@@ -386,7 +372,7 @@ export class InterpreterBuilder {
       code,
       cpu: local.cpu,
       flags: { n: local.n, z: local.z, c: local.c, v: local.v },
-      ...operandReader(code, handler.layout, handler.stack, local),
+      ...operandReader(code, recordLayout(handler.instruction), handler.stack, local),
       pc: () => this.#pushPc(),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, this.#access(), statement),
@@ -412,7 +398,11 @@ export class InterpreterBuilder {
     return { locals: { ...local, vector: -1 }, missed: { giveUpIf } };
   }
 
-  #jump(e: Environment, { near, layout }: Handler, { target }: Extract<Statement, { op: 'jump' }>): void {
+  #jump(
+    e: Environment,
+    { near, instruction }: Handler,
+    { target }: Extract<Statement, { op: 'jump' }>,
+  ): void {
     const code = this.#code;
     if (near === null) {
       emitExpr(e, target);
@@ -425,7 +415,7 @@ export class InterpreterBuilder {
     // A record is four times as large as its instruction.
     code
       .get(local.record)
-      .memory(load32.word, 2, layout[near]?.at ?? 0)
+      .memory(load32.word, 2, recordLayout(instruction)[near]?.at ?? 0)
       .constant(i32, 2)
       .byte(opcodes[i32].shl);
     code.tee(local.entry).get(local.record).byte(opcodes[i32].add).set(local.record);
@@ -446,12 +436,12 @@ export class InterpreterBuilder {
     code.end();
   }
 
-  #checkStack({ layout, stack, instruction }: Handler, operand: string): void {
+  #checkStack({ stack, instruction }: Handler, operand: string): void {
     const code = this.#code;
     const { stackOperand = null } = this.#choices.get(instruction.name) ?? {};
     // Where there is a handler for the stack pointer, this one never has it.
     if (stack === null && stackOperand !== null) return;
-    ifStackMisaligned(code, layout, stack, operand);
+    ifStackMisaligned(code, recordLayout(instruction), stack, operand);
     code.branch(this.#toFunctionDepth() + 1);
     code.end();
   }

@@ -3,8 +3,7 @@
  * physical memory is, devices and hypervisor calls are the machine's affair (ports.ts).
  */
 import { invariant, present } from '../base/index.js';
-import { makeDecoder } from '../isa/index.js';
-import type { Decoder, Instruction } from '../isa/index.js';
+import type { Instruction } from '../isa/index.js';
 import { Accesses } from './arm64/accesses.js';
 import { answerCall } from './arm64/system_calls.js';
 import type { CallContext } from './arm64/system_calls.js';
@@ -13,19 +12,14 @@ import { Vcpu } from './arm64/vcpu.js';
 import { VcpuView } from './arm64/vcpu_view.js';
 import { CodePages, recordPageBytes } from './code_pages.js';
 import { conditionRows, conditionTable } from './conditions.js';
-import { floatCalls } from './float/index.js';
-import { buildInterpreter } from './interpreter.js';
-import type { InterpreterPlan } from './interpreter.js';
+import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
+import type { Built } from './interpreter_instance.js';
 import { budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
 import type { EngineHost, RunResult, StopReason } from './ports.js';
 import { RecordDecoder } from './record_decoder.js';
 import { tlbBytes, Tlbs } from './tlb.js';
 import { at, VcpuBlock } from './vcpu_block.js';
-import { webAssembly } from './wasm/host_api.js';
-
-/** Runs the vCPU whose block is there; an exit's number. */
-type Interpreter = (cpu: number) => number;
 
 export interface ProcessorSizes {
   readonly vcpus: number;
@@ -33,25 +27,6 @@ export interface ProcessorSizes {
   readonly ramBytes: number;
   /** Pages of code that are kept decoded, 16 KiB each; 4096 unless said. */
   readonly decodedPages?: number;
-}
-
-/** What is made of a list of instructions. */
-interface Built {
-  readonly plan: InterpreterPlan;
-  readonly module: object;
-  readonly decoder: Decoder;
-}
-
-/** Made once for each list: a second processor of the same begins with what was optimised for the first. */
-const built = new WeakMap<readonly Instruction[], Built>();
-
-function interpreterOf(instructions: readonly Instruction[]): Built {
-  const known = built.get(instructions);
-  if (known !== undefined) return known;
-  const plan = buildInterpreter(instructions, 1);
-  const made = { plan, module: new webAssembly.Module(plan.module), decoder: makeDecoder(instructions) };
-  built.set(instructions, made);
-  return made;
 }
 
 const tableBytes = 4096;
@@ -67,7 +42,7 @@ export class Processor {
   readonly #pages: CodePages;
   readonly #context: CallContext;
   readonly #vcpus: readonly Vcpu[];
-  readonly #interpret: Interpreter;
+  readonly #interpreter: InterpreterInstance;
   #running: Vcpu | null = null;
   #budget = 0;
   /** Whether the interpreter runs, and what was taken off its budget to make it come back soon. */
@@ -97,7 +72,7 @@ export class Processor {
     for (const [code, row] of conditionRows().entries()) {
       this.#memory.view.setUint16(conditionTable + 2 * code, row, true);
     }
-    this.#interpret = this.#instantiate(interpreterOf(instructions));
+    this.#interpreter = this.#instantiate(interpreterOf(instructions));
   }
 
   /** All of the guests' memory. Whoever writes to it must say so (`wrote`). */
@@ -151,7 +126,7 @@ export class Processor {
   /** One stay in the interpreter; the exit's number. */
   #stay({ block }: Vcpu): number {
     this.#inside = true;
-    const exit = this.#interpret(block.place);
+    const exit = this.#interpreter.run(block.place);
     this.#inside = false;
     block.budget += this.#held;
     this.#held = 0;
@@ -186,14 +161,12 @@ export class Processor {
     if (vcpu === this.#running && vcpu.openInterrupts !== 0) this.#endSoon();
   }
 
-  #instantiate({ plan, module, decoder: words }: Built): Interpreter {
+  #instantiate(made: Built): InterpreterInstance {
     const context = this.#context;
     const { accesses } = context;
-    const decoder = new RecordDecoder(this.#memory, this.#pages, words, plan);
     const of = (block: number): Vcpu =>
       present(this.#vcpus[(block - tableBytes) / cpuOffsets.size], 'the vCPU of a block');
-    const host = {
-      memory: this.#memory.wasm,
+    const instance: InterpreterInstance = new InterpreterInstance(made, this.#memory, {
       fetch: (block: number, low: number, high: number) => accesses.fetch(of(block), low >>> 0, high >>> 0),
       decode: (record: number) => decoder.decode(record),
       slowLoad: (block: number, low: number, high: number, flags: number) =>
@@ -202,9 +175,9 @@ export class Processor {
         accesses.store(of(block), low >>> 0, high >>> 0, flags),
       system: (block: number, number: number, a: bigint, b: bigint) =>
         answerCall(context, of(block), number, a, b) ? 1 : 0,
-      float: floatCalls(this.#memory.view, plan.floatOperations),
-    };
-    const { exports } = new webAssembly.Instance(module, { host });
-    return exports['run'] as Interpreter;
+    });
+    const provide = (handler: number): void => instance.provide(handler);
+    const decoder = new RecordDecoder(this.#memory, this.#pages, made.decoder, made.plan, provide);
+    return instance;
   }
 }

@@ -17,8 +17,18 @@ function bytesOf(operand: Operand): 1 | 4 | 8 {
   return operand.bits === 32 ? 4 : 8;
 }
 
-/** Gives every operand that is used its slot. Throws InvariantError when a record cannot hold them. */
-export function layOutRecord({ name, operands, semantics }: Instruction): RecordLayout {
+const known = new WeakMap<Instruction, RecordLayout>();
+
+/** The slots of the operands that are used. Throws InvariantError when a record cannot hold them. */
+export function recordLayout(instruction: Instruction): RecordLayout {
+  const before = known.get(instruction);
+  if (before !== undefined) return before;
+  const layout = layOutRecord(instruction);
+  known.set(instruction, layout);
+  return layout;
+}
+
+function layOutRecord({ name, operands, semantics }: Instruction): RecordLayout {
   const used = mentionsOf(semantics.statements).operands;
   const slots: Record<string, Slot> = {};
   let small = recordOperands;
@@ -49,9 +59,9 @@ export interface PlacedOperand extends Slot {
 }
 
 /** The operands of an instruction that have slots. */
-export function placedOperands({ operands }: Instruction, layout: RecordLayout): PlacedOperand[] {
-  return Object.entries(layout).flatMap(([key, slot]) => {
-    const operand = operands[key];
+export function placedOperands(instruction: Instruction): PlacedOperand[] {
+  return Object.entries(recordLayout(instruction)).flatMap(([key, slot]) => {
+    const operand = instruction.operands[key];
     return operand === undefined || operand.kind === 'text' ? [] : [{ ...slot, operand }];
   });
 }

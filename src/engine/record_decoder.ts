@@ -4,7 +4,7 @@ import { extractFields, registerFile } from '../isa/index.js';
 import type { Decoder, ImmediateOperand, Instruction, RegisterOperand } from '../isa/index.js';
 import { variantOf } from './arm64/vcpu.js';
 import type { CodePages } from './code_pages.js';
-import { specialCount, specialHandlers } from './handlers.js';
+import { specialHandlers } from './handlers.js';
 import type { HandlerChoice, HandlerPlan } from './handlers.js';
 import { instructionsPerPage, recordBytes } from './layout.js';
 import type { EngineMemory } from './memory.js';
@@ -43,11 +43,21 @@ export class RecordDecoder {
   readonly #kept = new Uint32Array(keptWords * kept.words);
   readonly #ways = new Map<Instruction, Way>();
 
-  constructor(memory: EngineMemory, pages: CodePages, decoder: Decoder, plan: HandlerPlan) {
+  readonly #provide: (handler: number) => void;
+
+  /** `provide` is told of handlers, by number, before the first record that has them. */
+  constructor(
+    memory: EngineMemory,
+    pages: CodePages,
+    decoder: Decoder,
+    plan: HandlerPlan,
+    provide: (handler: number) => void,
+  ) {
     this.#memory = memory;
     this.#pages = pages;
     this.#decoder = decoder;
     this.#plan = plan;
+    this.#provide = provide;
   }
 
   /** Makes the record at a place what the word is that it stands for. */
@@ -94,12 +104,12 @@ export class RecordDecoder {
     const known = this.#ways.get(instruction);
     if (known !== undefined) return known;
     const choice = present(this.#plan.choices.get(instruction.name), instruction.name);
-    const handler = present(this.#plan.handlers[choice.plain - specialCount], instruction.name);
+    this.#provide(choice.plain);
     const stack = instruction.operands[choice.stackOperand ?? ''];
     const near = instruction.operands[choice.nearOperand ?? ''];
     const way = {
       choice,
-      placed: placedOperands(instruction, handler.layout),
+      placed: placedOperands(instruction),
       stack: stack?.kind === 'register' ? stack : null,
       near: near?.kind === 'immediate' ? near : null,
     };

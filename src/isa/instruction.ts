@@ -108,12 +108,33 @@ export function instruction<const Operands extends Readonly<Record<string, Opera
 ): Instruction {
   const { name, text, operands, feature = null, cold = false, allocated } = definition;
   const pattern = parsePattern(definition.pattern);
-  const semantics = new Semantics();
-  definition.semantics(semantics, references(operands));
+  let semantics: Semantics | null = null;
   const { vector = Object.values(operands).some(({ kind }) => kind === 'vector') } = definition;
   const decodes = (word: number, mode: Mode): boolean =>
     matches(pattern, word) && (allocated?.(extractFields(pattern, word), mode) ?? true);
-  return { name, pattern, feature, cold, vector, operands, text, semantics, decodes };
+  return {
+    name,
+    pattern,
+    feature,
+    cold,
+    vector,
+    operands,
+    text,
+    decodes,
+    // Written down when somebody asks: most guests use few of the instructions.
+    get semantics() {
+      semantics ??= writeDown(definition);
+      return semantics;
+    },
+  };
+}
+
+function writeDown<const Operands extends Readonly<Record<string, Operand>>>(
+  definition: Definition<Operands>,
+): Semantics {
+  const semantics = new Semantics();
+  definition.semantics(semantics, references(definition.operands));
+  return semantics;
 }
 
 function references<Operands extends Readonly<Record<string, Operand>>>(

@@ -3,6 +3,10 @@ export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 
+export interface WasmTable {
+  set(index: number, value: unknown): void;
+}
+
 interface WebAssemblyApi {
   /** Sizes in pages of 64 KiB. */
   readonly Memory: new (sizes: { initial: number; maximum?: number }) => WasmMemory;

@@ -24,7 +24,8 @@ interface Body {
 export class WasmModule {
   readonly #imports: Import[] = [];
   readonly #bodies: Body[] = [];
-  #table: readonly number[] = [];
+  #table: { readonly functions: readonly number[]; readonly size: number } = { functions: [], size: 0 };
+  #tableName: string | null = null;
   readonly #memoryPages: number;
 
   constructor(memoryPages: number) {
@@ -47,9 +48,10 @@ export class WasmModule {
     return this.#imports.length + this.#bodies.length - 1;
   }
 
-  /** What table 0 holds: functions, by index. */
-  setTable(functions: readonly number[]): void {
-    this.#table = functions;
+  /** What table 0 holds from its beginning on: functions, by index. It has `size` entries, and is exported by a name. */
+  setTable(functions: readonly number[], size: number, exportName: string): void {
+    this.#table = { functions, size };
+    this.#tableName = exportName;
   }
 
   /** The number of a type, which some import or body has or will have. */
@@ -69,13 +71,12 @@ export class WasmModule {
     });
     this.#encodeImports(module);
     section(module, 3, this.#bodies, (out, { type }) => out.unsigned(this.typeIndex(type)));
-    section(module, 4, [this.#table.length], (out, size) => out.append([0x70, 0x00]).unsigned(size));
-    const exported = this.#bodies.filter(({ exportName }) => exportName !== null);
-    section(module, 7, exported, (out, body) => {
-      text(out, body.exportName ?? '');
-      out.byte(0x00).unsigned(this.#imports.length + this.#bodies.indexOf(body));
+    section(module, 4, [this.#table.size], (out, size) => out.append([0x70, 0x00]).unsigned(size));
+    section(module, 7, this.#exports(), (out, { name, kind, index }) => {
+      text(out, name);
+      out.byte(kind).unsigned(index);
     });
-    section(module, 9, [this.#table], (out, functions) => {
+    section(module, 9, [this.#table], (out, { functions }) => {
       // From entry 0 (i32.const 0, end) on.
       out.append([0x00, 0x41, 0x00, 0x0b]).unsigned(functions.length);
       for (const index of functions) out.unsigned(index);
@@ -87,6 +88,15 @@ export class WasmModule {
       out.unsigned(body.length).append(body.bytes());
     });
     return module.bytes().slice();
+  }
+
+  #exports(): { readonly name: string; readonly kind: number; readonly index: number }[] {
+    const functions = this.#bodies.flatMap(({ exportName }, body) =>
+      exportName === null ? [] : [{ name: exportName, kind: 0x00, index: this.#imports.length + body }],
+    );
+    return this.#tableName === null
+      ? functions
+      : [...functions, { name: this.#tableName, kind: 0x01, index: 0 }];
   }
 
   #encodeImports(module: Code): void {

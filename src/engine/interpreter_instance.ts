@@ -1,0 +1,91 @@
+/** The interpreter over one memory: instances of its modules, the batches of cold instructions as they are met. */
+import { present } from '../base/index.js';
+import { makeDecoder } from '../isa/index.js';
+import type { Decoder, Instruction } from '../isa/index.js';
+import { accessFunctionNames } from './access_functions.js';
+import { floatCalls } from './float/index.js';
+import { planHandlers } from './handlers.js';
+import type { HandlerPlan } from './handlers.js';
+import { batchOf, buildBatch, buildInterpreter, firstCalled, functionTable } from './interpreter.js';
+import type { ColdBatch } from './interpreter.js';
+import type { EngineMemory } from './memory.js';
+import { webAssembly } from './wasm/host_api.js';
+import type { WasmTable } from './wasm/host_api.js';
+
+interface CompiledBatch extends ColdBatch {
+  readonly compiled: object;
+}
+
+/** What is made of a list of instructions. */
+export interface Built {
+  readonly plan: HandlerPlan;
+  readonly decoder: Decoder;
+  readonly module: object;
+  /** By number; those that were needed so far. */
+  readonly batches: Map<number, CompiledBatch>;
+}
+
+/** Made once for each list: a second processor of the same begins with what was optimised for the first. */
+const built = new WeakMap<readonly Instruction[], Built>();
+
+export function interpreterOf(instructions: readonly Instruction[]): Built {
+  const known = built.get(instructions);
+  if (known !== undefined) return known;
+  const plan = planHandlers(instructions);
+  const module = new webAssembly.Module(buildInterpreter(plan));
+  const made = {
+    plan,
+    module,
+    decoder: makeDecoder(instructions),
+    batches: new Map<number, CompiledBatch>(),
+  };
+  built.set(instructions, made);
+  return made;
+}
+
+function compiledBatch({ plan, batches }: Built, number: number): CompiledBatch {
+  const known = batches.get(number);
+  if (known !== undefined) return known;
+  const batch = buildBatch(plan, number);
+  const made = { ...batch, compiled: new webAssembly.Module(batch.module) };
+  batches.set(number, made);
+  return made;
+}
+
+type HostFunction = (...values: never[]) => unknown;
+
+export class InterpreterInstance {
+  /** Runs the vCPU whose block is there; an exit's number. */
+  readonly run: (cpu: number) => number;
+  readonly #built: Built;
+  readonly #memory: EngineMemory;
+  readonly #host: Readonly<Record<string, unknown>>;
+  readonly #table: WasmTable;
+  readonly #there = new Set<number>();
+
+  /** `host` are the functions that modules import, but those for floating point. */
+  constructor(made: Built, memory: EngineMemory, host: Readonly<Record<string, HostFunction>>) {
+    this.#built = made;
+    this.#memory = memory;
+    const own = { ...host, memory: memory.wasm, float: floatCalls(memory.view, []) };
+    const { exports } = new webAssembly.Instance(made.module, { host: own });
+    this.run = exports['run'] as (cpu: number) => number;
+    this.#table = exports[functionTable] as WasmTable;
+    const accesses = accessFunctionNames.map((name) => [name, exports[name]]);
+    this.#host = { ...own, ...(Object.fromEntries(accesses) as Record<string, unknown>) };
+  }
+
+  /** Sees to it that what a handler calls is there. */
+  provide(handler: number): void {
+    const number = batchOf(this.#built.plan, handler);
+    if (number < 0 || this.#there.has(number)) return;
+    this.#there.add(number);
+    const { compiled, numbers, floatOperations } = compiledBatch(this.#built, number);
+    const float = floatCalls(this.#memory.view, floatOperations);
+    const { exports } = new webAssembly.Instance(compiled, { host: { ...this.#host, float } });
+    for (const each of numbers) {
+      const found = present(exports[String(each)], `the function of handler ${each}`);
+      this.#table.set(each - firstCalled(this.#built.plan), found);
+    }
+  }
+}
