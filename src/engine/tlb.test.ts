@@ -52,6 +52,25 @@ test('an entry leads from an address to its place', () => {
   assert.ok(!knows(memory, set, 0x8000_3000, 0, 'read'));
 });
 
+test('that a page may be read is known of it alone, and of no page that may only be written', () => {
+  const made = tlbs();
+  const set = made.tlbs.privileged(0);
+  const [low, high] = page;
+  made.tlbs.putData(set, 'write', { low, high }, 0x7000, false);
+  assert.ok(!made.tlbs.canRead(set, low, high));
+  remember(made, 0, set, page);
+  for (const within of [0, 64, 4095]) assert.ok(made.tlbs.canRead(set, low + within, high));
+  for (const [otherLow, otherHigh] of [
+    [low + 4096, high],
+    [low + 1024 * 4096, high],
+    [low, high ^ 1],
+  ] as const) {
+    assert.ok(!made.tlbs.canRead(set, otherLow, otherHigh));
+  }
+  made.tlbs.forgetPages(0, low, high, 1);
+  assert.ok(!made.tlbs.canRead(set, low, high));
+});
+
 test('EL0 has a set for each of the address spaces that it met last', () => {
   const { tlbs: all } = tlbs();
   const first = all.provide(0, key(1));

@@ -116,6 +116,13 @@ export class Tlbs {
     words[at + 3] = alignedOnly;
   }
 
+  /** Whether a set remembers that the page of an address may be read. */
+  canRead(place: number, low: number, high: number): boolean {
+    const { words } = this.#memory;
+    const at = (place + tlbOffsets.read + dataIndex(low) * tlbEntry.bytes) >>> 2;
+    return words[at] === (low & ~0xfff) >>> 0 && words[at + 1] === high;
+  }
+
   /**
    * Says what the last entry came of: a page of 2^log2Size bytes, and whether its translation is one address space's. The
    * set is given by its place.

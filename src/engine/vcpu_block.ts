@@ -124,6 +124,10 @@ export class VcpuBlock {
   }
 
   /** The places of the TLB sets in use. */
+  get tlb(): number {
+    return this.memory.word(this.place + cpuOffsets.tlb);
+  }
+
   set tlb(place: number) {
     this.memory.setWord(this.place + cpuOffsets.tlb, place);
   }

@@ -151,6 +151,16 @@ export class Accesses {
     return frame + offset;
   }
 
+  /** Whether a byte could be read, without reading it: null, or the fault status code. */
+  tryRead(cpu: Vcpu, low: number, high: number): number | null {
+    const request: Request = { low, high, bytes: 1, access: 'read', el0: cpu.isEl0 };
+    const translation = this.mmu.translate(cpu.regime, low, high, 'read', request.el0);
+    if (translation.fault !== null) return translation.fault;
+    const frame = this.#host.memory.frame(translation.page, false);
+    if (frame >= 0) this.#remember(cpu, request, translation, frame);
+    return null;
+  }
+
   /** Translates and checks alignment; null when that raised an exception. */
   #translate(cpu: Vcpu, request: Request, clears = false): Translation | null {
     const { low, high, bytes, access, el0 } = request;

@@ -125,7 +125,7 @@ export class Mmu {
       if (output >= limit) return this.#faulted(faultStatus.addressSize, level);
       if (kind === 'leaf') {
         // Of the address, what is between a page of 4 KiB and the page or block that this is.
-        const within = low & (2 ** log2Size - 4096);
+        const within = low & ((1 << log2Size) - 4096);
         return this.#leaf(regime, { level, log2Size, page: output + within }, access, el0);
       }
       this.#addTableLimits(this.#tables.high);

@@ -57,7 +57,7 @@ function completed(cpu: Vcpu): true {
 }
 
 function halves(value: bigint): { low: number; high: number } {
-  return { low: Number(value & 0xffffffffn), high: Number(value >> 32n) };
+  return { low: Number(BigInt.asUintN(32, value)), high: Number(BigInt.asUintN(32, value >> 32n)) };
 }
 
 /** A 64-bit value that came as a signed one. */
@@ -265,10 +265,12 @@ function physicalAddressRegister({ fault, page, attributes, shareability }: Tran
 }
 
 /** DC and IC by address: nothing to be done, but the address must be one that may be read (DDI 0487, D7.5.9). */
-const maintainCache: Answer = ({ accesses }, cpu, a, b) => {
+const maintainCache: Answer = ({ accesses, tlbs }, cpu, a, b) => {
   if (cpu.isEl0 && !cpu.controls(sctlr.uci)) return trapped(cpu, Number(a), false);
-  const address = halves(unsigned(b));
-  const { fault } = accesses.mmu.translate(cpu.regime, address.low, address.high, 'read', cpu.isEl0);
+  const address = halves(b);
+  // Kernels go over whole buffers, line by line.
+  if (tlbs.canRead(cpu.block.tlb, address.low, address.high)) return false;
+  const fault = accesses.tryRead(cpu, address.low, address.high);
   if (fault === null) return false;
   const ec = exceptionClass.dataAbort + (cpu.isEl0 ? 0 : 1);
   cpu.raise(syndrome(ec, fault | abortBits.cacheMaintenance | abortBits.write, address));
