@@ -31,9 +31,9 @@ export interface BuiltinKernel {
 
 const version = '1.0';
 
-/** The builtin kernel, assembled anew. */
-export function builtinKernel(): BuiltinKernel {
-  const source = [
+/** The kernel's whole text, for the assembler. */
+export function builtinSource(): string {
+  const parts = [
     header,
     entryCode,
     printing,
@@ -49,7 +49,12 @@ export function builtinKernel(): BuiltinKernel {
     texts,
     unloaded,
   ];
-  const { bytes, memoryBytes } = assemble(a64, source.join('\n'));
+  return parts.join('\n');
+}
+
+/** The builtin kernel, assembled anew. */
+export function builtinKernel(): BuiltinKernel {
+  const { bytes, memoryBytes } = assemble(a64, builtinSource());
   const sha256 = hashBytes(bytes);
   return { name: 'builtin', version, sha256, image: bytes, textOffset: 0, memoryBytes };
 }

@@ -1,6 +1,6 @@
 /**
  * Encoding patterns, written as the manual draws them: `sf:1 00100010 sh:1 imm12:12 Rn:5 Rd:5`, most significant
- * bit first; digits are fixed bits, `x` is a bit that does not matter, NAME:N is a field. 32 bits in all.
+ * bit first; digits are fixed bits, `x` is a bit that does not matter, `y` one that does not but should be 1, NAME:N is a field. 32 bits in all.
  */
 import { invariant } from '../base/index.js';
 
@@ -18,6 +18,8 @@ export interface Pattern {
   readonly mask: number;
   /** Their values. */
   readonly value: number;
+  /** The same with the bits that should be 1: what is written where no field says otherwise. */
+  readonly written: number;
   readonly fields: readonly BitFieldPlace[];
 }
 
@@ -29,6 +31,7 @@ export function parsePattern(text: string): Pattern {
   let position = 32;
   let mask = 0;
   let value = 0;
+  let written = 0;
   const fields: BitFieldPlace[] = [];
   for (const piece of text.split(/\s+/).filter((word) => word !== '')) {
     const field = /^([A-Za-z]\w*):(\d+)$/.exec(piece);
@@ -39,15 +42,16 @@ export function parsePattern(text: string): Pattern {
       fields.push({ name, shift: position, width: Number(width), ones: 2 ** Number(width) - 1 });
       continue;
     }
-    invariant(/^[01x]+$/.test(piece), `${text}: ${piece} is neither bits nor NAME:WIDTH`);
+    invariant(/^[01xy]+$/.test(piece), `${text}: ${piece} is neither bits nor NAME:WIDTH`);
     for (const bit of piece) {
       position -= 1;
-      if (bit !== 'x') mask |= 1 << position;
+      if (bit === '0' || bit === '1') mask |= 1 << position;
       if (bit === '1') value |= 1 << position;
+      if (bit === '1' || bit === 'y') written |= 1 << position;
     }
   }
   invariant(position === 0, `${text}: draws ${32 - position} bits, not 32`);
-  return { mask: mask >>> 0, value: value >>> 0, fields };
+  return { mask: mask >>> 0, value: value >>> 0, written: written >>> 0, fields };
 }
 
 /** Whether `word` has the pattern's fixed bits. */
@@ -63,8 +67,8 @@ export function extractFields({ fields }: Pattern, word: number): FieldValues {
 }
 
 /** The word whose fields are `values`; fields that are not given are 0. */
-export function insertFields({ value, fields }: Pattern, values: FieldValues): number {
-  let word = value;
+export function insertFields({ written, fields }: Pattern, values: FieldValues): number {
+  let word = written;
   for (const { name, shift, ones } of fields) {
     word |= ((values[name] ?? 0) & ones) << shift;
   }

@@ -86,7 +86,7 @@ function pattern(
 }
 
 /** Fields that should be ones, and do not matter. */
-const unused = 'xxxxx';
+const unused = 'yyyyy';
 
 function single(ordered: 0 | 1): Instruction[] {
   return sizes.flatMap(({ size, suffix, bytes, width }) => [

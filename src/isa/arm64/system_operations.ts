@@ -1,6 +1,6 @@
 /** What SYS does under its other names: DC, IC, TLBI and AT (DDI 0487, C5.3 to C5.5). Unnamed ones are Undefined. */
 import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import type { Instruction, TextOperand } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
 import { derived, source } from './operands.js';
 
@@ -59,6 +59,13 @@ function bits(value: number, width: number): string {
   return value.toString(2).padStart(width, '0');
 }
 
+/** The register of an operation that takes none: 31, where the text does not say (DDI 0487, C6.2, SYS). */
+const noRegister: TextOperand = {
+  kind: 'text',
+  print: () => '',
+  parse: (rest) => ({ fields: { Rt: 31 }, rest }),
+};
+
 function define({ text, at, effect, takes }: Operation, forEl0: boolean): Instruction {
   const [op1, crn, crm, op2] = at;
   // Bits 20:5 of the instruction, op0 being 1, and Rt below.
@@ -68,8 +75,8 @@ function define({ text, at, effect, takes }: Operation, forEl0: boolean): Instru
     pattern: `1101010100 0 01 ${bits(op1, 3)} ${bits(crn, 4)} ${bits(crm, 4)} ${bits(op2, 3)} Rt:5`,
     cold: true,
     allocated: (_fields, mode) => (mode === 'EL0t') === forEl0,
-    operands: { t: source('Rt', 64), selector: derived(64, 32, ({ Rt = 0 }) => fixed | Rt) },
-    text: takes ? `${text}, {t}` : text,
+    operands: { t: source('Rt', 64), noRegister, selector: derived(64, 32, ({ Rt = 0 }) => fixed | Rt) },
+    text: takes ? `${text}, {t}` : `${text}{noRegister}`,
     semantics: (m: Semantics, o) => {
       const value = m.read(o.t);
       if (effect === 'tlb') m.system('invalidateTlb', [o.selector, value]);
