@@ -271,21 +271,19 @@ export class Boot {
   }
 
   #cpus(events: readonly TraceEvent[]): BootCpu[] {
-    return this.guest.cpus.map(({ linuxCpu, mpidr, vcpu }) => {
-      const used = events.flatMap((event) =>
-        event.kind === 'hypercall' && event.linuxCpu === linuxCpu && event.call.vcpuId !== null
-          ? [event.call.vcpuId]
-          : [],
-      );
-      return {
-        linuxCpu,
-        vcpu,
-        mpidr,
-        recordedVcpuId: this.#observer.lastRecord(linuxCpu),
-        usedVcpuIds: [...new Set(used)].sort((a, b) => a - b),
-        online: this.#observer.wasOnline(linuxCpu),
-      };
-    });
+    const used = new Map(this.guest.cpus.map(({ linuxCpu }) => [linuxCpu, new Set<number>()]));
+    for (const event of events) {
+      if (event.kind !== 'hypercall' || event.linuxCpu === null || event.call.vcpuId === null) continue;
+      used.get(event.linuxCpu)?.add(event.call.vcpuId);
+    }
+    return this.guest.cpus.map(({ linuxCpu, mpidr, vcpu }) => ({
+      linuxCpu,
+      vcpu,
+      mpidr,
+      recordedVcpuId: this.#observer.lastRecord(linuxCpu),
+      usedVcpuIds: [...(used.get(linuxCpu) ?? [])].sort((a, b) => a - b),
+      online: this.#observer.wasOnline(linuxCpu),
+    }));
   }
 
   #kernelLog(most = logTail): readonly LogRecord[] {

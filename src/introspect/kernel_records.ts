@@ -35,7 +35,7 @@ export class KernelRecords {
 
   /** `__per_cpu_offset[linuxCpu]`; null while it cannot be read. */
   perCpuOffset(linuxCpu: number): bigint | null {
-    return this.#word64(this.#text + BigInt(this.#places.perCpuOffset) + 8n * BigInt(linuxCpu));
+    return this.#word64(this.#offsetAddress(linuxCpu));
   }
 
   /** The vCPU id that the kernel has recorded for `linuxCpu`, unsigned 32-bit; null while it cannot be read. */
@@ -56,10 +56,19 @@ export class KernelRecords {
    * offset (CPU 0 before its area is set up has 0, as have all others then).
    */
   linuxCpuOf(tpidr: bigint, cpus: number): number | null {
+    // Asked at every call: all offsets at once, where they can be read.
+    const offsets = this.#read(BigInt.asUintN(64, this.#offsetAddress(0)), 8 * cpus);
+    const view = offsets === null ? null : new DataView(offsets.buffer, offsets.byteOffset);
+    const offset = (cpu: number): bigint | null =>
+      view === null ? this.perCpuOffset(cpu) : view.getBigUint64(8 * cpu, true);
     for (let linuxCpu = 0; linuxCpu < cpus; linuxCpu += 1) {
-      if (this.perCpuOffset(linuxCpu) === tpidr) return linuxCpu;
+      if (offset(linuxCpu) === tpidr) return linuxCpu;
     }
     return null;
+  }
+
+  #offsetAddress(linuxCpu: number): bigint {
+    return this.#text + BigInt(this.#places.perCpuOffset) + 8n * BigInt(linuxCpu);
   }
 
   #word64(address: bigint): bigint | null {
@@ -69,5 +78,7 @@ export class KernelRecords {
 }
 
 function littleEndian(bytes: Uint8Array): bigint {
-  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  let value = 0n;
+  for (let at = bytes.length - 1; at >= 0; at -= 1) value = (value << 8n) | BigInt(bytes[at] ?? 0);
+  return value;
 }
