@@ -63,9 +63,11 @@ describe('the records of a kernel', () => {
   /** A kernel's memory as words by address; what is not there is not mapped. */
   const recordsOf = (words: ReadonlyMap<bigint, bigint>): KernelRecords =>
     new KernelRecords(places, text, (address, size) => {
-      const value = words.get(address);
-      if (value === undefined) return null;
-      return Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
+      const found = Array.from({ length: Math.ceil(size / 8) }, (_, i) => words.get(address + BigInt(8 * i)));
+      if (found.includes(undefined)) return null;
+      return Uint8Array.from({ length: size }, (_, i) =>
+        Number(((found[i >> 3] ?? 0n) >> BigInt(8 * (i & 7))) & 0xffn),
+      );
     });
   const table = text + BigInt(places.perCpuOffset);
   const template = text + BigInt(places.xenVcpuId);
