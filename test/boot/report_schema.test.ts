@@ -6,6 +6,7 @@ import type { AnySchemaObject } from 'ajv/dist/2020.js';
 import { boot } from '../../src/library/index.js';
 import type { BootReport, BootRequest } from '../../src/library/index.js';
 import { readText } from '../files.js';
+import { quickCommandLine, skip, stockKernel } from '../guest/kernel.js';
 import { hypercall, image, powerOff, spin } from './tiny_kernels.js';
 
 const schema = JSON.parse(readText('schemas/boot-report.schema.json')) as AnySchemaObject;
@@ -59,6 +60,36 @@ describe('the schema of the report', () => {
     });
     assert.deepEqual(notModelled, { multicall: 2 });
     assert.equal(verdict, 'incomplete');
+  });
+
+  it('passes the builtin guest, as it is and with its records as the patch of 2016 left them', async () => {
+    for (const whatIf of [undefined, 'as-posted', 'as-tested'] as const) {
+      const report = checked(
+        await boot({ kernel: 'builtin', ...(whatIf === undefined ? {} : { whatIf }) }).report(),
+      );
+      assert.equal(report.verdict, whatIf === undefined ? 'pass' : 'fail');
+    }
+  });
+
+  it('passes the stock kernel, with its package and what was checked of it', { skip }, async () => {
+    const report = checked(
+      await boot({ commandLine: quickCommandLine, whatIf: 'as-posted', until: 'userspace' }).report(),
+    );
+    const { kernel, findings, cpus } = report;
+    assert.equal(kernel.name, 'debian:bookworm');
+    assert.equal(kernel.sha256, stockKernel().kernel.sha256);
+    assert.match(kernel.package?.name ?? '', /^linux-image-/);
+    assert.ok(kernel.suites.length > 0);
+    const refused = findings.filter(({ rule, returned }) => rule === 'id-is-meant' && returned === -2);
+    assert.deepEqual(
+      refused.map(({ hypercall: name, passed, meant, callingVcpu }) => [name, passed, meant, callingVcpu]),
+      Array(3).fill(['EVTCHNOP_init_control', 0xffff_ffff, null, 0]),
+    );
+    for (const { where } of refused) assert.match(where ?? '', /^[a-z_0-9.]+\+0x[0-9a-f]+$/);
+    assert.deepEqual(
+      cpus.map(({ recordedVcpuId, agrees, online }) => [recordedVcpuId, agrees, online]),
+      [[0, true, true], ...Array<unknown>(3).fill([0xffff_ffff, false, false])],
+    );
   });
 
   it('refuses what is no report', async () => {

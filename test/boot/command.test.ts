@@ -1,0 +1,155 @@
+/** `domulator boot` as a user runs it: what it prints, what it writes, how it ends. Nothing here needs a network. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import type { BootReport } from '../../src/library/index.js';
+import { root } from '../files.js';
+import { image, say, spin } from './tiny_kernels.js';
+
+const command = path.join(root, 'dist/src/cli/main.js');
+const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-command-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const { PATH = '' } = process.env;
+/** A machine without cache and network. */
+const env = { PATH, HOME: folder, DOMULATOR_MIRROR: 'http://127.0.0.1:9/debian' };
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function boot(...args: readonly string[]): Ended {
+  return spawnSync(process.execPath, [command, 'boot', ...args], { encoding: 'utf8', env });
+}
+
+const builtin = ['--kernel', 'builtin'];
+
+describe('domulator boot', () => {
+  it('prints for each Linux CPU its MPIDR, its vCPU, its record and the ids in its calls', () => {
+    const { status, stdout, stderr } = boot(...builtin, '--quiet');
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    const rows = stdout.split('\n').filter((line) => /^ {2}\d/.test(line));
+    assert.deepEqual(
+      rows.map((row) => row.trim().split(/ {2,}/)),
+      [0, 1, 2, 3].map((cpu) => [
+        `${cpu}`,
+        `0x${cpu}`,
+        `${cpu}`,
+        `${cpu}`,
+        rows[cpu]!.trim().split(/ {2,}/)[4],
+        'yes',
+      ]),
+    );
+    assert.match(stdout, /^Audit: +every rule holds/m);
+  });
+
+  it('ends by naming two commands, which do what they say', () => {
+    const { stdout } = boot(...builtin, '--quiet');
+    const named = [...stdout.matchAll(/^ {2}npx domulator boot (.*--what-if .*)$/gm)].map(
+      ([, args = '']) => args,
+    );
+    assert.deepEqual(
+      named.map((args) => args.split(' ').at(-1)),
+      ['as-posted', 'as-tested'],
+    );
+    for (const args of named) {
+      const { status, stdout: told } = boot(...args.split(' '));
+      assert.equal(status, 1, told);
+      assert.match(told, /^Audit: +broken:$/m);
+    }
+  });
+
+  it('shows the console unless it is to be quiet, and no status where there is no terminal', () => {
+    const loud = boot(...builtin);
+    const quiet = boot(...builtin, '--quiet');
+    assert.equal(loud.stderr + quiet.stderr, '');
+    assert.ok(loud.stdout.length > quiet.stdout.length + 100);
+    const figures = / instructions in .*/;
+    assert.ok(loud.stdout.replace(figures, '').endsWith(quiet.stdout.replace(figures, '')));
+  });
+
+  it('prints the report as JSON and nothing else, and writes the same to a file', () => {
+    const file = path.join(folder, 'report.json');
+    const { status, stdout, stderr } = boot(...builtin, '--json', '--report', file);
+    assert.deepEqual([status, stderr], [0, '']);
+    const report = JSON.parse(stdout) as BootReport;
+    assert.deepEqual([report.schemaVersion, report.verdict, report.kernel.name], [1, 'pass', 'builtin']);
+    assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), report);
+  });
+
+  it('writes a line of JSON for each event', () => {
+    const file = path.join(folder, 'trace.jsonl');
+    const { stdout } = boot(...builtin, '--json', '--trace', file);
+    const { hypercalls } = JSON.parse(stdout) as BootReport;
+    const text = readFileSync(file, 'utf8');
+    assert.ok(text.endsWith('\n'));
+    const events = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string; step: number });
+    assert.deepEqual(
+      events.map(({ step }) => step),
+      events.map((_, i) => i),
+    );
+    assert.equal(events.filter(({ kind }) => kind === 'hypercall').length, hypercalls.total);
+    assert.equal(events.filter(({ kind }) => kind === 'start').length, 3);
+    assert.equal(events.at(-1)?.kind, 'end');
+  });
+
+  it('gets as far as it is asked to', () => {
+    const { status, stdout } = boot(...builtin, '--quiet', '--until', 'line:.');
+    assert.equal(status, 0);
+    assert.match(stdout, /^Ending: userspace: the console said: \S/m);
+    assert.equal(boot(...builtin, '--quiet', '--limit', ',10000').status, 3);
+  });
+});
+
+describe('where no kernel can be had', () => {
+  it('boots the builtin guest, says so, and says what would help', () => {
+    const { status, stdout, stderr } = boot('--quiet');
+    assert.equal(status, 0);
+    assert.match(
+      stderr,
+      /^domulator: debian:bookworm [^\n]*cannot be reached[^\n]*; the builtin guest is booted instead\n$/,
+    );
+    assert.match(stdout, /^builtin /);
+    assert.match(stdout, /^ {2}npx domulator boot --quiet --kernel debian:bookworm --mirror http:/m);
+  });
+
+  it('does not where that kernel, or a word on it, was asked for', () => {
+    for (const args of [
+      ['--kernel', 'debian:bookworm'],
+      ['--mirror', 'http://127.0.0.1:9/d'],
+    ]) {
+      assert.equal(boot(...args).status, 2);
+    }
+    assert.equal(boot('--bisect').status, 128);
+  });
+});
+
+describe('an interrupt', () => {
+  it('ends the run with a report and status 130', async () => {
+    const kernel = path.join(folder, 'spins');
+    writeFileSync(kernel, image([...say('here I am\n'), ...spin]));
+    const args = ['--kernel', kernel, '--initrd', kernel, '--until', 'poweroff', '--memory', '16'];
+    const child = spawn(process.execPath, [command, 'boot', ...args], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+    child.stdout.on('data', (part: Buffer) => {
+      stdout += part.toString();
+      if (stdout === 'here I am\n') child.kill('SIGINT');
+    });
+    const status = await new Promise((resolve) => child.on('close', resolve));
+    assert.deepEqual([status, stderr], [130, '']);
+    assert.match(stdout, /^Ending: stopped: it was interrupted$/m);
+  });
+});
