@@ -245,6 +245,22 @@ describe('calls', () => {
     assert.equal(guest.result(0), 0x200_0000n, 'the port is no instruction');
   });
 
+  it('clear the exclusive monitor, as every return to the guest does', () => {
+    const guest = testGuest(`
+      li x9, 0x${results.toString(16)}
+      ldxr x1, [x9]
+      stxr w2, x1, [x9]
+      li x0, 0x84000000
+      ldxr x1, [x9]
+      hvc #0
+      stxr w3, x1, [x9]
+      ${store('x2', 1)}
+      ${store('x3', 2)}
+      ${powerOff}`);
+    assert.equal(guest.runToEnd(), 'shutdown');
+    assert.deepEqual([guest.result(1), guest.result(2)], [0n, 1n]);
+  });
+
   it('register an area by virtual address that tells how long the vCPU waited', () => {
     const guest = testGuest(`
       ${enableInterrupts(virtualTimer)}

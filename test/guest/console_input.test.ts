@@ -1,0 +1,60 @@
+/** What is typed reaches a shell in a stock kernel, over the emulated UART and over the PV console on its ring. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { Boot } from '../../src/boot/index.js';
+import { busyboxInitramfs } from '../../src/firmware/index.js';
+import { debianParts, orSkip } from './debian_guest.js';
+
+const init = `#!/bin/sh
+echo ready
+for i in 1 2 3; do read line; echo "got <$line>"; done
+poweroff -f
+`;
+
+/** Longer than the UART has room for at once. */
+const long = 'x'.repeat(100);
+
+async function typeAt(t: TestContext, device: string, console: 'uart' | 'pvConsole'): Promise<void> {
+  const parts = await orSkip(t, debianParts);
+  if (parts === null) return;
+  const heard: Uint8Array[] = [];
+  const boot = new Boot(
+    {
+      kernel: parts.kernel,
+      initrd: busyboxInitramfs(parts.busybox, { applets: ['sh', 'echo', 'poweroff'], init }),
+      commandLine: `console=${device} cryptomgr.notests`,
+      vcpus: 1,
+      memoryMiB: 256,
+      release: '4.17',
+      seed: 1,
+      xenstore: true,
+      whatIf: null,
+      entryVcpu: 0,
+      until: { kind: 'poweroff' },
+      limits: { instructions: 3_000_000_000, guestNs: 20_000_000_000n },
+    },
+    { console: (bytes) => heard.push(bytes.slice()) },
+  );
+  const type = (text: string, second: bigint): void =>
+    boot.input(console, Buffer.from(text), second * 1_000_000_000n);
+  type(`${long}\nlast one\n`, 4n);
+  type('hello\n', 3n);
+  while (boot.step(100_000_000) === 'running');
+  const said = Buffer.concat(heard).toString('latin1');
+  assert.equal(boot.result().outcome, 'poweroff', said.slice(-1000));
+  assert.deepEqual(
+    Array.from(said.matchAll(/got <(.*)>/g), ([, line]) => line),
+    ['hello', long, 'last one'],
+  );
+  // Waiting for it cost next to nothing.
+  assert.ok(boot.machine.nowNs > 4_000_000_000n && boot.machine.instructions < 1_000_000_000);
+}
+
+test('the UART takes what is typed', async (t) => {
+  await typeAt(t, 'ttyAMA0', 'uart');
+});
+
+test('the PV console takes what is typed', async (t) => {
+  await typeAt(t, 'hvc0', 'pvConsole');
+});
