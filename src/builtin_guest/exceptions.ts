@@ -18,7 +18,7 @@ const handlers = [
 ];
 
 /** ESR_EL1.EC. */
-const exceptionClass = { supervisorCall: 0x15, dataAbort: 0x25 } as const;
+const exceptionClass = { unknown: 0, systemRegister: 0x18, supervisorCall: 0x15, dataAbort: 0x25 } as const;
 /** What the interrupt controller says when nothing is pending, and above. */
 const noInterrupt = 1020;
 /** Interrupts below are SGIs. */
@@ -83,8 +83,12 @@ exception_of_kernel:
     mrs     x0, esr_el1
     lsr     x0, x0, #26
     cmp     x0, #${exceptionClass.dataAbort}
+    b.eq    2f
+    cmp     x0, #${exceptionClass.unknown}
+    b.eq    2f
+    cmp     x0, #${exceptionClass.systemRegister}
     b.ne    1f
-    ldr     x0, [x28, #${own.faults}]
+2:  ldr     x0, [x28, #${own.faults}]
     add     x0, x0, #1
     str     x0, [x28, #${own.faults}]
     mrs     x0, elr_el1

@@ -77,6 +77,29 @@ const accesses = [
   'dc      zva, x0',
 ] as const;
 
+/**
+ * What else may be refused, or change a device, with X1: the CPU interface, the timer that wakes nobody, calls that nobody serves. Two
+ * instructions' room each. The first four can keep interrupts away for good: CPU 0, which never waits, alone has them.
+ */
+const oddities = [
+  'msr     icc_ctlr_el1, x1',
+  'msr     icc_ap1r0_el1, x1',
+  'mrs     x1, icc_iar1_el1',
+  'msr     icc_pmr_el1, x1',
+  'msr     icc_eoir1_el1, x1',
+  'msr     icc_dir_el1, x1',
+  'msr     icc_sgi1r_el1, x1',
+  'msr     icc_asgi1r_el1, x1',
+  'msr     icc_bpr1_el1, x1',
+  'mrs     x1, icc_hppir1_el1',
+  'msr     cntp_ctl_el0, x1',
+  'msr     cntp_cval_el0, x1',
+  'msr     cntp_tval_el0, x1',
+  'hvc     #1',
+  'smc     #0',
+  'at      s1e1w, x1',
+] as const;
+
 const device = (base: bigint): string => String(BigInt(kernelBase) + base);
 
 const chance = `
@@ -262,6 +285,15 @@ random_access:
     str     x19, [sp, #16]
     bl      draw
     mov     x19, x0
+    adr     x4, oddity_kinds
+    tst     x0, #0x700000000000000
+    b.ne    4f
+    ldr     x1, [x28, #${own.cpu}]
+    cbz     x1, 2f
+    mov     x1, #${2 ** 46}
+    orr     x19, x19, x1
+    b       2f
+4:
     lsr     x1, x0, #61
     adr     x3, place_kinds
     add     x3, x3, x1, lsl #4
@@ -317,15 +349,20 @@ place_found:
     b.eq    1f
     and     x0, x0, #0xfffffffffffffff8
 1:  add     x0, x0, x1
-    mov     x1, x19
-    lsr     x2, x19, #32
-    ubfx    x3, x19, #44, #4
     adr     x4, access_kinds
+2:  mov     x1, x19
+    lsr     x2, x19, #32
+    // Small numbers mean more to the interrupt controller.
+    tbz     w19, #3, 3f
+    lsr     x1, x19, #54
+3:  ubfx    x3, x19, #44, #4
     add     x4, x4, x3, lsl #3
     blr     x4
     ldr     x19, [sp, #16]
     ldp     x29, x30, [sp], #32
     ret
+oddity_kinds:
+${oddities.map((each) => `    ${each}\n    ret`).join('\n')}
 access_kinds:
 ${accesses.map((each) => `    ${each}\n    ret`).join('\n')}`;
 
