@@ -10,7 +10,6 @@ import { debianGuest, temporaryFolder } from './support/guests.js';
 import {
   describeMachine,
   holds,
-  least,
   leastAndMedian,
   median,
   printTable,
@@ -127,19 +126,19 @@ console.log(
 );
 
 const key = 'cryptomgr.notests 4';
-const [ours, single, multi] = names.map((name) => least(of(`${key} ${name}`, 'wall')));
 const rates = times
   .get(`${key} phases`)
   .map(({ instructions, phases }) => instructions / phases.run.processor);
-console.log('\nTargets, cryptomgr.notests with 4 vCPUs, by the least of the rounds:');
-for (const [name, theirs] of Object.entries({ single, multi })) {
-  const times = ours / theirs;
+console.log('\nTargets, cryptomgr.notests with 4 vCPUs, by the median of the rounds:');
+for (const name of names.slice(1)) {
+  const theirs = of(`${key} ${name}`, 'wall');
+  const ratio = median(of(`${key} domulator`, 'wall').map((ours, round) => ours / theirs[round]));
   console.log(
-    `  within ${claims.timesQemu} times QEMU's (${name}): ${times.toFixed(2)}: ${holds(times <= claims.timesQemu)}`,
+    `  within ${claims.timesQemu} times the time of ${name}: ${ratio.toFixed(2)}: ${holds(ratio <= claims.timesQemu)}`,
   );
 }
-const best = Math.max(...rates);
+const rate = median(rates);
 console.log(
-  `  ${claims.instructionsPerSecond / 1e6} million instructions a second of processor time over the run: ${(best / 1e6).toFixed(0)} (median ${(median(rates) / 1e6).toFixed(0)}): ${holds(best >= claims.instructionsPerSecond)}`,
+  `  ${claims.instructionsPerSecond / 1e6} million instructions a second of processor time over the run: ${(rate / 1e6).toFixed(0)} (most ${(Math.max(...rates) / 1e6).toFixed(0)}): ${holds(rate >= claims.instructionsPerSecond)}`,
 );
 console.log(`  at most 300 MB beside the guest's memory: ${holds(beside <= claims.memoryMiB)}`);
