@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { hashValue } from '../../src/base/index.js';
+import { frameBytes, hashValue, present } from '../../src/base/index.js';
 import { Boot } from '../../src/boot/index.js';
 import type { BootOptions, BootResult } from '../../src/boot/index.js';
 import { bootOptions, kernel } from './builtin_runs.js';
@@ -43,6 +43,15 @@ function fuzz(commandLine: string, options: Partial<BootOptions> = {}): Fuzzed {
   assert.deepEqual(ram.subarray(code, code + kernel.image.length), kernel.image, 'the kernel has changed');
   assert.ok(Buffer.from(ram.subarray(data, data + canary.length)).equals(canary), 'the initrd has changed');
   assert.deepEqual(new Uint8Array(ram.buffer, 0, tableBytes), tables, "the engine's tables have changed");
+  const { start, count } = boot.guest.config.xenFrames;
+  const end = present(boot.machine.frames.placeOf(start + count - 1), "Xen's last frame") + frameBytes;
+  const behind = new Uint8Array(ram.buffer, end);
+  // The engine's memory is made of larger pages; with xenstore's frames there is room behind them.
+  assert.ok(behind.length > 0 || options.xenstore === false);
+  assert.ok(
+    behind.every((byte) => byte === 0),
+    'something was written behind all frames',
+  );
   const text = pieces.join('');
   return {
     console: text,
