@@ -32,7 +32,9 @@ interface Place {
 export class KernelLog {
   readonly #memory: KernelMemory;
   #btf: Layouts | null | undefined;
-  #place: Place | null = null;
+  /** By the kernel's note: for good. By the ring's shape: until there is a note. */
+  #noted: Place | null = null;
+  #guessed: Place | null = null;
 
   constructor(memory: KernelMemory) {
     this.#memory = memory;
@@ -43,8 +45,9 @@ export class KernelLog {
    * the image's start, null while nobody knows.
    */
   tail(most: number, text: bigint | null): readonly LogRecord[] {
-    this.#place ??= this.#byNote();
-    const place = this.#place ?? (text === null ? null : this.#byShape(text));
+    this.#noted ??= this.#byNote();
+    if (this.#noted === null && text !== null) this.#guessed ??= this.#byShape(text);
+    const place = this.#noted ?? this.#guessed;
     if (place === null) return [];
     return readKernelLog(place.layouts, place.ring, this.#memory.read, most) ?? [];
   }
