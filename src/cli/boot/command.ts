@@ -19,6 +19,7 @@ import { StatusLine } from './status_line.js';
 import { Terminal } from './terminal.js';
 import { TraceFile } from './trace_file.js';
 
+const usualColumns = 80;
 /** How often the status is brought up to date, ms. */
 const statusMs = 200;
 
@@ -39,7 +40,8 @@ function statusLine({ quiet = false, json = false }: BootArguments, interactive:
   return new StatusLine({
     showConsole: !quiet && !json,
     interactive,
-    columns: isTTY && columns > 0 ? columns : 0,
+    // A terminal that does not know its size gives none, or 0.
+    columns: isTTY ? columns || usualColumns : 0,
   });
 }
 

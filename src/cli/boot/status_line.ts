@@ -47,8 +47,9 @@ export class StatusLine {
     if (columns === 0 || this.#isWithin) return;
     const speed = Math.round(instructions / 1000 / Math.max(wallMs, 1));
     const guest = (Number(guestTimeNs) / 1e9).toFixed(2);
-    const figures = [`${guest} s of guest time`, `${speed} million instructions a second`];
-    const last = showConsole ? [] : [this.#lastLine.trim()];
+    const figures = [`${guest} s of guest time`, `${speed} MIPS`];
+    // The kernel's own time says the same as ours.
+    const last = showConsole ? [] : [this.#lastLine.replace(/^\[ *\d+\.\d+\] */, '').trim()];
     const parts = phase === 'loading' ? [phase] : [phase, ...figures, ...last];
     const text = parts.filter((part) => part !== '').join(' · ');
     process.stderr.write(`${erase}${text.slice(0, columns - 1)}`);
