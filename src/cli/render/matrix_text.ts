@@ -4,6 +4,7 @@
  */
 import { rules } from '../../audit/index.js';
 import { rangesText } from '../../base/index.js';
+import { strategies } from '../../explore/index.js';
 import type { MatrixRow, PlatformName } from '../../explore/index.js';
 import { platformNames } from './scenario_words.js';
 import { labelled, wrap } from './style.js';
@@ -152,6 +153,26 @@ function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
   return [style.heading('The rules named above'), ...lines, ''];
 }
 
+/** What each column does. */
+function strategyLines(rows: readonly MatrixRow[], style: Style): string[] {
+  const shown = new Set(rows.map(({ strategy }) => strategy));
+  const lines = [...shown].flatMap((name) => labelled(`  ${name}: `, strategies[name].summary, style.width));
+  return [style.heading('The strategies'), ...lines, ''];
+}
+
+/** How ids are handed out where it is not as Xen does it. */
+const policyTexts: readonly string[] = [
+  'ids sparse: hardware ids with gaps, three apart',
+  "ids permuted: Xen's hardware ids, each given to another vCPU",
+  'ids beyond-255: hardware ids that do not fit into 8 bits',
+  "ids uid-differs: Xen's hardware ids, but the ACPI processor UID is not the vCPU id, against Xen's promise",
+];
+
+function policyLines(style: Style): string[] {
+  const lines = policyTexts.flatMap((text) => labelled('  ', text, style.width));
+  return [style.heading('How ids are handed out, where not as by Xen'), ...lines, ''];
+}
+
 /** The whole matrix; ends without a line end. */
 export function matrixText(rows: readonly MatrixRow[], style: Style): string {
   const run = rows.filter(({ passed }) => passed !== null);
@@ -165,6 +186,8 @@ export function matrixText(rows: readonly MatrixRow[], style: Style): string {
     ...wrap(intro, style.width),
     '',
     ...platformSections(rows, style),
+    ...strategyLines(rows, style),
+    ...policyLines(style),
     ...ruleLines(rows, style),
     `${run.length} runs: ${passed} pass, ${run.length - passed} do not; ${rows.length - run.length} cells do not apply.`,
   ].join('\n');

@@ -113,7 +113,7 @@ describe('a sequence on the terminal', () => {
       '  ✗    │    │  an event for CPU 1 (timer) comes to CPU 0',
       '  ═══════════  Xen resets the domain: all that the guest had registered is gone',
       '  │    ▼    │  CPU 1 goes offline',
-      '  │    │    │  the line above again, for vCPUs 2 and 3',
+      '  │    │    │  the step above again, for vCPUs 2 and 3',
     ]);
   });
 });

@@ -13,8 +13,9 @@ export const intro = [
 ];
 
 export const legend = [
-  'v0, v1 ... the vCPUs as they really are   ● makes the call   ▶ to Xen, or to a vCPU that is started',
+  'v0, v1 ... the vCPUs as they really are   ● makes the call   ▶ ◀ to Xen, or to a vCPU that is started',
   '◆ named in the call, and meant   ✗ named or reached, and not meant   → what Xen answered',
+  '▲ a kernel enters, or a CPU comes online   ▼ a CPU goes offline   ═ Xen resets the whole guest',
   'SILENT: a wrong id that Xen took without a word',
 ];
 

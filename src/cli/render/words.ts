@@ -121,7 +121,7 @@ export function phraseOf(item: SequenceItem): Phrase {
     case 'reset':
       return plain('Xen resets the domain: all that the guest had registered is gone');
     case 'again': {
-      const lines = item.items === 1 ? 'the line above' : `the ${item.items} lines above`;
+      const lines = item.items === 1 ? 'the step above' : `the ${item.items} steps above`;
       const whom = item.vcpus.length === 0 ? `${item.times} more times` : `for ${listOf('vCPU', item.vcpus)}`;
       return plain(`${lines} again, ${whom}`);
     }
