@@ -67,6 +67,25 @@ describe('a guest', () => {
     assert.deepEqual(started, [0, 1]);
   });
 
+  it('may send an interrupt to a vCPU that it has started and that has not run yet', () => {
+    const guest = testGuest(
+      `${cpuOn(1, 'other', 0)}
+       li x1, 0x3000002
+       msr icc_sgi1r_el1, x1
+       park:
+       wfi
+       b {park}
+       other:
+       ${enableInterrupts(0xffff, 1)}
+       mrs x1, icc_iar1_el1
+       ${store('x1', 0)}
+       ${powerOff}`,
+      { vcpus: 2 },
+    );
+    assert.equal(guest.runToEnd(), 'shutdown');
+    assert.equal(guest.result(0), 3n);
+  });
+
   it('that waits for nothing is stuck, and one that spins runs to its limit', () => {
     assert.equal(testGuest('wait:\nwfi\nb {wait}').runToEnd(), 'stuck');
     const { machine } = testGuest('spin:\nb {spin}');
@@ -215,6 +234,16 @@ describe('calls', () => {
     // Xen keeps 16 KiB of what its host does not take; all of it was written before the turn ended.
     assert.equal(lines.at(-1), String.fromCharCode(...text.slice(-100, -1)));
     assert.ok(lines.length >= 160);
+  });
+
+  it('are told apart by all 64 bits of their number', () => {
+    // SCHEDOP_yield, and the same with a bit above the low half of x16.
+    const call = (x16: string): string => `movz x0, #0\nli x16, ${x16}\nhvc #0xea1`;
+    const guest = testGuest(
+      `${call('29')}\n${store('x0', 0)}\n${call('0x10000001d')}\n${store('x0', 1)}\n${powerOff}`,
+    );
+    assert.equal(guest.runToEnd(), 'shutdown');
+    assert.deepEqual([guest.result(0), guest.result(1)], [0n, BigInt.asUintN(64, -38n)]);
   });
 
   it('that write into code change what runs', () => {

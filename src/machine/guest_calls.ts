@@ -1,5 +1,5 @@
 /** What a vCPU asks of Xen by HVC or SMC: hypercalls, power calls and the rest of Arm's calling convention. */
-import { __HYPERVISOR_grant_table_op, __HYPERVISOR_memory_op } from '../abi/index.js';
+import { __HYPERVISOR_grant_table_op, __HYPERVISOR_memory_op, PSCI_RET_SUCCESS } from '../abi/index.js';
 import { present } from '../base/index.js';
 import type { Gic } from '../devices/index.js';
 import { irqAsserted, setCpuPower } from '../devices/index.js';
@@ -73,7 +73,8 @@ export class GuestCalls {
   #hypercall(vcpu: number): void {
     const { domain, processor, caller, listener } = this.#parts;
     const view = this.#view(vcpu);
-    const number = Number(BigInt.asUintN(32, view.register(16)));
+    // All 64 bits count (Xen 4.17 arch/arm/traps.c, do_trap_hypercall).
+    const number = Number(view.register(16));
     const args = [0, 1, 2, 3, 4].map((register) => view.register(register));
     listener.calling?.(vcpu);
     const record = hypercall(domain, vcpu as XenVcpuId, number, args, caller);
@@ -121,6 +122,8 @@ export class GuestCalls {
     const { domain, gic, listener } = this.#parts;
     const record = psciCall(domain, vcpu as XenVcpuId, functionId, args);
     if (!this.#vcpuState(vcpu).up) setCpuPower(gic, vcpu, false);
+    // From now on interrupts wait for it, though its first turn is still to come (Xen 4.17 arch/arm/vpsci.c, do_common_cpu_on).
+    if (record.target !== null && record.returned === PSCI_RET_SUCCESS) setCpuPower(gic, record.target, true);
     this.#wakeIfInterrupted(vcpu);
     listener.power?.(vcpu, record, args[0] ?? 0n);
     return record.returned;
