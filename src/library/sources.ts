@@ -81,14 +81,6 @@ async function loadInitrd({ kernel, initrd }: BootRequest, settings: Settings): 
   return defaultInitramfs(busybox.bytes);
 }
 
-/** Our CPU translates by pages of 4 and 16 KiB: its ID_AA64MMFR0_EL1 offers no others. */
-function checkPages({ name, image }: LoadedKernel): void {
-  if (image.pageKiB !== 64) return;
-  throw new InputError(
-    `${name} is a kernel with pages of 64 KiB, which this CPU does not offer; give one with 4 KiB or 16 KiB`,
-  );
-}
-
 function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
   return {
     package: package_ === null ? null : { name: package_.name, version: package_.version },
@@ -105,9 +97,8 @@ function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
   };
 }
 
-/** What was loaded, as a boot takes it. Throws InputError where our CPU cannot run it. */
+/** What was loaded, as a boot takes it. */
 function bootable(loaded: LoadedKernel): Kernel {
-  checkPages(loaded);
   const { name, version, sha256, image } = loaded;
   const { bytes, textOffset, memoryBytes } = image;
   return {

@@ -67,7 +67,6 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     ['an amd64 kernel', alone(file('bzImage', bzImage)), /x86 kernel/],
     ['an amd64 vmlinux', alone(file('vmlinux', elf)), /amd64/],
     ['an empty file', alone(file('empty', new Uint8Array())), /empty is empty/],
-    ['a kernel with pages of 64 KiB', alone(file('64k', image(powerOff, { pageKiB: 64 }))), /64 KiB.*does not offer/],
     ['a kernel that wants more memory than there is', alone(file('large', image(powerOff, { imageBytes: 2 ** 40 }))), /MiB of memory are too little/],
     ['a kernel that is not there', alone(path.join(folder, 'none')), /there is no such file/],
     ['a folder as kernel', alone(folder), /it is a folder/],

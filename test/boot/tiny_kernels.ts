@@ -40,22 +40,23 @@ export function say(text: string): number[] {
   return [movz(1, 0x2200, 1), ...letters.flat()];
 }
 
+/** Little-endian, pages of 4 KiB, loaded anywhere (Linux Documentation/arm64/booting.rst). */
+const imageFlags = 0b1010n;
+
 export interface ImageOptions {
   /** What is put behind the code. */
   readonly data?: Uint8Array;
-  /** 4, 16 or 64. */
-  readonly pageKiB?: 4 | 16 | 64;
   readonly imageBytes?: number;
 }
 
 /** An Image that begins with a branch over its header to `words`. */
 export function image(words: readonly number[], options: ImageOptions = {}): Uint8Array {
-  const { data = new Uint8Array(), pageKiB = 4, imageBytes = 0x1_0000 } = options;
+  const { data = new Uint8Array(), imageBytes = 0x1_0000 } = options;
   const bytes = new Uint8Array(headerBytes + 4 * words.length + data.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, branch(headerBytes / 4), true);
   view.setBigUint64(16, BigInt(imageBytes), true);
-  view.setBigUint64(24, BigInt(8 | ({ 4: 1, 16: 2, 64: 3 }[pageKiB] << 1)), true);
+  view.setBigUint64(24, imageFlags, true);
   bytes.set(Buffer.from('ARMd'), 56);
   words.forEach((word, i) => view.setUint32(headerBytes + 4 * i, word, true));
   bytes.set(data, headerBytes + 4 * words.length);
