@@ -231,6 +231,19 @@ describe('registrations', () => {
     });
   }
 
+  it('registered-before-online: a kernel that never speaks to Xen of a vCPU needs nothing of it', () => {
+    const quiet = new Teller(arm);
+    const drafts = [quiet.enters(), quiet.starts(0, 1), quiet.is('running', 1), quiet.is('online', 1)];
+    keeps('registered-before-online', arm, [...drafts, quiet.ends()]);
+    const spoken = quiet.calls(0, 'VCPUOP_is_up', 1);
+    breaks('registered-before-online', arm, [
+      ...drafts.slice(0, 1),
+      spoken,
+      ...drafts.slice(1),
+      quiet.ends(),
+    ]);
+  });
+
   it('registered-before-online: shared_info has places for 32 vCPUs on x86 and for one on Arm', () => {
     for (const [kind, vcpus, lacking, isFound] of [
       ['pvhvm', 34, 31, false],

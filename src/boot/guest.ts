@@ -14,8 +14,8 @@ import type { BootOptions } from './options.js';
 
 /** The most vCPUs that a guest with a GICv3 has (Xen 4.17, MAX_VIRT_CPUS on arm64). */
 export const maxVcpus = 128;
-/** Room for the device tree: Xen takes two pages and more for each vCPU's node, this has some to spare. */
-const treeBytes = 64 * 1024;
+/** Room for the device tree: no kernel takes one that is larger (Linux Documentation/arm64/booting.rst, 2). */
+const treeBytes = 2 << 20;
 /** Xen's own frames begin behind everything that a guest can have. */
 const xenFrames = { start: 2 ** 28, count: 80 } as const;
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
@@ -105,9 +105,11 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
   const at = placeGuest(memory, { ...sizes, initrd: initrd?.length ?? 0 });
   const tree = describe(options, memory, at);
   const config = configOf(options, memory);
+  const treeFile = writeDeviceTree(tree);
+  if (treeFile.length > treeBytes) throw new InputError('the command line is too long for a device tree');
   const machine = new ArmMachine({ config, seed, entry: at.kernel, x0: at.deviceTree }, listener);
   machine.load(at.kernel, kernel.image);
-  machine.load(at.deviceTree, writeDeviceTree(tree));
+  machine.load(at.deviceTree, treeFile);
   if (initrd !== null) machine.load(at.initrd, initrd);
   if (options.xenstore) connectBackends(machine.domain, { name: 'domulator' });
   return { machine, cpus: numberKernelCpus(tree, entryVcpu), config, kernelAt: at.kernel };

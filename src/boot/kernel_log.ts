@@ -24,6 +24,9 @@ export interface KernelMemory {
   readonly read: ReadKernel;
 }
 
+/** A kernel has two rings; where more than so many places look like one, it is none. */
+const mostRings = 64;
+
 interface Place {
   readonly layouts: Layouts;
   readonly ring: bigint;
@@ -67,7 +70,10 @@ export class KernelLog {
     const layouts = this.#btf;
     if (layouts === null) return null;
     let best: { readonly place: Place; readonly timeNs: bigint } | null = null;
+    let looked = 0;
     for (const offset of printkRingsIn(this.#memory.loaded, layouts)) {
+      looked += 1;
+      if (looked > mostRings) break;
       const ring = text + BigInt(offset);
       const last = readKernelLog(layouts, ring, this.#memory.read, 1)?.at(-1);
       if (last !== undefined && (best === null || last.timeNs > best.timeNs)) {

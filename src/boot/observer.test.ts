@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
+import { xenVcpuId } from '../identity/index.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest, writeGuest } from './guest_memory.js';
@@ -17,7 +18,7 @@ const imageBytes = 0x4_0000;
 const areaOffset = (cpu: number): bigint => 0x1_0000n + 0x1000n * BigInt(cpu);
 
 /** An image that exports the records, and holds nothing else. */
-function madeImage(): Uint8Array {
+function madeImage(left: readonly string[] = []): Uint8Array {
   const image = new Uint8Array(imageBytes);
   const view = new DataView(image.buffer);
   const exported = [
@@ -27,6 +28,7 @@ function madeImage(): Uint8Array {
   ] as const;
   let text = 0x2001;
   for (const [index, [name, offset]] of exported.entries()) {
+    if (left.includes(name)) continue;
     const at = 0x1000 + 12 * index;
     image.set(
       Array.from(name, (letter) => letter.charCodeAt(0)),
@@ -51,9 +53,9 @@ interface Watched {
   readonly text: bigint;
 }
 
-/** A guest with such a kernel, of which `vcpus` vCPUs run by its tables. */
-function watched(vcpus = 2): Watched {
-  const image = madeImage();
+/** A guest with such a kernel, of which `vcpus` vCPUs run by its tables; `left`: what it does not export. */
+function watched(vcpus = 2, left: readonly string[] = []): Watched {
+  const image = madeImage(left);
   const options: BootOptions = {
     kernel: { name: 'made', version: null, sha256: '', image, textOffset: 0, memoryBytes: imageBytes },
     initrd: null,
@@ -181,6 +183,30 @@ describe('the observer', () => {
     assert.deepEqual(told, ['online 0 on 0', 'online 1 on 1', 'offline 1 on 1']);
     assert.equal(observer.online.length, 1);
     assert.ok(guest.cpus.every(({ linuxCpu }) => observer.wasOnline(linuxCpu)));
+  });
+
+  it('takes the CPUs that were started for online where the kernel exports no mask', () => {
+    const made = watched(3, ['__cpu_online_mask']);
+    const { observer } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 1, 2]);
+    const on = { name: 'PSCI_0_2_FN64_CPU_ON', target: xenVcpuId(2) };
+    observer.power(0, { ...on, returned: 0 }, 2n);
+    observer.power(0, { ...on, target: xenVcpuId(1), returned: -2 }, 1n);
+    observer.end('poweroff', '');
+    const told = brief(made.events).filter((text) => text.startsWith('o'));
+    assert.deepEqual(told, ['online 0 on 0', 'online 2 on 2']);
+  });
+
+  it('knows where a kernel without records is, and which of its CPUs are online', () => {
+    const made = watched(2, ['xen_vcpu_id']);
+    const { observer } = made;
+    enter(made, 0, 0);
+    put(made, 0, BigInt(places.onlineMask), 1, 3n);
+    observer.hypercall(0, call('EVTCHNOP_send', null));
+    assert.equal(observer.textAddress, made.text);
+    assert.equal(observer.online.length, 2);
+    assert.equal(observer.recordsFrom(0), null);
   });
 
   it('says where a call was made, as far as the kernel has names', () => {

@@ -43,6 +43,8 @@ export class Observer {
   #lookedForSymbols = false;
   #symbols: Kallsyms | null = null;
   readonly #everOnline = new Set<number>();
+  /** The vCPUs that run the kernel, as far as starts tell: the one that it is entered on, and those that it turned on. */
+  readonly #started = new Set<number>();
   readonly #heard: (event: TraceEvent) => void;
 
   /** `heard` is told each event as it comes. */
@@ -64,11 +66,7 @@ export class Observer {
       possible: cpus.map(({ linuxCpu: cpu, mpidr }) => ({ linuxCpu: cpu, hardwareId: mpidr })),
       leftOut: [],
     });
-  }
-
-  /** Whether the kernel exports the records at all. */
-  get hasRecords(): boolean {
-    return this.#places !== null;
+    this.#started.add(present(entry, 'CPU 0').vcpu);
   }
 
   /** Kernel virtual address of the image's start; null while it is not known. */
@@ -79,15 +77,14 @@ export class Observer {
   /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
   recordsFrom(vcpu: number): KernelRecords | null {
     const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');
-    if (this.#places === null || vbar >> 63n === 0n) return this.#records;
+    if (vbar >> 63n === 0n) return this.#records;
     // By the tables of who asks: those of another one may be gone, when it is off or just started.
     this.#reader = vcpu;
-    if (this.#records === null) {
-      this.#text = vbar - BigInt(vectorsOffset);
-      this.#records = new KernelRecords(this.#places, this.#text, (address, size) =>
-        readGuest(this.#machine, this.#reader, address, size),
-      );
-    }
+    this.#text ??= vbar - BigInt(vectorsOffset);
+    if (this.#places === null) return null;
+    this.#records ??= new KernelRecords(this.#places, this.#text, (address, size) =>
+      readGuest(this.#machine, this.#reader, address, size),
+    );
     return this.#records;
   }
 
@@ -118,8 +115,8 @@ export class Observer {
 
   /** A power call was answered. */
   power(vcpu: number, { name, returned, target }: PsciRecord, affinity: bigint): void {
-    if (!name.endsWith('CPU_ON')) return;
     const cpu = this.linuxCpuOn(vcpu);
+    if (!name.endsWith('CPU_ON')) return;
     this.#noteRunning(vcpu, cpu);
     const meant = this.#cpus.find(({ mpidr }) => BigInt(mpidr) === affinity)?.linuxCpu ?? null;
     this.#noteCaller(vcpu);
@@ -133,6 +130,7 @@ export class Observer {
       target,
       returned,
     });
+    if (returned === 0 && target !== null) this.#started.add(target);
   }
 
   /** Where in the kernel the hypercall or power call of a step was made, as {@link symbolAt} says it; null for other steps. */
@@ -186,13 +184,19 @@ export class Observer {
       Math.ceil(this.#cpus.length / 8),
     );
     if (bytes === null) return;
-    for (const { linuxCpu: cpu, vcpu: truth } of this.#cpus) {
-      const online = ((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) % 2 === 1;
-      if (online === this.#online.has(cpu)) continue;
-      if (online) this.#cameOnline(cpu);
-      else this.#online.delete(cpu);
-      this.#emit({ kind: online ? 'online' : 'offline', kernel: 0, vcpu: truth, linuxCpu: cpu });
+    for (const cpu of this.#cpus) {
+      const byte = bytes[cpu.linuxCpu >> 3] ?? 0;
+      this.#setOnline(cpu, ((byte >> (cpu.linuxCpu & 7)) & 1) === 1);
     }
+  }
+
+  #setOnline({ linuxCpu: cpu, vcpu }: KernelCpu, online: boolean): void {
+    if (online === this.#online.has(cpu)) return;
+    if (online) {
+      this.#online.add(cpu);
+      this.#everOnline.add(cpu);
+    } else this.#online.delete(cpu);
+    this.#emit({ kind: online ? 'online' : 'offline', kernel: 0, vcpu, linuxCpu: cpu });
   }
 
   /** The CPUs that are online, as last seen. */
@@ -205,12 +209,13 @@ export class Observer {
     return this.#everOnline.has(cpu);
   }
 
-  #cameOnline(cpu: LinuxCpu): void {
-    this.#online.add(cpu);
-    this.#everOnline.add(cpu);
+  /** Of a kernel that exports no mask, the CPUs that were started count as online; when they came to be, nothing tells. */
+  #noteStarted(): void {
+    for (const cpu of this.#cpus) if (this.#started.has(cpu.vcpu)) this.#setOnline(cpu, true);
   }
 
   end(outcome: Outcome, why: string): void {
+    if (this.#onlineMask === null) this.#noteStarted();
     const online = this.online;
     this.#emit({ kind: 'end', kernel: 0, outcome, online, why });
   }

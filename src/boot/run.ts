@@ -78,6 +78,8 @@ export class Boot {
   readonly #panics: PanicWatch;
   readonly #notModelled = new Map<string, number>();
   #sawInitControl = false;
+  /** Whether the records were set as `whatIf` says. */
+  #recordsSet = false;
   #end: { readonly outcome: BootOutcome; readonly ending: string; readonly reached: boolean } | null = null;
 
   /** Throws InputError when the guest cannot be built as asked. */
@@ -200,14 +202,14 @@ export class Boot {
     if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
     this.#sawInitControl = true;
     if (whatIf === null) return;
-    unsetRecords(this.machine, this.#observer, this.guest.cpus, vcpu, whatIf);
+    this.#recordsSet = unsetRecords(this.machine, this.#observer, this.guest.cpus, vcpu, whatIf);
     this.#observer.noteRecords(vcpu);
   }
 
   #line(line: string): void {
     const { until } = this.#options;
     const panic = panicIn(line);
-    if (until.kind === 'line' && until.pattern.test(line)) {
+    if (until.kind === 'line' && line.search(until.pattern) >= 0) {
       this.#finish('userspace', `the console said: ${line.trim()}`, true);
       this.machine.stop();
     } else if (panic !== null) {
@@ -249,12 +251,23 @@ export class Boot {
 
   #finish(outcome: BootOutcome, ending: string, reached: boolean): BootState {
     if (this.#end !== null) return 'ended';
-    this.#end = { outcome, ending, reached };
-    const vcpu = this.#options.entryVcpu;
-    this.#observer.noteOnline(vcpu);
+    const notAsked = this.#notAsAsked();
+    this.#end =
+      notAsked === null
+        ? { outcome, ending, reached }
+        : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
+    for (const vcpu of this.machine.processor.vcpus.keys()) this.#observer.noteOnline(vcpu);
     // To the audit, a run that is cut short is one that got no further.
     this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending);
     return 'ended';
+  }
+
+  /** Why the records were not set though they should have been; null where all was done as asked. */
+  #notAsAsked(): string | null {
+    const { whatIf } = this.#options;
+    if (whatIf === null || this.#recordsSet) return null;
+    const why = this.#sawInitControl ? 'it has none that can be written' : 'it made no EVTCHNOP_init_control';
+    return `its records were never set ${whatIf}: ${why}`;
   }
 
   #platform(): Platform {

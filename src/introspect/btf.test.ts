@@ -93,4 +93,17 @@ describe('BTF', () => {
       }),
     );
   });
+
+  it('reads no more of a name than of a real one, however many have one that never ends', () => {
+    const structs = 100_000;
+    const words = Array.from({ length: structs }, () => [0, 4 << 24, 8]).flat();
+    const types = Uint32Array.from(words);
+    const names = new Uint8Array(1 << 20).fill(0x61);
+    const header = Uint32Array.from([0x0001_eb9f, 24, 0, types.byteLength, types.byteLength, names.length]);
+    const image = new Uint8Array(24 + types.byteLength + names.length);
+    image.set(new Uint8Array(header.buffer));
+    image.set(new Uint8Array(types.buffer), 24);
+    image.set(names, 24 + types.byteLength);
+    assert.equal(readBtfLayouts(image, ['prb_desc'])?.size('prb_desc'), null);
+  });
 });

@@ -8,6 +8,8 @@ import type { Layouts } from './layouts.js';
 const headerStart = [0x9f, 0xeb, 1, 0, 24, 0, 0, 0];
 const headerBytes = 24;
 const typeBytes = 12;
+/** More of a name is not read: none that anybody asks for is longer, and an image may hold anything. */
+const longestName = 128;
 
 /** What follows a type, in bytes, by its kind: so much, and so much for each of its members. */
 const tails: Readonly<Record<number, { readonly once?: number; readonly each?: number }>> = {
@@ -65,10 +67,9 @@ function findSections(image: Uint8Array): Sections | null {
 }
 
 function nameAt(names: Uint8Array, at: number): string {
-  const end = names.indexOf(0, at);
-  return Array.from(names.subarray(at, end < 0 ? names.length : end), (byte) =>
-    String.fromCharCode(byte),
-  ).join('');
+  const text = names.subarray(at, at + longestName);
+  const end = text.indexOf(0);
+  return String.fromCharCode(...text.subarray(0, end < 0 ? text.length : end));
 }
 
 /** The members of the structure at `at`, with their offsets in bytes; bit fields are left out. */

@@ -85,4 +85,16 @@ describe('the export table', () => {
     assert.equal(findRecordPlaces(imageOf(both.slice(0, 1), names)), null);
     assert.equal(findRecordPlaces(new Uint8Array(3)), null);
   });
+
+  it('is looked for in one pass, also where every other word could be the name’s', () => {
+    const image = new Uint8Array(4 << 20);
+    const view = new DataView(image.buffer);
+    const name = Uint8Array.from('xen_vcpu_id\0', (letter) => letter.charCodeAt(0));
+    const half = image.length / 2;
+    for (let at = 0; at + name.length < half; at += name.length) image.set(name, at);
+    // Within a name, and not at its start.
+    const place = 12 * 87_381 + 5;
+    for (let at = half; at < image.length; at += 4) view.setInt32(at, place - at, true);
+    assert.equal(exportedOffset(image, 'xen_vcpu_id'), null);
+  });
 });

@@ -45,12 +45,13 @@ export function exportedOffset(image: Uint8Array, name: string): number | null {
 }
 
 /** The entry whose name is the text at one of the offsets, which grow. */
-function findEntry(image: Uint8Array, words: Int32Array, texts: readonly number[]): number | null {
-  const [first = Infinity] = texts;
-  const last = texts.at(-1) ?? 0;
+function findEntry(image: Uint8Array, words: Int32Array, places: readonly number[]): number | null {
+  const [first = Infinity] = places;
+  const last = places.at(-1) ?? 0;
+  const texts = new Set(places);
   for (let word = 1; word + 1 < words.length; word += 1) {
     const named = 4 * word + (words[word] ?? 0);
-    if (named < first || named > last || !texts.includes(named)) continue;
+    if (named < first || named > last || !texts.has(named)) continue;
     // Other data can hold such a distance by chance; an entry's namespace then is no empty text.
     if (image[4 * (word + 1) + (words[word + 1] ?? 0)] === 0) return 4 * (word - 1);
   }

@@ -92,4 +92,30 @@ describe('kallsyms', () => {
       { numRuns: 50 },
     );
   });
+
+  it('is none where a token is longer than any name', () => {
+    const digits = Array.from({ length: 10 }, (_, i) => String.fromCharCode(0x30 + i));
+    const texts = Array.from(
+      { length: 256 },
+      (_, i) => digits[i - 0x30] ?? (i < 255 ? 'a' : 'z'.repeat(300_000)),
+    );
+    const image = new MadeImage().bytes([0]);
+    const first = image.size;
+    const index = texts.map((text) => {
+      image.text(text);
+      return image.size - text.length - 1 - first;
+    });
+    image.align(8).bytes(index.flatMap((at) => [at, at >>> 8]));
+    assert.equal(findKallsyms(image.done()), null);
+  });
+
+  it('is not looked for without end in what looks like names everywhere', () => {
+    // Each word is a number of names, and the first byte of it a name as long as the word; the table behind them is a real one.
+    const table = writeKallsyms(new MadeImage(), symbolsWith([4]), '6.1').done();
+    const words = 1 << 20;
+    const image = new Uint8Array(8 * words + table.length);
+    for (let word = 0; word < words; word += 1) image.set([7, 0, 8], 8 * word);
+    image.set(table, 8 * words);
+    assert.equal(findKallsyms(image), null);
+  });
 });

@@ -20,6 +20,10 @@ const fewestSymbols = 1000;
 const mostSymbols = 1 << 22;
 /** The longest name, less its end (KSYM_NAME_LEN; 128 before 6.1). */
 const longestName = 511;
+/** All names together have no more characters: a kernel's have some 6 million. */
+const mostCharacters = 1 << 26;
+/** So many names are walked over, at the most, by 256, before what looks like tables of them is given up. */
+const mostMarks = (4 * mostSymbols) / namesPerMarker;
 /** How far before the token table the names may begin: there are some 2 MiB of them. */
 const searchedBytes = 16 << 20;
 
@@ -63,12 +67,25 @@ function nameAfter(image: Uint8Array, at: number, count: number, end: number): n
   return place;
 }
 
+/** What is left of {@link mostMarks}. */
+interface Walk {
+  marks: number;
+}
+
 /** Where each 256th name begins, and the end of the last; null where they are not names up to there. */
-function markedNames(image: Uint8Array, first: number, count: number, table: TokenTable): number[] | null {
-  if (nameAfter(image, first, namesPerMarker, table.start) < 0) return null;
+function markedNames(
+  image: Uint8Array,
+  first: number,
+  count: number,
+  table: TokenTable,
+  walk: Walk,
+): number[] | null {
+  if (walk.marks <= 0 || nameAfter(image, first, namesPerMarker, table.start) < 0) return null;
   if (!/^[A-Za-z?][\x20-\x7e]+$/.test(expand(image, table, first))) return null;
   const starts = [first];
   for (let left = count; left > 0; left -= namesPerMarker) {
+    walk.marks -= 1;
+    if (walk.marks < 0) return null;
     const next = nameAfter(image, starts.at(-1) ?? first, Math.min(left, namesPerMarker), table.start);
     if (next < 0) return null;
     starts.push(next);
@@ -83,12 +100,13 @@ function namesAt(
   at: number,
   alignment: Alignment,
   table: TokenTable,
+  walk: Walk,
 ): Names | null {
   const count = view.getUint32(at, true);
   if (count < fewestSymbols || count > mostSymbols) return null;
   if (alignment === 8 && view.getUint32(at + 4, true) !== 0) return null;
   const first = at + alignment;
-  const starts = markedNames(image, first, count, table);
+  const starts = markedNames(image, first, count, table, walk);
   if (starts === null) return null;
   const markers = alignTo(alignment, starts.pop() ?? first);
   if (markers + 4 * starts.length > table.start) return null;
@@ -98,9 +116,10 @@ function namesAt(
 
 function findNames(image: Uint8Array, view: DataView, table: TokenTable): Names | null {
   const least = Math.max(table.start - searchedBytes, 0);
+  const walk: Walk = { marks: mostMarks };
   for (const alignment of alignments) {
     for (let at = alignTo(alignment, least); at + 8 < table.start; at += alignment) {
-      const names = namesAt(image, view, at, alignment, table);
+      const names = namesAt(image, view, at, alignment, table, walk);
       if (names !== null) return names;
     }
   }
@@ -178,6 +197,19 @@ export class Kallsyms {
   }
 }
 
+/** All names, without their kinds; null when they come to more than any kernel's. */
+function readNames(image: Uint8Array, table: TokenTable, { first, count }: Names): string[] | null {
+  const names: string[] = [];
+  let characters = 0;
+  for (let at = first; names.length < count; at = nameAfter(image, at, 1, table.start)) {
+    const name = expand(image, table, at).slice(1);
+    characters += name.length;
+    if (characters > mostCharacters) return null;
+    names.push(name);
+  }
+  return names;
+}
+
 /**
  * The symbols in `image`, an unpacked kernel Image as it lies in the file; null where it has none. What the offsets count
  * from is told by relocations, which are not read: the place of `vectors` is known.
@@ -187,10 +219,8 @@ export function findKallsyms(image: Uint8Array): Kallsyms | null {
   const table = findTokenTable(image);
   const found = table === null ? null : findNames(image, view, table);
   if (table === null || found === null) return null;
-  const names: string[] = [];
-  for (let at = found.first; names.length < found.count; at = nameAfter(image, at, 1, table.start)) {
-    names.push(expand(image, table, at).slice(1));
-  }
+  const names = readNames(image, table, found);
+  if (names === null) return null;
   const vectors = names.indexOf('vectors');
   if (vectors < 0) return null;
   for (const shape of offsetShapes(found, table)) {

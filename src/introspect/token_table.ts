@@ -5,6 +5,8 @@
  */
 
 const tokens = 256;
+/** A token stands for a part of a name, and no name is longer (KSYM_NAME_LEN). */
+const longestText = 511;
 const zero = 0x30;
 /** `0\0` to `9\0`. */
 const digits = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? zero + i / 2 : 0));
@@ -39,6 +41,7 @@ function textsBy(image: Uint8Array, view: DataView, start: number, index: number
   for (let at = start; texts.length < tokens;) {
     if (start + view.getUint16(index + 2 * texts.length, true) !== at) return null;
     const end = image.indexOf(0, at);
+    if (end < at || end - at > longestText) return null;
     texts.push(String.fromCharCode(...image.subarray(at, end)));
     at = end + 1;
   }

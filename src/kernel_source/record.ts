@@ -38,12 +38,18 @@ const isFile = hasFields({
 });
 const isFileOrNone: Check = (value) => value === undefined || isFile(value);
 
+const isGood = hasFields({
+  state: (value) => value === 'good',
+  keys: (value) => Array.isArray(value) && value.every(isText),
+});
+const isUnchecked = hasFields({ state: (value) => value === 'unchecked', reason: isText });
+
 const isSuite = hasFields({
   suite: isText,
   date: isTime,
   validUntil: isTime,
   expired: (value) => typeof value === 'boolean',
-  signature: hasFields({ state: (value) => value === 'good' || value === 'unchecked' }),
+  signature: (value) => isGood(value) || isUnchecked(value),
 });
 
 const check = hasFields({

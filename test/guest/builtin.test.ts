@@ -51,6 +51,15 @@ function assertCalls(run: BuiltinRun, vcpus: number, ways: readonly string[]): v
   assert.ok(calls(run, 'EVTCHNOP_send').length >= (ways.length - 1) * pairs + 2);
 }
 
+/** The kernel, which exports another name in the place of `name`. */
+function without(name: string): typeof kernel {
+  const image = kernel.image.slice();
+  const at = Buffer.from(image.buffer).indexOf(`${name}\0`);
+  assert.ok(at > 0);
+  image[at] = 0x7e;
+  return { ...kernel, image };
+}
+
 describe('the builtin guest', () => {
   it('is an Image that a loader takes like any other', async () => {
     const image = await readKernelImage(kernel.image, 'builtin');
@@ -112,9 +121,11 @@ describe('the builtin guest whose records are unset at its first init_control', 
     });
   }
 
-  it('does without events by FIFO queues what it does with them', () => {
+  it('does without FIFO events what it does with them; but then that was no what-if', () => {
     const run = bootBuiltin({ whatIf: 'as-tested', commandLine: 'events=2l' });
-    assertPasses(run);
+    const { outcome, reached, findings, ending } = run.result;
+    assert.deepEqual([outcome, reached, findings], ['poweroff', false, []]);
+    assert.match(ending, /its records were never set as-tested: it made no EVTCHNOP_init_control$/);
     assertCalls(run, 4, ['interrupts (SGI)', 'events, two-level']);
   });
 });
@@ -184,6 +195,34 @@ describe("the builtin guest's options and surroundings", () => {
     const run = bootBuiltin();
     assert.ok(run.lines.includes('xenstore: name is domulator'), run.console);
     assert.ok(run.lines.includes('builtin guest: this line came by the PV console'), run.console);
+  });
+
+  for (const name of ['xen_vcpu_id', '__per_cpu_offset', '__cpu_online_mask']) {
+    it(`is judged by its calls where it exports no ${name}`, () => {
+      const run = bootBuiltin({ kernel: without(name) });
+      assertPasses(run);
+      assert.deepEqual(
+        cpus(run).map(([vcpu, , online]) => [vcpu, online]),
+        [0, 1, 2, 3].map((vcpu) => [vcpu, true]),
+      );
+    });
+  }
+
+  it('cannot be asked what if its records were others where it exports none', () => {
+    const { result } = bootBuiltin({ kernel: without('xen_vcpu_id'), whatIf: 'as-posted' });
+    assert.equal(result.reached, false);
+    assert.match(result.ending, /its records were never set as-posted: it has none that can be written$/);
+  });
+
+  it('has said a line whatever flags the pattern has that is looked for', () => {
+    const pattern = /answered/g;
+    pattern.lastIndex = 1000;
+    assert.equal(bootBuiltin({ until: { kind: 'line', pattern } }).result.reached, true);
+  });
+
+  it('is refused a command line for which no device tree has room', () => {
+    const tooLong = { commandLine: 'x'.repeat(3 << 20) };
+    assert.throws(() => bootBuiltin(tooLong), { name: 'InputError', message: /command line is too long/ });
   });
 
   it('is seen in user space', () => {

@@ -119,11 +119,14 @@ function refusedFor(
 function eachUnready(run: Run, visit: Visitor): void {
   const refusals: HypercallEvent[] = [];
   const entered = new Map<number, KernelEvent>();
+  // Where nobody ever says anything to Xen of a vCPU, there is none that Xen must reach.
+  let isSpokenTo = false;
   replay(run, (event, view) => {
     if (event.kind === 'hypercall' && event.call.returned < 0) refusals.push(event);
+    if (event.kind === 'hypercall' && event.call.vcpuId !== null) isSpokenTo = true;
     if (event.kind === 'kernel') entered.set(event.kernel, event);
     const unready = (kernel: number, vcpu: XenVcpuId, cpu: OnlineEvent['linuxCpu']): void => {
-      for (const need of lacks(view, kernel, vcpu)) {
+      for (const need of isSpokenTo ? lacks(view, kernel, vcpu) : []) {
         visit({ event, kernel, vcpu, cpu, need, refused: refusedFor(refusals, kernel, vcpu, need.op) });
       }
     };
