@@ -4,6 +4,7 @@
  */
 export { Boot } from './run.js';
 export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState, BootWatcher } from './run.js';
+export { mainConsoleOf } from './consoles.js';
 export { bootReport, verdictOf } from './report.js';
 export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';

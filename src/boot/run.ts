@@ -7,6 +7,7 @@ import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { ArmMachine, GuestConsole } from '../machine/index.js';
 import { ConsoleLines } from './console_lines.js';
+import { mainConsoleOf } from './consoles.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
@@ -19,8 +20,8 @@ import { unsetRecords } from './what_if.js';
 
 /** What those who watch a boot are told as it goes. */
 export interface BootWatcher {
-  /** Bytes of the guest's consoles, UART and PV console alike, as they come. */
-  console?(bytes: Uint8Array): void;
+  /** Bytes that the guest wrote to one of its consoles, as they come. */
+  console?(bytes: Uint8Array, from: GuestConsole): void;
   /** What the audit will read, event by event as it comes. */
   event?(event: TraceEvent): void;
   /** A line that the guest wrote to Xen's own console. */
@@ -69,11 +70,12 @@ export interface BootResult {
 }
 
 const logTail = 40;
+
 export class Boot {
   readonly guest: Guest;
   readonly #options: BootOptions;
   readonly #observer: Observer;
-  readonly #lines: ConsoleLines;
+  readonly #lines: Readonly<Record<GuestConsole, ConsoleLines>>;
   readonly #log: KernelLog;
   readonly #panics: PanicWatch;
   readonly #notModelled = new Map<string, number>();
@@ -85,14 +87,15 @@ export class Boot {
   /** Throws InputError when the guest cannot be built as asked. */
   constructor(options: BootOptions, watcher: BootWatcher = {}) {
     this.#options = options;
-    this.#lines = new ConsoleLines((line) => this.#line(line));
-    const hear = (bytes: Uint8Array): void => {
-      watcher.console?.(bytes);
-      this.#lines.push(bytes);
+    const lines = (): ConsoleLines => new ConsoleLines((line) => this.#line(line));
+    this.#lines = { uart: lines(), pvConsole: lines() };
+    const hear = (bytes: Uint8Array, from: GuestConsole): void => {
+      watcher.console?.(bytes, from);
+      this.#lines[from].push(bytes);
     };
     this.guest = buildGuest(options, {
-      uart: (byte) => hear(Uint8Array.of(byte)),
-      pvConsole: hear,
+      uart: (byte) => hear(Uint8Array.of(byte), 'uart'),
+      pvConsole: (bytes) => hear(bytes, 'pvConsole'),
       xenConsole: (line) => watcher.xenConsole?.(line),
       hypercall: (vcpu, record) => {
         this.#observer.hypercall(vcpu, record);
@@ -166,9 +169,7 @@ export class Boot {
    * now unless said.
    */
   type(bytes: Uint8Array, atNs?: bigint): void {
-    const names = [...this.#options.commandLine.matchAll(/(?:^|\s)console=(\w+)/g)].map(([, name]) => name);
-    const console = names.at(-1)?.startsWith('hvc') === true ? 'pvConsole' : 'uart';
-    this.machine.input(console, bytes, atNs);
+    this.machine.input(mainConsoleOf(this.#options.commandLine), bytes, atNs);
   }
 
   /** Ends the boot where it stands; `why` is one line. Nothing happens when it has ended. */

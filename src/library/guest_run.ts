@@ -1,7 +1,7 @@
 /** A boot that its caller drives: it goes on while its calls are taken, or its report is awaited. */
 import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
-import { Boot, bootReport } from '../boot/index.js';
+import { Boot, bootReport, mainConsoleOf } from '../boot/index.js';
 import type { BootOptions, BootReport, KernelOrigin } from '../boot/index.js';
 import { settle } from './request.js';
 import type { BootRequest, Settled } from './request.js';
@@ -128,8 +128,11 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   async #start(): Promise<Started> {
     const { kernel, initrd, origin } = await loadSources(this.#request);
     const options: BootOptions = { ...this.#settled, kernel, initrd };
+    const mainConsole = mainConsoleOf(options.commandLine);
     const boot = new Boot(options, {
-      console: (bytes) => this.#request.console?.(bytes),
+      console: (bytes, from) => {
+        if (from === mainConsole) this.#request.console?.(bytes);
+      },
       event: (event) => this.#hear(event),
     });
     for (const { bytes, atNs } of this.#typed) boot.type(bytes, atNs);

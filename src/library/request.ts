@@ -43,7 +43,10 @@ export interface BootRequest {
   readonly mirror?: string;
   /** Lets guest time pass no faster than the caller's, as a guest that somebody types into needs. */
   readonly realTime?: boolean;
-  /** Called with what the guest writes to its consoles, as it comes. */
+  /**
+   * Called with what the guest writes to its console, as it comes: the last that its command line names. With xenstore it has
+   * two, and Linux may write the same to both.
+   */
   readonly console?: (bytes: Uint8Array) => void;
   /** Called with each event that the audit will read, as it comes. */
   readonly event?: (event: TraceEvent) => void;

@@ -3,7 +3,7 @@
  * had the tests skip and say why; with DOMULATOR_NEED_KERNEL=1 they fail instead.
  */
 import { InputError } from '../../src/base/index.js';
-import { Boot, defaultLimits } from '../../src/boot/index.js';
+import { Boot, defaultLimits, mainConsoleOf } from '../../src/boot/index.js';
 import type { BootKernel, BootOptions, BootResult } from '../../src/boot/index.js';
 import { defaultInitramfs } from '../../src/firmware/index.js';
 import { debianFiles, debianSettings, loadDebianKernel } from '../../src/kernel_source/index.js';
@@ -50,7 +50,7 @@ export function stockKernel(): StockKernel {
 /** Without the self-tests of the crypto drivers, which take most of a stock boot's instructions. */
 export const quickCommandLine = 'console=ttyAMA0 cryptomgr.notests';
 
-/** What a boot came to, and all that it wrote to its consoles. */
+/** What a boot came to, and all that it wrote to the console that its command line names last. */
 export interface Booted extends BootResult {
   readonly console: string;
 }
@@ -58,13 +58,14 @@ export interface Booted extends BootResult {
 /** Boots the stock kernel to the end: four vCPUs, the default initramfs, power-off, unless said otherwise. */
 export function bootStock(options: Partial<BootOptions> = {}): Booted {
   const { kernel, initrd } = stockKernel();
-  const vcpus = options.vcpus ?? 4;
+  const { vcpus = 4, commandLine = quickCommandLine } = options;
+  const main = mainConsoleOf(commandLine);
   const bytes: number[] = [];
   const boot = new Boot(
     {
       kernel,
       initrd,
-      commandLine: quickCommandLine,
+      commandLine,
       vcpus,
       memoryMiB: 512,
       release: '4.17',
@@ -76,7 +77,11 @@ export function bootStock(options: Partial<BootOptions> = {}): Booted {
       limits: defaultLimits(vcpus),
       ...options,
     },
-    { console: (written) => void bytes.push(...written) },
+    {
+      console: (written, from) => {
+        if (from === main) bytes.push(...written);
+      },
+    },
   );
   while (boot.step(1_000_000_000) === 'running');
   return { ...boot.result(), console: Buffer.from(bytes).toString('latin1').replaceAll('\r', '') };
