@@ -256,3 +256,19 @@ test('mapping, unmapping and copying find nothing that is granted', () => {
   const second = scratch + BigInt(abi.gnttab_unmap_grant_ref.size);
   assert.equal(peek(domain, abi.gnttab_unmap_grant_ref, second).status, abi.GNTST_bad_handle);
 });
+
+test('a long array is interrupted, and the call made again for the rest', () => {
+  const domain = makeTestDomain('arm');
+  const { size } = abi.gnttab_unmap_grant_ref;
+  const status = (element: number): number =>
+    peek(domain, abi.gnttab_unmap_grant_ref, scratch + BigInt(element * size)).status;
+  pokeBytes(domain, new Uint8Array(150 * size));
+  const [command, count] = [abi.GNTTABOP_unmap_grant_ref, 0x7fff_ffff];
+  const first = call(domain, 0, number, command, scratch, count);
+  const rest = [BigInt(command), scratch + BigInt(64 * size), BigInt(count - 64)];
+  assert.deepEqual(first.again, rest);
+  assert.deepEqual([status(63), status(64)], [abi.GNTST_bad_handle, 0]);
+  const second = call(domain, 0, number, command, rest[1] ?? 0n, 86);
+  const third = call(domain, 0, number, ...(second.again ?? []));
+  assert.deepEqual([third.again, third.returned, status(149)], [undefined, 0, abi.GNTST_bad_handle]);
+});

@@ -42,7 +42,7 @@ import type { Domain } from '../domain.js';
 import { domainNamed } from '../event_channels/bind.js';
 import { gfnOfGrantFrame, grantEntries, growGrantTable, setGrantVersion } from '../grant_frames.js';
 import { copyIn, copyOut, plainOperation } from '../hypercall.js';
-import type { CallContext, Detail, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
+import type { CallContext, CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
 import { copyToGuest } from '../physmap.js';
 import { targetError, targetErrors } from './domid.js';
 
@@ -81,8 +81,10 @@ interface GrantOperation {
   readonly errors: readonly ErrorRow[];
   /** Xen has not thought it through for HVM guests, and refuses it there before all else. */
   readonly notOnHvm?: boolean;
-  body(context: CallContext, address: bigint): number | { returned: number; detail: Detail };
+  body(context: CallContext, address: bigint): number | GrantOutcome;
 }
+
+type GrantOutcome = Pick<CallRecord, 'returned' | 'detail' | 'again'>;
 
 function grantOperation(definition: GrantOperation): SubOperation {
   const { notOnHvm = false } = definition;
@@ -230,6 +232,9 @@ const getVersion = grantOperation({
   },
 });
 
+/** After so many elements the call is interrupted: Xen does so when something else is due (hypercall_preempt_check). */
+const interruptElements = 64;
+
 /** An operation on an array of structures, each of which is given its own status. */
 function arrayOperation<A extends { status: number }>(definition: {
   readonly name: string;
@@ -244,8 +249,11 @@ function arrayOperation<A extends { status: number }>(definition: {
     source: `${source}, ${name.replace('GNTTABOP_', 'gnttab_')}`,
     errors: [{ error: 'XEN_EFAULT', when: 'an element cannot be read, or its status not written' }],
     body: (context, address) => {
-      for (let i = 0; i < countOf(context); i += 1) {
-        const at = BigInt.asUintN(64, address + BigInt(i * type.size));
+      const count = countOf(context);
+      const elementAt = (i: number): bigint => BigInt.asUintN(64, address + BigInt(i * type.size));
+      for (let i = 0; i < count; i += 1) {
+        if (i === interruptElements) return interrupted(context, elementAt(i), count - i);
+        const at = elementAt(i);
         const element = copyIn(context, type, at);
         if (element === null) return -XEN_EFAULT;
         element.status = definition.status(context.domain, element);
@@ -254,6 +262,11 @@ function arrayOperation<A extends { status: number }>(definition: {
       return 0;
     },
   });
+}
+
+/** The call is to be made again for the `count` elements from `address` on (Xen's do_grant_table_op). */
+function interrupted(context: CallContext, address: bigint, count: number): GrantOutcome {
+  return { returned: 0, detail: {}, again: [BigInt(wholeCommand(context)), address, BigInt(count)] };
 }
 
 /** The references that another domain's table has room for are as many as this one's; none of them grants anything. */
