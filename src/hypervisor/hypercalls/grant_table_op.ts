@@ -42,7 +42,14 @@ import type { Domain } from '../domain.js';
 import { domainNamed } from '../event_channels/bind.js';
 import { gfnOfGrantFrame, grantEntries, growGrantTable, setGrantVersion } from '../grant_frames.js';
 import { copyIn, copyOut, plainOperation } from '../hypercall.js';
-import type { CallContext, CallRecord, Detail, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
+import type {
+  CallContext,
+  CallRecord,
+  Detail,
+  ErrorRow,
+  HypercallFamily,
+  SubOperation,
+} from '../hypercall.js';
 import { copyToGuest } from '../physmap.js';
 import { targetError, targetErrors } from './domid.js';
 
