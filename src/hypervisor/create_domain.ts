@@ -82,6 +82,7 @@ function newState(config: DomainConfig): DomainState {
     nextXenFrame: 0,
     freeXenFrames: [],
     physmap: {},
+    shownAt: {},
     hvmParams: {},
     vmAssist: {},
     callbackVector: null,

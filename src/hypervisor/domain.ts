@@ -223,6 +223,8 @@ export interface DomainState {
   freeXenFrames: number[];
   /** Guest frames that do not show the RAM frame of the same number: to a machine frame, or null for a hole. */
   physmap: Record<string, number | null>;
+  /** The reverse of `physmap`: by machine frame, the guest frame of it that shows it. `mapGfn` keeps both. */
+  shownAt: Record<string, number>;
   hvmParams: Record<string, bigint>;
   vmAssist: Record<string, boolean>;
   /**

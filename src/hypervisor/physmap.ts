@@ -13,13 +13,16 @@ export function mfnOfGfn({ state }: Domain, gfn: number): number | null {
 
 /** Shows machine frame `mfn` to the guest at `gfn`, in place of what was there. */
 export function mapGfn({ state }: Domain, gfn: number, mfn: number | null): void {
-  state.physmap[gfn] = mfn;
+  const { physmap, shownAt } = state;
+  const before = physmap[gfn] ?? null;
+  if (before !== null && shownAt[before] === gfn) Reflect.deleteProperty(shownAt, String(before));
+  physmap[gfn] = mfn;
+  if (mfn !== null) shownAt[mfn] = gfn;
 }
 
-/** The guest frame at which the guest sees machine frame `mfn`; null where it does not. */
+/** The guest frame at which the guest was made to see machine frame `mfn`; null where it was not. */
 export function gfnOfMfn({ state }: Domain, mfn: number): number | null {
-  const found = Object.entries(state.physmap).find(([, mapped]) => mapped === mfn);
-  return found === undefined ? null : Number(found[0]);
+  return state.shownAt[mfn] ?? null;
 }
 
 /** A zeroed frame of Xen's own, or null when the domain's share is used up. */

@@ -5,7 +5,7 @@ import { xenVcpuId } from '../identity/index.js';
 import type { Domain } from './domain.js';
 import { createRemoteChannel } from './event_channels/index.js';
 import { hvmParam, setHvmParam } from './hvm_params.js';
-import { mfnOfGfn } from './physmap.js';
+import { mapGfn, mfnOfGfn } from './physmap.js';
 import { isRunnable } from './power.js';
 import { populatedFrames } from './ram.js';
 import { softReset } from './soft_reset.js';
@@ -104,12 +104,12 @@ test('time areas are only forgotten where shared_info was mapped (arch_domain_so
 
 test("a shared_info that lay outside RAM is replaced by RAM too, from Xen's own frames if the domain has all of its", () => {
   const domain = makeTestDomain('pvh', 1);
-  domain.state.physmap[0x800] = domain.state.sharedInfoMfn;
+  mapGfn(domain, 0x800, domain.state.sharedInfoMfn);
   shutDown(domain);
   assert.equal(softReset(domain), 0);
   const fresh = mfnOfGfn(domain, 0x800);
   assert.ok(fresh !== null && fresh !== domain.state.sharedInfoMfn);
-  domain.state.physmap[0x800] = domain.state.sharedInfoMfn;
+  mapGfn(domain, 0x800, domain.state.sharedInfoMfn);
   domain.state.nextXenFrame = domain.state.config.xenFrames.count;
   shutDown(domain);
   assert.equal(softReset(domain), -abi.XEN_ENOMEM);

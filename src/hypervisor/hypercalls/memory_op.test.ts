@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
 import type { Domain, GuestKind } from '../domain.js';
-import { gfnOfMfn, mfnOfGfn } from '../physmap.js';
+import { gfnOfMfn, mapGfn, mfnOfGfn } from '../physmap.js';
 import { complaints, unreadable, unwritable } from '../test_check_order.js';
 import type { CheckOrder, Fault } from '../test_check_order.js';
 import {
@@ -335,4 +335,30 @@ test('XENMEM_machine_memory_map and unknown operations: as hvm_memory_op and do_
   assert.equal(answer('pvh', 63), -abi.XEN_ENOSYS);
   assert.equal(answer('arm', abi.XENMEM_get_sharing_freed_pages), 0);
   assert.equal(answer('pvh', abi.XENMEM_get_sharing_shared_pages), 0);
+});
+
+/** To look for a frame in the map of the domain, for each of them, took half an hour. */
+test('a batch of 65535 pages, in a domain that has given 131072 back', () => {
+  const domain = makeTestDomain('arm', 1, {
+    ram: [{ start: 0, count: 140_000 }],
+    xenFrames: { start: 2 ** 28, count: 80 },
+  });
+  for (let gfn = 8000; gfn < 8000 + 131_072; gfn += 1) mapGfn(domain, gfn, null);
+  const [idxs, gpfns, errs, size] = [0x10_0000n, 0x20_0000n, 0x30_0000n, 65_535];
+  pokeBytes(domain, new Uint8Array(8 * size), idxs);
+  pokeBytes(domain, new Uint8Array(new BigUint64Array(size).fill(3n).buffer), gpfns);
+  const space = abi.XENMAPSPACE_shared_info;
+  poke(domain, abi.xen_add_to_physmap_batch, {
+    domid: abi.DOMID_SELF,
+    space,
+    size,
+    idxs,
+    gpfns,
+    errs,
+    u: {},
+  });
+  assert.equal(call(domain, 0, 12, abi.XENMEM_add_to_physmap_batch, scratch).returned, 0);
+  assert.equal(gfnOfMfn(domain, domain.state.sharedInfoMfn), 3);
+  const answers = peekView(domain, 4 * size, errs);
+  assert.deepEqual([answers.getInt32(0, true), answers.getInt32(4 * (size - 1), true)], [0, -abi.XEN_EBUSY]);
 });
