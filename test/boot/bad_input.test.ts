@@ -168,6 +168,15 @@ describe('a kernel that comes to nothing', () => {
     assert.ok(!stdout.includes('\u001b'));
   });
 
+  it('is told to have no records, and named as a shell takes it where a command is', () => {
+    const kernel = file("it's \u001b[2Jone", image(powerOff));
+    const { status, stdout } = boot([...alone(kernel), '--vcpus', '1', '--until', 'poweroff']);
+    assert.equal(status, 0);
+    assert.match(stdout, /^Note: +no record of this kernel could be read/m);
+    assert.match(stdout, / --kernel '[^']*it'\\''s {2}\[2Jone' --what-if as-posted$/m);
+    assert.ok(!stdout.includes('\u001b'));
+  });
+
   it('by asking for what Xen has and nothing here does ends with status 4, in a bisection with 125', () => {
     const kernel = file('multicall', image([...hypercall(13, 0, 0), ...spin]));
     const { status, stdout } = boot([...alone(kernel), ...limit]);

@@ -23,12 +23,19 @@ function cpuTable({ cpus }: BootReport): string[] {
   return tableLines(['Linux CPU', 'MPIDR', 'is vCPU', 'recorded id', 'ids in its calls', 'online'], rows);
 }
 
+/** What is not in the table, where no CPU's record could be read. */
+function recordLines({ cpus }: BootReport, style: Style): string[] {
+  if (cpus.some(({ recordedVcpuId }) => recordedVcpuId !== null)) return [];
+  const words = 'no record of this kernel could be read; it is judged by its calls alone';
+  return labelled('Note:   ', words, style.width);
+}
+
 /** Findings that say the same are told once, with how often they came. */
 function findingLines({ findings }: BootReport, style: Style): string[] {
   const told = new Map<string, number>();
   for (const { rule, why, returned, where } of findings) {
     const answer = returned === null ? '' : ` (answered ${answerText(returned)})`;
-    const line = `${rule}: ${why}${answer}${where === null ? '' : `, from ${where}`}`;
+    const line = `${rule}: ${why}${answer}${where === null ? '' : `, from ${shownLine(where)}`}`;
     told.set(line, (told.get(line) ?? 0) + 1);
   }
   return [...told].flatMap(([line, times]) =>
@@ -95,6 +102,7 @@ export function reportText(report: BootReport, style: Style): string {
     ...cpuTable(report),
     '',
     ...labelled('Calls:  ', calls, style.width),
+    ...recordLines(report, style),
     ...notModelledLines(report, style),
     ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
     `Audit:  ${style.tone(tone, words)}`,
@@ -105,10 +113,15 @@ export function reportText(report: BootReport, style: Style): string {
   ].join('\n');
 }
 
+/** A word as a POSIX shell takes it for one (Shell Command Language, 2.2.2). */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${shownLine(text).replaceAll("'", String.raw`'\''`)}'`;
+}
+
 /** After a boot in which everything holds: how to see the same kernel with something that does not. */
 export function nextSteps({ verdict, machine }: BootReport, kernel: string | undefined): string[] {
   if (verdict !== 'pass' || machine.whatIf !== null || machine.entryVcpu !== 0) return [];
-  const command = `npx domulator boot --quiet${kernel === undefined ? '' : ` --kernel ${kernel}`} --what-if`;
+  const command = `npx domulator boot --quiet${kernel === undefined ? '' : ` --kernel ${shellWord(kernel)}`} --what-if`;
   return [
     '',
     'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',

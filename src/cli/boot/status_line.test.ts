@@ -61,6 +61,14 @@ describe('the status line', () => {
     assert.deepEqual(seen, ['a[2Jb\n']);
   });
 
+  it('keeps no more of a line that never ends than of a long one, and comes not within it', () => {
+    const seen = written({}, (status) => {
+      for (let i = 0; i < 10_000; i += 1) status.print(bytes('x'));
+      status.show(progress, 1000);
+    });
+    assert.equal(seen.join(''), 'x'.repeat(2 * 4097));
+  });
+
   it('shows at once what is typed, and does not come within a line', () => {
     const seen = written({ interactive: true }, (status) => {
       status.print(bytes('$ '));

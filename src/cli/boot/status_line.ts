@@ -4,6 +4,8 @@ import { shownText } from '../render/shown_text.js';
 
 /** Erases the line and goes to its start (ECMA-48). */
 const erase = '\r\u001b[K';
+/** A guest may never end its line; of one that is longer, what there is is written. */
+const longestLine = 4096;
 
 export interface StatusOptions {
   /** Whether the guest's console is to be shown. */
@@ -28,8 +30,11 @@ export class StatusLine {
 
   /** Console output; written by whole lines, so that the status never stands within one. */
   print(bytes: Uint8Array): void {
-    this.#pending += shownText(bytes);
-    const end = this.#options.interactive ? this.#pending.length : this.#pending.lastIndexOf('\n') + 1;
+    const added = shownText(bytes);
+    this.#pending += added;
+    const atOnce = this.#options.interactive || this.#pending.length > longestLine;
+    const lineEnd = added.includes('\n') ? this.#pending.lastIndexOf('\n') + 1 : 0;
+    const end = atOnce ? this.#pending.length : lineEnd;
     if (end === 0) return;
     const text = this.#pending.slice(0, end);
     this.#pending = this.#pending.slice(end);
