@@ -93,7 +93,17 @@ function make(domain: Domain, step: Call): unknown {
     const error = abi.XEN_errno_names[-record.returned]!;
     assert.ok(declared.includes(error), `${record.op} answers ${error}, which it does not declare`);
   }
+  assert.deepEqual(
+    domain.state.shownAt,
+    reversed(domain),
+    `${record.op} leaves the index of shown frames wrong`,
+  );
   return record;
+}
+
+function reversed({ state }: Domain): Record<string, number> {
+  const shown = Object.entries(state.physmap).filter(([, mfn]) => mfn !== null);
+  return Object.fromEntries(shown.map(([gfn, mfn]) => [String(mfn), Number(gfn)]));
 }
 
 const psciFunctions = Object.keys(abi.PSCI_FN_names).map(Number);
