@@ -211,8 +211,18 @@ describe('bindings', () => {
   });
 
   it('mean nobody when two CPUs hold the id', () => {
-    const calls = judged(pvhvm, [...start, tell.records(1, 0), tell.calls(0, 'EVTCHNOP_bind_ipi', 0)]);
+    const bind = tell.calls(0, 'EVTCHNOP_bind_ipi', 0);
+    const calls = judged(pvhvm, [...start, tell.records(1, 0), bind, tell.is('running', 1)]);
     assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 0>null');
+  });
+
+  it('mean the one of several holders that ever runs', () => {
+    const records = [1, 2, 3].map((cpu) => tell.records(cpu, 0));
+    const bind = tell.calls(0, 'EVTCHNOP_bind_vcpu', 0);
+    const alone = [...start, ...records, bind];
+    assert.equal(told(judged(pvhvm, alone), 'EVTCHNOP_bind_vcpu').at(-1), '0 0>0');
+    const withAnother = [...alone, tell.is('running', 1)];
+    assert.equal(told(judged(pvhvm, withAnother), 'EVTCHNOP_bind_vcpu').at(-1), '0 0>null');
   });
 
   it('do not count a record that was marked as holding none', () => {

@@ -45,11 +45,17 @@ function startedNext(history: History, { kernel, vcpu, step }: HypercallEvent): 
   return nextStart(reignOf(history, kernel), vcpu, step)?.target ?? null;
 }
 
-/** The true vCPU of the one CPU whose record holds the id; null when none does, or several. */
+/**
+ * The true vCPU of the one CPU whose record holds the id, or of those that do, the one that ever runs: nobody binds events
+ * to a CPU that never comes up. null when none does, or several.
+ */
 function byRecord(history: History, event: HypercallEvent, passed: number): XenVcpuId | null {
   const { kernel, step, call } = event;
   if (call.op === 'EVTCHNOP_bind_virq' && !isPerVcpuVirq(argument(call, 'virq') ?? 0)) return xenVcpuId(0);
-  const [holder, ...others] = holdersOf(history, kernel, passed, step);
+  const all = holdersOf(history, kernel, passed, step);
+  const { running } = reignOf(history, kernel);
+  const up = all.filter((cpu) => running.some(({ linuxCpu }) => linuxCpu === cpu));
+  const [holder, ...others] = all.length > 1 && up.length > 0 ? up : all;
   if (holder === undefined || others.length > 0) return null;
   return trueVcpu(history, kernel, holder, step);
 }

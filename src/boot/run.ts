@@ -98,8 +98,10 @@ export class Boot {
       pvConsole: (bytes) => hear(bytes, 'pvConsole'),
       xenConsole: (line) => watcher.xenConsole?.(line),
       hypercall: (vcpu, record) => {
+        // Before the records are looked at: what stood there until now is not what this boot is about.
+        this.#fillRecords(vcpu, record);
         this.#observer.hypercall(vcpu, record);
-        this.#afterCall(vcpu, record);
+        this.#countNotModelled(record);
       },
       power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
       userSpace: () => this.#userSpace(),
@@ -196,15 +198,17 @@ export class Boot {
     };
   }
 
-  #afterCall(vcpu: number, { op, notModelled }: CallRecord): void {
+  #fillRecords(vcpu: number, { op }: CallRecord): void {
     const { whatIf } = this.#options;
-    if (notModelled !== undefined)
-      this.#notModelled.set(notModelled, (this.#notModelled.get(notModelled) ?? 0) + 1);
     if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
     this.#sawInitControl = true;
     if (whatIf === null) return;
     this.#recordsSet = unsetRecords(this.machine, this.#observer, this.guest.cpus, vcpu, whatIf);
-    this.#observer.noteRecords(vcpu);
+  }
+
+  #countNotModelled({ notModelled }: CallRecord): void {
+    if (notModelled === undefined) return;
+    this.#notModelled.set(notModelled, (this.#notModelled.get(notModelled) ?? 0) + 1);
   }
 
   #line(line: string): void {
