@@ -38,6 +38,8 @@ export class KernelLog {
   /** By the kernel's note: for good. By the ring's shape: until there is a note. */
   #noted: Place | null = null;
   #guessed: Place | null = null;
+  /** When the newest record of the guessed ring was made, as last seen. */
+  #seenNs: bigint | null = null;
 
   constructor(memory: KernelMemory) {
     this.#memory = memory;
@@ -49,10 +51,22 @@ export class KernelLog {
    */
   tail(most: number, text: bigint | null): readonly LogRecord[] {
     this.#noted ??= this.#byNote();
-    if (this.#noted === null && text !== null) this.#guessed ??= this.#byShape(text);
-    const place = this.#noted ?? this.#guessed;
-    if (place === null) return [];
-    return readKernelLog(place.layouts, place.ring, this.#memory.read, most) ?? [];
+    if (this.#noted !== null) return this.#read(this.#noted, most);
+    const known = this.#guessed === null ? [] : this.#read(this.#guessed, most);
+    const newestNs = known.at(-1)?.timeNs ?? null;
+    // A ring to which nothing was added may be one that the kernel has left for a larger one.
+    if (text === null || (newestNs !== null && newestNs !== this.#seenNs)) {
+      this.#seenNs = newestNs;
+      return known;
+    }
+    this.#guessed = this.#byShape(text);
+    const found = this.#guessed === null ? [] : this.#read(this.#guessed, most);
+    this.#seenNs = found.at(-1)?.timeNs ?? null;
+    return found;
+  }
+
+  #read({ layouts, ring }: Place, most: number): readonly LogRecord[] {
+    return readKernelLog(layouts, ring, this.#memory.read, most) ?? [];
   }
 
   #byNote(): Place | null {

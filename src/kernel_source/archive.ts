@@ -63,6 +63,9 @@ function isNamed({ codename, suite }: Release, asked: string): boolean {
   return [codename, suite, `${codename}/updates`, `${suite}/updates`].includes(asked);
 }
 
+/** What an archive gave is not what was signed: nothing should quietly take its place. */
+export class NotGenuineError extends InputError {}
+
 /** Says aloud what is not as it should be, and goes on; a signature that is wrong is the end. */
 function judge(
   suite: string,
@@ -72,7 +75,7 @@ function judge(
 ): SuiteReport {
   const { warn, now } = settings;
   if (signature.state === 'bad')
-    throw new InputError(`the Release file of ${suite} is not genuine: ${signature.reason}`);
+    throw new NotGenuineError(`the Release file of ${suite} is not genuine: ${signature.reason}`);
   if (signature.state === 'unchecked')
     warn(`the signature of ${suite}'s Release file was not checked: ${signature.reason}`);
   const { date, validUntil } = release;
@@ -86,10 +89,10 @@ function judge(
   return { suite, date, validUntil, expired, signature };
 }
 
-/** The file of `bytes.length` and hash as `index` says. Throws {@link InputError} when it is another. */
+/** The file of `bytes.length` and hash as `index` says. Throws {@link NotGenuineError} when it is another. */
 function checked(bytes: Uint8Array, index: { bytes: number; sha256: string }, what: string): Uint8Array {
   if (bytes.length === index.bytes && sha256(bytes) === index.sha256) return bytes;
-  throw new InputError(`${what} is not what the archive's index says: its SHA-256 or size differs`);
+  throw new NotGenuineError(`${what} is not what the archive's index says: its SHA-256 or size differs`);
 }
 
 /** Fetches an index by its hash, which stays right while the mirror changes, else by its name. */

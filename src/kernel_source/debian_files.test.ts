@@ -7,7 +7,13 @@ import { serveFiles, sha256, suiteFiles, under } from '../../test/debian/archive
 import type { FakePackage, FakeSuite, Files, Server } from '../../test/debian/archive.js';
 import { bytesOf, debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
-import { debianFiles, debianSettings, kernelPackageFiles, loadDebianKernel } from './index.js';
+import {
+  debianFiles,
+  debianSettings,
+  kernelPackageFiles,
+  loadDebianKernel,
+  NotGenuineError,
+} from './index.js';
 import type { DebianSettings } from './index.js';
 
 const now = Date.UTC(2026, 10, 22) / 1000;
@@ -309,10 +315,11 @@ describe('what cannot be had', () => {
 
   it('a package that is damaged everywhere', async () => {
     for (const file of Object.keys(files)) if (file.includes('linux-image-6')) files[file] = bytesOf('x');
-    assert.match(
-      await refusal(loadDebianKernel('bookworm', machine().settings)),
-      /6\.1\.100-1 is not what the archive's index says/,
-    );
+    await assert.rejects(loadDebianKernel('bookworm', machine().settings), (error) => {
+      assert.ok(error instanceof NotGenuineError);
+      assert.match(error.message, /6\.1\.100-1 is not what the archive's index says/);
+      return true;
+    });
   });
 
   it('an index that is not what the Release file says, or a Release file that is none', async () => {
@@ -345,6 +352,8 @@ describe('what cannot be had', () => {
       await refusal(loadDebianKernel('bookworm', settings)),
       'the Release file of bookworm is not genuine: the signature by 12 is wrong',
     );
+    // Nothing may quietly stand in for it.
+    await assert.rejects(loadDebianKernel('bookworm', settings), NotGenuineError);
   });
 });
 

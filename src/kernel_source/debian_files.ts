@@ -14,7 +14,7 @@ import {
 } from '../firmware/index.js';
 import type { ArchiveFile } from '../firmware/index.js';
 import { readAptSources } from './apt_sources.js';
-import { fetchPackage, loadRelease } from './archive.js';
+import { fetchPackage, loadRelease, NotGenuineError } from './archive.js';
 import type { ArchivePackage, ArchiveSettings, LoadedRelease, SuiteReport } from './archive.js';
 import { Cache, sha256 } from './cache.js';
 import { HttpStatusError, NetworkError } from './http.js';
@@ -132,7 +132,7 @@ async function take(
       if (entry !== candidates.at(-1)) settings.warn(`${error.message}; the next older version is tried`);
     }
   }
-  throw new InputError(last.message, { cause: last });
+  throw last instanceof NotGenuineError ? last : new InputError(last.message, { cause: last });
 }
 
 /** Keeps what was taken, if the cache can be written at all. */

@@ -16,6 +16,7 @@ import { defaultFetchSettings } from './http.js';
 
 export { readAptSources } from './apt_sources.js';
 export type { AptSource } from './apt_sources.js';
+export { NotGenuineError } from './archive.js';
 export type { SuiteReport } from './archive.js';
 export { cacheFolder } from './cache.js';
 export { debianFiles } from './debian_files.js';

@@ -9,6 +9,7 @@ import {
   loadDebianKernel,
   loadKernelBytes,
   loadKernelFile,
+  NotGenuineError,
   parseKernelSpec,
   readInputFile,
 } from '../kernel_source/index.js';
@@ -27,12 +28,12 @@ export class UnavailableError extends InputError {
   }
 }
 
-/** `loading`, with every failure of an archive as an UnavailableError. */
+/** `loading`, with every failure of an archive as an UnavailableError, but for files that are not genuine. */
 async function fromArchive<T>(loading: Promise<T>): Promise<T> {
   try {
     return await loading;
   } catch (error) {
-    if (!(error instanceof InputError)) throw error;
+    if (!(error instanceof InputError) || error instanceof NotGenuineError) throw error;
     const [reason = '', ...help] = error.message.split('; ');
     throw new UnavailableError(reason, help.join('; '), { cause: error });
   }
