@@ -1,5 +1,6 @@
 /** What the commands ask of the machine that they run on. */
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { InputError } from '../base/index.js';
 import { createStyle } from './render/style.js';
 import type { Style } from './render/style.js';
@@ -63,6 +64,11 @@ export function complain(message: string): void {
   process.stderr.write(`domulator: ${message.replace(/[\s\p{Cc}]+/gu, ' ').trim()}\n`);
 }
 
+/** The same for what does not keep the command from going on. */
+export function warn(message: string): void {
+  complain(`warning: ${message}`);
+}
+
 const writeErrors: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory; give the name of a file',
   ENOENT: 'its directory does not exist; make it first, or give another name',
@@ -77,6 +83,11 @@ const writeErrors: Readonly<Record<string, string>> = {
 /** What a file that the user named could not be written for, as one line. */
 export function fileError(name: string, error: unknown): InputError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
+  // In /proc, and behind a link that leads nowhere, the directory is there and the file cannot be made.
+  if (code === 'ENOENT' && existsSync(path.dirname(name)))
+    return new InputError(
+      `cannot write ${name}: no file can be made there; give the name of a file elsewhere`,
+    );
   return new InputError(`cannot write ${name}: ${writeErrors[code] ?? (code || String(error))}`);
 }
 
@@ -89,13 +100,23 @@ export function writeUserFile(name: string, text: string): void {
   }
 }
 
-/** Whether the user's file can be written, before hours go into what is to be in it. Throws InputError as above. */
-export function checkUserFile(name: string): void {
+/**
+ * Whether the user's file can be written, before hours go into what is to be in it; what `look` says of it, opened. Throws
+ * InputError as above.
+ */
+export function checkUserFile<T>(name: string, look: (file: number) => T): T {
   const isNew = !existsSync(name);
   try {
-    closeSync(openSync(name, 'a'));
-    if (isNew) rmSync(name);
+    const file = openSync(name, 'a');
+    try {
+      return look(file);
+    } finally {
+      closeSync(file);
+      // Of a link, what it leads to is what was made.
+      if (isNew && existsSync(name)) rmSync(realpathSync(name));
+    }
   } catch (error) {
+    if (error instanceof InputError) throw error;
     throw fileError(name, error);
   }
 }

@@ -1,23 +1,61 @@
 /** Files that the user names. */
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { InputError } from '../base/index.js';
 
-/** More bytes than any kernel or initramfs has. */
-const sizeLimit = 1 << 30;
+/** More bytes than any kernel or initramfs has, and all that a guest's memory can hold. */
+const sizeLimit = 3072 * 2 ** 20;
+
+/** Bytes that are read at once. */
+const chunkBytes = 1 << 20;
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'it may not be read',
-  EISDIR: 'it is a folder',
   ENOTDIR: 'a part of its path is no folder',
 };
 
-/** The bytes of `file`. Throws {@link InputError} with one line when it cannot be read; `what` says what it is for. */
-export async function readInputFile(file: string, what: string): Promise<Uint8Array> {
+/** Throws InputError for what has no end that can be relied on, or too far a one: a device may give bytes for ever. */
+async function checkKind(file: string, what: string, limit: number): Promise<void> {
+  const found = await stat(file);
+  const refuse = (why: string): never => {
+    throw new InputError(`the ${what} ${file} cannot be read: ${why}`);
+  };
+  if (found.isDirectory()) refuse('it is a folder');
+  if (!found.isFile() && !found.isFIFO()) refuse('it is neither a file nor a pipe');
+  if (found.size > limit) throw tooLarge(file, what, limit);
+}
+
+function tooLarge(file: string, what: string, limit: number): InputError {
+  return new InputError(`the ${what} ${file} has more than ${Math.floor(limit / 2 ** 20)} MiB`);
+}
+
+/** All bytes up to the end of `file`, which may be later than its size says, as a pipe's is. */
+async function readWhole(file: string, what: string, limit: number): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes }) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > limit) throw tooLarge(file, what, limit);
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/**
+ * The bytes of `file`, a regular file or a pipe, of `limit` bytes at the most. Throws {@link InputError} with one line when
+ * it cannot be read; `what` says what it is for.
+ */
+export async function readInputFile(file: string, what: string, limit = sizeLimit): Promise<Uint8Array> {
   try {
-    const { size } = await stat(file);
-    if (size > sizeLimit) throw new InputError(`the ${what} ${file} has more than ${sizeLimit >> 20} MiB`);
-    return new Uint8Array(await readFile(file));
+    await checkKind(file, what, limit);
+    return await readWhole(file, what, limit);
   } catch (error) {
     if (error instanceof InputError || !(error instanceof Error)) throw error;
     const { code = error.message } = error as { code?: string };

@@ -1,7 +1,7 @@
 /** What a user can give by mistake, or on purpose: one line on standard error and a status, never a stack trace. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -40,6 +40,9 @@ function assertOneLine(stderr: string, says: RegExp): void {
 }
 
 const initrd = file('initrd', new Uint8Array(512));
+const linked = file('linked', new Uint8Array(1));
+const link = path.join(folder, 'link');
+symlinkSync(linked, link);
 const good = file('Image', image(powerOff));
 /** Options with which `kernel` needs nothing else. */
 const alone = (kernel: string): string[] => [
@@ -90,6 +93,15 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     ['an argument too many', ['Image'], /too many arguments/],
     ['a report that cannot be written', [...alone(good), '--report', path.join(folder, 'no', 'r')], /its directory does not exist/],
     ['a trace that cannot be written', [...alone(good), '--trace', folder], /it is a directory/],
+    ['a trace where no file can be made', [...alone(good), '--trace', '/proc/none'], /no file can be made there/],
+    ['a report and a trace in one file', [...alone(good), '--report', path.join(folder, 'out'), '--trace', `${folder}/./out`], /--report and --trace name one file/],
+    ['a report and a trace in one file that is there, by two names', [...alone(good), '--report', linked, '--trace', link], /--report and --trace name one file/],
+    ['a report in place of the kernel', [...alone(good), '--report', good], /--kernel and --report name one file/],
+    ['a trace in place of the initrd', [...alone(good), '--trace', initrd], /--initrd and --trace name one file/],
+    ['a kernel without an end', alone('/dev/zero'), /kernel \/dev\/zero .* neither a file nor a pipe/],
+    ['an initrd without an end', ['--kernel', good, '--initrd', '/dev/zero'], /initrd \/dev\/zero .* neither a file nor a pipe/],
+    ['an initrd for the builtin guest', ['--kernel', 'builtin', '--initrd', initrd], /the builtin guest takes no initrd/],
+    ['a mirror for the builtin guest', ['--kernel', 'builtin', '--mirror', 'http://127.0.0.1:9/d'], /the builtin guest .*--mirror/],
     ['a release with a name that is none', ['--kernel', 'debian:../etc'], /is not the name of a Debian release/],
   ]; // prettier-ignore
   for (const [name, args, says] of cases) {

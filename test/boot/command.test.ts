@@ -116,7 +116,7 @@ describe('where no kernel can be had', () => {
     assert.equal(status, 0);
     assert.match(
       stderr,
-      /^domulator: debian:bookworm [^\n]*cannot be reached[^\n]*; the builtin guest is booted instead\n$/,
+      /^domulator: warning: debian:bookworm [^\n]*cannot be reached[^\n]*; the builtin guest is booted instead\n$/,
     );
     assert.match(stdout, /^builtin /);
     assert.match(stdout, /^ {2}npx domulator boot --quiet --kernel debian:bookworm --mirror http:/m);

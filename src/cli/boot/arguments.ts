@@ -74,6 +74,14 @@ function given<K extends keyof BootRequest>(
   return text === undefined ? {} : ({ [name]: read(text) } as Pick<BootRequest, K>);
 }
 
+/** What the builtin guest would not look at. */
+function checkBuiltin({ kernel, initrd, mirror }: BootArguments): void {
+  if (kernel !== 'builtin') return;
+  if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave --initrd out');
+  if (mirror !== undefined)
+    throw new InputError('the builtin guest is fetched from nowhere; leave --mirror out');
+}
+
 const asIs = (text: string): string => text;
 
 /** What the arguments ask for. Throws InputError on one that cannot be. */
@@ -82,6 +90,7 @@ export function bootRequest(args: BootArguments): BootRequest {
   for (const [option, value] of Object.entries({ kernel, initrd, mirror, trace, report })) {
     checkValue(`--${option}`, value);
   }
+  checkBuiltin(args);
   const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, 1, mostVcpus));
   const { least, most } = memoryMiB;
   return {

@@ -1,19 +1,12 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
 import { boot as bootGuest } from '../../library/index.js';
 import type { BootReport, BootRequest } from '../../library/index.js';
-import {
-  bisectStatus,
-  checkUserFile,
-  complain,
-  exitStatus,
-  print,
-  terminalStyle,
-  writeUserFile,
-} from '../host.js';
+import { bisectStatus, exitStatus, print, terminalStyle, warn, writeUserFile } from '../host.js';
 import { jsonText } from '../json.js';
 import { bootRequest } from './arguments.js';
 import type { BootArguments } from './arguments.js';
 import { fallBack, helpWithKernel } from './fall_back.js';
+import { checkOutputs } from './output_files.js';
 import { nextSteps, reportText } from './report_text.js';
 import { StatusLine } from './status_line.js';
 import { Terminal } from './terminal.js';
@@ -53,7 +46,7 @@ async function runGuest(request: BootRequest, args: BootArguments, terminal: Ter
     ...request,
     console: (bytes) => status.print(bytes),
     event: (event) => trace?.add(event),
-    warn: complain,
+    warn,
   });
   const started = performance.now();
   const ticking = setInterval(() => status.show(run.progress, performance.now() - started), statusMs);
@@ -102,7 +95,7 @@ const interactiveRequest: BootRequest = {
 export async function boot(args: BootArguments): Promise<number> {
   const { json = false, bisect = false, report: reportFile } = args;
   const request = bootRequest(args);
-  if (reportFile !== undefined) checkUserFile(reportFile);
+  checkOutputs(args);
   const terminal = new Terminal(args);
   const asked = terminal.isInteractive ? { ...interactiveRequest, ...request } : request;
   const ended = await runOrFallBack(asked, args, terminal);

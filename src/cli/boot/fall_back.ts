@@ -1,7 +1,7 @@
 /** What is booted where the default kernel cannot be had, and what would help. */
 import { defaultKernel, UnavailableError } from '../../library/index.js';
 import type { BootRequest } from '../../library/index.js';
-import { complain } from '../host.js';
+import { warn } from '../host.js';
 import type { BootArguments } from './arguments.js';
 
 /** Whoever asked for a kernel, a mirror or an initrd wants that one; and a bisection must not take another kernel's word. */
@@ -12,7 +12,7 @@ function wantsThatKernel({ kernel, initrd, mirror, bisect = false }: BootArgumen
 /** The request for the builtin guest, after saying so, where `error` is that the default kernel cannot be had; else throws it. */
 export function fallBack(request: BootRequest, args: BootArguments, error: unknown): BootRequest {
   if (!(error instanceof UnavailableError) || wantsThatKernel(args)) throw error;
-  complain(`${error.reason}; the builtin guest is booted instead`);
+  warn(`${error.reason}; the builtin guest is booted instead`);
   return { ...request, kernel: 'builtin' };
 }
 

@@ -1,0 +1,60 @@
+/** The files that a boot writes: each must be one that can be written, and no other file that the arguments name. */
+import { fstatSync, statSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { InputError } from '../../base/index.js';
+import { checkUserFile } from '../host.js';
+import type { BootArguments } from './arguments.js';
+
+interface Named {
+  readonly option: string;
+  readonly name: string;
+  /** Equal for two names of one file, links among them; null for what two may share: a terminal, a pipe, /dev/null. */
+  readonly identity: string | null;
+}
+
+function named(option: string, name: string, found: BigIntStats | undefined): Named {
+  const identity = found?.isFile() === true ? `${found.dev}:${found.ino}` : null;
+  return { option, name, identity };
+}
+
+function checkApart(output: Named, others: readonly Named[]): void {
+  const other = others.find(({ identity }) => identity !== null && identity === output.identity);
+  if (other === undefined) return;
+  throw new InputError(
+    `${other.option} and ${output.option} name one file, ${output.name}; give ${output.option} a file of its own`,
+  );
+}
+
+/** A file that cannot be looked at is no output's either, or reading it says what is wrong with it. */
+function input(option: string, name: string): Named {
+  try {
+    return named(option, name, statSync(name, { bigint: true, throwIfNoEntry: false }));
+  } catch {
+    return named(option, name, undefined);
+  }
+}
+
+/** Opens one after the other, and keeps each until the last was looked at: a file that is gone may leave its number to the next. */
+function checkEach(outputs: readonly (readonly [string, string])[], others: readonly Named[]): void {
+  const [first, ...rest] = outputs;
+  if (first === undefined) return;
+  const [option, name] = first;
+  checkUserFile(name, (file) => {
+    const output = named(option, name, fstatSync(file, { bigint: true }));
+    checkApart(output, others);
+    checkEach(rest, [...others, output]);
+  });
+}
+
+/** Throws InputError when a file cannot be written, or is another of the arguments' too. Leaves no file that was not there. */
+export function checkOutputs({ kernel = '', initrd, report, trace }: BootArguments): void {
+  const isFile = kernel !== '' && kernel !== 'builtin' && !kernel.startsWith('debian:');
+  const inputs = [
+    ...(isFile ? [input('--kernel', kernel)] : []),
+    ...(initrd === undefined ? [] : [input('--initrd', initrd)]),
+  ];
+  const outputs = Object.entries({ '--report': report, '--trace': trace }).flatMap(([option, name]) =>
+    name === undefined ? [] : [[option, name] as const],
+  );
+  checkEach(outputs, inputs);
+}
