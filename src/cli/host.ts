@@ -1,6 +1,5 @@
 /** What the commands ask of the machine that they run on. */
 import { closeSync, existsSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { InputError } from '../base/index.js';
 import { createStyle } from './render/style.js';
 import type { Style } from './render/style.js';
@@ -84,7 +83,7 @@ const writeErrors: Readonly<Record<string, string>> = {
 export function fileError(name: string, error: unknown): InputError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   // In /proc, and behind a link that leads nowhere, the directory is there and the file cannot be made.
-  if (code === 'ENOENT' && existsSync(path.dirname(name)))
+  if (code === 'ENOENT' && existsSync(name.replace(/[^/]*$/, '') || '.'))
     return new InputError(
       `cannot write ${name}: no file can be made there; give the name of a file elsewhere`,
     );

@@ -1,6 +1,5 @@
 /** Files that the user names. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { InputError } from '../base/index.js';
 
 /** More bytes than any kernel or initramfs has, and all that a guest's memory can hold. */
@@ -34,7 +33,9 @@ function tooLarge(file: string, what: string, limit: number): InputError {
 async function readWhole(file: string, what: string, limit: number): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes }) as AsyncIterable<Buffer>) {
+  // Closed with the stream, however that ends.
+  const stream = (await open(file)).createReadStream({ highWaterMark: chunkBytes }) as AsyncIterable<Buffer>;
+  for await (const chunk of stream) {
     length += chunk.length;
     if (length > limit) throw tooLarge(file, what, limit);
     chunks.push(chunk);
