@@ -59,10 +59,10 @@ function assertRefused({ status, stdout, stderr }: Ended, says: RegExp): void {
 describe('bad arguments get one line and status 2', () => {
   const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['no command', [], /no command given.*--help/],
-    ['unknown command', ['tread'], /unknown command 'tread'.*thread/],
+    ['unknown command', ['tread'], /unknown command 'tread'; did you mean thread\?/],
     ['unknown option', ['thread', '--jsno'], /unknown option '--jsno'.*--json/],
     ['unknown option of all', ['--colour'], /unknown option '--colour'/],
-    ['excess argument', ['thread', '3'], /too many arguments/],
+    ['excess argument', ['thread', '3'], /thread takes no '3'; see 'domulator thread --help'/],
     ['no file name', ['thread', '--html'], /--html <file>' argument missing/],
     ['empty file name', ['thread', '--html', ''], /empty/],
     [

@@ -55,7 +55,8 @@ export interface BootReport {
     readonly vcpus: number;
     readonly memoryMiB: number;
     readonly gic: 'v3';
-    readonly events: 'fifo' | '2l';
+    /** Null where the guest set up none. */
+    readonly events: 'fifo' | '2l' | null;
     readonly xen: string;
     readonly seed: number;
     readonly xenstore: boolean;
@@ -111,11 +112,13 @@ function countCalls(events: readonly TraceEvent[]): BootReport['hypercalls'] {
   return { total, byName: Object.fromEntries(byName), carryingVcpuId, refused };
 }
 
-function usesFifo(events: readonly TraceEvent[]): boolean {
-  return events.some(
-    (event) =>
-      event.kind === 'hypercall' && event.call.op === 'EVTCHNOP_init_control' && event.call.returned === 0,
+/** How the guest hears of events, as far as it came: the ABI is two-level until a FIFO control block is registered. */
+function eventsOf(events: readonly TraceEvent[]): BootReport['machine']['events'] {
+  const done = events.flatMap((event) =>
+    event.kind === 'hypercall' && event.call.returned >= 0 ? [event.call.op] : [],
   );
+  if (done.includes('EVTCHNOP_init_control')) return 'fifo';
+  return done.some((op) => op.startsWith('EVTCHNOP_') || op === 'VCPUOP_register_vcpu_info') ? '2l' : null;
 }
 
 function machineOf(options: BootOptions, { events }: BootResult): BootReport['machine'] {
@@ -125,7 +128,7 @@ function machineOf(options: BootOptions, { events }: BootResult): BootReport['ma
     vcpus,
     memoryMiB,
     gic: 'v3',
-    events: usesFifo(events) ? 'fifo' : '2l',
+    events: eventsOf(events),
     xen: release,
     seed,
     xenstore,

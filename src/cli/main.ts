@@ -8,15 +8,18 @@ import type { ExploreOptions, ThreadOptions } from './commands.js';
 import type { BootArguments } from './boot/arguments.js';
 import { boot } from './boot/command.js';
 import { bisectStatus, complain, exitStatus, version, watchOutput } from './host.js';
+import { usageLine } from './usage.js';
 
 const examples = `
 Examples:
-  domulator thread                        tell the whole thread, story by story
+  domulator boot                          boot Debian's arm64 kernel, and audit it
+  domulator boot --quiet                  the same without its console
+  domulator boot --help                   what else can be booted, and how
+  domulator thread                        tell the thread of 2016, story by story
   domulator thread --story 3              one story by its number ...
   domulator thread --story arm-mend-fifo  ... or by its name
   domulator thread --html thread.html     the same as a page, to open from disk
   domulator thread --json | less          all that the runs gave, for programs
-  domulator boot                          boot Debian's arm64 kernel, and audit it
   domulator explore --matrix              which strategy holds on which platform?
 
 Colours are used on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on.
@@ -86,12 +89,13 @@ function quiet(command: Command): Command {
 function createProgram(): Command {
   const program = quiet(new Command('domulator'))
     .description(
-      'Small model guests against a hypervisor core that answers as Xen does: who called which vCPU by which id?',
+      'Boots arm64 kernels as Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
     )
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', "print a command's help")
     .addHelpText('after', examples);
+  addBootCommand(program);
   quiet(program.command('thread'))
     .description('tell the 2016 thread about vCPU ids, each story run anew')
     .option('--story <number|name>', 'only this story')
@@ -111,7 +115,6 @@ function createProgram(): Command {
     .action((options: ExploreOptions) => {
       explore(options);
     });
-  addBootCommand(program);
   return program;
 }
 
@@ -141,7 +144,10 @@ function addBootCommand(program: Command): void {
     .option('--until <GOAL>', 'userspace, poweroff or line:REGEX; poweroff, with --initrd userspace')
     .option('--limit <SECONDS[,INSTRUCTIONS]>', 'give up after so much guest time, or so many instructions')
     .option('--mirror <URL>', "the Debian mirror, if not the machine's own (or DOMULATOR_MIRROR)")
-    .option('--trace <FILE>', 'write a line of JSON for each hypercall and start of a vCPU to this file')
+    .option(
+      '--trace <FILE>',
+      'write calls, starts, records, CPUs that come up and the end to this file, each a line of JSON',
+    )
     .option('--report <FILE>', 'write the JSON report to this file')
     .option('--json', 'print the JSON report and nothing else')
     .option('--quiet', "do not show the guest's console")
@@ -153,18 +159,10 @@ function addBootCommand(program: Command): void {
     });
 }
 
-/** Commander's complaint as one line that says what to do. */
-function usageLine({ message, code }: CommanderError, args: readonly string[]): string {
-  // `domulator help NAME` for a command that there is not: Commander would print the whole help instead.
-  if (code === 'commander.help') return `unknown command '${args.at(-1) ?? ''}'; see 'domulator --help'`;
-  const [first = '', ...more] = message.replace(/^error: /, '').split('\n');
-  return [first, ...more.map((line) => line.trim()), "see 'domulator --help'"].filter(Boolean).join('; ');
-}
-
-function statusOf(error: unknown, args: readonly string[]): number {
+function statusOf(error: unknown, program: Command, args: readonly string[]): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.ok;
   if (error instanceof CommanderError) {
-    complain(usageLine(error, args));
+    complain(usageLine(error, program, args));
     return exitStatus.badInput;
   }
   if (error instanceof InputError) {
@@ -185,11 +183,12 @@ async function statusOfCommand(args: readonly string[]): Promise<number> {
     complain("no command given; try 'domulator boot', or 'domulator --help'");
     return exitStatus.badInput;
   }
+  const program = createProgram();
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    await program.parseAsync(args, { from: 'user' });
     return commandStatus;
   } catch (error) {
-    return statusOf(error, args);
+    return statusOf(error, program, args);
   }
 }
 

@@ -77,8 +77,9 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     ['an initrd that does not fit', ['--kernel', good, '--memory', '16', '--initrd', file('big', new Uint8Array(20 << 20))], /16 MiB of memory are too little/],
     ['no vCPU', ['--vcpus', '0'], /--vcpus takes a whole number from 1 to 128, not '0'/],
     ['too many vCPUs', ['--vcpus', '129'], /--vcpus .* not '129'/],
-    ['a vCPU to enter on that there is not', ['--vcpus', '2', '--entry-vcpu', '2'], /--entry-vcpu .* 0 to 1, not '2'/],
+    ['a vCPU to enter on that there is not', ['--vcpus', '2', '--entry-vcpu', '2'], /--entry-vcpu .* 0 to 1 with 2 vCPUs, not '2'/],
     ['too little memory', ['--memory', '1'], /--memory takes/],
+    ['memory with a unit', ['--memory', '512M'], /--memory .* \(MiB, without a unit\), not '512M'/],
     ['too much memory', ['--memory', '4096'], /--memory .* to 3072/],
     ['a number that is none', ['--seed', 'x'], /--seed takes a whole number/],
     ['another release', ['--xen', '4.16'], /--xen takes 4\.17 or 4\.18/],
@@ -86,11 +87,13 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],
     ['a pattern that is none', ['--until', 'line:('], /no regular expression/],
     ['a limit that is none', ['--limit', 'soon'], /--limit takes/],
-    ['a limit of nothing', ['--limit', '0'], /--limit takes/],
-    ['an unknown option', ['--vcpu', '3'], /unknown option '--vcpu'.*--vcpus/],
+    ['a limit of nothing', ['--limit', '0'], /--limit takes SECONDS, .* not '0'$/m],
+    ['a limit of too many instructions', ['--limit', '1,9999999999999999'], /--limit takes SECONDS, /],
+    ['an option without its value', ['--vcpus'], /argument missing; see 'domulator boot --help'$/m],
+    ['an unknown option', ['--vcpu', '3'], /unknown option '--vcpu'; did you mean --vcpus\?$/m],
     ['an option in the place of a value', ['--kernel', '--quiet'], /--kernel needs a value/],
     ['an empty value', ['--kernel', ''], /--kernel needs a value/],
-    ['an argument too many', ['Image'], /too many arguments/],
+    ['an argument too many', ['Image', '--quiet'], /boot takes no 'Image'; see 'domulator boot --help'$/m],
     ['a report that cannot be written', [...alone(good), '--report', path.join(folder, 'no', 'r')], /its directory does not exist/],
     ['a trace that cannot be written', [...alone(good), '--trace', folder], /it is a directory/],
     ['a trace where no file can be made', [...alone(good), '--trace', '/proc/none'], /no file can be made there/],
@@ -180,12 +183,12 @@ describe('a kernel that comes to nothing', () => {
     assert.ok(!stdout.includes('\u001b'));
   });
 
-  it('is told to have no records, and named as a shell takes it where a command is', () => {
+  it('is told to have no records, and on one vCPU nothing that would show no more', () => {
     const kernel = file("it's \u001b[2Jone", image(powerOff));
     const { status, stdout } = boot([...alone(kernel), '--vcpus', '1', '--until', 'poweroff']);
     assert.equal(status, 0);
     assert.match(stdout, /^Note: +no record of this kernel could be read/m);
-    assert.match(stdout, / --kernel '[^']*it'\\''s {2}\[2Jone' --what-if as-posted$/m);
+    assert.doesNotMatch(stdout, /What if|npx domulator/);
     assert.ok(!stdout.includes('\u001b'));
   });
 

@@ -65,6 +65,32 @@ describe('domulator boot', () => {
     }
   });
 
+  it('names none where they would show nothing, and repeats what was asked for where they do', () => {
+    for (const more of [['--vcpus', '1'], ['--bisect'], ['--what-if', 'as-posted']]) {
+      assert.doesNotMatch(boot(...builtin, '--quiet', ...more).stdout, /What if|npx domulator/);
+    }
+    const { stdout } = boot(
+      ...builtin,
+      '--quiet',
+      '--vcpus',
+      '2',
+      '--cmdline',
+      'console=hvc0 a',
+      '--seed',
+      '7',
+    );
+    assert.match(
+      stdout,
+      /^ {2}npx domulator boot --quiet --kernel builtin --cmdline 'console=hvc0 a' --vcpus 2 --seed 7 --what-if as-posted$/m,
+    );
+  });
+
+  it('does not say of a run that ended before its first call how it hears of events', () => {
+    const args = [...builtin, '--limit', ',10'];
+    assert.match(boot(...args, '--quiet').stdout, /, events not set up, /);
+    assert.equal((JSON.parse(boot(...args, '--json').stdout) as BootReport).machine.events, null);
+  });
+
   it('shows the console unless it is to be quiet, and no status where there is no terminal', () => {
     const loud = boot(...builtin);
     const quiet = boot(...builtin, '--quiet');
@@ -112,14 +138,17 @@ describe('domulator boot', () => {
 
 describe('where no kernel can be had', () => {
   it('boots the builtin guest, says so, and says what would help', () => {
-    const { status, stdout, stderr } = boot('--quiet');
+    const { status, stdout, stderr } = boot('--quiet', '--vcpus', '2');
     assert.equal(status, 0);
     assert.match(
       stderr,
       /^domulator: warning: debian:bookworm [^\n]*cannot be reached[^\n]*; the builtin guest is booted instead\n$/,
     );
     assert.match(stdout, /^builtin /);
-    assert.match(stdout, /^ {2}npx domulator boot --quiet --kernel debian:bookworm --mirror http:/m);
+    assert.match(
+      stdout,
+      /^ {2}npx domulator boot --quiet --kernel debian:bookworm --mirror http:\S+ --vcpus 2$/m,
+    );
   });
 
   it('does not where that kernel, or a word on it, was asked for', () => {

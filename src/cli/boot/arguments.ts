@@ -25,10 +25,14 @@ export interface BootArguments {
   readonly bisect?: boolean;
 }
 
-function whole(option: string, text: string, low: number, high: number): number {
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
-  if (value >= low && value <= high) return value;
-  throw new InputError(`${option} takes a whole number from ${low} to ${high}, not '${text}'`);
+function isWhole(text: string, low: number, high: number): boolean {
+  return /^\d{1,16}$/.test(text) && Number(text) >= low && Number(text) <= high;
+}
+
+/** `note` follows the bounds in the complaint. */
+function whole(option: string, text: string, low: number, high: number, note = ''): number {
+  if (isWhole(text, low, high)) return Number(text);
+  throw new InputError(`${option} takes a whole number from ${low} to ${high}${note}, not '${text}'`);
 }
 
 function oneOf<const T extends string>(option: string, text: string, choices: readonly T[]): T {
@@ -49,15 +53,28 @@ function untilOf(text: string): NonNullable<BootRequest['until']> {
   }
 }
 
+const mostSeconds = 1_000_000;
+const mostInstructions = 1e15;
+
 /** `SECONDS`, `SECONDS,INSTRUCTIONS` or `,INSTRUCTIONS`. */
 function limitsOf(text: string): NonNullable<BootRequest['limits']> {
   const [, seconds = '', instructions = ''] = /^(\d*)(?:,(\d+))?$/.exec(text) ?? [];
-  if (seconds === '' && instructions === '')
-    throw new InputError(`--limit takes SECONDS, SECONDS,INSTRUCTIONS or ,INSTRUCTIONS, not '${text}'`);
+  const hasSeconds = isWhole(seconds, 1, mostSeconds);
+  const hasInstructions = isWhole(instructions, 1, mostInstructions);
+  const isRight = (hasSeconds || seconds === '') && (hasInstructions || instructions === '');
+  if (!isRight || !(hasSeconds || hasInstructions))
+    throw new InputError(
+      `--limit takes SECONDS, SECONDS,INSTRUCTIONS or ,INSTRUCTIONS, from 1 to ${mostSeconds} s ` +
+        `and from 1 to ${mostInstructions} instructions, not '${text}'`,
+    );
   return {
-    ...(seconds === '' ? {} : { guestSeconds: whole('--limit', seconds, 1, 1_000_000) }),
-    ...(instructions === '' ? {} : { instructions: whole('--limit', instructions, 1, 1e15) }),
+    ...(hasSeconds ? { guestSeconds: Number(seconds) } : {}),
+    ...(hasInstructions ? { instructions: Number(instructions) } : {}),
   };
+}
+
+function entryVcpuOf(text: string, vcpus: number): number {
+  return whole('--entry-vcpu', text, 0, vcpus - 1, ` with ${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`);
 }
 
 /** The most vCPUs that a guest with a GICv3 has. */
@@ -98,12 +115,14 @@ export function bootRequest(args: BootArguments): BootRequest {
     ...given('initrd', initrd, asIs),
     ...given('commandLine', args.cmdline, asIs),
     ...vcpus,
-    ...given('memoryMiB', args.memory, (text) => whole('--memory', text, least, most)),
+    ...given('memoryMiB', args.memory, (text) =>
+      whole('--memory', text, least, most, ' (MiB, without a unit)'),
+    ),
     ...given('xen', args.xen, (text) => oneOf('--xen', text, ['4.17', '4.18'])),
     ...given('seed', args.seed, (text) => whole('--seed', text, 0, Number.MAX_SAFE_INTEGER)),
     xenstore: args.xenstore,
     ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, ['as-posted', 'as-tested'])),
-    ...given('entryVcpu', args.entryVcpu, (text) => whole('--entry-vcpu', text, 0, (vcpus.vcpus ?? 4) - 1)),
+    ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? 4)),
     ...given('until', args.until, untilOf),
     ...given('limits', args.limit, limitsOf),
     ...given('mirror', mirror, asIs),

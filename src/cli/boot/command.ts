@@ -77,11 +77,10 @@ async function runOrFallBack(request: BootRequest, args: BootArguments, terminal
   }
 }
 
-function wholeText({ report, isStandIn }: Ended, { kernel }: BootArguments): string {
-  const next = nextSteps(report, isStandIn ? 'builtin' : kernel);
-  return [reportText(report, terminalStyle()), ...next, ...(isStandIn ? ['', ...helpWithKernel] : [])].join(
-    '\n',
-  );
+function wholeText({ report, isStandIn }: Ended, args: BootArguments): string {
+  const next = nextSteps(report, isStandIn ? { ...args, kernel: 'builtin' } : args);
+  const help = isStandIn ? ['', ...helpWithKernel(args)] : [];
+  return [reportText(report, terminalStyle()), ...next, ...help].join('\n');
 }
 
 /** Somebody who types into a guest means to go on until it powers off. */

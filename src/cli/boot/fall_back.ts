@@ -3,6 +3,7 @@ import { defaultKernel, UnavailableError } from '../../library/index.js';
 import type { BootRequest } from '../../library/index.js';
 import { warn } from '../host.js';
 import type { BootArguments } from './arguments.js';
+import { commandText } from './command_text.js';
 
 /** Whoever asked for a kernel, a mirror or an initrd wants that one; and a bisection must not take another kernel's word. */
 function wantsThatKernel({ kernel, initrd, mirror, bisect = false }: BootArguments): boolean {
@@ -17,9 +18,12 @@ export function fallBack(request: BootRequest, args: BootArguments, error: unkno
 }
 
 /** What to give where there is a network, or a mirror that can be reached. */
-export const helpWithKernel = [
-  `This was not a Linux kernel: ${defaultKernel} could not be had. With a network, or with the address of a Debian mirror`,
-  'that this machine reaches, it is booted by',
-  `  npx domulator boot --quiet --kernel ${defaultKernel}`,
-  `  npx domulator boot --quiet --kernel ${defaultKernel} --mirror http://MIRROR/debian`,
-];
+export function helpWithKernel(args: BootArguments): string[] {
+  const again = { ...args, kernel: defaultKernel };
+  return [
+    `This was not a Linux kernel: ${defaultKernel} could not be had. With a network, or with the address of a Debian mirror`,
+    'that this machine reaches, it is booted by',
+    `  ${commandText(again)}`,
+    `  ${commandText({ ...again, mirror: 'http://MIRROR/debian' })}`,
+  ];
+}

@@ -6,6 +6,8 @@ import { shownLine } from '../render/shown_text.js';
 import type { Style } from '../render/style.js';
 import { labelled } from '../render/style.js';
 import { tableLines } from '../render/table.js';
+import type { BootArguments } from './arguments.js';
+import { commandText } from './command_text.js';
 
 function id(value: number | null): string {
   return value === null ? '-' : idText(value);
@@ -49,13 +51,15 @@ const verdicts = {
   incomplete: ['silent', 'no rule is broken, but the guest did not get where it was asked to'],
 } as const;
 
+const eventWords = { fifo: 'FIFO events', '2l': 'two-level events', none: 'events not set up' } as const;
+
 function guestWords({ machine }: BootReport): string {
   const { vcpus, memoryMiB, xen, events, seed, entryVcpu, whatIf, xenstore } = machine;
   return [
     `${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
     `${memoryMiB} MiB`,
     `Xen ${xen}`,
-    `${events === 'fifo' ? 'FIFO' : 'two-level'} events`,
+    eventWords[events ?? 'none'],
     ...(xenstore ? [] : ['no xenstore']),
     `seed ${seed}`,
     ...(entryVcpu === 0 ? [] : [`entered on vCPU ${entryVcpu}`]),
@@ -113,19 +117,14 @@ export function reportText(report: BootReport, style: Style): string {
   ].join('\n');
 }
 
-/** A word as a POSIX shell takes it for one (Shell Command Language, 2.2.2). */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${shownLine(text).replaceAll("'", String.raw`'\''`)}'`;
-}
-
 /** After a boot in which everything holds: how to see the same kernel with something that does not. */
-export function nextSteps({ verdict, machine }: BootReport, kernel: string | undefined): string[] {
-  if (verdict !== 'pass' || machine.whatIf !== null || machine.entryVcpu !== 0) return [];
-  const command = `npx domulator boot --quiet${kernel === undefined ? '' : ` --kernel ${shellWord(kernel)}`} --what-if`;
+export function nextSteps({ verdict, machine }: BootReport, args: BootArguments): string[] {
+  // On one vCPU every record is right, and a bisection reads no advice.
+  const isPlain = machine.whatIf === null && machine.entryVcpu === 0 && machine.vcpus > 1;
+  if (verdict !== 'pass' || !isPlain || args.bisect === true) return [];
   return [
     '',
     'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',
-    `  ${command} as-posted`,
-    `  ${command} as-tested`,
+    ...['as-posted', 'as-tested'].map((whatIf) => `  ${commandText({ ...args, whatIf })}`),
   ];
 }

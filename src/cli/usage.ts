@@ -1,0 +1,18 @@
+/** What is said of arguments that are none of ours. */
+import type { Command, CommanderError } from 'commander';
+
+/** Commander's complaint as one line that says what to do. */
+export function usageLine(
+  { message, code }: CommanderError,
+  program: Command,
+  args: readonly string[],
+): string {
+  // `domulator help NAME` for a command that there is not: Commander would print the whole help instead.
+  if (code === 'commander.help') return `unknown command '${args.at(-1) ?? ''}'; see 'domulator --help'`;
+  const command = program.commands.find((each) => each.name() === args[0]);
+  const help = command === undefined ? "see 'domulator --help'" : `see 'domulator ${command.name()} --help'`;
+  if (code === 'commander.excessArguments' && command !== undefined)
+    return `${command.name()} takes no '${command.args[0] ?? ''}'; ${help}`;
+  const [first = '', suggestion = ''] = message.replace(/^error: /, '').split(/\n\(Did you mean /);
+  return `${first}; ${suggestion === '' ? help : `did you mean ${suggestion.replace(/\)$/, '')}`}`;
+}
