@@ -55,10 +55,11 @@ describe('the status line', () => {
 
   it('lets nothing through that a terminal would obey, and leaves no line open', () => {
     const seen = written({}, (status) => {
-      status.print(bytes('a\u001b[2J\u0007b'));
+      status.print(bytes('a\u001b[2J\u0007b\u001b[1;3'));
+      status.print(bytes('1mc'));
       status.clear();
     });
-    assert.deepEqual(seen, ['a[2Jb\n']);
+    assert.deepEqual(seen, ['abc\n']);
   });
 
   it('keeps no more of a line that never ends than of a long one, and comes not within it', () => {
@@ -67,6 +68,14 @@ describe('the status line', () => {
       status.show(progress, 1000);
     });
     assert.equal(seen.join(''), 'x'.repeat(2 * 4097));
+  });
+
+  it('leaves the screen to a user space that somebody types into', () => {
+    const seen = written({ interactive: true }, (status) => {
+      status.print(bytes('\u001b[1mls\n'));
+      status.show({ ...progress, phase: 'user space' }, 1000);
+    });
+    assert.deepEqual(seen, ['\u001b[1mls\n']);
   });
 
   it('shows at once what is typed, and does not come within a line', () => {

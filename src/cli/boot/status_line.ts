@@ -7,6 +7,11 @@ const erase = '\r\u001b[K';
 /** A guest may never end its line; of one that is longer, what there is is written. */
 const longestLine = 4096;
 
+/** A control sequence: ESC [, parameters, a final byte (ECMA-48, 5.4); and one of which the end is missing. */
+const escape = '\u001b';
+const sequence = new RegExp(`${escape}\\[[ -?]*[@-~]`, 'g');
+const unended = new RegExp(`${escape}(\\[[ -?]{0,64})?$`);
+
 export interface StatusOptions {
   /** Whether the guest's console is to be shown. */
   readonly showConsole: boolean;
@@ -20,6 +25,7 @@ export class StatusLine {
   readonly #options: StatusOptions;
   #visible = false;
   #pending = '';
+  #unended = '';
   #lastLine = '';
   /** The console stands within a line. */
   #isWithin = false;
@@ -30,7 +36,9 @@ export class StatusLine {
 
   /** Console output; written by whole lines, so that the status never stands within one. */
   print(bytes: Uint8Array): void {
-    const added = shownText(bytes);
+    const added = this.#options.interactive
+      ? Buffer.from(bytes).toString('latin1')
+      : this.#fitToBeShown(bytes);
     this.#pending += added;
     const atOnce = this.#options.interactive || this.#pending.length > longestLine;
     const lineEnd = added.includes('\n') ? this.#pending.lastIndexOf('\n') + 1 : 0;
@@ -42,14 +50,26 @@ export class StatusLine {
     this.#lastLine = lines.at(-1) ?? this.#lastLine;
     if (!this.#options.showConsole) return;
     this.#hide();
-    process.stdout.write(text);
+    // Whoever types sees what the guest's programs draw; each sign stands for a byte.
+    process.stdout.write(text, 'latin1');
     this.#isWithin = !text.endsWith('\n');
+  }
+
+  /** Without sequences that move a cursor or colour; one that has not ended yet is kept until it has. */
+  #fitToBeShown(bytes: Uint8Array): string {
+    const text = this.#unended + Buffer.from(bytes).toString('latin1');
+    this.#unended = unended.exec(text)?.[0] ?? '';
+    const whole = text.slice(0, text.length - this.#unended.length).replace(sequence, '');
+    return shownText(Buffer.from(whole, 'latin1'));
   }
 
   /** Says how far the run is after `wallMs`. */
   show({ phase, instructions, guestTimeNs }: Progress, wallMs: number): void {
     const { columns, showConsole } = this.#options;
-    if (columns === 0 || this.#isWithin) return;
+    // Where somebody types, the screen is the guest's from then on.
+    const isGuests = this.#options.interactive && phase === 'user space';
+    if (isGuests) this.#hide();
+    if (columns === 0 || this.#isWithin || isGuests) return;
     const speed = Math.round(instructions / 1000 / Math.max(wallMs, 1));
     const guest = (Number(guestTimeNs) / 1e9).toFixed(2);
     const figures = [`${guest} s of guest time`, `${speed} MIPS`];
