@@ -7,6 +7,7 @@ import { xenVcpuId } from '../identity/index.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest, writeGuest } from './guest_memory.js';
+import { KernelView } from './kernel_view.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
 import { unsetRecords } from './what_if.js';
@@ -48,6 +49,7 @@ const table = 0x4300_0000n;
 
 interface Watched {
   readonly guest: Guest;
+  readonly kernel: KernelView;
   readonly observer: Observer;
   readonly events: TraceEvent[];
   readonly text: bigint;
@@ -72,11 +74,12 @@ function watched(vcpus = 2, left: readonly string[] = []): Watched {
   };
   const guest = buildGuest(options, { uart: () => undefined });
   const events: TraceEvent[] = [];
-  const observer = new Observer(guest, image, (event) => void events.push(event));
+  const kernel = new KernelView(guest, image);
+  const observer = new Observer(guest, kernel, (event) => void events.push(event));
   const entry = new Uint8Array(8);
   new DataView(entry.buffer).setBigUint64(0, 0x4000_0000n | (1n << 10n) | 1n, true);
   guest.machine.load(table, entry);
-  return { guest, observer, events, text: mapped + guest.kernelAt - 0x4000_0000n };
+  return { guest, kernel, observer, events, text: mapped + guest.kernelAt - 0x4000_0000n };
 }
 
 /** Lets a vCPU run the kernel: translation on, as Linux CPU `cpu` where that is told. */
@@ -129,21 +132,21 @@ function brief(events: readonly TraceEvent[]): string[] {
 
 describe('the observer', () => {
   it('tells calls before the kernel has its tables, without saying whose they are', () => {
-    const { observer, events } = watched();
+    const { kernel, observer, events } = watched();
     observer.hypercall(0, call('XENVER_get_features', null));
     assert.deepEqual(brief(events), ['kernel', 'XENVER_get_features on 0 as ?']);
-    assert.equal(observer.textAddress, null);
+    assert.equal(kernel.textAddress, null);
   });
 
   it('tells which CPU a vCPU is by its area, once each has one, and what the records say', () => {
     const made = watched();
-    const { observer, events } = made;
+    const { kernel, observer, events } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 7]);
     observer.hypercall(0, call('EVTCHNOP_init_control', 0));
     enter(made, 1, 1);
     observer.hypercall(1, call('VCPUOP_register_vcpu_info', 1));
-    assert.equal(observer.textAddress, made.text);
+    assert.equal(kernel.textAddress, made.text);
     assert.deepEqual(brief(events), [
       'kernel',
       'running 0 on 0',
@@ -200,13 +203,13 @@ describe('the observer', () => {
 
   it('knows where a kernel without records is, and which of its CPUs are online', () => {
     const made = watched(2, ['xen_vcpu_id']);
-    const { observer } = made;
+    const { kernel, observer } = made;
     enter(made, 0, 0);
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
     observer.hypercall(0, call('EVTCHNOP_send', null));
-    assert.equal(observer.textAddress, made.text);
+    assert.equal(kernel.textAddress, made.text);
     assert.equal(observer.online.length, 2);
-    assert.equal(observer.recordsFrom(0), null);
+    assert.equal(kernel.recordsFrom(0), null);
   });
 
   it('says where a call was made, as far as the kernel has names', () => {
@@ -217,17 +220,17 @@ describe('the observer', () => {
     const step = made.events.findIndex(({ kind }) => kind === 'hypercall');
     assert.equal(made.observer.whereOf(step), '_text+0x81c');
     assert.equal(made.observer.whereOf(0), null);
-    assert.equal(made.observer.symbolAt(made.text - 1n), `0x${(made.text - 1n).toString(16)}`);
-    assert.equal(made.observer.symbolAt(made.guest.kernelAt + 4n), '_text+0x4');
+    assert.equal(made.kernel.symbolAt(made.text - 1n), `0x${(made.text - 1n).toString(16)}`);
+    assert.equal(made.kernel.symbolAt(made.guest.kernelAt + 4n), '_text+0x4');
   });
 
   it('sees the records that what-if sets, of all CPUs but the first', () => {
     const made = watched(3);
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1, 2]);
-    const { observer, guest } = made;
+    const { kernel, observer, guest } = made;
     observer.noteRecords(0);
-    assert.ok(unsetRecords(guest.machine, observer, guest.cpus, 0, 'as-posted'));
+    assert.ok(unsetRecords(guest.machine, kernel, guest.cpus, 0, 'as-posted'));
     observer.noteRecords(0);
     assert.deepEqual(
       guest.cpus.map(({ linuxCpu }) => observer.lastRecord(linuxCpu)),

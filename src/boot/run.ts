@@ -13,6 +13,7 @@ import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
+import { KernelView } from './kernel_view.js';
 import { panicIn, PanicWatch } from './panic_watch.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
@@ -74,6 +75,7 @@ const logTail = 40;
 export class Boot {
   readonly guest: Guest;
   readonly #options: BootOptions;
+  readonly #kernel: KernelView;
   readonly #observer: Observer;
   readonly #lines: Readonly<Record<GuestConsole, ConsoleLines>>;
   readonly #log: KernelLog;
@@ -106,7 +108,8 @@ export class Boot {
       power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
       userSpace: () => this.#userSpace(),
     });
-    this.#observer = new Observer(this.guest, options.kernel.image, (event) => watcher.event?.(event));
+    this.#kernel = new KernelView(this.guest, options.kernel.image);
+    this.#observer = new Observer(this.guest, this.#kernel, (event) => watcher.event?.(event));
     this.#log = new KernelLog(kernelMemory(this.guest, options));
     this.#panics = new PanicWatch(this.machine, (most) => this.#kernelLog(most));
   }
@@ -118,7 +121,7 @@ export class Boot {
 
   /** A kernel address by the kernel's own symbols: `function+0x1c`, `_text+0x81c` where it has none. */
   symbolAt(address: bigint): string {
-    return this.#observer.symbolAt(address);
+    return this.#kernel.symbolAt(address);
   }
 
   get machine(): ArmMachine {
@@ -203,7 +206,7 @@ export class Boot {
     if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
     this.#sawInitControl = true;
     if (whatIf === null) return;
-    this.#recordsSet = unsetRecords(this.machine, this.#observer, this.guest.cpus, vcpu, whatIf);
+    this.#recordsSet = unsetRecords(this.machine, this.#kernel, this.guest.cpus, vcpu, whatIf);
   }
 
   #countNotModelled({ notModelled }: CallRecord): void {
@@ -305,7 +308,7 @@ export class Boot {
   }
 
   #kernelLog(most = logTail): readonly LogRecord[] {
-    return this.#log.tail(most, this.#observer.textAddress);
+    return this.#log.tail(most, this.#kernel.textAddress);
   }
 }
 

@@ -6,7 +6,7 @@ import { viewOf } from '../abi/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import type { KernelCpu } from './guest.js';
 import { writeGuest } from './guest_memory.js';
-import type { Observer } from './observer.js';
+import type { KernelView } from './kernel_view.js';
 import type { WhatIf } from './options.js';
 
 /** What a record read before its CPU had set it: as posted, all ones; as tested on 4.8-rc4, zero. */
@@ -15,12 +15,12 @@ const unsetRecord: Readonly<Record<WhatIf, number>> = { 'as-posted': 0xffff_ffff
 /** Sets the records of all CPUs but CPU 0; false, with some perhaps set, where the kernel has none that can be written. */
 export function unsetRecords(
   machine: ArmMachine,
-  observer: Observer,
+  kernel: KernelView,
   cpus: readonly KernelCpu[],
   vcpu: number,
   whatIf: WhatIf,
 ): boolean {
-  const records = observer.recordsFrom(vcpu);
+  const records = kernel.recordsFrom(vcpu);
   const value = new Uint8Array(4);
   viewOf(value).setUint32(0, unsetRecord[whatIf], true);
   return cpus.slice(1).every(({ linuxCpu }) => {

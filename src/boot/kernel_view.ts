@@ -1,0 +1,111 @@
+/**
+ * What a running kernel believes, read from its registers and its memory as a debugger reads them: where its image lies,
+ * which Linux CPU each vCPU is to it, what it has recorded, which CPUs it counts as online, and its symbols. It writes
+ * nothing, neither into the guest nor into the trace.
+ */
+import { present } from '../base/index.js';
+import { linuxCpu } from '../identity/index.js';
+import type { LinuxCpu } from '../identity/index.js';
+import {
+  exportedOffset,
+  findKallsyms,
+  findRecordPlaces,
+  KernelRecords,
+  vectorsOffset,
+} from '../introspect/index.js';
+import type { Kallsyms, RecordPlaces } from '../introspect/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import type { Guest, KernelCpu } from './guest.js';
+import { readGuest } from './guest_memory.js';
+
+export class KernelView {
+  readonly #machine: ArmMachine;
+  readonly #cpus: readonly KernelCpu[];
+  readonly #kernelAt: bigint;
+  readonly #image: Uint8Array;
+  readonly #places: RecordPlaces | null;
+  readonly #onlineMask: number | null;
+  #records: KernelRecords | null = null;
+  /** The vCPU by whose translation the kernel's memory is read. */
+  #reader = 0;
+  #text: bigint | null = null;
+  /** undefined until somebody asks for a symbol. */
+  #symbols: Kallsyms | null | undefined;
+
+  /** `image` is the kernel's unpacked image as it lies in the file. */
+  constructor(guest: Guest, image: Uint8Array) {
+    this.#machine = guest.machine;
+    this.#cpus = guest.cpus;
+    this.#kernelAt = guest.kernelAt;
+    this.#image = image;
+    this.#places = findRecordPlaces(image);
+    this.#onlineMask = exportedOffset(image, '__cpu_online_mask');
+  }
+
+  /** Kernel virtual address of the image's start; null while it is not known. */
+  get textAddress(): bigint | null {
+    return this.#text;
+  }
+
+  /** Whether the kernel exports its mask of online CPUs. */
+  get hasOnlineMask(): boolean {
+    return this.#onlineMask !== null;
+  }
+
+  /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
+  recordsFrom(vcpu: number): KernelRecords | null {
+    const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');
+    if (vbar >> 63n === 0n) return this.#records;
+    // By the tables of who asks: those of another one may be gone, when it is off or just started.
+    this.#reader = vcpu;
+    this.#text ??= vbar - BigInt(vectorsOffset);
+    if (this.#places === null) return null;
+    this.#records ??= new KernelRecords(this.#places, this.#text, (address, size) =>
+      readGuest(this.#machine, this.#reader, address, size),
+    );
+    return this.#records;
+  }
+
+  /** The Linux CPU that `vcpu` believes to be; null where that cannot be told. */
+  linuxCpuOn(vcpu: number): LinuxCpu | null {
+    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const found =
+      this.recordsFrom(vcpu)?.linuxCpuOf(view.systemRegister('TPIDR_EL1'), this.#cpus.length) ?? null;
+    return found === null ? null : linuxCpu(found);
+  }
+
+  /** Whether each CPU has an area of its own by now: before, all of them read the records of the image. */
+  hasOwnAreas(vcpu: number): boolean {
+    const records = this.recordsFrom(vcpu);
+    const offsets = this.#cpus.map(({ linuxCpu: cpu }) => records?.perCpuOffset(cpu) ?? null);
+    return !offsets.includes(null) && new Set(offsets).size === offsets.length;
+  }
+
+  /** Which CPUs the kernel counts as online (`__cpu_online_mask`), as `vcpu` reads it; null while that cannot be read. */
+  onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
+    if (this.#onlineMask === null || this.#text === null) return null;
+    const address = this.#text + BigInt(this.#onlineMask);
+    const bytes = readGuest(this.#machine, vcpu, address, Math.ceil(this.#cpus.length / 8));
+    if (bytes === null) return null;
+    const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu);
+    return new Set(cpus.filter((cpu) => (((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) & 1) === 1));
+  }
+
+  /** Where `vcpu` will return to from the routine that it is in. */
+  callerOn(vcpu: number): bigint {
+    return present(this.#machine.processor.vcpus[vcpu], 'a vCPU').register(30);
+  }
+
+  /**
+   * A kernel address as `function+0x1c`, by the kernel's own symbols; as `_text+0x81c` where it has none; as a number where
+   * it is not the kernel's, or `_text` is not known yet. A kernel without a mapping of its own runs where it was loaded.
+   */
+  symbolAt(address: bigint): string {
+    const text = address >> 63n === 0n ? this.#kernelAt : this.#text;
+    const offset = text === null ? -1 : Number(address - text);
+    if (offset < 0 || offset >= this.#image.length) return `0x${address.toString(16)}`;
+    if (this.#symbols === undefined) this.#symbols = findKallsyms(this.#image);
+    const { name, offset: within } = this.#symbols?.symbolAt(offset) ?? { name: '_text', offset };
+    return `${name}+0x${within.toString(16)}`;
+  }
+}
