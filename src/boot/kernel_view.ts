@@ -3,6 +3,7 @@
  * which Linux CPU each vCPU is to it, what it has recorded, which CPUs it counts as online, and its symbols. It writes
  * nothing, neither into the guest nor into the trace.
  */
+import { viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
 import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
@@ -24,7 +25,9 @@ export class KernelView {
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
   readonly #places: RecordPlaces | null;
-  readonly #onlineMask: number | null;
+  /** Where the kernel keeps its masks of CPUs and their bound: offsets from `_text`; null where it exports no such name. */
+  readonly #masks: { readonly online: number | null; readonly possible: number | null };
+  readonly #nrCpuIds: number | null;
   #records: KernelRecords | null = null;
   /** The vCPU by whose translation the kernel's memory is read. */
   #reader = 0;
@@ -39,7 +42,11 @@ export class KernelView {
     this.#kernelAt = guest.kernelAt;
     this.#image = image;
     this.#places = findRecordPlaces(image);
-    this.#onlineMask = exportedOffset(image, '__cpu_online_mask');
+    this.#masks = {
+      online: exportedOffset(image, '__cpu_online_mask'),
+      possible: exportedOffset(image, '__cpu_possible_mask'),
+    };
+    this.#nrCpuIds = exportedOffset(image, 'nr_cpu_ids');
   }
 
   /** Kernel virtual address of the image's start; null while it is not known. */
@@ -49,7 +56,7 @@ export class KernelView {
 
   /** Whether the kernel exports its mask of online CPUs. */
   get hasOnlineMask(): boolean {
-    return this.#onlineMask !== null;
+    return this.#masks.online !== null;
   }
 
   /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
@@ -83,12 +90,39 @@ export class KernelView {
 
   /** Which CPUs the kernel counts as online (`__cpu_online_mask`), as `vcpu` reads it; null while that cannot be read. */
   onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
-    if (this.#onlineMask === null || this.#text === null) return null;
-    const address = this.#text + BigInt(this.#onlineMask);
-    const bytes = readGuest(this.#machine, vcpu, address, Math.ceil(this.#cpus.length / 8));
+    return this.#maskFrom(vcpu, this.#masks.online);
+  }
+
+  /**
+   * Which CPUs the kernel may ever bring up (`__cpu_possible_mask`), as `vcpu` reads it; null while that cannot be read.
+   * The mask is empty until the kernel has counted its CPUs (arm64: smp_init_cpus), and final from then on.
+   */
+  possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
+    return this.#maskFrom(vcpu, this.#masks.possible);
+  }
+
+  /**
+   * One more than the highest CPU number that the kernel allows (`nr_cpu_ids`), as `vcpu` reads it: CONFIG_NR_CPUS at
+   * first, then what `nr_cpus=` says, in the end one more than the last possible CPU. Null while it cannot be read.
+   */
+  nrCpuIdsFrom(vcpu: number): number | null {
+    const value = this.#bytesFrom(vcpu, this.#nrCpuIds, 4);
+    return value === null ? null : viewOf(value).getUint32(0, true);
+  }
+
+  /** The bits behind `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the device tree's list. */
+  #maskFrom(vcpu: number, offset: number | null): ReadonlySet<LinuxCpu> | null {
+    const count = Math.min(this.#cpus.length, this.nrCpuIdsFrom(vcpu) ?? Infinity);
+    const bytes = this.#bytesFrom(vcpu, offset, Math.ceil(count / 8));
     if (bytes === null) return null;
-    const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu);
+    const cpus = this.#cpus.slice(0, count).map(({ linuxCpu: cpu }) => cpu);
     return new Set(cpus.filter((cpu) => (((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) & 1) === 1));
+  }
+
+  /** `size` bytes at an offset from `_text`; null where either is not known, or nothing is mapped there. */
+  #bytesFrom(vcpu: number, offset: number | null, size: number): Uint8Array | null {
+    if (offset === null || this.#text === null) return null;
+    return readGuest(this.#machine, vcpu, BigInt.asUintN(64, this.#text + BigInt(offset)), size);
   }
 
   /** Where `vcpu` will return to from the routine that it is in. */

@@ -13,7 +13,14 @@ import type { BootOptions } from './options.js';
 import { unsetRecords } from './what_if.js';
 
 /** Where the made kernel has what the observer looks for: offsets from its start. */
-const places = { xenVcpuId: 0x3000, perCpuOffset: 0x4000, onlineMask: 0x5000, vectors: 0x1_0800 } as const;
+const places = {
+  xenVcpuId: 0x3000,
+  perCpuOffset: 0x4000,
+  onlineMask: 0x5000,
+  possibleMask: 0x5100,
+  nrCpuIds: 0x5200,
+  vectors: 0x1_0800,
+} as const;
 const imageBytes = 0x4_0000;
 /** Each CPU's area begins so far behind the template in the image. */
 const areaOffset = (cpu: number): bigint => 0x1_0000n + 0x1000n * BigInt(cpu);
@@ -26,7 +33,10 @@ function madeImage(left: readonly string[] = []): Uint8Array {
     ['xen_vcpu_id', places.xenVcpuId],
     ['__per_cpu_offset', places.perCpuOffset],
     ['__cpu_online_mask', places.onlineMask],
+    ['__cpu_possible_mask', places.possibleMask],
+    ['nr_cpu_ids', places.nrCpuIds],
   ] as const;
+  view.setUint32(places.nrCpuIds, 256, true);
   let text = 0x2001;
   for (const [index, [name, offset]] of exported.entries()) {
     if (left.includes(name)) continue;
@@ -186,6 +196,35 @@ describe('the observer', () => {
     assert.deepEqual(told, ['online 0 on 0', 'online 1 on 1', 'offline 1 on 1']);
     assert.equal(observer.online.length, 1);
     assert.ok(guest.cpus.every(({ linuxCpu }) => observer.wasOnline(linuxCpu)));
+  });
+
+  it('reads which CPUs are possible, and takes no bit behind the kernel’s own bound for a CPU', () => {
+    const made = watched(4);
+    const { kernel } = made;
+    assert.equal(kernel.possibleFrom(0), null);
+    assert.equal(kernel.nrCpuIdsFrom(0), null);
+    enter(made, 0, 0);
+    kernel.recordsFrom(0);
+    assert.deepEqual(kernel.possibleFrom(0), new Set());
+    assert.equal(kernel.nrCpuIdsFrom(0), 256);
+    put(made, 0, BigInt(places.possibleMask), 1, 0b1011n);
+    put(made, 0, BigInt(places.onlineMask), 1, 0b1001n);
+    assert.deepEqual(kernel.possibleFrom(0), new Set([0, 1, 3]));
+    assert.deepEqual(kernel.onlineFrom(0), new Set([0, 3]));
+    put(made, 0, BigInt(places.nrCpuIds), 4, 2n);
+    assert.equal(kernel.nrCpuIdsFrom(0), 2);
+    assert.deepEqual(kernel.possibleFrom(0), new Set([0, 1]));
+    assert.deepEqual(kernel.onlineFrom(0), new Set([0]));
+  });
+
+  it('reads no mask of possible CPUs, and no bound, where the kernel exports none', () => {
+    const made = watched(2, ['__cpu_possible_mask', 'nr_cpu_ids']);
+    enter(made, 0, 0);
+    made.kernel.recordsFrom(0);
+    assert.equal(made.kernel.possibleFrom(0), null);
+    assert.equal(made.kernel.nrCpuIdsFrom(0), null);
+    put(made, 0, BigInt(places.onlineMask), 1, 3n);
+    assert.deepEqual(made.kernel.onlineFrom(0), new Set([0, 1]));
   });
 
   it('takes the CPUs that were started for online where the kernel exports no mask', () => {
