@@ -14,6 +14,8 @@ import { readText, root } from './files.js';
 const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
+const libraryPage = 'docs/library.md';
+
 function run(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
 }
@@ -32,8 +34,21 @@ describe('README.md', () => {
     assert.ok(stdout.includes(shown), 'the story is printed otherwise; copy it anew');
   });
 
+  it('lists the exit statuses that --help lists', () => {
+    const listed = [...readText('README.md').matchAll(/^\| (\d+) \| /gm)].map(([, status]) => status);
+    const { stdout } = run(['dist/src/cli/main.js', '--help']);
+    const helped = [...stdout.matchAll(/^ +(\d+) {2}\S/gm)].map(([, status]) => status);
+    assert.deepEqual(listed, helped);
+  });
+
+  it('stays within 200 lines', () => {
+    assert.ok(readText('README.md').split('\n').length <= 200);
+  });
+});
+
+describe('docs/library.md', () => {
   it('has an example of ten lines that maps a MADT to vCPU ids', () => {
-    const example = blocks('README.md', 'js').find((code) => code.includes('domulator/identity')) ?? '';
+    const example = blocks(libraryPage, 'js').find((code) => code.includes('domulator/identity')) ?? '';
     assert.ok(example.trim().split('\n').length <= 10);
     const table = path.join(folder, 'APIC');
     writeFileSync(table, writeMadt({ entries: [0, 1, 2].map((vcpu) => madtLocalApic(vcpu, 2 * vcpu)) }));
@@ -49,7 +64,7 @@ describe('README.md', () => {
   });
 
   it('has an example of twenty lines that boots a kernel and says what it did', () => {
-    const example = blocks('README.md', 'js').find((code) => code.includes("from 'domulator'")) ?? '';
+    const example = blocks(libraryPage, 'js').find((code) => code.includes("from 'domulator'")) ?? '';
     assert.ok(example.trim().split('\n').length <= 20);
     const kernel = path.join(folder, 'Image');
     // VCPUOP_register_vcpu_info for vCPU 5, which there is not; then power off.
@@ -67,30 +82,31 @@ describe('README.md', () => {
     assert.match(stdout, /^id-exists: .*vCPU 5.* \(_text\+0x\w+\)$/m);
   });
 
-  it('lists the exit statuses that --help lists', () => {
-    const listed = [...readText('README.md').matchAll(/^\| (\d+) \| /gm)].map(([, status]) => status);
-    const { stdout } = run(['dist/src/cli/main.js', '--help']);
-    const helped = [...stdout.matchAll(/^ +(\d+) {2}\S/gm)].map(([, status]) => status);
-    assert.deepEqual(listed, helped);
-  });
-
-  it('lists the rooms that there are, and the doors that package.json opens', () => {
-    const rooms = [...readText('README.md').matchAll(/^src\/(\w+)\/ /gm)].map(([, room = '']) => room);
-    const folders = readdirSync(path.join(root, 'src'), { withFileTypes: true });
-    const there = folders.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-    assert.deepEqual([...rooms].sort(), there.sort());
+  it('lists the entry points that package.json opens', () => {
     const { exports } = JSON.parse(readText('package.json')) as { exports: Record<string, string> };
-    const doors = ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore'];
+    const modules = ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore'];
     const files = ['./package.json', './schemas/boot-report.schema.json'];
     assert.deepEqual(
       Object.keys(exports).sort(),
-      ['.', ...doors.map((room) => `./${room}`), ...files].sort(),
+      ['.', ...modules.map((name) => `./${name}`), ...files].sort(),
     );
     assert.equal(exports['.'], './dist/src/library/index.js');
-    for (const room of doors) {
-      assert.equal(exports[`./${room}`], `./dist/src/${room}/index.js`);
-      assert.match(readText('README.md'), new RegExp(`\`(domulator)?/${room}\``));
-    }
+    for (const name of modules) assert.equal(exports[`./${name}`], `./dist/src/${name}/index.js`);
+    const listed = [...readText(libraryPage).matchAll(/^\| `domulator(?:\/(\w+))?` \|/gm)].map(
+      ([, name]) => name,
+    );
+    assert.deepEqual(listed, [undefined, ...modules]);
+  });
+});
+
+describe('docs/architecture.md', () => {
+  it('lists the modules that there are', () => {
+    const listed = [...readText('docs/architecture.md').matchAll(/^src\/(\w+)\/ /gm)].map(
+      ([, name = '']) => name,
+    );
+    const folders = readdirSync(path.join(root, 'src'), { withFileTypes: true });
+    const there = folders.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    assert.deepEqual([...listed].sort(), there.sort());
   });
 });
 
