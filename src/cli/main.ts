@@ -12,71 +12,72 @@ import { usageLine } from './usage.js';
 
 const examples = `
 Examples:
-  domulator boot                          boot Debian's arm64 kernel, and audit it
-  domulator boot --quiet                  the same without its console
-  domulator boot --help                   what else can be booted, and how
-  domulator thread                        tell the thread of 2016, story by story
-  domulator thread --story 3              one story by its number ...
-  domulator thread --story arm-mend-fifo  ... or by its name
-  domulator thread --html thread.html     the same as a page, to open from disk
-  domulator thread --json | less          all that the runs gave, for programs
-  domulator explore --matrix              which strategy holds on which platform?
+  domulator boot                          boot Debian's arm64 kernel and audit it
+  domulator boot --quiet                  the same without the guest's console
+  domulator boot --help                   other kernels, and all options
+  domulator thread                        replay the 2016 thread, story by story
+  domulator thread --story 3              one story by number ...
+  domulator thread --story arm-mend-fifo  ... or by name
+  domulator thread --html thread.html     the same as a self-contained page
+  domulator thread --json | less          everything the runs produced, as JSON
+  domulator explore --matrix              which strategy holds on which platform
 
-Colours are used on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on.
+Colours appear on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on.
 
 Exit status:
-   0  done; boot: every rule holds, and the guest got where it was asked to
+   0  success; boot: every rule holds, and the guest reached its goal
    1  boot: a rule is broken
    2  bad arguments or input, no network, or a file that cannot be written
    3  boot: the guest panicked, hung or ended early, and no rule is broken
-   4  boot: the same, and the guest had asked for something that is not here
-  70  an error in domulator itself
-  74  the output cannot be written, or nobody read a boot's to its end
- 130  boot: interrupted`;
+   4  boot: as 3, and the guest asked for something that domulator lacks
+  70  an internal error in domulator
+  74  the output could not be written, or its reader went away before a boot's end
+ 130  boot: interrupted by ^C`;
 
 const threadExamples = `
 Examples:
-  domulator thread                      tell the whole thread
-  domulator thread --story 1            the first story alone
+  domulator thread                      replay the whole thread
+  domulator thread --story 1            the first story only
   domulator thread --story arm-mend-fifo
                                         a story by the name in its heading
-  domulator thread --html thread.html   one file; it needs no network
+  domulator thread --html thread.html   one file that needs no network
   domulator thread --json | jq '.stories[].run.outcome'
-                                        what became of each guest
+                                        the outcome of each guest
 
-In the JSON, times (ns of system time) and addresses are strings of digits.`;
+In the JSON, times (system time in ns) and addresses are strings of digits.`;
 
 const exploreExamples = `
 Examples:
   domulator explore --matrix          strategy x platform x scenario: pass, or
-                                      the first rule that is broken
+                                      the first broken rule
   domulator explore --matrix --json   the same for programs`;
 
 const bootExamples = `
 Examples:
-  domulator boot                          Debian's stock kernel as a guest with four vCPUs
-  domulator boot --quiet --report r.json  without its console; a report for programs
+  domulator boot                          Debian's stock kernel with four vCPUs
+  domulator boot --quiet --report r.json  no console; a JSON report
   domulator boot --what-if as-tested      the regression of 2016 on that kernel
-  domulator boot --entry-vcpu 2           as a crash kernel is entered
+  domulator boot --entry-vcpu 2           enter the kernel as a crash kernel is
   domulator boot --kernel Image --bisect  for git bisect run
 
-Without --kernel, debian:bookworm is booted, fetched through the mirror that this
-machine's apt sources name, and kept in the user's cache folder; where it cannot
-be had, the builtin guest is. Unless said otherwise, a run is given up after
-3,000 million instructions and 500 million more a vCPU, or after as many ns
-of guest time and 30 s.
+Default kernel: debian:bookworm, fetched from the mirror in this machine's apt
+sources and kept in the user's cache directory. If it cannot be fetched, the
+built-in guest boots instead.
 
-With --initrd and a terminal, what you type goes to the guest, and ^] ends the
-run; then there are no limits, and the run goes on until the guest powers off.
+Default limits: 3,000 million instructions plus 500 million per vCPU, and as many
+nanoseconds of guest time plus 30 s.
+
+With --initrd on a terminal, your input goes to the guest and ^] ends the run.
+Such a run has no limits and lasts until the guest powers off.
 
 Exit status:
-    0  every rule holds, and the guest got where it was asked to
-    1  a rule is broken; this outranks a panic or hang that may follow from it
+    0  every rule holds, and the guest reached its goal
+    1  a rule is broken, even if the guest then panicked or hung
     2  bad arguments or input, or no network
     3  the guest panicked, hung or ended early, and no rule is broken
-    4  the same, after it asked for something that Xen has and domulator lacks
-  130  interrupted (^C, or ^] at the console); the report says how far it was
-With --bisect: 0 good, 1 bad, 125 for 3 and 4, 128 or more for anything else.`;
+    4  as 3, and the guest asked for something that Xen has and domulator lacks
+  130  interrupted (^C, or ^] at the console); the report says how far it got
+With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.`;
 
 /** Every command throws rather than ends the process, and prints no error of its own. */
 function quiet(command: Command): Command {
@@ -89,7 +90,7 @@ function quiet(command: Command): Command {
 function createProgram(): Command {
   const program = quiet(new Command('domulator'))
     .description(
-      'Boots arm64 kernels as Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
+      'Boots arm64 kernels as SMP Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
     )
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -97,10 +98,10 @@ function createProgram(): Command {
     .addHelpText('after', examples);
   addBootCommand(program);
   quiet(program.command('thread'))
-    .description('tell the 2016 thread about vCPU ids, each story run anew')
-    .option('--story <number|name>', 'only this story')
-    .option('--json', 'print all that the runs gave as JSON')
-    .option('--html <file>', 'write a page to this file instead of printing')
+    .description('replay the 2016 thread about vCPU ids with model guests')
+    .option('--story <number|name>', 'replay this story only')
+    .option('--json', 'print everything the runs produced as JSON')
+    .option('--html <file>', 'write an HTML page to this file instead of printing')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', threadExamples)
     .action((options: ThreadOptions) => {
@@ -127,31 +128,34 @@ function addBootCommand(program: Command): void {
     .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
     .option(
       '--kernel <debian:RELEASE|FILE|builtin>',
-      "a Debian release's kernel, an Image or a package, or our own small guest",
+      "kernel to boot: a Debian release's, an Image or package file, or the built-in guest (default: debian:bookworm)",
     )
+    .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
+    .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0)')
+    .option('--vcpus <N>', 'number of vCPUs, 1-128 (default: 4)')
+    .option('--memory <MiB>', `guest memory in MiB, ${least}-${most} (default: ${usual})`)
+    .option('--xen <RELEASE>', 'Xen release to emulate: 4.17 or 4.18 (default: 4.17)')
+    .option('--seed <N>', 'seed of the vCPU schedule (default: 1)')
+    .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
     .option(
-      '--initrd <FILE>',
-      'the initial file system; one that looks at its CPUs and powers off if not given',
+      '--what-if <WHEN>',
+      "fill the kernel's vCPU id records as the 2016 patch did: as-posted or as-tested",
     )
-    .option('--cmdline <TEXT>', "the kernel's command line; console=ttyAMA0 if not given")
-    .option('--vcpus <N>', 'how many vCPUs, 1 to 128; 4 if not given')
-    .option('--memory <MiB>', `guest memory, ${least} to ${most} MiB; ${usual} if not given`)
-    .option('--xen <RELEASE>', 'whose answers: 4.17, which it is if not given, or 4.18')
-    .option('--seed <N>', 'decides the order in which vCPUs take turns; 1 if not given')
-    .option('--no-xenstore', 'neither xenstore nor PV console, as in a guest that Xen builds itself')
-    .option('--what-if <WHEN>', 'fill the records as the patch of 2016 did: as-posted or as-tested')
-    .option('--entry-vcpu <K>', 'enter the kernel on vCPU K, as a crash kernel is; 0 if not given')
-    .option('--until <GOAL>', 'userspace, poweroff or line:REGEX; poweroff, with --initrd userspace')
-    .option('--limit <SECONDS[,INSTRUCTIONS]>', 'give up after so much guest time, or so many instructions')
-    .option('--mirror <URL>', "the Debian mirror, if not the machine's own (or DOMULATOR_MIRROR)")
+    .option('--entry-vcpu <K>', 'vCPU on which to enter the kernel, as a crash kernel is (default: 0)')
     .option(
-      '--trace <FILE>',
-      'write calls, starts, records, CPUs that come up and the end to this file, each a line of JSON',
+      '--until <GOAL>',
+      'goal of the run: userspace, poweroff or line:REGEX (default: poweroff; userspace with --initrd)',
     )
+    .option('--limit <SECONDS[,INSTRUCTIONS]>', 'stop after SECONDS of guest time or INSTRUCTIONS')
+    .option(
+      '--mirror <URL>',
+      "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
+    )
+    .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
     .option('--report <FILE>', 'write the JSON report to this file')
-    .option('--json', 'print the JSON report and nothing else')
-    .option('--quiet', "do not show the guest's console")
-    .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 neither, 128 bad input')
+    .option('--json', 'print only the JSON report')
+    .option('--quiet', "hide the guest's console")
+    .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 skip, 128 or more to stop')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', bootExamples)
     .action(async (options: BootArguments) => {

@@ -13,35 +13,35 @@ export const defaultKernel = 'debian:bookworm';
 /** What to boot, and how. Everything may be left out. */
 export interface BootRequest {
   /**
-   * `debian:RELEASE`, `builtin`, the path of a file (an Image, packed or not, or a Debian package), or such a file's
-   * bytes; `debian:bookworm` if not given.
+   * Kernel to boot: `debian:RELEASE`, `builtin`, the path of a file (an Image, packed or not, or a Debian package), or such
+   * a file's bytes (default: `debian:bookworm`).
    */
   readonly kernel?: string | Uint8Array;
-  /** The path of an initial file system, or its bytes; one that looks at its CPUs and powers off if not given. */
+  /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */
   readonly initrd?: string | Uint8Array;
-  /** The kernel's command line; `console=ttyAMA0` if not given. */
+  /** Kernel command line (default: `console=ttyAMA0`). */
   readonly commandLine?: string;
-  /** 1 to 128; 4 if not given. */
+  /** Number of vCPUs, 1-128 (default: 4). */
   readonly vcpus?: number;
-  /** 16 to 3072; 512 if not given. */
+  /** Guest memory in MiB, 16-3072 (default: 512). */
   readonly memoryMiB?: number;
-  /** Whose answers hypercalls get; 4.17 if not given. */
+  /** Xen release to emulate (default: 4.17). */
   readonly xen?: '4.17' | '4.18';
-  /** A whole number that decides the order in which vCPUs take turns, and nothing else; 1 if not given. */
+  /** Seed of the vCPU schedule, a whole number (default: 1). It decides the order of time slices and nothing else. */
   readonly seed?: number;
-  /** Whether there are a xenstore and a PV console; true if not given. */
+  /** Whether the guest has a xenstore and a PV console (default: true). */
   readonly xenstore?: boolean;
-  /** Fills the kernel's records as the patch of 2016 did. */
+  /** Fills the kernel's vCPU id records as the 2016 patch did (default: leaves them alone). */
   readonly whatIf?: WhatIf;
-  /** The vCPU on which the kernel is entered, the others being off, as a crash kernel is; 0 if not given. */
+  /** The vCPU on which the kernel is entered while the others are off, as a crash kernel is (default: 0). */
   readonly entryVcpu?: number;
-  /** How far the guest is to get. If not given: to power off, or with an `initrd` of the caller's to user space. */
+  /** Goal of the run (default: `poweroff`; with an `initrd`, `userspace`). A RegExp matches a line of its console. */
   readonly until?: 'userspace' | 'poweroff' | RegExp;
-  /** When to give up: guest time in seconds, and instructions of all vCPUs. */
+  /** Limits of the run: seconds of guest time, and instructions of all vCPUs. */
   readonly limits?: { readonly guestSeconds?: number; readonly instructions?: number };
-  /** The address of the Debian mirror to fetch from; DOMULATOR_MIRROR or the machine's own if not given. */
+  /** URL of the Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources). */
   readonly mirror?: string;
-  /** Lets guest time pass no faster than the caller's, as a guest that somebody types into needs. */
+  /** Paces guest time by the host's clock, for a guest that somebody types into (default: false). */
   readonly realTime?: boolean;
   /**
    * Called with what the guest writes to its console, as it comes: the last that its command line names. With xenstore it has
@@ -50,7 +50,7 @@ export interface BootRequest {
   readonly console?: (bytes: Uint8Array) => void;
   /** Called with each event that the audit will read, as it comes. */
   readonly event?: (event: TraceEvent) => void;
-  /** Called with a line on what is not as it should be with an archive or the cache. */
+  /** Called with a one-line warning about an archive or the cache. */
   readonly warn?: (line: string) => void;
 }
 
