@@ -127,8 +127,8 @@ function addBootCommand(program: Command): void {
   quiet(program.command('boot'))
     .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
     .option(
-      '--kernel <debian:RELEASE|FILE|builtin>',
-      "kernel to boot: a Debian release's, an Image or package file, or the built-in guest (default: debian:bookworm)",
+      '--kernel <KERNEL>',
+      'debian:RELEASE[/FLAVOUR][=VERSION], an Image or package file, or builtin (default: debian:bookworm)',
     )
     .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
     .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0)')

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { InputError } from '../base/index.js';
 import {
-  kernelPackages,
   newestFirst,
   packagesIn,
   parseDepends,
@@ -190,46 +189,6 @@ test('the newest comes first, and of equals the first named', () => {
   assert.deepEqual(
     order.map(({ name }) => name),
     ['a', 'd', 'b', 'c'],
-  );
-});
-
-test('a kernel is what the newest version of linux-image-arm64 leads to, then the next older', () => {
-  const entries = [
-    entry('linux-image-arm64', '6.1.176-1', 'linux-image-6.1.0-50-arm64 (= 6.1.176-1)'),
-    entry('linux-image-6.1.0-50-arm64', '6.1.176-1', 'kmod, linux-base (>= 4.3~)'),
-    entry('linux-image-arm64', '6.1.192-2', 'linux-image-6.1.0-56-arm64 (= 6.1.192-2)'),
-    entry('linux-image-6.1.0-56-arm64', '6.1.190-1'),
-    entry('linux-image-6.1.0-56-arm64', '6.1.192-2'),
-    entry('linux-image-arm64', '6.1.200-1', 'linux-image-6.1.0-60-arm64 (= 6.1.200-1)'),
-  ];
-  assert.deepEqual(
-    kernelPackages(entries, 'linux-image-arm64').map(({ sha256 }) => sha256),
-    ['linux-image-6.1.0-56-arm64_6.1.192-2', 'linux-image-6.1.0-50-arm64_6.1.176-1'],
-  );
-});
-
-test('where the image is a small package, the kernel is in what it depends on', () => {
-  const entries = [
-    entry('linux-image-arm64', '7.2.12-1', 'linux-image-7.2.12-arm64 (= 7.2.12-1)'),
-    entry('linux-image-7.2.12-arm64', '7.2.12-1', 'kmod, linux-binary-7.2.12-arm64 (= 7.2.12-1)'),
-    entry('linux-binary-7.2.12-arm64', '7.2.12-1'),
-  ];
-  assert.deepEqual(
-    kernelPackages(entries, 'linux-image-arm64').map(({ name }) => name),
-    ['linux-binary-7.2.12-arm64'],
-  );
-});
-
-test('packages that depend on each other in a ring end the search', () => {
-  const entries = [
-    entry('linux-image-arm64', '1', 'linux-image-a'),
-    entry('linux-image-a', '1', 'linux-binary-b'),
-    entry('linux-binary-b', '1', 'linux-image-a'),
-  ];
-  assert.equal(kernelPackages(entries, 'linux-image-arm64').length, 1);
-  assert.deepEqual(
-    kernelPackages([entry('linux-image-arm64', '1', 'linux-image-arm64')], 'linux-image-arm64'),
-    [],
   );
 });
 

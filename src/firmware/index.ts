@@ -20,5 +20,6 @@ export * from './kernel_image.js';
 export * from './control_file.js';
 export * from './deb.js';
 export * from './debian_index.js';
+export * from './debian_kernels.js';
 export { compareVersions } from './debian_version.js';
 export type { ArchiveFile } from './tar.js';

@@ -2,7 +2,8 @@
 import { InputError } from '../base/index.js';
 import { debControl, findInDeb, isDeb, isKernelPath, openDeb } from './deb.js';
 import type { DebPackage } from './deb.js';
-import { isKernelPackage, parseDepends } from './debian_index.js';
+import { parseDepends } from './debian_index.js';
+import { isKernelPackage } from './debian_kernels.js';
 import { readKernelImage } from './kernel_image.js';
 import type { KernelImage } from './kernel_image.js';
 

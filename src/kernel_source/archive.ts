@@ -7,14 +7,17 @@ import {
   collect,
   compressionOf,
   decompress,
+  isKernelPackage,
   packagesIn,
   parseRelease,
   signedText,
 } from '../firmware/index.js';
-import type { IndexFile, PackageEntry, Release } from '../firmware/index.js';
+import type { DebianArchitecture, IndexFile, PackageEntry, Release } from '../firmware/index.js';
 import { sha256 } from './cache.js';
-import { HttpStatusError, fetchBytes } from './http.js';
+import type { Cache } from './cache.js';
+import { fetchBytes, HttpStatusError, NetworkError } from './http.js';
 import type { FetchSettings } from './http.js';
+import { knownPackages, rememberPackages } from './known_indices.js';
 import { checkSignature, debianKeyrings } from './signature.js';
 import type { SignatureCheck } from './signature.js';
 import type { Suite, SuiteChoice } from './suites.js';
@@ -34,6 +37,7 @@ export interface ArchivePackage extends PackageEntry {
 }
 
 export interface ArchiveSettings {
+  readonly architecture: DebianArchitecture;
   readonly fetch: FetchSettings;
   /** Keyrings to look for beside those that the machine's sources name. */
   readonly keyrings: readonly string[];
@@ -43,11 +47,22 @@ export interface ArchiveSettings {
   readonly warn: (line: string) => void;
 }
 
-export const defaultArchiveSettings = { keyrings: debianKeyrings, gpgv: 'gpgv' } as const;
+export const defaultArchiveSettings = {
+  architecture: 'arm64',
+  keyrings: debianKeyrings,
+  gpgv: 'gpgv',
+} as const;
 
 /** A packed index may unpack to this many bytes. */
 const indexLimit = 1 << 29;
-const architecture = 'arm64';
+
+/** The package that the default user space is made of. */
+export const busyboxPackage = 'busybox-static';
+
+/** The packages of an index that are of use here. */
+function isOfUse(name: string): boolean {
+  return name === busyboxPackage || isKernelPackage(name);
+}
 
 interface LoadedSuite {
   readonly report: SuiteReport;
@@ -120,41 +135,52 @@ async function fetchIndex(
 }
 
 /** The best-packed Packages file that a Release file lists; undefined when it has none of our architecture. */
-function packagesIndex({ files }: Release): IndexFile | undefined {
+function packagesIndex({ files }: Release, architecture: DebianArchitecture): IndexFile | undefined {
   const path = `main/binary-${architecture}/Packages`;
   return ['.xz', '.gz', '']
     .map((end) => files.find((file) => file.path === path + end))
     .find((file) => file !== undefined);
 }
 
-/** A suite, wholly checked. Throws {@link HttpStatusError} when there is none of that name. */
-async function loadSuite(
+/** The packages of use in an index; out of the cache where it knows what the same index has. */
+async function packagesOf(
   suite: Suite,
-  wanted: (name: string) => boolean,
+  release: Release,
+  index: IndexFile,
+  cache: Cache,
   settings: ArchiveSettings,
-): Promise<LoadedSuite> {
+): Promise<readonly PackageEntry[]> {
+  const known = await knownPackages(cache, suite.suite, index.sha256);
+  if (known !== null) return known;
+  const packed = await fetchIndex(suite, release, index, settings);
+  const name = `${index.path} of ${suite.suite}`;
+  const bytes = await collect(decompress(packed, compressionOf(packed), name), indexLimit, name);
+  const packages = packagesIn(Buffer.from(bytes).toString('latin1'), isOfUse);
+  await rememberPackages(cache, suite.suite, index.sha256, packages);
+  return packages;
+}
+
+/** A suite, wholly checked. Throws {@link HttpStatusError} when there is none of that name. */
+async function loadSuite(suite: Suite, cache: Cache, settings: ArchiveSettings): Promise<LoadedSuite> {
   const message = await fetchBytes(`${suite.base}/dists/${suite.suite}/InRelease`, settings.fetch);
   const what = `the Release file of ${suite.suite}`;
   const release = parseRelease(signedText(Buffer.from(message).toString('latin1'), what), what);
   const signature = await checkSignature(message, [...suite.keyrings, ...settings.keyrings], settings.gpgv);
   const report = judge(suite.suite, release, signature, settings);
-  const index = packagesIndex(release);
+  const index = packagesIndex(release, settings.architecture);
   if (index === undefined) return { report, packages: [] };
-  const packed = await fetchIndex(suite, release, index, settings);
-  const name = `${index.path} of ${suite.suite}`;
-  const bytes = await collect(decompress(packed, compressionOf(packed), name), indexLimit, name);
-  const packages = packagesIn(Buffer.from(bytes).toString('latin1'), wanted);
+  const packages = await packagesOf(suite, release, index, cache, settings);
   return { report, packages: packages.map((entry) => ({ ...entry, base: suite.base })) };
 }
 
 /** A suite that may be missing; a mirror that has it in no usable form is as one without. */
 async function loadOptional(
   suite: Suite,
-  wanted: (name: string) => boolean,
+  cache: Cache,
   settings: ArchiveSettings,
 ): Promise<LoadedSuite | null> {
   try {
-    return await loadSuite(suite, wanted, settings);
+    return await loadSuite(suite, cache, settings);
   } catch (error) {
     if (error instanceof HttpStatusError) return null;
     if (!(error instanceof Error)) throw error;
@@ -168,33 +194,47 @@ export interface LoadedRelease {
   readonly packages: readonly ArchivePackage[];
 }
 
+async function loadChoice(
+  { main, others }: SuiteChoice,
+  cache: Cache,
+  settings: ArchiveSettings,
+): Promise<LoadedRelease> {
+  const loaded = [await loadSuite(main, cache, settings)];
+  for (const suite of others) {
+    const more = await loadOptional(suite, cache, settings);
+    if (more !== null) loaded.push(more);
+  }
+  return {
+    suites: loaded.map(({ report }) => report),
+    packages: loaded.flatMap(({ packages }) => packages),
+  };
+}
+
+/** An archive was asked, and has no release of that name. */
+export class NoReleaseError extends InputError {}
+
 /**
- * The packages of a release whose names are wanted, of the first of `choices` that has it, and of the suites that come
- * with it there. Throws {@link InputError} when no choice has it, and what {@link fetchBytes} throws.
+ * The kernels and the busybox of a release, of the first of `choices` that has it, and of the suites that come with it there.
+ * Throws {@link NoReleaseError} when no choice has it, and what {@link fetchBytes} throws.
  */
 export async function loadRelease(
   release: string,
   choices: readonly SuiteChoice[],
-  wanted: (name: string) => boolean,
+  cache: Cache,
   settings: ArchiveSettings,
 ): Promise<LoadedRelease> {
-  for (const { main, others } of choices) {
+  let unreached: NetworkError | null = null;
+  for (const choice of choices) {
     try {
-      const loaded = [await loadSuite(main, wanted, settings)];
-      for (const suite of others) {
-        const more = await loadOptional(suite, wanted, settings);
-        if (more !== null) loaded.push(more);
-      }
-      return {
-        suites: loaded.map(({ report }) => report),
-        packages: loaded.flatMap(({ packages }) => packages),
-      };
+      return await loadChoice(choice, cache, settings);
     } catch (error) {
-      if (!(error instanceof HttpStatusError)) throw error;
+      if (error instanceof NetworkError) unreached ??= error;
+      else if (!(error instanceof HttpStatusError)) throw error;
     }
   }
+  if (unreached !== null) throw unreached;
   const where = choices.map(({ main }) => main.base).join(', ');
-  throw new InputError(`${where} has no release ${JSON.stringify(release)}`);
+  throw new NoReleaseError(`${where} has no release ${JSON.stringify(release)}`);
 }
 
 /** The package's bytes. Throws {@link InputError} when they are not what its index says. */

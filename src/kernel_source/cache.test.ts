@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, it } from 'node:test';
 import { bytesOf } from '../../test/debian/files.js';
-import { Cache, cacheFolder, sha256 } from './cache.js';
+import { Cache, cachePlace, cacheReason, sha256 } from './cache.js';
 
 let folder = '';
 before(async () => {
@@ -13,10 +13,30 @@ before(async () => {
 after(() => rm(folder, { recursive: true }));
 
 it('is in the user’s cache folder', () => {
-  assert.equal(cacheFolder({ XDG_CACHE_HOME: '/x' }), '/x/domulator');
-  for (const env of [{}, { XDG_CACHE_HOME: '' }, { XDG_CACHE_HOME: 'relative' }]) {
-    assert.equal(cacheFolder(env), path.join(os.homedir(), '.cache', 'domulator'));
+  const at = (env: Record<string, string>): unknown => cachePlace(env);
+  assert.deepEqual(at({ XDG_CACHE_HOME: '/x', HOME: '/h' }), { folder: '/x/domulator', note: null });
+  for (const env of [{}, { XDG_CACHE_HOME: '' }]) {
+    assert.deepEqual(at({ ...env, HOME: '/h' }), { folder: '/h/.cache/domulator', note: null });
   }
+  assert.deepEqual(at({ XDG_CACHE_HOME: './rel', HOME: '/h' }), {
+    folder: '/h/.cache/domulator',
+    note: 'XDG_CACHE_HOME is ignored, as "./rel" is not an absolute path; the cache is /h/.cache/domulator',
+  });
+  // Without a HOME that can be used, the system's list of users says where it is.
+  const listed = path.join(os.userInfo().homedir, '.cache', 'domulator');
+  for (const env of [{}, { HOME: '' }, { HOME: 'relative' }]) {
+    assert.deepEqual(at(env), { folder: listed, note: null });
+  }
+});
+
+it('is nowhere where there is no folder for it, and then has nothing and keeps nothing', async () => {
+  const cache = new Cache(null);
+  const hash = await cache.keep(bytesOf('kernel'));
+  await cache.writeRecord('debian/bookworm', { version: 1 });
+  assert.deepEqual(await cache.object(hash), { state: 'missing' });
+  assert.equal(await cache.hasObject(hash), false);
+  assert.equal(await cache.record('debian/bookworm'), null);
+  assert.deepEqual(await cache.namesIn('debian'), []);
 });
 
 it('keeps files by their hash, and leaves nothing else behind', async () => {
@@ -39,14 +59,53 @@ it('tells a damaged file, once; then it is gone', async () => {
 
 it('keeps records, and has none where there is no JSON', async () => {
   const cache = new Cache(path.join(folder, 'c'));
-  assert.equal(await cache.record('bookworm'), null);
-  await cache.writeRecord('bookworm', { version: 1 });
-  assert.deepEqual(await cache.record('bookworm'), { version: 1 });
+  assert.equal(await cache.record('debian/bookworm'), null);
+  await cache.writeRecord('debian/bookworm', { version: 1 });
+  await cache.writeRecord('debian/bookworm/cloud', { version: 2 });
+  assert.deepEqual(await cache.record('debian/bookworm'), { version: 1 });
+  assert.deepEqual(await cache.record('debian/bookworm/cloud'), { version: 2 });
+  assert.deepEqual(await cache.namesIn('debian'), ['bookworm']);
+  assert.deepEqual(await cache.namesIn('debian/bookworm'), ['cloud']);
+  assert.deepEqual(await cache.namesIn('debian/none'), []);
   await writeFile(path.join(folder, 'c', 'debian', 'bookworm.json'), '{"version": 1');
-  assert.equal(await cache.record('bookworm'), null);
+  assert.equal(await cache.record('debian/bookworm'), null);
 });
 
-it('throws what the file system says when it cannot write', async () => {
+/** What keeping a file in `place` fails with. */
+async function refusal(place: string): Promise<string> {
+  const attempt = new Cache(place).keep(bytesOf('x'));
+  return await attempt.then(
+    () => assert.fail(`${place} was written to`),
+    (error: unknown) => cacheReason(error),
+  );
+}
+
+it('ends with what the file system says where nothing can be kept', async () => {
   await writeFile(path.join(folder, 'file'), '');
-  await assert.rejects(new Cache(path.join(folder, 'file', 'd')).keep(bytesOf('x')), /ENOTDIR/);
+  await symlink(path.join(folder, 'nowhere', 'x'), path.join(folder, 'dangling'));
+  await symlink(path.join(folder, 'loop'), path.join(folder, 'loop'));
+  const notFolder = 'a part of its path is not a folder';
+  const nothing = 'nothing can be made there';
+  const cases: readonly (readonly [string, string])[] = [
+    [path.join(folder, 'file', 'domulator'), notFolder],
+    [path.join(folder, 'file'), notFolder],
+    [path.join(folder, 'dangling'), nothing],
+    [path.join(folder, 'dangling', 'domulator'), nothing],
+    [path.join(folder, 'loop', 'domulator'), 'its path has a loop of links'],
+    [path.join(folder, 'n'.repeat(300)), 'its path is too long'],
+    ['/dev/null/domulator', notFolder],
+    // In /proc a folder is there and nothing can be made in it, of which the system says that it is not there.
+    ['/proc/domulator', nothing],
+    ['/proc/self/a/b/c', nothing],
+    ['/proc', nothing],
+  ];
+  for (const [place, reason] of cases) assert.equal(await refusal(place), reason, place);
+});
+
+it('says why a disk takes nothing more', () => {
+  assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'ENOSPC' })), 'no space is left there');
+  assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'EROFS' })), 'its file system is read-only');
+  assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'EXXX' })), 'EXXX');
+  assert.equal(cacheReason(new Error('x')), 'x');
+  assert.equal(cacheReason('x'), 'x');
 });

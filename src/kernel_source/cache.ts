@@ -1,9 +1,9 @@
 /**
- * The user's cache: files by their SHA-256, and a record for each release of what was taken from it. A file appears
- * whole or not at all, and is hashed whenever it is read.
+ * The user's cache: files by their SHA-256, and records of what was taken from which package. A file appears whole or not at
+ * all, and is hashed whenever it is read.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 
@@ -11,23 +11,97 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Where the cache is: within XDG_CACHE_HOME, which counts when it is absolute (XDG Base Directory Specification). */
-export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
+/** Where the cache is, and what the user should know about that. */
+export interface CachePlace {
+  /** Null where there is none. */
+  readonly folder: string | null;
+  /** Why it is not where the environment says, or why there is none; null where nothing is odd. */
+  readonly note: string | null;
+}
+
+/** The home folder that the environment or the system's list of users names; empty when neither does. */
+function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
+  const home = env['HOME'] ?? '';
+  if (path.isAbsolute(home)) return home;
+  try {
+    const { homedir } = os.userInfo();
+    return path.isAbsolute(homedir) ? homedir : '';
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * The cache is in XDG_CACHE_HOME or, where that is not set, in ~/.cache. A path that is not absolute is ignored, as the XDG
+ * Base Directory Specification demands.
+ */
+export function cachePlace(env: Readonly<Record<string, string | undefined>>): CachePlace {
   const set = env['XDG_CACHE_HOME'] ?? '';
-  return path.join(path.isAbsolute(set) ? set : path.join(os.homedir(), '.cache'), 'domulator');
+  if (path.isAbsolute(set)) return { folder: path.join(set, 'domulator'), note: null };
+  const home = homeFolder(env);
+  const folder = home === '' ? null : path.join(home, '.cache', 'domulator');
+  const where =
+    folder === null ? 'there is no home folder either, so nothing is cached' : `the cache is ${folder}`;
+  if (set !== '') {
+    return {
+      folder,
+      note: `XDG_CACHE_HOME is ignored, as ${JSON.stringify(set)} is not an absolute path; ${where}`,
+    };
+  }
+  if (folder !== null) return { folder, note: null };
+  return { folder, note: 'nothing is cached: neither XDG_CACHE_HOME nor HOME names a folder' };
+}
+
+/**
+ * Makes `folder`, and those that it is in. Node's own recursive mkdir does not end where a folder is there but nothing can be
+ * made in it and the system says ENOENT of that, as in /proc.
+ */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    const parent = path.dirname(folder);
+    if (code !== 'ENOENT' || parent === folder) throw error;
+    await makeFolder(parent);
+    await mkdir(folder).catch((again: unknown) => {
+      if ((again as NodeJS.ErrnoException).code !== 'EEXIST') throw again;
+    });
+  }
 }
 
 /** Writes `bytes` to `file`, so that nobody ever finds a part of them there. */
 async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
+  await makeFolder(path.dirname(file));
   const partial = `${file}.${randomUUID()}.partial`;
   try {
     await writeFile(partial, bytes);
     await rename(partial, file);
   } catch (error) {
-    await rm(partial, { force: true });
+    await rm(partial, { force: true }).catch(() => undefined);
     throw error;
   }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'its file system is read-only',
+  ENOSPC: 'no space is left there',
+  EDQUOT: 'the disk quota is used up',
+  ENOTDIR: 'a part of its path is not a folder',
+  EISDIR: 'a folder is in the place of a file',
+  ENOENT: 'nothing can be made there',
+  ENAMETOOLONG: 'its path is too long',
+  ELOOP: 'its path has a loop of links',
+};
+
+/** What the file system said, in a few words. */
+export function cacheReason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code = error.message } = error as { code?: string };
+  return reasons[code] ?? code;
 }
 
 async function readWhole(file: string): Promise<Uint8Array | null> {
@@ -45,22 +119,29 @@ export type CachedObject =
   | { readonly state: 'damaged' };
 
 export class Cache {
-  readonly folder: string;
+  /** Null for a cache that has nothing and keeps nothing. */
+  readonly folder: string | null;
 
-  constructor(folder: string) {
+  constructor(folder: string | null) {
     this.folder = folder;
   }
 
+  #path(...names: readonly string[]): string {
+    if (this.folder === null) throw new Error('there is no cache');
+    return path.join(this.folder, ...names);
+  }
+
   #objectPath(hash: string): string {
-    return path.join(this.folder, 'sha256', hash);
+    return this.#path('sha256', hash);
   }
 
   #recordPath(name: string): string {
-    return path.join(this.folder, 'debian', `${name}.json`);
+    return this.#path(`${name}.json`);
   }
 
   /** The file with this hash; one that has another by now is taken away. */
   async object(hash: string): Promise<CachedObject> {
+    if (this.folder === null) return { state: 'missing' };
     const bytes = await readWhole(this.#objectPath(hash));
     if (bytes === null) return { state: 'missing' };
     if (sha256(bytes) === hash) return { state: 'there', bytes };
@@ -68,15 +149,33 @@ export class Cache {
     return { state: 'damaged' };
   }
 
+  /** Whether there is a file for this hash. It is not read. */
+  async hasObject(hash: string): Promise<boolean> {
+    if (this.folder === null) return false;
+    return await access(this.#objectPath(hash)).then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Keeps `bytes`; answers their hash. Throws what the file system says. */
   async keep(bytes: Uint8Array): Promise<string> {
     const hash = sha256(bytes);
+    if (this.folder === null) return hash;
     await writeWhole(this.#objectPath(hash), bytes);
     return hash;
   }
 
-  /** The record `name` as it was parsed from JSON; null when there is none or it is no JSON. */
+  /** What is in a folder of records, sorted: records by the last part of their names, and other folders. */
+  async namesIn(folder: string): Promise<string[]> {
+    if (this.folder === null) return [];
+    const names = await readdir(this.#path(folder)).catch((): string[] => []);
+    return [...new Set(names.map((name) => name.replace(/\.json$/, '')))].sort();
+  }
+
+  /** The record `name`, such as `debian/bookworm`, as it was parsed from JSON; null when there is none or it is no JSON. */
   async record(name: string): Promise<unknown> {
+    if (this.folder === null) return null;
     const bytes = await readWhole(this.#recordPath(name));
     try {
       return bytes === null ? null : (JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown);
@@ -87,6 +186,7 @@ export class Cache {
 
   /** Writes the record `name`. Throws what the file system says. */
   async writeRecord(name: string, record: object): Promise<void> {
+    if (this.folder === null) return;
     await writeWhole(this.#recordPath(name), Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
   }
 }

@@ -194,7 +194,7 @@ describe('a Debian release', () => {
     assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-1-arm64');
     assert.match(
       warnings.at(-1)!,
-      /linux-image-6\.1\.0-2-arm64_6\.1\.200-1_arm64\.deb answers 404; the next older version is tried$/,
+      /linux-image-6\.1\.0-2-arm64_6\.1\.200-1_arm64\.deb answers 404; linux-image-6\.1\.0-1-arm64 6\.1\.100-1 is tried instead$/,
     );
   });
 
@@ -204,7 +204,7 @@ describe('a Debian release', () => {
     assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-1-arm64');
     assert.match(
       warnings.at(-1)!,
-      /is not what the archive's index says: its SHA-256 or size differs; the next older/,
+      /is not what the archive's index says: its SHA-256 or size differs; .* is tried instead$/,
     );
   });
 
@@ -282,7 +282,7 @@ describe('what cannot be had', () => {
   });
 
   it('a release whose name is none', async () => {
-    for (const release of ['', '../x', 'Bookworm', 'a/b', 'book worm']) {
+    for (const release of ['', '../x', 'Bookworm', 'book worm']) {
       assert.match(
         await refusal(loadDebianKernel(release, machine().settings)),
         /is not the name of a Debian release/,
@@ -404,7 +404,10 @@ describe('the cache', () => {
     await writeFile(blocked, '');
     const { settings, warnings } = machine({ cacheFolder: path.join(blocked, 'x') });
     assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-2-arm64');
-    assert.match(warnings.at(-1)!, /^the cache .* cannot be written: ENOTDIR/);
+    assert.match(
+      warnings.at(-1)!,
+      /^the cache .*x cannot be written: a part of its path is not a folder; the next run/,
+    );
   });
 
   it('is passed by when a refresh is asked for, unless there is no network', async () => {

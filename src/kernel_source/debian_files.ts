@@ -1,34 +1,27 @@
 /**
- * Kernel and busybox of a Debian release: from the user's cache where they are there, else from a mirror, checked up to
+ * Kernels of a Debian release, and its busybox: from the user's cache where they are there, else from a mirror, checked up to
  * the archive's Release file, and kept.
  */
 import { InputError } from '../base/index.js';
-import {
-  findInDeb,
-  isBusyboxPath,
-  isKernelPackage,
-  isKernelPath,
-  kernelPackages,
-  newestFirst,
-  openDeb,
-} from '../firmware/index.js';
+import { findInDeb, isBusyboxPath, isKernelPath, newestFirst, openDeb } from '../firmware/index.js';
 import type { ArchiveFile } from '../firmware/index.js';
 import { readAptSources } from './apt_sources.js';
-import { fetchPackage, loadRelease, NotGenuineError } from './archive.js';
+import { busyboxPackage, fetchPackage, loadRelease, NotGenuineError } from './archive.js';
 import type { ArchivePackage, ArchiveSettings, LoadedRelease, SuiteReport } from './archive.js';
-import { Cache, sha256 } from './cache.js';
+import { Cache, cacheReason, sha256 } from './cache.js';
+import { findCached, recordFile } from './cached_files.js';
+import type { Wanted } from './cached_files.js';
 import { HttpStatusError, NetworkError } from './http.js';
-import { isRecord } from './record.js';
+import { offeredKernels } from './kernel_choice.js';
+import { debianSpecText, parseDebianSpec } from './kernel_spec.js';
+import type { DebianSpec } from './kernel_spec.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 import { suiteChoices } from './suites.js';
 import type { SuiteChoice } from './suites.js';
 
-/** What can be had of a release. */
-export type Wanted = 'kernel' | 'busybox';
-
 /** A file of a package of a release. */
 export interface DebianFile extends FileRecord {
-  /** As `debian:bookworm`. */
+  /** As `debian:bookworm/cloud`. */
   readonly name: string;
   readonly bytes: Uint8Array;
   /** Whether it was in the cache, so that nothing was fetched. */
@@ -42,38 +35,54 @@ export interface DebianSettings extends ArchiveSettings {
   readonly mirror: string | null;
   /** apt's folder of settings. */
   readonly aptFolder: string;
-  readonly cacheFolder: string;
+  /** Null for no cache. */
+  readonly cacheFolder: string | null;
+  /** Why the cache is not where the user may think, or why there is none; null where nothing is odd. */
+  readonly cacheNote: string | null;
   /** Asks the mirror even when the cache has everything. */
   readonly refresh: boolean;
 }
 
+/** A package that a file may be taken from. */
+interface Candidate {
+  readonly entry: ArchivePackage;
+  /** What a user may give as its version. */
+  readonly versions?: readonly string[];
+}
+
 interface Kind {
-  readonly isWanted: (name: string) => boolean;
-  /** The packages that it may be taken from, the best first. */
-  readonly candidates: (packages: readonly ArchivePackage[]) => ArchivePackage[];
+  /** The packages that it may be taken from, the best first. Throws {@link InputError} when there are none. */
+  readonly candidates: (
+    loaded: LoadedRelease,
+    spec: DebianSpec,
+    settings: ArchiveSettings,
+  ) => readonly Candidate[];
   readonly isPath: (path: string) => boolean;
   readonly called: string;
 }
 
 const kinds: Readonly<Record<Wanted, Kind>> = {
   kernel: {
-    isWanted: isKernelPackage,
-    candidates: (packages) => kernelPackages(packages, 'linux-image-arm64'),
+    candidates: ({ packages }, spec, { architecture }) => offeredKernels(packages, spec, architecture),
     isPath: isKernelPath,
     called: 'kernel',
   },
   busybox: {
-    isWanted: (name) => name === 'busybox-static',
-    candidates: (packages) => newestFirst(packages.filter(({ name }) => name === 'busybox-static')),
+    candidates: ({ packages }, { release }, { architecture }) => {
+      const found = newestFirst(packages.filter(({ name }) => name === busyboxPackage));
+      if (found.length > 0) return found.map((entry) => ({ entry }));
+      throw new InputError(`debian:${release} has no ${busyboxPackage} for ${architecture}`);
+    },
     isPath: isBusyboxPath,
-    called: 'busybox-static',
+    called: busyboxPackage,
   },
 };
 
-/** Checks that `release` is a name that can be part of an address and of a file's name. */
-export function checkReleaseName(release: string): void {
-  if (/^[a-z][a-z0-9-]{0,40}$/.test(release)) return;
-  throw new InputError(`${JSON.stringify(release)} is not the name of a Debian release, such as bookworm`);
+/** A specification without `debian:`, parsed or not yet. Throws {@link InputError}. */
+export type AnySpec = DebianSpec | string;
+
+export function specOf(spec: AnySpec): DebianSpec {
+  return typeof spec === 'string' ? parseDebianSpec(spec) : spec;
 }
 
 /** What a cache has. */
@@ -84,19 +93,23 @@ interface Cached {
 }
 
 /** What the cache has of `wanted`; a file that is not there or damaged is left out. */
-async function fromCache(cache: Cache, release: string, wanted: readonly Wanted[]): Promise<Cached> {
-  const record = await cache.record(release);
-  if (!isRecord(record)) return { found: {}, damaged: [] };
+async function fromCache(
+  cache: Cache,
+  spec: DebianSpec,
+  wanted: readonly Wanted[],
+  { architecture }: ArchiveSettings,
+): Promise<Cached> {
   const found: Partial<Record<Wanted, DebianFile>> = {};
   const damaged: string[] = [];
   for (const one of wanted) {
-    const file = record.files[one];
-    if (file === undefined) continue;
+    const cached = await findCached(cache, spec, one, architecture);
+    if (cached === null) continue;
+    const { file, record } = cached;
     const object = await cache.object(file.sha256);
     if (object.state === 'damaged') damaged.push(file.path);
     if (object.state !== 'there') continue;
     const { bytes } = object;
-    found[one] = { ...file, name: `debian:${release}`, bytes, fromCache: true, suites: record.suites };
+    found[one] = { ...file, name: debianSpecText(spec), bytes, fromCache: true, suites: record.suites };
   }
   return { found, damaged };
 }
@@ -110,26 +123,33 @@ async function takeFrom(entry: ArchivePackage, kind: Kind, settings: ArchiveSett
   return file;
 }
 
-type Taken = FileRecord & { readonly bytes: Uint8Array };
+interface Taken extends Pick<Candidate, 'versions'> {
+  readonly file: FileRecord;
+  readonly bytes: Uint8Array;
+}
 
-/** Takes the file from the newest package that the mirror really has, in the form that its index says. */
-async function take(
-  kind: Kind,
-  release: string,
-  loaded: LoadedRelease,
-  settings: ArchiveSettings,
-): Promise<Taken> {
-  const candidates = kind.candidates(loaded.packages);
-  let last: Error = new InputError(`debian:${release} has no ${kind.called} for arm64`);
-  for (const entry of candidates) {
+function insteadOf({ entry }: Candidate, next: Candidate): string {
+  const { name, version } = next.entry;
+  const isSame = name === entry.name && version === entry.version;
+  return isSame ? 'another copy of it is tried' : `${name} ${version} is tried instead`;
+}
+
+/** Takes the file from the first package that the mirror really has, in the form that its index says. */
+async function take(candidates: readonly Candidate[], kind: Kind, settings: ArchiveSettings): Promise<Taken> {
+  let last: Error = new InputError('no package was tried');
+  for (const [i, candidate] of candidates.entries()) {
+    const { entry, versions } = candidate;
     try {
       const { path, bytes } = await takeFrom(entry, kind, settings);
       const { name, version, sha256: packageSha256 } = entry;
-      return { path, bytes, sha256: sha256(bytes), package: { name, version, sha256: packageSha256 } };
+      const package_ = { name, version, sha256: packageSha256 };
+      const file = { path, sha256: sha256(bytes), package: package_ };
+      return { file, bytes, ...(versions === undefined ? {} : { versions }) };
     } catch (error) {
       if (!(error instanceof HttpStatusError) && !(error instanceof InputError)) throw error;
       last = error;
-      if (entry !== candidates.at(-1)) settings.warn(`${error.message}; the next older version is tried`);
+      const next = candidates[i + 1];
+      if (next !== undefined) settings.warn(`${error.message}; ${insteadOf(candidate, next)}`);
     }
   }
   throw last instanceof NotGenuineError ? last : new InputError(last.message, { cause: last });
@@ -138,61 +158,59 @@ async function take(
 /** Keeps what was taken, if the cache can be written at all. */
 async function keep(
   cache: Cache,
-  release: string,
-  record: ReleaseRecord,
-  taken: readonly Taken[],
+  spec: DebianSpec,
+  one: Wanted,
+  { file, bytes, ...more }: Taken,
+  record: Omit<ReleaseRecord, 'files'>,
   warn: (line: string) => void,
 ): Promise<void> {
   try {
-    for (const { bytes } of taken) await cache.keep(bytes);
-    const before = await cache.record(release);
-    const files = { ...(isRecord(before) ? before.files : {}), ...record.files };
-    await cache.writeRecord(release, { ...record, files });
+    await cache.keep(bytes);
+    await recordFile(cache, spec, one, { ...record, ...more, files: { [one]: file } });
   } catch (error) {
     warn(
-      `the cache ${cache.folder} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+      `the cache ${cache.folder ?? ''} cannot be written: ${cacheReason(error)}; the next run fetches again`,
     );
   }
 }
 
 /** Where this machine finds the release's archive. */
-export async function suiteChoicesOf(release: string, settings: DebianSettings): Promise<SuiteChoice[]> {
+async function suiteChoicesOf(release: string, settings: DebianSettings): Promise<SuiteChoice[]> {
   const sources = settings.mirror === null ? await readAptSources(settings.aptFolder) : [];
   return suiteChoices(release, sources, settings.mirror);
 }
 
-/** The release's packages of all kinds. */
-async function askMirror(release: string, settings: DebianSettings): Promise<LoadedRelease> {
-  const choices = await suiteChoicesOf(release, settings);
-  const isWanted = (name: string): boolean => Object.values(kinds).some((kind) => kind.isWanted(name));
-  return await loadRelease(release, choices, isWanted, settings);
+/** The release's kernels and busybox, as a mirror has them now. Throws what {@link loadRelease} throws. */
+export async function askMirror(
+  release: string,
+  cache: Cache,
+  settings: DebianSettings,
+): Promise<LoadedRelease> {
+  return await loadRelease(release, await suiteChoicesOf(release, settings), cache, settings);
 }
 
 /** Fetches the files from the mirror and keeps them; those of `also` if they can be had. */
 async function fromMirror(
   cache: Cache,
-  release: string,
+  spec: DebianSpec,
   wanted: readonly Wanted[],
   also: readonly Wanted[],
   settings: DebianSettings,
 ): Promise<Partial<Record<Wanted, DebianFile>>> {
-  const loaded = await askMirror(release, settings);
+  const loaded = await askMirror(spec.release, cache, settings);
   const { suites } = loaded;
-  const files: Partial<Record<Wanted, FileRecord>> = {};
   const found: Partial<Record<Wanted, DebianFile>> = {};
-  const taken: Taken[] = [];
   for (const one of new Set([...wanted, ...also])) {
-    const got = await take(kinds[one], release, loaded, settings).catch((error: unknown) => {
+    const kind = kinds[one];
+    try {
+      const taken = await take(kind.candidates(loaded, spec, settings), kind, settings);
+      await keep(cache, spec, one, taken, { version: 1, fetched: settings.now, suites }, settings.warn);
+      const { file, bytes } = taken;
+      found[one] = { ...file, name: debianSpecText(spec), bytes, fromCache: false, suites };
+    } catch (error) {
       if (wanted.includes(one)) throw error;
-      return null;
-    });
-    if (got === null) continue;
-    const { bytes, ...file } = got;
-    taken.push(got);
-    files[one] = file;
-    found[one] = { ...file, name: `debian:${release}`, bytes, fromCache: false, suites };
+    }
   }
-  await keep(cache, release, { version: 1, fetched: settings.now, suites, files }, taken, settings.warn);
   return found;
 }
 
@@ -202,42 +220,44 @@ async function fromMirror(
  * {@link InputError} with one line when the wanted ones can be had from neither.
  */
 export async function debianFiles<One extends Wanted>(
-  release: string,
+  asked: AnySpec,
   wanted: readonly One[],
   settings: DebianSettings,
   also: readonly Wanted[] = [],
 ): Promise<Record<One, DebianFile>> {
-  checkReleaseName(release);
+  const spec = specOf(asked);
+  const name = debianSpecText(spec);
+  if (settings.cacheNote !== null) settings.warn(settings.cacheNote);
   const cache = new Cache(settings.cacheFolder);
-  const { found: cached, damaged } = await fromCache(cache, release, wanted);
+  const { found: cached, damaged } = await fromCache(cache, spec, wanted, settings);
   const missing = wanted.filter((one) => cached[one] === undefined);
   if (missing.length === 0 && !settings.refresh) return cached as Record<One, DebianFile>;
   try {
-    const asked = settings.refresh ? wanted : missing;
-    const fetched = await fromMirror(cache, release, asked, also, settings);
-    for (const path of damaged)
-      settings.warn(`the cached ${path} of debian:${release} was damaged and is not used`);
+    const toFetch = settings.refresh ? wanted : missing;
+    const fetched = await fromMirror(cache, spec, toFetch, also, settings);
+    for (const path of damaged) settings.warn(`the cached ${path} of ${name} was damaged and is not used`);
     return { ...cached, ...fetched } as Record<One, DebianFile>;
   } catch (error) {
     if (error instanceof NetworkError && missing.length === 0) {
       settings.warn(`${error.message}; the cached files are used`);
       return cached as Record<One, DebianFile>;
     }
-    throw asInputError(error, release, settings, damaged.length > 0);
+    throw asInputError(error, spec, settings, damaged.length > 0);
   }
 }
 
 /** Any failure to fetch as one line for the user. */
 export function asInputError(
   error: unknown,
-  release: string,
+  spec: DebianSpec,
   { cacheFolder }: DebianSettings,
   wasDamaged = false,
 ): unknown {
   if (error instanceof NetworkError) {
     const state = wasDamaged ? 'is damaged in' : 'is not in';
+    const where = cacheFolder === null ? 'cannot be cached' : `${state} the cache (${cacheFolder})`;
     return new InputError(
-      `debian:${release} ${state} the cache (${cacheFolder}), and ${error.message}; connect, or give a kernel with --kernel FILE`,
+      `${debianSpecText(spec)} ${where}, and ${error.message}; connect, or give a kernel with --kernel FILE`,
       { cause: error },
     );
   }

@@ -7,20 +7,13 @@ import { gzipSync } from 'node:zlib';
 import { sha256 } from '../../test/debian/archive.js';
 import { debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
-import { debianSettings, loadKernelFile, parseKernelSpec } from './index.js';
+import { debianSettings, loadKernelFile } from './index.js';
 
 let folder = '';
 before(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'kernel-'));
 });
 after(() => rm(folder, { recursive: true }));
-
-it('knows what a user means by a kernel', () => {
-  assert.deepEqual(parseKernelSpec('builtin'), { kind: 'builtin' });
-  assert.deepEqual(parseKernelSpec('debian:bookworm'), { kind: 'debian', release: 'bookworm' });
-  assert.deepEqual(parseKernelSpec('./builtin'), { kind: 'file', file: './builtin' });
-  assert.throws(() => parseKernelSpec(''), InputError);
-});
 
 it('loads a kernel from a file, whatever it is packed in, and hashes what was packed', async () => {
   const image = kernelImage();

@@ -3,14 +3,13 @@
  * mirror; each checked as far as this machine can, and never run. It knows the host's files and network, and nothing of
  * what a kernel does.
  */
-import { InputError } from '../base/index.js';
 import { readKernelFile } from '../firmware/index.js';
 import type { KernelImage } from '../firmware/index.js';
 import { defaultArchiveSettings } from './archive.js';
 import type { SuiteReport } from './archive.js';
-import { cacheFolder, sha256 } from './cache.js';
+import { cachePlace, sha256 } from './cache.js';
 import { debianFiles } from './debian_files.js';
-import type { DebianSettings } from './debian_files.js';
+import type { AnySpec, DebianSettings } from './debian_files.js';
 import { readInputFile } from './files.js';
 import { defaultFetchSettings } from './http.js';
 
@@ -18,31 +17,19 @@ export { readAptSources } from './apt_sources.js';
 export type { AptSource } from './apt_sources.js';
 export { NotGenuineError } from './archive.js';
 export type { SuiteReport } from './archive.js';
-export { cacheFolder } from './cache.js';
+export type { Wanted } from './cached_files.js';
 export { debianFiles } from './debian_files.js';
-export type { DebianFile, DebianSettings, Wanted } from './debian_files.js';
+export type { DebianFile, DebianSettings } from './debian_files.js';
 export { readInputFile } from './files.js';
+export { debianGrammar, debianSpecText, parseDebianSpec, parseKernelSpec } from './kernel_spec.js';
+export type { DebianSpec, KernelSpec } from './kernel_spec.js';
 export { kernelPackageFiles } from './package_files.js';
 export type { FileRecord } from './record.js';
 export type { SignatureCheck } from './signature.js';
 
-/** What a user may ask for as a kernel. */
-export type KernelSpec =
-  | { readonly kind: 'builtin' }
-  | { readonly kind: 'debian'; readonly release: string }
-  | { readonly kind: 'file'; readonly file: string };
-
-/** `builtin`, `debian:RELEASE` or the path of a file. Throws {@link InputError} when it is empty. */
-export function parseKernelSpec(text: string): KernelSpec {
-  if (text === '') throw new InputError('a kernel is builtin, debian:RELEASE or a file');
-  if (text === 'builtin') return { kind: 'builtin' };
-  const release = /^debian:(.*)$/s.exec(text)?.[1];
-  return release === undefined ? { kind: 'file', file: text } : { kind: 'debian', release };
-}
-
 /** A kernel that can be booted, and where it came from. */
 export interface LoadedKernel {
-  /** What the user asked for: `debian:bookworm` or the file. */
+  /** What the user asked for: `debian:bookworm/cloud` or the file. */
   readonly name: string;
   /** What the kernel calls itself; null when it does not say. */
   readonly version: string | null;
@@ -74,10 +61,10 @@ export async function loadKernelBytes(bytes: Uint8Array, name: string): Promise<
   };
 }
 
-/** The kernel of a Debian release. Throws {@link InputError} with one line when it cannot be had. */
-export async function loadDebianKernel(release: string, settings: DebianSettings): Promise<LoadedKernel> {
+/** A kernel of a Debian release. Throws {@link InputError} with one line when it cannot be had. */
+export async function loadDebianKernel(spec: AnySpec, settings: DebianSettings): Promise<LoadedKernel> {
   // Who boots a kernel of an archive mostly wants the initramfs that is made of its busybox.
-  const { kernel } = await debianFiles(release, ['kernel'], settings, ['busybox']);
+  const { kernel } = await debianFiles(spec, ['kernel'], settings, ['busybox']);
   const { image } = await readKernelFile(kernel.bytes, `${kernel.path} of ${kernel.name}`);
   const { name, package: package_, suites, fromCache } = kernel;
   return { name, version: image.version, sha256: kernel.sha256, package: package_, image, suites, fromCache };
@@ -93,12 +80,14 @@ export function debianSettings(
   more: Partial<DebianSettings> = {},
 ): DebianSettings {
   const mirror = env['DOMULATOR_MIRROR'] ?? '';
+  const { folder, note } = cachePlace(env);
   return {
     ...defaultArchiveSettings,
     fetch: { ...defaultFetchSettings, env },
     mirror: mirror === '' ? null : mirror,
     aptFolder: '/etc/apt',
-    cacheFolder: cacheFolder(env),
+    cacheFolder: folder,
+    cacheNote: note,
     refresh: false,
     now,
     warn,

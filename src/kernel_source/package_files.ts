@@ -2,11 +2,11 @@
 import { InputError } from '../base/index.js';
 import { debFiles, openDeb } from '../firmware/index.js';
 import type { ArchiveFile } from '../firmware/index.js';
-import { fetchPackage, loadRelease } from './archive.js';
+import { fetchPackage } from './archive.js';
 import type { ArchivePackage } from './archive.js';
-import { Cache } from './cache.js';
-import { asInputError, checkReleaseName, debianFiles, suiteChoicesOf } from './debian_files.js';
-import type { DebianSettings } from './debian_files.js';
+import { Cache, cacheReason } from './cache.js';
+import { asInputError, askMirror, debianFiles, specOf } from './debian_files.js';
+import type { AnySpec, DebianSettings } from './debian_files.js';
 import type { FileRecord } from './record.js';
 
 type PackageName = FileRecord['package'];
@@ -15,10 +15,10 @@ type PackageName = FileRecord['package'];
 async function entryOf(
   release: string,
   wanted: PackageName,
+  cache: Cache,
   settings: DebianSettings,
 ): Promise<ArchivePackage> {
-  const choices = await suiteChoicesOf(release, settings);
-  const { packages } = await loadRelease(release, choices, (name) => name === wanted.name, settings);
+  const { packages } = await askMirror(release, cache, settings);
   const found = packages.find(({ sha256 }) => sha256 === wanted.sha256);
   if (found !== undefined) return found;
   throw new InputError(`debian:${release} no longer has ${wanted.name} ${wanted.version}`);
@@ -33,10 +33,10 @@ async function packageBytes(
   const cache = new Cache(settings.cacheFolder);
   const cached = await cache.object(wanted.sha256);
   if (cached.state === 'there') return cached.bytes;
-  const bytes = await fetchPackage(await entryOf(release, wanted, settings), settings.fetch);
+  const bytes = await fetchPackage(await entryOf(release, wanted, cache, settings), settings.fetch);
   await cache
     .keep(bytes)
-    .catch((error: unknown) => settings.warn(`the package is not kept: ${String(error)}`));
+    .catch((error: unknown) => settings.warn(`the package is not kept: ${cacheReason(error)}`));
   return bytes;
 }
 
@@ -46,19 +46,19 @@ async function packageBytes(
  * cannot be had.
  */
 export async function kernelPackageFiles(
-  release: string,
+  asked: AnySpec,
   isWanted: (path: string) => boolean,
   settings: DebianSettings,
 ): Promise<ArchiveFile[]> {
-  checkReleaseName(release);
-  const { kernel } = await debianFiles(release, ['kernel'], settings);
+  const spec = specOf(asked);
+  const { kernel } = await debianFiles(spec, ['kernel'], settings);
   try {
-    const bytes = await packageBytes(release, kernel.package, settings);
+    const bytes = await packageBytes(spec.release, kernel.package, settings);
     const what = `the package ${kernel.package.name} ${kernel.package.version}`;
     const files: ArchiveFile[] = [];
     for await (const file of debFiles(openDeb(bytes, what), isWanted)) files.push(file);
     return files;
   } catch (error) {
-    throw asInputError(error, release, settings);
+    throw asInputError(error, spec, settings);
   }
 }

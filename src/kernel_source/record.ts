@@ -1,5 +1,7 @@
-/** What the cache remembers of a release, and whether a parsed JSON text is such a record. */
+/** What the cache remembers of what it has from a release, and whether a parsed JSON text is such a record. */
 import type { SuiteReport } from './archive.js';
+import { hasFields, isHash, isText, listOf } from './checks.js';
+import type { Check } from './checks.js';
 
 /** A file, and the package that it came from. Hashes are 64 hexadecimal digits. */
 export interface FileRecord {
@@ -15,21 +17,11 @@ export interface ReleaseRecord {
   readonly fetched: number;
   readonly suites: readonly SuiteReport[];
   readonly files: { readonly kernel?: FileRecord; readonly busybox?: FileRecord };
+  /** What a user may give as the kernel's version. Not in records that were written before there were versions to give. */
+  readonly versions?: readonly string[];
 }
 
-type Check = (value: unknown) => boolean;
-
-const isText: Check = (value) => typeof value === 'string';
 const isTime: Check = (value) => value === null || typeof value === 'number';
-const isHash: Check = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
-
-/** Whether `value` is an object whose fields pass; fields that are not spoken of may be anything. */
-function hasFields(fields: Readonly<Record<string, Check>>): Check {
-  return (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(fields).every(([name, check]) => check((value as Record<string, unknown>)[name]));
-}
 
 const isFile = hasFields({
   path: isText,
@@ -40,7 +32,7 @@ const isFileOrNone: Check = (value) => value === undefined || isFile(value);
 
 const isGood = hasFields({
   state: (value) => value === 'good',
-  keys: (value) => Array.isArray(value) && value.every(isText),
+  keys: listOf(isText),
 });
 const isUnchecked = hasFields({ state: (value) => value === 'unchecked', reason: isText });
 
@@ -52,11 +44,14 @@ const isSuite = hasFields({
   signature: (value) => isGood(value) || isUnchecked(value),
 });
 
+const isTextsOrNone: Check = (value) => value === undefined || listOf(isText)(value);
+
 const check = hasFields({
   version: (value) => value === 1,
   fetched: (value) => typeof value === 'number',
-  suites: (value) => Array.isArray(value) && value.every(isSuite),
+  suites: listOf(isSuite),
   files: hasFields({ kernel: isFileOrNone, busybox: isFileOrNone }),
+  versions: isTextsOrNone,
 });
 
 /** Whether `value` is a record that this version wrote, or could have. */

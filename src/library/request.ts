@@ -13,8 +13,8 @@ export const defaultKernel = 'debian:bookworm';
 /** What to boot, and how. Everything may be left out. */
 export interface BootRequest {
   /**
-   * Kernel to boot: `debian:RELEASE`, `builtin`, the path of a file (an Image, packed or not, or a Debian package), or such
-   * a file's bytes (default: `debian:bookworm`).
+   * Kernel to boot: `debian:RELEASE[/FLAVOUR][=VERSION]`, `builtin`, the path of a file (an Image, packed or not, or a Debian
+   * package), or such a file's bytes (default: `debian:bookworm`).
    */
   readonly kernel?: string | Uint8Array;
   /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */

@@ -42,6 +42,12 @@ async function fromArchive<T>(loading: Promise<T>): Promise<T> {
 /** The release whose busybox makes the default initramfs of a kernel that comes from no archive. */
 const usualRelease = 'bookworm';
 
+/** The release whose user space goes with the kernels of a suite: backports and their like have none of their own. */
+function userSpaceRelease(release: string): string {
+  if (release === 'experimental' || release === 'rc-buggy') return 'sid';
+  return release.replace(/-(backports(-sloppy)?|(proposed-)?updates|security)$/, '');
+}
+
 type Settings = Parameters<typeof loadDebianKernel>[1];
 
 export interface Sources {
@@ -52,7 +58,13 @@ export interface Sources {
 
 function archiveSettings({ mirror, warn }: BootRequest): Settings {
   const now = Math.floor(Date.now() / 1000);
-  return debianSettings(process.env, now, (line) => warn?.(line), mirror === undefined ? {} : { mirror });
+  // The kernel and what goes with it may come to say the same of one archive, or of one cache.
+  const said = new Set<string>();
+  const warnOnce = (line: string): void => {
+    if (!said.has(line)) warn?.(line);
+    said.add(line);
+  };
+  return debianSettings(process.env, now, warnOnce, mirror === undefined ? {} : { mirror });
 }
 
 type Kernel = Pick<Sources, 'kernel' | 'origin'>;
@@ -67,7 +79,7 @@ async function loadKernel(kernel: string | Uint8Array, settings: Settings): Prom
     case 'file':
       return bootable(await loadKernelFile(spec.file));
     case 'debian':
-      return bootable(await fromArchive(loadDebianKernel(spec.release, settings)));
+      return bootable(await fromArchive(loadDebianKernel(spec, settings)));
   }
 }
 
@@ -77,7 +89,7 @@ async function loadInitrd({ kernel, initrd }: BootRequest, settings: Settings): 
   if (initrd !== undefined) return await readInputFile(initrd, 'initrd');
   const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
   if (spec.kind === 'builtin') return null;
-  const release = spec.kind === 'debian' ? spec.release : usualRelease;
+  const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : usualRelease;
   const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
   return defaultInitramfs(busybox.bytes);
 }

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { serveFiles, suiteFiles, under } from '../../test/debian/archive.js';
+import type { FakePackage, Files, Server } from '../../test/debian/archive.js';
+import { debPackage, kernelImage } from '../../test/debian/files.js';
+import { InputError } from '../base/index.js';
+import { debianSettings, loadDebianKernel } from './index.js';
+import type { DebianSettings } from './index.js';
+
+let root = '';
+let files: Files = {};
+let server: Server;
+let count = 0;
+before(async () => {
+  root = await mkdtemp(path.join(os.tmpdir(), 'debian-flavours-'));
+});
+after(async () => {
+  await server.stop();
+  await rm(root, { recursive: true });
+});
+beforeEach(async () => {
+  if (count > 0) await server.stop();
+  files = await flavours();
+  server = await serveFiles(files);
+  count += 1;
+});
+
+interface Try {
+  readonly settings: DebianSettings;
+  readonly warnings: string[];
+}
+
+/** Settings with a cache that the calls within one test share. Release files are not signed, which is not warned of here. */
+function machine(more: Partial<DebianSettings> = {}): Try {
+  const warnings: string[] = [];
+  const warn = (line: string): void => {
+    if (!line.includes('there is no Debian keyring')) warnings.push(line);
+  };
+  const settings = debianSettings({}, 0, warn, {
+    mirror: `${server.url}/debian`,
+    keyrings: [],
+    cacheFolder: path.join(root, `cache-${count}`),
+    fetch: { env: {}, idleMs: 30_000, retryMs: [] },
+    now: Date.UTC(2026, 10, 22) / 1000,
+    ...more,
+  });
+  return { settings, warnings };
+}
+
+/** The one line that an attempt ends with. */
+async function refusal(attempt: Promise<unknown>): Promise<string> {
+  const error: unknown = await attempt.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof InputError, String(error));
+  assert.ok(!error.message.includes('\n'));
+  return error.message;
+}
+
+/** Kernels of two flavours in two versions, and one of a newer series that has no `linux-image-arm64-16k`. */
+async function flavours(): Promise<Files> {
+  const kernelOf = async (release: string, version: string): Promise<FakePackage> => ({
+    name: `linux-image-${release}`,
+    version,
+    bytes: await debPackage(
+      { Package: 'x' },
+      { [`boot/vmlinuz-${release}`]: kernelImage({ version: release }) },
+    ),
+  });
+  const named = async (name: string, version: string, depends: string): Promise<FakePackage> => ({
+    name,
+    version,
+    depends: `${depends} (= ${version})`,
+    bytes: await debPackage({ Package: name }, {}),
+  });
+  const packages = [
+    await kernelOf('6.1.0-1-arm64', '6.1.100-1'),
+    await kernelOf('6.1.0-2-arm64', '6.1.200-1'),
+    await kernelOf('6.1.0-1-cloud-arm64', '6.1.100-1'),
+    await kernelOf('6.1.0-2-cloud-arm64', '6.1.200-1'),
+    await kernelOf('6.12.9-arm64-16k', '6.12.9-1'),
+    await named('linux-image-arm64', '6.1.200-1', 'linux-image-6.1.0-2-arm64'),
+    await named('linux-image-cloud-arm64', '6.1.200-1', 'linux-image-6.1.0-2-cloud-arm64'),
+    await named('linux-image-6.12-arm64-16k', '6.12.9-1', 'linux-image-6.12.9-arm64-16k'),
+  ];
+  return under('debian', suiteFiles({ suite: 'bookworm', packages }));
+}
+
+describe('flavours and versions of a release', () => {
+  const versionOf = async (spec: string, settings = machine().settings): Promise<string | null> =>
+    (await loadDebianKernel(spec, settings)).version;
+
+  it('are had by their names', async () => {
+    const cases = [
+      ['bookworm', '6.1.0-2-arm64'],
+      ['bookworm/cloud', '6.1.0-2-cloud-arm64'],
+      ['bookworm/cloud=6.1.0-1', '6.1.0-1-cloud-arm64'],
+      ['bookworm=6.1.100-1', '6.1.0-1-arm64'],
+      ['bookworm/16k', '6.12.9-arm64-16k'],
+    ] as const;
+    for (const [spec, version] of cases) assert.equal(await versionOf(spec), version, spec);
+  });
+
+  it('stand side by side in the cache, and none needs the mirror again', async () => {
+    const specs = [
+      'bookworm/cloud',
+      'bookworm',
+      'bookworm=6.1.0-1',
+      'bookworm/16k=6.12',
+      'bookworm/cloud=6.1.0-1',
+    ];
+    const first: (string | null)[] = [];
+    for (const spec of specs) first.push(await versionOf(spec));
+    assert.equal(new Set(first).size, specs.length);
+    await server.stop();
+    const { settings, warnings } = machine();
+    for (const [i, spec] of specs.entries()) {
+      const again = await loadDebianKernel(spec, settings);
+      assert.deepEqual([again.version, again.name, again.fromCache], [first[i], `debian:${spec}`, true]);
+    }
+    // What is there may be called by its version, its package's version, its series or its own name.
+    for (const spec of [
+      'bookworm=6.1.0-2',
+      'bookworm=6.1.200-1',
+      'bookworm=6.1.0-2-arm64',
+      'bookworm/generic',
+    ]) {
+      assert.equal(await versionOf(spec, settings), '6.1.0-2-arm64', spec);
+    }
+    assert.equal(await versionOf('bookworm/cloud=6.1.200-1', settings), '6.1.0-2-cloud-arm64');
+    assert.equal(await versionOf('bookworm/16k=6.12.9', settings), '6.12.9-arm64-16k');
+    assert.deepEqual(warnings, []);
+  });
+
+  it('a version that is asked for does not become the newest', async () => {
+    await versionOf('bookworm=6.1.0-1');
+    await server.stop();
+    assert.match(
+      await refusal(loadDebianKernel('bookworm', machine().settings)),
+      /^debian:bookworm is not in the cache/,
+    );
+  });
+
+  it('that are not there are refused with what there is', async () => {
+    const cases = [
+      ['bookworm/foo', "debian:bookworm has no flavour 'foo'; it has generic, 16k, cloud"],
+      ['bookworm/foo=6.1.0-1', "debian:bookworm has no flavour 'foo'; it has generic, 16k, cloud"],
+      ['bookworm=6.1.0-9', "debian:bookworm has no version '6.1.0-9'; it has 6.1.0-2, 6.1.0-1"],
+      ['bookworm/16k=6.1.0-1', "debian:bookworm/16k has no version '6.1.0-1'; it has 6.12.9"],
+    ] as const;
+    for (const [spec, line] of cases) {
+      assert.equal(await refusal(loadDebianKernel(spec, machine().settings)), line);
+    }
+  });
+
+  it('of a version that vanished do not give way to another one', async () => {
+    files['debian/pool/main/linux-image-6.1.0-1-arm64_6.1.100-1_arm64.deb'] = undefined;
+    assert.match(
+      await refusal(loadDebianKernel('bookworm=6.1.0-1', machine().settings)),
+      /_arm64\.deb answers 404$/,
+    );
+  });
+
+  it('are told from an index that is fetched and unpacked once', async () => {
+    await versionOf('bookworm');
+    const before = server.asked.length;
+    await versionOf('bookworm/cloud');
+    assert.ok(!server.asked.slice(before).some((file) => file.includes('by-hash')), server.asked.join());
+    // Another index is another matter, and a record that was damaged is as good as none.
+    const index = path.join(root, `cache-${count}`, 'indices', 'bookworm.json');
+    const record = await readFile(index, 'utf8');
+    for (const text of [record.replace(/"sha256": "./, '"sha256": "g'), '{}', record.slice(0, 99)]) {
+      await writeFile(index, text);
+      await versionOf('bookworm/cloud', machine({ refresh: true }).settings);
+      assert.equal(await readFile(index, 'utf8'), record);
+    }
+  });
+
+  it('of a cache that was written before there were flavours go on', async () => {
+    await versionOf('bookworm');
+    await server.stop();
+    const folder = path.join(root, `cache-${count}`);
+    await rm(path.join(folder, 'debian', 'bookworm'), { recursive: true });
+    await rm(path.join(folder, 'indices'), { recursive: true });
+    const file = path.join(folder, 'debian', 'bookworm.json');
+    const { versions, ...old } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    assert.deepEqual(versions, ['6.1.0-2', '6.1.200-1', '6.1.0-2-arm64']);
+    await writeFile(file, JSON.stringify(old));
+    for (const spec of ['bookworm', 'bookworm=6.1.0-2', 'bookworm=6.1.200-1']) {
+      assert.equal(await versionOf(spec), '6.1.0-2-arm64', spec);
+    }
+  });
+});

@@ -1,0 +1,47 @@
+/** Which of an archive's kernels a specification means, and what to say where there is none. */
+import { InputError } from '../base/index.js';
+import { flavoursOf, kernelOffers, offersFor } from '../firmware/index.js';
+import type { DebianArchitecture, KernelOffer, PackageEntry } from '../firmware/index.js';
+import { debianSpecText } from './kernel_spec.js';
+import type { DebianSpec } from './kernel_spec.js';
+
+/** So many versions are named where one is asked for that is not there. */
+const namedVersions = 6;
+
+function abisOf(offers: readonly KernelOffer[]): string[] {
+  return [...new Set(offers.map(({ abi }) => abi))];
+}
+
+/** One line on why `offers` have none for `spec`, and what they have. */
+function missing(
+  offers: readonly KernelOffer[],
+  spec: DebianSpec,
+  architecture: DebianArchitecture,
+): InputError {
+  const { release, flavour, version } = spec;
+  const ofFlavour = offers.filter((offer) => offer.flavour === flavour);
+  const list = `see 'domulator kernels ${release}'`;
+  if (offers.length === 0) return new InputError(`debian:${release} has no kernel for ${architecture}`);
+  if (ofFlavour.length === 0) {
+    const flavours = flavoursOf(offers).join(', ');
+    return new InputError(`debian:${release} has no flavour '${flavour}'; it has ${flavours}`);
+  }
+  const abis = abisOf(ofFlavour);
+  const rest = abis.length > namedVersions ? ` and ${abis.length - namedVersions} others; ${list}` : '';
+  const without = debianSpecText({ ...spec, version: null });
+  return new InputError(
+    `${without} has no version '${version ?? ''}'; it has ${abis.slice(0, namedVersions).join(', ')}${rest}`,
+  );
+}
+
+/** The kernels that a specification means, the best first. Throws {@link InputError} with one line when there are none. */
+export function offeredKernels<Entry extends PackageEntry>(
+  packages: readonly Entry[],
+  spec: DebianSpec,
+  architecture: DebianArchitecture,
+): KernelOffer<Entry>[] {
+  const offers = kernelOffers(packages, architecture);
+  const found = offersFor(offers, spec.flavour, spec.version);
+  if (found.length > 0) return found;
+  throw missing(offers, spec, architecture);
+}

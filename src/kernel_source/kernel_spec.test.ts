@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import fc from 'fast-check';
+import { InputError } from '../base/index.js';
+import { debianSpecText, parseKernelSpec } from './kernel_spec.js';
+import type { DebianSpec, KernelSpec } from './kernel_spec.js';
+
+const debian = (release: string, flavour = 'generic', version: string | null = null): KernelSpec => ({
+  kind: 'debian',
+  release,
+  flavour,
+  version,
+});
+
+it('knows what a user means by a kernel', () => {
+  const cases: readonly (readonly [string, KernelSpec])[] = [
+    ['builtin', { kind: 'builtin' }],
+    ['./builtin', { kind: 'file', file: './builtin' }],
+    ['Debian:bookworm', { kind: 'file', file: 'Debian:bookworm' }],
+    ['debian:bookworm', debian('bookworm')],
+    ['debian:stable', debian('stable')],
+    ['debian:bookworm-backports', debian('bookworm-backports')],
+    ['debian:bookworm/generic', debian('bookworm')],
+    ['debian:bookworm/cloud', debian('bookworm', 'cloud')],
+    ['debian:trixie/16k', debian('trixie', '16k')],
+    ['debian:bookworm=6.1.0-50', debian('bookworm', 'generic', '6.1.0-50')],
+    ['debian:bookworm/cloud=6.1.176-1', debian('bookworm', 'cloud', '6.1.176-1')],
+    ['debian:trixie=6.12.74+deb13+1', debian('trixie', 'generic', '6.12.74+deb13+1')],
+    ['debian:x/rt=1:2~rc1-1', debian('x', 'rt', '1:2~rc1-1')],
+  ];
+  for (const [text, spec] of cases) assert.deepEqual(parseKernelSpec(text), spec, text);
+});
+
+it('says in one line what is wrong with a specification', () => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['', /^a kernel is builtin, debian:RELEASE\[\/FLAVOUR\]\[=VERSION\] or a file$/],
+    ['debian:', /^"" is not the name of a Debian release, .*debian:RELEASE\[\/FLAVOUR\]\[=VERSION\]$/],
+    ['debian:Bookworm', /^"Bookworm" is not the name of a Debian release, such as bookworm$/],
+    ['debian:../etc', /^"\.\." is not the name of a Debian release/],
+    ['debian:book worm', /^"book worm" is not the name of a Debian release/],
+    [
+      'debian:bookworm/',
+      /^"" is not the name of a flavour, such as generic or cloud; a kernel of Debian is /,
+    ],
+    ['debian:bookworm/../x', /^"\.\.\/x" is not the name of a flavour/],
+    ['debian:bookworm/a/b', /^"a\/b" is not the name of a flavour/],
+    ['debian:bookworm=', /^"" is not a version, such as 6\.1\.0-50; a kernel of Debian is /],
+    ['debian:bookworm/cloud=latest', /^"latest" is not a version/],
+    ['debian:bookworm=1=2', /^"1=2" is not a version/],
+    ['debian:bookworm=6.1/cloud', /^"6\.1\/cloud" is not a version/],
+    ['debian:bookworm\n', /^"bookworm\\n" is not the name of a Debian release/],
+  ];
+  for (const [text, message] of cases) {
+    assert.throws(
+      () => parseKernelSpec(text),
+      (error) => error instanceof InputError && message.test(error.message) && !error.message.includes('\n'),
+      text,
+    );
+  }
+});
+
+const word = (first: string, rest: string): fc.Arbitrary<string> =>
+  fc
+    .tuple(
+      fc.constantFrom(...Array.from(first)),
+      fc.array(fc.constantFrom(...Array.from(rest)), { maxLength: 12 }),
+    )
+    .map(([head, tail]) => head + tail.join(''));
+const small = 'abcxyz0159-';
+const anySpec: fc.Arbitrary<DebianSpec> = fc.record({
+  release: word('abcxyz', small),
+  flavour: word('abcxyz019', small),
+  version: fc.option(word('0159', 'aZ059.+~:-')),
+});
+
+it('reads back each specification that it writes', () => {
+  fc.assert(
+    fc.property(anySpec, (spec) => {
+      const text = debianSpecText(spec);
+      assert.deepEqual(parseKernelSpec(text), { kind: 'debian', ...spec });
+    }),
+  );
+});
+
+it('takes any text for what it says, or refuses it with one line', () => {
+  const piece = fc.oneof(
+    fc.constantFrom('debian:', 'bookworm', '/', '=', '6.1', 'cloud', '..', '\n', ' '),
+    fc.string(),
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), (pieces) => {
+      const text = pieces.join('');
+      try {
+        const spec = parseKernelSpec(text);
+        if (spec.kind === 'file') assert.equal(spec.file, text);
+        // `/generic` is the one part that may be left out.
+        if (spec.kind === 'debian') assert.equal(debianSpecText(spec), text.replace('/generic', ''));
+      } catch (error) {
+        assert.ok(error instanceof InputError, String(error));
+        assert.doesNotMatch(error.message, /[\n\r]/);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});

@@ -1,0 +1,83 @@
+/** What a user may ask for as a kernel: `builtin`, a kernel of a Debian release, or a file. */
+import { InputError } from '../base/index.js';
+import { genericFlavour } from '../firmware/index.js';
+
+/** A kernel of a Debian release. */
+export interface DebianSpec {
+  /** A codename, or a suite such as `stable` or `bookworm-backports`. */
+  readonly release: string;
+  /** `generic`, `cloud`, `rt`, `16k` or whatever else the release has. */
+  readonly flavour: string;
+  /** An ABI version (`6.1.0-50`), a package version or what `uname -r` prints; null for the newest. */
+  readonly version: string | null;
+}
+
+export type KernelSpec =
+  | { readonly kind: 'builtin' }
+  | ({ readonly kind: 'debian' } & DebianSpec)
+  | { readonly kind: 'file'; readonly file: string };
+
+export const debianGrammar = 'debian:RELEASE[/FLAVOUR][=VERSION]';
+
+interface Part {
+  readonly pattern: RegExp;
+  readonly called: string;
+}
+
+/** Each may be part of an address and of a file's name. */
+const parts: Readonly<Record<'release' | 'flavour' | 'version', Part>> = {
+  release: {
+    pattern: /^[a-z][a-z0-9-]{0,40}$/,
+    called: 'the name of a Debian release, such as bookworm',
+  },
+  flavour: {
+    pattern: /^[a-z0-9][a-z0-9-]{0,40}$/,
+    called: 'the name of a flavour, such as generic or cloud',
+  },
+  // Debian Policy 5.6.12, and the underscore that no version has.
+  version: { pattern: /^[0-9][A-Za-z0-9.+~:-]{0,100}$/, called: 'a version, such as 6.1.0-50' },
+};
+
+function checked(part: keyof typeof parts, text: string): string {
+  const { pattern, called } = parts[part];
+  if (pattern.test(text)) return text;
+  const hint = part === 'release' && text !== '' ? '' : `; a kernel of Debian is ${debianGrammar}`;
+  throw new InputError(`${JSON.stringify(text)} is not ${called}${hint}`);
+}
+
+/** Whether `text` can be the name of a release. */
+export function isReleaseName(text: string): boolean {
+  return parts.release.pattern.test(text);
+}
+
+/** Checks that `release` can be part of an address and of a file's name. Throws {@link InputError}. */
+export function checkReleaseName(release: string): string {
+  return checked('release', release);
+}
+
+/** `RELEASE[/FLAVOUR][=VERSION]`. Throws {@link InputError} with one line when a part cannot be what it stands for. */
+export function parseDebianSpec(text: string): DebianSpec {
+  const [, release = '', flavour, version] = /^([^/=]*)(?:\/([^=]*))?(?:=(.*))?$/s.exec(text) ?? [];
+  return {
+    release: checkReleaseName(release),
+    flavour: flavour === undefined ? genericFlavour : checked('flavour', flavour),
+    version: version === undefined ? null : checked('version', version),
+  };
+}
+
+/** The shortest text that {@link parseKernelSpec} takes for `spec`: `debian:bookworm/cloud=6.1.0-50`. */
+export function debianSpecText({ release, flavour, version }: DebianSpec): string {
+  const [slash, equals] = [
+    flavour === genericFlavour ? '' : `/${flavour}`,
+    version === null ? '' : `=${version}`,
+  ];
+  return `debian:${release}${slash}${equals}`;
+}
+
+/** `builtin`, `debian:RELEASE[/FLAVOUR][=VERSION]` or the path of a file. Throws {@link InputError} with one line. */
+export function parseKernelSpec(text: string): KernelSpec {
+  if (text === '') throw new InputError(`a kernel is builtin, ${debianGrammar} or a file`);
+  if (text === 'builtin') return { kind: 'builtin' };
+  const rest = /^debian:(.*)$/s.exec(text)?.[1];
+  return rest === undefined ? { kind: 'file', file: text } : { kind: 'debian', ...parseDebianSpec(rest) };
+}

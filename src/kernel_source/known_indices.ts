@@ -1,0 +1,58 @@
+/**
+ * What the indices of suites were found to have, kept in the cache, so that an index of some 50 MB is not fetched and unpacked
+ * again while it stays the same. One record for each suite, `indices/SUITE`.
+ */
+import type { PackageEntry } from '../firmware/index.js';
+import type { Cache } from './cache.js';
+import { hasFields, isHash, isText, listOf } from './checks.js';
+import type { Check } from './checks.js';
+
+interface KnownIndex {
+  readonly version: 1;
+  /** Of the index, as the Release file has it. */
+  readonly sha256: string;
+  readonly packages: readonly PackageEntry[];
+}
+
+const isAlternatives = listOf(hasFields({ name: isText, constraint: isText }));
+
+const isEntry: Check = hasFields({
+  name: isText,
+  version: isText,
+  architecture: isText,
+  filename: isText,
+  bytes: (value) => typeof value === 'number',
+  sha256: isHash,
+  depends: listOf(isAlternatives),
+});
+
+const check = hasFields({ version: (value) => value === 1, sha256: isHash, packages: listOf(isEntry) });
+
+function isKnownIndex(value: unknown): value is KnownIndex {
+  return check(value);
+}
+
+function nameOf(suite: string): string {
+  return `indices/${encodeURIComponent(suite)}`;
+}
+
+/** The packages of use in the index with this hash, which `suite` had before; null when that is not known. */
+export async function knownPackages(
+  cache: Cache,
+  suite: string,
+  sha256: string,
+): Promise<readonly PackageEntry[] | null> {
+  const known = await cache.record(nameOf(suite));
+  return isKnownIndex(known) && known.sha256 === sha256 ? known.packages : null;
+}
+
+/** Keeps them for the next time, if the cache can be written. */
+export async function rememberPackages(
+  cache: Cache,
+  suite: string,
+  sha256: string,
+  packages: readonly PackageEntry[],
+): Promise<void> {
+  const known: KnownIndex = { version: 1, sha256, packages };
+  await cache.writeRecord(nameOf(suite), known).catch(() => undefined);
+}
