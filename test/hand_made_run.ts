@@ -22,7 +22,15 @@ export type LooseEvent = Loose<TraceEvent>;
 /** `kernel 0` takes over on a vCPU. */
 export function kernelEvent(entry: number, name = 'first kernel', kernel = 0): LooseEvent {
   const possible = [0, 1, 2, 3].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: cpu }));
-  return { kind: 'kernel', kernel, name, entryVcpu: xenVcpuId(entry), possible, leftOut: [] };
+  return {
+    kind: 'kernel',
+    kernel,
+    name,
+    entryVcpu: xenVcpuId(entry),
+    possible,
+    leftOut: [],
+    records: 'readable',
+  };
 }
 
 export function callEvent(vcpu: number, op: string, vcpuId: number | null, returned = 0): LooseEvent {
@@ -65,7 +73,7 @@ function judged(event: HypercallEvent, meant: number | null): JudgedCall {
   const passed = event.call.vcpuId ?? 0;
   const wrong = event.call.returned < 0 ? 'refused' : 'silent';
   const verdict = passed === meant ? 'right' : wrong;
-  return { event, passed, meant: meant === null ? null : xenVcpuId(meant), verdict };
+  return { event, passed, meant: meant === null ? null : xenVcpuId(meant), verdict, reason: null };
 }
 
 export function cpuRow(cpu: number, vcpu: number | null, recorded: number | null, online = true): CpuRow {

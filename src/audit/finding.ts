@@ -39,8 +39,17 @@ export interface Run {
 export interface JudgedCall {
   readonly event: HypercallEvent;
   readonly passed: number;
-  /** null: no id can have been right here. */
+  /** null: no id can have been right here, or the call is not judged. */
   readonly meant: XenVcpuId | null;
-  /** `silent`: answered 0 or more, yet it named another vCPU than was meant. */
-  readonly verdict: 'right' | 'refused' | 'silent';
+  /** `silent`: answered 0 or more, yet it named another vCPU than was meant. `not-judged`: nothing tells what was meant. */
+  readonly verdict: 'right' | 'refused' | 'silent' | 'not-judged';
+  /** Why the call is not judged, in one line that begins in lower case; null for all other verdicts. */
+  readonly reason: string | null;
+}
+
+/** Calls of one operation that were not judged, for one reason. */
+export interface NotJudged {
+  readonly op: string;
+  readonly calls: number;
+  readonly why: string;
 }

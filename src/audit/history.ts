@@ -97,13 +97,13 @@ export function recordsAt(history: History, kernel: number, step: number): Map<L
 }
 
 /**
- * The CPUs whose record held `id` when `step` came. Only what was recorded counts: an unset record may read 0
- * (since Linux 4.8-rc4), which would make every CPU to come a namesake of vCPU 0.
+ * The CPUs whose record held `id` when `step` came; null when the records are not known. Only what was recorded counts: an
+ * unset record may read 0 (since Linux 4.8-rc4), which would make every CPU to come a namesake of vCPU 0.
  */
-export function holdersOf(history: History, kernel: number, id: number, step: number): LinuxCpu[] {
+export function holdersOf(history: History, kernel: number, id: number, step: number): LinuxCpu[] | null {
   const reign = reignOf(history, kernel);
-  // A kernel that keeps no map passes CPU numbers (Linux before 88e957d6e47f).
-  if (reign.records.length === 0) return [id as LinuxCpu];
+  if (reign.event?.records === 'none') return [id as LinuxCpu];
+  if (reign.records.length === 0) return null;
   const records = recordsAt(history, kernel, step);
   const holders = [...records].filter(([, value]) => value === id).map(([cpu]) => cpu);
   if (holders.length > 0 || id !== 0) return holders;

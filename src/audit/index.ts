@@ -6,6 +6,6 @@
 export type * from './finding.js';
 export type * from './trace.js';
 export { audit, firstBroken } from './audit.js';
-export { judgeCalls } from './judge.js';
+export { judgeCalls, notJudgedCalls } from './judge.js';
 export { endOf, reachesGoal } from './outcome.js';
 export { rules } from './rules.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { invalidVcpuNr, linuxCpu, xenVcpuId } from '../identity/index.js';
 import type { JudgedCall } from './finding.js';
-import { judgeCalls } from './judge.js';
+import { judgeCalls, notJudgedCalls } from './judge.js';
 import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
 import type { Draft } from './test_trace.js';
 
@@ -260,12 +260,34 @@ describe('bindings', () => {
   });
 
   it('take the CPU number for the id in a kernel that keeps no records', () => {
-    const calls = judged(pvhvm, [
-      tell.enters(),
-      tell.is('running', 0),
-      tell.calls(0, 'EVTCHNOP_bind_ipi', 1),
-    ]);
+    const old = new Teller(pvhvm, 0, [0, 2, 1, 3], 'none');
+    const calls = judged(pvhvm, [old.enters(), old.is('running', 0), old.calls(0, 'EVTCHNOP_bind_ipi', 1)]);
     assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 1>2');
+  });
+
+  for (const map of ['unreadable', 'readable'] as const) {
+    it(`are not judged while nothing has been read of records that are ${map}`, () => {
+      const entered = new Teller(arm, 0, [3, 0, 1, 2], map);
+      const bind = entered.calls(0, 'EVTCHNOP_bind_vcpu', 0);
+      const own = entered.calls(0, 'VCPUOP_register_vcpu_info', 0);
+      const calls = judged(arm, [entered.enters(), entered.is('running', 0), own, bind]);
+      assert.deepEqual(
+        calls.map(({ verdict, meant }) => [verdict, meant]),
+        [
+          ['silent', 3],
+          ['not-judged', null],
+        ],
+      );
+      assert.match(calls[1]?.reason ?? '', /cannot be read/);
+    });
+  }
+
+  it('mean the only vCPU of a domain that has one, whatever can be read', () => {
+    const alone = testPlatform('arm', 1);
+    const unread = new Teller(alone, 0, [0], 'unreadable');
+    const binds = [0, 1].map((id) => unread.calls(0, 'EVTCHNOP_bind_vcpu', id));
+    const calls = judged(alone, [unread.enters(), unread.is('running', 0), ...binds]);
+    assert.deepEqual(told(calls, 'EVTCHNOP_bind_vcpu'), ['0 0>0', '0 1>0']);
   });
 
   it('see through a real kernel that wrote 0 over an initial 0', () => {
@@ -336,4 +358,16 @@ describe('PV', () => {
 it('leaves calls without a vCPU id alone', () => {
   const tell = new Teller(arm);
   assert.deepEqual(judged(arm, [tell.enters(), tell.calls(0, 'EVTCHNOP_send', null)]), []);
+});
+
+it('counts what it did not judge, by operation and reason', () => {
+  const tell = new Teller(arm, 0, [3, 0, 1, 2], 'unreadable');
+  const binds = [0, 1].map((id) => tell.calls(0, 'EVTCHNOP_bind_vcpu', id));
+  const drafts = [tell.enters(), ...binds, tell.calls(0, 'EVTCHNOP_bind_ipi', 9)];
+  const why = "the kernel's records of its vCPU ids cannot be read";
+  assert.deepEqual(notJudgedCalls(runOf(arm, drafts)), [
+    { op: 'EVTCHNOP_bind_vcpu', calls: 2, why },
+    { op: 'EVTCHNOP_bind_ipi', calls: 1, why },
+  ]);
+  assert.deepEqual(notJudgedCalls(runOf(arm, healthy(new Teller(arm)))), []);
 });

@@ -5,7 +5,7 @@
  */
 import { xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import type { JudgedCall, Run } from './finding.js';
+import type { JudgedCall, NotJudged, Run } from './finding.js';
 import { holdersOf, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
 import type { History } from './history.js';
 import { argument, intentionOf, isPerVcpuVirq } from './operations.js';
@@ -45,14 +45,31 @@ function startedNext(history: History, { kernel, vcpu, step }: HypercallEvent): 
   return nextStart(reignOf(history, kernel), vcpu, step)?.target ?? null;
 }
 
+/** Nothing tells which vCPU was meant; `why` is one line. */
+interface Unknown {
+  readonly why: string;
+}
+
+/** The vCPU that was meant; null when no id can be right. */
+type Meaning = XenVcpuId | null | Unknown;
+
+const noRecords: Unknown = { why: "the kernel's records of its vCPU ids cannot be read" };
+
+function isUnknown(meaning: Meaning): meaning is Unknown {
+  return typeof meaning === 'object' && meaning !== null;
+}
+
 /**
  * The true vCPU of the one CPU whose record holds the id, or of those that do, the one that ever runs: nobody binds events
  * to a CPU that never comes up. null when none does, or several.
  */
-function byRecord(history: History, event: HypercallEvent, passed: number): XenVcpuId | null {
+function byRecord(history: History, event: HypercallEvent, passed: number): Meaning {
   const { kernel, step, call } = event;
   if (call.op === 'EVTCHNOP_bind_virq' && !isPerVcpuVirq(argument(call, 'virq') ?? 0)) return xenVcpuId(0);
+  // Whichever CPU is meant, it runs on the domain's only vCPU.
+  if (history.platform.hardwareIds.length === 1) return xenVcpuId(0);
   const all = holdersOf(history, kernel, passed, step);
+  if (all === null) return noRecords;
   const { running } = reignOf(history, kernel);
   const up = all.filter((cpu) => running.some(({ linuxCpu }) => linuxCpu === cpu));
   const [holder, ...others] = all.length > 1 && up.length > 0 ? up : all;
@@ -64,7 +81,7 @@ function byRecord(history: History, event: HypercallEvent, passed: number): XenV
  * The vCPU that an x86 kernel prepares: the one that is started next. Where it never comes to that, for it gives the
  * CPU up, the record tells for which CPU the call was; it is never the one that calls.
  */
-function prepared(history: History, event: HypercallEvent, passed: number): XenVcpuId | null {
+function prepared(history: History, event: HypercallEvent, passed: number): Meaning {
   const started = startedNext(history, event);
   if (started !== null) return started;
   const recorded = byRecord(history, event, passed);
@@ -82,12 +99,7 @@ function isForNext({ platform }: History, op: string): boolean {
  * next start and the started CPU does not make it itself; or when the caller has begun to prepare a CPU with a
  * call that is made once for each. Every other repetition is a call on oneself.
  */
-function ownOrNext(
-  history: History,
-  ledger: Ledger,
-  event: HypercallEvent,
-  passed: number,
-): XenVcpuId | null {
+function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
   const reign = reignOf(history, event.kernel);
   const start = nextStart(reign, event.vcpu, event.step);
   const sameOp = reign.calls.filter((call) => call.call.op === event.call.op && call.step > event.step);
@@ -107,7 +119,7 @@ function comesUp(history: History, event: HypercallEvent): XenVcpuId | null {
   return next?.vcpu ?? startedNext(history, event);
 }
 
-function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed: number): XenVcpuId | null {
+function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
   const { vcpu, call } = event;
   const isFirst = !entry(ledger.has, vcpu).has(call.op);
   switch (intentionOf(history.platform.kind, call.op)) {
@@ -130,8 +142,9 @@ function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed
 
 function judge(history: History, ledger: Ledger, event: HypercallEvent, passed: number): JudgedCall {
   const meant = meantBy(history, ledger, event, passed);
+  if (isUnknown(meant)) return { event, passed, meant: null, verdict: 'not-judged', reason: meant.why };
   const wrong = event.call.returned < 0 ? 'refused' : 'silent';
-  return { event, passed, meant, verdict: passed === meant ? 'right' : wrong };
+  return { event, passed, meant, verdict: passed === meant ? 'right' : wrong, reason: null };
 }
 
 /** Keeps the ledger through an event; gives a fresh one where a kernel takes over or the domain is reset. */
@@ -144,7 +157,7 @@ function after(ledger: Ledger, event: TraceEvent): Ledger {
 
 /**
  * Every hypercall of `run` that carries a vCPU id, in order, with the id that was meant. `silent` is a wrong id
- * that Xen took; `right` an id that was meant, whatever Xen answered.
+ * that Xen took; `right` an id that was meant, whatever Xen answered. What is not known is not judged.
  */
 export function judgeCalls(run: Run): JudgedCall[] {
   const history = readHistory(run);
@@ -157,4 +170,16 @@ export function judgeCalls(run: Run): JudgedCall[] {
     ledger = after(ledger, event);
   }
   return judged;
+}
+
+/** The calls of `run` that were not judged, counted by operation and reason, in the order in which each first came. */
+export function notJudgedCalls(run: Run): NotJudged[] {
+  const counted = new Map<string, NotJudged>();
+  for (const { event, reason } of judgeCalls(run)) {
+    if (reason === null) continue;
+    const { op } = event.call;
+    const key = `${op} ${reason}`;
+    counted.set(key, { op, calls: (counted.get(key)?.calls ?? 0) + 1, why: reason });
+  }
+  return [...counted.values()];
 }

@@ -89,6 +89,15 @@ describe('id-exists', () => {
 });
 
 describe('id-is-meant', () => {
+  it('says nothing of a binding where the records cannot be read; id-exists still does', () => {
+    const unread = new Teller(arm, 0, [1, 0], 'unreadable');
+    const bind = (id: number): Draft => unread.calls(0, 'EVTCHNOP_bind_vcpu', id);
+    const started = [unread.enters(), unread.is('running', 0)];
+    keeps('id-is-meant', arm, [...started, bind(0), bind(1), bind(9)]);
+    breaks('id-exists', arm, [...started, bind(9)]);
+    breaks('id-is-meant', arm, [...started, unread.calls(0, 'VCPUOP_register_vcpu_info', 0)]);
+  });
+
   it('finds an id of another vCPU, taken or refused', () => {
     breaks('id-is-meant', pvhvm, [...upX86, tell.calls(1, 'VCPUOP_stop_periodic_timer', 0)]);
     breaks('id-is-meant', pvhvm, [...upX86, tell.refused(1, 'VCPUOP_stop_singleshot_timer', 0)]);

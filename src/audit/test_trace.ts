@@ -5,7 +5,7 @@
 import { XEN_EINVAL } from '../abi/index.js';
 import { apicId, linuxCpu, mpidr, xenVcpuId } from '../identity/index.js';
 import type { Run } from './finding.js';
-import type { Platform, TraceEvent, TracedCall } from './trace.js';
+import type { KernelEvent, Platform, TraceEvent, TracedCall } from './trace.js';
 
 type Without<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 export type Draft = Without<TraceEvent>;
@@ -33,11 +33,19 @@ export class Teller {
   readonly platform: Platform;
   readonly kernel: number;
   readonly vcpuOf: Numbering;
+  /** What can be seen of the kernel's map. */
+  readonly map: KernelEvent['records'];
 
-  constructor(platform: Platform, kernel = 0, vcpuOf: Numbering = platform.hardwareIds.map((_, i) => i)) {
+  constructor(
+    platform: Platform,
+    kernel = 0,
+    vcpuOf: Numbering = platform.hardwareIds.map((_, i) => i),
+    map: KernelEvent['records'] = 'readable',
+  ) {
     this.platform = platform;
     this.kernel = kernel;
     this.vcpuOf = vcpuOf;
+    this.map = map;
   }
 
   vcpu(cpu: number): number {
@@ -56,6 +64,7 @@ export class Teller {
       entryVcpu: xenVcpuId(this.vcpu(0)),
       possible,
       leftOut: leftOut.map((vcpu) => ({ vcpu: xenVcpuId(vcpu), why: 'nr_cpus' })),
+      records: this.map,
     };
   }
 

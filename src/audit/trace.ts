@@ -39,6 +39,12 @@ export interface KernelEvent extends EventBase {
   readonly possible: readonly PossibleCpu[];
   /** CPUs of the platform that this kernel leaves out by a rule of its own, and why. */
   readonly leftOut: readonly { readonly vcpu: XenVcpuId; readonly why: string }[];
+  /**
+   * What the observer can see of the kernel's map from CPUs to vCPU ids. `readable`: it knows where the records are; what
+   * they hold comes as `record` events once they can be read. `unreadable`: it does not know where they are, or whether
+   * there are any. `none`: the kernel keeps no map and passes its CPU numbers (Linux before 88e957d6e47f).
+   */
+  readonly records: 'readable' | 'unreadable' | 'none';
 }
 
 /** The call itself, as the hypervisor records it (its CallRecord). */

@@ -54,6 +54,11 @@ export class KernelView {
     return this.#text;
   }
 
+  /** Whether it is known where the kernel keeps its records; they may be unreadable until it has its tables. */
+  get hasRecords(): boolean {
+    return this.#places !== null;
+  }
+
   /** Whether the kernel exports its mask of online CPUs. */
   get hasOnlineMask(): boolean {
     return this.#masks.online !== null;

@@ -43,6 +43,7 @@ export class Observer {
       entryVcpu: present(entry, 'CPU 0').vcpu,
       possible: cpus.map(({ linuxCpu: cpu, mpidr }) => ({ linuxCpu: cpu, hardwareId: mpidr })),
       leftOut: [],
+      records: kernel.hasRecords ? 'readable' : 'unreadable',
     });
     this.#started.add(present(entry, 'CPU 0').vcpu);
   }

@@ -84,6 +84,8 @@ export interface BootReport {
   /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
   readonly findings: readonly ReportedFinding[];
+  /** Calls that carry a vCPU id of which nothing tells what was meant, by name and reason. They break no rule, and prove nothing. */
+  readonly notJudged: readonly { readonly hypercall: string; readonly calls: number; readonly why: string }[];
   readonly instructions: number;
   readonly guestTimeNs: number;
   /** Of what the guest could see: its calls and their answers, in order, each with its time. */
@@ -192,6 +194,7 @@ export function bootReport(
     hypercalls: countCalls(events),
     notModelled,
     findings: result.findings.map(reportedFinding),
+    notJudged: result.notJudged.map(({ op, calls, why }) => ({ hypercall: op, calls, why })),
     instructions,
     guestTimeNs: Number(guestNs),
     traceSha256: traceHash(events),

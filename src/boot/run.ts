@@ -1,6 +1,6 @@
 /** A boot from its first instruction to its end: who is told what on the way, when it ends, and what it came to. */
-import type { Finding, Outcome, Platform, TraceEvent } from '../audit/index.js';
-import { audit } from '../audit/index.js';
+import type { Finding, NotJudged, Outcome, Platform, TraceEvent } from '../audit/index.js';
+import { audit, notJudgedCalls } from '../audit/index.js';
 import { frameBytes, present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
@@ -60,6 +60,8 @@ export interface BootResult {
   /** Whether the guest got where it was asked to. */
   readonly reached: boolean;
   readonly findings: readonly BootFinding[];
+  /** Calls that carry a vCPU id of which nothing tells what was meant: no rule speaks of those ids. */
+  readonly notJudged: readonly NotJudged[];
   readonly events: readonly TraceEvent[];
   readonly cpus: readonly BootCpu[];
   readonly instructions: number;
@@ -192,6 +194,7 @@ export class Boot {
       ending,
       reached,
       findings: this.#findings(),
+      notJudged: notJudgedCalls({ platform: this.#platform(), events }),
       events,
       cpus: this.#cpus(events),
       instructions: this.machine.instructions,

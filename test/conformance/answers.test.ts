@@ -152,7 +152,15 @@ class Guest {
     };
     this.domain = createDomain(config, new SparseMemory([ram, xenFrames]));
     const possible = platform.hardwareIds.map((hardwareId, cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId }));
-    this.emit({ kind: 'kernel', kernel: 0, name: '', entryVcpu: xenVcpuId(0), possible, leftOut: [] });
+    this.emit({
+      kind: 'kernel',
+      kernel: 0,
+      name: '',
+      entryVcpu: xenVcpuId(0),
+      possible,
+      leftOut: [],
+      records: 'none',
+    });
   }
 
   emit(event: object): void {

@@ -45,6 +45,13 @@ function findingLines({ findings }: BootReport, style: Style): string[] {
   );
 }
 
+/** What the audit could not judge: one line for each kind of call and reason. */
+function notJudgedLines({ notJudged }: BootReport, style: Style): string[] {
+  return notJudged.flatMap(({ hypercall, calls, why }) =>
+    labelled('        ', `Not judged: ${calls} × ${hypercall}: ${why}`, style.width),
+  );
+}
+
 const verdicts = {
   pass: ['good', 'every rule holds: each CPU knows which vCPU it is'],
   fail: ['bad', 'broken:'],
@@ -95,7 +102,9 @@ function figures({ guestTimeNs, instructions, host }: BootReport): string {
 /** The report, ready to be printed. */
 export function reportText(report: BootReport, style: Style): string {
   const { kernel, outcome, verdict, hypercalls } = report;
-  const [tone, words] = verdicts[verdict];
+  const [tone, inFull] = verdicts[verdict];
+  const words =
+    verdict === 'pass' && report.notJudged.length > 0 ? 'no rule is broken, as far as can be judged' : inFull;
   const { total, carryingVcpuId, refused } = hypercalls;
   const calls = `${total} hypercalls, ${carryingVcpuId} with a vCPU id, ${refused} refused`;
   const version = kernel.version === null ? '' : ` (${shownLine(kernel.version)})`;
@@ -111,6 +120,7 @@ export function reportText(report: BootReport, style: Style): string {
     ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
     `Audit:  ${style.tone(tone, words)}`,
     ...findingLines(report, style),
+    ...notJudgedLines(report, style),
     ...logTail(report),
     '',
     style.dim(figures(report)),

@@ -48,6 +48,7 @@ const remarks: Readonly<Record<CallItem['verdict'], (item: CallItem) => string>>
   failed: ({ passed }) => (passed === null ? 'refused' : 'refused, though the id is right'),
   refused: ({ meant }) => `refused, ${meant === null ? 'no id is right here' : `meant vCPU ${meant}`}`,
   silent: ({ meant }) => `SILENT, ${meant === null ? 'no id is right here' : `meant vCPU ${meant}`}`,
+  'not-judged': () => 'not judged',
 };
 
 const callTones: Readonly<Record<CallItem['verdict'], Tone>> = {
@@ -55,6 +56,7 @@ const callTones: Readonly<Record<CallItem['verdict'], Tone>> = {
   failed: 'bad',
   refused: 'bad',
   silent: 'silent',
+  'not-judged': 'plain',
 };
 
 /** One or two operations by name; of more the first, and how many there are besides. */

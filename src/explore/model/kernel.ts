@@ -174,6 +174,7 @@ export function startKernel(
       entryVcpu: vcpu,
       possible: kernel.cpus.map(({ linuxCpu: cpu, hardwareId }) => ({ linuxCpu: cpu, hardwareId })),
       leftOut: notTaken.map(({ entry, reason }) => ({ vcpu: vcpuOfEntry(entry), why: whyNotTaken[reason] })),
+      records: kernel.strategy === 'before-the-patch' ? 'none' : 'readable',
     },
   );
   const guest = guestVcpu(world, vcpu);

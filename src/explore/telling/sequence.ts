@@ -38,9 +38,9 @@ export interface OperationCount {
 
 /**
  * How a call is to be read. `right` and `failed` carry the id that was meant, or none; `failed` was refused all the
- * same. `refused` and `silent` carry a wrong one, and Xen said so or did not.
+ * same. `refused` and `silent` carry a wrong one, and Xen said so or did not. Of `not-judged` nothing tells what was meant.
  */
-export type CallVerdict = 'right' | 'failed' | 'refused' | 'silent';
+export type CallVerdict = 'right' | 'failed' | 'refused' | 'silent' | 'not-judged';
 
 /** Calls of one vCPU with one id, one verdict and, unless they are right, one operation and one answer. */
 export interface CallItem {
