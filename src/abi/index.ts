@@ -31,5 +31,6 @@ export * from './xen/xen.js';
 // Arm's own firmware interfaces
 export * from './arm/psci.js';
 export * from './arm/smccc.js';
+export * from './acpi/acpidump.js';
 export * from './acpi/madt.js';
 export * from './devicetree/fdt.js';

@@ -79,12 +79,13 @@ function configOf(
   };
 }
 
-/** The CPUs as an arm64 Linux numbers them that finds `tree` and is entered on `entryVcpu`. */
-function numberKernelCpus(tree: DeviceTree, entryVcpu: number): KernelCpu[] {
+/** The CPUs as an arm64 Linux of that version numbers them that finds `tree` and is entered on `entryVcpu`. */
+function numberKernelCpus(tree: DeviceTree, { entryVcpu, kernel: { version } }: BootOptions): KernelCpu[] {
   const { cpus } = numberCpus({
     platform: 'arm64',
+    version,
     table: 'devicetree',
-    entries: armCpusOfDeviceTree(tree),
+    entries: armCpusOfDeviceTree(tree, version),
     entryMpidr: mpidrOfVcpu(xenVcpuId(entryVcpu)),
     configNrCpus,
   });
@@ -112,5 +113,5 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
   machine.load(at.deviceTree, treeFile);
   if (initrd !== null) machine.load(at.initrd, initrd);
   if (options.xenstore) connectBackends(machine.domain, { name: 'domulator' });
-  return { machine, cpus: numberKernelCpus(tree, entryVcpu), config, kernelAt: at.kernel };
+  return { machine, cpus: numberKernelCpus(tree, options), config, kernelAt: at.kernel };
 }

@@ -5,8 +5,13 @@
 import { InputError } from '../base/index.js';
 import type { AcpiUid, LinuxCpu } from './ids.js';
 
-/** What bounds the CPUs of a kernel. */
+/** Which Linux it is, and what bounds its CPUs. */
 export interface CpuLimits {
+  /**
+   * What the kernel calls itself (`uname -r`, or its banner), by which the rules of its version hold. Null, or text
+   * without a version in it, stands for Linux 6.1 (default: null).
+   */
+  readonly version?: string | null;
   /** CONFIG_NR_CPUS, 1 to 8192. Usually 8192 here: no bound. */
   readonly configNrCpus?: number;
   /** `nr_cpus=` on the command line: numbers from this on are not given out. 1 or more. */
@@ -21,6 +26,12 @@ export type NotTakenReason =
   | 'no id'
   /** Not enabled (and, where Linux looks at that, not online-capable either). */
   | 'disabled'
+  /** Arm: the device tree node has no enable-method. */
+  | 'no enable-method'
+  /** Arm: the node's enable-method is neither `psci` nor `spin-table`. */
+  | 'unknown enable-method'
+  /** Arm: the node's enable-method is `spin-table`, and it has no cpu-release-addr of 64 bits. */
+  | 'no cpu-release-addr'
   /** Its id was seen before. On x86 the CPU that has it takes over the UID of this entry. */
   | 'duplicate'
   /** x86: a type 9 entry with an id below 255 beside type 0 entries (Linux ec9aedb2aa1a). */
@@ -44,16 +55,17 @@ export interface NotTaken {
   readonly reason: NotTakenReason;
 }
 
-/** What is known of a numbered CPU on either platform. */
+/** What is known of a numbered CPU on either platform. All of them are in cpu_possible_mask. */
 export interface Numbered {
   readonly cpu: LinuxCpu;
   /** What Linux knows as the CPU's UID; null when it knows none. */
   readonly acpiUid: AcpiUid | null;
   /** In cpu_present_mask: it could be started now. The others are possible only. */
   readonly present: boolean;
-  /** Brought up by the boot, within `maxcpus=`. */
+  /** The boot starts it, within `maxcpus=`. The hypervisor may still refuse a CPU that is only online-capable. */
   readonly started: boolean;
 }
+
 /** A kernel's CPUs. Numbers ascend; on Arm with a device tree there may be gaps. CPU 0 is the entry CPU. */
 export interface Numbering<Cpu> {
   readonly cpus: readonly Cpu[];
@@ -74,6 +86,12 @@ export function numbersOf({ configNrCpus = noLimit, nrCpus = noLimit }: CpuLimit
     }
   }
   return Math.min(configNrCpus, nrCpus, noLimit);
+}
+
+/** `numbers`, or what `possible_cpus=` leaves of them. Throws {@link InputError} on a limit that no kernel takes. */
+export function atMostPossible(numbers: number, possibleCpus = noLimit): number {
+  if (Number.isInteger(possibleCpus) && possibleCpus >= 1) return Math.min(numbers, possibleCpus);
+  throw new InputError(`possible_cpus= is a whole number from 1 on, not ${possibleCpus}`);
 }
 
 /** How many CPUs the boot brings up, the entry CPU among them. */

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { acpiUidOfVcpu, apicIdOfVcpu } from './apic.js';
 import { xenVcpuId } from './ids.js';
+import { linuxRules } from './linux_versions.js';
+import type { LinuxChange, LinuxRule } from './linux_versions.js';
 import { mpidrOfVcpu, mpidrRegisterOfVcpu } from './mpidr.js';
 import { numberCpus } from './numbering.js';
 import type { ArmNumbering, X86Numbering } from './numbering.js';
@@ -56,12 +58,24 @@ test('identity.md: the table of MPIDRs is what the encoding gives', () => {
   }
 });
 
+test('identity.md: the table of versions is the data', () => {
+  const releases = ({ commit, mainline, stable }: LinuxChange): string =>
+    `${[mainline, ...stable].join(', ')} (${commit})`;
+  const expected = Object.entries<LinuxRule>(linuxRules).map(([name, { what, from, until }]) => [
+    name,
+    what,
+    releases(from),
+    until === null ? '' : releases(until),
+  ]);
+  assert.deepEqual(rows(/^[a-z0-9]+(-[a-z0-9]+)+$/), expected);
+});
+
 test('identity.md: the table of a crash on vCPU 2 of 4 is what the numbering gives', () => {
   const vcpus = [0, 1, 2, 3].map((id) => xenVcpuId(id));
   const entry = { enabled: true, onlineCapable: false };
   const x86: X86Numbering = {
     platform: 'x86_64',
-    rule: '<=6.8',
+    version: '6.1',
     entries: vcpus.map((vcpu) => ({
       type: 'local_apic',
       apicId: apicIdOfVcpu(vcpu),
@@ -79,7 +93,7 @@ test('identity.md: the table of a crash on vCPU 2 of 4 is what the numbering giv
   };
   const vcpusOf = {
     'x86 up to 6.8': numberCpus(x86).cpus.map(({ acpiUid }) => Number(acpiUid)),
-    'x86 from 6.9': numberCpus({ ...x86, rule: '>=6.9' }).cpus.map(({ acpiUid }) => Number(acpiUid)),
+    'x86 from 6.9': numberCpus({ ...x86, version: '6.12' }).cpus.map(({ acpiUid }) => Number(acpiUid)),
     arm64: numberCpus(arm).cpus.map(({ mpidr }) => Number(mpidr)),
   };
   for (const [kernel, expected] of Object.entries(vcpusOf)) {

@@ -5,20 +5,16 @@ import {
   ACPI_MADT_ENABLED,
   ACPI_MADT_GICC_ONLINE_CAPABLE,
   ACPI_MADT_ONLINE_CAPABLE,
-  cellsValue,
-  deviceTreeNode,
   madtGicc,
   madtLocalApic,
   madtLocalX2apic,
-  readDeviceTree,
   readMadt,
-  stringsValue,
-  writeDeviceTree,
   writeMadt,
 } from '../abi/index.js';
-import type { DeviceTree, DeviceTreeNode, MadtEntry } from '../abi/index.js';
+import type { MadtEntry } from '../abi/index.js';
 import { InputError } from '../base/index.js';
-import { armCpusOfDeviceTree, armCpusOfMadt, vcpuIdsFromMadt, x86CpusOfMadt } from './firmware.js';
+import { armCpusOfMadt, x86CpusOfMadt } from './firmware.js';
+import { vcpuIdsFromMadt } from './firmware_vcpus.js';
 import { hardwareIds, policies } from './policies.js';
 
 function madtOf(...entries: MadtEntry[]): Uint8Array {
@@ -89,6 +85,36 @@ test('firmware: entries that name no CPU, repeated UIDs and a wrong checksum are
   ]);
 });
 
+test('firmware: two entries with one APIC id or MPIDR are a warning', () => {
+  const warningsOf = (...entries: MadtEntry[]): string[] => vcpuIdsFromMadt(madtOf(...entries)).warnings;
+  assert.deepEqual(warningsOf(madtLocalApic(0, 0), madtLocalApic(1, 2), madtLocalApic(2, 2)), [
+    'more than one entry has the APIC id 0x2',
+  ]);
+  assert.deepEqual(warningsOf(madtLocalApic(0, 0), madtLocalX2apic(1, 0), madtLocalX2apic(2, 0)), [
+    'more than one entry has the APIC id 0x0',
+  ]);
+  assert.deepEqual(warningsOf(madtGicc(0, 0), madtGicc(1, 0x101), madtGicc(2, 0x101, 0)), [
+    'more than one entry has the MPIDR 0x101',
+  ]);
+});
+
+test('firmware: UIDs that no Xen domain has are a warning', () => {
+  const warningsOf = (...uids: number[]): string[] =>
+    vcpuIdsFromMadt(madtOf(...uids.map((uid, i) => madtLocalX2apic(uid, 2 * i)))).warnings;
+  const gap = 'its vCPUs are numbered from 0 on without gaps, and';
+  assert.deepEqual(warningsOf(3, 1, 0, 2), []);
+  assert.deepEqual(warningsOf(0, 1, 4), [`no Xen domain has the UID 4: ${gap} 3 are listed`]);
+  assert.deepEqual(warningsOf(0, 128, 127), [
+    'no Xen domain has the UID 128: it has at most 128 vCPUs, from 0 on',
+    `no Xen domain has the UID 127: ${gap} 3 are listed`,
+  ]);
+  const all = Array.from({ length: 128 }, (_, uid) => uid);
+  assert.deepEqual(warningsOf(...all), [], 'the most vCPUs that a domain has');
+  assert.equal(warningsOf(...all, 128).length, 1);
+  const arm = vcpuIdsFromMadt(madtOf(madtGicc(0, 0), madtGicc(300, 1)));
+  assert.deepEqual(arm.warnings, ['no Xen domain has the UID 300: it has at most 128 vCPUs, from 0 on']);
+});
+
 test('firmware: what is not a MADT with a CPU fails with one line', () => {
   for (const [bytes, message] of [
     [new Uint8Array(), /has 0/],
@@ -126,61 +152,6 @@ test('firmware: flags and sentinels of MADT entries', () => {
     { mpidr: 0x1_0000_0000, acpiUid: 0, enabled: false, onlineCapable: true },
     { mpidr: null, acpiUid: 1, enabled: true, onlineCapable: false },
   ]);
-});
-
-function treeOf(cpus: DeviceTreeNode[], addressCells: number | null = 1): DeviceTree {
-  const cellProperties: Record<string, Uint8Array> =
-    addressCells === null ? {} : { '#address-cells': cellsValue(addressCells) };
-  const root = deviceTreeNode('', { '#address-cells': cellsValue(2) }, [
-    deviceTreeNode('cpus', cellProperties, cpus),
-  ]);
-  return { bootCpuidPhys: 0, reservations: [], root };
-}
-
-function cpuNode(name: string, properties: Record<string, Uint8Array>): DeviceTreeNode {
-  return deviceTreeNode(name, { device_type: stringsValue('cpu'), ...properties });
-}
-
-function mpidrs(tree: DeviceTree): (number | null)[] {
-  return armCpusOfDeviceTree(readDeviceTree(writeDeviceTree(tree))).map(({ mpidr }) => mpidr);
-}
-
-test("firmware: a device tree's CPUs are read in order, by one or two address cells", () => {
-  const one = [3, 0x100, 0].map((reg) => cpuNode(`cpu@${reg.toString(16)}`, { reg: cellsValue(reg) }));
-  assert.deepEqual(mpidrs(treeOf(one)), [3, 0x100, 0]);
-  const two = [cpuNode('cpu@100000002', { reg: cellsValue(1, 2) })];
-  assert.deepEqual(mpidrs(treeOf(two, 2)), [0x1_0000_0002]);
-  assert.deepEqual(mpidrs(treeOf(two, null)), [0x1_0000_0002], "the root's cells stand in");
-});
-
-test('firmware: a reg that is missing, short or not an affinity gives no MPIDR but keeps its place', () => {
-  const nodes = [
-    cpuNode('cpu@0', {}),
-    cpuNode('cpu@1', { reg: new Uint8Array(3) }),
-    cpuNode('cpu@80000000', { reg: cellsValue(0x8000_0000) }),
-    cpuNode('cpu@2', { reg: cellsValue(2) }),
-  ];
-  assert.deepEqual(mpidrs(treeOf(nodes)), [null, null, null, 2]);
-  assert.deepEqual(mpidrs(treeOf([cpuNode('cpu@0', { reg: cellsValue(0, 0, 0) })], 3)), [null]);
-  assert.deepEqual(mpidrs(treeOf([cpuNode('cpu@0', { reg: cellsValue(0) })], 0)), [null]);
-});
-
-test('firmware: what counts as a CPU node', () => {
-  const reg = cellsValue(0);
-  const nodes = [
-    deviceTreeNode('cpu-map', {}),
-    deviceTreeNode('idle-states', {}),
-    deviceTreeNode('cpu@0', { reg }),
-    deviceTreeNode('processor@1', { device_type: stringsValue('cpu'), reg: cellsValue(1) }),
-    cpuNode('cpu@2', { reg: cellsValue(2), status: stringsValue('disabled') }),
-    cpuNode('cpu@3', { reg: cellsValue(3), status: stringsValue('fail') }),
-    cpuNode('cpu@4', { reg: cellsValue(4), status: stringsValue('fail-thermal') }),
-  ];
-  assert.deepEqual(mpidrs(treeOf(nodes)), [0, 1, 2]);
-  assert.deepEqual(
-    armCpusOfDeviceTree({ bootCpuidPhys: 0, reservations: [], root: deviceTreeNode('', {}) }),
-    [],
-  );
 });
 
 test('firmware: any bytes give a table or an InputError', () => {

@@ -11,4 +11,7 @@ export * from './policies.js';
 export * from './map.js';
 export * from './sources.js';
 export * from './firmware.js';
+export * from './firmware_tree.js';
+export * from './firmware_vcpus.js';
+export * from './linux_versions.js';
 export * from './numbering.js';

@@ -12,6 +12,9 @@ import type { Mpidr, XenVcpuId } from './ids.js';
 /** The ids that the encoding has room for: four bits in AFF0, eight in AFF1. Xen's own limit is lower. */
 export const encodableVcpus = 4096;
 
+/** The vCPUs of an arm64 guest with a GICv3 (arch/arm/include/asm/config.h, MAX_VIRT_CPUS). With a GICv2 it is 8. */
+export const armMaxVcpus = 128;
+
 /** MPIDR_EL1 bit 31, RES1, which Xen sets in each vCPU's (arch/arm/domain.c, arch_vcpu_create). */
 const res1 = 1n << 31n;
 

@@ -1,6 +1,6 @@
 /**
- * How Linux numbers its CPUs from firmware tables and the CPU on which it was entered: arm64, and x86 up to 6.8
- * and from 6.9 on. After a crash the entry CPU is whichever panicked, so the numbers are not the vCPU ids any more.
+ * How Linux numbers its CPUs from firmware tables and the CPU on which it was entered, on arm64 and x86, by the rules
+ * of its version. After a crash the entry CPU is whichever panicked, so the numbers are not the vCPU ids any more.
  */
 import type { Numbering } from './cpu_limits.js';
 import { numberArmCpus } from './numbering_arm.js';

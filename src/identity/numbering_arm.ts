@@ -1,7 +1,8 @@
 /** How an arm64 kernel numbers its CPUs. */
-import type { ArmCpuEntry } from './firmware.js';
+import type { ArmCpuEntry, EnableMethod } from './firmware.js';
 import { linuxCpu } from './ids.js';
 import type { AcpiUid, Mpidr } from './ids.js';
+import { linuxHas } from './linux_versions.js';
 import { noLimit, numbersOf, sorted, startFirst, startsOf } from './cpu_limits.js';
 import type { CpuLimits, NotTaken, NotTakenReason, Numbered, Numbering } from './cpu_limits.js';
 
@@ -10,8 +11,8 @@ export interface NumberedArmCpu extends Numbered {
 }
 
 /**
- * An arm64 kernel (6.1 arch/arm64/kernel/smp.c, of_parse_and_init_cpus and acpi_parse_and_init_cpus). 6.11 and later
- * also count GICC entries that are only online-capable; such entries are taken for disabled here.
+ * An arm64 kernel (6.1 and 6.12 arch/arm64/kernel/smp.c, of_parse_and_init_cpus and acpi_parse_and_init_cpus). From a
+ * MADT it starts CPUs by PSCI: the FADT is taken to say so, as Xen's does.
  */
 export interface ArmNumbering extends CpuLimits {
   readonly platform: 'arm64';
@@ -22,26 +23,38 @@ export interface ArmNumbering extends CpuLimits {
   readonly entryMpidr: Mpidr;
 }
 
+interface Taken {
+  readonly mpidr: Mpidr;
+  readonly acpiUid: AcpiUid | null;
+  readonly entry: number;
+  readonly enableMethod: EnableMethod;
+}
+
 /** An arm64 kernel's progress through the table. */
 interface ArmWalk {
   /** By number; a number that was used up without a CPU is a hole. Number 0 is the entry CPU's. */
-  readonly taken: Map<number, { mpidr: Mpidr; acpiUid: AcpiUid | null; entry: number }>;
+  readonly taken: Map<number, Taken>;
   next: number;
   bootSeen: boolean;
   bootUid: AcpiUid | null;
   readonly notTaken: NotTaken[];
 }
 
-function armReason(walk: ArmWalk, cpu: ArmCpuEntry, boot: Mpidr, limit: number): NotTakenReason | null {
-  if (!cpu.enabled) return 'disabled';
+function isThere(cpu: ArmCpuEntry, version: string | null | undefined): boolean {
+  return cpu.enabled || (cpu.onlineCapable && linuxHas(version, 'online-capable-gicc'));
+}
+
+function armReason(walk: ArmWalk, cpu: ArmCpuEntry, numbering: ArmNumbering): NotTakenReason | null {
+  const { entryMpidr, configNrCpus = noLimit, version } = numbering;
+  if (!isThere(cpu, version)) return 'disabled';
   if (cpu.mpidr === null) return 'no id';
   if ([...walk.taken.values()].some(({ mpidr }) => mpidr === cpu.mpidr)) return 'duplicate';
-  if (cpu.mpidr === boot) return walk.bootSeen ? 'duplicate' : null;
-  return walk.next >= limit ? 'limit' : null;
+  if (cpu.mpidr === entryMpidr) return walk.bootSeen ? 'duplicate' : null;
+  return walk.next >= configNrCpus ? 'limit' : null;
 }
 
 function armStep(walk: ArmWalk, cpu: ArmCpuEntry, entry: number, numbering: ArmNumbering): void {
-  const reason = armReason(walk, cpu, numbering.entryMpidr, numbering.configNrCpus ?? noLimit);
+  const reason = armReason(walk, cpu, numbering);
   if (reason !== null || cpu.mpidr === null) {
     walk.notTaken.push({ entry, reason: reason ?? 'no id' });
     // A device tree node that is refused uses its number up (of_parse_and_init_cpus); a GICC entry does not.
@@ -53,34 +66,47 @@ function armStep(walk: ArmWalk, cpu: ArmCpuEntry, entry: number, numbering: ArmN
     walk.bootUid = cpu.acpiUid;
     return;
   }
-  walk.taken.set(walk.next, { mpidr: cpu.mpidr, acpiUid: cpu.acpiUid, entry });
+  const { mpidr, acpiUid, enableMethod = 'usable' } = cpu;
+  walk.taken.set(walk.next, { mpidr, acpiUid, entry, enableMethod });
   walk.next += 1;
 }
 
+const unusable: Readonly<Partial<Record<EnableMethod, NotTakenReason>>> = {
+  missing: 'no enable-method',
+  unknown: 'unknown enable-method',
+  'no address': 'no cpu-release-addr',
+};
+
+/** Why a CPU that has its number is no CPU of the kernel after all (smp.c, smp_init_cpus); null when it is. */
+function dropReason(
+  walk: ArmWalk,
+  number: number,
+  method: EnableMethod,
+  limit: number,
+): NotTakenReason | null {
+  if (!walk.bootSeen) return 'boot CPU missing';
+  return number >= limit ? 'limit' : (unusable[method] ?? null);
+}
+
 /**
- * arm64: number 0 is the entry CPU, wherever it stands; the others follow in the order of the table. With
- * `nr_cpus=` the numbers from there on are dropped after the walk.
+ * arm64: number 0 is the entry CPU, wherever it stands and whatever its enable-method is; the others follow in the
+ * order of the table. After the walk, numbers that `nr_cpus=` has no room for are dropped, and so is each CPU whose
+ * enable-method Linux cannot use. What is dropped leaves a gap.
  */
 export function numberArmCpus(numbering: ArmNumbering): Numbering<NumberedArmCpu> {
   const numbers = numbersOf(numbering);
   const walk: ArmWalk = { taken: new Map(), next: 1, bootSeen: false, bootUid: null, notTaken: [] };
   for (const [entry, cpu] of numbering.entries.entries()) armStep(walk, cpu, entry, numbering);
-  const boot: NumberedArmCpu = {
-    cpu: linuxCpu(0),
-    mpidr: numbering.entryMpidr,
-    acpiUid: walk.bootUid,
-    present: true,
-    started: true,
-  };
-  const cpus = [boot];
+  const { entryMpidr: mpidr, maxCpus } = numbering;
+  const cpus: NumberedArmCpu[] = [
+    { cpu: linuxCpu(0), mpidr, acpiUid: walk.bootUid, present: true, started: true },
+  ];
   const notTaken = [...walk.notTaken];
-  for (const [number, { mpidr, acpiUid, entry }] of walk.taken) {
-    if (!walk.bootSeen) notTaken.push({ entry, reason: 'boot CPU missing' });
-    else if (number >= numbers) notTaken.push({ entry, reason: 'limit' });
-    else {
-      const present = numbering.maxCpus !== 0;
-      cpus.push({ cpu: linuxCpu(number), mpidr, acpiUid, present, started: false });
-    }
+  for (const [number, { entry, enableMethod, ...ids }] of walk.taken) {
+    const reason = dropReason(walk, number, enableMethod, numbers);
+    const present = maxCpus !== 0 && enableMethod === 'usable';
+    if (reason !== null) notTaken.push({ entry, reason });
+    else cpus.push({ cpu: linuxCpu(number), ...ids, present, started: false });
   }
   return { cpus: startFirst(cpus, startsOf(numbering)), notTaken: sorted(notTaken) };
 }

@@ -1,31 +1,33 @@
-/** How an x86 kernel numbers its CPUs: up to 6.8, and from 6.9 on. */
+/** How an x86 kernel numbers its CPUs: up to 6.8, and from 6.9 on. What else differs between versions is data (`linux_versions.ts`). */
 import type { X86CpuEntry } from './firmware.js';
 import { linuxCpu } from './ids.js';
 import type { AcpiUid, ApicId } from './ids.js';
-import { numbersOf, sorted, startFirst, startsOf } from './cpu_limits.js';
+import { atMostPossible, numbersOf, sorted, startFirst, startsOf } from './cpu_limits.js';
 import type { CpuLimits, NotTaken, NotTakenReason, Numbered, Numbering } from './cpu_limits.js';
+import { linuxHas } from './linux_versions.js';
 
 export interface NumberedX86Cpu extends Numbered {
   readonly apicId: ApicId;
 }
 
-/** An x86 kernel. */
+/** An x86 kernel that runs as a guest. On bare metal 6.9 and later drop entries that are not enabled (f0551af02130). */
 export interface X86Numbering extends CpuLimits {
   readonly platform: 'x86_64';
-  readonly rule: '<=6.8' | '>=6.9';
   readonly entries: readonly X86CpuEntry[];
   /** APIC id of the CPU on which the kernel was entered. */
   readonly entryApicId: ApicId;
   /**
-   * >=6.9 only: bit 8 (BSP) of the entry CPU's IA32_APIC_BASE; Xen sets it on vCPU 0 alone. Null, as when left
-   * out, for the first 6.9 kernels, which do not look at it (before commit 9d22c96316ac of May 2024).
+   * Bit 8 (BSP) of the entry CPU's IA32_APIC_BASE, which 6.10 and later look at. Xen sets it on vCPU 0 alone. Null (the
+   * default) when it is not known: then the order of the table decides, as in the first 6.9 kernels.
    */
   readonly entryHasBspBit?: boolean | null;
-  /** `disable_cpu_apicid=`, which kdump set-ups pass to kernels up to 6.8; 6.9 knows it no more. */
+  /** `possible_cpus=`: no more numbers than this. 1 or more. */
+  readonly possibleCpus?: number;
+  /** `disable_cpu_apicid=`, which kdump set-ups pass to kernels up to 6.8. Later ones ignore it. */
   readonly disableCpuApicId?: ApicId | null;
   /** Whether the FADT is of ACPI 6.3 or later, so that Linux heeds the online-capable flag. Xen's is older. */
   readonly onlineCapableHeeded?: boolean;
-  /** Whether the kernel was entered in x2APIC mode, without which it takes no id from 255 on. True when left out. */
+  /** Whether the kernel was entered in x2APIC mode, without which it takes no id from 255 on (default: true). */
   readonly x2apicMode?: boolean;
 }
 
@@ -90,9 +92,10 @@ function takeUpTo68(numbering: X86Numbering): TakeX86 {
  * and with the BSP bit 9d22c96316ac). The table's first CPU should be the one that firmware booted; if that is not the
  * entry CPU, and the entry CPU lacks the BSP bit too, the kernel takes itself for a crash kernel.
  */
-function isRealBsp(walk: X86Walk, id: ApicId, { entryApicId, entryHasBspBit }: X86Numbering): boolean {
+function isRealBsp(walk: X86Walk, id: ApicId, numbering: X86Numbering): boolean {
   if (walk.settled) return false;
-  const bspBit = entryHasBspBit ?? null;
+  const { entryApicId, entryHasBspBit, version } = numbering;
+  const bspBit = linuxHas(version, 'bsp-bit-read') ? (entryHasBspBit ?? null) : null;
   if (id === entryApicId && bspBit === false) {
     // Which other CPU is the real BSP cannot be told: one CPU must do.
     walk.numbers = 1;
@@ -153,26 +156,57 @@ function x86Step(
 ): void {
   const refused = refusedAtOnce(cpu, numbering);
   const reason = refused ?? (cpu.apicId === null ? 'no id' : take(walk, cpu, cpu.apicId));
-  const absent = refused === null && reason === 'disabled' && numbering.rule === '>=6.9';
+  const absent =
+    refused === null && reason === 'disabled' && linuxHas(numbering.version, 'real-bsp-kept-out');
   if (absent && cpu.apicId !== null) walk.absent.push({ entry, apicId: cpu.apicId });
   else if (reason !== null) walk.notTaken.push({ entry, reason });
 }
 
-/** From 6.7 on (ec9aedb2aa1a) beside usable type 0 entries; taken for 6.9 and later here. */
+/** A type 9 entry that repeats, in the eyes of 6.7 and later, what the type 0 entries say. */
 function hasSmallX2apic(cpu: X86CpuEntry, numbering: X86Numbering): boolean {
-  if (numbering.rule === '<=6.8' || cpu.type !== 'local_x2apic' || (cpu.apicId ?? 0) >= 255) return false;
+  if (!linuxHas(numbering.version, 'small-x2apic-ids-dropped')) return false;
+  if (cpu.type !== 'local_x2apic' || (cpu.apicId ?? 0) >= 255) return false;
   return numbering.entries.some(
     (other) => other.type === 'local_apic' && other.apicId !== null && isUsable(other, numbering),
   );
 }
 
-export function numberX86Cpus(numbering: X86Numbering): Numbering<NumberedX86Cpu> {
+/** The entries in the order in which Linux looks at them. */
+function inOrder({ entries, version }: X86Numbering): [entry: number, cpu: X86CpuEntry][] {
+  const all = [...entries.entries()];
+  if (!linuxHas(version, 'type-0-first')) return all;
+  const isFirst = ([, cpu]: [number, X86CpuEntry]): boolean => cpu.type === 'local_apic';
+  return [...all.filter(isFirst), ...all.filter((one) => !isFirst(one))];
+}
+
+/** How many numbers there are while the table is read. Up to 6.8 `possible_cpus=` counts only afterwards. */
+function numbersAtFirst(numbering: X86Numbering): number {
   const numbers = numbering.maxCpus === 0 ? Math.min(1, numbersOf(numbering)) : numbersOf(numbering);
+  return linuxHas(numbering.version, 'real-bsp-kept-out')
+    ? atMostPossible(numbers, numbering.possibleCpus)
+    : numbers;
+}
+
+/** Drops the numbers that `possible_cpus=` leaves no room for (6.1 arch/x86/kernel/smpboot.c, prefill_possible_map). */
+function withinPossible(walk: X86Walk, { entries, possibleCpus }: X86Numbering): X86Slot[] {
+  const room = atMostPossible(walk.slots.length, possibleCpus);
+  for (const { apicId } of walk.slots.slice(room)) {
+    const refused = new Set(walk.notTaken.map(({ entry }) => entry));
+    const entry = entries.findIndex((cpu, at) => cpu.apicId === apicId && !refused.has(at));
+    walk.notTaken.push({ entry, reason: 'limit' });
+  }
+  return walk.slots.slice(0, room);
+}
+
+export function numberX86Cpus(numbering: X86Numbering): Numbering<NumberedX86Cpu> {
+  const numbers = numbersAtFirst(numbering);
   const boot = { apicId: numbering.entryApicId, acpiUid: null, present: true };
   const walk: X86Walk = { slots: [boot], notTaken: [], counted: 0, settled: false, numbers, absent: [] };
-  const take = numbering.rule === '<=6.8' ? takeUpTo68(numbering) : takeFrom69(numbering);
-  for (const [entry, cpu] of numbering.entries.entries()) x86Step(walk, cpu, entry, numbering, take);
+  const from69 = linuxHas(numbering.version, 'real-bsp-kept-out');
+  const take = from69 ? takeFrom69(numbering) : takeUpTo68(numbering);
+  for (const [entry, cpu] of inOrder(numbering)) x86Step(walk, cpu, entry, numbering, take);
   addAbsent(walk);
-  const cpus = walk.slots.map((slot, number) => ({ cpu: linuxCpu(number), ...slot, started: false }));
+  const slots = withinPossible(walk, numbering);
+  const cpus = slots.map((slot, number) => ({ cpu: linuxCpu(number), ...slot, started: false }));
   return { cpus: startFirst(cpus, startsOf(numbering)), notTaken: sorted(walk.notTaken) };
 }

@@ -7,6 +7,7 @@
 import { InputError } from '../../base/index.js';
 import { packedStruct, u16, u32, u64, u8 } from '../struct.js';
 import type { CType, ValueOf } from '../struct.js';
+import { isAcpidump, readAcpidump } from './acpidump.js';
 
 /** `count` characters of one byte each, kept as they are: no byte is refused and none is dropped. */
 function characters(count: number): CType<string> {
@@ -185,13 +186,29 @@ function readEntry(type: number, body: Uint8Array, at: number): MadtEntry {
   return { kind, ...layout.decode(body), tail: Uint8Array.from(body.subarray(layout.size)) } as MadtEntry;
 }
 
+/** The table itself, which may stand among others in the text that acpidump prints. */
+function tableIn(bytes: Uint8Array): { table: Uint8Array; warnings: string[] } {
+  if (!isAcpidump(bytes)) return { table: bytes, warnings: [] };
+  const tables = readAcpidump(bytes);
+  const [first, ...more] = tables.filter((table) => table.signature === signature);
+  if (first === undefined) {
+    const others = [...new Set(tables.map((table) => table.signature))].slice(0, 20).join(', ');
+    throw new InputError(`the acpidump text has no table "${signature}" in it, only ${others}`);
+  }
+  const warnings =
+    more.length === 0 ? [] : [`the acpidump text has ${more.length + 1} MADTs; the first is read`];
+  return { table: first.bytes, warnings };
+}
+
 /**
- * The MADT in `bytes` (as Linux offers it in /sys/firmware/acpi/tables/APIC). What follows the table's own
- * length is not looked at. A wrong checksum is a warning. Throws {@link InputError} on a wrong signature,
- * on a length that the bytes do not bear out, and on an entry that is too short for its type.
+ * The MADT in `bytes`: the table as Linux offers it in /sys/firmware/acpi/tables/APIC, or the text that acpidump
+ * prints, of this table or of all. What follows the table's own length is not looked at. A wrong checksum is a warning.
+ * Throws {@link InputError} on a wrong signature, on a length that the bytes do not bear out, and on an entry that is
+ * too short for its type.
  */
 export function readMadt(bytes: Uint8Array): ReadMadt {
-  const table = bytes.subarray(0, checkedLength(bytes));
+  const found = tableIn(bytes);
+  const table = found.table.subarray(0, checkedLength(found.table));
   const { header, local_apic_address, flags } = acpi_madt.decode(table);
   const entries: MadtEntry[] = [];
   for (let at = acpi_madt.size; at < table.length;) {
@@ -212,7 +229,8 @@ export function readMadt(bytes: Uint8Array): ReadMadt {
     entries,
   };
   const sum = sumOf(table);
-  return { madt, warnings: sum === 0 ? [] : [`the MADT's bytes add up to ${sum}, not to 0 modulo 256`] };
+  const sumWarning = sum === 0 ? [] : [`the MADT's bytes add up to ${sum}, not to 0 modulo 256`];
+  return { madt, warnings: [...found.warnings, ...sumWarning] };
 }
 
 interface Layout {

@@ -47,10 +47,13 @@ export const entryRoutines: Readonly<
   arm: { boot: 'arm-boot', secondary: 'arm-secondary' },
 };
 
+/** The Linux whose rules of numbering stand for those of an era. */
+const numberingVersions = { '<=6.8': '6.1', '>=6.9': '6.12' } as const;
+
 function findX86Cpus({ scenario }: Environment, madt: Madt, entry: XenVcpuId, apicId: ApicId): Found {
   const { cpus, notTaken } = numberCpus({
     platform: 'x86_64',
-    rule: scenario.era.numbering,
+    version: numberingVersions[scenario.era.numbering],
     entries: x86CpusOfMadt(madt),
     entryApicId: apicId,
     // Xen sets the bit on vCPU 0 alone (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_reset).
@@ -93,6 +96,9 @@ const whyNotTaken: Readonly<Record<NotTakenReason, string>> = {
   limit: `the kernel counts ${configNrCpus} CPUs at most`,
   'real BSP': 'from 6.9 on a crash kernel leaves out the first CPU of the MADT, which an INIT would reset',
   disable_cpu_apicid: 'the command line says so',
+  'no enable-method': 'has no enable-method',
+  'unknown enable-method': 'has an enable-method that Linux does not know',
+  'no cpu-release-addr': 'has no cpu-release-addr',
   'boot CPU missing': 'the tables do not list the CPU that the kernel was entered on',
 };
 
