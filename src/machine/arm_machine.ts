@@ -281,12 +281,20 @@ export class ArmMachine {
     advanceTo(this.domain, ns);
     this.#interrupts.passTo(ns);
     this.#input.passTo(ns, (console, bytes) => this.#takeInput(console, bytes));
-    if (backendsAwaited(this.domain)) this.#listener.pvConsole?.(serveBackends(this.domain).console);
-    if (this.domain.state.xenConsole.lines.length > 0) {
-      for (const line of takeXenConsole(this.domain)) this.#listener.xenConsole?.(line);
-    }
+    this.#serveGuest();
     this.#injectUpcalls();
     this.#interrupts.settle();
+  }
+
+  /** Answers the guest's xenstore and PV console, and takes what it wrote to Xen's console, whether or not anybody listens. */
+  #serveGuest(): void {
+    if (backendsAwaited(this.domain)) {
+      const { console } = serveBackends(this.domain);
+      this.#listener.pvConsole?.(console);
+    }
+    if (this.domain.state.xenConsole.lines.length === 0) return;
+    const lines = takeXenConsole(this.domain);
+    for (const line of lines) this.#listener.xenConsole?.(line);
   }
 
   /** Every vCPU that could run has yielded: time passes, up to what is due. */

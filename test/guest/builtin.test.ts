@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { XEN_EINVAL, XEN_ENOENT } from '../../src/abi/index.js';
 import { hashValue } from '../../src/base/index.js';
-import { readKernelImage } from '../../src/firmware/index.js';
-import { bootBuiltin, kernel } from './builtin_runs.js';
+import { Boot } from '../../src/boot/index.js';
+import { memoryBanks, placeGuest, readKernelImage } from '../../src/firmware/index.js';
+import { connectBackends } from '../../src/hypervisor/index.js';
+import { ArmMachine } from '../../src/machine/index.js';
+import { bootBuiltin, bootOptions, kernel } from './builtin_runs.js';
 import type { BuiltinRun } from './builtin_runs.js';
 
 /** The hypercalls of a run, by name. */
@@ -220,9 +223,12 @@ describe("the builtin guest's options and surroundings", () => {
     assert.equal(bootBuiltin({ until: { kind: 'line', pattern } }).result.reached, true);
   });
 
-  it('is refused a command line for which no device tree has room', () => {
+  it('is refused a command line that Linux would cut', () => {
     const tooLong = { commandLine: 'x'.repeat(3 << 20) };
-    assert.throws(() => bootBuiltin(tooLong), { name: 'InputError', message: /command line is too long/ });
+    assert.throws(() => bootBuiltin(tooLong), {
+      name: 'InputError',
+      message: /command line has 3145728 bytes/,
+    });
   });
 
   it('is seen in user space', () => {
@@ -233,5 +239,27 @@ describe("the builtin guest's options and surroundings", () => {
 
   it('registers with Xen 4.18 as with 4.17', () => {
     assertPasses(bootBuiltin({ release: '4.18' }));
+  });
+});
+
+describe('a machine whose consoles nobody listens to', () => {
+  it('serves xenstore and PV console all the same', () => {
+    const { guest } = new Boot(bootOptions());
+    const { config, kernelAt } = guest;
+    const sizes = {
+      textOffset: kernel.textOffset,
+      kernel: kernel.memoryBytes,
+      deviceTree: 2 << 20,
+      initrd: 0,
+    };
+    const { deviceTree } = placeGuest(memoryBanks(64), sizes);
+    const machine = new ArmMachine(
+      { config, seed: 1, entry: kernelAt, x0: deviceTree },
+      { uart: () => undefined },
+    );
+    machine.processor.ram.set(guest.machine.processor.ram);
+    connectBackends(machine.domain, { name: 'domulator' });
+    assert.equal(machine.run(200_000_000, 10_000_000_000n), 'shutdown');
+    assert.equal(machine.domain.state.shutdown?.reason, 0);
   });
 });
