@@ -10,6 +10,7 @@ import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr, xenVcpuId } 
 import type { LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
 import { ArmMachine } from '../machine/index.js';
 import type { MachineListener } from '../machine/index.js';
+import { checkCommandLine } from './options.js';
 import type { BootOptions } from './options.js';
 
 /** The most vCPUs that a guest with a GICv3 has (Xen 4.17, MAX_VIRT_CPUS on arm64). */
@@ -101,6 +102,7 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
   if (!Number.isInteger(entryVcpu) || entryVcpu < 0 || entryVcpu >= vcpus) {
     throw new InputError(`the kernel can be entered on vCPU 0 to ${vcpus - 1}, not ${entryVcpu}`);
   }
+  checkCommandLine(options.commandLine);
   const memory = memoryBanks(options.memoryMiB);
   const sizes = { textOffset: kernel.textOffset, kernel: kernel.memoryBytes, deviceTree: treeBytes };
   const at = placeGuest(memory, { ...sizes, initrd: initrd?.length ?? 0 });

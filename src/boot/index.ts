@@ -8,5 +8,5 @@ export { mainConsoleOf } from './consoles.js';
 export { bootReport, verdictOf } from './report.js';
 export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';
-export { defaultLimits } from './options.js';
+export { checkCommandLine, defaultLimits } from './options.js';
 export type { BootKernel, BootOptions, Until, WhatIf } from './options.js';

@@ -21,6 +21,8 @@ export interface KernelMemory {
   readonly loaded: Uint8Array;
   /** All guest memory. */
   readonly ram: Uint8Array;
+  /** Whether the page of 4 KiB at an offset in `ram` may hold anything but zeros. */
+  readonly wasWritten: (offset: number) => boolean;
   readonly read: ReadKernel;
 }
 
@@ -70,7 +72,7 @@ export class KernelLog {
   }
 
   #byNote(): Place | null {
-    const info = findVmcoreInfo(this.#memory.ram);
+    const info = findVmcoreInfo(this.#memory.ram, this.#memory.wasWritten);
     const pointer = info === null ? null : symbolIn(info, 'prb');
     const bytes = pointer === null ? null : this.#memory.read(pointer, 8);
     if (info === null || bytes === null) return null;

@@ -1,4 +1,5 @@
 /** What a boot is asked for. */
+import { InputError } from '../base/index.js';
 
 /** What to do to the kernel's records, to see what would be if they were filled as the patch of 2016 once filled them. */
 export type WhatIf = 'as-posted' | 'as-tested';
@@ -42,6 +43,22 @@ export interface BootOptions {
   readonly until: Until;
   /** When to give up. */
   readonly limits: { readonly instructions: number; readonly guestNs: bigint };
+}
+
+/**
+ * The most bytes of a command line that arm64 Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
+ * arch/arm64/include/uapi/asm/setup.h). It drops what is beyond them without a word.
+ */
+export const mostCommandLineBytes = 2047;
+
+/** Throws {@link InputError} when a kernel would not get all of `commandLine`. */
+export function checkCommandLine(commandLine: string): void {
+  // A character is one byte: others are refused when the device tree is made.
+  const bytes = commandLine.length;
+  if (bytes <= mostCommandLineBytes) return;
+  throw new InputError(
+    `the command line has ${bytes} bytes; arm64 Linux reads ${mostCommandLineBytes} and drops the rest without a word`,
+  );
 }
 
 /** Instructions that every guest is given, and those for each of its vCPUs. */

@@ -323,6 +323,7 @@ function kernelMemory({ machine, kernelAt }: Guest, { kernel }: BootOptions): Ke
     image: kernel.image,
     loaded: ram.subarray(place, place + kernel.memoryBytes),
     ram,
+    wasWritten: (offset) => machine.processor.wasWritten(ramStart + offset),
     // A vCPU that is off, or has no page tables yet, sees no kernel addresses.
     read: (address, size) => {
       for (const vcpu of machine.processor.vcpus.keys()) {

@@ -42,6 +42,8 @@ export class CodePages {
   /** By page of memory: whether any record of it is decoded; whether a TLB may have it for writing. */
   readonly #decoded: Uint8Array;
   readonly #writable: Uint8Array;
+  /** By page of memory: whether anything was ever written there; see {@link wasWritten}. */
+  readonly #touched: Uint8Array;
   /** By page of memory: stores that are still borne, and what that was at first. */
   readonly #patience = new Map<number, { left: number; next: number }>();
   /** The page of records that is given out next, and whether all were given out. */
@@ -61,6 +63,7 @@ export class CodePages {
     this.#first = new Int32Array(pages).fill(none);
     this.#decoded = new Uint8Array(pages);
     this.#writable = new Uint8Array(pages);
+    this.#touched = new Uint8Array(pages);
   }
 
   /** The place of the records of the page of memory at `place`. */
@@ -96,6 +99,7 @@ export class CodePages {
   /** Whether a TLB may take the page of memory at `place` for writing; it is taken to do so. */
   letWrite(place: number): boolean {
     const page = place >>> pageShift;
+    this.#touched[page] = 1;
     if (this.#decoded[page] !== 0) return false;
     this.#writable[page] = 1;
     return true;
@@ -104,6 +108,7 @@ export class CodePages {
   /** Told of a store of a few bytes, which do not leave their page. */
   stored(place: number, bytes: number): void {
     const page = place >>> pageShift;
+    this.#touched[page] = 1;
     if (this.#decoded[page] === 0) return;
     if (this.#isOverborne(page)) {
       this.#drop(page);
@@ -123,8 +128,14 @@ export class CodePages {
   written(place: number, bytes: number): void {
     const last = (place + bytes - 1) >>> pageShift;
     for (let page = place >>> pageShift; page <= last; page += 1) {
+      this.#touched[page] = 1;
       if (this.#decoded[page] !== 0) this.#drop(page);
     }
+  }
+
+  /** Whether the page of memory at `place` may hold anything but zeros: it was written, or let be written, at some time. */
+  wasWritten(place: number): boolean {
+    return this.#touched[place >>> pageShift] !== 0;
   }
 
   #isOverborne(page: number): boolean {

@@ -20,7 +20,15 @@ import type { Environment } from './emit.js';
 import { specialCount } from './handlers.js';
 import type { Handler, HandlerPlan } from './handlers.js';
 import type { Host } from './host_functions.js';
-import { codeTlbEntries, cpuOffsets, exits, recordBytes, tlbEntry, tlbOffsets } from './layout.js';
+import {
+  accessResults,
+  codeTlbEntries,
+  cpuOffsets,
+  exits,
+  recordBytes,
+  tlbEntry,
+  tlbOffsets,
+} from './layout.js';
 import { emitClearBlock, emitLoad, emitLoadPair, emitStore, emitStorePair } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import { recordLayout } from './record.js';
@@ -292,7 +300,7 @@ export class InterpreterBuilder {
     this.#loadWord(cpuOffsets.limit, local.limit);
     this.#loadWord(cpuOffsets.tlb, local.tlb);
     this.#loadLong(cpuOffsets.pc, local.target);
-    code.get(local.entry).constant(i32, 0).byte(opcodes[i32].ltSigned).if();
+    code.get(local.entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
     // An instruction that cannot be fetched counts too: no guest runs for ever on nothing.
     code.get(local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(local.limit);
     this.#saveState();

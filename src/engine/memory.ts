@@ -1,4 +1,5 @@
 /** The engine's one WebAssembly memory, and its views. Places are byte offsets in it, below 2^32. */
+import { InputError } from '../base/index.js';
 import { webAssembly } from './wasm/host_api.js';
 import type { WasmMemory } from './wasm/host_api.js';
 
@@ -9,9 +10,9 @@ export class EngineMemory {
   readonly words: Uint32Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
 
-  /** `size` bytes, rounded up to WebAssembly's pages of 64 KiB. */
+  /** `size` bytes, rounded up to WebAssembly's pages of 64 KiB. Throws InputError when the host cannot reserve them. */
   constructor(size: number) {
-    this.wasm = new webAssembly.Memory({ initial: Math.ceil(size / 65536) });
+    this.wasm = reserve(size);
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.words = new Uint32Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
@@ -24,5 +25,17 @@ export class EngineMemory {
 
   setWord(place: number, value: number): void {
     this.words[place >>> 2] = value;
+  }
+}
+
+function reserve(size: number): WasmMemory {
+  try {
+    return new webAssembly.Memory({ initial: Math.ceil(size / 65536) });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InputError(
+      `the host cannot reserve ${Math.ceil(size / 2 ** 20)} MiB for the guest; give the guest less memory, or the host more`,
+      { cause: error },
+    );
   }
 }

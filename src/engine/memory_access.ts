@@ -148,12 +148,19 @@ function emitMissedWrite(
   value.push();
   value.finish(cpuOffsets.scratch);
   callMissed(code, a, calling, access);
-  // Else the host has stored it.
-  code.get(a.locals.entry).constant(i32, 0).byte(opcodes[i32].geSigned).if();
+  ifNotDone(code, a);
   code.get(a.locals.entry);
   value.push();
   value.finish(0);
   code.end();
+}
+
+/**
+ * What follows is run unless the host has done the store; its `end` is still to come. A place may be 2^31 or more, where
+ * its sign says nothing.
+ */
+function ifNotDone(code: Code, { locals }: AccessEnvironment): void {
+  code.get(locals.entry).constant(i32, accessResults.done).byte(opcodes[i32].ne).if();
 }
 
 function emitWrite(code: Code, a: AccessEnvironment, access: Access, value: Value): void {
@@ -306,7 +313,7 @@ export function emitClearBlock(
     code.get(locals.value).set(locals.address);
     callMissed(code, a, calling, { table: 'write', bytes: accessFlags.clearBlock | 1, kind: 'plain' });
   });
-  code.get(locals.entry).constant(i32, 0).byte(opcodes[i32].geSigned).if();
+  ifNotDone(code, a);
   for (let at = 0; at < bytes; at += 8) {
     code.get(locals.entry).constant(i64, 0).memory(stores64[8][0], 0, at);
   }

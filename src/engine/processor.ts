@@ -85,6 +85,11 @@ export class Processor {
     this.#pages.written(place, bytes);
   }
 
+  /** Whether the page of 4 KiB at a place may hold anything but zeros. To read a page that does not makes the host provide it. */
+  wasWritten(place: number): boolean {
+    return this.#pages.wasWritten(place);
+  }
+
   /** Says that other memory, or none, is now at some physical address: what `PhysicalMemory.frame` answered is asked again. */
   forgetTranslations(): void {
     this.#context.accesses.forgetFrames();

@@ -13,9 +13,16 @@ const [firstLetter] = firstWord;
 /** The note is at most a page. */
 const noteBytes = 4096;
 
-/** The note in `memory`, which is searched page by page; null when it is not there (yet). */
-export function findVmcoreInfo(memory: Uint8Array): VmcoreInfo | null {
+/**
+ * The note in `memory`, which is searched page by page; null when it is not there (yet). Pages, by their offset, of which
+ * `mayHold` says false are not read: the host would have to provide each page of memory that no one has written.
+ */
+export function findVmcoreInfo(
+  memory: Uint8Array,
+  mayHold: (page: number) => boolean = () => true,
+): VmcoreInfo | null {
   for (let page = 0; page + noteBytes <= memory.length; page += noteBytes) {
+    if (!mayHold(page)) continue;
     if (memory[page] !== firstLetter || !firstWord.every((byte, index) => memory[page + index] === byte))
       continue;
     const info = parse(memory.subarray(page, page + noteBytes));

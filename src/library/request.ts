@@ -1,7 +1,7 @@
 /** What a program may ask of a boot, and the same with everything that was left open filled in. */
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
-import { defaultLimits, maxVcpus } from '../boot/index.js';
+import { checkCommandLine, defaultLimits, maxVcpus } from '../boot/index.js';
 import type { BootOptions, Until, WhatIf } from '../boot/index.js';
 
 /** Guest memory in MiB, at the least and at the most, and if nothing is said. */
@@ -19,7 +19,7 @@ export interface BootRequest {
   readonly kernel?: string | Uint8Array;
   /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */
   readonly initrd?: string | Uint8Array;
-  /** Kernel command line (default: `console=ttyAMA0`). */
+  /** Kernel command line, 2047 bytes at most (default: `console=ttyAMA0`). */
   readonly commandLine?: string;
   /** Number of vCPUs, 1-128 (default: 4). */
   readonly vcpus?: number;
@@ -88,8 +88,10 @@ function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['lim
 export function settle(request: BootRequest): Settled {
   const vcpus = whole('the number of vCPUs', request.vcpus ?? 4, 1, maxVcpus);
   const { least, usual } = memoryMiB;
+  const commandLine = request.commandLine ?? 'console=ttyAMA0';
+  checkCommandLine(commandLine);
   return {
-    commandLine: request.commandLine ?? 'console=ttyAMA0',
+    commandLine,
     vcpus,
     memoryMiB: whole('the guest’s memory in MiB', request.memoryMiB ?? usual, least, memoryMiB.most),
     release: request.xen ?? '4.17',
