@@ -91,7 +91,11 @@ export interface BootReport {
   /** Of what the guest could see: its calls and their answers, in order, each with its time. */
   readonly traceSha256: string;
   readonly kernelLogTail: readonly string[];
-  readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string };
+  /**
+   * The host: milliseconds that the run took, millions of instructions a second, and Node's version. Null in what `--json`
+   * prints: two runs of a seed print the same bytes.
+   */
+  readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string } | null;
 }
 
 /** `fail` outranks everything: a panic often follows from a broken rule. */

@@ -92,6 +92,11 @@ describe('the schema of the report', () => {
     );
   });
 
+  it('passes what --json prints, which leaves the host out', async () => {
+    const report = await reportOf({ kernel: image(powerOff) });
+    checked({ ...report, host: null });
+  });
+
   it('refuses what is no report', async () => {
     const report = await reportOf({ kernel: image(powerOff) });
     const { kernel, machine } = report;

@@ -7,7 +7,7 @@ import { bootRequest } from './arguments.js';
 import type { BootArguments } from './arguments.js';
 import { fallBack, helpWithKernel } from './fall_back.js';
 import { checkOutputs } from './output_files.js';
-import { nextSteps, reportText } from './report_text.js';
+import { hostText, nextSteps, reportText } from './report_text.js';
 import { StatusLine } from './status_line.js';
 import { Terminal } from './terminal.js';
 import { TraceFile } from './trace_file.js';
@@ -83,6 +83,11 @@ function wholeText({ report, isStandIn }: Ended, args: BootArguments): string {
   return [reportText(report, terminalStyle()), ...next, ...help].join('\n');
 }
 
+/** What depends on the host goes to standard error, and as the status line does, to a terminal only. */
+function printHost(report: BootReport): void {
+  if (process.stderr.isTTY) process.stderr.write(`${hostText(report)}\n`);
+}
+
 /** Somebody who types into a guest means to go on until it powers off. */
 const interactiveRequest: BootRequest = {
   until: 'poweroff',
@@ -99,6 +104,7 @@ export async function boot(args: BootArguments): Promise<number> {
   const asked = terminal.isInteractive ? { ...interactiveRequest, ...request } : request;
   const ended = await runOrFallBack(asked, args, terminal);
   if (reportFile !== undefined) writeUserFile(reportFile, `${jsonText(ended.report)}\n`);
-  print(json ? jsonText(ended.report) : wholeText(ended, args));
+  print(json ? jsonText({ ...ended.report, host: null }) : wholeText(ended, args));
+  if (!json) printHost(ended.report);
   return terminal.wasInterrupted ? exitStatus.interrupted : statusOf(ended.report, bisect);
 }

@@ -93,10 +93,17 @@ function logTail({ outcome, verdict, kernelLogTail }: BootReport): string[] {
   return ['', 'The end of the kernel’s own log:', ...kernelLogTail.slice(-logLines).map(shownLine)];
 }
 
-function figures({ guestTimeNs, instructions, host }: BootReport): string {
+function figures({ guestTimeNs, instructions }: BootReport): string {
   const seconds = (guestTimeNs / 1e9).toFixed(3);
   const millions = (instructions / 1e6).toFixed(instructions < 1e8 ? 1 : 0);
-  return `${seconds} s of guest time, ${millions} million instructions in ${(host.wallMs / 1000).toFixed(1)} s`;
+  return `${seconds} s of guest time, ${millions} million instructions`;
+}
+
+/** How long the run took on this host, and how fast it was. It differs from run to run, so it is no part of the report's text. */
+export function hostText({ host }: BootReport): string {
+  return host === null
+    ? ''
+    : `The run took ${(host.wallMs / 1000).toFixed(1)} s on this machine, at ${host.mips} MIPS.`;
 }
 
 /** The report, ready to be printed. */
