@@ -5,7 +5,7 @@
 export { Boot } from './run.js';
 export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState, BootWatcher } from './run.js';
 export { mainConsoleOf } from './consoles.js';
-export { bootReport, verdictOf } from './report.js';
+export { bootReport, unstartedEnd, unstartedReport, verdictOf } from './report.js';
 export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';
 export { checkCommandLine, defaultLimits } from './options.js';

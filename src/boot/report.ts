@@ -1,5 +1,5 @@
 /** What a boot came to, as the JSON report says it, schema version 1 (schemas/boot-report.schema.json says the same). */
-import type { TraceEvent } from '../audit/index.js';
+import type { EndEvent, TraceEvent } from '../audit/index.js';
 import { ValueHash } from '../base/index.js';
 import type { BootOptions, WhatIf } from './options.js';
 import type { BootFinding, BootOutcome, BootResult } from './run.js';
@@ -48,7 +48,8 @@ export interface BootReport {
   readonly kernel: {
     readonly name: string;
     readonly version: string | null;
-    readonly sha256: string;
+    /** Null where the run was stopped before there was a kernel. */
+    readonly sha256: string | null;
   } & KernelOrigin;
   readonly machine: {
     readonly arch: 'arm64';
@@ -98,6 +99,9 @@ export interface BootReport {
   readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string } | null;
 }
 
+/** What a boot is asked for, before its kernel and initrd are there. */
+type MachineOptions = Omit<BootOptions, 'kernel' | 'initrd'>;
+
 /** `fail` outranks everything: a panic often follows from a broken rule. */
 export function verdictOf({ findings, reached }: BootResult): Verdict {
   if (findings.length > 0) return 'fail';
@@ -127,7 +131,7 @@ function eventsOf(events: readonly TraceEvent[]): BootReport['machine']['events'
   return done.some((op) => op.startsWith('EVTCHNOP_') || op === 'VCPUOP_register_vcpu_info') ? '2l' : null;
 }
 
-function machineOf(options: BootOptions, { events }: BootResult): BootReport['machine'] {
+function machineOf(options: MachineOptions, { events }: Pick<BootResult, 'events'>): BootReport['machine'] {
   const { vcpus, memoryMiB, release, seed, xenstore, entryVcpu, whatIf } = options;
   return {
     arch: 'arm64',
@@ -176,12 +180,21 @@ function reportedFinding(finding: BootFinding): ReportedFinding {
   return { rule, ...call, guestTimeNs: Number(timeNs), where, why };
 }
 
+interface Host {
+  readonly wallMs: number;
+  readonly node: string;
+}
+
+function hostOf(host: Host, instructions: number): NonNullable<BootReport['host']> {
+  return { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) };
+}
+
 /** The report. `host` says what it ran on, and is the only thing in it that differs from run to run. */
 export function bootReport(
   options: BootOptions,
   result: BootResult,
   origin: KernelOrigin,
-  host: { readonly wallMs: number; readonly node: string },
+  host: Host,
 ): BootReport {
   const { name, version, sha256 } = options.kernel;
   const { events, instructions, guestNs, notModelled } = result;
@@ -203,6 +216,37 @@ export function bootReport(
     guestTimeNs: Number(guestNs),
     traceSha256: traceHash(events),
     kernelLogTail: result.kernelLog.map(logLine),
-    host: { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) },
+    host: hostOf(host, instructions),
+  };
+}
+
+/** The whole trace of a run that was stopped before there was a guest. */
+export function unstartedEnd(why: string): EndEvent {
+  return { kind: 'end', kernel: 0, step: 0, timeNs: 0n, outcome: 'hang', online: [], why };
+}
+
+/** The report of a run that was stopped before there was a guest: of the kernel it knows no more than what it was called. */
+export function unstartedReport(
+  options: MachineOptions,
+  kernelName: string,
+  why: string,
+  host: Host,
+): BootReport {
+  return {
+    schemaVersion: 1,
+    verdict: 'incomplete',
+    outcome: { what: 'stopped', why: `${why} before the kernel was loaded` },
+    kernel: { name: kernelName, version: null, sha256: null, package: null, suites: [] },
+    machine: machineOf(options, { events: [] }),
+    cpus: [],
+    hypercalls: countCalls([]),
+    notModelled: {},
+    notJudged: [],
+    findings: [],
+    instructions: 0,
+    guestTimeNs: 0,
+    traceSha256: traceHash([]),
+    kernelLogTail: [],
+    host: hostOf(host, 0),
   };
 }

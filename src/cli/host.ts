@@ -1,5 +1,16 @@
 /** What the commands ask of the machine that they run on. */
-import { closeSync, existsSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { InputError } from '../base/index.js';
 import { createStyle } from './render/style.js';
 import type { Style } from './render/style.js';
@@ -13,8 +24,6 @@ export const exitStatus = {
   notModelled: 4,
   internalError: 70,
   outputFailed: 74,
-  /** What a shell shows for a process that SIGINT ended. */
-  interrupted: 130,
 } as const;
 
 /** What `git bisect run` wants: 0 good, 1 bad, 125 cannot be told; from 128 on it stops. */
@@ -46,14 +55,20 @@ export function print(text: string): void {
 }
 
 /**
- * Ends quietly, with status `unread`, when the reader of standard output has gone (`| head`), and with one line and status
- * `failed` when it cannot be written.
+ * Calls `failed` when standard output cannot be written, and says so in one line; without that line where its reader has gone
+ * (`| head`), and then `isUnread`.
  */
-export function watchOutput(unread: number, failed: number): void {
+export function watchOutput(failed: (why: string, isUnread: boolean) => void): void {
+  let hasFailed = false;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(unread);
-    complain(`cannot write the output: ${error.code ?? error.message}`);
-    process.exit(failed);
+    if (hasFailed) return;
+    hasFailed = true;
+    const isUnread = error.code === 'EPIPE';
+    const why = isUnread
+      ? 'nobody reads the output any more'
+      : `the output cannot be written: ${error.code ?? error.message}`;
+    if (!isUnread) complain(`cannot write the output: ${error.code ?? error.message}`);
+    failed(why, isUnread);
   });
   process.stderr.on('error', () => undefined);
 }
@@ -90,9 +105,47 @@ export function fileError(name: string, error: unknown): InputError {
   return new InputError(`cannot write ${name}: ${writeErrors[code] ?? (code || String(error))}`);
 }
 
-/** Writes `text` to the file that the user named. Throws InputError with one line when that cannot be done. */
+/** The file that `name` leads to; null where there is none yet, and for what is no file: a terminal, a pipe, /dev/null. */
+function replaceable(name: string): { readonly path: string; readonly mode: number } | null {
+  try {
+    const path = realpathSync(name);
+    const found = statSync(path);
+    return found.isFile() ? { path, mode: found.mode & 0o777 } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Replaces the file at once: whoever reads it finds what it was, or all of `text`. False where its directory takes no new file. */
+function replaceFile(path: string, mode: number | undefined, text: string): boolean {
+  const partial = `${path}.${process.pid}.partial`;
+  let file: number;
+  try {
+    file = openSync(partial, 'wx', mode);
+  } catch {
+    return false;
+  }
+  try {
+    writeFileSync(file, text);
+    closeSync(file);
+    renameSync(partial, path);
+    return true;
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Writes `text` to the file that the user named: all of it or, where that cannot be done, none. Throws InputError with one
+ * line then.
+ */
 export function writeUserFile(name: string, text: string): void {
   try {
+    const there = replaceable(name);
+    const isNew = there === null && !lstatSync(name, { throwIfNoEntry: false });
+    if (there !== null && replaceFile(there.path, there.mode, text)) return;
+    if (isNew && replaceFile(name, undefined, text)) return;
     writeFileSync(name, text);
   } catch (error) {
     throw fileError(name, error);

@@ -1,11 +1,11 @@
 /** A boot that its caller drives: it goes on while its calls are taken, or its report is awaited. */
 import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
-import { Boot, bootReport, mainConsoleOf } from '../boot/index.js';
+import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
 import type { BootOptions, BootReport, KernelOrigin } from '../boot/index.js';
-import { settle } from './request.js';
+import { defaultKernel, settle } from './request.js';
 import type { BootRequest, Settled } from './request.js';
-import { loadSources } from './sources.js';
+import { bytesName, loadSources } from './sources.js';
 
 /** A hypercall that the guest made. */
 export interface Hypercall {
@@ -58,7 +58,7 @@ function hypercallOf(event: TraceEvent): Hypercall | null {
 export class GuestRun implements AsyncIterable<Hypercall> {
   readonly #request: BootRequest;
   readonly #settled: Settled;
-  #starting: Promise<Started> | null = null;
+  #starting: Promise<void> | null = null;
   #started: Started | null = null;
   #report: BootReport | null = null;
   #isListened = false;
@@ -67,6 +67,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   readonly #typed: { readonly bytes: Uint8Array; readonly atNs: bigint }[] = [];
   #hasEnded = false;
   #stopped: string | null = null;
+  /** Called when the run is to be stopped before there is a guest. */
+  #abandon: (() => void) | null = null;
   /** Milliseconds that the guest has run for, and those at which it began. */
   #wallMs = 0;
   #slice: number = slice.first;
@@ -80,7 +82,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
 
   /** How far the run is. */
   get progress(): Progress {
-    if (this.#started === null) return { phase: 'loading', instructions: 0, guestTimeNs: 0n };
+    if (this.#started === null)
+      return { phase: this.#hasEnded ? 'ended' : 'loading', instructions: 0, guestTimeNs: 0n };
     const { instructions, nowNs, userSpaceNs } = this.#started.boot.machine;
     const running = userSpaceNs === null ? 'kernel' : 'user space';
     return { phase: this.#hasEnded ? 'ended' : running, instructions, guestTimeNs: nowNs };
@@ -110,9 +113,13 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     return this.#finalReport();
   }
 
-  /** Ends the run where it stands, as incomplete; `why` is one line for the report. */
+  /**
+   * Ends the run where it stands, as incomplete; `why` is one line for the report. Where the kernel is still fetched or
+   * unpacked, the run does not wait for that.
+   */
   stop(why = 'the run was stopped'): void {
     this.#stopped ??= why;
+    this.#abandon?.();
   }
 
   /**
@@ -125,8 +132,9 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     else this.#started.boot.type(bytes, atNs);
   }
 
-  async #start(): Promise<Started> {
+  async #start(): Promise<void> {
     const { kernel, initrd, origin } = await loadSources(this.#request);
+    if (this.#hasEnded) return;
     const options: BootOptions = { ...this.#settled, kernel, initrd };
     const mainConsole = mainConsoleOf(options.commandLine);
     const boot = new Boot(options, {
@@ -137,7 +145,25 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     });
     for (const { bytes, atNs } of this.#typed) boot.type(bytes, atNs);
     this.#begunMs = performance.now();
-    return { boot, options, origin };
+    this.#started = { boot, options, origin };
+  }
+
+  /** Waits until there is a guest; false when the run is stopped before. */
+  async #load(): Promise<boolean> {
+    if (this.#started !== null) return true;
+    if (this.#stopped === null) {
+      const stopped = new Promise<void>((resolve) => (this.#abandon = resolve));
+      this.#starting ??= this.#start();
+      await Promise.race([this.#starting, stopped]);
+    }
+    if (this.#hasStarted()) return true;
+    if (!this.#hasEnded) this.#hear(unstartedEnd(this.#stopped ?? ''));
+    this.#hasEnded = true;
+    return false;
+  }
+
+  #hasStarted(): boolean {
+    return this.#started !== null;
   }
 
   #hear(event: TraceEvent): void {
@@ -148,10 +174,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
 
   /** Runs the guest a little; false when it has ended. */
   async #advance(): Promise<boolean> {
-    this.#starting ??= this.#start();
-    this.#started ??= await this.#starting;
-    if (this.#hasEnded) return false;
-    const { boot } = this.#started;
+    if (!(await this.#load()) || this.#hasEnded) return false;
+    const { boot } = present(this.#started, 'the boot that runs');
     if (this.#stopped !== null) boot.cutShort(this.#stopped);
     const began = performance.now();
     const untilNs = this.#request.realTime === true ? this.#dueNs(began) : undefined;
@@ -181,9 +205,18 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   #finalReport(): BootReport {
-    const { boot, options, origin } = present(this.#started, 'the boot that has ended');
     const host = { wallMs: Math.round(this.#wallMs), node: process.version };
-    this.#report ??= bootReport(options, boot.result(), origin, host);
+    this.#report ??= this.#reportOf(this.#started, host);
     return this.#report;
+  }
+
+  #reportOf(started: Started | null, host: { readonly wallMs: number; readonly node: string }): BootReport {
+    if (started !== null) {
+      const { boot, options, origin } = started;
+      return bootReport(options, boot.result(), origin, host);
+    }
+    const { kernel = defaultKernel } = this.#request;
+    const name = typeof kernel === 'string' ? kernel : bytesName;
+    return unstartedReport(this.#settled, name, this.#stopped ?? '', host);
   }
 }

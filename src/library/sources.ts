@@ -48,6 +48,9 @@ function userSpaceRelease(release: string): string {
   return release.replace(/-(backports(-sloppy)?|(proposed-)?updates|security)$/, '');
 }
 
+/** What a kernel is called that was given as bytes. */
+export const bytesName = 'the kernel that was given as bytes';
+
 type Settings = Parameters<typeof loadDebianKernel>[1];
 
 export interface Sources {
@@ -70,8 +73,7 @@ function archiveSettings({ mirror, warn }: BootRequest): Settings {
 type Kernel = Pick<Sources, 'kernel' | 'origin'>;
 
 async function loadKernel(kernel: string | Uint8Array, settings: Settings): Promise<Kernel> {
-  if (typeof kernel !== 'string')
-    return bootable(await loadKernelBytes(kernel, 'the kernel that was given as bytes'));
+  if (typeof kernel !== 'string') return bootable(await loadKernelBytes(kernel, bytesName));
   const spec = parseKernelSpec(kernel);
   switch (spec.kind) {
     case 'builtin':

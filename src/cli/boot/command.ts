@@ -1,14 +1,15 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
 import { boot as bootGuest } from '../../library/index.js';
 import type { BootReport, BootRequest } from '../../library/index.js';
-import { bisectStatus, exitStatus, print, terminalStyle, warn, writeUserFile } from '../host.js';
+import { bisectStatus, exitStatus, print, terminalStyle, warn } from '../host.js';
 import { jsonText } from '../json.js';
 import { bootRequest } from './arguments.js';
 import type { BootArguments } from './arguments.js';
 import { fallBack, helpWithKernel } from './fall_back.js';
-import { checkOutputs } from './output_files.js';
+import { checkOutputs, releasePipes, writeOutputs } from './output_files.js';
 import { hostText, nextSteps, reportText } from './report_text.js';
 import { StatusLine } from './status_line.js';
+import type { StopRequest } from './stop_request.js';
 import { Terminal } from './terminal.js';
 import { TraceFile } from './trace_file.js';
 
@@ -95,16 +96,26 @@ const interactiveRequest: BootRequest = {
   realTime: true,
 };
 
+/** What a run came to, as a status. One that was cut short from outside ends with the status of what did. */
+function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolean): number {
+  const wasStopped = report.outcome.what === 'stopped' && reason !== null;
+  return wasStopped ? reason.status : statusOf(report, bisect);
+}
+
 /** Boots as asked; the exit status. Throws InputError on bad input. */
-export async function boot(args: BootArguments): Promise<number> {
-  const { json = false, bisect = false, report: reportFile } = args;
+export async function boot(args: BootArguments, stop: StopRequest): Promise<number> {
+  const { json = false, bisect = false } = args;
   const request = bootRequest(args);
   checkOutputs(args);
-  const terminal = new Terminal(args);
+  const terminal = new Terminal(stop, args);
   const asked = terminal.isInteractive ? { ...interactiveRequest, ...request } : request;
   const ended = await runOrFallBack(asked, args, terminal);
-  if (reportFile !== undefined) writeUserFile(reportFile, `${jsonText(ended.report)}\n`);
-  print(json ? jsonText({ ...ended.report, host: null }) : wholeText(ended, args));
-  if (!json) printHost(ended.report);
-  return terminal.wasInterrupted ? exitStatus.interrupted : statusOf(ended.report, bisect);
+  const { report } = ended;
+  // Before anything is printed: whoever reads that may hold it up, or go away.
+  writeOutputs(report, args);
+  if (report.kernel.sha256 === null) releasePipes(args);
+  if (stop.isUrgent) return finalStatus(report, stop, bisect);
+  print(json ? jsonText({ ...report, host: null }) : wholeText(ended, args));
+  if (!json) printHost(report);
+  return finalStatus(report, stop, bisect);
 }

@@ -1,8 +1,10 @@
 /** The files that a boot writes: each must be one that can be written, and no other file that the arguments name. */
-import { fstatSync, statSync } from 'node:fs';
+import { constants, fstatSync, openSync, statSync, writeSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { InputError } from '../../base/index.js';
-import { checkUserFile } from '../host.js';
+import type { BootReport } from '../../library/index.js';
+import { checkUserFile, writeUserFile } from '../host.js';
+import { jsonText } from '../json.js';
 import type { BootArguments } from './arguments.js';
 
 interface Named {
@@ -46,15 +48,42 @@ function checkEach(outputs: readonly (readonly [string, string])[], others: read
   });
 }
 
-/** Throws InputError when a file cannot be written, or is another of the arguments' too. Leaves no file that was not there. */
-export function checkOutputs({ kernel = '', initrd, report, trace }: BootArguments): void {
+/** The files that a boot reads, as options and names. */
+function inputsOf({ kernel = '', initrd }: BootArguments): (readonly [string, string])[] {
   const isFile = kernel !== '' && kernel !== 'builtin' && !kernel.startsWith('debian:');
-  const inputs = [
-    ...(isFile ? [input('--kernel', kernel)] : []),
-    ...(initrd === undefined ? [] : [input('--initrd', initrd)]),
+  return [
+    ...(isFile ? [['--kernel', kernel] as const] : []),
+    ...(initrd === undefined ? [] : [['--initrd', initrd] as const]),
   ];
+}
+
+/** Throws InputError when a file cannot be written, or is another of the arguments' too. Leaves no file that was not there. */
+export function checkOutputs(args: BootArguments): void {
+  const { report, trace } = args;
+  const inputs = inputsOf(args).map(([option, name]) => input(option, name));
   const outputs = Object.entries({ '--report': report, '--trace': trace }).flatMap(([option, name]) =>
     name === undefined ? [] : [[option, name] as const],
   );
   checkEach(outputs, inputs);
+}
+
+/** Writes the files that are made of the report. Throws InputError when one cannot be written. */
+export function writeOutputs(result: BootReport, { report }: BootArguments): void {
+  if (report !== undefined) writeUserFile(report, `${jsonText(result)}\n`);
+}
+
+/**
+ * Unblocks threads that still wait for an input that is a pipe, by a byte that nobody looks at: the process cannot exit while
+ * a thread of it is in such a call.
+ */
+export function releasePipes(args: BootArguments): void {
+  for (const [, name] of inputsOf(args)) {
+    try {
+      if (!statSync(name).isFIFO()) continue;
+      const pipe = openSync(name, constants.O_WRONLY | constants.O_NONBLOCK);
+      writeSync(pipe, '\0');
+    } catch {
+      // No thread waits for it.
+    }
+  }
 }

@@ -1,7 +1,8 @@
 /** Who sits at the terminal: what they type goes to the guest, and they can end the run. */
 import type { GuestRun } from '../../library/index.js';
-import { exitStatus } from '../host.js';
 import type { BootArguments } from './arguments.js';
+import { interrupted } from './stop_request.js';
+import type { StopRequest } from './stop_request.js';
 
 /** ^], as telnet and xl console have it. Everything else, ^C too, is the guest's. */
 const escapeByte = 0x1d;
@@ -12,23 +13,19 @@ export class Terminal {
    * that may read it. Else the keyboard is left alone, and ^C ends the run.
    */
   readonly isInteractive: boolean;
-  #wasInterrupted = false;
+  readonly #stop: StopRequest;
   #run: GuestRun | null = null;
 
-  constructor({ initrd, quiet = false, json = false }: BootArguments) {
+  constructor(stop: StopRequest, { initrd, quiet = false, json = false }: BootArguments) {
+    this.#stop = stop;
     const hasBoth = process.stdin.isTTY && process.stdout.isTTY;
     this.isInteractive = hasBoth && initrd !== undefined && !quiet && !json;
   }
 
-  /** Whether the run was ended from here, before it ended by itself. */
-  get wasInterrupted(): boolean {
-    return this.#wasInterrupted;
-  }
-
-  /** From now on the keyboard and SIGINT are for `run`. */
+  /** From now on the keyboard and what ends a boot from outside are for `run`. */
   attach(run: GuestRun): void {
     this.#run = run;
-    process.on('SIGINT', this.#interrupt);
+    this.#stop.onRequest((why) => run.stop(why));
     if (!this.isInteractive) return;
     process.stderr.write('What you type goes to the guest; ^] ends the run.\n');
     process.stdin.setRawMode(true);
@@ -37,7 +34,7 @@ export class Terminal {
 
   detach(): void {
     this.#run = null;
-    process.off('SIGINT', this.#interrupt);
+    this.#stop.onRequest(null);
     if (!this.isInteractive) return;
     process.stdin.off('data', this.#take);
     process.stdin.setRawMode(false);
@@ -45,17 +42,9 @@ export class Terminal {
     process.stdin.pause();
   }
 
-  /** The second time, or when nothing runs yet, there is nothing to be reported. */
-  readonly #interrupt = (): void => {
-    const { phase } = this.#run?.progress ?? { phase: 'loading' };
-    if (this.#wasInterrupted || phase === 'loading') process.exit(exitStatus.interrupted);
-    this.#wasInterrupted = true;
-    this.#run?.stop('it was interrupted');
-  };
-
   readonly #take = (bytes: Buffer): void => {
     const escape = bytes.indexOf(escapeByte);
     this.#run?.type(escape < 0 ? bytes : bytes.subarray(0, escape));
-    if (escape >= 0) this.#interrupt();
+    if (escape >= 0) this.#stop.request(interrupted);
   };
 }

@@ -1,0 +1,228 @@
+/** Reads the arguments, runs one command, and turns every failure into one line. */
+import { Command, CommanderError } from 'commander';
+import { InputError } from '../base/index.js';
+import { memoryMiB } from '../library/index.js';
+import { explore, thread } from './commands.js';
+import type { ExploreOptions, ThreadOptions } from './commands.js';
+import type { BootArguments } from './boot/arguments.js';
+import { boot } from './boot/command.js';
+import type { StopRequest } from './boot/stop_request.js';
+import { bisectStatus, complain, exitStatus, version, watchOutput } from './host.js';
+import { usageLine } from './usage.js';
+
+const examples = `
+Examples:
+  domulator boot                          boot Debian's arm64 kernel and audit it
+  domulator boot --quiet                  the same without the guest's console
+  domulator boot --help                   other kernels, and all options
+  domulator thread                        replay the 2016 thread, story by story
+  domulator thread --story 3              one story by number ...
+  domulator thread --story arm-mend-fifo  ... or by name
+  domulator thread --html thread.html     the same as a self-contained page
+  domulator thread --json | less          everything the runs produced, as JSON
+  domulator explore --matrix              which strategy holds on which platform
+
+Colours appear on a terminal only. NO_COLOR=1 turns them off, FORCE_COLOR=1 on.
+
+Exit status:
+   0  success; boot: every rule holds, and the guest reached its goal
+   1  boot: a rule is broken
+   2  bad arguments or input, no network, or a file that cannot be written
+   3  boot: the guest panicked, hung or ended early, and no rule is broken
+   4  boot: as 3, and the guest asked for something that domulator lacks
+  70  an internal error in domulator
+  74  the output could not be written, or its reader went away before a boot's end
+ 129  boot: stopped by SIGHUP, as when its terminal closes
+ 130  boot: stopped by ^C (SIGINT)
+ 143  boot: stopped by SIGTERM`;
+
+const threadExamples = `
+Examples:
+  domulator thread                      replay the whole thread
+  domulator thread --story 1            the first story only
+  domulator thread --story arm-mend-fifo
+                                        a story by the name in its heading
+  domulator thread --html thread.html   one file that needs no network
+  domulator thread --json | jq '.stories[].run.outcome'
+                                        the outcome of each guest
+
+In the JSON, times (system time in ns) and addresses are strings of digits.`;
+
+const exploreExamples = `
+Examples:
+  domulator explore --matrix          strategy x platform x scenario: pass, or
+                                      the first broken rule
+  domulator explore --matrix --json   the same for programs`;
+
+const bootExamples = `
+Examples:
+  domulator boot                          Debian's stock kernel with four vCPUs
+  domulator boot --quiet --report r.json  no console; a JSON report
+  domulator boot --what-if as-tested      the regression of 2016 on that kernel
+  domulator boot --entry-vcpu 2           enter the kernel as a crash kernel is
+  domulator boot --kernel Image --bisect  for git bisect run
+
+Default kernel: debian:bookworm, fetched from the mirror in this machine's apt
+sources and kept in the user's cache directory. If it cannot be fetched, the
+built-in guest boots instead.
+
+Default limits: 3,000 million instructions plus 500 million per vCPU, and as many
+nanoseconds of guest time plus 30 s.
+
+With --initrd on a terminal, your input goes to the guest and ^] ends the run.
+Such a run has no limits and lasts until the guest powers off.
+
+Exit status:
+    0  every rule holds, and the guest reached its goal
+    1  a rule is broken, even if the guest then panicked or hung
+    2  bad arguments or input, or no network
+    3  the guest panicked, hung or ended early, and no rule is broken
+    4  as 3, and the guest asked for something that Xen has and domulator lacks
+  129  stopped by SIGHUP, as when its terminal closes
+  130  stopped by ^C (SIGINT), or by ^] at the console
+  143  stopped by SIGTERM
+A boot that a signal stops still writes its report and trace, whenever the signal
+comes. A second ^C only skips what would be printed.
+With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.`;
+
+/** Every command throws rather than ends the process, and prints no error of its own. */
+function quiet(command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .allowExcessArguments(false);
+}
+
+function createProgram(stop: StopRequest): Command {
+  const program = quiet(new Command('domulator'))
+    .description(
+      'Boots arm64 kernels as SMP Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
+    )
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', "print a command's help")
+    .addHelpText('after', examples);
+  addBootCommand(program, stop);
+  quiet(program.command('thread'))
+    .description('replay the 2016 thread about vCPU ids with model guests')
+    .option('--story <number|name>', 'replay this story only')
+    .option('--json', 'print everything the runs produced as JSON')
+    .option('--html <file>', 'write an HTML page to this file instead of printing')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', threadExamples)
+    .action((options: ThreadOptions) => {
+      thread(options);
+    });
+  quiet(program.command('explore'))
+    .description('run every strategy on every platform')
+    .option('--matrix', 'print which strategy holds where')
+    .option('--json', 'print it as JSON')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', exploreExamples)
+    .action((options: ExploreOptions) => {
+      explore(options);
+    });
+  return program;
+}
+
+/** The status of a command that can end well in several ways. */
+let commandStatus: number = exitStatus.ok;
+
+function addBootCommand(program: Command, stop: StopRequest): void {
+  const { least, most, usual } = memoryMiB;
+  quiet(program.command('boot'))
+    .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
+    .option(
+      '--kernel <KERNEL>',
+      'debian:RELEASE[/FLAVOUR][=VERSION], an Image or package file, or builtin (default: debian:bookworm)',
+    )
+    .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
+    .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0)')
+    .option('--vcpus <N>', 'number of vCPUs, 1-128 (default: 4)')
+    .option('--memory <MiB>', `guest memory in MiB, ${least}-${most} (default: ${usual})`)
+    .option('--xen <RELEASE>', 'Xen release to emulate: 4.17 or 4.18 (default: 4.17)')
+    .option('--seed <N>', 'seed of the vCPU schedule (default: 1)')
+    .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
+    .option(
+      '--what-if <WHEN>',
+      "fill the kernel's vCPU id records as the 2016 patch did: as-posted or as-tested",
+    )
+    .option('--entry-vcpu <K>', 'vCPU on which to enter the kernel, as a crash kernel is (default: 0)')
+    .option(
+      '--until <GOAL>',
+      'goal of the run: userspace, poweroff or line:REGEX (default: poweroff; userspace with --initrd)',
+    )
+    .option('--limit <SECONDS[,INSTRUCTIONS]>', 'stop after SECONDS of guest time or INSTRUCTIONS')
+    .option(
+      '--mirror <URL>',
+      "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
+    )
+    .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
+    .option('--report <FILE>', 'write the JSON report to this file')
+    .option('--json', 'print only the JSON report')
+    .option('--quiet', "hide the guest's console")
+    .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 skip, 128 or more to stop')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', bootExamples)
+    .action(async (options: BootArguments) => {
+      commandStatus = await boot(options, stop);
+    });
+}
+
+function statusOf(error: unknown, program: Command, args: readonly string[]): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.ok;
+  if (error instanceof CommanderError) {
+    complain(usageLine(error, program, args));
+    return exitStatus.badInput;
+  }
+  if (error instanceof InputError) {
+    complain(error.message);
+    return exitStatus.badInput;
+  }
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  complain(
+    `internal error: ${what}; please report it with the command that you gave (DOMULATOR_DEBUG=1 adds where)`,
+  );
+  if (process.env['DOMULATOR_DEBUG'] === '1' && error instanceof Error)
+    process.stderr.write(`${error.stack ?? ''}\n`);
+  return exitStatus.internalError;
+}
+
+async function statusOfCommand(args: readonly string[], stop: StopRequest): Promise<number> {
+  if (args.length === 0) {
+    complain("no command given; try 'domulator boot', or 'domulator --help'");
+    return exitStatus.badInput;
+  }
+  const program = createProgram(stop);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return commandStatus;
+  } catch (error) {
+    return statusOf(error, program, args);
+  }
+}
+
+/** git bisect run takes every status below 128 for a verdict on the kernel; any other failure must stop it. */
+const verdictStatuses: readonly number[] = [exitStatus.ok, exitStatus.ruleBroken, bisectStatus.untold];
+
+function forBisection(status: number): number {
+  return status < bisectStatus.stop && !verdictStatuses.includes(status) ? bisectStatus.stop : status;
+}
+
+/** Runs the command that `args` name and sets the exit status of the process. A boot ends early when `stop` says so. */
+export async function main(args: readonly string[], stop: StopRequest): Promise<void> {
+  const isBoot = args[0] === 'boot';
+  const final = args.includes('--bisect') ? forBisection : (status: number): number => status;
+  watchOutput((why, isUnread) => {
+    if (!isBoot) process.exit(isUnread ? exitStatus.ok : exitStatus.outputFailed);
+    // A boot whose end nobody saw must not count as a good one.
+    process.exitCode = final(exitStatus.outputFailed);
+    stop.outputFailed(why, exitStatus.outputFailed);
+  });
+  const status = await statusOfCommand(args, stop);
+  process.exitCode = final(stop.outputStatus ?? status);
+  if (stop.reason === null) return;
+  // The boot may still wait for a mirror, which would keep the process alive.
+  stop.releaseSignals();
+  process.exit();
+}
