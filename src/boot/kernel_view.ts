@@ -17,7 +17,7 @@ import {
 import type { Kallsyms, RecordPlaces } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import type { Guest, KernelCpu } from './guest.js';
-import { readGuest } from './guest_memory.js';
+import { guestPlaces, readGuest } from './guest_memory.js';
 
 export class KernelView {
   readonly #machine: ArmMachine;
@@ -86,11 +86,38 @@ export class KernelView {
     return found === null ? null : linuxCpu(found);
   }
 
-  /** Whether each CPU has an area of its own by now: before, all of them read the records of the image. */
-  hasOwnAreas(vcpu: number): boolean {
+  /**
+   * The CPUs that have an area of their own by now. Before the kernel has set the areas up, and for ever where a CPU is not
+   * possible, a CPU reads the records of the image (Linux mm/percpu.c, setup_per_cpu_areas).
+   */
+  ownAreas(vcpu: number): readonly LinuxCpu[] {
     const records = this.recordsFrom(vcpu);
-    const offsets = this.#cpus.map(({ linuxCpu: cpu }) => records?.perCpuOffset(cpu) ?? null);
-    return !offsets.includes(null) && new Set(offsets).size === offsets.length;
+    const possible = this.possibleFrom(vcpu);
+    const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu).filter((cpu) => possible?.has(cpu) ?? true);
+    const offsets = cpus.map((cpu) => records?.perCpuOffset(cpu) ?? null);
+    const uses = new Map<bigint, number>();
+    for (const offset of offsets) if (offset !== null) uses.set(offset, (uses.get(offset) ?? 0) + 1);
+    return cpus.filter((_, index) => {
+      const offset = offsets[index] ?? 0n;
+      return offset !== 0n && uses.get(offset) === 1;
+    });
+  }
+
+  /**
+   * The memory that holds the mask of online CPUs, where the kernel exports one, and the record of each CPU with an area of its
+   * own, as `vcpu` sees it; null while the kernel's memory cannot be read.
+   */
+  placesFrom(vcpu: number): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
+    const records = this.recordsFrom(vcpu);
+    const { online: mask } = this.#masks;
+    const online = mask === null ? [] : this.#placesAt(vcpu, mask, Math.ceil(this.#cpus.length / 8));
+    if (online === null) return null;
+    const areas = this.ownAreas(vcpu).flatMap((cpu) => {
+      const offset = records?.perCpuOffset(cpu) ?? null;
+      if (records === null || offset === null) return [];
+      return guestPlaces(this.#machine, vcpu, records.recordAddress(offset), 4) ?? [];
+    });
+    return { online, records: areas };
   }
 
   /** Which CPUs the kernel counts as online (`__cpu_online_mask`), as `vcpu` reads it; null while that cannot be read. */
@@ -128,6 +155,11 @@ export class KernelView {
   #bytesFrom(vcpu: number, offset: number | null, size: number): Uint8Array | null {
     if (offset === null || this.#text === null) return null;
     return readGuest(this.#machine, vcpu, BigInt.asUintN(64, this.#text + BigInt(offset)), size);
+  }
+
+  #placesAt(vcpu: number, offset: number, size: number): Uint8Array[] | null {
+    if (this.#text === null) return null;
+    return guestPlaces(this.#machine, vcpu, BigInt.asUintN(64, this.#text + BigInt(offset)), size);
   }
 
   /** Where `vcpu` will return to from the routine that it is in. */

@@ -108,6 +108,7 @@ export class Boot {
         this.#countNotModelled(record);
       },
       power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
+      sliceEnded: (vcpu) => this.#observer.sliceEnded(vcpu),
       userSpace: () => this.#userSpace(),
     });
     this.#kernel = new KernelView(this.guest, options.kernel.image);
@@ -267,7 +268,7 @@ export class Boot {
       notAsked === null
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
-    for (const vcpu of this.machine.processor.vcpus.keys()) this.#observer.noteOnline(vcpu);
+    for (const vcpu of this.machine.processor.vcpus.keys()) this.#observer.look(vcpu);
     // To the audit, a run that is cut short is one that got no further.
     this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending);
     return 'ended';
