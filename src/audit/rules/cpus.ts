@@ -43,7 +43,6 @@ function allow(allowed: Set<XenVcpuId>, event: TraceEvent): void {
     allowed.add(event.entryVcpu);
   }
   if (event.kind === 'start' && event.target !== null && event.returned === 0) allowed.add(event.target);
-  if (event.kind === 'stop') allowed.delete(event.vcpu);
 }
 
 export const runsOnlyWhenStarted: Rule = {

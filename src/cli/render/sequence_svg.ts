@@ -79,7 +79,6 @@ function runningAfter(item: SequenceItem, before: ReadonlySet<number>): Readonly
     case 'online':
       return new Set([...before, item.vcpu]);
     case 'offline':
-    case 'stop':
       return new Set([...before].filter((vcpu) => vcpu !== item.vcpu));
     case 'again':
     case 'quiet':
@@ -197,10 +196,8 @@ function signs(geometry: Geometry, row: Row): Markup[] {
       return startSigns(geometry, item, y, phrase.tone);
     case 'kernel':
     case 'online':
-      return [triangle(laneX(geometry, item.vcpu), y, true, phrase.tone)];
     case 'offline':
-    case 'stop':
-      return [triangle(laneX(geometry, item.vcpu), y, false, phrase.tone)];
+      return [triangle(laneX(geometry, item.vcpu), y, item.kind !== 'offline', phrase.tone)];
     case 'stray':
       return [cross(laneX(geometry, item.vcpu), y, 'silent')];
     case 'again':

@@ -78,7 +78,6 @@ function draw(lanes: Lanes, item: SequenceItem): string[] {
       mark(cells, column(lanes, item.vcpu), '▲');
       break;
     case 'offline':
-    case 'stop':
       mark(cells, column(lanes, item.vcpu), '▼');
       break;
     case 'stray':
