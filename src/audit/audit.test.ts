@@ -97,6 +97,13 @@ const draft: fc.Arbitrary<Draft> = fc.oneof(
     returned: answer,
   }),
   fc.record({ kind: fc.constantFrom('running', 'online', 'offline'), kernel, vcpu, linuxCpu: cpu }),
+  fc.record({
+    ...kindIs('stop'),
+    kernel,
+    vcpu,
+    linuxCpu: maybeCpu,
+    how: fc.constantFrom('psci', 'VCPUOP_down', 'hlt'),
+  }),
   fc.record({ ...kindIs('record'), kernel, linuxCpu: cpu, value: id, source: fc.constant('direct') }),
   fc.record({ ...kindIs('use'), kernel, by: cpu, linuxCpu: cpu, value: id, recorded: fc.boolean() }),
   fc.record({

@@ -6,7 +6,7 @@ import type { Run } from './finding.js';
 import { argument, isPerVcpuVirq } from './operations.js';
 import type { HypercallEvent, Platform, StartEvent, TraceEvent } from './trace.js';
 
-/** Whether a vCPU is up, or has registers: sure, or not to be told from the trace (nobody sees a HLT). */
+/** Whether a vCPU is up, or has registers: sure, or not to be told from the trace (as when another kernel takes over). */
 export type Sure = 'yes' | 'no' | 'unknown';
 
 export interface VcpuView {
@@ -59,6 +59,11 @@ function runs(view: DomainView, vcpu: number): void {
   if (known !== undefined) [known.up, known.initialised] = ['yes', 'yes'];
 }
 
+function goesDown(view: DomainView, vcpu: number): void {
+  const known = view.vcpus[vcpu];
+  if (known !== undefined) known.up = 'no';
+}
+
 function takeOver(view: DomainView, kernel: number, entryVcpu: number): void {
   if (view.kernel !== null)
     for (const vcpu of view.vcpus) [vcpu.up, vcpu.initialised] = ['unknown', 'unknown'];
@@ -95,10 +100,7 @@ const effects: Readonly<Record<string, Effect>> = {
     if (vcpu !== undefined) vcpu.initialised = 'yes';
   },
   VCPUOP_up: (view, _event, vcpuId) => runs(view, vcpuId),
-  VCPUOP_down: ({ vcpus }, _event, vcpuId) => {
-    const vcpu = vcpus[vcpuId];
-    if (vcpu !== undefined) vcpu.up = 'no';
-  },
+  VCPUOP_down: (view, _event, vcpuId) => goesDown(view, vcpuId),
 };
 
 /** The vCPU to which a port goes at first that is bound without naming one. */
@@ -129,8 +131,10 @@ function apply(view: DomainView, event: TraceEvent): void {
   if (event.kind === 'kernel') takeOver(view, event.kernel, event.entryVcpu);
   else if (event.kind === 'hypercall') applyCall(view, event);
   else if (event.kind === 'start') applyStart(view, event);
+  else if (event.kind === 'stop') goesDown(view, event.vcpu);
   else if (event.kind === 'running' || event.kind === 'online') runs(view, event.vcpu);
   else if (event.kind === 'offline') {
+    // It is about to stop, which is an event of its own; the INIT that precedes a start on x86 is none.
     const vcpu = view.vcpus[event.vcpu];
     if (vcpu !== undefined) [vcpu.up, vcpu.initialised] = ['unknown', 'unknown'];
   } else if (event.kind === 'reset') {

@@ -391,6 +391,22 @@ describe('CPUs', () => {
     ]);
   });
 
+  it('runs-only-when-started: a vCPU that turned itself off, started again or not', () => {
+    const gone = [...upArm, tellArm.is('offline', 1), tellArm.stops(1)];
+    breaks('runs-only-when-started', arm, [...gone, tellArm.is('running', 1)]);
+    keeps('runs-only-when-started', arm, [...gone, tellArm.starts(0, 1), tellArm.is('running', 1)]);
+  });
+
+  it('answer-as-xen: CPU_ON of a vCPU that turned itself off, and of one that did not', () => {
+    const dying = [...upArm, tellArm.is('offline', 1), tellArm.calls(1, 'EVTCHNOP_send', null)];
+    const again = [tellArm.starts(0, 1), tellArm.is('running', 1), tellArm.is('online', 1)];
+    keeps('answer-as-xen', arm, [...dying, tellArm.stops(1), ...again]);
+    keeps('answer-as-xen', arm, [...dying, tellArm.starts(0, 1, 1, -4), tellArm.stops(1), ...again]);
+    breaks('answer-as-xen', arm, [...dying, ...again]);
+    breaks('answer-as-xen', arm, [...dying, tellArm.stops(1), tellArm.starts(0, 1, 1, -4)]);
+    breaks('answer-as-xen', arm, [...dying, tellArm.stops(1), ...again, tellArm.starts(0, 1)]);
+  });
+
   it('all-vcpus-up: one stays down, with and without a reason', () => {
     const alone = [...boots(tellArm), tellArm.ends()];
     breaks('all-vcpus-up', arm, [tellArm.enters(), ...alone]);

@@ -114,6 +114,13 @@ export class Teller {
     return { kind, kernel: this.kernel, vcpu: xenVcpuId(vcpu), linuxCpu: linuxCpu(cpu) };
   }
 
+  /** CPU `cpu` turns its vCPU off. */
+  stops(cpu: number, vcpu = this.vcpu(cpu)): Draft {
+    const { kind } = this.platform;
+    const how = kind === 'arm' ? 'psci' : kind === 'pv' ? 'VCPUOP_down' : 'hlt';
+    return { kind: 'stop', kernel: this.kernel, vcpu: xenVcpuId(vcpu), linuxCpu: linuxCpu(cpu), how };
+  }
+
   records(cpu: number, value: number = this.vcpu(cpu)): Draft {
     return { kind: 'record', kernel: this.kernel, linuxCpu: linuxCpu(cpu), value, source: 'direct' };
   }

@@ -84,6 +84,19 @@ export interface StartEvent extends EventBase {
   readonly returned: number;
 }
 
+/**
+ * A vCPU turned itself off: PSCI CPU_OFF, VCPUOP_down of itself, or on x86 HVM a HLT with interrupts off, which Xen takes
+ * for the same (Xen 4.17 arch/x86/hvm/hvm.c, hvm_hlt). Only a start brings it back.
+ */
+export interface StopEvent extends EventBase {
+  readonly kind: 'stop';
+  readonly kernel: number;
+  readonly vcpu: XenVcpuId;
+  /** The CPU that the kernel believes it is on; null where that cannot be told. */
+  readonly linuxCpu: LinuxCpu | null;
+  readonly how: 'psci' | 'VCPUOP_down' | 'hlt';
+}
+
 /** A vCPU runs kernel code as that Linux CPU for the first time since it was started. */
 export interface RunningEvent extends EventBase {
   readonly kind: 'running';
@@ -169,6 +182,7 @@ export type TraceEvent =
   | KernelEvent
   | HypercallEvent
   | StartEvent
+  | StopEvent
   | RunningEvent
   | OnlineEvent
   | RecordEvent

@@ -3,7 +3,7 @@ import { frameBytes } from '../base/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import { mfnOfGfn } from '../hypervisor/index.js';
 
-type Visit = (frame: Uint8Array, from: number, count: number, done: number) => void;
+type Visit = (frame: Uint8Array, from: number, count: number, done: number) => unknown;
 
 type FrameOf = (mfn: number) => Uint8Array | undefined;
 
@@ -51,4 +51,22 @@ export function writeGuest(machine: ArmMachine, vcpu: number, address: bigint, b
   return visit(machine, vcpu, address, bytes.length, frameOf, (frame, from, count, done) =>
     frame.set(bytes.subarray(done, done + count), from),
   );
+}
+
+/**
+ * The memory itself behind `size` bytes at `address`, as `vcpu` sees it at EL1: a view of each frame's part, which shows what
+ * the guest writes for as long as the kernel maps the address there. Null where any of it is not mapped.
+ */
+export function guestPlaces(
+  machine: ArmMachine,
+  vcpu: number,
+  address: bigint,
+  size: number,
+): Uint8Array[] | null {
+  const places: Uint8Array[] = [];
+  const frameOf: FrameOf = (mfn) => machine.frames.readable(mfn);
+  const there = visit(machine, vcpu, address, size, frameOf, (frame, from, count) =>
+    places.push(frame.subarray(from, from + count)),
+  );
+  return there ? places : null;
 }

@@ -4,6 +4,7 @@ import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest, writeGuest } from './guest_memory.js';
@@ -95,6 +96,7 @@ function watched(vcpus = 2, left: readonly string[] = []): Watched {
 /** Lets a vCPU run the kernel: translation on, as Linux CPU `cpu` where that is told. */
 function enter({ guest, text }: Watched, vcpu: number, cpu: number | null): void {
   const view = present(guest.machine.processor.vcpus[vcpu], 'a vCPU');
+  present(guest.machine.domain.state.vcpus[vcpu], 'a vCPU').up = true;
   // T1SZ 25, TG1 4 KiB, EPD0.
   view.setSystemRegister('TCR_EL1', (25n << 16n) | (2n << 30n) | (1n << 7n) | (2n << 32n));
   view.setSystemRegister('TTBR1_EL1', table);
@@ -114,8 +116,9 @@ function put({ guest, text }: Watched, vcpu: number, offset: bigint, bytes: numb
   assert.ok(writeGuest(guest.machine, vcpu, text + offset, data.subarray(0, bytes)));
 }
 
-/** Gives each CPU an area of its own, with its record in it. */
+/** Gives each CPU an area of its own, with its record in it, and counts it as possible. */
 function setAreas(made: Watched, vcpu: number, records: readonly number[]): void {
+  put(made, vcpu, BigInt(places.possibleMask), 1, (1n << BigInt(records.length)) - 1n);
   for (const [cpu, record] of records.entries()) {
     put(made, vcpu, BigInt(places.perCpuOffset + 8 * cpu), 8, areaOffset(cpu));
     put(made, vcpu, BigInt(places.xenVcpuId) + areaOffset(cpu), 4, BigInt(record));
@@ -198,6 +201,122 @@ describe('the observer', () => {
     assert.ok(guest.cpus.every(({ linuxCpu }) => observer.wasOnline(linuxCpu)));
   });
 
+  const off = { name: 'PSCI_0_2_FN_CPU_OFF', returned: 0, target: null };
+  const on = (vcpu: number): { name: string; returned: number; target: XenVcpuId } => ({
+    name: 'PSCI_0_2_FN64_CPU_ON',
+    returned: 0,
+    target: xenVcpuId(vcpu),
+  });
+
+  it('tells when a vCPU turns itself off, after its CPU has gone, and when it runs again as another CPU', () => {
+    const made = watched(3);
+    const { observer } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 1, 2]);
+    put(made, 0, BigInt(places.onlineMask), 1, 3n);
+    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    observer.power(0, on(1), 1n);
+    enter(made, 1, 1);
+    observer.hypercall(1, call('VCPUOP_register_vcpu_info', 1));
+    put(made, 0, BigInt(places.onlineMask), 1, 1n);
+    observer.power(1, off, 0n);
+    observer.power(0, { ...off, name: 'PSCI_0_2_FN64_AFFINITY_INFO', returned: 1 }, 1n);
+    observer.power(0, on(1), 1n);
+    enter(made, 1, 2);
+    observer.sliceEnded(1);
+    assert.deepEqual(brief(made.events).slice(-6), [
+      'running 1 on 1',
+      'VCPUOP_register_vcpu_info on 1 as 1',
+      'offline 1 on 1',
+      'stop 1 on 1',
+      'start',
+      'running 2 on 1',
+    ]);
+  });
+
+  it('sees after each slice, without a call, which CPUs run and are online', () => {
+    const made = watched();
+    const { observer } = made;
+    // Before the first call it is not known where the kernel is.
+    enter(made, 0, 0);
+    observer.sliceEnded(0);
+    setAreas(made, 0, [0, 1]);
+    observer.power(0, on(1), 1n);
+    enter(made, 1, 1);
+    observer.sliceEnded(1);
+    put(made, 0, BigInt(places.onlineMask), 1, 3n);
+    observer.sliceEnded(0);
+    put(made, 0, BigInt(places.onlineMask), 1, 1n);
+    observer.sliceEnded(0);
+    observer.sliceEnded(0);
+    assert.deepEqual(brief(made.events), [
+      'kernel',
+      'running 0 on 0',
+      'start',
+      'running 1 on 1',
+      'online 0 on 0',
+      'online 1 on 1',
+      'offline 1 on 1',
+    ]);
+  });
+
+  it('leaves a change to a vCPU that can see it', () => {
+    const made = watched();
+    const { observer } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 1]);
+    observer.hypercall(0, call('EVTCHNOP_send', null));
+    observer.look(0);
+    put(made, 0, BigInt(places.onlineMask), 1, 1n);
+    observer.sliceEnded(1);
+    assert.equal(brief(made.events).at(-1), 'EVTCHNOP_send on 0 as 0');
+    observer.sliceEnded(0);
+    assert.equal(brief(made.events).at(-1), 'online 0 on 0');
+  });
+
+  it('sees a record that changes after the last call, but none before a call has carried an id', () => {
+    const made = watched();
+    const { observer } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 0]);
+    observer.hypercall(0, call('XENVER_get_features', null));
+    observer.look(0);
+    put(made, 0, BigInt(places.xenVcpuId) + areaOffset(1), 4, 1n);
+    observer.look(0);
+    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    observer.look(0);
+    put(made, 0, BigInt(places.xenVcpuId) + areaOffset(1), 4, 7n);
+    for (let slice = 0; slice < 8; slice += 1) observer.sliceEnded(0);
+    put(made, 0, BigInt(places.xenVcpuId) + areaOffset(0), 4, 5n);
+    observer.look(0);
+    const told = brief(made.events).filter((text) => text.startsWith('record'));
+    assert.deepEqual(told, ['record 0=0', 'record 1=1', 'record 1=7', 'record 0=5']);
+  });
+
+  it('reads the records of possible CPUs alone: the others keep to the image', () => {
+    const made = watched(4);
+    const { kernel, observer } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0]);
+    put(made, 0, BigInt(places.nrCpuIds), 4, 1n);
+    assert.deepEqual(kernel.ownAreas(0), [0]);
+    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    assert.deepEqual(brief(made.events).slice(1, 3), ['running 0 on 0', 'record 0=0']);
+    assert.equal(made.events.length, 4);
+  });
+
+  it('takes no CPU to have an area while the kernel has given out none', () => {
+    const made = watched(1);
+    enter(made, 0, null);
+    put(made, 0, BigInt(places.possibleMask), 1, 1n);
+    assert.deepEqual(made.kernel.ownAreas(0), []);
+    const unreadable = watched(3, ['__cpu_possible_mask']);
+    enter(unreadable, 0, null);
+    assert.deepEqual(unreadable.kernel.ownAreas(0), []);
+    setAreas(unreadable, 0, [0, 1]);
+    assert.deepEqual(unreadable.kernel.ownAreas(0), [0, 1]);
+  });
+
   it('reads which CPUs are possible, and takes no bit behind the kernel’s own bound for a CPU', () => {
     const made = watched(4);
     const { kernel } = made;
@@ -232,9 +351,8 @@ describe('the observer', () => {
     const { observer } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1, 2]);
-    const on = { name: 'PSCI_0_2_FN64_CPU_ON', target: xenVcpuId(2) };
-    observer.power(0, { ...on, returned: 0 }, 2n);
-    observer.power(0, { ...on, target: xenVcpuId(1), returned: -2 }, 1n);
+    observer.power(0, on(2), 2n);
+    observer.power(0, { ...on(1), returned: -2 }, 1n);
     observer.end('poweroff', '');
     const told = brief(made.events).filter((text) => text.startsWith('o'));
     assert.deepEqual(told, ['online 0 on 0', 'online 2 on 2']);
@@ -268,9 +386,9 @@ describe('the observer', () => {
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1, 2]);
     const { kernel, observer, guest } = made;
-    observer.noteRecords(0);
+    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
     assert.ok(unsetRecords(guest.machine, kernel, guest.cpus, 0, 'as-posted'));
-    observer.noteRecords(0);
+    observer.look(0);
     assert.deepEqual(
       guest.cpus.map(({ linuxCpu }) => observer.lastRecord(linuxCpu)),
       [0, 0xffff_ffff, 0xffff_ffff],

@@ -11,8 +11,20 @@ import type { LinuxCpu } from '../identity/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import type { Guest, KernelCpu } from './guest.js';
 import type { KernelView } from './kernel_view.js';
+import { MemoryWatch } from './memory_watch.js';
 
 type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
+
+/**
+ * After so many slices the memory that is watched is looked up anew, and all of it read: a guest may have moved it. Between
+ * those, the mask of online CPUs is compared after each slice, and the records after each few.
+ */
+const slicesBetween = { lookUps: 256, records: 8 } as const;
+
+/** Whether to ask at slice `count` of a vCPU, from 1: often at first, then now and then. */
+function isAskedAt(count: number): boolean {
+  return (count & (count - 1)) === 0 || count % 64 === 0;
+}
 
 export class Observer {
   readonly events: TraceEvent[] = [];
@@ -22,6 +34,14 @@ export class Observer {
   readonly #lastRecords = new Map<number, number>();
   readonly #running = new Set<number>();
   readonly #online = new Set<number>();
+  readonly #onlineWatch = new MemoryWatch();
+  readonly #recordWatch = new MemoryWatch();
+  #isWatching = false;
+  #slices = 0;
+  /** Whether a call has carried a vCPU id. Until then the records need not be set: what they hold is no event. */
+  #usesIds = false;
+  /** By vCPU: its slices since it was last asked in vain which CPU it is. */
+  readonly #slicesUnknown = new Map<number, number>();
   /** By step: where the call returns to. The call itself stands in a routine that does nothing else. */
   readonly #callers = new Map<number, bigint>();
   readonly #everOnline = new Set<number>();
@@ -52,17 +72,27 @@ export class Observer {
   hypercall(vcpu: number, call: CallRecord): void {
     const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
-    if (call.vcpuId !== null) this.noteRecords(vcpu);
+    if (call.vcpuId !== null) {
+      this.#usesIds = true;
+      this.#noteRecords(vcpu);
+    }
     this.noteOnline(vcpu);
     this.#noteCaller(vcpu);
     this.#emit({ kind: 'hypercall', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, call, phase: null });
   }
 
   /** A power call was answered. */
-  power(vcpu: number, { name, returned, target }: PsciRecord, affinity: bigint): void {
+  power(vcpu: number, record: PsciRecord, affinity: bigint): void {
     const cpu = this.#kernel.linuxCpuOn(vcpu);
-    if (!name.endsWith('CPU_ON')) return;
+    const isOn = record.name.endsWith('CPU_ON');
+    if (!isOn && !record.name.endsWith('CPU_OFF')) return;
     this.#noteRunning(vcpu, cpu);
+    this.noteOnline(vcpu);
+    if (isOn) this.#noteStart(vcpu, cpu, record, affinity);
+    else this.#noteStop(vcpu, cpu);
+  }
+
+  #noteStart(vcpu: number, cpu: LinuxCpu | null, { returned, target }: PsciRecord, affinity: bigint): void {
     const meant = this.#cpus.find(({ mpidr }) => BigInt(mpidr) === affinity)?.linuxCpu ?? null;
     this.#noteCaller(vcpu);
     this.#emit({
@@ -76,6 +106,48 @@ export class Observer {
       returned,
     });
     if (returned === 0 && target !== null) this.#started.add(target);
+  }
+
+  #noteStop(vcpu: number, cpu: LinuxCpu | null): void {
+    this.#noteCaller(vcpu);
+    this.#emit({ kind: 'stop', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, how: 'psci' });
+    this.#started.delete(vcpu);
+    // It may be started again, as another CPU.
+    this.#running.delete(vcpu);
+  }
+
+  /** A slice of that vCPU's turn has ended. */
+  sliceEnded(vcpu: number): void {
+    // Until its first call the kernel may still be on its way to where it will stay.
+    if (this.#kernel.textAddress === null) return;
+    this.#slices += 1;
+    if (this.#isToLook()) this.look(vcpu);
+    // The slice in which a vCPU turns itself off ends behind that, with its registers as they were.
+    const isUp = this.#machine.domain.state.vcpus[vcpu]?.up === true;
+    if (isUp && !this.#running.has(vcpu)) this.#askWhoRuns(vcpu);
+  }
+
+  #isToLook(): boolean {
+    const { lookUps, records } = slicesBetween;
+    if (!this.#isWatching || this.#slices % lookUps === 0 || this.#onlineWatch.changed) return true;
+    return this.#slices % records === 0 && this.#recordWatch.changed;
+  }
+
+  #askWhoRuns(vcpu: number): void {
+    const count = (this.#slicesUnknown.get(vcpu) ?? 0) + 1;
+    this.#slicesUnknown.set(vcpu, count);
+    if (isAskedAt(count)) this.#noteRunning(vcpu, this.#kernel.linuxCpuOn(vcpu));
+  }
+
+  /** Notes what `vcpu` sees of the kernel's records and of its online CPUs, and watches those for changes from now on. */
+  look(vcpu: number): void {
+    const places = this.#kernel.placesFrom(vcpu);
+    if (places === null) return;
+    this.#isWatching = true;
+    this.#onlineWatch.watch(places.online);
+    this.#recordWatch.watch(places.records);
+    this.noteOnline(vcpu);
+    this.#noteRecords(vcpu);
   }
 
   /**
@@ -92,9 +164,9 @@ export class Observer {
   }
 
   /** What the records say now, where that has changed. */
-  noteRecords(vcpu: number): void {
-    if (!this.#kernel.hasOwnAreas(vcpu)) return;
-    for (const { linuxCpu: cpu } of this.#cpus) {
+  #noteRecords(vcpu: number): void {
+    if (!this.#usesIds) return;
+    for (const cpu of this.#kernel.ownAreas(vcpu)) {
       const value = this.#kernel.recordsFrom(vcpu)?.recordedVcpuId(cpu) ?? null;
       if (value === null || this.#lastRecords.get(cpu) === value) continue;
       this.#lastRecords.set(cpu, value);
@@ -145,8 +217,9 @@ export class Observer {
   }
 
   #noteRunning(vcpu: number, cpu: LinuxCpu | null): void {
-    if (cpu === null || this.#running.has(vcpu) || !this.#kernel.hasOwnAreas(vcpu)) return;
+    if (cpu === null || this.#running.has(vcpu) || !this.#kernel.ownAreas(vcpu).includes(cpu)) return;
     this.#running.add(vcpu);
+    this.#slicesUnknown.delete(vcpu);
     this.#emit({ kind: 'running', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu });
   }
 

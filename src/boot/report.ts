@@ -154,6 +154,7 @@ function visibleOf(event: TraceEvent): unknown {
     const { op, vcpuId, detail, returned } = call;
     return { timeNs, vcpu, op, vcpuId, detail, returned };
   }
+  if (event.kind === 'stop') return { timeNs: event.timeNs, stop: event.vcpu };
   if (event.kind !== 'start') return null;
   const { timeNs, by, target, returned } = event;
   return { timeNs, by, target, returned };

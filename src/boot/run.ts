@@ -14,7 +14,6 @@ import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
-import type { Introspection } from './kernel_view.js';
 import { panicIn, PanicWatch } from './panic_watch.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
@@ -69,8 +68,6 @@ export interface BootResult {
   readonly guestNs: bigint;
   /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
-  /** By which way each thing was read of the kernel. */
-  readonly introspection: Introspection;
   /** The end of the kernel's own log, from its memory; empty where it could not be found. */
   readonly kernelLog: readonly LogRecord[];
 }
@@ -111,6 +108,7 @@ export class Boot {
         this.#countNotModelled(record);
       },
       power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
+      sliceEnded: (vcpu) => this.#observer.sliceEnded(vcpu),
       userSpace: () => this.#userSpace(),
     });
     this.#kernel = new KernelView(this.guest, options.kernel.image);
@@ -203,7 +201,6 @@ export class Boot {
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
       notModelled: Object.fromEntries(this.#notModelled),
-      introspection: this.#kernel.introspection,
       kernelLog: this.#kernelLog(),
     };
   }
@@ -271,7 +268,7 @@ export class Boot {
       notAsked === null
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
-    for (const vcpu of this.machine.processor.vcpus.keys()) this.#observer.noteOnline(vcpu);
+    for (const vcpu of this.machine.processor.vcpus.keys()) this.#observer.look(vcpu);
     // To the audit, a run that is cut short is one that got no further.
     this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending);
     return 'ended';

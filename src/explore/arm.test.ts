@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { invalidVcpuNr } from '../identity/index.js';
 import type { StrategyName } from './scenario.js';
-import { brokenRules, callsOf, crashOn, logOf, onlineAtEnd, passes, run, startsOf } from './test_scenario.js';
+import {
+  brokenRules,
+  callsOf,
+  crashOn,
+  logOf,
+  onlineAtEnd,
+  passes,
+  run,
+  startsOf,
+  stopsOf,
+} from './test_scenario.js';
 
 const initControl = 'EVTCHNOP_init_control';
 const sizes = [2, 3, 4, 5, 6, 7, 8];
@@ -82,6 +92,7 @@ describe('Arm, other boots', () => {
       told.events.filter(({ kind }) => kind === 'offline').map((event) => 'vcpu' in event && event.vcpu),
       [2],
     );
+    assert.deepEqual(stopsOf(told), ['psci 2 as 2']);
   });
 });
 

@@ -69,3 +69,10 @@ export function onlineAtEnd({ events }: ModelRun): number {
   const end = events.at(-1);
   return end?.kind === 'end' ? end.online.length : -1;
 }
+
+/** The vCPUs that turned themselves off, as `how vCPU as CPU`. */
+export function stopsOf({ events }: ModelRun): string[] {
+  return events.flatMap((event) =>
+    event.kind === 'stop' ? [`${event.how} ${event.vcpu} as ${event.linuxCpu ?? '?'}`] : [],
+  );
+}

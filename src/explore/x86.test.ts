@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { StrategyName } from './scenario.js';
-import { brokenRules, callsOf, crashOn, logOf, onlineAtEnd, passes, run, startsOf } from './test_scenario.js';
+import {
+  brokenRules,
+  callsOf,
+  crashOn,
+  logOf,
+  onlineAtEnd,
+  passes,
+  run,
+  startsOf,
+  stopsOf,
+} from './test_scenario.js';
 
 const afterThePatch: StrategyName[] = [
   'as-posted',
@@ -123,6 +133,7 @@ describe('x86 hotplug and kexec', () => {
       assert.equal(callsOf(told, 'EVTCHNOP_bind_ipi').length, 5 * 4);
       assert.equal(callsOf(told, 'EVTCHNOP_close').length, 5);
       assert.equal(startsOf(told).filter(({ target }) => target === 2).length, 2);
+      assert.deepEqual(stopsOf(told), ['hlt 2 as 2']);
     }
   });
 
@@ -174,6 +185,7 @@ describe('PV', () => {
         assert.equal(callsOf(told, 'VCPUOP_initialise').length, 3);
         assert.equal(callsOf(told, 'VCPUOP_up').length, 4);
         assert.equal(callsOf(told, 'VCPUOP_down').length, 1);
+        assert.deepEqual(stopsOf(told), ['VCPUOP_down 2 as 2']);
       }
     }
   });

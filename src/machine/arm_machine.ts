@@ -224,6 +224,7 @@ export class ArmMachine {
     const result = this.#standstill.run(vcpu, budget);
     this.#instructions += result.executed;
     this.#passTo(this.#sliceNs + BigInt(result.executed));
+    this.#listener.sliceEnded?.(vcpu);
     if (this.#userSpaceNs === null && this.#view(vcpu).mode === 'EL0t') {
       this.#userSpaceNs = this.#sliceNs;
       this.#listener.userSpace?.();

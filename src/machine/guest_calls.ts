@@ -31,6 +31,8 @@ export interface MachineListener {
   power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
   /** A vCPU enters the guest. */
   started?(vcpu: number): void;
+  /** A slice of that vCPU's turn has ended: some thousands of instructions, or fewer where something was due. */
+  sliceEnded?(vcpu: number): void;
   /** A vCPU was seen at EL0, at the end of a slice of its turn, for the first time. */
   userSpace?(): void;
 }

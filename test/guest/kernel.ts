@@ -5,7 +5,7 @@
 import { InputError } from '../../src/base/index.js';
 import { Boot, defaultLimits, mainConsoleOf } from '../../src/boot/index.js';
 import type { BootKernel, BootOptions, BootResult } from '../../src/boot/index.js';
-import { defaultInitramfs } from '../../src/firmware/index.js';
+import { busyboxInitramfs, defaultInitramfs } from '../../src/firmware/index.js';
 import { debianFiles, debianSettings, loadDebianKernel } from '../../src/kernel_source/index.js';
 
 export interface StockKernel {
@@ -49,6 +49,26 @@ export function stockKernel(): StockKernel {
 
 /** Without the self-tests of the crypto drivers, which take most of a stock boot's instructions. */
 export const quickCommandLine = 'console=ttyAMA0 cryptomgr.notests';
+
+/**
+ * An initramfs whose first process runs `lines` of shell and turns the machine off. $cpus is the folder of the CPUs in
+ * sysfs.
+ */
+export function scriptInitramfs(lines: readonly string[]): Uint8Array {
+  const init = [
+    '#!/bin/busybox sh',
+    'export PATH=/bin',
+    'mount -t proc proc /proc',
+    'mount -t sysfs sysfs /sys',
+    'mount -t devtmpfs devtmpfs /dev',
+    'cpus=/sys/devices/system/cpu',
+    ...lines,
+    'poweroff -f',
+    '',
+  ].join('\n');
+  const applets = ['sh', 'mount', 'cat', 'poweroff'];
+  return busyboxInitramfs(stockKernel().busybox, { applets, init });
+}
 
 /** What a boot came to, and all that it wrote to the console that its command line names last. */
 export interface Booted extends BootResult {

@@ -189,7 +189,11 @@ describe('answer-as-xen', () => {
     breaks(arm, [...upArm, tellArm.starts(0, 1, null, -9)]);
     breaks(arm, [...upArm, tellArm.starts(0, 1, null)]);
     keeps(arm, [...upArm, tellArm.starts(0, 1, null, -2)]);
-    keeps(arm, [...upArm, tellArm.is('offline', 1), tellArm.starts(0, 1)]);
+    const offline = [...upArm, tellArm.is('offline', 1)];
+    keeps(arm, [...offline, tellArm.starts(0, 1)]);
+    keeps(arm, [...offline, tellArm.starts(0, 1, 1, -4)]);
+    keeps(arm, [...offline, tellArm.stops(1), tellArm.starts(0, 1)]);
+    breaks(arm, [...offline, tellArm.stops(1), tellArm.starts(0, 1, 1, -4)]);
   });
 
   it('knows that areas by physical address came with 4.18', () => {

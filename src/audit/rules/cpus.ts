@@ -43,6 +43,7 @@ function allow(allowed: Set<XenVcpuId>, event: TraceEvent): void {
     allowed.add(event.entryVcpu);
   }
   if (event.kind === 'start' && event.target !== null && event.returned === 0) allowed.add(event.target);
+  if (event.kind === 'stop') allowed.delete(event.vcpu);
 }
 
 export const runsOnlyWhenStarted: Rule = {

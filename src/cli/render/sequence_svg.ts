@@ -79,6 +79,7 @@ function runningAfter(item: SequenceItem, before: ReadonlySet<number>): Readonly
     case 'online':
       return new Set([...before, item.vcpu]);
     case 'offline':
+    case 'stop':
       return new Set([...before].filter((vcpu) => vcpu !== item.vcpu));
     case 'again':
     case 'quiet':
@@ -196,8 +197,10 @@ function signs(geometry: Geometry, row: Row): Markup[] {
       return startSigns(geometry, item, y, phrase.tone);
     case 'kernel':
     case 'online':
+      return [triangle(laneX(geometry, item.vcpu), y, true, phrase.tone)];
     case 'offline':
-      return [triangle(laneX(geometry, item.vcpu), y, item.kind !== 'offline', phrase.tone)];
+    case 'stop':
+      return [triangle(laneX(geometry, item.vcpu), y, false, phrase.tone)];
     case 'stray':
       return [cross(laneX(geometry, item.vcpu), y, 'silent')];
     case 'again':

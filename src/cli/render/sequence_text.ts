@@ -78,6 +78,7 @@ function draw(lanes: Lanes, item: SequenceItem): string[] {
       mark(cells, column(lanes, item.vcpu), '▲');
       break;
     case 'offline':
+    case 'stop':
       mark(cells, column(lanes, item.vcpu), '▼');
       break;
     case 'stray':

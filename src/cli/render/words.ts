@@ -8,6 +8,7 @@ import type {
   QuietItem,
   SequenceItem,
   StartItem,
+  StopItem,
 } from '../../explore/index.js';
 
 /** How a thing is to be taken: `good`, `bad` (said so), `silent` (wrong, and nobody said so), or none of these. */
@@ -90,6 +91,15 @@ function startPhrase({ how, target, answer, runsAs, meantCpu }: StartItem): Phra
   return { text: `${startNames[how]} of ${names}`, answer, remark, tone: good ? 'good' : 'bad' };
 }
 
+const stopNames: Readonly<Record<StopItem['how'], string>> = {
+  psci: 'CPU_OFF',
+  hlt: 'HLT with interrupts off',
+};
+
+function stopPhrase({ how, vcpu }: StopItem): Phrase {
+  return plain(`${stopNames[how]}: vCPU ${vcpu} is off`);
+}
+
 function endPhrase({ outcome, online }: EndItem): Phrase {
   const tone = outcome === 'panic' || outcome === 'hang' || outcome === 'destroyed' ? 'bad' : 'plain';
   return plain(`end: ${outcome}; online: ${listOf('CPU', online)}`, tone);
@@ -113,6 +123,8 @@ export function phraseOf(item: SequenceItem): Phrase {
       return plain(`CPU ${item.linuxCpu} is online`, 'good');
     case 'offline':
       return plain(`CPU ${item.linuxCpu} goes offline`);
+    case 'stop':
+      return stopPhrase(item);
     case 'stray':
       return plain(
         `an event for CPU ${item.boundFor} (${item.purpose}) comes to CPU ${item.linuxCpu}${times(item.times)}`,

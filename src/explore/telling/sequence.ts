@@ -12,6 +12,7 @@ import type {
   OnlineEvent,
   Outcome,
   StartEvent,
+  StopEvent,
   TraceEvent,
 } from '../../audit/index.js';
 import type { LinuxCpu, XenVcpuId } from '../../identity/index.js';
@@ -72,6 +73,15 @@ export interface StartItem {
   readonly runsAs: LinuxCpu | null;
 }
 
+/** A vCPU turns itself off. */
+export interface StopItem {
+  readonly kind: 'stop';
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu | null;
+  /** By what. VCPUOP_down is a hypercall, and an item as such. */
+  readonly how: Exclude<StopEvent['how'], 'VCPUOP_down'>;
+}
+
 /** The kernel counts a CPU as online, or no longer. */
 export interface OnlineItem {
   readonly kind: 'online' | 'offline';
@@ -122,7 +132,16 @@ export interface EndItem {
 }
 
 export type SequenceItem =
-  KernelItem | CallItem | StartItem | OnlineItem | StrayItem | QuietItem | ResetItem | AgainItem | EndItem;
+  | KernelItem
+  | CallItem
+  | StartItem
+  | StopItem
+  | OnlineItem
+  | StrayItem
+  | QuietItem
+  | ResetItem
+  | AgainItem
+  | EndItem;
 
 export interface Sequence {
   /** The vCPUs that the items name, by id. */
@@ -183,6 +202,10 @@ function startItem(event: StartEvent, events: readonly TraceEvent[]): StartItem 
   };
 }
 
+function stopItem({ vcpu, linuxCpu, how }: StopEvent): StopItem | null {
+  return how === 'VCPUOP_down' ? null : { kind: 'stop', vcpu, linuxCpu, how };
+}
+
 function isStray(event: HandledEvent): event is HandledEvent & { boundFor: LinuxCpu } {
   return event.boundFor !== null && event.boundFor !== event.linuxCpu;
 }
@@ -192,12 +215,19 @@ function matters({ call }: HypercallEvent): boolean {
   return call.vcpuId !== null || call.op === 'SCHEDOP_shutdown';
 }
 
+type Untold = Extract<TraceEvent, { kind: 'running' | 'record' | 'use' | 'log' }>;
+
+function isUntold(event: TraceEvent): event is Untold {
+  return ['running', 'record', 'use', 'log'].includes(event.kind);
+}
+
 /** What an event is in the sequence; null where it is not worth an item. */
 function itemOf(
   event: TraceEvent,
   run: ModelRun,
   judged: ReadonlyMap<number, JudgedCall>,
 ): SequenceItem | null {
+  if (isUntold(event)) return null;
   switch (event.kind) {
     case 'kernel':
       return kernelItem(event, run.events);
@@ -205,6 +235,8 @@ function itemOf(
       return matters(event) ? callItem(event, judged.get(event.step)) : null;
     case 'start':
       return startItem(event, run.events);
+    case 'stop':
+      return stopItem(event);
     case 'online':
     case 'offline':
       return onlineItem(event, run.events);
@@ -214,11 +246,6 @@ function itemOf(
       return { kind: 'reset' };
     case 'end':
       return { kind: 'end', outcome: event.outcome, online: event.online, why: event.why };
-    case 'running':
-    case 'record':
-    case 'use':
-    case 'log':
-      return null;
   }
 }
 
@@ -288,6 +315,7 @@ export function vcpusOf(item: SequenceItem): number[] {
     case 'kernel':
     case 'online':
     case 'offline':
+    case 'stop':
     case 'stray':
       return [item.vcpu];
     case 'call':
@@ -304,7 +332,8 @@ export function vcpusOf(item: SequenceItem): number[] {
 
 /** Whether an item says that all is well, and no more. */
 function isWell(item: SequenceItem): boolean {
-  return isQuiet(item) || item.kind === 'online' || (item.kind === 'start' && item.runsAs === item.meantCpu);
+  if (item.kind === 'start') return item.runsAs === item.meantCpu;
+  return isQuiet(item) || item.kind === 'online' || item.kind === 'stop';
 }
 
 function quietItem(items: readonly SequenceItem[]): QuietItem {

@@ -5,7 +5,7 @@ import { emit, log, nowNs, numberVar, subject, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
 import { become, call, callStep, done, next, routine, step } from '../program.js';
 import type { Flow, Program, Routine } from '../program.js';
-import { cpuOffStep, gone, haltStep, reportDeath } from './interrupts.js';
+import { cpuOffStep, emitStop, gone, haltStep, reportDeath } from './interrupts.js';
 import { giveWork } from './common.js';
 
 const secondNs = 1_000_000_000;
@@ -87,7 +87,14 @@ export const hotplugRoutines: Program = {
   // xen_pv_play_dead: the call returns when the vCPU is brought up again, and the CPU goes on from there.
   'pv-play-dead': routine('offline', [
     reportDeath,
-    callingStep('VCPUOP_down', (context) => vcpuOp(VCPUOP_down, vcpuNr(context, context.cpu.linuxCpu))),
+    callingStep(
+      'VCPUOP_down',
+      (context) => vcpuOp(VCPUOP_down, vcpuNr(context, context.cpu.linuxCpu)),
+      (context) => {
+        emitStop(context, 'VCPUOP_down');
+        return next;
+      },
+    ),
     step('again', (context) => {
       const { kernel, cpu, vcpu } = context;
       emit(context, { kind: 'running', kernel: kernel.index, vcpu, linuxCpu: cpu.linuxCpu });

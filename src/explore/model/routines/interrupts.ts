@@ -1,5 +1,6 @@
 /** What a CPU does when it is interrupted: by an event upcall, by another CPU's NMI, or by its stop interrupts. */
 import { PSCI_0_2_FN_CPU_OFF } from '../../../abi/index.js';
+import type { StopEvent } from '../../../audit/index.js';
 import { haltVcpu, pendingUpcall, psciCall } from '../../../hypervisor/index.js';
 import { act, emit, guestVcpu } from '../context.js';
 import type { StepContext } from '../context.js';
@@ -42,11 +43,19 @@ function handleUpcall(context: StepContext): Flow {
 /** The CPU has gone for good: only a start brings its vCPU back, elsewhere. */
 export const gone: Step = { label: 'gone', ready: () => false, waitsFor: () => 'a start', run: () => stay };
 
+/** Tells that the vCPU turned itself off, unless Xen has left it up. */
+export function emitStop(context: StepContext, how: StopEvent['how']): void {
+  const { world, vcpu, kernel, cpu } = context;
+  if (world.domain.state.vcpus[vcpu]?.up !== false) return;
+  emit(context, { kind: 'stop', kernel: kernel.index, vcpu, linuxCpu: cpu.linuxCpu, how });
+}
+
 /** HLT with interrupts off, which Xen takes as the vCPU going down. */
 export function haltStep(label: string): Step {
   return step(label, (context) => {
     act(context, 'HLT');
     haltVcpu(context.world.domain, context.vcpu, false);
+    emitStop(context, 'hlt');
     settleShutdown(context);
     return next;
   });
@@ -57,6 +66,7 @@ export function cpuOffStep(label: string): Step {
   return step(label, (context) => {
     act(context, 'CPU_OFF');
     psciCall(context.world.domain, context.vcpu, PSCI_0_2_FN_CPU_OFF, []);
+    emitStop(context, 'psci');
     return next;
   });
 }
