@@ -7,31 +7,36 @@ import { viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
 import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
-import {
-  exportedOffset,
-  findKallsyms,
-  findRecordPlaces,
-  KernelRecords,
-  vectorsOffset,
-} from '../introspect/index.js';
-import type { Kallsyms, RecordPlaces } from '../introspect/index.js';
+import { findKallsyms, KernelRecords } from '../introspect/index.js';
+import type { AnchorName, Kallsyms } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import type { Guest, KernelCpu } from './guest.js';
 import { guestPlaces, readGuest } from './guest_memory.js';
+import { KernelPlaces } from './kernel_places.js';
+
+/** By which way each thing is read of a kernel: 'export table', 'kallsyms' or 'BTF'; null where it cannot be read. */
+export interface Introspection {
+  /** The records: which vCPU each CPU believes to be. */
+  readonly records: string | null;
+  /** Which CPU makes a call. */
+  readonly caller: string | null;
+  readonly online: string | null;
+  readonly possible: string | null;
+}
 
 export class KernelView {
   readonly #machine: ArmMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
-  readonly #places: RecordPlaces | null;
-  /** Where the kernel keeps its masks of CPUs and their bound: offsets from `_text`; null where it exports no such name. */
-  readonly #masks: { readonly online: number | null; readonly possible: number | null };
-  readonly #nrCpuIds: number | null;
+  readonly #places: KernelPlaces;
   #records: KernelRecords | null = null;
   /** The vCPU by whose translation the kernel's memory is read. */
   #reader = 0;
-  #text: bigint | null = null;
+  /** Whether TPIDR_EL1 of a vCPU was found among the kernel's per-CPU offsets: then these are what they are taken for. */
+  #areOffsetsSeen = false;
+  /** The possible CPUs where there is no mask to be read; they do not change once the areas are set up. */
+  #possible: ReadonlySet<LinuxCpu> | null = null;
   /** undefined until somebody asks for a symbol. */
   #symbols: Kallsyms | null | undefined;
 
@@ -41,27 +46,33 @@ export class KernelView {
     this.#cpus = guest.cpus;
     this.#kernelAt = guest.kernelAt;
     this.#image = image;
-    this.#places = findRecordPlaces(image);
-    this.#masks = {
-      online: exportedOffset(image, '__cpu_online_mask'),
-      possible: exportedOffset(image, '__cpu_possible_mask'),
-    };
-    this.#nrCpuIds = exportedOffset(image, 'nr_cpu_ids');
+    this.#places = new KernelPlaces(guest, image);
   }
 
   /** Kernel virtual address of the image's start; null while it is not known. */
   get textAddress(): bigint | null {
-    return this.#text;
+    return this.#places.text;
   }
 
   /** Whether it is known where the kernel keeps its records; they may be unreadable until it has its tables. */
   get hasRecords(): boolean {
-    return this.#places !== null;
+    return this.#places.hasRecords;
   }
 
-  /** Whether the kernel exports its mask of online CPUs. */
+  /** Whether the kernel's own account of online CPUs can be read: its mask, or else how far each CPU has come up. */
   get hasOnlineMask(): boolean {
-    return this.#masks.online !== null;
+    return this.#places.knownBy.online !== null;
+  }
+
+  /** What could be read of this kernel, and by which way each of it was found. */
+  get introspection(): Introspection {
+    const { records, caller, online, possible } = this.#places.knownBy;
+    return {
+      records: this.#areOffsetsSeen ? records : null,
+      caller: caller === 'BTF' || this.#areOffsetsSeen ? caller : null,
+      online: this.#places.text === null ? null : online,
+      possible: this.#places.text === null ? null : possible,
+    };
   }
 
   /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
@@ -70,19 +81,25 @@ export class KernelView {
     if (vbar >> 63n === 0n) return this.#records;
     // By the tables of who asks: those of another one may be gone, when it is off or just started.
     this.#reader = vcpu;
-    this.#text ??= vbar - BigInt(vectorsOffset);
-    if (this.#places === null) return null;
-    this.#records ??= new KernelRecords(this.#places, this.#text, (address, size) =>
+    this.#places.look(vcpu);
+    const { text, records } = this.#places;
+    if (text === null || records === null) return null;
+    this.#records ??= new KernelRecords(records, text, (address, size) =>
       readGuest(this.#machine, this.#reader, address, size),
     );
     return this.#records;
   }
 
-  /** The Linux CPU that `vcpu` believes to be; null where that cannot be told. */
+  /**
+   * The Linux CPU that `vcpu` believes to be: the one whose per-CPU offset it has in TPIDR_EL1, or where those are not known,
+   * the one that its task names. Null where that cannot be told.
+   */
   linuxCpuOn(vcpu: number): LinuxCpu | null {
-    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const records = this.recordsFrom(vcpu);
+    const tpidr = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('TPIDR_EL1');
     const found =
-      this.recordsFrom(vcpu)?.linuxCpuOf(view.systemRegister('TPIDR_EL1'), this.#cpus.length) ?? null;
+      records === null ? this.#places.taskCpuOn(vcpu) : records.linuxCpuOf(tpidr, this.#cpus.length);
+    if (records !== null && found !== null && tpidr !== 0n) this.#areOffsetsSeen = true;
     return found === null ? null : linuxCpu(found);
   }
 
@@ -104,13 +121,12 @@ export class KernelView {
   }
 
   /**
-   * The memory that holds the mask of online CPUs, where the kernel exports one, and the record of each CPU with an area of its
-   * own, as `vcpu` sees it; null while the kernel's memory cannot be read.
+   * The memory that tells which CPUs are online, where that can be read, and the record of each CPU with an area of its own, as
+   * `vcpu` sees it; null while the kernel's memory cannot be read.
    */
   placesFrom(vcpu: number): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
     const records = this.recordsFrom(vcpu);
-    const { online: mask } = this.#masks;
-    const online = mask === null ? [] : this.#placesAt(vcpu, mask, Math.ceil(this.#cpus.length / 8));
+    const online = this.#onlinePlaces(vcpu);
     if (online === null) return null;
     const areas = this.ownAreas(vcpu).flatMap((cpu) => {
       const offset = records?.perCpuOffset(cpu) ?? null;
@@ -120,17 +136,59 @@ export class KernelView {
     return { online, records: areas };
   }
 
-  /** Which CPUs the kernel counts as online (`__cpu_online_mask`), as `vcpu` reads it; null while that cannot be read. */
-  onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
-    return this.#maskFrom(vcpu, this.#masks.online);
+  #onlinePlaces(vcpu: number): Uint8Array[] | null {
+    const mask = this.#addressOf('__cpu_online_mask');
+    if (mask !== null) return guestPlaces(this.#machine, vcpu, mask, Math.ceil(this.#cpus.length / 8));
+    if (this.#places.text === null) return null;
+    return [...(this.possibleFrom(vcpu) ?? [])].flatMap((cpu) => {
+      const address = this.#stateOf(vcpu, cpu)?.address ?? null;
+      return (address === null ? null : guestPlaces(this.#machine, vcpu, address, 4)) ?? [];
+    });
   }
 
   /**
-   * Which CPUs the kernel may ever bring up (`__cpu_possible_mask`), as `vcpu` reads it; null while that cannot be read.
-   * The mask is empty until the kernel has counted its CPUs (arm64: smp_init_cpus), and final from then on.
+   * Which CPUs the kernel counts as online, as `vcpu` reads it: by `__cpu_online_mask`, or where that is not known by how far
+   * each has come up (`cpuhp_state`). Null while neither can be read.
+   */
+  onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
+    if (this.#places.offsetOf('__cpu_online_mask') !== null) return this.#maskFrom(vcpu, '__cpu_online_mask');
+    const possible = this.possibleFrom(vcpu);
+    if (possible === null) return null;
+    const online = [...possible].map((cpu): [LinuxCpu, boolean | null] => [cpu, this.#isUp(vcpu, cpu)]);
+    if (online.some(([, isUp]) => isUp === null)) return null;
+    return new Set(online.filter(([, isUp]) => isUp).map(([cpu]) => cpu));
+  }
+
+  #isUp(vcpu: number, cpu: LinuxCpu): boolean | null {
+    const state = this.#stateOf(vcpu, cpu);
+    const bytes = state === null ? null : readGuest(this.#machine, vcpu, state.address, 4);
+    return state === null || bytes === null ? null : viewOf(bytes).getInt32(0, true) >= state.online;
+  }
+
+  #stateOf(vcpu: number, cpu: LinuxCpu): { readonly address: bigint; readonly online: number } | null {
+    const offset = this.recordsFrom(vcpu)?.perCpuOffset(cpu) ?? null;
+    return offset === null ? null : this.#places.hotplugState(offset);
+  }
+
+  /**
+   * Which CPUs the kernel may ever bring up, as `vcpu` reads it: by `__cpu_possible_mask`, which is empty until the kernel
+   * has counted its CPUs (arm64: smp_init_cpus) and final from then on; or where that is not known, those that have an area
+   * of their own. Null while neither can be read.
    */
   possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
-    return this.#maskFrom(vcpu, this.#masks.possible);
+    if (this.#places.offsetOf('__cpu_possible_mask') !== null)
+      return this.#maskFrom(vcpu, '__cpu_possible_mask');
+    return (this.#possible ??= this.#cpusWithAreas(vcpu));
+  }
+
+  #cpusWithAreas(vcpu: number): ReadonlySet<LinuxCpu> | null {
+    const records = this.recordsFrom(vcpu);
+    const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu);
+    const own = cpus.filter((cpu) => {
+      const offset = records?.perCpuOffset(cpu) ?? null;
+      return offset !== null && this.#places.isAreaOf(vcpu, offset, cpu) === true;
+    });
+    return own.length === 0 ? null : new Set(own);
   }
 
   /**
@@ -138,28 +196,29 @@ export class KernelView {
    * first, then what `nr_cpus=` says, in the end one more than the last possible CPU. Null while it cannot be read.
    */
   nrCpuIdsFrom(vcpu: number): number | null {
-    const value = this.#bytesFrom(vcpu, this.#nrCpuIds, 4);
+    const value = this.#bytesFrom(vcpu, 'nr_cpu_ids', 4);
     return value === null ? null : viewOf(value).getUint32(0, true);
   }
 
   /** The bits behind `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the device tree's list. */
-  #maskFrom(vcpu: number, offset: number | null): ReadonlySet<LinuxCpu> | null {
+  #maskFrom(vcpu: number, mask: AnchorName): ReadonlySet<LinuxCpu> | null {
     const count = Math.min(this.#cpus.length, this.nrCpuIdsFrom(vcpu) ?? Infinity);
-    const bytes = this.#bytesFrom(vcpu, offset, Math.ceil(count / 8));
+    const bytes = this.#bytesFrom(vcpu, mask, Math.ceil(count / 8));
     if (bytes === null) return null;
     const cpus = this.#cpus.slice(0, count).map(({ linuxCpu: cpu }) => cpu);
     return new Set(cpus.filter((cpu) => (((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) & 1) === 1));
   }
 
-  /** `size` bytes at an offset from `_text`; null where either is not known, or nothing is mapped there. */
-  #bytesFrom(vcpu: number, offset: number | null, size: number): Uint8Array | null {
-    if (offset === null || this.#text === null) return null;
-    return readGuest(this.#machine, vcpu, BigInt.asUintN(64, this.#text + BigInt(offset)), size);
+  /** `size` bytes of a variable; null where its place is not known, or nothing is mapped there. */
+  #bytesFrom(vcpu: number, name: AnchorName, size: number): Uint8Array | null {
+    const address = this.#addressOf(name);
+    return address === null ? null : readGuest(this.#machine, vcpu, address, size);
   }
 
-  #placesAt(vcpu: number, offset: number, size: number): Uint8Array[] | null {
-    if (this.#text === null) return null;
-    return guestPlaces(this.#machine, vcpu, BigInt.asUintN(64, this.#text + BigInt(offset)), size);
+  /** Where a variable is; null while that is not known. */
+  #addressOf(name: AnchorName): bigint | null {
+    const [text, offset] = [this.#places.text, this.#places.offsetOf(name)];
+    return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
   }
 
   /** Where `vcpu` will return to from the routine that it is in. */
@@ -172,11 +231,17 @@ export class KernelView {
    * it is not the kernel's, or `_text` is not known yet. A kernel without a mapping of its own runs where it was loaded.
    */
   symbolAt(address: bigint): string {
-    const text = address >> 63n === 0n ? this.#kernelAt : this.#text;
+    const text = address >> 63n === 0n ? this.#kernelAt : this.#places.text;
     const offset = text === null ? -1 : Number(address - text);
     if (offset < 0 || offset >= this.#image.length) return `0x${address.toString(16)}`;
-    if (this.#symbols === undefined) this.#symbols = findKallsyms(this.#image);
-    const { name, offset: within } = this.#symbols?.symbolAt(offset) ?? { name: '_text', offset };
+    const { name, offset: within } = this.#symbolTable()?.symbolAt(offset) ?? { name: '_text', offset };
     return `${name}+0x${within.toString(16)}`;
+  }
+
+  #symbolTable(): Kallsyms | null {
+    if (this.#symbols === undefined) {
+      this.#symbols = findKallsyms(this.#image, (place) => this.#places.pointerAt(place));
+    }
+    return this.#symbols;
   }
 }

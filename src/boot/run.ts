@@ -14,6 +14,7 @@ import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
+import type { Introspection } from './kernel_view.js';
 import { panicIn, PanicWatch } from './panic_watch.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
@@ -68,6 +69,8 @@ export interface BootResult {
   readonly guestNs: bigint;
   /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
+  /** By which way each thing was read of the kernel. */
+  readonly introspection: Introspection;
   /** The end of the kernel's own log, from its memory; empty where it could not be found. */
   readonly kernelLog: readonly LogRecord[];
 }
@@ -201,6 +204,7 @@ export class Boot {
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
       notModelled: Object.fromEntries(this.#notModelled),
+      introspection: this.#kernel.introspection,
       kernelLog: this.#kernelLog(),
     };
   }

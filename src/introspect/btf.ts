@@ -1,115 +1,183 @@
-/**
- * BTF, the kernel's own description of its types, as it lies in its image (Linux Documentation/bpf/btf.rst): a header, a
- * run of types of differing length, and their names. Only structures are read here.
- */
+/** What a kernel's BTF says of its structures, of its per-CPU variables and of the values of its enumerations. */
+import { BtfTypes, kinds } from './btf_types.js';
+import type { BtfType } from './btf_types.js';
 import type { Layouts } from './layouts.js';
 
-/** Magic 0xeb9f, version 1, no flags, a header of 24 bytes; little-endian. */
-const headerStart = [0x9f, 0xeb, 1, 0, 24, 0, 0, 0];
-const headerBytes = 24;
-const typeBytes = 12;
-/** More of a name is not read: none that anybody asks for is longer, and an image may hold anything. */
-const longestName = 128;
+/** A structure by its name; of several of one name, the one that has that member. */
+export type WantedStructure = string | { readonly name: string; readonly having: string };
 
-/** What follows a type, in bytes, by its kind: so much, and so much for each of its members. */
-const tails: Readonly<Record<number, { readonly once?: number; readonly each?: number }>> = {
-  1: { once: 4 }, // INT
-  2: {}, // PTR
-  3: { once: 12 }, // ARRAY
-  4: { each: 12 }, // STRUCT
-  5: { each: 12 }, // UNION
-  6: { each: 8 }, // ENUM
-  7: {}, // FWD
-  8: {}, // TYPEDEF
-  9: {}, // VOLATILE
-  10: {}, // CONST
-  11: {}, // RESTRICT
-  12: {}, // FUNC
-  13: { each: 8 }, // FUNC_PROTO
-  14: { once: 4 }, // VAR
-  15: { each: 12 }, // DATASEC
-  16: {}, // FLOAT
-  17: { once: 4 }, // DECL_TAG
-  18: {}, // TYPE_TAG
-  19: { each: 12 }, // ENUM64
-};
-const structure = 4;
-
-interface Sections {
-  readonly types: DataView;
-  readonly names: Uint8Array;
+/** Layouts by BTF. Members of unnamed structures and unions within one are told too: `irq_info.u.virq`, and `page.flags`. */
+export interface BtfLayouts extends Layouts {
+  /** How many elements the array `structure.member` has; null where it is none, or not known. */
+  elements(path: string): number | null;
 }
 
-/** The sections of the BTF that begins at `at`; null where that is none. */
-function sectionsAt(image: Uint8Array, at: number): Sections | null {
-  if (!headerStart.every((byte, index) => image[at + index] === byte)) return null;
-  if (at + headerBytes > image.length) return null;
-  const header = new DataView(image.buffer, image.byteOffset + at, headerBytes);
-  const [typesAt, typesLength, namesAt, namesLength] = [8, 12, 16, 20].map((place) =>
-    header.getUint32(place, true),
-  ) as [number, number, number, number];
-  const start = at + headerBytes;
-  if (start + Math.max(typesAt + typesLength, namesAt + namesLength) > image.length) return null;
+const memberBytes = 12;
+const enumeratorBytes = 8;
+const variableBytes = 12;
+/** Kernels nest their unnamed structures four or five deep, and no structure has more members than this. */
+const deepest = 8;
+const mostMembers = 1 << 13;
+/** Kernels have some thousand per-CPU variables, and some ten thousand enumerators. */
+const mostVariables = 1 << 16;
+const mostEnumerators = 1 << 20;
+/** So many names for one type, and more, would be a circle. */
+const mostAliases = 16;
+const aliases: readonly number[] = [
+  kinds.typedef,
+  kinds.volatile,
+  kinds.const,
+  kinds.restrict,
+  kinds.typeTag,
+];
+
+/** The type behind all of its names and qualifiers. */
+function resolve(types: BtfTypes, id: number): BtfType | null {
+  let type = types.byId(id);
+  for (let left = mostAliases; left > 0 && type !== null; left -= 1) {
+    if (!aliases.includes(type.kind)) return type;
+    type = types.byId(type.sizeOrType);
+  }
+  return null;
+}
+
+function isCompound(type: BtfType | null): type is BtfType {
+  return type !== null && (type.kind === kinds.structure || type.kind === kinds.union);
+}
+
+/** A member: its offset in its structure in bytes, and its type. Bit fields are left out. */
+interface Member {
+  readonly name: string;
+  readonly offset: number;
+  readonly type: BtfType | null;
+}
+
+function* membersOf(types: BtfTypes, structure: BtfType): Generator<Member> {
+  for (let index = 0; index < structure.count; index += 1) {
+    const place = types.word(structure, 2, index, memberBytes);
+    const bits = structure.flag ? place & 0xff_ffff : place;
+    const isField = structure.flag && place >>> 24 !== 0;
+    if (isField || bits % 8 !== 0) continue;
+    yield {
+      name: types.nameIn(structure, 0, index, memberBytes),
+      offset: bits / 8,
+      type: resolve(types, types.word(structure, 1, index, memberBytes)),
+    };
+  }
+}
+
+/** One structure, its members by their paths. */
+class LayoutReader {
+  readonly size: number;
+  readonly offsets = new Map<string, number>();
+  readonly elements = new Map<string, number>();
+  readonly #types: BtfTypes;
+  #left = mostMembers;
+
+  constructor(types: BtfTypes, name: string, structure: BtfType) {
+    this.#types = types;
+    this.size = structure.sizeOrType;
+    this.#readMembers(name, structure, 0, deepest);
+  }
+
+  #readMembers(path: string, structure: BtfType, base: number, depth: number): void {
+    for (const { name, offset, type } of membersOf(this.#types, structure)) {
+      this.#left -= 1;
+      if (this.#left < 0) return;
+      const at = name === '' ? path : `${path}.${name}`;
+      if (name !== '') this.#note(at, base + offset, type);
+      const isUnnamed = isCompound(type) && this.#types.nameOf(type) === '';
+      if (isUnnamed && depth > 0) this.#readMembers(at, type, base + offset, depth - 1);
+    }
+  }
+
+  #note(path: string, offset: number, type: BtfType | null): void {
+    this.offsets.set(path, offset);
+    if (type?.kind === kinds.array) this.elements.set(path, this.#types.word(type, 2));
+  }
+}
+
+function readLayouts(types: BtfTypes, wanted: readonly WantedStructure[]): BtfLayouts {
+  const members = new Map(
+    wanted.map((each): [string, string | null] =>
+      typeof each === 'string' ? [each, null] : [each.name, each.having],
+    ),
+  );
+  const found = new Map<string, LayoutReader>();
+  for (const structure of types.ofKind(kinds.structure)) {
+    const name = types.nameOf(structure);
+    const having = members.get(name);
+    if (having === undefined || found.has(name)) continue;
+    const read = new LayoutReader(types, name, structure);
+    if (having === null || read.offsets.has(`${name}.${having}`)) found.set(name, read);
+  }
+  const ofPath = (path: string): LayoutReader | undefined => found.get(path.split('.', 1)[0] ?? '');
   return {
-    types: new DataView(image.buffer, image.byteOffset + start + typesAt, typesLength),
-    names: image.subarray(start + namesAt, start + namesAt + namesLength),
+    size: (name) => found.get(name)?.size ?? null,
+    offset: (path) => ofPath(path)?.offsets.get(path) ?? null,
+    elements: (path) => ofPath(path)?.elements.get(path) ?? null,
   };
 }
 
-/** The largest BTF in `image`, the kernel's own (its modules' would be smaller); null where it has none. */
-function findSections(image: Uint8Array): Sections | null {
-  let best: Sections | null = null;
-  for (let at = image.indexOf(0x9f); at >= 0; at = image.indexOf(0x9f, at + 1)) {
-    const found = sectionsAt(image, at);
-    if (found !== null && found.types.byteLength > (best?.types.byteLength ?? 0)) best = found;
-  }
-  return best;
-}
-
-function nameAt(names: Uint8Array, at: number): string {
-  const text = names.subarray(at, at + longestName);
-  const end = text.indexOf(0);
-  return String.fromCharCode(...text.subarray(0, end < 0 ? text.length : end));
-}
-
-/** The members of the structure at `at`, with their offsets in bytes; bit fields are left out. */
-function* membersAt(
-  { types, names }: Sections,
-  at: number,
-  count: number,
-  hasBits: boolean,
-): Generator<[string, number]> {
-  for (let member = 0; member < count; member += 1) {
-    const place = at + typeBytes + member * 12;
-    const word = types.getUint32(place + 8, true);
-    const bits = hasBits ? word & 0xff_ffff : word;
-    if (bits % 8 === 0) yield [nameAt(names, types.getUint32(place, true)), bits / 8];
-  }
-}
-
-/** The layouts of the structures `wanted`, from the BTF in `image`; null where it has none. What is broken is passed over. */
-export function readBtfLayouts(image: Uint8Array, wanted: readonly string[]): Layouts | null {
-  const sections = findSections(image);
-  if (sections === null) return null;
-  const { types, names } = sections;
-  const sizes = new Map<string, number>();
+/** Offsets within section `name` of the variables that it holds. */
+function readSection(types: BtfTypes, name: string): ReadonlyMap<string, number> {
   const offsets = new Map<string, number>();
-  for (let at = 0; at + typeBytes <= types.byteLength;) {
-    const info = types.getUint32(at + 4, true);
-    const count = info & 0xffff;
-    const kind = (info >>> 24) & 0x1f;
-    const tail = tails[kind];
-    if (tail === undefined) break;
-    const next = at + typeBytes + (tail.once ?? 0) + (tail.each ?? 0) * count;
-    if (next > types.byteLength) break;
-    const name = kind === structure ? nameAt(names, types.getUint32(at, true)) : '';
-    if (wanted.includes(name) && !sizes.has(name)) {
-      sizes.set(name, types.getUint32(at + 8, true));
-      for (const [member, offset] of membersAt(sections, at, count, info >>> 31 === 1)) {
-        offsets.set(`${name}.${member}`, offset);
-      }
+  for (const section of types.ofKind(kinds.section)) {
+    if (types.nameOf(section) !== name) continue;
+    for (let index = 0; index < Math.min(section.count, mostVariables); index += 1) {
+      const variable = types.byId(types.word(section, 0, index, variableBytes));
+      if (variable?.kind !== kinds.variable) continue;
+      offsets.set(types.nameOf(variable), types.word(section, 1, index, variableBytes));
     }
-    at = next;
   }
-  return { size: (name) => sizes.get(name) ?? null, offset: (path) => offsets.get(path) ?? null };
+  return offsets;
+}
+
+/** The value of an enumerator of 32 bits, signed; null where there is none of that name. */
+function readEnumerator(types: BtfTypes, name: string): number | null {
+  let left = mostEnumerators;
+  for (const type of types.ofKind(kinds.enumeration)) {
+    for (let index = 0; index < type.count && left > 0; index += 1, left -= 1) {
+      if (types.nameIn(type, 0, index, enumeratorBytes) === name)
+        return types.word(type, 1, index, enumeratorBytes) | 0;
+    }
+  }
+  return null;
+}
+
+export class Btf {
+  readonly #types: BtfTypes;
+
+  private constructor(types: BtfTypes) {
+    this.#types = types;
+  }
+
+  /** The kernel's own BTF in `image`; null where it has none. */
+  static find(image: Uint8Array): Btf | null {
+    const types = BtfTypes.find(image);
+    return types === null ? null : new Btf(types);
+  }
+
+  /** The layouts of the structures `wanted`. What is broken is passed over. */
+  layouts(wanted: readonly WantedStructure[]): BtfLayouts {
+    return readLayouts(this.#types, wanted);
+  }
+
+  /**
+   * Per-CPU variables by name: their offsets from `__per_cpu_start`. Empty where the BTF has none, as those made by pahole
+   * before 1.22 or so (Debian's 5.10).
+   */
+  perCpuOffsets(): ReadonlyMap<string, number> {
+    return readSection(this.#types, '.data..percpu');
+  }
+
+  /** The value of an enumerator; null where there is none of that name. */
+  enumerator(name: string): number | null {
+    return readEnumerator(this.#types, name);
+  }
+}
+
+/** The layouts of the structures `wanted`, from the BTF in `image`; null where it has none. */
+export function readBtfLayouts(image: Uint8Array, wanted: readonly WantedStructure[]): BtfLayouts | null {
+  return Btf.find(image)?.layouts(wanted) ?? null;
 }

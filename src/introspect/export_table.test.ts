@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { exportedOffset } from './export_table.js';
-import { findRecordPlaces } from './kernel_records.js';
+import { exportedOffset, exportedOffsets } from './export_table.js';
 import { MadeImage } from './test_image.js';
 
 interface Export {
@@ -78,12 +77,15 @@ describe('the export table', () => {
     }
   });
 
-  it('has the records only where both are exported', () => {
+  it('gives those of several names that are exported', () => {
     const both = ['xen_vcpu_id', '__per_cpu_offset'].map((name, i) => ({ name, offset: 0x10 * (i + 1) }));
     const names = '\0xen_vcpu_id\0__per_cpu_offset\0';
-    assert.deepEqual(findRecordPlaces(imageOf(both, names)), { xenVcpuId: 0x10, perCpuOffset: 0x20 });
-    assert.equal(findRecordPlaces(imageOf(both.slice(0, 1), names)), null);
-    assert.equal(findRecordPlaces(new Uint8Array(3)), null);
+    const wanted = ['__per_cpu_offset', 'nr_cpu_ids', 'xen_vcpu_id'];
+    const found = exportedOffsets(imageOf(both, names), wanted);
+    assert.deepEqual(Object.fromEntries(found), { xen_vcpu_id: 0x10, __per_cpu_offset: 0x20 });
+    const one = exportedOffsets(imageOf(both.slice(0, 1), names), wanted);
+    assert.deepEqual(Object.fromEntries(one), { xen_vcpu_id: 0x10 });
+    assert.equal(exportedOffsets(new Uint8Array(3), wanted).size, 0);
   });
 
   it('is looked for in one pass, also where every other word could be the name’s', () => {

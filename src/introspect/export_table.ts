@@ -1,7 +1,8 @@
 /**
  * The kernel's export table, read from its image without any symbol file. An entry (struct kernel_symbol, with
  * CONFIG_HAVE_ARCH_PREL32_RELOCATIONS as on arm64) is three signed 32-bit distances, each from its own address: to the
- * value, to the name and to the namespace (Linux include/linux/export.h and export-internal.h, 5.4 to 7.2).
+ * value, to the name and to the namespace (Linux include/linux/export.h and export-internal.h, 5.4 to 7.2). A kernel without
+ * modules has none; one with CONFIG_TRIM_UNUSED_KSYMS has entries for what its modules use, and no others.
  */
 
 /** How far a search may go on by the byte under the text's end (Horspool's way of searching). */
@@ -35,25 +36,43 @@ function isOnWord({ byteOffset }: Uint8Array): boolean {
 }
 
 /**
- * The offset in `image` of what exported symbol `name` stands for (a negative or large one lies outside the file, as
- * .bss does); null when the image exports no such name. `image` is an unpacked kernel Image as it lies in the file.
+ * By name, the offsets in `image` of what those of the exported symbols `names` stand for that it exports (a negative or
+ * large one lies outside the file, as .bss does). `image` is an unpacked kernel Image as it lies in the file.
  */
-export function exportedOffset(image: Uint8Array, name: string): number | null {
-  const words = wordsOf(image);
-  const entry = findEntry(image, words, placesOfName(image, name));
-  return entry === null ? null : entry + (words[entry / 4] ?? 0);
+export function exportedOffsets(image: Uint8Array, names: readonly string[]): ReadonlyMap<string, number> {
+  const texts = new Map<number, string>();
+  for (const name of names) for (const place of placesOfName(image, name)) texts.set(place, name);
+  return findEntries(image, wordsOf(image), texts, names.length);
 }
 
-/** The entry whose name is the text at one of the offsets, which grow. */
-function findEntry(image: Uint8Array, words: Int32Array, places: readonly number[]): number | null {
-  const [first = Infinity] = places;
-  const last = places.at(-1) ?? 0;
-  const texts = new Set(places);
-  for (let word = 1; word + 1 < words.length; word += 1) {
-    const named = 4 * word + (words[word] ?? 0);
-    if (named < first || named > last || !texts.has(named)) continue;
+/** As {@link exportedOffsets} for one symbol; null when the image exports no such name. */
+export function exportedOffset(image: Uint8Array, name: string): number | null {
+  return exportedOffsets(image, [name]).get(name) ?? null;
+}
+
+/** What the entries stand for whose names are `texts`, by offset in the image; all are looked for in one pass. */
+function findEntries(
+  image: Uint8Array,
+  words: Int32Array,
+  texts: ReadonlyMap<number, string>,
+  wanted: number,
+): Map<string, number> {
+  const [first, last] = boundsOf(texts.keys());
+  const found = new Map<string, number>();
+  for (let word = 1; word + 1 < words.length && found.size < wanted; word += 1) {
+    const place = 4 * word + (words[word] ?? 0);
+    if (place < first || place > last) continue;
+    const name = texts.get(place);
+    if (name === undefined || found.has(name)) continue;
     // Other data can hold such a distance by chance; an entry's namespace then is no empty text.
-    if (image[4 * (word + 1) + (words[word + 1] ?? 0)] === 0) return 4 * (word - 1);
+    if (image[4 * (word + 1) + (words[word + 1] ?? 0)] !== 0) continue;
+    found.set(name, 4 * (word - 1) + (words[word - 1] ?? 0));
   }
-  return null;
+  return found;
+}
+
+function boundsOf(places: Iterable<number>): readonly [first: number, last: number] {
+  let [first, last] = [Infinity, -Infinity];
+  for (const place of places) [first, last] = [Math.min(first, place), Math.max(last, place)];
+  return [first, last];
 }

@@ -5,8 +5,10 @@
 export * from './btf.js';
 export * from './export_table.js';
 export * from './kallsyms.js';
+export * from './kernel_anchors.js';
 export * from './kernel_records.js';
 export type * from './layouts.js';
 export * from './printk_log.js';
 export * from './printk_ring.js';
+export * from './running_areas.js';
 export * from './vmcoreinfo.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { findKallsyms } from './kallsyms.js';
-import { vectorsOffset } from './kernel_records.js';
+import { findKallsyms, vectorsOffset } from './kallsyms.js';
+
 import { MadeImage, writeKallsyms } from './test_image.js';
 import type { KallsymsLayout, MadeSymbol } from './test_image.js';
 
@@ -39,6 +39,36 @@ describe('kallsyms', () => {
       assert.equal(found.offsetOf('nobody'), null);
     });
   }
+
+  it('is anchored by `_text` where that is listed, wherever `vectors` lies', () => {
+    for (const layout of layouts) {
+      const symbols = symbolsWith([4, 64]).map((each) =>
+        each.name === 'vectors' ? { ...each, offset: 0x10000 } : each,
+      );
+      const all = [{ kind: 'T', name: '_text', offset: 0 }, ...symbols];
+      const found = findKallsyms(imageOf(all, layout));
+      for (const { name, offset } of all) assert.equal(found?.offsetOf(name), offset, `${layout} ${name}`);
+    }
+  });
+
+  it('is anchored by what the running kernel’s own word says where `_text` is not listed', () => {
+    for (const layout of ['5.10', '6.1', '6.12'] as const) {
+      const symbols = symbolsWith([4, 64]).map((each) =>
+        each.name === 'vectors' ? { ...each, offset: 0x10000 } : each,
+      );
+      const image = imageOf(symbols, layout);
+      const asked: number[] = [];
+      const found = findKallsyms(image, (place) => {
+        asked.push(place);
+        return 0x10000;
+      });
+      for (const { name, offset } of symbols)
+        assert.equal(found?.offsetOf(name), offset, `${layout} ${name}`);
+      // The word lies there in the image, as the releases have it; it is 0 until the kernel relocates itself.
+      for (const place of asked)
+        assert.equal(new DataView(image.buffer).getBigUint64(place, true), 0n, layout);
+    }
+  });
 
   it('names the symbol in which an address lies', () => {
     fc.assert(

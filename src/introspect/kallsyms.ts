@@ -3,7 +3,6 @@
  * parts and the meaning of the offsets changed between releases, so all that are known are tried (Linux scripts/kallsyms.c,
  * 5.10 to 7.2).
  */
-import { vectorsOffset } from './kernel_records.js';
 import { findTokenTable } from './token_table.js';
 import type { TokenTable } from './token_table.js';
 
@@ -12,6 +11,13 @@ export interface SymbolPlace {
   readonly name: string;
   readonly offset: number;
 }
+
+/** `vectors` lies here in Debian's arm64 kernels from 5.10 to 7.2: an offset from `_text`. Others have it elsewhere. */
+export const vectorsOffset = 0x10800;
+/** The architecture wants it at a multiple of this (Arm DDI 0487, VBAR_EL1). */
+const vectorsAlignment = 0x800;
+/** Every kernel's first symbol, `_text` or `_stext`, begins a page. */
+const pageBytes = 4096;
 
 /** Of every so many names, the first one's place is told by a marker. */
 const namesPerMarker = 256;
@@ -146,19 +152,51 @@ function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): rea
   ];
 }
 
-/** The offsets from `_text`, of which that of symbol `vectors` is known; null where no such array is. */
-function readOffsets(
-  view: DataView,
-  count: number,
-  vectors: number,
-  { start, ownPlace }: OffsetShape,
-): Float64Array | null {
-  if (start < 0 || start + 4 * count > view.byteLength) return null;
-  const read = (i: number): number =>
+/**
+ * Tells of a running kernel what the word at an offset in its image points at, as an offset from `_text`; null where that
+ * cannot be told. Relocations have been applied by then.
+ */
+export type PointerAt = (place: number) => number | null;
+
+/** How the symbols' offsets are anchored: where each is listed, and what is known of the running kernel. */
+interface Anchoring {
+  readonly names: readonly string[];
+  readonly pointerAt: PointerAt;
+}
+
+type ReadOffset = (index: number) => number;
+
+function offsetReader(view: DataView, { start, ownPlace }: OffsetShape): ReadOffset {
+  return (i) =>
     ownPlace ? start + 4 * i + view.getInt32(start + 4 * i, true) : view.getUint32(start + 4 * i, true);
-  const shift = vectorsOffset - read(vectors);
-  if (ownPlace && shift !== 0) return null;
-  const offsets = Float64Array.from({ length: count }, (_, i) => read(i) + shift);
+}
+
+/**
+ * What must be added to each offset. `_text` is listed with CONFIG_KALLSYMS_ALL; else the word behind the offsets holds the
+ * address that they count from; in a kernel that does not run, the usual place of `vectors` must do.
+ */
+function shiftOf(
+  { names, pointerAt }: Anchoring,
+  read: ReadOffset,
+  { start, ownPlace }: OffsetShape,
+): number {
+  if (ownPlace) return 0;
+  const text = names.indexOf('_text');
+  if (text >= 0) return -read(text);
+  return pointerAt(start + alignTo(8, 4 * names.length)) ?? vectorsOffset - read(names.indexOf('vectors'));
+}
+
+/** The offsets from `_text`; null where no such array is: they grow, the first begins a page, and `vectors` is aligned. */
+function readOffsets(view: DataView, anchoring: Anchoring, shape: OffsetShape): Float64Array | null {
+  const { names } = anchoring;
+  if (shape.start < 0 || shape.start + 4 * names.length > view.byteLength) return null;
+  const read = offsetReader(view, shape);
+  const shift = shiftOf(anchoring, read, shape);
+  const offsets = Float64Array.from(names, (_, i) => read(i) + shift);
+  const first = offsets[0] ?? -1;
+  if (first < 0 || first % pageBytes !== 0) return null;
+  if ((offsets[names.indexOf('_text')] ?? 0) !== 0) return null;
+  if ((offsets[names.indexOf('vectors')] ?? 0) % vectorsAlignment !== 0) return null;
   return offsets.every((value, i) => i === 0 || value >= (offsets[i - 1] ?? 0)) ? offsets : null;
 }
 
@@ -211,20 +249,18 @@ function readNames(image: Uint8Array, table: TokenTable, { first, count }: Names
 }
 
 /**
- * The symbols in `image`, an unpacked kernel Image as it lies in the file; null where it has none. What the offsets count
- * from is told by relocations, which are not read: the place of `vectors` is known.
+ * The symbols in `image`, an unpacked kernel Image as it lies in the file; null where it has none. `pointerAt` reads the
+ * running kernel: without it, a table that does not list `_text` is anchored by the usual place of `vectors`.
  */
-export function findKallsyms(image: Uint8Array): Kallsyms | null {
+export function findKallsyms(image: Uint8Array, pointerAt: PointerAt = () => null): Kallsyms | null {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   const table = findTokenTable(image);
   const found = table === null ? null : findNames(image, view, table);
   if (table === null || found === null) return null;
   const names = readNames(image, table, found);
-  if (names === null) return null;
-  const vectors = names.indexOf('vectors');
-  if (vectors < 0) return null;
+  if (!names?.includes('vectors')) return null;
   for (const shape of offsetShapes(found, table)) {
-    const offsets = readOffsets(view, found.count, vectors, shape);
+    const offsets = readOffsets(view, { names, pointerAt }, shape);
     if (offsets !== null) return new Kallsyms(names, offsets);
   }
   return null;

@@ -1,8 +1,7 @@
 /**
- * An arm64 kernel's own records of its CPUs, found in its image and read from its memory: which vCPU each Linux CPU
- * believes it is (`xen_vcpu_id`, per CPU), and which Linux CPU a vCPU runs (`__per_cpu_offset` against TPIDR_EL1).
+ * An arm64 kernel's own records of its CPUs, read from its memory: which vCPU each Linux CPU believes it is (`xen_vcpu_id`,
+ * per CPU), and which Linux CPU a vCPU runs (`__per_cpu_offset` against TPIDR_EL1).
  */
-import { exportedOffset } from './export_table.js';
 import type { ReadKernel } from './layouts.js';
 
 /** Where the image has what the records hang on: offsets from `_text`. */
@@ -10,16 +9,6 @@ export interface RecordPlaces {
   readonly xenVcpuId: number;
   readonly perCpuOffset: number;
 }
-
-/** The places in `image`; null where the kernel exports no such records (no Xen support, or older than 4.8). */
-export function findRecordPlaces(image: Uint8Array): RecordPlaces | null {
-  const xenVcpuId = exportedOffset(image, 'xen_vcpu_id');
-  const perCpuOffset = exportedOffset(image, '__per_cpu_offset');
-  return xenVcpuId === null || perCpuOffset === null ? null : { xenVcpuId, perCpuOffset };
-}
-
-/** `vectors` lies here in every arm64 kernel from 5.10 to 7.2; VBAR_EL1 less this is `_text`. */
-export const vectorsOffset = 0x10800;
 
 /** The records of a running kernel whose `_text` is at kernel virtual address `text`. */
 export class KernelRecords {

@@ -91,10 +91,10 @@ function writeTokens(image: MadeImage, alignment: 4 | 8): void {
 }
 
 /** `from`: what offsets count from, which a relocation fills in when the kernel runs. */
-function writeOffsets(image: MadeImage, symbols: readonly MadeSymbol[], from: number): void {
+function writeOffsets(image: MadeImage, symbols: readonly MadeSymbol[], from: number): MadeImage {
   image.align(8);
   for (const { offset } of symbols) image.word(offset - from);
-  image.align(8);
+  return image.align(8);
 }
 
 /** Appends a symbol table; symbols in order of their offsets. */
@@ -119,7 +119,27 @@ export function writeKallsyms(
   writeNames(image, symbols, alignment);
   writeTokens(image, alignment);
   image.align(alignment);
-  if (layout === '6.12') writeOffsets(image, symbols, first);
+  if (layout === '6.12') writeOffsets(image, symbols, first).word(0).word(0);
   else for (const { offset } of symbols) image.word(offset - image.size);
   return image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
+}
+
+/** Appends an export table of these symbols, then their names; it must begin at a multiple of 4. */
+export function writeExports(
+  image: MadeImage,
+  symbols: readonly { readonly name: string; readonly offset: number }[],
+): MadeImage {
+  const texts = image.size + 12 * symbols.length + 4;
+  let text = texts + 1;
+  for (const { name, offset } of symbols) {
+    const at = image.size;
+    image
+      .word(offset - at)
+      .word(text - (at + 4))
+      .word(texts - (at + 8));
+    text += name.length + 1;
+  }
+  image.word(0).bytes([0]);
+  for (const { name } of symbols) image.text(name);
+  return image.align(4);
 }

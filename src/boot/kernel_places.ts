@@ -1,0 +1,196 @@
+/**
+ * Where a running kernel keeps what is read of it. What its image says by export table, kallsyms or BTF is known from the
+ * start; the rest is found once it runs, by its registers and its memory: where `_text` lies, and for a kernel of which only
+ * BTF is left, each CPU's own area.
+ */
+import { viewOf } from '../abi/index.js';
+import { frameBytes, present } from '../base/index.js';
+import { findAnchors, findAreas, isAreaOf } from '../introspect/index.js';
+import type {
+  AnchorName,
+  AreaPlaces,
+  KernelAnchors,
+  ReadKernel,
+  RecordPlaces,
+  RunningCpu,
+  RunningKernel,
+} from '../introspect/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import type { Guest } from './guest.js';
+import { readGuest } from './guest_memory.js';
+
+/** The areas are searched for at most so many times, at the first, second, fourth, eighth ... time that somebody asks. */
+const mostSearches = 16;
+
+/** By which way each of the things is known that boot reads; null where it is not known. */
+export interface KnownBy {
+  readonly records: string | null;
+  readonly caller: string | null;
+  readonly online: string | null;
+  readonly possible: string | null;
+}
+
+function byBtf(fact: unknown): string | null {
+  return fact === null || fact === undefined ? null : 'BTF';
+}
+
+export class KernelPlaces {
+  readonly #machine: ArmMachine;
+  readonly #kernelAt: bigint;
+  readonly #image: Uint8Array;
+  readonly #cpus: number;
+  readonly #anchors: KernelAnchors;
+  #text: bigint | null = null;
+  #areas: AreaPlaces | null = null;
+  #asked = 0;
+  #searches = 0;
+
+  /** `image` is the kernel's unpacked image as it lies in the file. */
+  constructor({ machine, kernelAt, cpus }: Guest, image: Uint8Array) {
+    this.#machine = machine;
+    this.#kernelAt = kernelAt;
+    this.#image = image;
+    this.#cpus = cpus.length;
+    this.#anchors = findAnchors(image);
+  }
+
+  /** Kernel virtual address of `_text`, the image's start; null while it is not known. */
+  get text(): bigint | null {
+    return this.#text;
+  }
+
+  /** Whether the image says that the kernel has records, and enough to find them when it runs. */
+  get hasRecords(): boolean {
+    const { symbols, btf } = this.#anchors;
+    const isListed = symbols.has('xen_vcpu_id') && symbols.has('__per_cpu_offset');
+    return isListed || (btf?.area?.xenVcpuId ?? null) !== null;
+  }
+
+  /** Looks at the kernel by the registers of `vcpu`, which runs it: where it lies, and where its areas are. */
+  look(vcpu: number): void {
+    this.#text ??= this.#findText(vcpu);
+    this.#areas ??= this.#findAreas(vcpu);
+  }
+
+  /** The offset from `_text` of a variable; null while it is not known. */
+  offsetOf(name: AnchorName): number | null {
+    return this.#anchors.symbols.get(name)?.offset ?? null;
+  }
+
+  /** Where the records are; null while that is not known. */
+  get records(): RecordPlaces | null {
+    const template = this.#anchors.btf?.area?.xenVcpuId ?? null;
+    const inArea = this.#areas === null || template === null ? null : this.#areas.template + template;
+    const xenVcpuId = this.offsetOf('xen_vcpu_id') ?? inArea;
+    const perCpuOffset = this.offsetOf('__per_cpu_offset') ?? this.#areas?.perCpuOffset ?? null;
+    return xenVcpuId === null || perCpuOffset === null ? null : { xenVcpuId, perCpuOffset };
+  }
+
+  /** The CPU that the task names that runs on `vcpu`; null where that is not known, or no kernel code runs. */
+  taskCpuOn(vcpu: number): number | null {
+    return this.#runningOn(vcpu)?.linuxCpu ?? null;
+  }
+
+  /** How far `linuxCpu`, whose per-CPU offset is given, has come up: the address of its state, and what it is once online. */
+  hotplugState(perCpuOffset: bigint): { readonly address: bigint; readonly online: number } | null {
+    const hotplug = this.#anchors.btf?.area?.hotplug ?? null;
+    if (this.#text === null || this.#areas === null || hotplug === null) return null;
+    const place = BigInt(this.#areas.template + hotplug.state);
+    return { address: BigInt.asUintN(64, this.#text + place + perCpuOffset), online: hotplug.online };
+  }
+
+  /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while that cannot be told. */
+  isAreaOf(vcpu: number, perCpuOffset: bigint, linuxCpu: number): boolean | null {
+    const area = this.#anchors.btf?.area ?? null;
+    const kernel = this.#kernelOn(vcpu);
+    if (area === null || kernel === null || this.#areas === null) return null;
+    return isAreaOf(kernel, area, this.#areas.template, perCpuOffset, linuxCpu);
+  }
+
+  /** What the word at an offset in the image points at, as an offset from `_text`; null while the kernel does not run. */
+  pointerAt(place: number): number | null {
+    const loaded = this.#loaded;
+    if (this.#text === null || loaded === null || place < 0 || place + 8 > loaded.length) return null;
+    const offset = viewOf(loaded).getBigUint64(place, true) - this.#text;
+    return offset < 0n || offset >= BigInt(loaded.length) ? null : Number(offset);
+  }
+
+  /** By which way each thing is known by now. */
+  get knownBy(): KnownBy {
+    const { btf } = this.#anchors;
+    const area = this.#areas === null ? null : (btf?.area ?? null);
+    const array = this.#wayOf('__per_cpu_offset', area);
+    return {
+      records: array === null ? null : this.#wayOf('xen_vcpu_id', area?.xenVcpuId),
+      caller: array ?? byBtf(btf?.taskCpu),
+      online: this.#wayOf('__cpu_online_mask', area?.hotplug),
+      possible: this.#wayOf('__cpu_possible_mask', area),
+    };
+  }
+
+  /** The way to a variable; where its name is not found, BTF if that says `instead`. */
+  #wayOf(name: AnchorName, instead: unknown): string | null {
+    return this.#anchors.symbols.get(name)?.way ?? byBtf(instead);
+  }
+
+  /**
+   * The image lies in one piece in memory as in the kernel's space, so an address of its code and the physical one behind it
+   * say where its start is. Two addresses must agree: exceptions may be taken by a second mapping of their code (Linux
+   * arch/arm64/kernel/entry.S, the trampoline of CONFIG_UNMAP_KERNEL_AT_EL0), and modules lie elsewhere.
+   */
+  #findText(vcpu: number): bigint | null {
+    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const seen = new Set<bigint>();
+    for (const address of [view.systemRegister('VBAR_EL1'), view.pc, view.register(30)]) {
+      if (address >> 63n === 0n) continue;
+      const physical = view.translate(address);
+      const offset = physical === null ? -1n : physical - this.#kernelAt;
+      if (offset < 0n || offset >= BigInt(this.#image.length)) continue;
+      const text = address - offset;
+      if (seen.has(text)) return text;
+      seen.add(text);
+    }
+    return null;
+  }
+
+  /** The image as it lies in memory now; it begins a page. */
+  get #loaded(): Uint8Array | null {
+    const { processor, frames } = this.#machine;
+    const place = frames.placeOf(Number(this.#kernelAt) / frameBytes);
+    if (place === null) return null;
+    const start = place - processor.ramStart;
+    return processor.ram.subarray(start, start + this.#image.length);
+  }
+
+  #kernelOn(vcpu: number): RunningKernel | null {
+    const loaded = this.#loaded;
+    if (this.#text === null || loaded === null) return null;
+    const read: ReadKernel = (address, size) => readGuest(this.#machine, vcpu, address, size);
+    return { text: this.#text, loaded, read, cpus: this.#cpus };
+  }
+
+  /** What runs on `vcpu`: at EL1, SP_EL0 is the address of its task. */
+  #runningOn(vcpu: number): RunningCpu | null {
+    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const taskCpu = this.#anchors.btf?.taskCpu ?? null;
+    const task = view.systemRegister('SP_EL0');
+    if (taskCpu === null || task >> 63n === 0n || !view.mode.startsWith('EL1')) return null;
+    const bytes = readGuest(this.#machine, vcpu, BigInt.asUintN(64, task + BigInt(taskCpu)), 4);
+    if (bytes === null) return null;
+    const linuxCpu = viewOf(bytes).getUint32(0, true);
+    if (linuxCpu >= this.#cpus) return null;
+    return { perCpuOffset: view.systemRegister('TPIDR_EL1'), task, linuxCpu };
+  }
+
+  #findAreas(vcpu: number): AreaPlaces | null {
+    const area = this.#anchors.btf?.area ?? null;
+    const kernel = area === null ? null : this.#kernelOn(vcpu);
+    if (area === null || kernel === null || this.#searches === mostSearches) return null;
+    const cpu = this.#runningOn(vcpu);
+    if (cpu === null || cpu.perCpuOffset === 0n) return null;
+    this.#asked += 1;
+    if ((this.#asked & (this.#asked - 1)) !== 0) return null;
+    this.#searches += 1;
+    return findAreas(kernel, area, cpu);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * BTF, the kernel's own description of its types, as it lies in its image (Linux Documentation/bpf/btf.rst and
+ * include/uapi/linux/btf.h): a header, types of differing length one behind the other, and their names. From 2026 on a BTF
+ * may also say how long the types of each kind are, so that kinds that nobody knows yet can be stepped over.
+ */
+
+/** Magic 0xeb9f and version 1, little-endian. */
+const headerStart = [0x9f, 0xeb, 1] as const;
+/** Without and with the place of the kinds' layout. No header is longer than the last. */
+const headerBytes = { least: 24, withLayout: 32, most: 1024 } as const;
+const typeBytes = 12;
+const layoutBytes = 4;
+/** More of a name is not read: none that anybody asks for is longer, and an image may hold anything. */
+const longestName = 128;
+/** More types are not read: kernels have some 250,000. */
+const mostTypes = 1 << 20;
+
+export const kinds = {
+  array: 3,
+  structure: 4,
+  union: 5,
+  enumeration: 6,
+  typedef: 8,
+  volatile: 9,
+  const: 10,
+  restrict: 11,
+  variable: 14,
+  section: 15,
+  typeTag: 18,
+} as const;
+
+/** What follows a type, in bytes: so much, and so much for each of its members. */
+interface Tail {
+  readonly once: number;
+  readonly each: number;
+}
+
+/** By kind, from VOID to LOCSEC. */
+const tails: readonly Tail[] = [
+  { once: 0, each: 0 },
+  { once: 4, each: 0 }, // INT
+  { once: 0, each: 0 }, // PTR
+  { once: 12, each: 0 }, // ARRAY
+  { once: 0, each: 12 }, // STRUCT
+  { once: 0, each: 12 }, // UNION
+  { once: 0, each: 8 }, // ENUM
+  { once: 0, each: 0 }, // FWD
+  { once: 0, each: 0 }, // TYPEDEF
+  { once: 0, each: 0 }, // VOLATILE
+  { once: 0, each: 0 }, // CONST
+  { once: 0, each: 0 }, // RESTRICT
+  { once: 0, each: 0 }, // FUNC
+  { once: 0, each: 8 }, // FUNC_PROTO
+  { once: 4, each: 0 }, // VAR
+  { once: 0, each: 12 }, // DATASEC
+  { once: 0, each: 0 }, // FLOAT
+  { once: 4, each: 0 }, // DECL_TAG
+  { once: 0, each: 0 }, // TYPE_TAG
+  { once: 0, each: 12 }, // ENUM64
+  { once: 4, each: 4 }, // LOC_PARAM
+  { once: 0, each: 4 }, // LOC_PROTO
+  { once: 0, each: 12 }, // LOCSEC
+];
+
+/** The bytes behind a type; null for a kind of which neither this program nor the BTF itself says it. */
+function tailOf(kind: number, layout: DataView): Tail | null {
+  const known = kind === 0 ? undefined : tails[kind];
+  if (known !== undefined) return known;
+  const at = layoutBytes * kind;
+  if (kind === 0 || at + layoutBytes > layout.byteLength) return null;
+  return { once: layout.getUint8(at), each: layout.getUint8(at + 1) };
+}
+
+/** A type: its kind, and what stands in its first words. */
+export interface BtfType {
+  /** Where it begins, in bytes from the first type. */
+  readonly at: number;
+  readonly kind: number;
+  /** How many members, values or variables follow. */
+  readonly count: number;
+  readonly flag: boolean;
+  /** Size in bytes, or the id of another type, by kind. */
+  readonly sizeOrType: number;
+}
+
+interface Sections {
+  readonly types: DataView;
+  readonly names: Uint8Array;
+  /** Four bytes for each kind; empty where the BTF has none. */
+  readonly layout: DataView;
+}
+
+function sectionsAt(image: Uint8Array, at: number): Sections | null {
+  if (!headerStart.every((byte, index) => image[at + index] === byte)) return null;
+  if (at + headerBytes.least > image.length) return null;
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const length = view.getUint32(at + 4, true);
+  if (length < headerBytes.least || length > headerBytes.most || length % 4 !== 0) return null;
+  const part = (field: number): DataView | null => {
+    const from = at + length + view.getUint32(at + field, true);
+    const bytes = view.getUint32(at + field + 4, true);
+    return from + bytes > image.length ? null : new DataView(image.buffer, image.byteOffset + from, bytes);
+  };
+  const [types, names] = [part(8), part(16)];
+  if (types === null || names === null || names.byteLength === 0 || names.getUint8(0) !== 0) return null;
+  const layout = length < headerBytes.withLayout ? null : part(24);
+  return {
+    types,
+    names: new Uint8Array(names.buffer, names.byteOffset, names.byteLength),
+    layout: layout ?? new DataView(image.buffer, image.byteOffset, 0),
+  };
+}
+
+/** The largest BTF in `image`, the kernel's own (its modules' would be smaller); null where it has none. */
+function findSections(image: Uint8Array): Sections | null {
+  let best: Sections | null = null;
+  for (let at = image.indexOf(headerStart[0]); at >= 0; at = image.indexOf(headerStart[0], at + 1)) {
+    const found = sectionsAt(image, at);
+    if (found !== null && found.types.byteLength > (best?.types.byteLength ?? 0)) best = found;
+  }
+  return best;
+}
+
+/** The types of an image's BTF. What is broken is left out, with all that stands behind it. */
+export class BtfTypes {
+  readonly #types: DataView;
+  readonly #names: Uint8Array;
+  /** Where the types begin, in order of their ids, the first of which is 1. */
+  readonly #places: number[] = [];
+
+  private constructor({ types, names, layout }: Sections) {
+    this.#types = types;
+    this.#names = names;
+    for (let at = 0; at + typeBytes <= types.byteLength && this.#places.length < mostTypes;) {
+      const { kind, count } = this.#typeAt(at);
+      const tail = tailOf(kind, layout);
+      if (tail === null) break;
+      const next = at + typeBytes + tail.once + tail.each * count;
+      if (next > types.byteLength) break;
+      this.#places.push(at);
+      at = next;
+    }
+  }
+
+  /** Null where `image` has no BTF. */
+  static find(image: Uint8Array): BtfTypes | null {
+    const sections = findSections(image);
+    return sections === null ? null : new BtfTypes(sections);
+  }
+
+  /** The types of one kind, in order. */
+  *ofKind(kind: number): Generator<BtfType> {
+    for (const at of this.#places) {
+      const found = ((this.#types.getUint32(at + 4, true) >>> 24) & 0x7f) === kind;
+      if (found) yield this.#typeAt(at);
+    }
+  }
+
+  /** The type with that id; null where there is none. */
+  byId(id: number): BtfType | null {
+    const at = this.#places[id - 1];
+    return at === undefined ? null : this.#typeAt(at);
+  }
+
+  /** Bits 0 to 23 of `info` are the count, 24 to 30 the kind: before 2026, 0 to 15 and 24 to 28, those between being 0. */
+  #typeAt(at: number): BtfType {
+    const info = this.#types.getUint32(at + 4, true);
+    return {
+      at,
+      kind: (info >>> 24) & 0x7f,
+      count: info & 0xff_ffff,
+      flag: info >>> 31 === 1,
+      sizeOrType: this.#types.getUint32(at + 8, true),
+    };
+  }
+
+  nameOf({ at }: BtfType): string {
+    return this.#nameAt(this.#types.getUint32(at, true));
+  }
+
+  /** Word `word` of the part behind a type that all of its kind have, or of its member `index` of `bytes` bytes. */
+  word({ at }: BtfType, word: number, index = 0, bytes = 0): number {
+    return this.#types.getUint32(at + typeBytes + index * bytes + 4 * word, true);
+  }
+
+  /** The name whose place such a word tells. */
+  nameIn(type: BtfType, word: number, index: number, bytes: number): string {
+    return this.#nameAt(this.word(type, word, index, bytes));
+  }
+
+  #nameAt(at: number): string {
+    const text = this.#names.subarray(at, at + longestName);
+    const end = text.indexOf(0);
+    return String.fromCharCode(...text.subarray(0, end < 0 ? text.length : end));
+  }
+}

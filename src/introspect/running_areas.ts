@@ -1,0 +1,126 @@
+/**
+ * Finds each CPU's own area in the memory of a running kernel whose symbols are not known, by the layouts that its BTF
+ * gives. An area is a copy of the image's per-CPU section, and TPIDR_EL1 says how far it lies behind that; where the section
+ * lies is not said. But an area's run queue names its CPU and the task that runs there, and SP_EL0 names that task too
+ * (Linux mm/percpu.c, kernel/sched/sched.h, arch/arm64/include/asm/current.h). So one place fits, and no other.
+ */
+import type { AreaLayout } from './kernel_anchors.js';
+import type { ReadKernel } from './layouts.js';
+
+/** A kernel that runs, as far as it is known. */
+export interface RunningKernel {
+  /** Kernel virtual address of `_text`. */
+  readonly text: bigint;
+  /** Its image as it lies in memory now. */
+  readonly loaded: Uint8Array;
+  readonly read: ReadKernel;
+  /** How many CPUs it may have. */
+  readonly cpus: number;
+}
+
+/** What one of its CPUs has in its registers, and which Linux CPU its task says that it is. */
+export interface RunningCpu {
+  /** TPIDR_EL1. */
+  readonly perCpuOffset: bigint;
+  /** SP_EL0. */
+  readonly task: bigint;
+  readonly linuxCpu: number;
+}
+
+/** The section is aligned to a page, and 4 KiB is the smallest. */
+const pageBytes = 4096;
+/** A word that is found at more places than this says nothing. */
+const mostHits = 1024;
+
+/** Where the areas' template and the array of their offsets lie: offsets from `_text`. */
+export interface AreaPlaces {
+  readonly template: number;
+  readonly perCpuOffset: number;
+}
+
+function word(bytes: Uint8Array | null): bigint | null {
+  if (bytes === null) return null;
+  let value = 0n;
+  for (let at = bytes.length - 1; at >= 0; at -= 1) value = (value << 8n) | BigInt(bytes[at] ?? 0);
+  return value;
+}
+
+/** Whether what lies at `perCpuOffset` behind the template is the area of `linuxCpu`: its run queue says so. */
+export function isAreaOf(
+  { text, read }: RunningKernel,
+  { runQueueCpu }: AreaLayout,
+  template: number,
+  perCpuOffset: bigint,
+  linuxCpu: number,
+): boolean {
+  if (perCpuOffset === 0n || perCpuOffset % BigInt(pageBytes) !== 0n) return false;
+  const address = BigInt.asUintN(64, text + BigInt(template + runQueueCpu) + perCpuOffset);
+  return word(read(address, 4)) === BigInt(linuxCpu);
+}
+
+/** The one page of the image that can be the template's first; null where none fits, or several do. */
+function findTemplate(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): number | null {
+  const { text, loaded, read } = kernel;
+  const found: number[] = [];
+  for (let template = 0; template < loaded.length; template += pageBytes) {
+    const address = BigInt.asUintN(64, text + BigInt(template + area.runQueueTask) + cpu.perCpuOffset);
+    if (word(read(address, 8)) !== cpu.task) continue;
+    if (isAreaOf(kernel, area, template, cpu.perCpuOffset, cpu.linuxCpu)) found.push(template);
+  }
+  return found.length === 1 ? (found[0] ?? null) : null;
+}
+
+/** Offsets in `loaded`, multiples of 8, at which `value` stands. */
+function* placesOf(loaded: Uint8Array, value: bigint): Generator<number> {
+  const words = new Int32Array(loaded.buffer, loaded.byteOffset, loaded.length >> 2);
+  const [low, high] = [Number(value & 0xffff_ffffn) | 0, Number(value >> 32n) | 0];
+  for (let at = words.indexOf(low); at >= 0; at = words.indexOf(low, at + 1)) {
+    if (at % 2 === 0 && words[at + 1] === high) yield 4 * at;
+  }
+}
+
+/** How many CPUs have their areas where an array at offset `at` says; 0 where CPU 0 has not. */
+function areasBy(kernel: RunningKernel, area: AreaLayout, template: number, at: number): number {
+  const { loaded, cpus } = kernel;
+  const view = new DataView(loaded.buffer, loaded.byteOffset, loaded.byteLength);
+  const isOwn = (cpu: number): boolean => {
+    const place = at + 8 * cpu;
+    if (place < 0 || place + 8 > loaded.length) return false;
+    return isAreaOf(kernel, area, template, view.getBigUint64(place, true), cpu);
+  };
+  if (!isOwn(0)) return 0;
+  return Array.from({ length: cpus }, (_, cpu) => cpu).filter(isOwn).length;
+}
+
+/** `__per_cpu_offset`: the array that holds this CPU's offset at its place, and for most others that of an area of theirs. */
+function findOffsets(
+  kernel: RunningKernel,
+  area: AreaLayout,
+  template: number,
+  { perCpuOffset, linuxCpu }: RunningCpu,
+): number | null {
+  let best: { readonly at: number; readonly areas: number } | null = null;
+  let isTied = false;
+  let hits = 0;
+  for (const place of placesOf(kernel.loaded, perCpuOffset)) {
+    hits += 1;
+    if (hits > mostHits) return null;
+    const at = place - 8 * linuxCpu;
+    const areas = areasBy(kernel, area, template, at);
+    if (areas === 0 || areas < (best?.areas ?? 0)) continue;
+    isTied = areas === best?.areas;
+    best = { at, areas };
+  }
+  return best === null || isTied ? null : best.at;
+}
+
+/**
+ * Where the areas hang, as seen while `cpu` runs; null while nothing fits: before the kernel has set up its areas and its
+ * scheduler, or between two tasks. `loaded` must begin at a multiple of 4 in its buffer.
+ */
+export function findAreas(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): AreaPlaces | null {
+  if (cpu.perCpuOffset === 0n || cpu.perCpuOffset % BigInt(pageBytes) !== 0n) return null;
+  const template = findTemplate(kernel, area, cpu);
+  const array = template === null ? null : findOffsets(kernel, area, template, cpu);
+  return template === null || array === null ? null : { template, perCpuOffset: array };
+}
