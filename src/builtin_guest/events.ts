@@ -30,6 +30,17 @@ const upcallState = vcpu_info.arm64.offsets;
 const control = evtchn_fifo_control_block.offsets;
 const linkField = 2 ** EVTCHN_FIFO_LINKED + EVTCHN_FIFO_LINK_MASK;
 
+/** W7 becomes 0 when the command line has the option whose text is at `label`; changes X0 to X5. */
+function zeroIfAsked(label: string): string {
+  return `
+    stp     x29, x30, [sp, #-16]!
+    adrl    x0, ${label}
+    bl      find_option
+    ldp     x29, x30, [sp], #16
+    cmp     x0, #0
+    csel    w7, w7, wzr, eq`;
+}
+
 /** Puts Xen's page of the domain in the place of one of ours. */
 const mapSharedInfo = `
 map_shared_info:
@@ -56,8 +67,9 @@ init_control:
     str     x0, [x28, #${own.argument + evtchn_init_control.offsets.control_gfn}]
     mov     w0, #${own.control}
     str     w0, [x28, #${own.argument + evtchn_init_control.offsets.offset}]
-    ldr     w0, [x22, #${own.xenVcpuId}]
-    str     w0, [x28, #${own.argument + evtchn_init_control.offsets.vcpu}]
+    ldr     w7, [x22, #${own.xenVcpuId}]
+    ${zeroIfAsked('option_wrong_control')}
+    str     w7, [x28, #${own.argument + evtchn_init_control.offsets.vcpu}]
     ${eventOperation(EVTCHNOP_init_control)}
     ret
 
@@ -77,8 +89,9 @@ expand_array:
 /** Binds the port by which others call this CPU; the answer in X0. */
 const bindOwnPort = `
 bind_own_port:
-    ldr     w0, [x28, #${own.xenVcpuId}]
-    str     w0, [x28, #${own.argument + evtchn_bind_ipi.offsets.vcpu}]
+    ldr     w7, [x28, #${own.xenVcpuId}]
+    ${zeroIfAsked('option_wrong_ipi')}
+    str     w7, [x28, #${own.argument + evtchn_bind_ipi.offsets.vcpu}]
     ${eventOperation(EVTCHNOP_bind_ipi)}
     cbnz    x0, 1f
     ldr     w1, [x28, #${own.argument + evtchn_bind_ipi.offsets.port}]
@@ -183,6 +196,14 @@ fifo_upcall:
     bl      handle_port
     b       1b`;
 
+/** One error each, for the audit to find: a literal 0 where a CPU's record belongs. */
+const wrongOptions = `
+option_wrong_control:
+    .asciz  "wrong=control"
+option_wrong_ipi:
+    .asciz  "wrong=ipi"
+    .balign 4`;
+
 export const events = `
 ${mapSharedInfo}
 ${initControl}
@@ -239,4 +260,5 @@ take_mail:
     cmp     x0, #2
     b.lo    1b
     sev
-    ret`;
+    ret
+${wrongOptions}`;

@@ -1,0 +1,94 @@
+// Runs `domulator boot` as other people do: in a process of its own, by its arguments, with its report written to a file.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { command, corpusFolder } from './places.js';
+import { initialFileSystem } from './initial_file_systems.js';
+
+/** What most guests are told: no self-tests of the crypto drivers, which take most of a stock boot's instructions. */
+const usualCommandLine = 'console=ttyAMA0 cryptomgr.notests';
+
+/** Where the reports of runs that failed are left. */
+const reportFolder = path.join(corpusFolder, 'reports');
+
+/** The options of `domulator boot` for a run, as wrong_runs.json and right.json describe it. */
+async function optionsOf({ vcpus = 4, entryVcpu = 0, xen = '4.17', seed = 1, xenstore = true, ...run }) {
+  const { kernel, guest, cmdline, limit } = run;
+  const initrd =
+    guest === undefined ? [] : ['--initrd', await initialFileSystem(guest), '--until', 'poweroff'];
+  return [
+    ...['--kernel', kernel, '--vcpus', vcpus, '--entry-vcpu', entryVcpu, '--xen', xen, '--seed', seed],
+    ...['--cmdline', [usualCommandLine, cmdline].filter(Boolean).join(' ')],
+    ...(xenstore ? [] : ['--no-xenstore']),
+    ...(limit === undefined ? [] : ['--limit', limit]),
+    ...initrd,
+  ].map(String);
+}
+
+const quoted = (word) => (/^[\w./:=,@-]+$/.test(word) ? word : `'${word}'`);
+
+/**
+ * Boots once. `result`: the exit status, the report (null where none was written), what was written to stderr, seconds, where
+ * the report is, and a command line that does the same again.
+ */
+export async function bootOnce(name, run) {
+  const options = await optionsOf(run);
+  mkdirSync(reportFolder, { recursive: true });
+  const file = path.join(reportFolder, `${name.replaceAll(/[^\w.-]+/g, '-')}.json`);
+  rmSync(file, { force: true });
+  const since = performance.now();
+  const words = [command, 'boot', '--quiet', '--report', file, ...options];
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaint = '';
+  child.stderr.on('data', (bytes) => (complaint = (complaint + bytes).slice(-4000)));
+  const status = await new Promise((done, failed) => {
+    child.on('error', failed);
+    child.on('close', (code, signal) => done(code ?? signal));
+  });
+  return {
+    status,
+    report: existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null,
+    complaint,
+    seconds: (performance.now() - since) / 1000,
+    file,
+    again: ['domulator boot', ...options.map(quoted)].join(' '),
+  };
+}
+
+/** Does `work` on each item, so many at a time, in order. */
+export async function inTurns(items, jobs, work) {
+  const waiting = [...items];
+  const worker = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+}
+
+/** The value of --jobs; the host's cores unless given. Ends the process where it is no number. */
+export function jobsOf(text = String(availableParallelism())) {
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  console.error(`--jobs takes a number from 1 to 999, not '${text}'`);
+  return process.exit(2);
+}
+
+const million = (count) => (count / 1e6).toFixed(0);
+
+/** One line of the table that both corpora print: how a run went. */
+export function tableLine(mark, name, { status, report, seconds }) {
+  const cells = [
+    mark.padEnd(6),
+    name.padEnd(56),
+    (report?.verdict ?? '-').padEnd(11),
+    String(status).padStart(6),
+    (report === null ? '-' : million(report.instructions)).padStart(8),
+    `${seconds.toFixed(1)} s`.padStart(9),
+  ];
+  return cells.join(' ');
+}
+
+export const tableHead = ['', 'run', 'verdict', 'status', 'million', 'time']
+  .map((title, column) =>
+    column < 3 ? title.padEnd([6, 56, 11][column]) : title.padStart([6, 8, 9][column - 3]),
+  )
+  .join(' ');

@@ -1,0 +1,157 @@
+// Builds the kernels of wrong_kernels.json, one after the other in one tree, so that each costs little more than a link. Their
+// Images go into the cache folder; one whose source, configuration and edits are as they were is not built again.
+//
+// Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh [--jobs N] [NAME...]
+// (the shell script installs what this needs, and then runs it)
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { corpusFolder, imageOf, ownText } from './places.js';
+import { edited, editsOf, wrongKernels } from './wrong_kernels.js';
+
+const { values, positionals } = parseArgs({
+  options: { jobs: { type: 'string', default: String(availableParallelism()) } },
+  allowPositionals: true,
+});
+
+const folder = path.join(corpusFolder, 'wrong');
+const archive = `/usr/src/${wrongKernels.source}.tar.xz`;
+const sourceFolder = path.join(folder, wrongKernels.source);
+const buildFolder = path.join(folder, 'build');
+const pristineFolder = path.join(folder, 'pristine');
+const config = ownText('wrong.config');
+
+function fail(line) {
+  console.error(line);
+  process.exit(2);
+}
+
+const hash = (...parts) => {
+  const sum = createHash('sha256');
+  for (const part of parts) sum.update(part).update('\0');
+  return sum.digest('hex');
+};
+
+const textOf = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : null);
+
+/** Runs a program; its output is shown only where it fails. */
+function run(program, args, options = {}) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    ...options,
+  });
+  if (status === 0) return;
+  fail(
+    `${stdout ?? ''}${stderr ?? ''}${program} ${args.join(' ')} failed: ${error?.message ?? `status ${status}`}`,
+  );
+}
+
+const seconds = (since) => ((performance.now() - since) / 1000).toFixed(0);
+
+/** Does `work` unless what it made is there for the same key; the key is noted when it is done. */
+function onceFor(keyFile, key, what, work) {
+  if (textOf(keyFile) === key) return false;
+  const since = performance.now();
+  rmSync(keyFile, { force: true });
+  work();
+  writeFileSync(keyFile, key);
+  console.log(`${what}: ${seconds(since)} s`);
+  return true;
+}
+
+// Nothing of the machine that builds goes into an Image: neither its name, nor who builds, nor when.
+const buildEnvironment = {
+  ...process.env,
+  KBUILD_BUILD_USER: 'corpus',
+  KBUILD_BUILD_HOST: 'domulator',
+  KBUILD_BUILD_TIMESTAMP: 'Thu Jan  1 00:00:00 UTC 2026',
+};
+
+function make(...targets) {
+  const cross = process.arch === 'arm64' ? [] : ['CROSS_COMPILE=aarch64-linux-gnu-'];
+  const args = ['-s', `-j${values.jobs}`, `O=${buildFolder}`, 'ARCH=arm64', ...cross, ...targets];
+  run('make', ['-C', sourceFolder, ...args], { env: buildEnvironment });
+}
+
+function extract() {
+  rmSync(sourceFolder, { recursive: true, force: true });
+  rmSync(buildFolder, { recursive: true, force: true });
+  rmSync(pristineFolder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  run('tar', ['xJf', archive, '-C', folder]);
+}
+
+function configure() {
+  mkdirSync(buildFolder, { recursive: true });
+  const fragment = path.join(buildFolder, 'wrong.config');
+  writeFileSync(fragment, config);
+  make(`KCONFIG_ALLCONFIG=${fragment}`, 'allnoconfig');
+  const made = readFileSync(path.join(buildFolder, '.config'), 'utf8').split('\n');
+  const lost = config.split('\n').filter((line) => line.startsWith('CONFIG_') && !made.includes(line));
+  if (lost.length > 0) fail(`the kernel's configuration does not take: ${lost.join(' ')}`);
+}
+
+/** The file as the package has it: a copy is kept from before its first edit. */
+function pristine(file) {
+  const kept = path.join(pristineFolder, file);
+  if (!existsSync(kept)) {
+    mkdirSync(path.dirname(kept), { recursive: true });
+    copyFileSync(path.join(sourceFolder, file), kept);
+  }
+  return readFileSync(kept, 'utf8');
+}
+
+const allFiles = [...new Set(wrongKernels.kernels.flatMap(({ edits }) => edits.map(({ file }) => file)))];
+
+/** Makes the source that of a kernel. A file that stays as it is is not touched, and so not compiled again. */
+function editSource(edits) {
+  for (const file of allFiles) {
+    const ofFile = edits.filter((edit) => edit.file === file);
+    const text = ofFile.reduce(edited, pristine(file));
+    const place = path.join(sourceFolder, file);
+    if (readFileSync(place, 'utf8') !== text) writeFileSync(place, text);
+  }
+}
+
+function build({ name }) {
+  editSource(editsOf(name));
+  make('Image');
+  mkdirSync(path.dirname(imageOf(name)), { recursive: true });
+  copyFileSync(path.join(buildFolder, 'arch/arm64/boot/Image'), `${imageOf(name)}.new`);
+  renameSync(`${imageOf(name)}.new`, imageOf(name));
+}
+
+const names = wrongKernels.kernels.map(({ name }) => name);
+const unknown = positionals.filter((name) => !names.includes(name));
+if (unknown.length > 0) fail(`no such kernel: ${unknown.join(', ')}; there are ${names.join(', ')}`);
+if (!/^[1-9]\d*$/.test(values.jobs)) fail(`--jobs takes a number of 1 or more, not '${values.jobs}'`);
+if (!existsSync(archive)) fail(`${archive} is missing; install ${wrongKernels.source}`);
+
+const since = performance.now();
+const sourceKey = hash(readFileSync(archive));
+onceFor(path.join(folder, 'source.key'), sourceKey, 'the source, unpacked', extract);
+const configKey = hash(sourceKey, config);
+onceFor(path.join(folder, 'config.key'), configKey, 'its configuration', configure);
+const wanted = wrongKernels.kernels.filter(
+  ({ name }) => positionals.length === 0 || positionals.includes(name),
+);
+let built = 0;
+for (const kernel of wanted) {
+  const key = hash(configKey, JSON.stringify(editsOf(kernel.name)));
+  if (!existsSync(imageOf(kernel.name))) rmSync(`${imageOf(kernel.name)}.key`, { force: true });
+  mkdirSync(path.dirname(imageOf(kernel.name)), { recursive: true });
+  if (onceFor(`${imageOf(kernel.name)}.key`, key, kernel.name, () => build(kernel))) built += 1;
+}
+console.log(`${built} built, ${wanted.length - built} already there, ${seconds(since)} s`);

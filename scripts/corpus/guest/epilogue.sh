@@ -1,0 +1,2 @@
+echo 'corpus: done'
+poweroff -f

@@ -1,0 +1,1 @@
+# Nothing: user space was reached.

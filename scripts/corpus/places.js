@@ -1,0 +1,23 @@
+// Where the corpora are: their data in this folder, what is built of them in the user's cache folder.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cacheFolder } from '../../dist/src/kernel_source/index.js';
+
+/** The repository's folder. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The compiled command. */
+export const command = path.join(root, 'dist/src/cli/main.js');
+
+/** Where kernels, initial file systems and reports of failures are kept. */
+export const corpusFolder = path.join(cacheFolder(process.env), 'corpus');
+
+/** Where the Image of a wrong kernel is, once it is built. */
+export const imageOf = (name) => path.join(corpusFolder, 'wrong/images', `${name}.Image`);
+
+/** The text of one of this folder's files. */
+export const ownText = (name) => readFileSync(new URL(name, import.meta.url), 'utf8');
+
+/** A data file of this folder. */
+export const ownJson = (name) => JSON.parse(ownText(name));

@@ -1,0 +1,55 @@
+// Boots Debian's kernels in many ways, none of which is wrong, and demands that the audit says so: status 0, no finding.
+//
+// Usage: npx tsc -b && node scripts/corpus/right.js [--jobs N] [--only PART]... [--list]
+// --only takes part of a run's name, or all of it; a run must have one of them.
+import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { bootOnce, inTurns, jobsOf, tableHead, tableLine } from './boots.js';
+import { ownJson } from './places.js';
+import { rightRuns } from './right_runs.js';
+
+const { values } = parseArgs({
+  options: {
+    jobs: { type: 'string' },
+    only: { type: 'string', multiple: true, default: [] },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+const all = rightRuns(ownJson('right.json'));
+const exact = all.filter(({ name }) => values.only.includes(name));
+const isWanted = ({ name }) => values.only.length === 0 || values.only.some((part) => name.includes(part));
+const runs = exact.length > 0 ? exact : all.filter(isWanted);
+if (runs.length === 0) {
+  console.error('no run has such a name; --list shows them');
+  process.exit(2);
+}
+if (values.list) {
+  for (const { name } of runs) console.log(name);
+  process.exit(0);
+}
+
+/** What went wrong, a line each. */
+function complaintsOf({ status, report, complaint }) {
+  if (report === null) return [`no report: ${complaint.trim()}`];
+  const verdict = status === 0 ? [] : [`status ${status}: ${report.outcome.what}: ${report.outcome.why}`];
+  return [...verdict, ...report.findings.map(({ rule, why }) => `${rule}: ${why}`)];
+}
+
+const counts = { passed: 0, failed: 0 };
+console.log(tableHead);
+await inTurns(runs, jobsOf(values.jobs), async (run) => {
+  const result = await bootOnce(`right ${run.name}`, run);
+  const complaints = complaintsOf(result);
+  const isRight = complaints.length === 0;
+  counts[isRight ? 'passed' : 'failed'] += 1;
+  console.log(tableLine(isRight ? 'ok' : 'FAILED', run.name, result));
+  for (const line of complaints) console.log(`       ${line}`);
+  for (const { calls, hypercall, why } of result.report?.notJudged ?? []) {
+    console.log(`       not judged: ${calls} x ${hypercall}: ${why}`);
+  }
+  if (isRight) rmSync(result.file, { force: true });
+  else console.log(`       report: ${result.file}\n       again: ${result.again}`);
+});
+console.log(`${counts.passed} passed, ${counts.failed} failed`);
+process.exitCode = counts.failed === 0 ? 0 : 1;

@@ -1,0 +1,45 @@
+// The runs of right.json: every combination of what a group has under `each`, with the values under `rotate` dealt out in turn.
+
+/** Every combination of the values, as objects; the last field changes fastest. */
+function combinations(each) {
+  return Object.entries(each).reduce(
+    (made, [field, values]) => made.flatMap((one) => values.map((value) => ({ ...one, [field]: value }))),
+    [{}],
+  );
+}
+
+/** The values of the `index`th run of a group. */
+function dealt(rotate, index) {
+  const pairs = Object.entries(rotate).map(([field, values]) => [field, values[index % values.length]]);
+  return Object.fromEntries(pairs);
+}
+
+/** What a run is called: all that tells it from others, so that it can be run again alone by its name. */
+function nameOf({ kernel, vcpus = 4, xen = '4.17', xenstore = true, seed = 1, guest, cmdline }) {
+  const parts = [
+    kernel,
+    vcpus === 1 ? '1 vCPU' : `${vcpus} vCPUs`,
+    guest,
+    cmdline,
+    `Xen ${xen}`,
+    xenstore ? '' : 'no xenstore',
+  ];
+  return [...parts, seed === 1 ? '' : `seed ${seed}`].filter(Boolean).join(', ');
+}
+
+/** Enough for a slow boot: some three times what a stock kernel takes, and what a guest's script adds. */
+function limitOf({ vcpus = 4, guest, cmdline = '' }) {
+  const rounds = Number(/\brounds=(\d+)/.exec(cmdline)?.[1] ?? 0);
+  const million = 4000 + 400 * vcpus + (guest === undefined ? 0 : 2000) + rounds * vcpus * 60;
+  return `${Math.ceil(million / 1000) + 120},${million}000000`;
+}
+
+/** All runs of a corpus such as right.json's, each with its name and its limits. */
+export function rightRuns({ groups }) {
+  return groups.flatMap(({ each, rotate }) =>
+    combinations(each).map((values, index) => {
+      const run = { ...dealt(rotate, index), ...values };
+      return { ...run, name: nameOf(run), limit: limitOf(run) };
+    }),
+  );
+}

@@ -1,0 +1,79 @@
+// Boots the small kernels with one error each (and the same kernels without it) and holds the audit's findings against
+// wrong_runs.json: what each run must name, what else it may, and nothing beside.
+//
+// Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh
+//        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
+import { existsSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { bootOnce, inTurns, jobsOf, tableHead, tableLine } from './boots.js';
+import { complaintsOf } from './findings.js';
+import { imageOf, ownJson } from './places.js';
+
+const { values, positionals } = parseArgs({
+  options: {
+    xen: { type: 'string' },
+    jobs: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+  allowPositionals: true,
+});
+
+const releases = values.xen === undefined ? ['4.17', '4.18'] : [values.xen];
+if (!releases.every((release) => ['4.17', '4.18'].includes(release))) {
+  console.error(`--xen takes 4.17 or 4.18, not '${values.xen}'`);
+  process.exit(2);
+}
+
+const runs = ownJson('wrong_runs.json')
+  .runs.flatMap((run) =>
+    (run.xen === undefined ? releases : releases.filter((release) => release === run.xen)).map((xen) => ({
+      ...run,
+      xen,
+      title: `${run.name}, Xen ${xen}`,
+    })),
+  )
+  .filter(({ title }) => positionals.length === 0 || positionals.some((part) => title.includes(part)));
+if (runs.length === 0) {
+  console.error('no run has such a name; --list shows them');
+  process.exit(2);
+}
+if (values.list) {
+  for (const { title } of runs) console.log(title);
+  process.exit(0);
+}
+
+const builtinKernel = 'builtin';
+const isBuilt = ({ kernel }) => kernel === builtinKernel || existsSync(imageOf(kernel));
+
+/** Kernels of this size need no more: some 20 times what the longest run takes. */
+const limit = '60,3000000000';
+
+/** What is wrong with how a run went, a line each. */
+function judge(run, { status, report, complaint }) {
+  const wanted = run.status ?? (run.expect === undefined ? 0 : 1);
+  if (report === null) return [`no report: ${complaint.trim()}`];
+  const verdict = status === wanted ? [] : [`status ${status}, not ${wanted} (${report.outcome.why})`];
+  return [...verdict, ...complaintsOf(report.findings, run)];
+}
+
+const counts = { passed: 0, failed: 0 };
+console.log(tableHead);
+await inTurns(runs, jobsOf(values.jobs), async (run) => {
+  const { title, kernel } = run;
+  if (!isBuilt(run)) {
+    console.log(`FAILED ${title}\n       not built: sh scripts/corpus/build_wrong_kernels.sh ${kernel}`);
+    counts.failed += 1;
+    return;
+  }
+  const image = kernel === builtinKernel ? kernel : imageOf(kernel);
+  const result = await bootOnce(`wrong ${title}`, { limit, ...run, kernel: image });
+  const complaints = judge(run, result);
+  counts[complaints.length === 0 ? 'passed' : 'failed'] += 1;
+  console.log(tableLine(complaints.length === 0 ? 'ok' : 'FAILED', title, result));
+  for (const line of complaints) console.log(`       ${line}`);
+  if (complaints.length === 0) rmSync(result.file, { force: true });
+  else console.log(`       report: ${result.file}\n       again: ${result.again}`);
+});
+console.log(`${counts.passed} passed, ${counts.failed} failed`);
+process.exitCode = counts.failed === 0 ? 0 : 1;
