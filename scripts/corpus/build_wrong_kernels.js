@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { corpusFolder, imageOf, ownText } from './places.js';
 import { edited, editsOf, wrongKernels } from './wrong_kernels.js';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheFolder } from '../../dist/src/kernel_source/index.js';
+import { debianSettings } from '../../dist/src/kernel_source/index.js';
 
 /** The repository's folder. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -10,8 +10,14 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
 /** The compiled command. */
 export const command = path.join(root, 'dist/src/cli/main.js');
 
+const { cacheFolder, cacheNote } = debianSettings(process.env, 0, () => undefined);
+if (cacheFolder === null) {
+  console.error(cacheNote);
+  process.exit(2);
+}
+
 /** Where kernels, initial file systems and reports of failures are kept. */
-export const corpusFolder = path.join(cacheFolder(process.env), 'corpus');
+export const corpusFolder = path.join(cacheFolder, 'corpus');
 
 /** Where the Image of a wrong kernel is, once it is built. */
 export const imageOf = (name) => path.join(corpusFolder, 'wrong/images', `${name}.Image`);

@@ -3,8 +3,7 @@
 //
 // Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh
 //        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
-import { existsSync } from 'node:fs';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { bootOnce, inTurns, jobsOf, tableHead, tableLine } from './boots.js';
 import { complaintsOf } from './findings.js';

@@ -1,0 +1,189 @@
+/** The corpora's data files are well formed, their scripts can fail, and the runs that need no network pass. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { rules } from '../src/audit/rules.js';
+import { readText, root } from './files.js';
+
+const folder = path.join(root, 'scripts/corpus');
+
+interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly times?: number;
+  readonly replace: readonly string[];
+}
+
+interface Kernel {
+  readonly name: string;
+  readonly base?: string;
+  readonly about: string;
+  readonly edits: readonly Edit[];
+}
+
+type Pattern = Readonly<Record<string, unknown>>;
+
+interface Run {
+  readonly name: string;
+  readonly kernel: string;
+  readonly guest?: string;
+  readonly vcpus?: number;
+  readonly xen?: string;
+  readonly xenstore?: boolean;
+  readonly cmdline?: string;
+  readonly expect?: readonly Pattern[];
+  readonly allow?: readonly Pattern[];
+}
+
+async function script(name: string): Promise<unknown> {
+  return await import(pathToFileURL(path.join(folder, name)).href);
+}
+
+const { kernels } = JSON.parse(readText('scripts/corpus/wrong_kernels.json')) as { kernels: Kernel[] };
+const { runs } = JSON.parse(readText('scripts/corpus/wrong_runs.json')) as { runs: Run[] };
+const { rightRuns } = (await script('right_runs.js')) as { rightRuns: (corpus: unknown) => Run[] };
+const right = rightRuns(JSON.parse(readText('scripts/corpus/right.json')));
+const findings = (await script('findings.js')) as {
+  patternFields: string[];
+  complaintsOf: (found: readonly Pattern[], run: Partial<Run>) => string[];
+};
+const builds = (await script('wrong_kernels.js')) as {
+  editsOf: (name: string) => Edit[];
+  edited: (text: string, edit: Edit) => string;
+};
+
+function assertUnique(names: readonly string[]): void {
+  assert.deepEqual(
+    names.filter((name, index) => names.indexOf(name) !== index),
+    [],
+  );
+}
+
+function listOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [value];
+}
+
+describe('the corpus of wrong kernels', () => {
+  it('has kernels of different names, each with its edits and those of its base', () => {
+    assertUnique(kernels.map(({ name }) => name));
+    for (const { name, base, edits } of kernels) {
+      assert.match(name, /^[a-z][a-z0-9-]+$/);
+      assert.equal(builds.editsOf(name).length, edits.length + (base ? builds.editsOf(base).length : 0));
+      for (const { find, replace } of edits) assert.notEqual(replace.join('\n'), find);
+    }
+    assert.throws(() => builds.editsOf('no-such-kernel'), /no kernel no-such-kernel/);
+  });
+
+  it('makes an edit as often as it says, or not at all', () => {
+    const edit = { file: 'f.c', find: 'id(cpu)', replace: ['0', '+ 0'] };
+    assert.equal(builds.edited('a = id(cpu);', edit), 'a = 0\n+ 0;');
+    assert.equal(builds.edited('id(cpu) id(cpu)', { ...edit, times: 2 }), '0\n+ 0 0\n+ 0');
+    for (const text of ['a = cpu;', 'id(cpu) id(cpu)']) {
+      assert.throws(() => builds.edited(text, edit), /f\.c: 'id\(cpu\)' stands there (0|2) times, not 1/);
+    }
+  });
+
+  it('has runs of different names, of kernels and guest scripts that there are', () => {
+    assertUnique(runs.map(({ name }) => name));
+    const known = ['builtin', ...kernels.map(({ name }) => name)];
+    for (const { kernel, guest = 'nothing' } of runs) {
+      assert.ok(known.includes(kernel), kernel);
+      assert.ok(existsSync(path.join(folder, 'guest', `${guest}.sh`)), guest);
+    }
+  });
+
+  it('expects of each wrong kernel that it is called wrong, and of the right ones that they are not', () => {
+    const controls = ['mpidr', 'ports'];
+    const found = new Set(runs.filter(({ expect }) => expect !== undefined).map(({ kernel }) => kernel));
+    const others = kernels.map(({ name }) => name).filter((name) => !found.has(name));
+    assert.deepEqual(others, controls);
+    assert.ok(found.size >= 12);
+  });
+
+  it('names rules and fields that there are', () => {
+    const names = rules.map(({ name }) => name);
+    for (const { name: run, expect = [], allow = [] } of runs) {
+      for (const pattern of [...expect, ...allow]) {
+        assert.ok('rule' in pattern, run);
+        for (const field of Object.keys(pattern)) assert.ok(findings.patternFields.includes(field), field);
+        for (const rule of listOf(pattern['rule'])) assert.ok(names.includes(String(rule)), String(rule));
+      }
+    }
+  });
+});
+
+describe('the corpora’s judgement', () => {
+  const found = { rule: 'id-is-meant', passed: 0, meant: null, why: 'a wrong id' };
+
+  it('is content with what is expected or allowed, all of it', () => {
+    const pattern = { rule: ['id-exists', 'id-is-meant'], meant: [null, 1] };
+    assert.deepEqual(findings.complaintsOf([], {}), []);
+    assert.deepEqual(findings.complaintsOf([found], { expect: [pattern] }), []);
+    assert.deepEqual(findings.complaintsOf([found], { allow: [pattern] }), []);
+    assert.deepEqual(findings.complaintsOf([], { allow: [pattern] }), []);
+  });
+
+  it('tells what is missing, and what is blamed without a reason', () => {
+    const pattern = { rule: 'id-is-meant', passed: 1 };
+    assert.deepEqual(findings.complaintsOf([found], { expect: [pattern] }), [
+      'not found: rule=id-is-meant passed=1',
+      'false: id-is-meant: a wrong id',
+    ]);
+  });
+});
+
+describe('the corpus of right kernels', () => {
+  it('has at least 150 runs, all of different names, of guest scripts that there are', () => {
+    assert.ok(right.length >= 150, `${right.length}`);
+    assertUnique(right.map(({ name }) => name));
+    for (const { guest = 'nothing' } of right) {
+      assert.ok(existsSync(path.join(folder, 'guest', `${guest}.sh`)), guest);
+    }
+  });
+
+  it('covers releases, flavours, vCPU counts, limits, hotplug, suspend, both Xens, with and without xenstore', () => {
+    const values = (field: keyof Run): unknown[] => [...new Set(right.map((run) => run[field]))];
+    const releases = ['bullseye', 'bookworm', 'trixie', 'forky', 'sid'].map((name) => `debian:${name}`);
+    const flavours = ['bookworm/cloud', 'bookworm/rt', 'trixie/16k'].map((name) => `debian:${name}`);
+    const wanted: Partial<Record<keyof Run, unknown[]>> = {
+      kernel: [...releases, ...flavours],
+      vcpus: [1, 2, 3, 4, 8, 16, 17, 33, 64, 128],
+      xen: ['4.17', '4.18'],
+      xenstore: [true, false],
+      guest: ['storm', 'late_online', 'pm_devices'],
+    };
+    for (const [field, all] of Object.entries(wanted)) {
+      assert.deepEqual(
+        all.filter((value) => !values(field as keyof Run).includes(value)),
+        [],
+      );
+    }
+    const lines = right.map(({ cmdline = '' }) => cmdline).join(' ');
+    const limits = ['maxcpus=1', 'nr_cpus=1', 'nr_cpus=2', 'nr_cpus=3', 'nr_cpus=4', 'nosmp'];
+    const others = ['isolcpus=', 'nohz_full=', 'xen.fifo_events=0', 'rounds=1 ', 'rounds=10 ', 'rounds=100'];
+    for (const word of [...limits, ...others]) assert.ok(`${lines} `.includes(word), word);
+  });
+});
+
+it('the built-in guest is called right, and wrong where it is', () => {
+  const cache = mkdtempSync(path.join(tmpdir(), 'domulator-corpora-'));
+  try {
+    const run = (...args: string[]): ReturnType<typeof spawnSync> =>
+      spawnSync(process.execPath, [path.join(folder, 'wrong.js'), '--jobs', '1', '--xen', '4.17', ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, XDG_CACHE_HOME: cache },
+      });
+    const { status, stdout } = run('builtin, Xen', 'builtin, bind_ipi');
+    assert.match(String(stdout), /^2 passed, 0 failed$/m);
+    assert.equal(status, 0);
+    const unbuilt = run('off-by-one');
+    assert.match(String(unbuilt.stdout), /not built.*\n0 passed, 1 failed\n$/);
+    assert.equal(unbuilt.status, 1);
+  } finally {
+    rmSync(cache, { recursive: true });
+  }
+});
