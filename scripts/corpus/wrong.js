@@ -45,8 +45,8 @@ if (values.list) {
 const builtinKernel = 'builtin';
 const isBuilt = ({ kernel }) => kernel === builtinKernel || existsSync(imageOf(kernel));
 
-/** Kernels of this size need no more: some 20 times what the longest run takes. */
-const limit = '60,3000000000';
+/** Some ten times what the longest run of a kernel of this size takes. */
+const limit = '30,600000000';
 
 /** What is wrong with how a run went, a line each. */
 function judge(run, { status, report, complaint }) {
