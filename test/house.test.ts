@@ -18,11 +18,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   devices: ['base'],
   firmware: ['base', 'abi', 'identity'],
   builtin_guest: ['base', 'abi', 'isa'],
+  guest_init: ['base', 'isa'],
   introspect: [],
   machine: ['base', 'abi', 'identity', 'isa', 'engine', 'hypervisor', 'devices'],
-  boot: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'firmware', 'introspect', 'machine'],
+  boot: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'firmware', 'guest_init', 'introspect', 'machine'],
   kernel_source: ['base', 'firmware'],
-  library: ['base', 'audit', 'builtin_guest', 'firmware', 'boot', 'kernel_source'],
+  library: ['base', 'audit', 'builtin_guest', 'firmware', 'guest_init', 'boot', 'kernel_source'],
   cli: ['base', 'identity', 'audit', 'explore', 'library'],
 };
 

@@ -9,4 +9,4 @@ export { bootReport, unstartedEnd, unstartedReport, verdictOf } from './report.j
 export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';
 export { checkCommandLine, defaultLimits } from './options.js';
-export type { BootKernel, BootOptions, Until, WhatIf } from './options.js';
+export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';

@@ -26,6 +26,14 @@ export interface BootKernel {
   readonly memoryBytes: number;
 }
 
+/** What a guest's user space is asked to run; one of the two is null. */
+export interface BootCommand {
+  /** The command and its arguments. */
+  readonly argv: readonly string[] | null;
+  /** The name of a script's file. */
+  readonly script: string | null;
+}
+
 export interface BootOptions {
   readonly kernel: BootKernel;
   readonly initrd: Uint8Array | null;
@@ -41,6 +49,8 @@ export interface BootOptions {
   /** The vCPU on which the kernel is entered, the others being off. */
   readonly entryVcpu: number;
   readonly until: Until;
+  /** Run by a first process of our own, which the initrd holds (guest_init). None: the initrd does as it likes. */
+  readonly command?: BootCommand | null;
   /** When to give up. */
   readonly limits: { readonly instructions: number; readonly guestNs: bigint };
 }

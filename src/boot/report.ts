@@ -1,7 +1,7 @@
 /** What a boot came to, as the JSON report says it, schema version 1 (schemas/boot-report.schema.json says the same). */
 import type { EndEvent, TraceEvent } from '../audit/index.js';
 import { ValueHash } from '../base/index.js';
-import type { BootOptions, WhatIf } from './options.js';
+import type { BootCommand, BootOptions, WhatIf } from './options.js';
 import type { BootFinding, BootOutcome, BootResult } from './run.js';
 
 /** `incomplete`: no rule is broken, but the guest did not get where it was asked to. */
@@ -64,6 +64,12 @@ export interface BootReport {
     readonly entryVcpu: number;
     readonly whatIf: WhatIf | null;
   };
+  /**
+   * The command that the guest was asked to run, and how it ended: by an exit code, or killed by a signal; neither where the
+   * guest ended before it. Null where none was asked for.
+   */
+  readonly command:
+    (BootCommand & { readonly exitCode: number | null; readonly signal: number | null }) | null;
   readonly cpus: readonly {
     readonly linuxCpu: number;
     readonly vcpu: number;
@@ -106,6 +112,10 @@ type MachineOptions = Omit<BootOptions, 'kernel' | 'initrd'>;
 export function verdictOf({ findings, reached }: BootResult): Verdict {
   if (findings.length > 0) return 'fail';
   return reached ? 'pass' : 'incomplete';
+}
+
+function commandOf({ command = null }: MachineOptions, end: BootResult['commandEnd']): BootReport['command'] {
+  return command === null ? null : { ...command, ...(end ?? { exitCode: null, signal: null }) };
 }
 
 function countCalls(events: readonly TraceEvent[]): BootReport['hypercalls'] {
@@ -205,6 +215,7 @@ export function bootReport(
     outcome: { what: result.outcome, why: result.ending },
     kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
     machine: machineOf(options, result),
+    command: commandOf(options, result.commandEnd),
     cpus: result.cpus.map((cpu) => ({
       ...cpu,
       agrees: cpu.recordedVcpuId === null ? null : cpu.recordedVcpuId === cpu.vcpu,
@@ -239,6 +250,7 @@ export function unstartedReport(
     outcome: { what: 'stopped', why: `${why} before the kernel was loaded` },
     kernel: { name: kernelName, version: null, sha256: null, package: null, suites: [] },
     machine: machineOf(options, { events: [] }),
+    command: commandOf(options, null),
     cpus: [],
     hypercalls: countCalls([]),
     notModelled: {},

@@ -19,6 +19,8 @@ import { panicIn, PanicWatch } from './panic_watch.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
 import { unsetRecords } from './what_if.js';
+import { commandEnd } from './command_end.js';
+import type { CommandEnd } from '../guest_init/index.js';
 
 /** What those who watch a boot are told as it goes. */
 export interface BootWatcher {
@@ -67,6 +69,8 @@ export interface BootResult {
   readonly cpus: readonly BootCpu[];
   readonly instructions: number;
   readonly guestNs: bigint;
+  /** How the command ended; null where there is none, or the guest ended before it. */
+  readonly commandEnd: CommandEnd | null;
   /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
   /** By which way each thing was read of the kernel. */
@@ -89,6 +93,9 @@ export class Boot {
   #sawInitControl = false;
   /** Whether the records were set as `whatIf` says. */
   #recordsSet = false;
+  /** The vCPU that made the last hypercall or power call. */
+  #lastCaller = 0;
+  #commandEnd: CommandEnd | null = null;
   #end: { readonly outcome: BootOutcome; readonly ending: string; readonly reached: boolean } | null = null;
 
   /** Throws InputError when the guest cannot be built as asked. */
@@ -105,12 +112,16 @@ export class Boot {
       pvConsole: (bytes) => hear(bytes, 'pvConsole'),
       xenConsole: (line) => watcher.xenConsole?.(line),
       hypercall: (vcpu, record) => {
+        this.#lastCaller = vcpu;
         // Before the records are looked at: what stood there until now is not what this boot is about.
         this.#fillRecords(vcpu, record);
         this.#observer.hypercall(vcpu, record);
         this.#countNotModelled(record);
       },
-      power: (vcpu, record, affinity) => this.#observer.power(vcpu, record, affinity),
+      power: (vcpu, record, affinity) => {
+        this.#lastCaller = vcpu;
+        this.#observer.power(vcpu, record, affinity);
+      },
       sliceEnded: (vcpu) => this.#observer.sliceEnded(vcpu),
       userSpace: () => this.#userSpace(),
     });
@@ -203,6 +214,7 @@ export class Boot {
       cpus: this.#cpus(events),
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
+      commandEnd: this.#commandEnd,
       notModelled: Object.fromEntries(this.#notModelled),
       introspection: this.#kernel.introspection,
       kernelLog: this.#kernelLog(),
@@ -238,8 +250,16 @@ export class Boot {
     const { reason } = this.machine.domain.state.shutdown ?? { reason: -1 };
     const names = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset'];
     const said = `the guest asked for ${names[reason] ?? `shutdown reason ${reason}`}`;
-    if (reason === 0) return this.#finish('poweroff', said, this.#options.until.kind === 'poweroff');
+    if (reason === 0) return this.#powerOff(said);
     return this.#finish('destroyed', said, false);
+  }
+
+  #powerOff(said: string): BootState {
+    const { until, command = null } = this.#options;
+    if (command === null) return this.#finish('poweroff', said, until.kind === 'poweroff');
+    this.#commandEnd = commandEnd(this.machine, this.#lastCaller);
+    if (this.#commandEnd !== null) return this.#finish('poweroff', said, true);
+    return this.#finish('poweroff', 'the guest powered off before its command ended', false);
   }
 
   /** A vCPU was seen at EL0 for the first time. */

@@ -22,6 +22,7 @@ export const exitStatus = {
   badInput: 2,
   incomplete: 3,
   notModelled: 4,
+  commandFailed: 5,
   internalError: 70,
   outputFailed: 74,
 } as const;

@@ -30,6 +30,7 @@ Exit status:
    2  bad arguments or input, no network, or a file that cannot be written
    3  boot: the guest panicked, hung or ended early, and no rule is broken
    4  boot: as 3, and the guest asked for something that domulator lacks
+   5  boot: every rule holds, but the guest's command failed
   70  an internal error in domulator
   74  the output could not be written, or its reader went away before a boot's end
  129  boot: stopped by SIGHUP, as when its terminal closes
@@ -61,6 +62,8 @@ Examples:
   domulator boot --what-if as-tested      the regression of 2016 on that kernel
   domulator boot --entry-vcpu 2           enter the kernel as a crash kernel is
   domulator boot --kernel Image --bisect  for git bisect run
+  domulator boot -- dmesg -l err          run a command in the guest
+  domulator boot --script test.sh         run a script in the guest
 
 Default kernel: debian:bookworm, fetched from the mirror in this machine's apt
 sources and kept in the user's cache directory. If it cannot be fetched, the
@@ -68,6 +71,11 @@ built-in guest boots instead.
 
 Default limits: 3,000 million instructions plus 500 million per vCPU, and as many
 nanoseconds of guest time plus 30 s.
+
+A command behind '--' runs in the user space as root, with an empty standard
+input, and gets its arguments as given; then the guest powers off. With --initrd
+it runs in that, by /domulator-init instead of its own init. How it ended is in
+the report and, if it failed, on standard error.
 
 With --initrd on a terminal, your input goes to the guest and ^] ends the run.
 Such a run has no limits and lasts until the guest powers off.
@@ -78,12 +86,15 @@ Exit status:
     2  bad arguments or input, or no network
     3  the guest panicked, hung or ended early, and no rule is broken
     4  as 3, and the guest asked for something that Xen has and domulator lacks
+    5  every rule holds, but the command or script failed
   129  stopped by SIGHUP, as when its terminal closes
   130  stopped by ^C (SIGINT), or by ^] at the console
   143  stopped by SIGTERM
 A boot that a signal stops still writes its report and trace, whenever the signal
 comes. A second ^C only skips what would be printed.
-With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.`;
+With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.
+A command counts there as in git bisect run: 125 skips, 126 and 127 (it could not
+be run) stop the bisection, any other failure is bad.`;
 
 /** Every command throws rather than ends the process, and prints no error of its own. */
 function quiet(command: Command): Command {
@@ -93,7 +104,13 @@ function quiet(command: Command): Command {
     .allowExcessArguments(false);
 }
 
-function createProgram(stop: StopRequest): Command {
+/** The arguments of `domulator boot` up to `--`, and the command behind it; null where there is no `--`. */
+function splitAtCommand(args: readonly string[]): [own: readonly string[], command: readonly string[] | null] {
+  const at = args[0] === 'boot' ? args.indexOf('--') : -1;
+  return at < 0 ? [args, null] : [args.slice(0, at), args.slice(at + 1)];
+}
+
+function createProgram(stop: StopRequest, command: readonly string[] | null): Command {
   const program = quiet(new Command('domulator'))
     .description(
       'Boots arm64 kernels as SMP Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
@@ -102,7 +119,7 @@ function createProgram(stop: StopRequest): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', "print a command's help")
     .addHelpText('after', examples);
-  addBootCommand(program, stop);
+  addBootCommand(program, stop, command);
   quiet(program.command('thread'))
     .description('replay the 2016 thread about vCPU ids with model guests')
     .option('--story <number|name>', 'replay this story only')
@@ -128,7 +145,7 @@ function createProgram(stop: StopRequest): Command {
 /** The status of a command that can end well in several ways. */
 let commandStatus: number = exitStatus.ok;
 
-function addBootCommand(program: Command, stop: StopRequest): void {
+function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
   const { least, most, usual } = memoryMiB;
   quiet(program.command('boot'))
     .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
@@ -157,6 +174,7 @@ function addBootCommand(program: Command, stop: StopRequest): void {
       '--mirror <URL>',
       "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
     )
+    .option('--script <FILE>', "script to run in the guest, like a command behind '--'")
     .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
     .option('--report <FILE>', 'write the JSON report to this file')
     .option('--json', 'print only the JSON report')
@@ -165,7 +183,7 @@ function addBootCommand(program: Command, stop: StopRequest): void {
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', bootExamples)
     .action(async (options: BootArguments) => {
-      commandStatus = await boot(options, stop);
+      commandStatus = await boot(command === null ? options : { ...options, command }, stop);
     });
 }
 
@@ -188,12 +206,16 @@ function statusOf(error: unknown, program: Command, args: readonly string[]): nu
   return exitStatus.internalError;
 }
 
-async function statusOfCommand(args: readonly string[], stop: StopRequest): Promise<number> {
+async function statusOfCommand(
+  args: readonly string[],
+  guestCommand: readonly string[] | null,
+  stop: StopRequest,
+): Promise<number> {
   if (args.length === 0) {
     complain("no command given; try 'domulator boot', or 'domulator --help'");
     return exitStatus.badInput;
   }
-  const program = createProgram(stop);
+  const program = createProgram(stop, guestCommand);
   try {
     await program.parseAsync(args, { from: 'user' });
     return commandStatus;
@@ -209,8 +231,9 @@ function forBisection(status: number): number {
   return status < bisectStatus.stop && !verdictStatuses.includes(status) ? bisectStatus.stop : status;
 }
 
-/** Runs the command that `args` name and sets the exit status of the process. A boot ends early when `stop` says so. */
-export async function main(args: readonly string[], stop: StopRequest): Promise<void> {
+/** Runs the command that `given` names and sets the exit status of the process. A boot ends early when `stop` says so. */
+export async function main(given: readonly string[], stop: StopRequest): Promise<void> {
+  const [args, guestCommand] = splitAtCommand(given);
   const isBoot = args[0] === 'boot';
   const final = args.includes('--bisect') ? forBisection : (status: number): number => status;
   watchOutput((why, isUnread) => {
@@ -219,7 +242,7 @@ export async function main(args: readonly string[], stop: StopRequest): Promise<
     process.exitCode = final(exitStatus.outputFailed);
     stop.outputFailed(why, exitStatus.outputFailed);
   });
-  const status = await statusOfCommand(args, stop);
+  const status = await statusOfCommand(args, guestCommand, stop);
   process.exitCode = final(stop.outputStatus ?? status);
   if (stop.reason === null) return;
   // The boot may still wait for a mirror, which would keep the process alive.

@@ -75,6 +75,14 @@ function link(path: string, target: string): CpioEntry {
   return { path, mode: fileType.symlink | 0o777, content: text(target), device: [0, 0] };
 }
 
+/** Programs open it for nothing to read, also where the kernel makes no devices by itself. */
+const nullDevice: CpioEntry = {
+  path: 'dev/null',
+  mode: fileType.character | 0o666,
+  content: new Uint8Array(),
+  device: [1, 3],
+};
+
 /** Linux opens /dev/console for the first process before that can mount anything. */
 const consoleDevice: CpioEntry = {
   path: 'dev/console',
@@ -94,8 +102,8 @@ function isArm64Program(bytes: Uint8Array): boolean {
 export interface BusyboxContents {
   /** The commands that are there under their own names. */
   readonly applets: readonly string[];
-  /** The script that is the first process. */
-  readonly init: string;
+  /** The first process: a script, or a program's bytes. */
+  readonly init: string | Uint8Array;
   /** More files; the directories that they are in must come first. */
   readonly entries?: readonly CpioEntry[];
 }
@@ -114,7 +122,7 @@ export function busyboxInitramfs(
     consoleDevice,
     program('bin/busybox', busybox),
     ...applets.map((applet) => link(`bin/${applet}`, 'busybox')),
-    program('init', text(init)),
+    program('init', typeof init === 'string' ? text(init) : init),
     ...entries,
   ]);
 }
@@ -122,6 +130,40 @@ export function busyboxInitramfs(
 /** The default initramfs, made as {@link busyboxInitramfs} makes it. */
 export function defaultInitramfs(busybox: Uint8Array): Uint8Array {
   return busyboxInitramfs(busybox, { applets, init: initScript });
+}
+
+/** Where the script of a guest that runs one is, and the first process that runs it in an initrd of the user's. */
+export const commandPaths = { script: 'domulator-script', init: 'domulator-init' } as const;
+
+function scriptEntries(script: Uint8Array | null): CpioEntry[] {
+  return script === null ? [] : [program(commandPaths.script, script)];
+}
+
+/** An initramfs of busybox in which `init` is the first process, with a script for it to run if there is one. */
+export function commandInitramfs(
+  busybox: Uint8Array,
+  init: Uint8Array,
+  script: Uint8Array | null,
+): Uint8Array {
+  const entries = [nullDevice, ...scriptEntries(script)];
+  return busyboxInitramfs(busybox, { applets: ['sh'], init, entries });
+}
+
+/**
+ * `initrd` with `init` and the script added to it. They stand before it: Linux takes an archive that is not compressed first,
+ * and then any other (Documentation/driver-api/early-userspace/buffer-format.rst).
+ */
+export function initrdWithCommand(
+  initrd: Uint8Array,
+  init: Uint8Array,
+  script: Uint8Array | null,
+): Uint8Array {
+  const entries = [directory('dev'), consoleDevice, nullDevice, program(commandPaths.init, init)];
+  const added = writeCpio([...entries, ...scriptEntries(script)]);
+  const whole = new Uint8Array(added.length + initrd.length);
+  whole.set(added);
+  whole.set(initrd, added.length);
+  return whole;
 }
 
 /** Where the packages of busybox have it. */

@@ -2,7 +2,8 @@
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultLimits, maxVcpus } from '../boot/index.js';
-import type { BootOptions, Until, WhatIf } from '../boot/index.js';
+import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
+import { commandLineOf, commandOf } from './guest_command.js';
 
 /** Guest memory in MiB, at the least and at the most, and if nothing is said. */
 export const memoryMiB = { least: 16, most: 3072, usual: 512 } as const;
@@ -37,6 +38,13 @@ export interface BootRequest {
   readonly entryVcpu?: number;
   /** Goal of the run (default: `poweroff`; with an `initrd`, `userspace`). A RegExp matches a line of its console. */
   readonly until?: 'userspace' | 'poweroff' | RegExp;
+  /**
+   * A command and its arguments, which the guest's user space runs before it powers off. Its standard input is empty, and its
+   * output goes to the console. What it leaves running is killed.
+   */
+  readonly command?: readonly string[];
+  /** A script to run in the same way: a file's path or its bytes. It is run by its #! line, or else by a shell. */
+  readonly script?: string | Uint8Array;
   /** Limits of the run: seconds of guest time, and instructions of all vCPUs. */
   readonly limits?: { readonly guestSeconds?: number; readonly instructions?: number };
   /** URL of the Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources). */
@@ -62,7 +70,8 @@ function whole(what: string, value: number, low: number, high: number): number {
   throw new InputError(`${what} is a whole number from ${low} to ${high}, not ${value}`);
 }
 
-function untilOf({ until, initrd }: BootRequest): Until {
+function untilOf({ until, initrd }: BootRequest, command: BootCommand | null): Until {
+  if (command !== null) return { kind: 'poweroff' };
   if (until instanceof RegExp) return { kind: 'line', pattern: until };
   return { kind: until ?? (initrd === undefined ? 'poweroff' : 'userspace') };
 }
@@ -88,7 +97,8 @@ function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['lim
 export function settle(request: BootRequest): Settled {
   const vcpus = whole('the number of vCPUs', request.vcpus ?? 4, 1, maxVcpus);
   const { least, usual } = memoryMiB;
-  const commandLine = request.commandLine ?? 'console=ttyAMA0';
+  const command = commandOf(request);
+  const commandLine = commandLineOf(request);
   checkCommandLine(commandLine);
   return {
     commandLine,
@@ -99,7 +109,8 @@ export function settle(request: BootRequest): Settled {
     xenstore: request.xenstore ?? true,
     whatIf: request.whatIf ?? null,
     entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, 0, vcpus - 1),
-    until: untilOf(request),
+    until: untilOf(request, command),
+    command,
     limits: limitsOf(request, vcpus),
   };
 }

@@ -14,6 +14,7 @@ import {
   readInputFile,
 } from '../kernel_source/index.js';
 import type { LoadedKernel } from '../kernel_source/index.js';
+import { addCommand, busyboxWithCommand, hasCommand } from './guest_command.js';
 import { defaultKernel } from './request.js';
 import type { BootRequest } from './request.js';
 
@@ -86,13 +87,15 @@ async function loadKernel(kernel: string | Uint8Array, settings: Settings): Prom
 }
 
 /** Null for the builtin kernel unless one is given: it asks for none. */
-async function loadInitrd({ kernel, initrd }: BootRequest, settings: Settings): Promise<Uint8Array | null> {
-  if (initrd instanceof Uint8Array) return initrd;
-  if (initrd !== undefined) return await readInputFile(initrd, 'initrd');
+async function loadInitrd(request: BootRequest, settings: Settings): Promise<Uint8Array | null> {
+  const { kernel, initrd } = request;
+  if (initrd instanceof Uint8Array) return await addCommand(initrd, request);
+  if (initrd !== undefined) return await addCommand(await readInputFile(initrd, 'initrd'), request);
   const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
   if (spec.kind === 'builtin') return null;
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : usualRelease;
   const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
+  if (hasCommand(request)) return await busyboxWithCommand(busybox.bytes, request);
   return defaultInitramfs(busybox.bytes);
 }
 

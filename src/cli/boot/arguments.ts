@@ -20,6 +20,9 @@ export interface BootArguments {
   readonly mirror?: string;
   readonly trace?: string;
   readonly report?: string;
+  readonly script?: string;
+  /** What stands behind `--`: a command and its arguments. */
+  readonly command?: readonly string[];
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly bisect?: boolean;
@@ -91,6 +94,23 @@ function given<K extends keyof BootRequest>(
   return text === undefined ? {} : ({ [name]: read(text) } as Pick<BootRequest, K>);
 }
 
+/** What a command or a script does not go with. */
+function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArguments): void {
+  if (command === undefined && script === undefined) return;
+  const what = script === undefined ? 'a command' : '--script';
+  if (command?.length === 0) throw new InputError("no command stands behind '--'; give one, or leave '--' out");
+  if (command !== undefined && script !== undefined)
+    throw new InputError("--script and a command behind '--' exclude each other; give one of them");
+  if (kernel === 'builtin')
+    throw new InputError(`the builtin guest has no user space that could run ${what}; give another --kernel`);
+  if (until !== undefined && until !== 'poweroff')
+    throw new InputError(`--until ${until} and ${what} exclude each other: the run ends with the command`);
+  if (/(^|\s)rdinit=/.test(cmdline))
+    throw new InputError(`rdinit= on the command line and ${what} exclude each other; leave rdinit= out`);
+  if (command?.some((word) => word.includes('\ufffd')) === true)
+    throw new InputError('the command holds bytes that are not UTF-8; put it into a file and give that to --script');
+}
+
 /** What the builtin guest would not look at. */
 function checkBuiltin({ kernel, initrd, mirror }: BootArguments): void {
   if (kernel !== 'builtin') return;
@@ -103,11 +123,12 @@ const asIs = (text: string): string => text;
 
 /** What the arguments ask for. Throws InputError on one that cannot be. */
 export function bootRequest(args: BootArguments): BootRequest {
-  const { kernel, initrd, mirror, trace, report } = args;
-  for (const [option, value] of Object.entries({ kernel, initrd, mirror, trace, report })) {
+  const { kernel, initrd, mirror, trace, report, script } = args;
+  for (const [option, value] of Object.entries({ kernel, initrd, mirror, trace, report, script })) {
     checkValue(`--${option}`, value);
   }
   checkBuiltin(args);
+  checkCommand(args);
   const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, 1, mostVcpus));
   const { least, most } = memoryMiB;
   return {
@@ -126,5 +147,7 @@ export function bootRequest(args: BootArguments): BootRequest {
     ...given('until', args.until, untilOf),
     ...given('limits', args.limit, limitsOf),
     ...given('mirror', mirror, asIs),
+    ...given('script', script, asIs),
+    ...(args.command === undefined ? {} : { command: args.command }),
   };
 }

@@ -1,13 +1,13 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
 import { boot as bootGuest } from '../../library/index.js';
 import type { BootReport, BootRequest } from '../../library/index.js';
-import { bisectStatus, exitStatus, print, terminalStyle, warn } from '../host.js';
+import { bisectStatus, complain, exitStatus, print, terminalStyle, warn } from '../host.js';
 import { jsonText } from '../json.js';
 import { bootRequest } from './arguments.js';
 import type { BootArguments } from './arguments.js';
 import { fallBack, helpWithKernel } from './fall_back.js';
 import { checkOutputs, releasePipes, writeOutputs } from './output_files.js';
-import { hostText, nextSteps, reportText } from './report_text.js';
+import { commandWords, hostText, nextSteps, reportText } from './report_text.js';
 import { StatusLine } from './status_line.js';
 import type { StopRequest } from './stop_request.js';
 import { Terminal } from './terminal.js';
@@ -22,8 +22,20 @@ function isOurs({ verdict, notModelled }: BootReport): boolean {
   return verdict === 'incomplete' && Object.keys(notModelled).length > 0;
 }
 
+/** Statuses by which a shell says that it could not run a command at all. */
+const notRun: readonly (number | null)[] = [126, 127];
+
+/** The status of a run in which every rule holds, by how its command ended. */
+function commandStatus({ command }: BootReport, bisect: boolean): number {
+  if (command === null || command.exitCode === 0) return exitStatus.ok;
+  if (!bisect) return exitStatus.commandFailed;
+  // As git bisect run takes it of a command: a script that cannot run says nothing of the kernel, and must stop it.
+  if (command.exitCode === bisectStatus.untold) return bisectStatus.untold;
+  return notRun.includes(command.exitCode) ? bisectStatus.stop : exitStatus.ruleBroken;
+}
+
 function statusOf(report: BootReport, bisect: boolean): number {
-  if (report.verdict === 'pass') return exitStatus.ok;
+  if (report.verdict === 'pass') return commandStatus(report, bisect);
   if (report.verdict === 'fail') return exitStatus.ruleBroken;
   if (bisect) return bisectStatus.untold;
   return isOurs(report) ? exitStatus.notModelled : exitStatus.incomplete;
@@ -114,6 +126,8 @@ export async function boot(args: BootArguments, stop: StopRequest): Promise<numb
   // Before anything is printed: whoever reads that may hold it up, or go away.
   writeOutputs(report, args);
   if (report.kernel.sha256 === null) releasePipes(args);
+  const { exitCode = null, signal = null } = report.command ?? {};
+  if (signal !== null || (exitCode ?? 0) !== 0) complain(`the command ${commandWords(report)}`);
   if (stop.isUrgent) return finalStatus(report, stop, bisect);
   print(json ? jsonText({ ...report, host: null }) : wholeText(ended, args));
   if (!json) printHost(report);

@@ -4,7 +4,7 @@ import type { BootArguments } from './arguments.js';
 
 /** Those that say what is booted and when it ends, in the order in which they are written. Outputs are the first run's. */
 const valued: readonly (readonly [
-  Exclude<keyof BootArguments, 'xenstore' | 'json' | 'quiet' | 'bisect'>,
+  Exclude<keyof BootArguments, 'xenstore' | 'json' | 'quiet' | 'bisect' | 'command'>,
   string,
 ])[] = [
   ['kernel', '--kernel'],
@@ -19,6 +19,7 @@ const valued: readonly (readonly [
   ['until', '--until'],
   ['limit', '--limit'],
   ['whatIf', '--what-if'],
+  ['script', '--script'],
 ];
 
 /** A word as a POSIX shell takes it for one (Shell Command Language, 2.2.2). */
@@ -32,5 +33,7 @@ export function commandText(args: BootArguments): string {
     const value = args[name];
     return value === undefined ? [] : [option, shellWord(value)];
   });
-  return ['npx domulator boot --quiet', ...(args.xenstore ? [] : ['--no-xenstore']), ...words].join(' ');
+  const command = args.command === undefined ? [] : ['--', ...args.command.map(shellWord)];
+  const xenstore = args.xenstore ? [] : ['--no-xenstore'];
+  return ['npx domulator boot --quiet', ...xenstore, ...words, ...command].join(' ');
 }

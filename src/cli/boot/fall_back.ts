@@ -6,8 +6,9 @@ import type { BootArguments } from './arguments.js';
 import { commandText } from './command_text.js';
 
 /** Whoever asked for a kernel, a mirror or an initrd wants that one; and a bisection must not take another kernel's word. */
-function wantsThatKernel({ kernel, initrd, mirror, bisect = false }: BootArguments): boolean {
-  return kernel !== undefined || initrd !== undefined || mirror !== undefined || bisect;
+function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
+  const { kernel, initrd, mirror, command, script } = args;
+  return bisect || [kernel, initrd, mirror, command, script].some((value) => value !== undefined);
 }
 
 /** The request for the builtin guest, after saying so, where `error` is that the default kernel cannot be had; else throws it. */

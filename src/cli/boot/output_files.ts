@@ -49,11 +49,12 @@ function checkEach(outputs: readonly (readonly [string, string])[], others: read
 }
 
 /** The files that a boot reads, as options and names. */
-function inputsOf({ kernel = '', initrd }: BootArguments): (readonly [string, string])[] {
+function inputsOf({ kernel = '', initrd, script }: BootArguments): (readonly [string, string])[] {
   const isFile = kernel !== '' && kernel !== 'builtin' && !kernel.startsWith('debian:');
   return [
     ...(isFile ? [['--kernel', kernel] as const] : []),
     ...(initrd === undefined ? [] : [['--initrd', initrd] as const]),
+    ...(script === undefined ? [] : [['--script', script] as const]),
   ];
 }
 

@@ -99,6 +99,22 @@ function figures({ guestTimeNs, instructions }: BootReport): string {
   return `${seconds} s of guest time, ${millions} million instructions`;
 }
 
+/** How the guest's command ended, in words; null where it had none. */
+export function commandWords({ command }: BootReport): string | null {
+  if (command === null) return null;
+  const { exitCode, signal } = command;
+  if (signal !== null) return `was killed by signal ${signal}`;
+  return exitCode === null ? 'did not end' : `ended with exit code ${exitCode}`;
+}
+
+function commandLines(report: BootReport, style: Style): string[] {
+  const { command } = report;
+  const words = commandWords(report);
+  if (command === null || words === null) return [];
+  const name = command.argv?.[0] ?? command.script ?? '';
+  return labelled('Command: ', `${shownLine(name)} ${words}`, style.width);
+}
+
 /** How long the run took on this host, and how fast it was. It differs from run to run, so it is no part of the report's text. */
 export function hostText({ host }: BootReport): string {
   return host === null
@@ -125,6 +141,7 @@ export function reportText(report: BootReport, style: Style): string {
     ...recordLines(report, style),
     ...notModelledLines(report, style),
     ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
+    ...commandLines(report, style),
     `Audit:  ${style.tone(tone, words)}`,
     ...findingLines(report, style),
     ...notJudgedLines(report, style),

@@ -16,10 +16,13 @@ export class Terminal {
   readonly #stop: StopRequest;
   #run: GuestRun | null = null;
 
-  constructor(stop: StopRequest, { initrd, quiet = false, json = false }: BootArguments) {
+  constructor(stop: StopRequest, args: BootArguments) {
+    const { initrd, quiet = false, json = false, command, script } = args;
     this.#stop = stop;
     const hasBoth = process.stdin.isTTY && process.stdout.isTTY;
-    this.isInteractive = hasBoth && initrd !== undefined && !quiet && !json;
+    // The input of a command is empty, at a terminal as in CI.
+    const hasCommand = command !== undefined || script !== undefined;
+    this.isInteractive = hasBoth && initrd !== undefined && !hasCommand && !quiet && !json;
   }
 
   /** From now on the keyboard and what ends a boot from outside are for `run`. */

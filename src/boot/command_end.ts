@@ -1,0 +1,33 @@
+/** How the command of a guest ended, as its first process reports it when it powers the guest off (see guest_init). */
+import { frameBytes } from '../base/index.js';
+import { commandEndOf, stackSearchBytes } from '../guest_init/index.js';
+import type { CommandEnd } from '../guest_init/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import { readGuest } from './guest_memory.js';
+
+/** The kernel stack of `vcpu` from its stack pointer on, as far as it is mapped. */
+function kernelStack(machine: ArmMachine, vcpu: number): Uint8Array {
+  const from = machine.processor.vcpus[vcpu]?.stackPointer ?? 0n;
+  const size = BigInt(stackSearchBytes);
+  const end = (from / size + 1n) * size;
+  const parts: Uint8Array[] = [];
+  for (let at = from; at < end;) {
+    const next = (at / BigInt(frameBytes) + 1n) * BigInt(frameBytes);
+    const bytes = readGuest(machine, vcpu, at, Number(next - at));
+    if (bytes === null) break;
+    parts.push(bytes);
+    at = next;
+  }
+  const stack = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
+  let done = 0;
+  for (const part of parts) {
+    stack.set(part, done);
+    done += part.length;
+  }
+  return stack;
+}
+
+/** Of a guest that `vcpu` has just powered off: how its command ended; null where something else powered it off. */
+export function commandEnd(machine: ArmMachine, vcpu: number): CommandEnd | null {
+  return commandEndOf(kernelStack(machine, vcpu));
+}

@@ -1,0 +1,200 @@
+/**
+ * The code of the first process for arm64. System calls take their number in X8, their arguments from X0 on, and change X0
+ * only (Linux uapi/asm-generic/unistd.h; arch/arm64/kernel/entry.S).
+ */
+import { parameterOffset as parameter } from './parameters.js';
+
+/** System call numbers (Linux uapi/asm-generic/unistd.h). */
+const call = {
+  dup3: 24,
+  ioctl: 29,
+  mkdirat: 34,
+  mount: 40,
+  openat: 56,
+  close: 57,
+  write: 64,
+  exitGroup: 94,
+  kill: 129,
+  reboot: 142,
+  setsid: 157,
+  clone: 220,
+  execve: 221,
+  wait4: 260,
+} as const;
+
+/** Errors of execve (Linux uapi/asm-generic/errno-base.h). */
+const errno = { ENOENT: 2, ENOEXEC: 8, ENOTDIR: 20 } as const;
+
+const SIGKILL = 9;
+const SIGCHLD = 17;
+/** The directory that relative paths start from (Linux uapi/linux/fcntl.h). */
+const AT_FDCWD = -100;
+/** With argument 1: waits until everything written to a terminal is out (uapi/asm-generic/ioctls.h). */
+const TCSBRK = 0x5409;
+
+/** What shells answer for a command that cannot be run, and for one that does not exist (POSIX Shell Command Language, 2.8.2). */
+const shellStatus = { cannotRun: 126, notFound: 127 } as const;
+
+/** The power-off call (Linux uapi/linux/reboot.h), and what else its registers hold. */
+export const powerOffCall = {
+  number: call.reboot,
+  magic1: 0xfee1dead,
+  magic2: 0x28121969,
+  command: 0x4321fedc,
+  /** In X4: says that X5 is the command's wait status, and X6 its complement. */
+  tag: 0x444f_4d55_434d_4431n,
+} as const;
+
+export const arm64Code = `
+start:
+    adrl    x19, parameters
+    ldr     x20, [x19, #${parameter.directories}]
+1:  ldr     x1, [x20], #8
+    cbz     x1, 2f
+    mov     x0, #${AT_FDCWD}
+    mov     x2, #${0o755}
+    mov     x8, #${call.mkdirat}
+    svc     #0
+    b       1b
+2:  ldr     x20, [x19, #${parameter.mounts}]
+3:  ldp     x0, x1, [x20], #16
+    cbz     x0, 4f
+    mov     x2, x0
+    mov     x3, #0
+    mov     x4, #0
+    mov     x8, #${call.mount}
+    svc     #0
+    b       3b
+4:  ldr     x0, [x19, #${parameter.setup}]
+    cbz     x0, 6f
+    bl      fork
+    cbnz    x0, 5f
+    ldr     x1, [x19, #${parameter.setup}]
+    ldr     x0, [x1]
+    bl      execute
+    mov     x0, #${shellStatus.notFound}
+    b       exit
+5:  bl      wait_for
+6:  bl      fork
+    cbz     x0, run_command
+    bl      wait_for
+    mov     x20, x0
+    // What the command left running can write no more, so that the console comes to an end.
+    mov     x0, #-1
+    mov     x1, #${SIGKILL}
+    mov     x8, #${call.kill}
+    svc     #0
+    mov     x0, #1
+    mov     x1, #${TCSBRK}
+    mov     x2, #1
+    mov     x8, #${call.ioctl}
+    svc     #0
+    mov     x0, #${powerOffCall.magic1}
+    mov     x1, #${powerOffCall.magic2}
+    mov     x2, #${powerOffCall.command}
+    mov     x3, #0
+    mov     x4, #${powerOffCall.tag}
+    mov     x5, x20
+    mvn     x6, x20
+    mov     x8, #${call.reboot}
+    svc     #0
+power_off_return:
+    mov     x0, #1
+exit:
+    mov     x8, #${call.exitGroup}
+    svc     #0
+
+// X0: the child's process id in the parent, 0 in the child.
+fork:
+    mov     x0, #${SIGCHLD}
+    mov     x1, #0
+    mov     x2, #0
+    mov     x3, #0
+    mov     x4, #0
+    mov     x8, #${call.clone}
+    svc     #0
+    // Without a child the guest can do nothing more: the kernel panics when its first process ends.
+    tbnz    x0, #63, power_off_return
+    ret
+
+// Waits for the process X0, and for every other that ends before it; X0: its wait status.
+wait_for:
+    mov     x21, x0
+    sub     sp, sp, #16
+1:  mov     x0, #-1
+    mov     x1, sp
+    mov     x2, #0
+    mov     x3, #0
+    mov     x8, #${call.wait4}
+    svc     #0
+    cmp     x0, x21
+    b.ne    1b
+    ldr     w0, [sp]
+    add     sp, sp, #16
+    ret
+
+// Runs the program X0 with the arguments X1; returns with a negative error in X0 if that fails.
+execute:
+    ldr     x2, [x19, #${parameter.environment}]
+    mov     x8, #${call.execve}
+    svc     #0
+    ret
+
+run_command:
+    mov     x8, #${call.setsid}
+    svc     #0
+    mov     x0, #${AT_FDCWD}
+    adrl    x1, null_device
+    mov     x2, #0
+    mov     x3, #0
+    mov     x8, #${call.openat}
+    svc     #0
+    tbnz    x0, #63, 1f
+    mov     x22, x0
+    mov     x1, #0
+    mov     x2, #0
+    mov     x8, #${call.dup3}
+    svc     #0
+    cbz     x22, 1f
+    mov     x0, x22
+    mov     x8, #${call.close}
+    svc     #0
+1:  mov     x20, #${shellStatus.notFound}
+    ldr     x21, [x19, #${parameter.programs}]
+2:  ldr     x22, [x21], #8
+    cbz     x22, 4f
+    mov     x0, x22
+    ldr     x1, [x19, #${parameter.args}]
+    bl      execute
+    cmn     x0, #${errno.ENOENT}
+    b.eq    2b
+    cmn     x0, #${errno.ENOTDIR}
+    b.eq    2b
+    mov     x20, #${shellStatus.cannotRun}
+    cmn     x0, #${errno.ENOEXEC}
+    b.ne    2b
+    // A script without an interpreter line is run by a shell, as execvp does.
+    ldr     x23, [x19, #${parameter.shellArgs}]
+    str     x22, [x23, #8]
+    ldr     x24, [x19, #${parameter.shells}]
+3:  ldr     x0, [x24], #8
+    cbz     x0, 2b
+    mov     x1, x23
+    bl      execute
+    b       3b
+4:  ldr     x1, [x19, #${parameter.notFoundText}]
+    ldr     x2, [x19, #${parameter.notFoundLength}]
+    cmp     x20, #${shellStatus.notFound}
+    b.eq    5f
+    ldr     x1, [x19, #${parameter.cannotRunText}]
+    ldr     x2, [x19, #${parameter.cannotRunLength}]
+5:  mov     x0, #2
+    mov     x8, #${call.write}
+    svc     #0
+    mov     x0, x20
+    b       exit
+
+null_device:
+    .asciz  "/dev/null"
+    .balign 16
+parameters:`;

@@ -1,0 +1,97 @@
+/** Puts the program together: an ELF file of one segment that holds the code and, behind it, what it is to run. */
+import { InputError } from '../base/index.js';
+import { a64, assemble } from '../isa/index.js';
+import type { Assembled } from '../isa/index.js';
+import { arm64Code } from './arm64_code.js';
+import { DataBlock } from './data_block.js';
+import { elfFile, headerBytes, loadAddress } from './elf.js';
+import { parameterNames } from './parameters.js';
+import type { ParameterName } from './parameters.js';
+import { utf8 } from './utf8.js';
+
+/** What the first process is to run. */
+export interface InitCommand {
+  /** The command and its arguments, passed as they are; at least one. */
+  readonly args: readonly string[];
+  /** The arguments of a program that prepares the user space first, its path first; null for none. */
+  readonly setup: readonly string[] | null;
+}
+
+/**
+ * What Linux passes to a program: 32 pages for one argument, and for all of them a quarter of the stack's usual limit of
+ * 8 MiB (Linux fs/exec.c, MAX_ARG_STRLEN, bprm_stack_limits); half of that here, for the environment and pointers.
+ */
+export const commandLimits = { oneArgument: 128 * 1024 - 1, allArguments: 1024 * 1024 } as const;
+
+const searchPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
+const environment = [`PATH=${searchPath.join(':')}`, 'HOME=/root', 'TERM=linux'] as const;
+/** Busybox acts as the shell when it is called sh. */
+const shells = ['/bin/sh', '/usr/bin/sh', '/bin/busybox', '/usr/bin/busybox'] as const;
+const directories = ['/proc', '/sys', '/dev', '/tmp', '/run', '/root'] as const;
+const mounts = ['proc', '/proc', 'sysfs', '/sys', 'devtmpfs', '/dev'] as const;
+
+function checkArguments(args: readonly string[]): void {
+  if (args.length === 0) throw new InputError('there is no command to run; give at least its name');
+  let total = 0;
+  for (const arg of args) {
+    if (arg.includes('\0')) throw new InputError('an argument of a command cannot hold a NUL character');
+    if (/\p{Surrogate}/u.test(arg))
+      throw new InputError(`the argument ${JSON.stringify(arg.slice(0, 40))} is not valid Unicode text`);
+    const bytes = utf8(arg).length;
+    // A NUL behind it, and a pointer to it.
+    total += bytes + 9;
+    if (bytes > commandLimits.oneArgument)
+      throw new InputError(
+        `an argument of the command has ${bytes} bytes; Linux takes ${commandLimits.oneArgument} at most`,
+      );
+  }
+  if (total > commandLimits.allArguments)
+    throw new InputError(
+      `the command's arguments take ${total} bytes; ${commandLimits.allArguments} at most are passed`,
+    );
+}
+
+function programsOf(name: string): string[] {
+  return name === '' || name.includes('/') ? [name] : searchPath.map((folder) => `${folder}/${name}`);
+}
+
+/** The command's name as a message shows it. */
+function shownName(name: string): string {
+  return name.length > 200 ? `${name.slice(0, 200)}...` : name;
+}
+
+/** The code with room for the file's header before it, at its address. */
+export function assembledCode(): Assembled {
+  return assemble(a64, `.space ${headerBytes}\n${arm64Code}`, loadAddress);
+}
+
+/**
+ * The program, an arm64 ELF file to be the guest's first process. Throws {@link InputError} on arguments that Linux would
+ * not pass.
+ */
+export function initProgram({ args, setup }: InitCommand): Uint8Array {
+  checkArguments(args);
+  const [name = ''] = args;
+  const code = assembledCode();
+  const data = new DataBlock(loadAddress + code.bytes.length + 8 * parameterNames.length);
+  const [notFound, cannotRun] = ['not found', 'cannot be executed'].map((why) =>
+    data.text(`domulator: ${shownName(name)}: ${why}\n`),
+  ) as [ReturnType<DataBlock['text']>, ReturnType<DataBlock['text']>];
+  const values: Readonly<Record<ParameterName, number>> = {
+    args: data.list(args),
+    programs: data.list(programsOf(name)),
+    environment: data.list(environment),
+    setup: setup === null ? 0 : data.list(setup),
+    shellArgs: data.list(['sh', '', ...args.slice(1)]),
+    shells: data.list(shells),
+    notFoundText: notFound.address,
+    notFoundLength: notFound.length,
+    cannotRunText: cannotRun.address,
+    cannotRunLength: cannotRun.length,
+    directories: data.list(directories),
+    // The second null ends the last pair.
+    mounts: data.list(mounts, 2),
+  };
+  const parameters = new BigUint64Array(parameterNames.map((key) => BigInt(values[key])));
+  return elfFile(code.bytes, new Uint8Array(parameters.buffer), data.bytes());
+}

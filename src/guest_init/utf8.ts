@@ -1,0 +1,17 @@
+/** UTF-8 (RFC 3629, section 3), for rooms without Node's and browsers' own encoder. */
+
+function bytesOf(codePoint: number): number[] {
+  if (codePoint < 0x80) return [codePoint];
+  const following = codePoint < 0x800 ? 1 : codePoint < 0x1_0000 ? 2 : 3;
+  const lead = (0xff00 >> (following + 1)) & 0xff;
+  const rest = Array.from({ length: following }, (_, i) => {
+    const shift = 6 * (following - 1 - i);
+    return 0x80 | ((codePoint >> shift) & 0x3f);
+  });
+  return [lead | (codePoint >> (6 * following)), ...rest];
+}
+
+/** `text` in UTF-8. It must hold no lone surrogate. */
+export function utf8(text: string): Uint8Array {
+  return Uint8Array.from(Array.from(text, (character) => bytesOf(character.codePointAt(0) ?? 0)).flat());
+}

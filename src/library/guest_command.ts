@@ -1,0 +1,122 @@
+/** The command or script that a guest's user space is to run: what the request may ask for, and the initramfs that runs it. */
+import { InputError } from '../base/index.js';
+import type { BootCommand } from '../boot/index.js';
+import {
+  collect,
+  commandInitramfs,
+  commandPaths,
+  compressionOf,
+  decompress,
+  initrdWithCommand,
+  readCpio,
+} from '../firmware/index.js';
+import { initProgram } from '../guest_init/index.js';
+import { readInputFile } from '../kernel_source/index.js';
+import type { BootRequest } from './request.js';
+
+/** What a script may have; the whole initramfs must fit into the guest's memory too. */
+const scriptBytes = 16 * 2 ** 20;
+
+const bytesScript = 'the script that was given as bytes';
+
+function checkCommand({ kernel, until, commandLine = '' }: BootRequest): void {
+  if (kernel === 'builtin')
+    throw new InputError('the builtin guest has no user space that could run a command; give another kernel');
+  if (until !== undefined && until !== 'poweroff')
+    throw new InputError('a run with a command ends with that command; leave the goal (until) out');
+  if (/(^|\s)rdinit=/.test(commandLine))
+    throw new InputError(
+      'a command is run by a first process of its own; leave rdinit= out of the command line',
+    );
+}
+
+/** The command or script of `request`; null where it has none. Throws InputError where it cannot be run. */
+export function commandOf(request: BootRequest): BootCommand | null {
+  const { command, script } = request;
+  if (command === undefined && script === undefined) return null;
+  if (command !== undefined && script !== undefined)
+    throw new InputError('a command and a script exclude each other; give one of them');
+  checkCommand(request);
+  if (command !== undefined) {
+    // Throws where Linux would not pass the arguments.
+    initProgram({ args: command, setup: null });
+    return { argv: command, script: null };
+  }
+  return { argv: null, script: typeof script === 'string' ? script : bytesScript };
+}
+
+/** The kernel's command line. With an initrd of the user's it names the first process, before what is for that itself (` -- `). */
+export function commandLineOf({ commandLine = 'console=ttyAMA0', ...request }: BootRequest): string {
+  if ((request.command ?? request.script) === undefined || request.initrd === undefined) return commandLine;
+  const [, own = '', forInit = ''] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(commandLine) ?? [];
+  return `${own} rdinit=/${commandPaths.init}${forInit}`;
+}
+
+async function scriptOf({ script }: BootRequest): Promise<Uint8Array | null> {
+  if (typeof script === 'string') return await readInputFile(script, 'script', scriptBytes);
+  if (script === undefined || script.length <= scriptBytes) return script ?? null;
+  throw new InputError(`${bytesScript} has more than ${scriptBytes / 2 ** 20} MiB`);
+}
+
+/** What an initrd may unpack to, to be looked into. */
+const unpackedBytes = 1024 * 2 ** 20;
+
+/** The paths in an initrd; null where it cannot be told, as it is packed in a way that only kernels unpack. */
+async function pathsIn(initrd: Uint8Array): Promise<string[] | null> {
+  try {
+    const compression = compressionOf(initrd);
+    const pieces = compression === 'none' ? null : decompress(initrd, compression, 'the initrd');
+    const archive = pieces === null ? initrd : await collect(pieces, unpackedBytes, 'the initrd');
+    const paths = readCpio(archive).map(({ path }) => path.replace(/^(\.?\/)+/, ''));
+    // Early microcode or firmware comes first, and the user space behind it.
+    return paths.some((path) => /^(usr\/)?s?bin(\/|$)/.test(path)) ? paths : null;
+  } catch (error) {
+    if (error instanceof InputError) return null;
+    throw error;
+  }
+}
+
+const shells = /^(usr\/)?bin\/(sh|busybox)$/;
+
+/** Throws InputError where a script needs a shell, and the initrd has none as far as can be told. */
+async function checkShell(initrd: Uint8Array, script: Uint8Array): Promise<void> {
+  const firstLine = new TextDecoder('latin1').decode(script.subarray(0, 256)).split('\n', 1)[0] ?? '';
+  const isForShell = !firstLine.startsWith('#!') && script[0] !== 0x7f;
+  if (!isForShell && !/^#!\s*\/bin\/sh\b/.test(firstLine)) return;
+  const paths = await pathsIn(initrd);
+  if (paths === null || paths.some((path) => shells.test(path))) return;
+  throw new InputError(
+    'the initrd has no shell to run the script with; give one with /bin/sh or busybox in it',
+  );
+}
+
+/** What runs the command or script of a request: the first process, and the script's bytes. */
+interface Runner {
+  readonly init: Uint8Array;
+  readonly script: Uint8Array | null;
+}
+
+async function runnerOf(request: BootRequest, setup: readonly string[] | null): Promise<Runner> {
+  const args = request.command ?? [`/${commandPaths.script}`];
+  return { init: initProgram({ args, setup }), script: await scriptOf(request) };
+}
+
+/** Whether the request has a command or script for its guest. */
+export function hasCommand({ command, script }: BootRequest): boolean {
+  return command !== undefined || script !== undefined;
+}
+
+/** The user's `initrd`, with what runs the command of `request`. */
+export async function addCommand(initrd: Uint8Array, request: BootRequest): Promise<Uint8Array> {
+  if (!hasCommand(request)) return initrd;
+  const { init, script } = await runnerOf(request, null);
+  if (script !== null) await checkShell(initrd, script);
+  return initrdWithCommand(initrd, init, script);
+}
+
+/** The default user space, in which every command of busybox is there, with what runs the command of `request`. */
+export async function busyboxWithCommand(busybox: Uint8Array, request: BootRequest): Promise<Uint8Array> {
+  const install = ['/bin/busybox', '--install', '-s', '/bin'];
+  const { init, script } = await runnerOf(request, install);
+  return commandInitramfs(busybox, init, script);
+}
