@@ -32,7 +32,7 @@ const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
   firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
   kernel_source: /^node:(child_process|crypto|fs\/promises|https?|os|path|timers\/promises|tls)$/,
-  cli: /^(node:(fs|process)|commander|picocolors|cli-table3)$/,
+  cli: /^(node:(fs|process)|commander|picocolors|cli-table3|xmlbuilder2)$/,
 };
 
 interface Import {

@@ -90,8 +90,8 @@ Exit status:
   129  stopped by SIGHUP, as when its terminal closes
   130  stopped by ^C (SIGINT), or by ^] at the console
   143  stopped by SIGTERM
-A boot that a signal stops still writes its report and trace, whenever the signal
-comes. A second ^C only skips what would be printed.
+A boot that a signal stops still writes the files it was asked for, whenever the
+signal comes. A second ^C only skips what would be printed.
 With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.
 A command counts there as in git bisect run: 125 skips, 126 and 127 (it could not
 be run) stop the bisection, any other failure is bad.`;
@@ -105,7 +105,9 @@ function quiet(command: Command): Command {
 }
 
 /** The arguments of `domulator boot` up to `--`, and the command behind it; null where there is no `--`. */
-function splitAtCommand(args: readonly string[]): [own: readonly string[], command: readonly string[] | null] {
+function splitAtCommand(
+  args: readonly string[],
+): [own: readonly string[], command: readonly string[] | null] {
   const at = args[0] === 'boot' ? args.indexOf('--') : -1;
   return at < 0 ? [args, null] : [args.slice(0, at), args.slice(at + 1)];
 }
@@ -177,6 +179,8 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     .option('--script <FILE>', "script to run in the guest, like a command behind '--'")
     .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
     .option('--report <FILE>', 'write the JSON report to this file')
+    .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
+    .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')
     .option('--json', 'print only the JSON report')
     .option('--quiet', "hide the guest's console")
     .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 skip, 128 or more to stop')

@@ -25,6 +25,7 @@ const call = {
 /** Errors of execve (Linux uapi/asm-generic/errno-base.h). */
 const errno = { ENOENT: 2, ENOEXEC: 8, ENOTDIR: 20 } as const;
 
+const directoryMode = 0o755;
 const SIGKILL = 9;
 const SIGCHLD = 17;
 /** The directory that relative paths start from (Linux uapi/linux/fcntl.h). */
@@ -52,7 +53,7 @@ start:
 1:  ldr     x1, [x20], #8
     cbz     x1, 2f
     mov     x0, #${AT_FDCWD}
-    mov     x2, #${0o755}
+    mov     x2, #${directoryMode}
     mov     x8, #${call.mkdirat}
     svc     #0
     b       1b

@@ -20,6 +20,8 @@ export interface BootArguments {
   readonly mirror?: string;
   readonly trace?: string;
   readonly report?: string;
+  readonly junit?: string;
+  readonly sarif?: string;
   readonly script?: string;
   /** What stands behind `--`: a command and its arguments. */
   readonly command?: readonly string[];
@@ -98,7 +100,8 @@ function given<K extends keyof BootRequest>(
 function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArguments): void {
   if (command === undefined && script === undefined) return;
   const what = script === undefined ? 'a command' : '--script';
-  if (command?.length === 0) throw new InputError("no command stands behind '--'; give one, or leave '--' out");
+  if (command?.length === 0)
+    throw new InputError("no command stands behind '--'; give one, or leave '--' out");
   if (command !== undefined && script !== undefined)
     throw new InputError("--script and a command behind '--' exclude each other; give one of them");
   if (kernel === 'builtin')
@@ -108,7 +111,9 @@ function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArgu
   if (/(^|\s)rdinit=/.test(cmdline))
     throw new InputError(`rdinit= on the command line and ${what} exclude each other; leave rdinit= out`);
   if (command?.some((word) => word.includes('\ufffd')) === true)
-    throw new InputError('the command holds bytes that are not UTF-8; put it into a file and give that to --script');
+    throw new InputError(
+      'the command holds bytes that are not UTF-8; put it into a file and give that to --script',
+    );
 }
 
 /** What the builtin guest would not look at. */
@@ -123,8 +128,17 @@ const asIs = (text: string): string => text;
 
 /** What the arguments ask for. Throws InputError on one that cannot be. */
 export function bootRequest(args: BootArguments): BootRequest {
-  const { kernel, initrd, mirror, trace, report, script } = args;
-  for (const [option, value] of Object.entries({ kernel, initrd, mirror, trace, report, script })) {
+  const { kernel, initrd, mirror, trace, report, junit, sarif, script } = args;
+  for (const [option, value] of Object.entries({
+    kernel,
+    initrd,
+    mirror,
+    trace,
+    report,
+    junit,
+    sarif,
+    script,
+  })) {
     checkValue(`--${option}`, value);
   }
   checkBuiltin(args);

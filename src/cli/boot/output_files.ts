@@ -6,6 +6,8 @@ import type { BootReport } from '../../library/index.js';
 import { checkUserFile, writeUserFile } from '../host.js';
 import { jsonText } from '../json.js';
 import type { BootArguments } from './arguments.js';
+import { junitText } from './junit.js';
+import { sarifLog } from './sarif.js';
 
 interface Named {
   readonly option: string;
@@ -60,17 +62,40 @@ function inputsOf({ kernel = '', initrd, script }: BootArguments): (readonly [st
 
 /** Throws InputError when a file cannot be written, or is another of the arguments' too. Leaves no file that was not there. */
 export function checkOutputs(args: BootArguments): void {
-  const { report, trace } = args;
+  const { report, junit, sarif, trace } = args;
   const inputs = inputsOf(args).map(([option, name]) => input(option, name));
-  const outputs = Object.entries({ '--report': report, '--trace': trace }).flatMap(([option, name]) =>
-    name === undefined ? [] : [[option, name] as const],
-  );
+  const outputs = Object.entries({
+    '--report': report,
+    '--junit': junit,
+    '--sarif': sarif,
+    '--trace': trace,
+  }).flatMap(([option, name]) => (name === undefined ? [] : [[option, name] as const]));
   checkEach(outputs, inputs);
 }
 
-/** Writes the files that are made of the report. Throws InputError when one cannot be written. */
-export function writeOutputs(result: BootReport, { report }: BootArguments): void {
-  if (report !== undefined) writeUserFile(report, `${jsonText(result)}\n`);
+/** Tries each; then throws what the first that failed has thrown. */
+function tryEach(acts: readonly (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const act of acts) {
+    try {
+      act();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/** Writes the files that are made of the report. Throws InputError when one cannot be written; the others are. */
+export function writeOutputs(result: BootReport, { report, junit, sarif }: BootArguments): void {
+  const files: readonly (readonly [string | undefined, () => string])[] = [
+    [report, () => `${jsonText(result)}\n`],
+    [junit, () => junitText(result)],
+    [sarif, () => `${jsonText(sarifLog(result))}\n`],
+  ];
+  tryEach(
+    files.flatMap(([name, textOf]) => (name === undefined ? [] : [() => writeUserFile(name, textOf())])),
+  );
 }
 
 /**

@@ -1,0 +1,209 @@
+/** `--junit` and `--sarif`: valid by their schemas, whatever a run came to and whatever its guest said. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { Ajv } from 'ajv';
+import type { AnySchemaObject } from 'ajv';
+import fc from 'fast-check';
+import { validateXML } from 'xmllint-wasm';
+import { rules } from '../../src/audit/index.js';
+import { junitText } from '../../src/cli/boot/junit.js';
+import { sarifLog } from '../../src/cli/boot/sarif.js';
+import { boot } from '../../src/library/index.js';
+import { readText, root } from '../files.js';
+import { image, say, spin } from './tiny_kernels.js';
+
+const command = path.join(root, 'dist/src/cli/main.js');
+const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-formats-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const sarifSchema = JSON.parse(
+  readText('node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json'),
+) as Record<string, unknown>;
+// Draft 4 names itself in ways that this validator does not take; of its keywords, none that the schema uses has changed.
+const draftless = Object.fromEntries(
+  Object.entries(sarifSchema).filter(([name]) => name !== '$schema' && name !== 'id'),
+);
+const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true, unicodeRegExp: false });
+const isSarif = ajv.compile(draftless as AnySchemaObject);
+
+const junitSchema = readText('test/schemas/junit.xsd');
+
+async function assertJunit(...texts: readonly string[]): Promise<void> {
+  const xml = texts.map((contents, i) => ({ fileName: `${i}.xml`, contents }));
+  const { valid, errors } = await validateXML({ xml, schema: [junitSchema] });
+  assert.ok(valid, JSON.stringify(errors.slice(0, 5)));
+}
+
+function assertSarif(log: unknown): void {
+  assert.ok(isSarif(JSON.parse(JSON.stringify(log))), JSON.stringify(isSarif.errors?.slice(0, 3)));
+}
+
+const passing = await boot({ kernel: 'builtin' }).report();
+const failing = await boot({ kernel: 'builtin', whatIf: 'as-tested' }).report();
+const hanging = await boot({
+  kernel: image(spin),
+  initrd: new Uint8Array(16),
+  memoryMiB: 16,
+  limits: { instructions: 100_000 },
+  until: 'poweroff',
+}).report();
+
+/** The test cases of JUnit XML, by name: passed, or what it has. */
+function casesOf(xml: string): Map<string, string> {
+  const found = xml.matchAll(/<testcase classname="[\w.]+" name="([\w-]+)"(\/>|>\s*<(\w+))/g);
+  return new Map([...found].map(([, name = '', , verdict = 'passed']) => [name, verdict]));
+}
+
+describe('JUnit XML', () => {
+  it('has a test for each rule and one for the ending, and is valid', async () => {
+    const texts = [passing, failing, hanging].map(junitText);
+    await assertJunit(...texts);
+    const [passed, failed, hung] = [passing, failing, hanging].map((report) =>
+      casesOf(junitText(report)),
+    ) as [Map<string, string>, Map<string, string>, Map<string, string>];
+    const names = [...rules.map(({ name }) => name), 'ending'];
+    for (const cases of [passed, failed, hung]) assert.deepEqual([...cases.keys()], names);
+    assert.ok([...passed.values()].every((verdict) => verdict !== 'failure'));
+    assert.equal(passed.get('record-true'), 'passed');
+    const broken = new Set(failing.findings.map(({ rule }) => rule));
+    for (const { name } of rules) assert.equal(failed.get(name) === 'failure', broken.has(name), name);
+    assert.equal(hung.get('ending'), 'failure');
+    assert.equal(hung.get('record-true'), 'skipped');
+  });
+
+  it('says of a rule that nobody could judge that it was skipped', () => {
+    const notJudged = [{ hypercall: 'EVTCHNOP_bind_vcpu', calls: 3, why: 'the table cannot be read' }];
+    const text = junitText({ ...passing, notJudged });
+    assert.equal(casesOf(text).get('id-is-meant'), 'skipped');
+    assert.match(text, /not judged: 3 x EVTCHNOP_bind_vcpu: the table cannot be read/);
+  });
+
+  it('tells how a command ended', async () => {
+    const command = { argv: ['x'], script: null, exitCode: 3, signal: null };
+    const texts = [command, { ...command, exitCode: 0 }, { ...command, exitCode: null }].map((one) =>
+      junitText({ ...passing, command: one }),
+    );
+    await assertJunit(...texts);
+    assert.deepEqual(
+      texts.map((text) => casesOf(text).get('command')),
+      ['failure', 'passed', 'skipped'],
+    );
+  });
+
+  it('is valid whatever the guest said', async () => {
+    const texts: string[] = [];
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.string(), (binary, plain) => {
+        const finding = { ...failing.findings[0]!, why: binary, where: plain };
+        texts.push(junitText({ ...failing, findings: [finding], kernelLogTail: [binary] }));
+        texts.push(
+          junitText({ ...hanging, outcome: { what: 'panic', why: binary }, kernelLogTail: [binary] }),
+        );
+      }),
+      { numRuns: 40 },
+    );
+    const nasty = `\0\u0001\u001b[2J]]>&<"'\ud800\uffff${String.fromCodePoint(0x10ffff)}`;
+    texts.push(junitText({ ...hanging, outcome: { what: 'panic', why: nasty }, kernelLogTail: [nasty] }));
+    await assertJunit(...texts);
+  });
+});
+
+interface Log {
+  readonly runs: readonly {
+    readonly results: readonly {
+      readonly ruleId: string;
+      readonly ruleIndex: number;
+      readonly level: string;
+    }[];
+    readonly tool: { readonly driver: { readonly rules: readonly { readonly id: string }[] } };
+    readonly invocations: readonly { readonly executionSuccessful: boolean }[];
+  }[];
+}
+
+describe('SARIF', () => {
+  it('is valid, with a result for each finding and its rule', () => {
+    for (const report of [passing, failing, hanging]) {
+      const log = sarifLog(report) as Log;
+      assertSarif(log);
+      const run = log.runs[0]!;
+      assert.deepEqual(
+        run.results.map(({ ruleId }) => ruleId),
+        report.findings.map(({ rule }) => rule),
+      );
+      for (const { ruleId, ruleIndex } of run.results)
+        assert.equal(run.tool.driver.rules[ruleIndex]?.id, ruleId);
+      assert.equal(run.invocations[0]?.executionSuccessful, report.verdict !== 'incomplete');
+    }
+    assert.ok(failing.findings.length > 3);
+  });
+
+  it('is valid whatever the guest said, and refused where it is none', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const finding = { ...failing.findings[0]!, why: text, where: text };
+        assertSarif(
+          sarifLog({
+            ...failing,
+            findings: [finding],
+            kernel: { ...failing.kernel, name: `a${text}`.replace(/\p{Surrogate}/gu, '') },
+          }),
+        );
+      }),
+      { numRuns: 40 },
+    );
+    assert.equal(isSarif({ version: '2.1.0', runs: [{ results: [{}] }] }), false);
+  });
+});
+
+describe('domulator boot --junit --sarif', () => {
+  const files = (name: string): [junit: string, sarif: string] => [
+    path.join(folder, `${name}.xml`),
+    path.join(folder, `${name}.sarif`),
+  ];
+
+  it('writes both', async () => {
+    const [junit, sarif] = files('broken');
+    const args = [
+      '--kernel',
+      'builtin',
+      '--what-if',
+      'as-posted',
+      '--quiet',
+      '--junit',
+      junit,
+      '--sarif',
+      sarif,
+    ];
+    const { status, stderr } = spawnSync(process.execPath, [command, 'boot', ...args], { encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [1, '']);
+    await assertJunit(readFileSync(junit, 'utf8'));
+    assertSarif(JSON.parse(readFileSync(sarif, 'utf8')));
+  });
+
+  it('writes both when it is interrupted', async () => {
+    const kernel = path.join(folder, 'spins');
+    writeFileSync(kernel, image([...say('here\n'), ...spin]));
+    const [junit, sarif] = files('stopped');
+    const args = ['--kernel', kernel, '--initrd', kernel, '--until', 'poweroff', '--memory', '16'];
+    const child = spawn(process.execPath, [command, 'boot', ...args, '--junit', junit, '--sarif', sarif], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    child.stdout.once('data', () => child.kill('SIGTERM'));
+    assert.equal(await new Promise((resolve) => child.on('close', resolve)), 143);
+    const text = readFileSync(junit, 'utf8');
+    await assertJunit(text);
+    assert.equal(casesOf(text).get('ending'), 'error');
+    assertSarif(JSON.parse(readFileSync(sarif, 'utf8')));
+  });
+
+  it('refuses one file for both', () => {
+    const args = ['--kernel', 'builtin', '--junit', `${folder}/same`, '--sarif', `${folder}/same`];
+    const { status, stderr } = spawnSync(process.execPath, [command, 'boot', ...args], { encoding: 'utf8' });
+    assert.equal(status, 2);
+    assert.match(stderr, /^domulator: --junit and --sarif name one file/);
+  });
+});
