@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the conformance tests ask for facts, on Debian and its kin: C compilers for both architectures,
-# Xen's public headers, the device-tree and ACPI compilers, QEMU's user-mode emulator and Arm boards, and the archivers.
+# Xen's public headers, the device-tree and ACPI compilers, QEMU's user-mode emulator,
+# its Arm boards and PC, UEFI for the former, and the archivers.
 # None of it is needed to run domulator, and a test whose tool is missing skips with a reason. Run it as often as you
 # like: what is there is left alone.
 set -eu
@@ -25,5 +26,7 @@ want gpg gpg
 want gpgv gpgv
 want dpkg dpkg-deb
 want qemu-system-arm qemu-system-aarch64
+want qemu-system-x86 qemu-system-x86_64
+want qemu-efi-aarch64 /usr/share/qemu-efi-aarch64/QEMU_EFI.fd
 
 install_wanted 'test tools' 'their tests will skip'

@@ -1,6 +1,7 @@
 /**
- * The MADT as declared in src/abi/acpi, held against ACPICA's iasl (Debian: acpica-tools): its disassembler reads
- * what writeMadt writes, field by field at the same offset, and readMadt reads what its compiler makes.
+ * The MADT as declared in src/abi/acpi, held against ACPICA's tools (Debian: acpica-tools): iasl's disassembler reads
+ * what writeMadt writes, field by field at the same offset; readMadt reads what its compiler makes, and what acpidump
+ * prints.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -14,9 +15,11 @@ import {
   acpi_madt_local_apic,
   acpi_madt_local_x2apic,
   acpi_table_header,
+  isAcpidump,
   madtGicc,
   madtLocalApic,
   madtLocalX2apic,
+  readAcpidump,
   readMadt,
   writeMadt,
 } from '../../src/abi/index.js';
@@ -182,3 +185,37 @@ test('iasl: has a template table of its own, which we read', { skip: missing }, 
   for (const kind of Object.keys(layouts)) assert.ok(kinds.has(kind as MadtEntry['kind']), kind);
   assert.ok(x86CpusOfMadt(madt).every(({ enabled }) => enabled));
 });
+
+/** What acpidump prints of the tables in these files. */
+function dumped(...files: string[]): Uint8Array {
+  const { status, stdout, stderr } = spawnSync(
+    'acpidump',
+    files.flatMap((file) => ['-f', file]),
+    {
+      cwd: directory,
+    },
+  );
+  assert.equal(status, 0, stderr.toString());
+  return stdout;
+}
+
+test(
+  'acpidump: what it prints of a MADT, alone and among others, is read as the table',
+  { skip: missing },
+  () => {
+    const entries = [madtLocalApic(0x11, 0x22, 1), madtLocalX2apic(0x1234, 0x1_0001, 2), wholeGicc];
+    const table = writeMadt({ entries });
+    writeFileSync(join(directory, 'madt.dat'), table);
+    iasl('-p', join(directory, 'facp'), '-T', 'FACP');
+    iasl('facp.asl');
+    for (const text of [dumped('madt.dat'), dumped('facp.aml', 'madt.dat', 'facp.aml')]) {
+      assert.ok(isAcpidump(text));
+      assert.deepEqual(readMadt(text), readMadt(table));
+    }
+    const others = dumped('facp.aml');
+    assert.deepEqual(readAcpidump(others), [
+      { signature: 'FACP', bytes: Uint8Array.from(readFileSync(join(directory, 'facp.aml'))) },
+    ]);
+    assert.throws(() => readMadt(others), /has no table "APIC" in it, only FACP/);
+  },
+);
