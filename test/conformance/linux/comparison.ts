@@ -15,7 +15,7 @@ import { machineCpus } from './machine.js';
 import type { LinuxMachine, Observed, Tables } from './machine.js';
 import { compiledMadt, compiledTree } from './tables.js';
 
-/** NR_CPUS of Debian's kernels is far more than the CPUs of any case. */
+/** A CPU as `numberCpus` says. NR_CPUS of Debian's kernels is no bound on the few CPUs of a case. */
 interface Said {
   readonly cpu: number;
   readonly id: number;
