@@ -97,6 +97,7 @@ const draft: fc.Arbitrary<Draft> = fc.oneof(
     returned: answer,
   }),
   fc.record({ kind: fc.constantFrom('running', 'online', 'offline'), kernel, vcpu, linuxCpu: cpu }),
+  fc.record({ ...kindIs('limits'), kernel, possible, leftOut }),
   fc.record({
     ...kindIs('stop'),
     kernel,

@@ -6,15 +6,19 @@ import type {
   HypercallEvent,
   KernelEvent,
   Platform,
+  PossibleCpu,
   RecordEvent,
   RunningEvent,
   StartEvent,
+  TraceEvent,
 } from './trace.js';
 
 /** What one kernel did, in order of step. */
 export interface Reign {
   /** null when the trace starts in the middle of a kernel. */
   readonly event: KernelEvent | null;
+  /** The CPUs that it counts, by what it has settled where the trace tells. */
+  readonly possible: readonly PossibleCpu[];
   readonly calls: HypercallEvent[];
   readonly starts: StartEvent[];
   readonly running: RunningEvent[];
@@ -27,7 +31,14 @@ export interface History {
 }
 
 function emptyReign(event: KernelEvent | null): Reign {
-  return { event, calls: [], starts: [], running: [], records: [] };
+  return { event, possible: event?.possible ?? [], calls: [], starts: [], running: [], records: [] };
+}
+
+/** The reign with what `event` says of the CPUs that its kernel counts. What it has settled outdoes what was known before. */
+function withCount(reign: Reign, event: TraceEvent): Reign {
+  if (event.kind === 'limits') return { ...reign, possible: event.possible };
+  if (event.kind !== 'kernel' || reign.event !== null) return reign;
+  return { ...reign, event, possible: reign.possible.length > 0 ? reign.possible : event.possible };
 }
 
 /** Sorts the events of `run` by kernel and kind. */
@@ -36,7 +47,7 @@ export function readHistory({ platform, events }: Run): History {
   for (const event of events) {
     if (!('kernel' in event)) continue;
     const known = reigns.get(event.kernel) ?? emptyReign(null);
-    const reign = event.kind === 'kernel' && known.event === null ? { ...known, event } : known;
+    const reign = withCount(known, event);
     reigns.set(event.kernel, reign);
     if (event.kind === 'hypercall') reign.calls.push(event);
     else if (event.kind === 'start') reign.starts.push(event);
@@ -59,7 +70,7 @@ export function vcpuOfHardwareId({ hardwareIds }: Platform, hardwareId: number):
 
 /** The vCPU that a kernel's own list of CPUs makes of `cpu`: by hardware id, or by number where there is none. */
 function expectedVcpu({ platform }: History, reign: Reign, cpu: LinuxCpu): XenVcpuId | null {
-  const listed = reign.event?.possible.find((possible) => possible.linuxCpu === cpu);
+  const listed = reign.possible.find((possible) => possible.linuxCpu === cpu);
   if (listed === undefined) return null;
   if (listed.hardwareId !== null) return vcpuOfHardwareId(platform, listed.hardwareId);
   // PV has no hardware ids. Its kernel is entered on one vCPU, as CPU 0, and starts each other by its number.
@@ -80,7 +91,7 @@ export function trueVcpu(history: History, kernel: number, cpu: LinuxCpu, step: 
 
 /** The vCPU that the hardware id of `cpu` names, wherever it ran; null on PV, and for CPUs that are not possible. */
 export function hardwareVcpu(history: History, kernel: number, cpu: LinuxCpu): XenVcpuId | null {
-  const listed = reignOf(history, kernel).event?.possible.find((possible) => possible.linuxCpu === cpu);
+  const listed = reignOf(history, kernel).possible.find((possible) => possible.linuxCpu === cpu);
   if (listed === undefined || listed.hardwareId === null) return null;
   return vcpuOfHardwareId(history.platform, listed.hardwareId);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { XEN_EEXIST, XEN_ENOENT } from '../abi/index.js';
-import { invalidVcpuNr } from '../identity/index.js';
+import { invalidVcpuNr, xenVcpuId } from '../identity/index.js';
 import { audit } from './audit.js';
 import { rules } from './rules.js';
 import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
@@ -286,6 +286,43 @@ describe('registrations', () => {
     keeps('refusal-has-consequence', pvhvm, [...before, refused, granted, tell.starts(0, 1)]);
   });
 
+  it('refusal-has-consequence: a CPU that is given up after the refusal is no reason to start no other', () => {
+    const three = testPlatform('pvhvm', 3);
+    const teller = new Teller(three);
+    const before = [teller.enters(), ...boots(teller), teller.records(1), teller.records(2)];
+    const refused = teller.refused(0, 'EVTCHNOP_bind_ipi', 1);
+    const others = [...bringsUp(teller, 2), teller.ends()];
+    keeps('refusal-has-consequence', three, [...before, refused, ...others]);
+    // What is granted for one CPU does not mend what was refused for another.
+    breaks('refusal-has-consequence', three, [
+      ...before,
+      refused,
+      ...bringsUp(teller, 2),
+      teller.starts(0, 1),
+    ]);
+  });
+
+  it('refusal-has-consequence: names the CPU that lacks something, and the call that was refused', () => {
+    const four = testPlatform('arm', 4);
+    const teller = new Teller(four);
+    const whole = [...healthy(teller), teller.ends()];
+    // For CPU 3 its starter passes the id of CPU 2, which has a control block already.
+    const wrong = replaced(whole, isCall('EVTCHNOP_init_control', 3), [
+      teller.refused(0, 'EVTCHNOP_init_control', 2),
+    ]);
+    const found = audit(runOf(four, wrong)).filter(({ rule }) => rule === 'refusal-has-consequence');
+    assert.deepEqual(
+      found.map(({ linuxCpu, callingVcpu, passed, meant }) => ({ linuxCpu, callingVcpu, passed, meant })),
+      [{ linuxCpu: 3, callingVcpu: 0, passed: 2, meant: 3 }],
+    );
+    assert.equal(
+      found[0]?.why,
+      'CPU 3 on vCPU 3 is online although EVTCHNOP_init_control for it, by vCPU 0 with id 2, was answered -XEN_EINVAL',
+    );
+    // CPU 0 made the refused call, but lacks nothing; nor does CPU 2, whose id it carried.
+    keeps('registered-before-online', four, wrong);
+  });
+
   it('refusal-has-consequence: a VIRQ that is bound already has a port', () => {
     const before = [tell.enters(), ...boots(tell), tell.records(1)];
     const again = tell.calls(0, 'EVTCHNOP_bind_virq', 0, -XEN_EEXIST, { virq: 0 });
@@ -415,6 +452,23 @@ describe('CPUs', () => {
     const runs = upArm.filter((draft) => draft.kind !== 'online');
     breaks('all-vcpus-up', arm, runs);
     keeps('all-vcpus-up', arm, [...upArm, tellArm.is('offline', 1), tellArm.ends()]);
+  });
+
+  it('all-vcpus-up: what a kernel settles later on counts, and not what was known before', () => {
+    const settles = (leftOut: readonly number[]): Draft => {
+      const { possible } = tellArm.enters() as Extract<Draft, { kind: 'kernel' }>;
+      const left = leftOut.map((vcpu) => ({ vcpu: xenVcpuId(vcpu), why: 'nr_cpus=1' }));
+      return { kind: 'limits', kernel: 0, possible: possible.slice(0, 2 - leftOut.length), leftOut: left };
+    };
+    const alone = [...boots(tellArm), tellArm.ends()];
+    keeps('all-vcpus-up', arm, [tellArm.enters(), settles([1]), ...alone]);
+    breaks('all-vcpus-up', arm, [tellArm.enters([1]), settles([]), ...alone]);
+    // Nothing is claimed of a CPU that the kernel does not count.
+    const claims = [tellArm.enters(), ...boots(tellArm), tellArm.records(1, 0)];
+    breaks('record-true', arm, claims);
+    keeps('record-true', arm, [...claims, settles([1])]);
+    breaks('records-distinct', arm, [...claims, tellArm.calls(0, 'EVTCHNOP_bind_ipi', 0)]);
+    keeps('records-distinct', arm, [...claims, settles([1]), tellArm.calls(0, 'EVTCHNOP_bind_ipi', 0)]);
   });
 
   it('all-vcpus-up: every kernel of a run is held to it', () => {

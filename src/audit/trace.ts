@@ -29,6 +29,12 @@ export interface PossibleCpu {
   readonly hardwareId: number | null;
 }
 
+/** A vCPU that a kernel need not bring up when it boots, and by which limit: `nr_cpus=3`. */
+export interface LeftOut {
+  readonly vcpu: XenVcpuId;
+  readonly why: string;
+}
+
 /** A kernel takes over the domain: the first one, or the one that kexec or a crash started. */
 export interface KernelEvent extends EventBase {
   readonly kind: 'kernel';
@@ -38,13 +44,24 @@ export interface KernelEvent extends EventBase {
   readonly entryVcpu: XenVcpuId;
   readonly possible: readonly PossibleCpu[];
   /** CPUs of the platform that this kernel leaves out by a rule of its own, and why. */
-  readonly leftOut: readonly { readonly vcpu: XenVcpuId; readonly why: string }[];
+  readonly leftOut: readonly LeftOut[];
   /**
    * What the observer can see of the kernel's map from CPUs to vCPU ids. `readable`: it knows where the records are; what
    * they hold comes as `record` events once they can be read. `unreadable`: it does not know where they are, or whether
    * there are any. `none`: the kernel keeps no map and passes its CPU numbers (Linux before 88e957d6e47f).
    */
   readonly records: 'readable' | 'unreadable' | 'none';
+}
+
+/**
+ * The kernel has settled which CPUs are possible and which it leaves out. Holds for the whole of that kernel, in place of what
+ * its {@link KernelEvent} says, which was known before it ran.
+ */
+export interface LimitsEvent extends EventBase {
+  readonly kind: 'limits';
+  readonly kernel: number;
+  readonly possible: readonly PossibleCpu[];
+  readonly leftOut: readonly LeftOut[];
 }
 
 /** The call itself, as the hypervisor records it (its CallRecord). */
@@ -180,6 +197,7 @@ export interface EndEvent extends EventBase {
 
 export type TraceEvent =
   | KernelEvent
+  | LimitsEvent
   | HypercallEvent
   | StartEvent
   | StopEvent

@@ -200,6 +200,19 @@ export class KernelView {
     return value === null ? null : viewOf(value).getUint32(0, true);
   }
 
+  /** How many CPUs may be online when the kernel has booted (`setup_max_cpus`), as `vcpu` reads it; null while it cannot be. */
+  maxCpusFrom(vcpu: number): number | null {
+    const value = this.#bytesFrom(vcpu, 'setup_max_cpus', 4);
+    return value === null ? null : viewOf(value).getUint32(0, true);
+  }
+
+  /** CONFIG_NR_CPUS, with which `nr_cpu_ids` begins; null where the image does not tell. */
+  get configuredCpus(): number | null {
+    const at = this.#places.offsetOf('nr_cpu_ids');
+    if (at === null || at < 0 || at + 4 > this.#image.length) return null;
+    return viewOf(this.#image).getUint32(at, true);
+  }
+
   /** The bits behind `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the device tree's list. */
   #maskFrom(vcpu: number, mask: AnchorName): ReadonlySet<LinuxCpu> | null {
     const count = Math.min(this.#cpus.length, this.nrCpuIdsFrom(vcpu) ?? Infinity);

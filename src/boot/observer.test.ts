@@ -20,6 +20,7 @@ const places = {
   onlineMask: 0x5000,
   possibleMask: 0x5100,
   nrCpuIds: 0x5200,
+  setupMaxCpus: 0x5300,
   vectors: 0x1_0800,
 } as const;
 const imageBytes = 0x4_0000;
@@ -36,8 +37,10 @@ function madeImage(left: readonly string[] = []): Uint8Array {
     ['__cpu_online_mask', places.onlineMask],
     ['__cpu_possible_mask', places.possibleMask],
     ['nr_cpu_ids', places.nrCpuIds],
+    ['setup_max_cpus', places.setupMaxCpus],
   ] as const;
   view.setUint32(places.nrCpuIds, 256, true);
+  view.setUint32(places.setupMaxCpus, 256, true);
   let text = 0x2001;
   for (const [index, [name, offset]] of exported.entries()) {
     if (left.includes(name)) continue;
@@ -67,12 +70,17 @@ interface Watched {
 }
 
 /** A guest with such a kernel, of which `vcpus` vCPUs run by its tables; `left`: what it does not export. */
-function watched(vcpus = 2, left: readonly string[] = []): Watched {
+function watched(
+  vcpus = 2,
+  left: readonly string[] = [],
+  commandLine = '',
+  said: string | null = null,
+): Watched {
   const image = madeImage(left);
   const options: BootOptions = {
     kernel: { name: 'made', version: null, sha256: '', image, textOffset: 0, memoryBytes: imageBytes },
     initrd: null,
-    commandLine: '',
+    commandLine,
     vcpus,
     memoryMiB: 64,
     release: '4.17',
@@ -86,7 +94,10 @@ function watched(vcpus = 2, left: readonly string[] = []): Watched {
   const guest = buildGuest(options, { uart: () => undefined });
   const events: TraceEvent[] = [];
   const kernel = new KernelView(guest, image);
-  const observer = new Observer(guest, kernel, (event) => void events.push(event));
+  const observer = new Observer(guest, kernel, (event) => void events.push(event), {
+    given: commandLine,
+    said: () => said,
+  });
   const entry = new Uint8Array(8);
   new DataView(entry.buffer).setBigUint64(0, 0x4000_0000n | (1n << 10n) | 1n, true);
   guest.machine.load(table, entry);
@@ -301,8 +312,8 @@ describe('the observer', () => {
     put(made, 0, BigInt(places.nrCpuIds), 4, 1n);
     assert.deepEqual(kernel.ownAreas(0), [0]);
     observer.hypercall(0, call('EVTCHNOP_init_control', 0));
-    assert.deepEqual(brief(made.events).slice(1, 3), ['running 0 on 0', 'record 0=0']);
-    assert.equal(made.events.length, 4);
+    assert.deepEqual(brief(made.events).slice(1, 4), ['running 0 on 0', 'limits', 'record 0=0']);
+    assert.equal(made.events.length, 5);
   });
 
   it('takes no CPU to have an area while the kernel has given out none', () => {
@@ -393,6 +404,36 @@ describe('the observer', () => {
       guest.cpus.map(({ linuxCpu }) => observer.lastRecord(linuxCpu)),
       [0, 0xffff_ffff, 0xffff_ffff],
     );
+  });
+});
+
+describe('the limits of a kernel', () => {
+  /** What the events tell of limits, when the kernel has settled `possible` CPUs and `max` as the most to bring up. */
+  function told(commandLine: string, possible: number, max = 256, said: string | null = null): string[] {
+    const made = watched(4, [], commandLine, said);
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 1, 2, 3].slice(0, possible));
+    put(made, 0, BigInt(places.nrCpuIds), 4, BigInt(possible));
+    put(made, 0, BigInt(places.setupMaxCpus), 4, BigInt(max));
+    made.observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    return made.events.flatMap((event) => {
+      if (event.kind !== 'kernel' && event.kind !== 'limits') return [];
+      const out = event.leftOut.map(({ vcpu, why }) => `${vcpu} by ${why}`);
+      return [[`${event.kind} of ${event.possible.length}`, ...out].join(', ')];
+    });
+  }
+
+  it('are told by its command line before it runs, and once more only where its memory says something else', () => {
+    assert.deepEqual(told('', 4), ['kernel of 4']);
+    assert.deepEqual(told('nr_cpus=3', 3), ['kernel of 4, 3 by nr_cpus=3', 'limits of 3, 3 by nr_cpus=3']);
+    assert.deepEqual(told('maxcpus=3', 4, 3), ['kernel of 4, 3 by maxcpus=3']);
+    assert.deepEqual(told('', 4, 3), ['kernel of 4', 'limits of 4, 3 by maxcpus=3']);
+    assert.deepEqual(told('maxcpus=3', 4), ['kernel of 4, 3 by maxcpus=3', 'limits of 4']);
+  });
+
+  it('are explained by the command line that the kernel says it has, and else not excused', () => {
+    assert.deepEqual(told('', 3, 256, 'quiet nr_cpus=3'), ['kernel of 4', 'limits of 3, 3 by nr_cpus=3']);
+    assert.deepEqual(told('', 3), ['kernel of 4', 'limits of 3']);
   });
 });
 

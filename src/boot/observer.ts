@@ -3,12 +3,14 @@
  * on, the starts it asks for, what its own records say, and which CPUs it counts as online. What the kernel believes comes
  * from a {@link KernelView}; the kernel is not changed.
  */
-import type { Outcome, TraceEvent } from '../audit/index.js';
-import { present } from '../base/index.js';
+import type { LeftOut, Outcome, PossibleCpu, TraceEvent } from '../audit/index.js';
+import { equalValues, present } from '../base/index.js';
 import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
-import type { LinuxCpu } from '../identity/index.js';
+import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { ArmMachine } from '../machine/index.js';
+import { cpuOptions, leftOutOf } from './cpu_limits.js';
+import type { CpuLimits } from './cpu_limits.js';
 import type { Guest, KernelCpu } from './guest.js';
 import type { KernelView } from './kernel_view.js';
 import { MemoryWatch } from './memory_watch.js';
@@ -24,6 +26,18 @@ const slicesBetween = { lookUps: 256, records: 8 } as const;
 /** Whether to ask at slice `count` of a vCPU, from 1: often at first, then now and then. */
 function isAskedAt(count: number): boolean {
   return (count & (count - 1)) === 0 || count % 64 === 0;
+}
+
+function possibleAmong(cpus: readonly KernelCpu[], possible: CpuLimits['possible']): PossibleCpu[] {
+  const counted = cpus.filter(({ linuxCpu: cpu }) => possible?.has(cpu) ?? true);
+  return counted.map(({ linuxCpu: cpu, mpidr }) => ({ linuxCpu: cpu, hardwareId: mpidr }));
+}
+
+export interface KernelCommandLine {
+  /** What the kernel was given. */
+  readonly given: string;
+  /** What its own log says that it is, which may hold more (CONFIG_CMDLINE); null where the log says nothing. */
+  said(): string | null;
 }
 
 export class Observer {
@@ -48,21 +62,31 @@ export class Observer {
   /** The vCPUs that run the kernel, as far as starts tell: the one that it is entered on, and those that it turned on. */
   readonly #started = new Set<number>();
   readonly #heard: (event: TraceEvent) => void;
+  readonly #commandLine: KernelCommandLine;
+  #leftOut: readonly LeftOut[];
+  #hasLimits = false;
 
   /** `heard` is told each event as it comes. */
-  constructor({ machine, cpus }: Guest, kernel: KernelView, heard: (event: TraceEvent) => void) {
+  constructor(
+    { machine, cpus }: Guest,
+    kernel: KernelView,
+    heard: (event: TraceEvent) => void,
+    commandLine: KernelCommandLine,
+  ) {
     this.#machine = machine;
     this.#cpus = cpus;
     this.#kernel = kernel;
     this.#heard = heard;
+    this.#commandLine = commandLine;
+    this.#leftOut = leftOutOf(cpus, cpuOptions(commandLine.given));
     const [entry] = cpus;
     this.#emit({
       kind: 'kernel',
       kernel: 0,
       name: 'kernel',
       entryVcpu: present(entry, 'CPU 0').vcpu,
-      possible: cpus.map(({ linuxCpu: cpu, mpidr }) => ({ linuxCpu: cpu, hardwareId: mpidr })),
-      leftOut: [],
+      possible: possibleAmong(cpus, null),
+      leftOut: this.#leftOut,
       records: kernel.hasRecords ? 'readable' : 'unreadable',
     });
     this.#started.add(present(entry, 'CPU 0').vcpu);
@@ -74,6 +98,7 @@ export class Observer {
     this.#noteRunning(vcpu, cpu);
     if (call.vcpuId !== null) {
       this.#usesIds = true;
+      this.#noteLimits(vcpu);
       this.#noteRecords(vcpu);
     }
     this.noteOnline(vcpu);
@@ -88,6 +113,7 @@ export class Observer {
     if (!isOn && !record.name.endsWith('CPU_OFF')) return;
     this.#noteRunning(vcpu, cpu);
     this.noteOnline(vcpu);
+    if (isOn) this.#noteLimits(vcpu);
     if (isOn) this.#noteStart(vcpu, cpu, record, affinity);
     else this.#noteStop(vcpu, cpu);
   }
@@ -125,6 +151,38 @@ export class Observer {
     // The slice in which a vCPU turns itself off ends behind that, with its registers as they were.
     const isUp = this.#machine.domain.state.vcpus[vcpu]?.up === true;
     if (isUp && !this.#running.has(vcpu)) this.#askWhoRuns(vcpu);
+  }
+
+  /**
+   * What the kernel has made of its limits, once, where that is not what was known before. It has settled them long before it
+   * starts another CPU or makes a call about one.
+   */
+  #noteLimits(vcpu: number): void {
+    if (this.#hasLimits) return;
+    const limits = {
+      possible: this.#kernel.possibleFrom(vcpu),
+      configured: this.#kernel.configuredCpus,
+      maxCpus: this.#kernel.maxCpusFrom(vcpu),
+    };
+    if (limits.possible === null && limits.maxCpus === null) return;
+    this.#hasLimits = true;
+    const { given, said } = this.#commandLine;
+    const byGiven = leftOutOf(this.#cpus, cpuOptions(given), limits);
+    const isExplained = this.#cpus.every(
+      ({ linuxCpu: cpu, vcpu: id }) =>
+        limits.possible?.has(cpu) !== false || byGiven.some((left) => left.vcpu === id),
+    );
+    // To find the log in memory takes a while.
+    const leftOut = isExplained ? byGiven : leftOutOf(this.#cpus, cpuOptions(said() ?? given), limits);
+    const possible = possibleAmong(this.#cpus, limits.possible);
+    const isKnown = possible.length === this.#cpus.length && equalValues(leftOut, this.#leftOut);
+    this.#leftOut = leftOut;
+    if (!isKnown) this.#emit({ kind: 'limits', kernel: 0, possible, leftOut });
+  }
+
+  /** Why the kernel need not bring up `vcpu` when it boots; null where nothing says so. */
+  whyLeftOut(vcpu: XenVcpuId): string | null {
+    return this.#leftOut.find((left) => left.vcpu === vcpu)?.why ?? null;
   }
 
   #isToLook(): boolean {
@@ -211,6 +269,7 @@ export class Observer {
   }
 
   end(outcome: Outcome, why: string): void {
+    for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
     if (!this.#kernel.hasOnlineMask) this.#noteStarted();
     const online = this.online;
     this.#emit({ kind: 'end', kernel: 0, outcome, online, why });

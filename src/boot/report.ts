@@ -79,6 +79,8 @@ export interface BootReport {
     readonly usedVcpuIds: readonly number[];
     /** Whether the kernel counted it as online at any time. */
     readonly online: boolean;
+    /** The guest's own limit by which it was left out, e.g. `nr_cpus=3`; null where there is none, or it came up later. */
+    readonly leftOut: string | null;
     /** Whether the record says which vCPU it is; null where there is no record. */
     readonly agrees: boolean | null;
   }[];

@@ -51,6 +51,8 @@ export interface BootCpu {
   readonly usedVcpuIds: readonly number[];
   /** Whether the kernel counted it as online at any time. */
   readonly online: boolean;
+  /** The limit by which the kernel left it out when it booted, e.g. `nr_cpus=3`; null where there is none, or it came up later. */
+  readonly leftOut: string | null;
 }
 
 /** What became of a guest; `stopped` is one that was cut short by us. */
@@ -80,6 +82,8 @@ export interface BootResult {
 }
 
 const logTail = 40;
+/** The log's records up to the first call that is about a CPU are fewer than this. */
+const earlyLog = 1000;
 
 export class Boot {
   readonly guest: Guest;
@@ -126,7 +130,10 @@ export class Boot {
       userSpace: () => this.#userSpace(),
     });
     this.#kernel = new KernelView(this.guest, options.kernel.image);
-    this.#observer = new Observer(this.guest, this.#kernel, (event) => watcher.event?.(event));
+    this.#observer = new Observer(this.guest, this.#kernel, (event) => watcher.event?.(event), {
+      given: options.commandLine,
+      said: () => this.#saidCommandLine(),
+    });
     this.#log = new KernelLog(kernelMemory(this.guest, options));
     this.#panics = new PanicWatch(this.machine, (most) => this.#kernelLog(most));
   }
@@ -292,7 +299,6 @@ export class Boot {
       notAsked === null
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
-    for (const vcpu of this.machine.processor.vcpus.keys()) this.#observer.look(vcpu);
     // To the audit, a run that is cut short is one that got no further.
     this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending);
     return 'ended';
@@ -332,7 +338,16 @@ export class Boot {
       recordedVcpuId: this.#observer.lastRecord(linuxCpu),
       usedVcpuIds: [...(used.get(linuxCpu) ?? [])].sort((a, b) => a - b),
       online: this.#observer.wasOnline(linuxCpu),
+      leftOut: this.#observer.wasOnline(linuxCpu) ? null : this.#observer.whyLeftOut(vcpu),
     }));
+  }
+
+  /** The command line of which the kernel's log tells; null where it tells of none. */
+  #saidCommandLine(): string | null {
+    const found = this.#kernelLog(earlyLog).map(
+      ({ text }) => /^Kernel command line: (.*)/s.exec(text)?.[1] ?? null,
+    );
+    return found.find((line) => line !== null) ?? null;
   }
 
   #kernelLog(most = logTail): readonly LogRecord[] {

@@ -17,6 +17,7 @@ export const anchorNames = [
   '__cpu_online_mask',
   '__cpu_possible_mask',
   'nr_cpu_ids',
+  'setup_max_cpus',
 ] as const;
 export type AnchorName = (typeof anchorNames)[number];
 
@@ -107,9 +108,12 @@ function addAll(
   }
 }
 
-/** The variables without which something stays unread. `nr_cpu_ids` may be a constant, and bounds the masks only. */
+/** `nr_cpu_ids` may be a constant, and bounds the masks only; what `setup_max_cpus` says, the command line may say too. */
+const dispensable: readonly AnchorName[] = ['nr_cpu_ids', 'setup_max_cpus'];
+
+/** Whether nothing stays unread for want of a variable. */
 function isEnough(found: ReadonlyMap<AnchorName, Anchor>): boolean {
-  return anchorNames.every((name) => name === 'nr_cpu_ids' || found.has(name));
+  return anchorNames.every((name) => dispensable.includes(name) || found.has(name));
 }
 
 /**

@@ -3,7 +3,7 @@ import { rangesText } from '../../base/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
 import { hardwareVcpu, readHistory } from '../history.js';
-import type { KernelEvent, StartEvent, TraceEvent } from '../trace.js';
+import type { KernelEvent, LeftOut, StartEvent, TraceEvent } from '../trace.js';
 import { findingAt } from './report.js';
 
 export const startNamesItsCpu: Rule = {
@@ -84,18 +84,22 @@ export const cpuIsItsHardware: Rule = {
 interface Span {
   readonly kernel: KernelEvent;
   readonly cameUp: Set<XenVcpuId>;
+  leftOut: readonly LeftOut[];
   last: TraceEvent;
 }
 
 function spans({ events }: Run): Span[] {
   const found: Span[] = [];
   for (const event of events) {
-    if (event.kind === 'kernel')
-      found.push({ kernel: event, cameUp: new Set([event.entryVcpu]), last: event });
+    if (event.kind === 'kernel') {
+      const { entryVcpu, leftOut } = event;
+      found.push({ kernel: event, cameUp: new Set([entryVcpu]), leftOut, last: event });
+    }
     const span = found.at(-1);
     if (span === undefined) continue;
     span.last = event;
     if (event.kind === 'online') span.cameUp.add(event.vcpu);
+    if (event.kind === 'limits') span.leftOut = event.leftOut;
   }
   return found;
 }
@@ -106,9 +110,9 @@ export const allVcpusUp: Rule = {
   source: 'Linux smp_init: a CPU whose bring-up fails is left out with one line in the log',
   check(run) {
     const all = run.platform.hardwareIds.map((_, vcpu) => vcpu as XenVcpuId);
-    return spans(run).flatMap(({ kernel, cameUp, last }): Finding[] => {
-      const leftOut = new Set(kernel.leftOut.map(({ vcpu }) => vcpu));
-      const missing = all.filter((vcpu) => !cameUp.has(vcpu) && !leftOut.has(vcpu));
+    return spans(run).flatMap(({ kernel, cameUp, leftOut, last }): Finding[] => {
+      const excused = new Set(leftOut.map(({ vcpu }) => vcpu));
+      const missing = all.filter((vcpu) => !cameUp.has(vcpu) && !excused.has(vcpu));
       if (missing.length === 0) return [];
       const which = `vCPU${missing.length > 1 ? 's' : ''} ${rangesText(missing)}`;
       return [findingAt(last, 'all-vcpus-up', `the ${kernel.name} never brings up ${which}`)];

@@ -62,7 +62,7 @@ function usesMap(run: Run, event: TraceEvent): boolean {
 
 /** The possible CPUs that share a record with another, at `step`, as `value -> CPUs`. */
 function shared(history: History, kernel: number, step: number): Map<number, LinuxCpu[]> {
-  const possible = new Set(reignOf(history, kernel).event?.possible.map(({ linuxCpu }) => linuxCpu));
+  const possible = new Set(reignOf(history, kernel).possible.map(({ linuxCpu }) => linuxCpu));
   const holders = new Map<number, LinuxCpu[]>();
   for (const [cpu, value] of recordsAt(history, kernel, step)) {
     if (possible.has(cpu)) holders.set(value, [...(holders.get(value) ?? []), cpu]);

@@ -4,6 +4,7 @@ import type { XenVcpuId } from '../../identity/index.js';
 import { replay, usesFifo } from '../domain_view.js';
 import type { DomainView } from '../domain_view.js';
 import type { Finding, Rule, Run } from '../finding.js';
+import { judgeCalls } from '../judge.js';
 import { legacyVcpus } from '../operations.js';
 import type { HypercallEvent, KernelEvent, OnlineEvent, TraceEvent } from '../trace.js';
 import { answerName, findingAt, findingOfCall } from './report.js';
@@ -84,6 +85,19 @@ function lacks(view: DomainView, kernel: number, vcpu: number): Need[] {
   return needs.filter((need) => need !== false);
 }
 
+/** The vCPU that a call is about. */
+type About = (event: HypercallEvent) => number;
+
+/** The one that was meant; where nothing tells, the one that is named; and where that is none, the caller. */
+function aboutIn(run: Run): About {
+  const meant = new Map(judgeCalls(run).map((call) => [call.event.step, call.meant]));
+  const count = run.platform.hardwareIds.length;
+  return ({ step, vcpu, call: { vcpuId } }) => {
+    const named = vcpuId !== null && vcpuId < count ? vcpuId : vcpu;
+    return meant.get(step) ?? named;
+  };
+}
+
 /** A CPU of a kernel that counts as ready, and what it lacks then. */
 interface Unready {
   readonly event: TraceEvent;
@@ -91,26 +105,11 @@ interface Unready {
   readonly vcpu: XenVcpuId;
   readonly cpu: OnlineEvent['linuxCpu'];
   readonly need: Need;
-  /** The last refused call of that kind that named the vCPU, or that its CPU or its starter made for it. */
+  /** The last refused call of that kind that was about the vCPU. */
   readonly refused: HypercallEvent | null;
 }
 
 type Visitor = (unready: Unready) => void;
-
-/** Remembers which registrations were refused: by name, or since a garbled id names nobody, by who called. */
-function refusedFor(
-  refusals: readonly HypercallEvent[],
-  kernel: number,
-  vcpu: number,
-  op: string,
-): HypercallEvent | null {
-  const ofKind = refusals.filter((event) => event.kernel === kernel && event.call.op === op);
-  return (
-    ofKind.findLast(({ call }) => call.vcpuId === vcpu) ??
-    ofKind.findLast((event) => event.vcpu === vcpu) ??
-    null
-  );
-}
 
 /**
  * Finds every CPU that counts as ready without what it needs: a started CPU when it goes online; the CPU on which
@@ -118,6 +117,10 @@ function refusedFor(
  */
 function eachUnready(run: Run, visit: Visitor): void {
   const refusals: HypercallEvent[] = [];
+  const about = aboutIn(run);
+  const refusedFor = (kernel: number, vcpu: number, op: string): HypercallEvent | null =>
+    refusals.findLast((event) => event.kernel === kernel && event.call.op === op && about(event) === vcpu) ??
+    null;
   const entered = new Map<number, KernelEvent>();
   // Where nobody ever says anything to Xen of a vCPU, there is none that Xen must reach.
   let isSpokenTo = false;
@@ -127,7 +130,7 @@ function eachUnready(run: Run, visit: Visitor): void {
     if (event.kind === 'kernel') entered.set(event.kernel, event);
     const unready = (kernel: number, vcpu: XenVcpuId, cpu: OnlineEvent['linuxCpu']): void => {
       for (const need of isSpokenTo ? lacks(view, kernel, vcpu) : []) {
-        visit({ event, kernel, vcpu, cpu, need, refused: refusedFor(refusals, kernel, vcpu, need.op) });
+        visit({ event, kernel, vcpu, cpu, need, refused: refusedFor(kernel, vcpu, need.op) });
       }
     };
     if (event.kind === 'online' && entered.get(event.kernel)?.entryVcpu !== event.vcpu) {
@@ -142,8 +145,11 @@ function eachUnready(run: Run, visit: Visitor): void {
 }
 
 function unreadyFinding({ event, vcpu, cpu, need, refused }: Unready, rule: string, why: string): Finding {
-  const returned = refused?.call.returned ?? null;
-  return findingAt(event, rule, why, { op: need.op, linuxCpu: cpu, meant: vcpu, returned });
+  const call =
+    refused === null
+      ? {}
+      : { callingVcpu: refused.vcpu, passed: refused.call.vcpuId, returned: refused.call.returned };
+  return findingAt(event, rule, why, { op: need.op, linuxCpu: cpu, meant: vcpu, ...call });
 }
 
 export const registeredBeforeOnline: Rule = {
@@ -175,37 +181,68 @@ const fatal = [
   'VCPUOP_stop_singleshot_timer',
 ];
 
-/** What a vCPU was refused and has not since been granted, by operation. */
-type Open = Map<XenVcpuId, Map<string, HypercallEvent>>;
+/** What has been refused and not since been granted, by the vCPU that it is about and by operation. */
+type Open = Map<number, Map<string, HypercallEvent>>;
 
-function track(open: Open, event: HypercallEvent): void {
+function track(open: Open, vcpu: number, event: HypercallEvent): void {
   if (!fatal.includes(event.call.op)) return;
-  const ofVcpu = open.get(event.vcpu) ?? new Map<string, HypercallEvent>();
-  open.set(event.vcpu, ofVcpu);
+  const ofVcpu = open.get(vcpu) ?? new Map<string, HypercallEvent>();
+  open.set(vcpu, ofVcpu);
   // A VIRQ that is bound already has a port, which Linux then looks for (bind_virq_to_irq).
   if (event.call.returned >= 0 || event.call.returned === -XEN_EEXIST) ofVcpu.delete(event.call.op);
   else ofVcpu.set(event.call.op, event);
 }
 
-/** The vCPUs that go on with `event` as if all were well. */
-function goOn(open: Open, event: TraceEvent): XenVcpuId[] {
-  if (event.kind === 'start') return [event.by];
-  if (event.kind === 'online') return [event.vcpu];
-  return event.kind === 'end' && event.outcome === 'userspace' ? [...open.keys()] : [];
+/** The vCPUs of which `event` shows that all is taken to be well with them, and in which words. `up` are those that are online. */
+function goOn(up: ReadonlySet<number>, event: TraceEvent): (readonly [vcpu: number, words: string])[] {
+  if (event.kind === 'start') {
+    const by = [event.by, `vCPU ${event.by} starts another`] as const;
+    if (event.target === null || event.returned < 0 || event.target === event.by) return [by];
+    return [by, [event.target, `vCPU ${event.by} starts vCPU ${event.target}`]];
+  }
+  if (event.kind === 'online') return [[event.vcpu, `vCPU ${event.vcpu} goes online`]];
+  if (event.kind !== 'end' || event.outcome !== 'userspace') return [];
+  return [...up].map((vcpu) => [vcpu, `vCPU ${vcpu} goes on to user space`]);
 }
 
-const goingOn: Readonly<Record<string, string>> = { start: 'starts another', online: 'goes online' };
+/** The refused call as words: whose it was, where another vCPU than the one that it is about made it, and the answer. */
+function refusalWords({ vcpu, call }: HypercallEvent, about: number): string {
+  const { op, vcpuId, returned } = call;
+  const made =
+    vcpu === about
+      ? `its ${op} of vCPU ${vcpuId ?? '-'}`
+      : `${op} for it, by vCPU ${vcpu} with id ${vcpuId ?? '-'},`;
+  return `${made} was answered ${answerName(returned)}`;
+}
 
-function ignored(open: Open, event: TraceEvent): Finding[] {
-  const vcpus = goOn(open, event);
-  const refusals = vcpus.flatMap((vcpu) => [...(open.get(vcpu)?.values() ?? [])]);
-  for (const vcpu of vcpus) open.delete(vcpu);
-  return refusals.map((refused) => {
-    const { op, vcpuId, returned } = refused.call;
-    const verb = goingOn[event.kind] ?? 'goes on to user space';
-    const why = `vCPU ${refused.vcpu} ${verb} although its ${op} of vCPU ${vcpuId ?? '-'} was answered ${answerName(returned)}`;
-    const place = { op, linuxCpu: refused.linuxCpu, callingVcpu: refused.vcpu, passed: vcpuId, returned };
-    return findingAt(event, 'refusal-has-consequence', why, place);
+function ignored(open: Open, up: ReadonlySet<number>, event: TraceEvent): Finding[] {
+  return goOn(up, event).flatMap(([vcpu, words]) => {
+    const refusals = [...(open.get(vcpu)?.values() ?? [])];
+    open.delete(vcpu);
+    return refusals.map((refused) => {
+      const { op, vcpuId, returned } = refused.call;
+      const place = { op, linuxCpu: refused.linuxCpu, callingVcpu: refused.vcpu, passed: vcpuId, returned };
+      const why = `${words} although ${refusalWords(refused, vcpu)}`;
+      return findingAt(event, 'refusal-has-consequence', why, place);
+    });
+  });
+}
+
+/** Refusals of {@link fatal} calls about vCPUs that go on all the same. A CPU that is given up needs nothing. */
+function passedOver(run: Run): Finding[] {
+  const about = aboutIn(run);
+  const open: Open = new Map();
+  const up = new Set<number>();
+  return run.events.flatMap((event) => {
+    if (event.kind === 'kernel') {
+      open.clear();
+      up.clear();
+      up.add(event.entryVcpu);
+    }
+    if (event.kind === 'online') up.add(event.vcpu);
+    if (event.kind === 'offline') up.delete(event.vcpu);
+    if (event.kind === 'hypercall') track(open, about(event), event);
+    return ignored(open, up, event);
   });
 }
 
@@ -235,17 +272,11 @@ export const refusalHasConsequence: Rule = {
     const findings: Finding[] = [];
     eachUnready(run, (unready) => {
       if (unready.refused === null) return;
-      const { op, returned } = unready.refused.call;
-      const why = `CPU ${unready.cpu} on vCPU ${unready.vcpu} is online although its ${op} was answered ${answerName(returned)}`;
+      const words = refusalWords(unready.refused, unready.vcpu);
+      const why = `CPU ${unready.cpu} on vCPU ${unready.vcpu} is online although ${words}`;
       findings.push(unreadyFinding(unready, 'refusal-has-consequence', why));
     });
-    let open: Open = new Map();
-    for (const event of run.events) {
-      if (event.kind === 'kernel') open = new Map();
-      if (event.kind === 'hypercall') track(open, event);
-      findings.push(...ignored(open, event));
-    }
-    return [...findings, ...fifoUnasked(run)];
+    return [...findings, ...passedOver(run), ...fifoUnasked(run)];
   },
 };
 

@@ -20,7 +20,7 @@ function cpuTable({ cpus }: BootReport): string[] {
     String(cpu.vcpu),
     `${id(cpu.recordedVcpuId)}${cpu.agrees === false ? ' ✗' : ''}`,
     cpu.usedVcpuIds.map(id).join(' ') || '-',
-    cpu.online ? 'yes' : 'no',
+    cpu.leftOut === null ? (cpu.online ? 'yes' : 'no') : `left out: ${shownLine(cpu.leftOut)}`,
   ]);
   return tableLines(['Linux CPU', 'MPIDR', 'is vCPU', 'recorded id', 'ids in its calls', 'online'], rows);
 }

@@ -215,10 +215,10 @@ function matters({ call }: HypercallEvent): boolean {
   return call.vcpuId !== null || call.op === 'SCHEDOP_shutdown';
 }
 
-type Untold = Extract<TraceEvent, { kind: 'running' | 'record' | 'use' | 'log' }>;
+type Untold = Extract<TraceEvent, { kind: 'limits' | 'running' | 'record' | 'use' | 'log' }>;
 
 function isUntold(event: TraceEvent): event is Untold {
-  return ['running', 'record', 'use', 'log'].includes(event.kind);
+  return ['limits', 'running', 'record', 'use', 'log'].includes(event.kind);
 }
 
 /** What an event is in the sequence; null where it is not worth an item. */

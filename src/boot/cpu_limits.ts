@@ -1,0 +1,92 @@
+/**
+ * What bounds the CPUs of an arm64 Linux beside the device tree: the command line's nr_cpus=, maxcpus= and nosmp, and
+ * CONFIG_NR_CPUS (Linux kernel/smp.c; arch/arm64/kernel/smp.c, smp_init_cpus and smp_prepare_cpus).
+ */
+import type { LeftOut } from '../audit/index.js';
+import type { KernelCpu } from './guest.js';
+
+/** What a command line says. */
+export interface CpuOptions {
+  /** The bound on CPU numbers that `nr_cpus=` sets; null without one. */
+  readonly nrCpus: number | null;
+  /** How many CPUs are online at most when the kernel has booted, 0 as good as 1; null where nothing says so. */
+  readonly maxCpus: number | null;
+  /** The option that said `maxCpus`, e.g. `nosmp`. */
+  readonly maxCpusOption: string;
+}
+
+/** What a kernel has made of it, as far as its memory tells. */
+export interface CpuLimits {
+  /** The CPU numbers that it may ever bring up; null where that cannot be read. */
+  readonly possible: ReadonlySet<number> | null;
+  /** CONFIG_NR_CPUS; null where it cannot be read. */
+  readonly configured: number | null;
+  /** `setup_max_cpus`; null where it cannot be read. */
+  readonly maxCpus: number | null;
+}
+
+/** Splits at spaces outside of quotes, and takes the quotes around a value or a word away (Linux lib/cmdline.c, next_arg). */
+function wordsOf(commandLine: string): string[] {
+  const words = commandLine.match(/(?:[^\s"]|"[^"]*(?:"|$))+/g) ?? [];
+  return words.map((word) => word.replace(/^"(.*?)"?$/s, '$1').replace(/^([^=]*=)"(.*?)"?$/s, '$1$2'));
+}
+
+/** A number as Linux' get_option reads it: decimal, 0x or 0 before it, a sign, and 0 where there is no digit. */
+function numberOf(text: string): number {
+  const [, sign = '', digits = ''] = /^(-?)(0[xX][0-9a-fA-F]+|\d*)/.exec(text) ?? [];
+  const octal = /^0[0-7]*/.exec(digits)?.[0] ?? '';
+  const isOctal = /^0\d/.test(digits);
+  const value = digits === '' ? 0 : isOctal ? Number.parseInt(octal, 8) : Number(digits);
+  return (sign === '-' ? -value : value) | 0;
+}
+
+/**
+ * What `commandLine` says of CPUs, by Linux' rules for early parameters: `-` and `_` are one, nothing counts from `--` on,
+ * of `maxcpus=` and `nosmp` the last one counts, of `nr_cpus=` the least.
+ */
+export function cpuOptions(commandLine: string): CpuOptions {
+  const words = wordsOf(commandLine);
+  const end = words.indexOf('--');
+  let options: CpuOptions = { nrCpus: null, maxCpus: null, maxCpusOption: '' };
+  for (const word of end < 0 ? words : words.slice(0, end)) {
+    const [, key = '', value = ''] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+    const name = key.replaceAll('-', '_');
+    const count = numberOf(value);
+    if (name === 'nosmp') options = { ...options, maxCpus: 0, maxCpusOption: 'nosmp' };
+    // setup_max_cpus is unsigned: a negative number is no bound. Without a value nothing is set.
+    else if (name === 'maxcpus' && value !== '') {
+      options = { ...options, maxCpus: count >>> 0, maxCpusOption: `maxcpus=${value}` };
+    } else if (name === 'nr_cpus' && count > 0) {
+      options = { ...options, nrCpus: Math.min(count, options.nrCpus ?? count) };
+    }
+  }
+  return options;
+}
+
+function whyImpossible(cpu: number, { nrCpus }: CpuOptions, { configured }: CpuLimits): string | null {
+  if (nrCpus !== null && cpu >= nrCpus) return `nr_cpus=${nrCpus}`;
+  return configured !== null && cpu >= configured ? `CONFIG_NR_CPUS=${configured}` : null;
+}
+
+function whyLeftOut(cpu: number, options: CpuOptions, limits: CpuLimits): string | null {
+  const isPossible = limits.possible?.has(cpu) ?? whyImpossible(cpu, options, limits) === null;
+  if (!isPossible) return whyImpossible(cpu, options, limits);
+  const maxCpus = limits.maxCpus ?? options.maxCpus ?? Infinity;
+  if (cpu < Math.max(maxCpus, 1)) return null;
+  return maxCpus === options.maxCpus ? options.maxCpusOption : `maxcpus=${maxCpus}`;
+}
+
+/**
+ * The CPUs that the kernel need not bring up when it boots, and why. Without `limits` the options are all there is to go
+ * by. A CPU that the kernel does not count as possible for no reason that is known here is not among them.
+ */
+export function leftOutOf(
+  cpus: readonly KernelCpu[],
+  options: CpuOptions,
+  limits: CpuLimits = { possible: null, configured: null, maxCpus: null },
+): LeftOut[] {
+  return cpus.flatMap(({ linuxCpu, vcpu }) => {
+    const why = whyLeftOut(linuxCpu, options, limits);
+    return why === null ? [] : [{ vcpu, why }];
+  });
+}
