@@ -46,6 +46,11 @@ export interface KernelEvent extends EventBase {
   /** CPUs of the platform that this kernel leaves out by a rule of its own, and why. */
   readonly leftOut: readonly LeftOut[];
   /**
+   * Set where the observer cannot read which CPUs the kernel counts as online. Then it tells of those alone that it is sure of,
+   * and nobody can say of a CPU that was started that it never came up.
+   */
+  readonly online?: 'unreadable';
+  /**
    * What the observer can see of the kernel's map from CPUs to vCPU ids. `readable`: it knows where the records are; what
    * they hold comes as `record` events once they can be read. `unreadable`: it does not know where they are, or whether
    * there are any. `none`: the kernel keeps no map and passes its CPU numbers (Linux before 88e957d6e47f).

@@ -209,7 +209,7 @@ describe('the observer', () => {
     const told = brief(made.events).filter((text) => text.startsWith('o'));
     assert.deepEqual(told, ['online 0 on 0', 'online 1 on 1', 'offline 1 on 1']);
     assert.equal(observer.online.length, 1);
-    assert.ok(guest.cpus.every(({ linuxCpu }) => observer.wasOnline(linuxCpu)));
+    assert.ok(guest.cpus.every((cpu) => observer.wasOnline(cpu)));
   });
 
   const off = { name: 'PSCI_0_2_FN_CPU_OFF', returned: 0, target: null };
@@ -357,16 +357,34 @@ describe('the observer', () => {
     assert.deepEqual(made.kernel.onlineFrom(0), new Set([0, 1]));
   });
 
-  it('takes the CPUs that were started for online where the kernel exports no mask', () => {
-    const made = watched(3, ['__cpu_online_mask']);
-    const { observer } = made;
+  it('tells of a kernel that exports no mask that those are online which surely are, and of the others what it knows', () => {
+    const made = watched(4, ['__cpu_online_mask']);
+    const { observer, guest } = made;
     enter(made, 0, 0);
-    setAreas(made, 0, [0, 1, 2]);
+    setAreas(made, 0, [0, 1, 2, 3]);
+    observer.power(0, on(1), 1n);
     observer.power(0, on(2), 2n);
-    observer.power(0, { ...on(1), returned: -2 }, 1n);
+    observer.power(0, { ...on(3), returned: -2 }, 3n);
+    observer.sliceEnded(0);
+    enter(made, 1, 1);
+    observer.sliceEnded(1);
+    enter(made, 2, 2);
+    present(guest.machine.processor.vcpus[2], 'a vCPU').mode = 'EL0t';
+    observer.sliceEnded(2);
     observer.end('poweroff', '');
     const told = brief(made.events).filter((text) => text.startsWith('o'));
     assert.deepEqual(told, ['online 0 on 0', 'online 2 on 2']);
+    assert.deepEqual(
+      guest.cpus.map((cpu) => observer.wasOnline(cpu)),
+      [true, null, true, false],
+    );
+    observer.power(1, off, 0n);
+    observer.power(2, off, 0n);
+    assert.deepEqual(
+      guest.cpus.map((cpu) => observer.wasOnline(cpu)),
+      [true, false, true, false],
+    );
+    assert.deepEqual(observer.online, [0]);
   });
 
   it('knows where a kernel without records is, and which of its CPUs are online', () => {

@@ -37,7 +37,7 @@ export interface KernelCommandLine {
   /** What the kernel was given. */
   readonly given: string;
   /** What its own log says that it is, which may hold more (CONFIG_CMDLINE); null where the log says nothing. */
-  said(): string | null;
+  readonly said: () => string | null;
 }
 
 export class Observer {
@@ -59,6 +59,8 @@ export class Observer {
   /** By step: where the call returns to. The call itself stands in a routine that does nothing else. */
   readonly #callers = new Map<number, bigint>();
   readonly #everOnline = new Set<number>();
+  /** By vCPU, of a kernel whose mask of online CPUs cannot be read. */
+  readonly #surelyOnline = new Set<number>();
   /** The vCPUs that run the kernel, as far as starts tell: the one that it is entered on, and those that it turned on. */
   readonly #started = new Set<number>();
   readonly #heard: (event: TraceEvent) => void;
@@ -87,6 +89,7 @@ export class Observer {
       entryVcpu: present(entry, 'CPU 0').vcpu,
       possible: possibleAmong(cpus, null),
       leftOut: this.#leftOut,
+      ...(kernel.hasOnlineMask ? {} : { online: 'unreadable' as const }),
       records: kernel.hasRecords ? 'readable' : 'unreadable',
     });
     this.#started.add(present(entry, 'CPU 0').vcpu);
@@ -137,6 +140,9 @@ export class Observer {
   #noteStop(vcpu: number, cpu: LinuxCpu | null): void {
     this.#noteCaller(vcpu);
     this.#emit({ kind: 'stop', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, how: 'psci' });
+    this.#surelyOnline.delete(vcpu);
+    const gone = this.#cpus.find((known) => known.vcpu === vcpu);
+    if (gone !== undefined && !this.#kernel.hasOnlineMask) this.#setOnline(gone, false);
     this.#started.delete(vcpu);
     // It may be started again, as another CPU.
     this.#running.delete(vcpu);
@@ -148,6 +154,7 @@ export class Observer {
     if (this.#kernel.textAddress === null) return;
     this.#slices += 1;
     if (this.#isToLook()) this.look(vcpu);
+    this.#noteSurelyOnline(vcpu);
     // The slice in which a vCPU turns itself off ends behind that, with its registers as they were.
     const isUp = this.#machine.domain.state.vcpus[vcpu]?.up === true;
     if (isUp && !this.#running.has(vcpu)) this.#askWhoRuns(vcpu);
@@ -258,19 +265,27 @@ export class Observer {
     return this.#cpus.map(({ linuxCpu: cpu }) => cpu).filter((cpu) => this.#online.has(cpu));
   }
 
-  /** Whether `cpu` was seen online at any time. */
-  wasOnline(cpu: LinuxCpu): boolean {
-    return this.#everOnline.has(cpu);
+  /**
+   * Whether the kernel counted `cpu` as online at any time; null where nothing tells: its mask cannot be read, and the CPU was
+   * started and not seen in user space.
+   */
+  wasOnline({ linuxCpu: cpu, vcpu }: KernelCpu): boolean | null {
+    if (this.#everOnline.has(cpu)) return true;
+    return this.#kernel.hasOnlineMask || !this.#started.has(vcpu) ? false : null;
   }
 
-  /** Of a kernel that exports no mask, the CPUs that were started count as online; when they came to be, nothing tells. */
-  #noteStarted(): void {
-    for (const cpu of this.#cpus) if (this.#started.has(cpu.vcpu)) this.#setOnline(cpu, true);
+  /** Of a kernel whose mask cannot be read: the CPU that it is entered on is online, and whatever runs user space. */
+  #noteSurelyOnline(vcpu: number): void {
+    if (this.#kernel.hasOnlineMask || this.#surelyOnline.has(vcpu)) return;
+    const isEntry = vcpu === this.#cpus[0]?.vcpu;
+    if (!isEntry && this.#machine.processor.vcpus[vcpu]?.mode !== 'EL0t') return;
+    this.#surelyOnline.add(vcpu);
+    const cpu = this.#cpus.find((known) => known.vcpu === vcpu);
+    if (cpu !== undefined) this.#setOnline(cpu, true);
   }
 
   end(outcome: Outcome, why: string): void {
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
-    if (!this.#kernel.hasOnlineMask) this.#noteStarted();
     const online = this.online;
     this.#emit({ kind: 'end', kernel: 0, outcome, online, why });
   }

@@ -77,8 +77,8 @@ export interface BootReport {
     readonly recordedVcpuId: number | null;
     /** The ids that this CPU's calls carried, each once, unsigned, in order of size. */
     readonly usedVcpuIds: readonly number[];
-    /** Whether the kernel counted it as online at any time. */
-    readonly online: boolean;
+    /** Whether the kernel counted it as online at any time; null where it was started, and nothing tells. */
+    readonly online: boolean | null;
     /** The guest's own limit by which it was left out, e.g. `nr_cpus=3`; null where there is none, or it came up later. */
     readonly leftOut: string | null;
     /** Whether the record says which vCPU it is; null where there is no record. */

@@ -49,8 +49,8 @@ export interface BootCpu {
   readonly recordedVcpuId: number | null;
   /** The ids, unsigned, of the calls that this CPU made about itself or others, each once, in order of size. */
   readonly usedVcpuIds: readonly number[];
-  /** Whether the kernel counted it as online at any time. */
-  readonly online: boolean;
+  /** Whether the kernel counted it as online at any time; null where it was started, and nothing tells. */
+  readonly online: boolean | null;
   /** The limit by which the kernel left it out when it booted, e.g. `nr_cpus=3`; null where there is none, or it came up later. */
   readonly leftOut: string | null;
 }
@@ -331,15 +331,19 @@ export class Boot {
       if (event.kind !== 'hypercall' || event.linuxCpu === null || event.call.vcpuId === null) continue;
       used.get(event.linuxCpu)?.add(event.call.vcpuId);
     }
-    return this.guest.cpus.map(({ linuxCpu, mpidr, vcpu }) => ({
-      linuxCpu,
-      vcpu,
-      mpidr,
-      recordedVcpuId: this.#observer.lastRecord(linuxCpu),
-      usedVcpuIds: [...(used.get(linuxCpu) ?? [])].sort((a, b) => a - b),
-      online: this.#observer.wasOnline(linuxCpu),
-      leftOut: this.#observer.wasOnline(linuxCpu) ? null : this.#observer.whyLeftOut(vcpu),
-    }));
+    return this.guest.cpus.map((cpu) => {
+      const { linuxCpu, mpidr, vcpu } = cpu;
+      const online = this.#observer.wasOnline(cpu);
+      return {
+        linuxCpu,
+        vcpu,
+        mpidr,
+        recordedVcpuId: this.#observer.lastRecord(linuxCpu),
+        usedVcpuIds: [...(used.get(linuxCpu) ?? [])].sort((a, b) => a - b),
+        online,
+        leftOut: online === true ? null : this.#observer.whyLeftOut(vcpu),
+      };
+    });
   }
 
   /** The command line of which the kernel's log tells; null where it tells of none. */

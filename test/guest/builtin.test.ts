@@ -23,7 +23,7 @@ function calls(
 }
 
 /** Of each Linux CPU: its vCPU, its record and whether it was online in the end. */
-function cpus({ result }: BuiltinRun): [vcpu: number, recorded: number | null, online: boolean][] {
+function cpus({ result }: BuiltinRun): [vcpu: number, recorded: number | null, online: boolean | null][] {
   return result.cpus.map(({ vcpu, recordedVcpuId, online }) => [vcpu, recordedVcpuId, online]);
 }
 

@@ -6,7 +6,9 @@ import type { Booted } from './kernel.js';
 
 function boot(limit: string, lines: readonly string[] = [], entryVcpu = 0): Booted {
   const initrd = scriptInitramfs([...lines, 'echo "online: $(cat $cpus/online)"']);
-  return bootStock({ initrd, commandLine: `${quickCommandLine} quiet ${limit}`, entryVcpu });
+  // Entered on another vCPU than 0, a kernel with xenstore waits for an event that goes to vCPU 0.
+  const xenstore = entryVcpu === 0;
+  return bootStock({ initrd, commandLine: `${quickCommandLine} quiet ${limit}`, entryVcpu, xenstore });
 }
 
 /** Of each CPU: its vCPU, its record, and whether it was online or why not. */

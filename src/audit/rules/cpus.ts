@@ -88,6 +88,14 @@ interface Span {
   last: TraceEvent;
 }
 
+function follow(span: Span, event: TraceEvent): void {
+  if (event.kind === 'online') span.cameUp.add(event.vcpu);
+  else if (event.kind === 'limits') span.leftOut = event.leftOut;
+  if (span.kernel.online !== 'unreadable') return;
+  // To be started is all that can be seen of a CPU then.
+  if (event.kind === 'start' && event.target !== null && event.returned === 0) span.cameUp.add(event.target);
+}
+
 function spans({ events }: Run): Span[] {
   const found: Span[] = [];
   for (const event of events) {
@@ -98,8 +106,7 @@ function spans({ events }: Run): Span[] {
     const span = found.at(-1);
     if (span === undefined) continue;
     span.last = event;
-    if (event.kind === 'online') span.cameUp.add(event.vcpu);
-    if (event.kind === 'limits') span.leftOut = event.leftOut;
+    follow(span, event);
   }
   return found;
 }

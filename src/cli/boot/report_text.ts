@@ -13,6 +13,11 @@ function id(value: number | null): string {
   return value === null ? '-' : idText(value);
 }
 
+function onlineWords({ online, leftOut }: BootReport['cpus'][number]): string {
+  if (leftOut !== null) return `left out: ${shownLine(leftOut)}`;
+  return online === null ? 'not known' : online ? 'yes' : 'no';
+}
+
 function cpuTable({ cpus }: BootReport): string[] {
   const rows = cpus.map((cpu) => [
     String(cpu.linuxCpu),
@@ -20,7 +25,7 @@ function cpuTable({ cpus }: BootReport): string[] {
     String(cpu.vcpu),
     `${id(cpu.recordedVcpuId)}${cpu.agrees === false ? ' ✗' : ''}`,
     cpu.usedVcpuIds.map(id).join(' ') || '-',
-    cpu.leftOut === null ? (cpu.online ? 'yes' : 'no') : `left out: ${shownLine(cpu.leftOut)}`,
+    onlineWords(cpu),
   ]);
   return tableLines(['Linux CPU', 'MPIDR', 'is vCPU', 'recorded id', 'ids in its calls', 'online'], rows);
 }
