@@ -67,6 +67,8 @@ export interface LimitsEvent extends EventBase {
   readonly kernel: number;
   readonly possible: readonly PossibleCpu[];
   readonly leftOut: readonly LeftOut[];
+  /** As in a {@link KernelEvent}. */
+  readonly online?: 'unreadable';
 }
 
 /** The call itself, as the hypervisor records it (its CallRecord). */

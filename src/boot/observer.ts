@@ -33,6 +33,10 @@ function possibleAmong(cpus: readonly KernelCpu[], possible: CpuLimits['possible
   return counted.map(({ linuxCpu: cpu, mpidr }) => ({ linuxCpu: cpu, hardwareId: mpidr }));
 }
 
+function onlineWord({ hasOnlineMask }: KernelView): { readonly online?: 'unreadable' } {
+  return hasOnlineMask ? {} : { online: 'unreadable' };
+}
+
 export interface KernelCommandLine {
   /** What the kernel was given. */
   readonly given: string;
@@ -67,6 +71,8 @@ export class Observer {
   readonly #commandLine: KernelCommandLine;
   #leftOut: readonly LeftOut[];
   #hasLimits = false;
+  /** Whether it was known from the start where the kernel says which CPUs are online. */
+  readonly #couldSeeOnline: boolean;
 
   /** `heard` is told each event as it comes. */
   constructor(
@@ -81,6 +87,7 @@ export class Observer {
     this.#heard = heard;
     this.#commandLine = commandLine;
     this.#leftOut = leftOutOf(cpus, cpuOptions(commandLine.given));
+    this.#couldSeeOnline = kernel.hasOnlineMask;
     const [entry] = cpus;
     this.#emit({
       kind: 'kernel',
@@ -89,7 +96,7 @@ export class Observer {
       entryVcpu: present(entry, 'CPU 0').vcpu,
       possible: possibleAmong(cpus, null),
       leftOut: this.#leftOut,
-      ...(kernel.hasOnlineMask ? {} : { online: 'unreadable' as const }),
+      ...onlineWord(kernel),
       records: kernel.hasRecords ? 'readable' : 'unreadable',
     });
     this.#started.add(present(entry, 'CPU 0').vcpu);
@@ -183,8 +190,11 @@ export class Observer {
     const leftOut = isExplained ? byGiven : leftOutOf(this.#cpus, cpuOptions(said() ?? given), limits);
     const possible = possibleAmong(this.#cpus, limits.possible);
     const isKnown = possible.length === this.#cpus.length && equalValues(leftOut, this.#leftOut);
+    // BTF alone tells of online CPUs once the kernel runs.
+    const isSeen = this.#kernel.hasOnlineMask === this.#couldSeeOnline;
     this.#leftOut = leftOut;
-    if (!isKnown) this.#emit({ kind: 'limits', kernel: 0, possible, leftOut });
+    if (isKnown && isSeen) return;
+    this.#emit({ kind: 'limits', kernel: 0, possible, leftOut, ...onlineWord(this.#kernel) });
   }
 
   /** Why the kernel need not bring up `vcpu` when it boots; null where nothing says so. */

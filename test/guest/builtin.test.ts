@@ -206,7 +206,8 @@ describe("the builtin guest's options and surroundings", () => {
       assertPasses(run);
       assert.deepEqual(
         cpus(run).map(([vcpu, , online]) => [vcpu, online]),
-        [0, 1, 2, 3].map((vcpu) => [vcpu, true]),
+        // Without the mask nothing tells of a CPU that was started whether it is online.
+        [0, 1, 2, 3].map((vcpu) => [vcpu, name === '__cpu_online_mask' && vcpu > 0 ? null : true]),
       );
     });
   }
