@@ -8,5 +8,6 @@ export { mainConsoleOf } from './consoles.js';
 export { bootReport, unstartedEnd, unstartedReport, verdictOf } from './report.js';
 export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';
+export type { Introspection } from './kernel_view.js';
 export { checkCommandLine, defaultLimits } from './options.js';
 export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';

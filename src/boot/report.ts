@@ -1,6 +1,7 @@
 /** What a boot came to, as the JSON report says it, schema version 1 (schemas/boot-report.schema.json says the same). */
 import type { EndEvent, TraceEvent } from '../audit/index.js';
 import { ValueHash } from '../base/index.js';
+import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, WhatIf } from './options.js';
 import type { BootFinding, BootOutcome, BootResult } from './run.js';
 
@@ -50,6 +51,8 @@ export interface BootReport {
     readonly version: string | null;
     /** Null where the run was stopped before there was a kernel. */
     readonly sha256: string | null;
+    /** By which way each thing was read of the running kernel; null where the run was stopped before there was one. */
+    readonly introspection: Introspection | null;
   } & KernelOrigin;
   readonly machine: {
     readonly arch: 'arm64';
@@ -215,7 +218,14 @@ export function bootReport(
     schemaVersion: 1,
     verdict: verdictOf(result),
     outcome: { what: result.outcome, why: result.ending },
-    kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
+    kernel: {
+      name,
+      version,
+      sha256,
+      introspection: result.introspection,
+      package: origin.package,
+      suites: origin.suites,
+    },
     machine: machineOf(options, result),
     command: commandOf(options, result.commandEnd),
     cpus: result.cpus.map((cpu) => ({
@@ -250,7 +260,14 @@ export function unstartedReport(
     schemaVersion: 1,
     verdict: 'incomplete',
     outcome: { what: 'stopped', why: `${why} before the kernel was loaded` },
-    kernel: { name: kernelName, version: null, sha256: null, package: null, suites: [] },
+    kernel: {
+      name: kernelName,
+      version: null,
+      sha256: null,
+      introspection: null,
+      package: null,
+      suites: [],
+    },
     machine: machineOf(options, { events: [] }),
     command: commandOf(options, null),
     cpus: [],

@@ -8,8 +8,10 @@ import type { BootRequest } from './request.js';
 export { InputError } from '../base/index.js';
 export type { TraceEvent } from '../audit/index.js';
 export type {
+  BootCommand,
   BootOutcome,
   BootReport,
+  Introspection,
   KernelOrigin,
   ReportedFinding,
   Verdict,

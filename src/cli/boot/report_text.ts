@@ -30,11 +30,18 @@ function cpuTable({ cpus }: BootReport): string[] {
   return tableLines(['Linux CPU', 'MPIDR', 'is vCPU', 'recorded id', 'ids in its calls', 'online'], rows);
 }
 
-/** What is not in the table, where no CPU's record could be read. */
-function recordLines({ cpus }: BootReport, style: Style): string[] {
+/** What could not be read of the kernel, and what follows. A kernel that makes no call is not read. */
+function unreadLines({ cpus, kernel, hypercalls }: BootReport, style: Style): string[] {
   if (cpus.some(({ recordedVcpuId }) => recordedVcpuId !== null)) return [];
   const words = 'no record of this kernel could be read; it is judged by its calls alone';
-  return labelled('Note:   ', words, style.width);
+  const { caller = null, online = null } = kernel.introspection ?? {};
+  const others = [
+    ...(caller === null ? ['which CPU makes a call'] : []),
+    ...(online === null ? ['which CPUs are online'] : []),
+  ];
+  const unread =
+    hypercalls.total === 0 || others.length === 0 ? '' : `; not read either: ${others.join(', ')}`;
+  return labelled('Note:   ', `${words}${unread}`, style.width);
 }
 
 /** Findings that say the same are told once, with how often they came. */
@@ -143,7 +150,7 @@ export function reportText(report: BootReport, style: Style): string {
     ...cpuTable(report),
     '',
     ...labelled('Calls:  ', calls, style.width),
-    ...recordLines(report, style),
+    ...unreadLines(report, style),
     ...notModelledLines(report, style),
     ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
     ...commandLines(report, style),

@@ -1,0 +1,76 @@
+/**
+ * Debian's kernel, read by each way alone: what is read must be the same. What the other ways need is blanked in the image;
+ * the kernel itself does without it until it loads a module.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { present } from '../../src/base/index.js';
+import { anchorNames, exportedOffsets } from '../../src/introspect/index.js';
+import { bootStock, quickCommandLine, skip, stockKernel } from './kernel.js';
+import type { Booted } from './kernel.js';
+
+/** The image without the entries of its export table that are read. */
+function withoutExports(image: Uint8Array): Uint8Array {
+  const blanked = image.slice();
+  const words = new Int32Array(blanked.buffer);
+  const values = new Set(exportedOffsets(image, anchorNames).values());
+  // An entry's first word is the distance to the value: with another one it is not this symbol's.
+  for (let word = 0; word + 2 < words.length; word += 1) {
+    const isEntry = values.has(4 * word + (words[word] ?? 0));
+    if (isEntry && image[4 * (word + 2) + (words[word + 2] ?? 0)] === 0) words[word + 1] = 0;
+  }
+  assert.equal(exportedOffsets(blanked, anchorNames).size, 0);
+  return blanked;
+}
+
+/** The image without what every BTF begins with. */
+function withoutBtf(image: Uint8Array): Uint8Array {
+  const blanked = image.slice();
+  for (let at = blanked.indexOf(0x9f); at >= 0; at = blanked.indexOf(0x9f, at + 1)) {
+    if ([0xeb, 1, 0, 24, 0, 0, 0].every((byte, i) => blanked[at + 1 + i] === byte)) blanked[at] = 0;
+  }
+  return blanked;
+}
+
+function bootAs(image: Uint8Array): Booted {
+  return bootStock({
+    kernel: { ...stockKernel().kernel, image },
+    until: { kind: 'line', pattern: /smp: Brought up/ },
+    commandLine: quickCommandLine,
+    initrd: null,
+  });
+}
+
+/** What was read, of each CPU and of each call. */
+function readIn({ cpus, events }: Booted): unknown {
+  const callers = events.flatMap((event) => (event.kind === 'hypercall' ? [event.linuxCpu] : []));
+  const records = events.flatMap((event) =>
+    event.kind === 'record' ? [[event.linuxCpu, event.value, event.timeNs]] : [],
+  );
+  const ups = events.flatMap((event) => (event.kind === 'running' ? [[event.linuxCpu, event.vcpu]] : []));
+  return { cpus, callers, records, ups };
+}
+
+describe('a stock kernel', { skip }, () => {
+  it('is read by its BTF alone as by its export table', () => {
+    const { image } = stockKernel().kernel;
+    const whole = bootAs(image);
+    const bare = bootAs(withoutExports(image));
+    const way = 'export table';
+    assert.deepEqual(whole.introspection, { records: way, caller: way, online: way, possible: way });
+    assert.deepEqual(bare.introspection, { records: 'BTF', caller: 'BTF', online: 'BTF', possible: 'BTF' });
+    assert.deepEqual(readIn(bare), readIn(whole));
+    assert.deepEqual(bare.findings, []);
+    assert.equal(bare.cpus.length, 4);
+    assert.ok(bare.cpus.every(({ vcpu, recordedVcpuId, online }) => recordedVcpuId === vcpu && online));
+  });
+
+  it('is not read, and says so, where none is left; then no call is judged by what is not known', () => {
+    const { image } = stockKernel().kernel;
+    const none = bootAs(withoutBtf(withoutExports(image)));
+    assert.deepEqual(none.introspection, { records: null, caller: null, online: null, possible: null });
+    assert.deepEqual(none.findings, []);
+    const kernel = present(none.events[0], 'an event');
+    assert.ok(kernel.kind === 'kernel' && kernel.records === 'unreadable');
+  });
+});
