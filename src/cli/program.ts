@@ -8,6 +8,7 @@ import type { BootArguments } from './boot/arguments.js';
 import { boot } from './boot/command.js';
 import type { StopRequest } from './boot/stop_request.js';
 import { bisectStatus, complain, exitStatus, version, watchOutput } from './host.js';
+import { addKernelsCommand } from './kernels/command.js';
 import { usageLine } from './usage.js';
 
 const examples = `
@@ -15,6 +16,7 @@ Examples:
   domulator boot                          boot Debian's arm64 kernel and audit it
   domulator boot --quiet                  the same without the guest's console
   domulator boot --help                   other kernels, and all options
+  domulator kernels                       list the kernels of Debian that can be booted
   domulator thread                        replay the 2016 thread, story by story
   domulator thread --story 3              one story by number ...
   domulator thread --story arm-mend-fifo  ... or by name
@@ -122,6 +124,7 @@ function createProgram(stop: StopRequest, command: readonly string[] | null): Co
     .helpCommand('help [command]', "print a command's help")
     .addHelpText('after', examples);
   addBootCommand(program, stop, command);
+  addKernelsCommand(quiet(program.command('kernels')));
   quiet(program.command('thread'))
     .description('replay the 2016 thread about vCPU ids with model guests')
     .option('--story <number|name>', 'replay this story only')

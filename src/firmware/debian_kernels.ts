@@ -140,7 +140,8 @@ function offerOf<Entry extends PackageEntry>(
   };
 }
 
-function compareFlavours(a: string, b: string): number {
+/** Below 0 when flavour `a` stands before `b` in a list: `generic` before all others. */
+export function compareFlavours(a: string, b: string): number {
   if (a === b) return 0;
   if (a === genericFlavour || b === genericFlavour) return a === genericFlavour ? -1 : 1;
   return a < b ? -1 : 1;

@@ -150,13 +150,14 @@ async function packagesOf(
   cache: Cache,
   settings: ArchiveSettings,
 ): Promise<readonly PackageEntry[]> {
-  const known = await knownPackages(cache, suite.suite, index.sha256);
+  const { architecture } = settings;
+  const known = await knownPackages(cache, suite.suite, architecture, index.sha256);
   if (known !== null) return known;
   const packed = await fetchIndex(suite, release, index, settings);
   const name = `${index.path} of ${suite.suite}`;
   const bytes = await collect(decompress(packed, compressionOf(packed), name), indexLimit, name);
   const packages = packagesIn(Buffer.from(bytes).toString('latin1'), isOfUse);
-  await rememberPackages(cache, suite.suite, index.sha256, packages);
+  await rememberPackages(cache, suite.suite, architecture, index.sha256, packages);
   return packages;
 }
 

@@ -4,8 +4,15 @@
  * - `debian/RELEASE`: busybox, and the kernel that `debian:RELEASE` means;
  * - `debian/RELEASE/FLAVOUR`: the kernel that `debian:RELEASE/FLAVOUR` means;
  * - `debian/RELEASE/packages/NAME_VERSION`: the kernel of that package, so that many stand side by side.
+ *
+ * Those of another architecture than arm64 are in `debian-ARCHITECTURE`.
  */
-import { genericFlavour, kernelVersions, parseKernelPackageName } from '../firmware/index.js';
+import {
+  compareVersions,
+  genericFlavour,
+  kernelVersions,
+  parseKernelPackageName,
+} from '../firmware/index.js';
 import type { DebianArchitecture } from '../firmware/index.js';
 import type { Cache } from './cache.js';
 import { isReleaseName } from './kernel_spec.js';
@@ -30,30 +37,6 @@ export interface CachedKernel extends CachedFile {
   readonly versions: readonly string[];
 }
 
-async function readRecord(cache: Cache, name: string): Promise<ReleaseRecord | null> {
-  const record = await cache.record(name);
-  return isRecord(record) ? record : null;
-}
-
-function nameOf({ release, flavour }: DebianSpec, one: Wanted): string {
-  return one === 'busybox' || flavour === genericFlavour
-    ? folderOf(release)
-    : `${folderOf(release)}/${flavour}`;
-}
-
-const top = 'debian';
-const folderOf = (release: string): string => `${top}/${release}`;
-const packagesOf = (release: string): string => `${folderOf(release)}/packages`;
-
-/** The names of all records of a release that may have a kernel. */
-async function recordNames(cache: Cache, release: string): Promise<string[]> {
-  const folders = [packagesOf(release), folderOf(release)];
-  const names = await Promise.all(
-    folders.map(async (folder) => (await cache.namesIn(folder)).map((name) => `${folder}/${name}`)),
-  );
-  return [...names.flat(), folderOf(release)];
-}
-
 /** The kernel of a record; null when it has none, or none that is called as Debian's are. */
 function kernelOf(record: ReleaseRecord | null, architecture: DebianArchitecture): CachedKernel | null {
   const file = record?.files.kernel;
@@ -64,65 +47,87 @@ function kernelOf(record: ReleaseRecord | null, architecture: DebianArchitecture
   return { file, record, flavour, abi, versions: [...versions] };
 }
 
-/** The kernels that the cache has of a release, each package once. */
-export async function cachedKernels(
-  cache: Cache,
-  release: string,
-  architecture: DebianArchitecture,
-): Promise<CachedKernel[]> {
-  const found = new Map<string, CachedKernel>();
-  for (const name of await recordNames(cache, release)) {
-    const kernel = kernelOf(await readRecord(cache, name), architecture);
-    if (kernel === null || !(await cache.hasObject(kernel.file.sha256))) continue;
-    const { sha256 } = kernel.file.package;
-    if (!found.has(sha256)) found.set(sha256, kernel);
-  }
-  return [...found.values()];
-}
+/** The records of an architecture's files in a cache. */
+export class CachedFiles {
+  readonly #cache: Cache;
+  readonly #architecture: DebianArchitecture;
 
-/** What the cache has of a specification; null when it has nothing. */
-export async function findCached(
-  cache: Cache,
-  spec: DebianSpec,
-  one: Wanted,
-  architecture: DebianArchitecture,
-): Promise<CachedFile | null> {
-  const { release, flavour, version } = spec;
-  if (one === 'busybox' || version === null) {
-    const record = await readRecord(cache, nameOf(spec, one));
+  constructor(cache: Cache, architecture: DebianArchitecture) {
+    this.#cache = cache;
+    this.#architecture = architecture;
+  }
+
+  get #top(): string {
+    return this.#architecture === 'arm64' ? 'debian' : `debian-${this.#architecture}`;
+  }
+
+  #recordName({ release, flavour }: DebianSpec, one: Wanted): string {
+    const ofRelease = `${this.#top}/${release}`;
+    return one === 'busybox' || flavour === genericFlavour ? ofRelease : `${ofRelease}/${flavour}`;
+  }
+
+  async #read(name: string): Promise<ReleaseRecord | null> {
+    const record = await this.#cache.record(name);
+    return isRecord(record) ? record : null;
+  }
+
+  /** The names of all records of a release that may have a kernel. */
+  async #recordNames(release: string): Promise<string[]> {
+    const ofRelease = `${this.#top}/${release}`;
+    const folders = [`${ofRelease}/packages`, ofRelease];
+    const names = await Promise.all(
+      folders.map(async (folder) => (await this.#cache.namesIn(folder)).map((name) => `${folder}/${name}`)),
+    );
+    return [...names.flat(), ofRelease];
+  }
+
+  /** The releases of which there is anything, sorted. */
+  async releases(): Promise<string[]> {
+    const names = await this.#cache.namesIn(this.#top);
+    return names.filter((name) => isReleaseName(name));
+  }
+
+  /** The kernels of a release, each package once, the newest first. */
+  async kernels(release: string): Promise<CachedKernel[]> {
+    const found = new Map<string, CachedKernel>();
+    for (const name of await this.#recordNames(release)) {
+      const kernel = kernelOf(await this.#read(name), this.#architecture);
+      if (kernel === null || !(await this.#cache.hasObject(kernel.file.sha256))) continue;
+      const { sha256 } = kernel.file.package;
+      if (!found.has(sha256)) found.set(sha256, kernel);
+    }
+    return [...found.values()].sort((a, b) =>
+      compareVersions(b.file.package.version, a.file.package.version),
+    );
+  }
+
+  /** What there is of a specification; null when there is nothing. */
+  async find(spec: DebianSpec, one: Wanted): Promise<CachedFile | null> {
+    const { release, flavour, version } = spec;
+    if (one === 'kernel' && version !== null) {
+      const ofFlavour = (await this.kernels(release)).filter((kernel) => kernel.flavour === flavour);
+      return ofFlavour.find(({ versions }) => versions.includes(version)) ?? null;
+    }
+    const record = await this.#read(this.#recordName(spec, one));
     const file = record?.files[one];
     return record === null || file === undefined ? null : { file, record };
   }
-  const kernels = await cachedKernels(cache, release, architecture);
-  return kernels.find((kernel) => kernel.flavour === flavour && kernel.versions.includes(version)) ?? null;
-}
 
-/** Adds a file to a record. What the record says of its archive is said of its kernel, where it has one. */
-async function addFile(cache: Cache, name: string, one: Wanted, record: ReleaseRecord): Promise<void> {
-  const before = await readRecord(cache, name);
-  const isAside = one === 'busybox' && before?.files.kernel !== undefined;
-  const files = { ...before?.files, ...record.files };
-  await cache.writeRecord(name, { ...(isAside ? before : record), files });
-}
+  /** Adds a file to a record. What the record says of its archive is said of its kernel, where it has one. */
+  async #add(name: string, one: Wanted, record: ReleaseRecord): Promise<void> {
+    const before = await this.#read(name);
+    const isAside = one === 'busybox' && before?.files.kernel !== undefined;
+    const files = { ...before?.files, ...record.files };
+    await this.#cache.writeRecord(name, { ...(isAside ? before : record), files });
+  }
 
-/** Records the file `one` of a specification, which is in the cache. Throws what the file system says. */
-export async function recordFile(
-  cache: Cache,
-  spec: DebianSpec,
-  one: Wanted,
-  record: ReleaseRecord,
-): Promise<void> {
-  const file = record.files[one];
-  if (file === undefined) return;
-  if (one === 'busybox' || spec.version === null) await addFile(cache, nameOf(spec, one), one, record);
-  if (one === 'busybox') return;
-  const { name, version } = file.package;
-  const own = [name, version].map(encodeURIComponent).join('_');
-  await addFile(cache, `${packagesOf(spec.release)}/${own}`, one, record);
-}
-
-/** The releases that the cache has anything of, sorted. */
-export async function cachedReleases(cache: Cache): Promise<string[]> {
-  const names = await cache.namesIn(top);
-  return names.filter((name) => isReleaseName(name));
+  /** Records the file `one` of a specification, which is in the cache. Throws what the file system says. */
+  async add(spec: DebianSpec, one: Wanted, record: ReleaseRecord): Promise<void> {
+    const file = record.files[one];
+    if (file === undefined) return;
+    if (one === 'busybox' || spec.version === null) await this.#add(this.#recordName(spec, one), one, record);
+    if (one === 'busybox') return;
+    const own = [file.package.name, file.package.version].map(encodeURIComponent).join('_');
+    await this.#add(`${this.#top}/${spec.release}/packages/${own}`, one, record);
+  }
 }

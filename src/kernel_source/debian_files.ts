@@ -9,7 +9,7 @@ import { readAptSources } from './apt_sources.js';
 import { busyboxPackage, fetchPackage, loadRelease, NotGenuineError } from './archive.js';
 import type { ArchivePackage, ArchiveSettings, LoadedRelease, SuiteReport } from './archive.js';
 import { Cache, cacheReason, sha256 } from './cache.js';
-import { findCached, recordFile } from './cached_files.js';
+import { CachedFiles } from './cached_files.js';
 import type { Wanted } from './cached_files.js';
 import { HttpStatusError, NetworkError } from './http.js';
 import { offeredKernels } from './kernel_choice.js';
@@ -101,8 +101,9 @@ async function fromCache(
 ): Promise<Cached> {
   const found: Partial<Record<Wanted, DebianFile>> = {};
   const damaged: string[] = [];
+  const records = new CachedFiles(cache, architecture);
   for (const one of wanted) {
-    const cached = await findCached(cache, spec, one, architecture);
+    const cached = await records.find(spec, one);
     if (cached === null) continue;
     const { file, record } = cached;
     const object = await cache.object(file.sha256);
@@ -162,11 +163,11 @@ async function keep(
   one: Wanted,
   { file, bytes, ...more }: Taken,
   record: Omit<ReleaseRecord, 'files'>,
-  warn: (line: string) => void,
+  { architecture, warn }: ArchiveSettings,
 ): Promise<void> {
   try {
     await cache.keep(bytes);
-    await recordFile(cache, spec, one, { ...record, ...more, files: { [one]: file } });
+    await new CachedFiles(cache, architecture).add(spec, one, { ...record, ...more, files: { [one]: file } });
   } catch (error) {
     warn(
       `the cache ${cache.folder ?? ''} cannot be written: ${cacheReason(error)}; the next run fetches again`,
@@ -204,7 +205,7 @@ async function fromMirror(
     const kind = kinds[one];
     try {
       const taken = await take(kind.candidates(loaded, spec, settings), kind, settings);
-      await keep(cache, spec, one, taken, { version: 1, fetched: settings.now, suites }, settings.warn);
+      await keep(cache, spec, one, taken, { version: 1, fetched: settings.now, suites }, settings);
       const { file, bytes } = taken;
       found[one] = { ...file, name: debianSpecText(spec), bytes, fromCache: false, suites };
     } catch (error) {

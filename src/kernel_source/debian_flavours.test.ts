@@ -180,6 +180,28 @@ describe('flavours and versions of a release', () => {
     }
   });
 
+  it('of another architecture have records of their own', async () => {
+    await versionOf('bookworm/cloud');
+    const name = 'linux-image-6.1.0-2-cloud-amd64';
+    const image = kernelImage({ version: '6.1.0-2-cloud-amd64' });
+    const bytes = await debPackage({ Package: name }, { 'boot/vmlinuz-6.1.0-2-cloud-amd64': image });
+    const packages = [
+      { name, version: '6.1.200-1', bytes },
+      { name: 'linux-image-cloud-amd64', version: '6.1.200-1', depends: name, bytes },
+    ];
+    const suite = suiteFiles({ suite: 'bookworm', packages, architecture: 'amd64' });
+    Object.assign(files, under('debian', suite));
+    assert.equal(
+      await versionOf('bookworm/cloud', machine({ architecture: 'amd64' }).settings),
+      '6.1.0-2-cloud-amd64',
+    );
+    await server.stop();
+    for (const architecture of ['arm64', 'amd64'] as const) {
+      const { settings } = machine({ architecture });
+      assert.equal(await versionOf('bookworm/cloud', settings), `6.1.0-2-cloud-${architecture}`);
+    }
+  });
+
   it('of a cache that was written before there were flavours go on', async () => {
     await versionOf('bookworm');
     await server.stop();

@@ -21,6 +21,8 @@ export type { Wanted } from './cached_files.js';
 export { debianFiles } from './debian_files.js';
 export type { DebianFile, DebianSettings } from './debian_files.js';
 export { readInputFile } from './files.js';
+export { listKernels } from './kernel_list.js';
+export type { KernelList, ListedKernel } from './kernel_list.js';
 export { debianGrammar, debianSpecText, parseDebianSpec, parseKernelSpec } from './kernel_spec.js';
 export type { DebianSpec, KernelSpec } from './kernel_spec.js';
 export { kernelPackageFiles } from './package_files.js';

@@ -1,8 +1,9 @@
 /**
  * What the indices of suites were found to have, kept in the cache, so that an index of some 50 MB is not fetched and unpacked
- * again while it stays the same. One record for each suite, `indices/SUITE`.
+ * again while it stays the same. One record for each suite, `indices/SUITE`, and for another architecture than arm64
+ * `indices-ARCHITECTURE/SUITE`.
  */
-import type { PackageEntry } from '../firmware/index.js';
+import type { DebianArchitecture, PackageEntry } from '../firmware/index.js';
 import type { Cache } from './cache.js';
 import { hasFields, isHash, isText, listOf } from './checks.js';
 import type { Check } from './checks.js';
@@ -32,17 +33,19 @@ function isKnownIndex(value: unknown): value is KnownIndex {
   return check(value);
 }
 
-function nameOf(suite: string): string {
-  return `indices/${encodeURIComponent(suite)}`;
+function nameOf(suite: string, architecture: DebianArchitecture): string {
+  const part = architecture === 'arm64' ? 'indices' : `indices-${architecture}`;
+  return `${part}/${encodeURIComponent(suite)}`;
 }
 
 /** The packages of use in the index with this hash, which `suite` had before; null when that is not known. */
 export async function knownPackages(
   cache: Cache,
   suite: string,
+  architecture: DebianArchitecture,
   sha256: string,
 ): Promise<readonly PackageEntry[] | null> {
-  const known = await cache.record(nameOf(suite));
+  const known = await cache.record(nameOf(suite, architecture));
   return isKnownIndex(known) && known.sha256 === sha256 ? known.packages : null;
 }
 
@@ -50,9 +53,10 @@ export async function knownPackages(
 export async function rememberPackages(
   cache: Cache,
   suite: string,
+  architecture: DebianArchitecture,
   sha256: string,
   packages: readonly PackageEntry[],
 ): Promise<void> {
   const known: KnownIndex = { version: 1, sha256, packages };
-  await cache.writeRecord(nameOf(suite), known).catch(() => undefined);
+  await cache.writeRecord(nameOf(suite, architecture), known).catch(() => undefined);
 }

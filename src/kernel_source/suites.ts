@@ -36,6 +36,12 @@ function aroundMirror(base: string, release: string): SuiteChoice {
   };
 }
 
+/** Throws {@link InputError} when `mirror` is not an address that can be asked. */
+export function checkMirror(mirror: string): void {
+  if (URL.canParse(mirror) && /^https?:\/\//i.test(mirror)) return;
+  throw new InputError(`the mirror ${JSON.stringify(mirror)} is not an http or https address`);
+}
+
 /** What the sources name of the release itself; null when they do not name it. */
 function named(sources: readonly AptSource[], release: string): SuiteChoice | null {
   const ofRelease = sources.filter(
@@ -58,9 +64,7 @@ export function suiteChoices(
   mirror: string | null,
 ): SuiteChoice[] {
   if (mirror !== null) {
-    if (!URL.canParse(mirror) || !/^https?:\/\//i.test(mirror)) {
-      throw new InputError(`the mirror ${JSON.stringify(mirror)} is not an http or https address`);
-    }
+    checkMirror(mirror);
     return [aroundMirror(trimmed(mirror), release)];
   }
   const own = named(sources, release);

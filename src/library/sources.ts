@@ -60,7 +60,8 @@ export interface Sources {
   readonly origin: KernelOrigin;
 }
 
-function archiveSettings({ mirror, warn }: BootRequest): Settings {
+/** The settings of this machine's archives and cache, for what a caller says of them. No line is said twice. */
+export function archiveSettings({ mirror, warn }: Pick<BootRequest, 'mirror' | 'warn'>): Settings {
   const now = Math.floor(Date.now() / 1000);
   // The kernel and what goes with it may come to say the same of one archive, or of one cache.
   const said = new Set<string>();

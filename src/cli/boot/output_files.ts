@@ -2,6 +2,7 @@
 import { constants, fstatSync, openSync, statSync, writeSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { InputError } from '../../base/index.js';
+import { parseKernelSpec } from '../../library/index.js';
 import type { BootReport } from '../../library/index.js';
 import { checkUserFile, writeUserFile } from '../host.js';
 import { jsonText } from '../json.js';
@@ -52,7 +53,7 @@ function checkEach(outputs: readonly (readonly [string, string])[], others: read
 
 /** The files that a boot reads, as options and names. */
 function inputsOf({ kernel = '', initrd, script }: BootArguments): (readonly [string, string])[] {
-  const isFile = kernel !== '' && kernel !== 'builtin' && !kernel.startsWith('debian:');
+  const isFile = kernel !== '' && parseKernelSpec(kernel).kind === 'file';
   return [
     ...(isFile ? [['--kernel', kernel] as const] : []),
     ...(initrd === undefined ? [] : [['--initrd', initrd] as const]),
