@@ -1,12 +1,13 @@
 /** `domulator boot` as a user runs it: what it prints, what it writes, how it ends. Nothing here needs a network. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { BootReport } from '../../src/library/index.js';
 import { root } from '../files.js';
+import { image, powerOff } from './tiny_kernels.js';
 
 const command = path.join(root, 'dist/src/cli/main.js');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-command-'));
@@ -82,6 +83,27 @@ describe('domulator boot', () => {
       stdout,
       /^ {2}npx domulator boot --quiet --kernel builtin --cmdline 'console=hvc0 a' --vcpus 2 --seed 7 --what-if as-posted$/m,
     );
+  });
+
+  it('names none for a kernel whose records cannot be written, or that asks for no control block', () => {
+    const kernel = path.join(folder, 'Image');
+    writeFileSync(kernel, image(powerOff));
+    const without = boot(
+      '--kernel',
+      kernel,
+      '--initrd',
+      kernel,
+      '--until',
+      'poweroff',
+      '--cmdline',
+      'maxcpus=1',
+      '--quiet',
+    );
+    assert.equal(without.status, 0, without.stderr);
+    assert.doesNotMatch(without.stdout, /What if/);
+    const twoLevel = boot(...builtin, '--quiet', '--cmdline', 'console=hvc0 events=2l');
+    assert.equal(twoLevel.status, 0, twoLevel.stderr);
+    assert.doesNotMatch(twoLevel.stdout, /What if/);
   });
 
   it('does not say of a run that ended before its first call how it hears of events', () => {

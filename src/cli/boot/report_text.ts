@@ -164,10 +164,14 @@ export function reportText(report: BootReport, style: Style): string {
 }
 
 /** After a boot in which everything holds: how to see the same kernel with something that does not. */
-export function nextSteps({ verdict, machine }: BootReport, args: BootArguments): string[] {
-  // On one vCPU every record is right, and a bisection reads no advice.
-  const isPlain = machine.whatIf === null && machine.entryVcpu === 0 && machine.vcpus > 1;
-  if (verdict !== 'pass' || !isPlain || args.bisect === true) return [];
+export function nextSteps({ verdict, machine, cpus }: BootReport, args: BootArguments): string[] {
+  // A bisection reads no advice.
+  const isPlain = machine.whatIf === null && machine.entryVcpu === 0 && args.bisect !== true;
+  if (verdict !== 'pass' || !isPlain) return [];
+  // The records are filled when the kernel asks for its first FIFO control block, and only where they can be found. The first
+  // CPU keeps its record, so a second one is needed.
+  const filled = cpus.filter(({ recordedVcpuId }) => recordedVcpuId !== null);
+  if (machine.events !== 'fifo' || filled.length < 2) return [];
   return [
     '',
     'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',
