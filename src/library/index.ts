@@ -20,7 +20,7 @@ export type {
 export { GuestRun } from './guest_run.js';
 export type { Hypercall, Progress } from './guest_run.js';
 export { parseKernelSpec } from '../kernel_source/index.js';
-export type { KernelList, KernelSpec, ListedKernel } from '../kernel_source/index.js';
+export type { DebianSpec, KernelList, KernelSpec, ListedKernel } from '../kernel_source/index.js';
 export { kernels } from './kernels.js';
 export type { KernelsRequest } from './kernels.js';
 export { defaultKernel, memoryMiB } from './request.js';
