@@ -12,11 +12,13 @@ export class ConsoleLines {
   }
 
   push(bytes: Uint8Array): void {
-    for (const byte of bytes) {
-      if (byte !== 0x0a && byte !== 0x0d) this.#line += String.fromCharCode(byte);
-      if (byte !== 0x0a && this.#line.length < longestLine) continue;
-      this.#take(this.#line);
-      this.#line = '';
-    }
+    for (const byte of bytes) this.pushByte(byte);
+  }
+
+  pushByte(byte: number): void {
+    if (byte !== 0x0a && byte !== 0x0d) this.#line += String.fromCharCode(byte);
+    if (byte !== 0x0a && this.#line.length < longestLine) return;
+    this.#take(this.#line);
+    this.#line = '';
   }
 }

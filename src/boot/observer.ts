@@ -118,9 +118,9 @@ export class Observer {
 
   /** A power call was answered. */
   power(vcpu: number, record: PsciRecord, affinity: bigint): void {
-    const cpu = this.#kernel.linuxCpuOn(vcpu);
     const isOn = record.name.endsWith('CPU_ON');
     if (!isOn && !record.name.endsWith('CPU_OFF')) return;
+    const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     this.noteOnline(vcpu);
     if (isOn) this.#noteLimits(vcpu);

@@ -8,6 +8,7 @@ import type { LogRecord } from '../introspect/index.js';
 import type { ArmMachine, GuestConsole } from '../machine/index.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
+import { ByteQueue } from './byte_queue.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
@@ -107,14 +108,21 @@ export class Boot {
     this.#options = options;
     const lines = (): ConsoleLines => new ConsoleLines((line) => this.#line(line));
     this.#lines = { uart: lines(), pvConsole: lines() };
-    const hear = (bytes: Uint8Array, from: GuestConsole): void => {
-      watcher.console?.(bytes, from);
-      this.#lines[from].push(bytes);
-    };
+    const sent = new ByteQueue((bytes) => watcher.console?.(bytes, 'uart'));
     this.guest = buildGuest(options, {
-      uart: (byte) => hear(Uint8Array.of(byte), 'uart'),
-      pvConsole: (bytes) => hear(bytes, 'pvConsole'),
-      xenConsole: (line) => watcher.xenConsole?.(line),
+      uart: (byte) => {
+        sent.add(byte);
+        this.#lines.uart.pushByte(byte);
+      },
+      pvConsole: (bytes) => {
+        sent.flush();
+        watcher.console?.(bytes, 'pvConsole');
+        this.#lines.pvConsole.push(bytes);
+      },
+      xenConsole: (line) => {
+        sent.flush();
+        watcher.xenConsole?.(line);
+      },
       hypercall: (vcpu, record) => {
         this.#lastCaller = vcpu;
         // Before the records are looked at: what stood there until now is not what this boot is about.
@@ -126,14 +134,25 @@ export class Boot {
         this.#lastCaller = vcpu;
         this.#observer.power(vcpu, record, affinity);
       },
-      sliceEnded: (vcpu) => this.#observer.sliceEnded(vcpu),
+      sliceEnded: (vcpu) => {
+        sent.flush();
+        this.#observer.sliceEnded(vcpu);
+      },
       userSpace: () => this.#userSpace(),
     });
     this.#kernel = new KernelView(this.guest, options.kernel.image);
-    this.#observer = new Observer(this.guest, this.#kernel, (event) => watcher.event?.(event), {
-      given: options.commandLine,
-      said: () => this.#saidCommandLine(),
-    });
+    this.#observer = new Observer(
+      this.guest,
+      this.#kernel,
+      (event) => {
+        sent.flush();
+        watcher.event?.(event);
+      },
+      {
+        given: options.commandLine,
+        said: () => this.#saidCommandLine(),
+      },
+    );
     this.#log = new KernelLog(kernelMemory(this.guest, options));
     this.#panics = new PanicWatch(this.machine, (most) => this.#kernelLog(most));
   }

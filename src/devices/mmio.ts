@@ -70,29 +70,47 @@ export type Elsewhere = 'zero' | 'refused';
 interface Place {
   readonly register: Register;
   readonly index: number;
-  /** Of the access within the register. */
+  /** Of the access within the register, in bits. */
   readonly shift: bigint;
+}
+
+/** Offsets below this have what was found for them kept. */
+const keptOffsets = 4096;
+const ones = { 1: 0xffn, 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const;
+
+function placeAt(table: readonly Register[], offset: number): Place | null {
+  const register = table.find(
+    ({ offset: start, bytes, count }) => offset >= start && offset < start + bytes * count,
+  );
+  if (register === undefined) return null;
+  const within = offset - register.offset;
+  return {
+    register,
+    index: Math.floor(within / register.bytes),
+    shift: BigInt(8 * (within % register.bytes)),
+  };
+}
+
+/** The bits of its register that an access writes. */
+function maskOf({ bytes: registerBytes }: Register, bytes: MmioBytes, shift: bigint): bigint {
+  return BigInt.asUintN(8 * registerBytes, ones[bytes] << shift);
 }
 
 /** A device of `size` bytes with the registers of `table`. */
 export function registerDevice(size: number, table: readonly Register[], elsewhere: Elsewhere): MmioDevice {
-  const find = (offset: number): Place | undefined => {
-    const register = table.find(
-      ({ offset: start, bytes, count }) => offset >= start && offset < start + bytes * count,
-    );
-    if (register === undefined) return undefined;
-    const within = offset - register.offset;
-    return {
-      register,
-      index: Math.floor(within / register.bytes),
-      shift: BigInt(8 * (within % register.bytes)),
-    };
+  const known = new Map<number, Place | null>();
+  const find = (offset: number): Place | null => {
+    const found = known.get(offset);
+    if (found !== undefined) return found;
+    const place = placeAt(table, offset);
+    if (offset < keptOffsets) known.set(offset, place);
+    return place;
   };
   return {
     size,
     read: (offset, bytes) => {
       const place = find(offset);
-      if (place === undefined) return elsewhere === 'zero' ? 0n : null;
+      if (place === null) return elsewhere === 'zero' ? 0n : null;
       const { register, index, shift } = place;
       if (register.read === null || !register.widths.includes(bytes)) return null;
       // An access that sticks out of its register ends there, as in Xen (asm/vreg.h, vreg_reg32_extract).
@@ -100,11 +118,11 @@ export function registerDevice(size: number, table: readonly Register[], elsewhe
     },
     write: (offset, bytes, value) => {
       const place = find(offset);
-      if (place === undefined) return elsewhere === 'zero';
+      if (place === null) return elsewhere === 'zero';
       const { register, index, shift } = place;
       if (register.write === null || !register.widths.includes(bytes)) return false;
-      const mask = BigInt.asUintN(8 * register.bytes, BigInt.asUintN(8 * bytes, -1n) << shift);
-      register.write(index, (value << shift) & mask, mask);
+      const mask = shift === 0n && bytes <= register.bytes ? ones[bytes] : maskOf(register, bytes, shift);
+      register.write(index, (shift === 0n ? value : value << shift) & mask, mask);
       return true;
     },
   };

@@ -70,7 +70,7 @@ function dataRegister(state: UartState, send: (byte: number) => void): Register 
     widths: narrow,
     read: () => BigInt(takeByte(state)),
     write: (_, value) => {
-      send(Number(value & 0xffn));
+      send(Number(value) & 0xff);
       state.raw |= transmitInterrupt;
     },
   };

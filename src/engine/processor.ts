@@ -101,7 +101,7 @@ export class Processor {
    * something ends the run before.
    */
   run(index: number, budget: number): RunResult {
-    const vcpu = present(this.#vcpus[index], `vCPU ${index}`);
+    const vcpu = present(this.#vcpus[index], 'a vCPU');
     invariant(
       this.#running === null && budget > 0 && budget < budgetLimit,
       `vCPU ${index} cannot run ${budget}`,
@@ -159,7 +159,7 @@ export class Processor {
 
   /** Sets an interrupt line of a vCPU. One that runs takes the interrupt at its next taken branch or before, if it is not masked. */
   setInterruptLine(index: number, line: 'irq' | 'fiq', asserted: boolean): void {
-    const vcpu = present(this.#vcpus[index], `vCPU ${index}`);
+    const vcpu = present(this.#vcpus[index], 'a vCPU');
     const bit = line === 'irq' ? 0x80 : 0x40;
     const lines = vcpu.block.low(at.lines);
     vcpu.block.setLow(at.lines, asserted ? lines | bit : lines & ~bit);

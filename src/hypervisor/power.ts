@@ -5,7 +5,7 @@ import type { XenVcpuId } from '../identity/index.js';
 
 /** The state of vCPU `id`, which by construction exists. */
 export function vcpuOf({ state }: Domain, id: XenVcpuId): VcpuState {
-  return present(state.vcpus[id], `vCPU ${id}`);
+  return present(state.vcpus[id], 'a vCPU');
 }
 
 /** Whether the vCPU may execute now: up, not paused for a shutdown, not blocked. */

@@ -6,8 +6,14 @@ interface Attached {
   readonly device: MmioDevice;
 }
 
+function isWithin({ start, device }: Attached, address: number): boolean {
+  return address >= start && address < start + device.size;
+}
+
 export class Bus {
   readonly #devices: Attached[] = [];
+  /** The device that answered last: a guest that uses one mostly uses it again. */
+  #last: Attached | undefined = undefined;
 
   /** Lets `device` answer from guest physical address `start` on. */
   attach(start: number, device: MmioDevice): void {
@@ -27,6 +33,10 @@ export class Bus {
   }
 
   #find(address: number): Attached | undefined {
-    return this.#devices.find(({ start, device }) => address >= start && address < start + device.size);
+    const last = this.#last;
+    if (last !== undefined && isWithin(last, address)) return last;
+    const found = this.#devices.find((attached) => isWithin(attached, address));
+    if (found !== undefined) this.#last = found;
+    return found;
   }
 }

@@ -87,7 +87,7 @@ export class Mmu {
     if (above !== 0 || address >= 2 ** physicalBits) return this.#faulted(faultStatus.addressSize, 0);
     const result = this.#result;
     result.fault = null;
-    result.page = address - (address % 4096);
+    result.page = address - (address & 0xfff);
     result.attributes = 0;
     result.shareability = 2;
     result.log2Size = 12;

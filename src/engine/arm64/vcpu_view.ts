@@ -44,6 +44,9 @@ const resetValues: Readonly<Record<string, bigint>> = {
   DAIF: 0x3c0n,
 };
 
+/** The places of the registers that were asked for, by name. */
+const registerPlaces = new Map<string, number>();
+
 export class VcpuView {
   readonly #cpu: Vcpu;
   readonly #context: CallContext;
@@ -119,7 +122,11 @@ export class VcpuView {
   }
 
   #place(name: string): number {
-    return present(systemRegisterNamed(name)?.place, `the engine's ${name}`);
+    const known = registerPlaces.get(name);
+    if (known !== undefined) return known;
+    const place = present(systemRegisterNamed(name)?.place, `the engine's ${name}`);
+    registerPlaces.set(name, place);
+    return place;
   }
 
   #stackPointer(name: 'SP_EL0' | 'SP_EL1'): bigint {

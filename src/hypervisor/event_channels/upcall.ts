@@ -108,7 +108,7 @@ export function setCallbackVia(domain: Domain, via: bigint): void {
 
 /** What awaits the vCPU now; null for nothing. Whether the CPU takes it (RFLAGS.IF, PSTATE.I) is the machine's to say. */
 export function pendingUpcall(domain: Domain, id: XenVcpuId): Upcall | null {
-  const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);
+  const vcpu = present(domain.state.vcpus[id], 'a vCPU');
   if (archOf(domain) === 'arm64')
     return vcpu.upcallInjected ? { kind: 'ppi', intid: GUEST_EVTCHN_PPI } : null;
   const pending = isUpcallPending(domain, vcpu);
