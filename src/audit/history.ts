@@ -2,7 +2,9 @@
 import { invalidVcpuNr, xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Run } from './finding.js';
+import { argument, bindsPort } from './operations.js';
 import type {
+  AffinityEvent,
   HypercallEvent,
   KernelEvent,
   Platform,
@@ -23,6 +25,10 @@ export interface Reign {
   readonly starts: StartEvent[];
   readonly running: RunningEvent[];
   readonly records: RecordEvent[];
+  /** By the step of a call that binds a port: the CPU for which it was, as far as the kernel's interrupt table tells. */
+  readonly boundFor: Map<number, LinuxCpu>;
+  /** Ports, and the step of the last call that bound them, of which the table has not told yet. */
+  readonly open: Map<number, number>;
 }
 
 export interface History {
@@ -31,7 +37,7 @@ export interface History {
 }
 
 function emptyReign(event: KernelEvent | null): Reign {
-  return { event, possible: event?.possible ?? [], calls: [], starts: [], running: [], records: [] };
+  return { event, possible: event?.possible ?? [], calls: [], starts: [], running: [], records: [], boundFor: new Map(), open: new Map() };
 }
 
 /** The reign with what `event` says of the CPUs that its kernel counts. What it has settled outdoes what was known before. */
@@ -39,6 +45,31 @@ function withCount(reign: Reign, event: TraceEvent): Reign {
   if (event.kind === 'limits') return { ...reign, possible: event.possible };
   if (event.kind !== 'kernel' || reign.event !== null) return reign;
   return { ...reign, event, possible: reign.possible.length > 0 ? reign.possible : event.possible };
+}
+
+/** A call that binds a port waits for what the table says of it; one that closes the port ends that. */
+function notePort({ open }: Reign, { step, call }: HypercallEvent): void {
+  const port = argument(call, 'port');
+  if (port === null) return;
+  if (bindsPort(call.op)) open.set(port, step);
+  else if (call.op === 'EVTCHNOP_close') open.delete(port);
+}
+
+function noteAffinity({ open, boundFor }: Reign, { port, linuxCpu }: AffinityEvent): void {
+  const step = open.get(port);
+  if (step === undefined) return;
+  boundFor.set(step, linuxCpu);
+  open.delete(port);
+}
+
+function noteInReign(reign: Reign, event: TraceEvent): void {
+  if (event.kind === 'hypercall') {
+    reign.calls.push(event);
+    notePort(reign, event);
+  } else if (event.kind === 'start') reign.starts.push(event);
+  else if (event.kind === 'running') reign.running.push(event);
+  else if (event.kind === 'record') reign.records.push(event);
+  else if (event.kind === 'affinity') noteAffinity(reign, event);
 }
 
 /** Sorts the events of `run` by kernel and kind. */
@@ -49,10 +80,7 @@ export function readHistory({ platform, events }: Run): History {
     const known = reigns.get(event.kernel) ?? emptyReign(null);
     const reign = withCount(known, event);
     reigns.set(event.kernel, reign);
-    if (event.kind === 'hypercall') reign.calls.push(event);
-    else if (event.kind === 'start') reign.starts.push(event);
-    else if (event.kind === 'running') reign.running.push(event);
-    else if (event.kind === 'record') reign.records.push(event);
+    noteInReign(reign, event);
   }
   return { platform, reigns };
 }

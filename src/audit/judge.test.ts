@@ -193,82 +193,80 @@ describe('x86 in prepare', () => {
   });
 });
 
-describe('bindings', () => {
+describe('calls on any CPU by its record', () => {
+  const physid = 'VCPUOP_get_physid';
   const tell = new Teller(pvhvm, 0, [0, 2, 1, 3]);
   const start = [tell.enters(), ...boots(tell)];
 
   it('mean the true vCPU of the CPU whose record holds the id', () => {
-    const wrongRecord = [tell.records(1, 1), tell.calls(0, 'EVTCHNOP_bind_ipi', 1)];
-    assert.equal(told(judged(pvhvm, [...start, ...wrongRecord]), 'EVTCHNOP_bind_ipi').at(-1), '0 1>2');
-    const rightRecord = [tell.records(1, 2), tell.calls(0, 'EVTCHNOP_bind_vcpu', 2)];
-    assert.equal(told(judged(pvhvm, [...start, ...rightRecord]), 'EVTCHNOP_bind_vcpu').at(-1), '0 2>2');
+    const wrongRecord = [tell.records(1, 1), tell.calls(0, physid, 1)];
+    assert.equal(told(judged(pvhvm, [...start, ...wrongRecord]), physid).at(-1), '0 1>2');
+    const rightRecord = [tell.records(1, 2), tell.calls(0, physid, 2)];
+    assert.equal(told(judged(pvhvm, [...start, ...rightRecord]), physid).at(-1), '0 2>2');
   });
 
   it('go by the records as they stand at the call', () => {
-    const bind = tell.calls(0, 'EVTCHNOP_bind_ipi', 1);
+    const bind = tell.calls(0, physid, 1);
     const calls = judged(pvhvm, [...start, bind, tell.records(2, 1), bind, tell.records(2, 3), bind]);
-    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi').slice(1), ['0 1>null', '0 1>1', '0 1>null']);
+    assert.deepEqual(told(calls, physid), ['0 1>null', '0 1>1', '0 1>null']);
   });
 
   it('mean nobody when two CPUs hold the id', () => {
-    const bind = tell.calls(0, 'EVTCHNOP_bind_ipi', 0);
+    const bind = tell.calls(0, physid, 0);
     const calls = judged(pvhvm, [...start, tell.records(1, 0), bind, tell.is('running', 1)]);
-    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 0>null');
+    assert.equal(told(calls, physid).at(-1), '0 0>null');
   });
 
   it('mean the one of several holders that ever runs', () => {
     const records = [1, 2, 3].map((cpu) => tell.records(cpu, 0));
-    const bind = tell.calls(0, 'EVTCHNOP_bind_vcpu', 0);
+    const bind = tell.calls(0, physid, 0);
     const alone = [...start, ...records, bind];
-    assert.equal(told(judged(pvhvm, alone), 'EVTCHNOP_bind_vcpu').at(-1), '0 0>0');
+    assert.equal(told(judged(pvhvm, alone), physid).at(-1), '0 0>0');
     const withAnother = [...alone, tell.is('running', 1)];
-    assert.equal(told(judged(pvhvm, withAnother), 'EVTCHNOP_bind_vcpu').at(-1), '0 0>null');
+    assert.equal(told(judged(pvhvm, withAnother), physid).at(-1), '0 0>null');
   });
 
   it('do not count a record that was marked as holding none', () => {
     const marked = [tell.records(1, 2), tell.records(1, invalidVcpuNr)];
-    const calls = judged(pvhvm, [...start, ...marked, tell.calls(0, 'EVTCHNOP_bind_ipi', invalidVcpuNr)]);
-    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), `0 ${invalidVcpuNr}>null`);
-  });
-
-  it('mean vCPU 0 for a VIRQ of the whole domain', () => {
-    const bind = tell.calls(0, 'EVTCHNOP_bind_virq', 2, 0, { virq: 8, port: 7 });
-    assert.equal(
-      told(judged(pvhvm, [...start, tell.records(1, 2), bind]), 'EVTCHNOP_bind_virq').at(-1),
-      '0 2>0',
-    );
+    const calls = judged(pvhvm, [...start, ...marked, tell.calls(0, physid, invalidVcpuNr)]);
+    assert.equal(told(calls, physid).at(-1), `0 ${invalidVcpuNr}>null`);
   });
 
   it('take where a CPU ran for the truth, before its hardware id', () => {
     const ran = [tell.records(1, 2), tell.starts(0, 1), tell.is('running', 1, 3)];
-    const calls = judged(pvhvm, [...start, ...ran, tell.calls(0, 'EVTCHNOP_bind_ipi', 2)]);
-    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 2>3');
+    const calls = judged(pvhvm, [...start, ...ran, tell.calls(0, physid, 2)]);
+    assert.equal(told(calls, physid).at(-1), '0 2>3');
   });
 
   it('take where a CPU ran last, or where it runs first if it has not run', () => {
-    const bind = tell.calls(0, 'EVTCHNOP_bind_ipi', 2);
+    const bind = tell.calls(0, physid, 2);
     const moved = [bind, tell.is('running', 1, 3), bind, tell.is('running', 1, 1), bind];
     const calls = judged(pvhvm, [...start, tell.records(1, 2), ...moved]);
-    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi').slice(1), ['0 2>3', '0 2>3', '0 2>1']);
+    assert.deepEqual(told(calls, physid), ['0 2>3', '0 2>3', '0 2>1']);
   });
 
   it('take the hardware id for the truth of a CPU that never runs, vCPU 0 too', () => {
     const crash = new Teller(pvhvm, 0, [2, 0, 1, 3]);
     const given = [crash.enters(), crash.is('running', 0), crash.records(0), crash.records(1)];
-    const calls = judged(pvhvm, [...given, crash.calls(0, 'EVTCHNOP_bind_ipi', 0)]);
-    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi'), ['2 0>0']);
+    const calls = judged(pvhvm, [...given, crash.calls(0, physid, 0)]);
+    assert.deepEqual(told(calls, physid), ['2 0>0']);
   });
 
   it('take the CPU number for the id in a kernel that keeps no records', () => {
     const old = new Teller(pvhvm, 0, [0, 2, 1, 3], 'none');
-    const calls = judged(pvhvm, [old.enters(), old.is('running', 0), old.calls(0, 'EVTCHNOP_bind_ipi', 1)]);
-    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 1>2');
+    const calls = judged(pvhvm, [old.enters(), old.is('running', 0), old.calls(0, physid, 1)]);
+    assert.equal(told(calls, physid).at(-1), '0 1>2');
+  });
+
+  it('see through a real kernel that wrote 0 over an initial 0', () => {
+    const seen = [tell.enters(), tell.is('running', 0), tell.records(1, 2), tell.calls(0, physid, 0)];
+    assert.equal(told(judged(pvhvm, seen), physid).at(-1), '0 0>0');
   });
 
   for (const map of ['unreadable', 'readable'] as const) {
     it(`are not judged while nothing has been read of records that are ${map}`, () => {
       const entered = new Teller(arm, 0, [3, 0, 1, 2], map);
-      const bind = entered.calls(0, 'EVTCHNOP_bind_vcpu', 0);
+      const bind = entered.calls(0, 'VCPUOP_get_physid', 0);
       const own = entered.calls(0, 'VCPUOP_register_vcpu_info', 0);
       const calls = judged(arm, [entered.enters(), entered.is('running', 0), own, bind]);
       assert.deepEqual(
@@ -285,19 +283,82 @@ describe('bindings', () => {
   it('mean the only vCPU of a domain that has one, whatever can be read', () => {
     const alone = testPlatform('arm', 1);
     const unread = new Teller(alone, 0, [0], 'unreadable');
-    const binds = [0, 1].map((id) => unread.calls(0, 'EVTCHNOP_bind_vcpu', id));
+    const binds = [0, 1].map((id) => unread.calls(0, 'VCPUOP_get_physid', id));
     const calls = judged(alone, [unread.enters(), unread.is('running', 0), ...binds]);
-    assert.deepEqual(told(calls, 'EVTCHNOP_bind_vcpu'), ['0 0>0', '0 1>0']);
+    assert.deepEqual(told(calls, 'VCPUOP_get_physid'), ['0 0>0', '0 1>0']);
+  });
+});
+
+describe('bindings', () => {
+  const bindVcpu = 'EVTCHNOP_bind_vcpu';
+  const tell = new Teller(arm, 0, [3, 0, 1, 2]);
+  const start = [tell.enters(), ...boots(tell), ...bringsUp(tell, 1)];
+  const bind = (id: number, returned = 0, port = 5): Draft => tell.calls(0, bindVcpu, id, returned, { port });
+  const bindings = (...drafts: Draft[]): string[] =>
+    judged(arm, [...start, ...drafts])
+      .filter(({ event }) => event.call.op === bindVcpu)
+      .map(({ passed, meant, verdict }) => `${passed}>${meant ?? 'null'} ${verdict}`);
+
+  it('mean the true vCPU of the CPU that the interrupt table names afterwards', () => {
+    assert.deepEqual(bindings(bind(3), tell.bound(0, 0, 5)), ['3>3 right']);
+    // The number of CPU 0, and some CPU's record holds it.
+    assert.deepEqual(bindings(bind(0), tell.bound(0, 0, 5)), ['0>3 silent']);
+    assert.deepEqual(bindings(bind(0), tell.bound(0, 1, 5)), ['0>0 right']);
   });
 
-  it('see through a real kernel that wrote 0 over an initial 0', () => {
-    const seen = [
-      tell.enters(),
-      tell.is('running', 0),
-      tell.records(1, 2),
-      tell.calls(0, 'EVTCHNOP_bind_ipi', 0),
+  it('need no records for that', () => {
+    const unread = new Teller(arm, 0, [3, 0, 1, 2], 'unreadable');
+    const drafts = [
+      unread.enters(),
+      unread.is('running', 0),
+      ...unread.binds(0, bindVcpu, 0, { port: 5 }, 0),
     ];
-    assert.equal(told(judged(pvhvm, seen), 'EVTCHNOP_bind_ipi').at(-1), '0 0>0');
+    assert.deepEqual(told(judged(arm, drafts), bindVcpu), ['3 0>3']);
+  });
+
+  it('of one port each go by what the table says before the next', () => {
+    const three = [bind(3), tell.bound(0, 0, 5), bind(0), tell.bound(0, 1, 5), bind(3), tell.bound(0, 1, 5)];
+    assert.deepEqual(bindings(...three), ['3>3 right', '0>0 right', '3>0 silent']);
+    assert.deepEqual(bindings(bind(0), bind(3), tell.bound(0, 0, 5)), ['0>null not-judged', '3>3 right']);
+  });
+
+  it('are not judged by another port, a port that was closed meanwhile, or another kernel', () => {
+    assert.deepEqual(bindings(bind(0), tell.bound(0, 0, 6)), ['0>null not-judged']);
+    const close = tell.calls(0, 'EVTCHNOP_close', null, 0, { port: 5 });
+    assert.deepEqual(bindings(bind(0), close, tell.bound(0, 0, 5)), ['0>null not-judged']);
+    const next = new Teller(arm, 1, [2, 0, 1, 3]);
+    assert.deepEqual(bindings(bind(0), next.enters(), next.bound(0, 0, 5)), ['0>null not-judged']);
+  });
+
+  it('say why they are not judged', () => {
+    const why = (...drafts: Draft[]): string | null | undefined =>
+      judged(arm, [...start, ...drafts]).find(({ event }) => event.call.op === bindVcpu)?.reason;
+    assert.match(why(bind(0)) ?? '', /table cannot be read/);
+    assert.match(why(bind(0), bind(3, 0, 6), tell.bound(0, 0, 6)) ?? '', /not seen/);
+    assert.match(why(bind(0, -22)) ?? '', /refused/);
+    assert.match(why(bind(0), tell.bound(0, 9, 5)) ?? '', /CPU 9/);
+    assert.equal(why(bind(0), tell.bound(0, 0, 5)), null);
+  });
+
+  it('made beforehand are for the CPU that the table names, who ever calls', () => {
+    const x86 = new Teller(pvhvm, 0, [0, 2, 1, 3]);
+    const drafts = [
+      x86.enters(),
+      ...boots(x86),
+      ...x86.binds(0, 'EVTCHNOP_bind_ipi', 1, { port: 9 }, 1),
+      ...x86.binds(0, 'EVTCHNOP_bind_virq', 1, { port: 10, virq: 0 }, 0),
+    ];
+    const calls = judged(pvhvm, drafts);
+    assert.equal(told(calls, 'EVTCHNOP_bind_ipi').at(-1), '0 1>2');
+    assert.equal(told(calls, 'EVTCHNOP_bind_virq').at(-1), '0 0>2');
+  });
+
+  it('mean vCPU 0 for a VIRQ of the whole domain', () => {
+    const bind = tell.calls(0, 'EVTCHNOP_bind_virq', 2, 0, { virq: 8, port: 7 });
+    assert.equal(
+      told(judged(pvhvm, [...start, tell.records(1, 2), bind]), 'EVTCHNOP_bind_virq').at(-1),
+      '3 2>0',
+    );
   });
 });
 
@@ -334,15 +395,15 @@ describe('PV', () => {
       possible: [0, 1, 4].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: null })),
     };
     const given = [five, ...[0, 1, 4].map((cpu) => tell.records(cpu, cpu))] as Draft[];
-    const binds = [0, 1, 4].map((id) => tell.calls(0, 'EVTCHNOP_bind_ipi', id));
-    assert.deepEqual(told(judged(pv, [...given, ...binds]), 'EVTCHNOP_bind_ipi'), [
+    const binds = [0, 1, 4].map((id) => tell.calls(0, 'VCPUOP_get_physid', id));
+    assert.deepEqual(told(judged(pv, [...given, ...binds]), 'VCPUOP_get_physid'), [
       '0 0>0',
       '0 1>1',
       '0 4>null',
     ]);
     const entered = { ...five, entryVcpu: xenVcpuId(3) } as Draft;
     const calls = judged(pv, [entered, ...given.slice(1), ...binds]);
-    assert.deepEqual(told(calls, 'EVTCHNOP_bind_ipi'), ['0 0>3', '0 1>1', '0 4>null']);
+    assert.deepEqual(told(calls, 'VCPUOP_get_physid'), ['0 0>3', '0 1>1', '0 4>null']);
   });
 
   it('may ask VCPUOP_is_up of any number', () => {
@@ -363,11 +424,12 @@ it('leaves calls without a vCPU id alone', () => {
 it('counts what it did not judge, by operation and reason', () => {
   const tell = new Teller(arm, 0, [3, 0, 1, 2], 'unreadable');
   const binds = [0, 1].map((id) => tell.calls(0, 'EVTCHNOP_bind_vcpu', id));
-  const drafts = [tell.enters(), ...binds, tell.calls(0, 'EVTCHNOP_bind_ipi', 9)];
-  const why = "the kernel's records of its vCPU ids cannot be read";
+  const drafts = [tell.enters(), ...binds, tell.calls(0, 'VCPUOP_get_physid', 9)];
+  const table = "the kernel's interrupt table cannot be read";
+  const records = "the kernel's records of its vCPU ids cannot be read";
   assert.deepEqual(notJudgedCalls(runOf(arm, drafts)), [
-    { op: 'EVTCHNOP_bind_vcpu', calls: 2, why },
-    { op: 'EVTCHNOP_bind_ipi', calls: 1, why },
+    { op: 'EVTCHNOP_bind_vcpu', calls: 2, why: table },
+    { op: 'VCPUOP_get_physid', calls: 1, why: records },
   ]);
   assert.deepEqual(notJudgedCalls(runOf(arm, healthy(new Teller(arm)))), []);
 });

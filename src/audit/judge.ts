@@ -53,10 +53,37 @@ interface Unknown {
 /** The vCPU that was meant; null when no id can be right. */
 type Meaning = XenVcpuId | null | Unknown;
 
+const refusedBinding: Unknown = {
+  why: 'Xen refused the call, so the kernel never noted the CPU that it was for',
+};
+const noTable: Unknown = { why: "the kernel's interrupt table cannot be read" };
+const notInTable: Unknown = { why: "the kernel's interrupt table was not seen to change after the call" };
 const noRecords: Unknown = { why: "the kernel's records of its vCPU ids cannot be read" };
 
 function isUnknown(meaning: Meaning): meaning is Unknown {
   return typeof meaning === 'object' && meaning !== null;
+}
+
+/** What a binding means that is the same whichever CPU it is for; undefined where it depends on the CPU. */
+function sameForAll({ platform }: History, { call }: HypercallEvent): XenVcpuId | undefined {
+  if (call.op === 'EVTCHNOP_bind_virq' && !isPerVcpuVirq(argument(call, 'virq') ?? 0)) return xenVcpuId(0);
+  return platform.hardwareIds.length === 1 ? xenVcpuId(0) : undefined;
+}
+
+/** The true vCPU of the CPU for which the kernel binds the port. The id in the call says nothing of what was meant. */
+function byBinding(history: History, event: HypercallEvent): Meaning {
+  const { kernel, step, call } = event;
+  const same = sameForAll(history, event);
+  if (same !== undefined) return same;
+  const { boundFor } = reignOf(history, kernel);
+  const cpu = boundFor.get(step);
+  if (cpu !== undefined) {
+    return (
+      trueVcpu(history, kernel, cpu, step) ?? { why: `nothing tells which vCPU the kernel's CPU ${cpu} is` }
+    );
+  }
+  if (call.returned < 0) return refusedBinding;
+  return boundFor.size === 0 ? noTable : notInTable;
 }
 
 /**
@@ -64,10 +91,9 @@ function isUnknown(meaning: Meaning): meaning is Unknown {
  * to a CPU that never comes up. null when none does, or several.
  */
 function byRecord(history: History, event: HypercallEvent, passed: number): Meaning {
-  const { kernel, step, call } = event;
-  if (call.op === 'EVTCHNOP_bind_virq' && !isPerVcpuVirq(argument(call, 'virq') ?? 0)) return xenVcpuId(0);
-  // Whichever CPU is meant, it runs on the domain's only vCPU.
-  if (history.platform.hardwareIds.length === 1) return xenVcpuId(0);
+  const { kernel, step } = event;
+  const same = sameForAll(history, event);
+  if (same !== undefined) return same;
   const all = holdersOf(history, kernel, passed, step);
   if (all === null) return noRecords;
   const { running } = reignOf(history, kernel);
@@ -133,6 +159,8 @@ function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed
       return isFirst ? vcpu : ownOrNext(history, ledger, event, passed);
     case 'comes-up':
       return comesUp(history, event);
+    case 'binding':
+      return byBinding(history, event);
     case 'record':
       return byRecord(history, event, passed);
     case 'question':

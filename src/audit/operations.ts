@@ -13,11 +13,12 @@ import type { Platform, TracedCall } from './trace.js';
  * - `own-then-next`: the same; where no start follows, the record tells for which CPU it was.
  * - `own-or-next`: the same again, but it may be repeated for the same CPU, which does no harm.
  * - `comes-up`: names the vCPU that is being started and so runs next.
+ * - `binding`: names the CPU for which the kernel binds a port, as its interrupt table says afterwards.
  * - `record`: names any CPU, by that CPU's record.
  * - `question`: asks whether the vCPU of that number is there or up; every number may be asked about.
  */
 export type Intention =
-  'self' | 'control-block' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'record' | 'question';
+  'self' | 'control-block' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'binding' | 'record' | 'question';
 
 const everywhere: Readonly<Record<string, Intention>> = {
   // Xen itself refuses the one-shot timer of another vCPU. The periodic one it would take for any, but Linux
@@ -35,9 +36,9 @@ const everywhere: Readonly<Record<string, Intention>> = {
   VCPUOP_initialise: 'comes-up',
   VCPUOP_up: 'comes-up',
   // Bindings for any CPU: xen_vcpu_nr(cpu) of the CPU for which the port is.
-  EVTCHNOP_bind_ipi: 'record',
-  EVTCHNOP_bind_virq: 'record',
-  EVTCHNOP_bind_vcpu: 'record',
+  EVTCHNOP_bind_ipi: 'binding',
+  EVTCHNOP_bind_virq: 'binding',
+  EVTCHNOP_bind_vcpu: 'binding',
   // PV: an NMI to another CPU (xen_send_IPI_one), the placement or the times of any.
   VCPUOP_send_nmi: 'record',
   VCPUOP_get_physid: 'record',
@@ -72,6 +73,11 @@ const onPv: Readonly<Record<string, Intention>> = { VCPUOP_register_vcpu_info: '
 export function intentionOf(kind: Platform['kind'], op: string): Intention {
   const ofPlatform = kind === 'arm' ? onArm : kind === 'pv' ? { ...onX86, ...onPv } : onX86;
   return ofPlatform[op] ?? everywhere[op] ?? 'record';
+}
+
+/** Whether an operation binds a port to a vCPU. */
+export function bindsPort(op: string): boolean {
+  return everywhere[op] === 'binding';
 }
 
 /** Whether a VIRQ belongs to a vCPU, rather than to the domain (Xen 4.17 common/event_channel.c, virq_is_global). */

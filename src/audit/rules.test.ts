@@ -107,7 +107,7 @@ describe('id-is-meant', () => {
     const drafts = [
       tell.calls(1, 'VCPUOP_stop_periodic_timer', 0),
       tell.refused(1, 'VCPUOP_stop_singleshot_timer', 0),
-      tell.refused(0, 'EVTCHNOP_bind_ipi', invalidVcpuNr, XEN_ENOENT),
+      tell.refused(0, 'VCPUOP_send_nmi', invalidVcpuNr, XEN_ENOENT),
     ];
     const findings = audit(runOf(pvhvm, [...upX86, ...drafts])).filter(({ rule }) => rule === 'id-is-meant');
     assert.deepEqual(
@@ -115,7 +115,7 @@ describe('id-is-meant', () => {
       [
         'vCPU 1 calls VCPUOP_stop_periodic_timer with id 0, but it means vCPU 1; Xen takes it without a word',
         'vCPU 1 calls VCPUOP_stop_singleshot_timer with id 0, but it means vCPU 1',
-        'vCPU 0 calls EVTCHNOP_bind_ipi with id 0xffffffff, but no id is right here',
+        'vCPU 0 calls VCPUOP_send_nmi with id 0xffffffff, but no id is right here',
       ],
     );
   });

@@ -91,6 +91,22 @@ export class Teller {
     };
   }
 
+  /** The kernel's table names CPU `cpu` for a port, after a call of CPU `by`. */
+  bound(by: number, cpu: number, port: number): Draft {
+    return {
+      kind: 'affinity',
+      kernel: this.kernel,
+      vcpu: xenVcpuId(this.vcpu(by)),
+      linuxCpu: linuxCpu(cpu),
+      port,
+    };
+  }
+
+  /** CPU `by` binds a port for CPU `cpu`, with that CPU's id or another. */
+  binds(by: number, op: string, cpu: number, detail: { port: number; virq?: number }, id?: number): Draft[] {
+    return [this.calls(by, op, id ?? this.vcpu(cpu), 0, detail), this.bound(by, cpu, detail.port)];
+  }
+
   refused(cpu: number, op: string, vcpuId: number, error = XEN_EINVAL): Draft {
     return this.calls(cpu, op, vcpuId, -error);
   }
@@ -163,8 +179,8 @@ function x86Prepare(tell: Teller, cpu: number, by: number): Draft[] {
     tell.records(cpu),
     tell.calls(by, 'VCPUOP_register_vcpu_info', id),
     tell.calls(by, 'HVMOP_set_evtchn_upcall_vector', id, 0, { vector: 0xf3 }),
-    tell.calls(by, 'EVTCHNOP_bind_virq', id, 0, { virq: 0, port: 100 + cpu }),
-    tell.calls(by, 'EVTCHNOP_bind_ipi', id, 0, { port: 200 + cpu }),
+    ...tell.binds(by, 'EVTCHNOP_bind_virq', cpu, { virq: 0, port: 100 + cpu }),
+    ...tell.binds(by, 'EVTCHNOP_bind_ipi', cpu, { port: 200 + cpu }),
     tell.calls(by, 'EVTCHNOP_init_control', id),
     tell.starts(by, cpu),
     tell.is('running', cpu),
@@ -174,7 +190,7 @@ function x86Prepare(tell: Teller, cpu: number, by: number): Draft[] {
 function pvPrepare(tell: Teller, cpu: number, by: number): Draft[] {
   const id = tell.vcpu(cpu);
   return [
-    tell.calls(by, 'EVTCHNOP_bind_ipi', id, 0, { port: 200 + cpu }),
+    ...tell.binds(by, 'EVTCHNOP_bind_ipi', cpu, { port: 200 + cpu }),
     tell.calls(by, 'EVTCHNOP_init_control', id),
     tell.calls(by, 'VCPUOP_register_runstate_memory_area', id),
     tell.calls(by, 'VCPUOP_initialise', id),
@@ -200,7 +216,7 @@ export function boots(tell: Teller): Draft[] {
   ];
   if (kind === 'arm') return common;
   const x86 = [
-    tell.calls(0, 'EVTCHNOP_bind_ipi', id, 0, { port: 200 }),
+    ...tell.binds(0, 'EVTCHNOP_bind_ipi', 0, { port: 200 }),
     tell.calls(0, 'VCPUOP_set_singleshot_timer', id),
   ];
   if (kind === 'pv') return [...common, ...x86];
@@ -208,7 +224,7 @@ export function boots(tell: Teller): Draft[] {
     ...common,
     ...x86,
     tell.calls(0, 'HVMOP_set_evtchn_upcall_vector', id, 0, { vector: 0xf3 }),
-    tell.calls(0, 'EVTCHNOP_bind_virq', id, 0, { virq: 0, port: 100 }),
+    ...tell.binds(0, 'EVTCHNOP_bind_virq', 0, { virq: 0, port: 100 }),
   ];
 }
 

@@ -163,6 +163,19 @@ export interface UseEvent extends EventBase {
   readonly recorded: boolean;
 }
 
+/**
+ * Which CPU the kernel has bound a port for, by its own interrupt table, or in a model by what it is about to do. It follows
+ * a call that binds the port, as soon as the kernel has written its table, whether or not the CPU has changed.
+ */
+export interface AffinityEvent extends EventBase {
+  readonly kind: 'affinity';
+  readonly kernel: number;
+  /** The vCPU that made the call. */
+  readonly vcpu: XenVcpuId;
+  readonly linuxCpu: LinuxCpu;
+  readonly port: number;
+}
+
 /** An event channel's upcall is handled. */
 export interface HandledEvent extends EventBase {
   readonly kind: 'event';
@@ -212,6 +225,7 @@ export type TraceEvent =
   | OnlineEvent
   | RecordEvent
   | UseEvent
+  | AffinityEvent
   | HandledEvent
   | ResetEvent
   | LogEvent

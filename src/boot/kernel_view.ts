@@ -7,8 +7,8 @@ import { viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
 import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
-import { findKallsyms, KernelRecords } from '../introspect/index.js';
-import type { AnchorName, Kallsyms } from '../introspect/index.js';
+import { findIrqInfoLayout, findKallsyms, IrqTable, KernelRecords } from '../introspect/index.js';
+import type { AnchorName, Kallsyms, ReadKernel } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import type { Guest, KernelCpu } from './guest.js';
 import { guestPlaces, readGuest } from './guest_memory.js';
@@ -37,6 +37,8 @@ export class KernelView {
   #areOffsetsSeen = false;
   /** The possible CPUs where there is no mask to be read; they do not change once the areas are set up. */
   #possible: ReadonlySet<LinuxCpu> | null = null;
+  /** undefined until somebody asks for it. */
+  #irqTable: IrqTable | null | undefined;
   /** undefined until somebody asks for a symbol. */
   #symbols: Kallsyms | null | undefined;
 
@@ -57,6 +59,30 @@ export class KernelView {
   /** Whether it is known where the kernel keeps its records; they may be unreadable until it has its tables. */
   get hasRecords(): boolean {
     return this.#places.hasRecords;
+  }
+
+  /** The kernel's table of interrupts; null where its layout is not known. */
+  get irqTable(): IrqTable | null {
+    if (this.#irqTable === undefined) {
+      const layout = findIrqInfoLayout(this.#image);
+      this.#irqTable = layout === null ? null : new IrqTable(layout, (address) => this.#isImage(address));
+    }
+    return this.#irqTable;
+  }
+
+  /** Reads kernel virtual addresses as `vcpu` sees them. */
+  readerFrom(vcpu: number): ReadKernel {
+    return (address, size) => readGuest(this.#machine, vcpu, address, size);
+  }
+
+  /** Whether Linux CPU `cpu` is one of the machine's. */
+  hasCpu(cpu: number): boolean {
+    return this.#cpus.some(({ linuxCpu: known }) => known === cpu);
+  }
+
+  #isImage(address: bigint): boolean {
+    const text = this.textAddress;
+    return text !== null && address >= text && address < text + BigInt(this.#image.length);
   }
 
   /** Whether the kernel's own account of online CPUs can be read: its mask, or else how far each CPU has come up. */

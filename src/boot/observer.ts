@@ -12,6 +12,7 @@ import type { ArmMachine } from '../machine/index.js';
 import { cpuOptions, leftOutOf } from './cpu_limits.js';
 import type { CpuLimits } from './cpu_limits.js';
 import type { Guest, KernelCpu } from './guest.js';
+import { IrqBindings } from './irq_bindings.js';
 import type { KernelView } from './kernel_view.js';
 import { MemoryWatch } from './memory_watch.js';
 
@@ -49,6 +50,7 @@ export class Observer {
   readonly #machine: ArmMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;
+  readonly #bindings: IrqBindings;
   readonly #lastRecords = new Map<number, number>();
   readonly #running = new Set<number>();
   readonly #online = new Set<number>();
@@ -88,6 +90,9 @@ export class Observer {
     this.#commandLine = commandLine;
     this.#leftOut = leftOutOf(cpus, cpuOptions(commandLine.given));
     this.#couldSeeOnline = kernel.hasOnlineMask;
+    this.#bindings = new IrqBindings(machine, kernel, (vcpu, bound, port) =>
+      this.#emit({ kind: 'affinity', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: bound, port }),
+    );
     const [entry] = cpus;
     this.#emit({
       kind: 'kernel',
@@ -104,6 +109,7 @@ export class Observer {
 
   /** A hypercall was answered. */
   hypercall(vcpu: number, call: CallRecord): void {
+    this.#bindings.before(vcpu, call);
     const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     if (call.vcpuId !== null) {
@@ -114,10 +120,12 @@ export class Observer {
     this.noteOnline(vcpu);
     this.#noteCaller(vcpu);
     this.#emit({ kind: 'hypercall', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, call, phase: null });
+    this.#bindings.after(vcpu, call);
   }
 
   /** A power call was answered. */
   power(vcpu: number, record: PsciRecord, affinity: bigint): void {
+    this.#bindings.before(vcpu, null);
     const isOn = record.name.endsWith('CPU_ON');
     if (!isOn && !record.name.endsWith('CPU_OFF')) return;
     const cpu = this.#kernel.linuxCpuOn(vcpu);
@@ -294,7 +302,13 @@ export class Observer {
     if (cpu !== undefined) this.#setOnline(cpu, true);
   }
 
+  /** `vcpu` was stopped between two instructions. */
+  paused(vcpu: number): void {
+    this.#bindings.paused(vcpu);
+  }
+
   end(outcome: Outcome, why: string): void {
+    for (const vcpu of this.#machine.processor.vcpus.keys()) this.paused(vcpu);
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
     const online = this.online;
     this.#emit({ kind: 'end', kernel: 0, outcome, online, why });

@@ -4,6 +4,7 @@
  */
 export * from './btf.js';
 export * from './export_table.js';
+export * from './irq_table.js';
 export * from './kallsyms.js';
 export * from './kernel_anchors.js';
 export * from './kernel_records.js';

@@ -6,6 +6,7 @@ import * as abi from '../../abi/index.js';
 import type { Struct } from '../../abi/index.js';
 import { hypercall } from '../../hypervisor/index.js';
 import type { CallRecord } from '../../hypervisor/index.js';
+import type { LinuxCpu } from '../../identity/index.js';
 import { act, emit, phaseOf } from './context.js';
 import type { StepContext } from './context.js';
 import { addressOf, flatPort, loadStruct, storeStruct } from './guest_memory.js';
@@ -27,6 +28,8 @@ export interface GuestCall {
   readonly argument: { readonly type: Struct<unknown, Argument>; readonly value: Argument } | null;
   /** Registers after the struct's address, or in its place where there is none. */
   readonly more: readonly bigint[];
+  /** Of a call that binds a port: the CPU for which the kernel binds it. */
+  readonly boundFor?: LinuxCpu;
 }
 
 /** What the guest sees of the answer. */
@@ -112,6 +115,12 @@ function traceCall(context: StepContext, call: CallRecord): void {
   emit(context, { kind: 'hypercall', kernel: kernel.index, vcpu, linuxCpu: cpu.linuxCpu, call, phase });
 }
 
+function traceAffinity(context: StepContext, { detail }: CallRecord, boundFor: LinuxCpu): void {
+  const { vcpu, kernel } = context;
+  const port = Number(detail['port'] ?? 0);
+  emit(context, { kind: 'affinity', kernel: kernel.index, vcpu, linuxCpu: boundFor, port });
+}
+
 /** Makes a hypercall: the one thing that a step may do. */
 export function makeCall(context: StepContext, wanted: GuestCall): Answer {
   const { world, environment, vcpu, cpu } = context;
@@ -126,6 +135,7 @@ export function makeCall(context: StepContext, wanted: GuestCall): Answer {
   const honest = hypercall(world.domain, vcpu, number, registers(asked, address), flatPort);
   const record = interposers.faultyAnswer?.(occasion, honest) ?? honest;
   traceCall(context, record);
+  if (asked.boundFor !== undefined) traceAffinity(context, record, asked.boundFor);
   answerFromOutside(context, record);
   const seen = interposers.afterCall?.(occasion, record) ?? record;
   const left = (): Argument => (argument === null ? {} : loadStruct(world.domain, scratchGfn, argument.type));

@@ -23,9 +23,10 @@ import {
   XEN_EEXIST,
   XEN_ENOENT,
 } from '../../../abi/index.js';
+import type { Struct } from '../../../abi/index.js';
 import { answerText } from '../../answers.js';
 import { callingStep, eventChannelOp, given } from '../calls.js';
-import type { Answer } from '../calls.js';
+import type { Answer, GuestCall } from '../calls.js';
 import { log, numberVar, panic, subject, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
 import { forgetPort, mask, maskAllPorts, maskArrayPage, notePort, unmask, wordsPerPage } from '../events.js';
@@ -155,12 +156,22 @@ function thenSetUp(context: StepContext, port: number, more: Vars = {}): Flow {
   return call('set-up-port', { cpu, purpose, port, ...more });
 }
 
+/** A call that binds a port to the vCPU of `vars.cpu`. */
+function binding<F, A>(
+  context: StepContext,
+  command: number,
+  type: Struct<F, A>,
+  value: Partial<A>,
+): GuestCall {
+  return { ...eventChannelOp(command, type, value), boundFor: subject(context).linuxCpu };
+}
+
 /** bind_ipi_to_irq: BUG on any error. */
 const bindIpi: Routine = routine(null, [
   callingStep(
     'EVTCHNOP_bind_ipi',
     (context) =>
-      eventChannelOp(EVTCHNOP_bind_ipi, evtchn_bind_ipi, {
+      binding(context, EVTCHNOP_bind_ipi, evtchn_bind_ipi, {
         vcpu: vcpuNr(context, subject(context).linuxCpu),
       }),
     (context, answer) => {
@@ -186,7 +197,7 @@ const bindVirq: Routine = routine(null, [
   callingStep(
     'EVTCHNOP_bind_virq',
     (context) =>
-      eventChannelOp(EVTCHNOP_bind_virq, evtchn_bind_virq, {
+      binding(context, EVTCHNOP_bind_virq, evtchn_bind_virq, {
         virq: numberVar(context, 'virq'),
         vcpu: vcpuNr(context, subject(context).linuxCpu),
       }),
@@ -246,7 +257,7 @@ const rebindPort: Routine = routine(null, [
     (context) => {
       const port = numberVar(context, 'port');
       mask(context, port);
-      return eventChannelOp(EVTCHNOP_bind_vcpu, evtchn_bind_vcpu, {
+      return binding(context, EVTCHNOP_bind_vcpu, evtchn_bind_vcpu, {
         port,
         vcpu: vcpuNr(context, subject(context).linuxCpu),
       });

@@ -1,0 +1,111 @@
+/**
+ * Watches what the kernel's table of interrupts says after each call that binds a port to a vCPU. The kernel writes its table
+ * only after the call has returned, so the look is put off until that is certain: until the same vCPU makes its next call,
+ * another call speaks of the same port (both hold the interrupt's lock), or the calling function has given its stack frame up.
+ */
+import { viewOf } from '../abi/index.js';
+import { present } from '../base/index.js';
+import type { CallRecord } from '../hypervisor/index.js';
+import { linuxCpu } from '../identity/index.js';
+import type { LinuxCpu } from '../identity/index.js';
+import type { IrqTable } from '../introspect/index.js';
+import type { ArmMachine } from '../machine/index.js';
+import type { KernelView } from './kernel_view.js';
+
+const bindings = ['EVTCHNOP_bind_vcpu', 'EVTCHNOP_bind_ipi', 'EVTCHNOP_bind_virq'];
+/** Registers that a callee preserves (AAPCS64, 6.1.1): what the caller needs after the call lies there or on its stack. */
+const preserved = [19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
+/** So many bytes of the caller's stack are searched. */
+const stackBytes = 512;
+/** A stack is no larger: a stack pointer that is farther away is on another one (Linux THREAD_SIZE with 64 KiB pages). */
+const mostStack = 1n << 16n;
+/** So many ports are waited for at a time. */
+const mostOpen = 4096;
+
+/** A call whose effect on the table is still to be seen. */
+interface Look {
+  readonly vcpu: number;
+  /** The stack pointer of the function that made the call. */
+  readonly stack: bigint;
+}
+
+/** What is told: the kernel binds `port` for that CPU. */
+export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
+
+export class IrqBindings {
+  readonly #machine: ArmMachine;
+  readonly #kernel: KernelView;
+  readonly #told: ToldBinding;
+  readonly #open = new Map<number, Look>();
+
+  constructor(machine: ArmMachine, kernel: KernelView, told: ToldBinding) {
+    this.#machine = machine;
+    this.#kernel = kernel;
+    this.#told = told;
+  }
+
+  /** `vcpu` has made a call, and nothing of it is in the trace yet. `call` is null where it is no hypercall. */
+  before(vcpu: number, call: CallRecord | null): void {
+    if (this.#open.size === 0) return;
+    const port = call === null ? null : portOf(call);
+    for (const [open, look] of this.#open) {
+      if (look.vcpu === vcpu || open === port) this.#look(open, look);
+    }
+    if (call?.op === 'EVTCHNOP_close' && port !== null) this.#open.delete(port);
+  }
+
+  /** The call of `vcpu` is in the trace. */
+  after(vcpu: number, call: CallRecord): void {
+    if (!bindings.includes(call.op)) return;
+    const port = portOf(call);
+    const table = this.#kernel.irqTable;
+    if (port === null || table === null) return;
+    this.#search(table, vcpu, port);
+    const stack = this.#stackOf(vcpu);
+    if (call.returned >= 0 && this.#open.size < mostOpen) this.#open.set(port, { vcpu, stack });
+  }
+
+  /** `vcpu` was stopped between two instructions. */
+  paused(vcpu: number): void {
+    if (this.#open.size === 0) return;
+    for (const [port, look] of this.#open) {
+      if (look.vcpu === vcpu && this.#hasReturned(look)) this.#look(port, look);
+    }
+  }
+
+  #hasReturned({ vcpu, stack }: Look): boolean {
+    const now = this.#stackOf(vcpu);
+    return now > stack || stack - now > mostStack;
+  }
+
+  #look(port: number, { vcpu }: Look): void {
+    const table = this.#kernel.irqTable;
+    const cpu = table?.cpuOf(this.#kernel.readerFrom(vcpu), port) ?? null;
+    if (cpu === null) return;
+    this.#open.delete(port);
+    if (this.#kernel.hasCpu(cpu)) this.#told(vcpu, linuxCpu(cpu), port);
+  }
+
+  #stackOf(vcpu: number): bigint {
+    return present(this.#machine.processor.vcpus[vcpu], 'a vCPU').stackPointer;
+  }
+
+  /** The entry of the port is in use around the call. */
+  #search(table: IrqTable, vcpu: number, port: number): void {
+    if (table.isFound) return;
+    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const read = this.#kernel.readerFrom(vcpu);
+    const candidates = preserved.map((register) => view.register(register));
+    for (let at = 0; at < stackBytes; at += 8) {
+      const bytes = read(view.stackPointer + BigInt(at), 8);
+      if (bytes === null) break;
+      candidates.push(viewOf(bytes).getBigUint64(0, true));
+    }
+    table.search(read, port, candidates);
+  }
+}
+
+function portOf({ detail }: CallRecord): number | null {
+  const { port } = detail as { readonly port?: unknown };
+  return typeof port === 'number' ? port : null;
+}

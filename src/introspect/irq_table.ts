@@ -1,0 +1,147 @@
+/**
+ * The table of Xen interrupts that a Linux kernel keeps (drivers/xen/events/events_base.c, 5.10 to 6.12): a `struct irq_info`
+ * for each, linked into one list whose head lies in the image. Its member `evtchn` is the port and `cpu` the Linux CPU that the
+ * port is bound to. The table is read as it lies in memory, which may hold anything: no read throws, and their number is bound.
+ */
+import { readBtfLayouts } from './btf.js';
+import type { ReadKernel } from './layouts.js';
+
+/** Offsets in `struct irq_info`, bytes. */
+export interface IrqInfoLayout {
+  /** `struct list_head`: the next entry's, then the previous one's. */
+  readonly list: number;
+  /** u32 */
+  readonly evtchn: number;
+  /** u16 */
+  readonly cpu: number;
+}
+
+/** The layout that the BTF in `image` gives; null where it gives none. */
+export function findIrqInfoLayout(image: Uint8Array): IrqInfoLayout | null {
+  // The driver of 8250 UARTs has a structure of the same name.
+  const layouts = readBtfLayouts(image, [{ name: 'irq_info', having: 'evtchn' }]);
+  const [list, evtchn, cpu] = ['list', 'evtchn', 'cpu'].map((member) =>
+    layouts?.offset(`irq_info.${member}`),
+  );
+  if (typeof list !== 'number' || typeof evtchn !== 'number' || typeof cpu !== 'number') return null;
+  return { list, evtchn, cpu };
+}
+
+/** A list is followed no further. Kernels have an entry for each port in use, of which FIFO events allow 2^17. */
+const mostEntries = 1 << 17;
+/** All walks of a run together, in entries: a guest could change its list before every call. */
+const mostSteps = 1 << 20;
+/** So often an entry is looked for among candidates before the search is given up. */
+const mostSearches = 1 << 10;
+
+export class IrqTable {
+  readonly #layout: IrqInfoLayout;
+  readonly #isImage: (address: bigint) => boolean;
+  /** Where an entry was seen, by port. */
+  #entries = new Map<number, bigint>();
+  #stepsLeft: number;
+  #searches = 0;
+
+  /** `isImage` says whether a kernel virtual address lies in the kernel's image: entries do not, the list's head does. */
+  constructor(layout: IrqInfoLayout, isImage: (address: bigint) => boolean, steps = mostSteps) {
+    this.#layout = layout;
+    this.#isImage = isImage;
+    this.#stepsLeft = steps;
+  }
+
+  /** Whether any entry is known, from which the others can be found. */
+  get isFound(): boolean {
+    return this.#entries.size > 0;
+  }
+
+  /** Looks among `candidates` for the address of the entry of `port`, unless one of the table is known. */
+  search(read: ReadKernel, port: number, candidates: readonly bigint[]): void {
+    if (this.isFound || this.#searches >= mostSearches) return;
+    this.#searches += 1;
+    const found = candidates.find((address) => this.#isEntryOf(read, address, port));
+    if (found !== undefined) this.#entries.set(port, found);
+  }
+
+  /** The Linux CPU that the table names for `port`; null where it names none, or cannot be read now. */
+  cpuOf(read: ReadKernel, port: number): number | null {
+    const known = this.#entries.get(port);
+    if (known !== undefined && this.#isEntryOf(read, known, port)) return this.#cpuAt(read, known);
+    this.#walk(read);
+    const found = this.#entries.get(port);
+    return found === undefined || !this.#isEntryOf(read, found, port) ? null : this.#cpuAt(read, found);
+  }
+
+  #cpuAt(read: ReadKernel, entry: bigint): number | null {
+    const bytes = read(BigInt.asUintN(64, entry + BigInt(this.#layout.cpu)), 2);
+    return bytes === null ? null : viewOf(bytes).getUint16(0, true);
+  }
+
+  #portAt(read: ReadKernel, entry: bigint): number | null {
+    const bytes = read(BigInt.asUintN(64, entry + BigInt(this.#layout.evtchn)), 4);
+    return bytes === null ? null : viewOf(bytes).getUint32(0, true);
+  }
+
+  #isEntryOf(read: ReadKernel, entry: bigint, port: number): boolean {
+    if (entry >> 63n === 0n || (entry & 7n) !== 0n || this.#isImage(entry)) return false;
+    return this.#portAt(read, entry) === port && this.#isLinked(read, entry + BigInt(this.#layout.list));
+  }
+
+  /** Whether the neighbours of the list_head at `node` name it as theirs. */
+  #isLinked(read: ReadKernel, node: bigint): boolean {
+    const links = linksAt(read, node);
+    if (links === null) return false;
+    return linksAt(read, links.next)?.previous === node && linksAt(read, links.previous)?.next === node;
+  }
+
+  /** Follows the list from an entry that is known, once around. What does not come back to where it began tells nothing. */
+  #walk(read: ReadKernel): void {
+    const list = BigInt(this.#layout.list);
+    if (this.#stepsLeft <= 0) return;
+    const start = [...this.#entries.values()].find((entry) => this.#isLinked(read, entry + list));
+    if (start === undefined) return;
+    const found = new Map<number, bigint | null>();
+    let heads = 0;
+    let node = start + list;
+    for (let entries = 0; entries < mostEntries && this.#stepsLeft > 0; entries += 1) {
+      this.#stepsLeft -= 1;
+      if (this.#isImage(node)) heads += 1;
+      else this.#note(read, found, node - list);
+      const next = linksAt(read, node)?.next;
+      if (next === undefined || linksAt(read, next)?.previous !== node) return;
+      if (next === start + list) {
+        if (heads === 1) this.#keep(found);
+        return;
+      }
+      node = next;
+    }
+  }
+
+  /** An entry without a port has 0; of two with one port, neither is believed. */
+  #note(read: ReadKernel, found: Map<number, bigint | null>, entry: bigint): void {
+    const port = this.#portAt(read, entry);
+    if (port !== null && port !== 0) found.set(port, found.has(port) ? null : entry);
+  }
+
+  #keep(found: ReadonlyMap<number, bigint | null>): void {
+    const single = [...found].filter((pair): pair is [number, bigint] => pair[1] !== null);
+    // The list is worth something only as long as it leads on to others.
+    if (single.length > 0) this.#entries = new Map(single);
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+interface Links {
+  readonly next: bigint;
+  readonly previous: bigint;
+}
+
+/** What the list_head at `node` holds; null where nothing is mapped. */
+function linksAt(read: ReadKernel, node: bigint): Links | null {
+  const bytes = read(BigInt.asUintN(64, node), 16);
+  if (bytes === null) return null;
+  const view = viewOf(bytes);
+  return { next: view.getBigUint64(0, true), previous: view.getBigUint64(8, true) };
+}
