@@ -117,6 +117,7 @@ const draft: fc.Arbitrary<Draft> = fc.oneof(
     purpose: fc.constant(''),
   }),
   fc.record({ ...kindIs('affinity'), kernel, vcpu, linuxCpu: cpu, port: fc.integer({ min: 0, max: 9 }) }),
+  fc.record({ kind: fc.constantFrom('lost-upcall', 'upcall-heard'), vcpu, port: fc.nat(9) }),
   fc.record(kindIs('reset')),
   fc.record({ ...kindIs('log'), kernel, linuxCpu: maybeCpu, line: fc.string() }),
   fc.record({ ...kindIs('end'), kernel, outcome, online: fc.array(cpu), why: fc.constant('') }),

@@ -2,7 +2,7 @@
 import type { Rule } from './finding.js';
 import { answerAsXen } from './rules/answers.js';
 import { allVcpusUp, cpuIsItsHardware, runsOnlyWhenStarted, startNamesItsCpu } from './rules/cpus.js';
-import { eventReachesItsCpu, upcallReachesItsVcpu } from './rules/events.js';
+import { eventIsHeard, eventReachesItsCpu, upcallReachesItsVcpu } from './rules/events.js';
 import { idExists, idIsMeant } from './rules/ids.js';
 import { recordSetBeforeUse, recordsDistinct, recordTrue } from './rules/records.js';
 import {
@@ -28,5 +28,6 @@ export const rules: readonly Rule[] = [
   cpuIsItsHardware,
   eventReachesItsCpu,
   upcallReachesItsVcpu,
+  eventIsHeard,
   allVcpusUp,
 ];

@@ -190,6 +190,17 @@ export interface HandledEvent extends EventBase {
   readonly purpose: string;
 }
 
+/**
+ * A vCPU is not told of an event because it is down; or, later, such a vCPU is told of events again. Between the two Xen
+ * tells it of no event, also when it runs.
+ */
+export interface LostUpcallEvent extends EventBase {
+  readonly kind: 'lost-upcall' | 'upcall-heard';
+  readonly vcpu: XenVcpuId;
+  /** The port of the event that was lost. */
+  readonly port: number;
+}
+
 /** All of the domain's registrations were cleared (a soft reset). */
 export interface ResetEvent extends EventBase {
   readonly kind: 'reset';
@@ -227,6 +238,7 @@ export type TraceEvent =
   | UseEvent
   | AffinityEvent
   | HandledEvent
+  | LostUpcallEvent
   | ResetEvent
   | LogEvent
   | EndEvent;

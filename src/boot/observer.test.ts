@@ -150,7 +150,9 @@ function brief(events: readonly TraceEvent[]): string[] {
     if (event.kind === 'record') return `record ${event.linuxCpu}=${event.value}`;
     if (event.kind === 'hypercall') return `${event.call.op} on ${event.vcpu} as ${event.linuxCpu ?? '?'}`;
     if (event.kind === 'kernel' || event.kind === 'end' || event.kind === 'reset') return event.kind;
-    return 'vcpu' in event ? `${event.kind} ${event.linuxCpu} on ${event.vcpu}` : event.kind;
+    return 'vcpu' in event && 'linuxCpu' in event
+      ? `${event.kind} ${event.linuxCpu} on ${event.vcpu}`
+      : event.kind;
   });
 }
 

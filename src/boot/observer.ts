@@ -5,6 +5,7 @@
  */
 import type { LeftOut, Outcome, PossibleCpu, TraceEvent } from '../audit/index.js';
 import { equalValues, present } from '../base/index.js';
+import { lostUpcall } from '../hypervisor/index.js';
 import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
@@ -69,6 +70,8 @@ export class Observer {
   readonly #surelyOnline = new Set<number>();
   /** The vCPUs that run the kernel, as far as starts tell: the one that it is entered on, and those that it turned on. */
   readonly #started = new Set<number>();
+  /** By vCPU: the port of which it was not told while it was down. */
+  readonly #lost = new Map<number, number>();
   readonly #heard: (event: TraceEvent) => void;
   readonly #commandLine: KernelCommandLine;
   #leftOut: readonly LeftOut[];
@@ -110,6 +113,7 @@ export class Observer {
   /** A hypercall was answered. */
   hypercall(vcpu: number, call: CallRecord): void {
     this.#bindings.before(vcpu, call);
+    this.noteLost();
     const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     if (call.vcpuId !== null) {
@@ -126,6 +130,7 @@ export class Observer {
   /** A power call was answered. */
   power(vcpu: number, record: PsciRecord, affinity: bigint): void {
     this.#bindings.before(vcpu, null);
+    this.noteLost();
     const isOn = record.name.endsWith('CPU_ON');
     if (!isOn && !record.name.endsWith('CPU_OFF')) return;
     const cpu = this.#kernel.linuxCpuOn(vcpu);
@@ -302,6 +307,17 @@ export class Observer {
     if (cpu !== undefined) this.#setOnline(cpu, true);
   }
 
+  /** Which vCPUs have lost an upcall, or hear again, where that has changed. */
+  noteLost(): void {
+    for (const { vcpu } of this.#cpus) {
+      const [was, is] = [this.#lost.get(vcpu) ?? null, lostUpcall(this.#machine.domain, vcpu)];
+      if (was === is) continue;
+      if (is === null) this.#lost.delete(vcpu);
+      else this.#lost.set(vcpu, is);
+      this.#emit({ kind: is === null ? 'upcall-heard' : 'lost-upcall', vcpu, port: is ?? was ?? 0 });
+    }
+  }
+
   /** `vcpu` was stopped between two instructions. */
   paused(vcpu: number): void {
     this.#bindings.paused(vcpu);
@@ -310,6 +326,7 @@ export class Observer {
   end(outcome: Outcome, why: string): void {
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.paused(vcpu);
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
+    this.noteLost();
     const online = this.online;
     this.#emit({ kind: 'end', kernel: 0, outcome, online, why });
   }

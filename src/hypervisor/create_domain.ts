@@ -115,6 +115,7 @@ function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
     runstate: { state: entry ? RUNSTATE_running : RUNSTATE_offline, entryNs: 0n, timesNs: [0n, 0n, 0n, 0n] },
     upcallVector: 0,
     upcallInjected: false,
+    lostUpcallPort: null,
     nmiPending: false,
     singleshotNs: null,
     periodNs: null,

@@ -129,6 +129,8 @@ export interface VcpuState {
   upcallVector: number;
   /** An upcall waits in the interrupt controller: on x86 the vCPU's own vector, on Arm the private interrupt. */
   upcallInjected: boolean;
+  /** Arm: the port of an event of which the vCPU was to be told while it was down; null once it was told of one since. */
+  lostUpcallPort: number | null;
   /** x86: an NMI waits. */
   nmiPending: boolean;
   /** Deadline of the one-shot timer, ns of system time. */

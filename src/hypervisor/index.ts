@@ -15,6 +15,7 @@ export {
   acknowledgeUpcall,
   createRemoteChannel,
   localApicEnabled,
+  lostUpcall,
   pendingUpcall,
   raiseVirq,
   sendFromRemote,

@@ -1,6 +1,8 @@
 /** Rules over events: that each is handled on the CPU for which it was bound. */
 import { isMovable, replay } from '../domain_view.js';
-import type { Finding, Rule } from '../finding.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import type { Finding, Rule, Run } from '../finding.js';
+import type { LostUpcallEvent, TraceEvent } from '../trace.js';
 import { findingAt } from './report.js';
 
 export const eventReachesItsCpu: Rule = {
@@ -13,6 +15,56 @@ export const eventReachesItsCpu: Rule = {
       const why = `port ${event.port} (${event.purpose}), bound for CPU ${event.boundFor}, is handled on CPU ${event.linuxCpu}`;
       const place = { linuxCpu: event.linuxCpu, callingVcpu: event.vcpu };
       return [findingAt(event, 'event-reaches-its-cpu', why, place)];
+    });
+  },
+};
+
+/** An event that was lost, and whether its vCPU has been started since. */
+interface Lost {
+  readonly event: LostUpcallEvent;
+  cameUp: boolean;
+}
+
+/** The vCPUs that are deaf: by what they lost, kept up to date by `event`. */
+function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
+  if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, cameUp: false });
+  else if (event.kind === 'upcall-heard') lost.delete(event.vcpu);
+  else if (event.kind === 'reset') lost.clear();
+  else if (event.kind === 'start' && event.returned === 0 && event.target !== null) {
+    const deaf = lost.get(event.target);
+    if (deaf !== undefined) deaf.cameUp = true;
+  } else if (event.kind === 'offline') {
+    const deaf = lost.get(event.vcpu);
+    if (deaf !== undefined) deaf.cameUp = false;
+  }
+}
+
+/** Whether the guest had Xen write of this vCPU's events to a place of its own: it wants to hear of them. */
+function wantsEvents({ events }: Run, vcpu: XenVcpuId): boolean {
+  return events.some(
+    (event) =>
+      event.kind === 'hypercall' &&
+      event.call.op === 'VCPUOP_register_vcpu_info' &&
+      event.call.vcpuId === vcpu &&
+      event.call.returned >= 0,
+  );
+}
+
+export const eventIsHeard: Rule = {
+  name: 'event-is-heard',
+  reason:
+    'A vCPU that takes events hears of them. A new port notifies vCPU 0, which may be down until it is started.',
+  source: 'Xen 4.17 arch/arm/vgic.c, vgic_inject_irq, and arch/arm/domain.c, vcpu_mark_events_pending',
+  check(run) {
+    const lost = new Map<XenVcpuId, Lost>();
+    for (const event of run.events) noteLost(lost, event);
+    return [...lost.values()].flatMap(({ event, cameUp }): Finding[] => {
+      const { vcpu, port } = event;
+      if (!cameUp || !wantsEvents(run, vcpu)) return [];
+      const why =
+        `port ${port} notified vCPU ${vcpu} while it was down, and Xen dropped the interrupt; ` +
+        `vCPU ${vcpu} runs since, and hears of no event`;
+      return [findingAt(event, 'event-is-heard', why, { meant: vcpu })];
     });
   },
 };

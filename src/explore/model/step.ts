@@ -8,6 +8,7 @@ import {
   acknowledgeUpcall,
   isRunnable,
   localApicEnabled,
+  lostUpcall,
   pendingUpcall,
   takeNmi,
   takeStart,
@@ -153,6 +154,16 @@ function runStep(world: World, environment: Environment, vcpu: XenVcpuId, events
   environment.interposers.afterStep?.({ ...place, routine, step: label });
 }
 
+/** Writes down which vCPUs have lost an upcall since, or are told of events again. `before`: the ports by vCPU. */
+function noteLost(world: World, before: readonly (number | null)[], events: TraceEvent[]): void {
+  for (const vcpu of vcpuIds(world)) {
+    const [was, is] = [before[vcpu] ?? null, lostUpcall(world.domain, vcpu)];
+    if (was === is) continue;
+    if (is === null) emit({ world, events }, { kind: 'upcall-heard', vcpu, port: was ?? 0 });
+    else emit({ world, events }, { kind: 'lost-upcall', vcpu, port: is });
+  }
+}
+
 /**
  * Takes one step of `vcpu`, which must be one of {@link enabled}, and gives its events, numbered from 0. Changes
  * the world; clone it first to keep the old one.
@@ -164,7 +175,9 @@ export function stepVcpu(world: World, vcpu: XenVcpuId, environment: Environment
     enterGuest(world, environment, vcpu, events);
     return events;
   }
+  const lost = vcpuIds(world).map((id) => lostUpcall(world.domain, id));
   deliver(world, environment, vcpu, move);
   runStep(world, environment, vcpu, events);
+  noteLost(world, lost, events);
   return events;
 }

@@ -215,10 +215,12 @@ function matters({ call }: HypercallEvent): boolean {
   return call.vcpuId !== null || call.op === 'SCHEDOP_shutdown';
 }
 
-type Untold = Extract<TraceEvent, { kind: 'limits' | 'running' | 'record' | 'use' | 'log' }>;
+const untold = ['limits', 'running', 'record', 'use', 'affinity', 'lost-upcall', 'upcall-heard', 'log'] as const;
+
+type Untold = Extract<TraceEvent, { kind: (typeof untold)[number] }>;
 
 function isUntold(event: TraceEvent): event is Untold {
-  return ['limits', 'running', 'record', 'use', 'log'].includes(event.kind);
+  return untold.some((kind) => kind === event.kind);
 }
 
 /** What an event is in the sequence; null where it is not worth an item. */

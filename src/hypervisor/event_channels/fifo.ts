@@ -106,7 +106,7 @@ function enqueue(domain: Domain, vcpu: VcpuState, fifo: FifoVcpu, channel: Chann
   fifo.tails[queue] = port;
   if (appended) return;
   writeHead(domain, fifo, queue, port);
-  if (!exchangeReady(domain, fifo, queue)) markEventsPending(domain, vcpu);
+  if (!exchangeReady(domain, fifo, queue)) markEventsPending(domain, vcpu, port);
 }
 
 /**

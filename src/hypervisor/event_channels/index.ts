@@ -11,6 +11,7 @@ export {
   assertUpcall,
   eventsNeedDelivery,
   localApicEnabled,
+  lostUpcall,
   markEventsPending,
   pendingUpcall,
   setCallbackVia,

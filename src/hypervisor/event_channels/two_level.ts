@@ -50,7 +50,7 @@ function select(domain: Domain, vcpu: VcpuState, port: number): void {
   const word = Math.floor(port / portsPerWord);
   if (testBit(view, at, word)) return;
   setBit(view, at, word, true);
-  markEventsPending(domain, vcpu);
+  markEventsPending(domain, vcpu, port);
 }
 
 export function setPending(domain: Domain, vcpu: VcpuState, port: number): void {

@@ -31,14 +31,26 @@ function isUpcallPending(domain: Domain, vcpu: VcpuState): boolean {
 /**
  * Sets evtchn_upcall_pending, and tells the vCPU if it was not set (Xen 4.17 arch/x86/domain.c and
  * arch/arm/domain.c, vcpu_mark_events_pending). A vCPU without a vcpu_info hears nothing: the dummy page is one
- * for all domains of a host, so its pending byte is, in practice, set since long ago.
+ * for all domains of a host, so its pending byte is, in practice, set since long ago. `port` has the event, where there is one.
  */
-export function markEventsPending(domain: Domain, vcpu: VcpuState): void {
+export function markEventsPending(domain: Domain, vcpu: VcpuState, port: number | null = null): void {
   const view = vcpuInfoView(domain, vcpu, true);
   if (view === null) return;
   const before = view.getUint8(pendingAt);
   view.setUint8(pendingAt, before | 1);
-  if ((before & 1) === 0) assertUpcall(domain, vcpu);
+  if ((before & 1) !== 0) return;
+  assertUpcall(domain, vcpu);
+  if (archOf(domain) === 'arm64') vcpu.lostUpcallPort = vcpu.up ? null : port;
+}
+
+/**
+ * The port of an event of which the vCPU was not told, because it was down (Arm); null when there is none. As long as
+ * evtchn_upcall_pending stays set, which only the guest clears, the vCPU is told of no other event either.
+ */
+export function lostUpcall(domain: Domain, id: XenVcpuId): number | null {
+  const vcpu = domain.state.vcpus[id];
+  if (vcpu === undefined || vcpu.lostUpcallPort === null) return null;
+  return isUpcallPending(domain, vcpu) ? vcpu.lostUpcallPort : null;
 }
 
 /** Tells the vCPU, whether or not anything is pending (Xen 4.17 arch/x86/hvm/irq.c, hvm_assert_evtchn_irq). */
