@@ -37,7 +37,16 @@ export interface History {
 }
 
 function emptyReign(event: KernelEvent | null): Reign {
-  return { event, possible: event?.possible ?? [], calls: [], starts: [], running: [], records: [], boundFor: new Map(), open: new Map() };
+  return {
+    event,
+    possible: event?.possible ?? [],
+    calls: [],
+    starts: [],
+    running: [],
+    records: [],
+    boundFor: new Map(),
+    open: new Map(),
+  };
 }
 
 /** The reign with what `event` says of the CPUs that its kernel counts. What it has settled outdoes what was known before. */

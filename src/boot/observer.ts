@@ -113,7 +113,7 @@ export class Observer {
   /** A hypercall was answered. */
   hypercall(vcpu: number, call: CallRecord): void {
     this.#bindings.before(vcpu, call);
-    this.noteLost();
+    this.#noteLost();
     const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     if (call.vcpuId !== null) {
@@ -130,7 +130,7 @@ export class Observer {
   /** A power call was answered. */
   power(vcpu: number, record: PsciRecord, affinity: bigint): void {
     this.#bindings.before(vcpu, null);
-    this.noteLost();
+    this.#noteLost();
     const isOn = record.name.endsWith('CPU_ON');
     if (!isOn && !record.name.endsWith('CPU_OFF')) return;
     const cpu = this.#kernel.linuxCpuOn(vcpu);
@@ -170,6 +170,7 @@ export class Observer {
 
   /** A slice of that vCPU's turn has ended. */
   sliceEnded(vcpu: number): void {
+    this.#bindings.paused(vcpu);
     // Until its first call the kernel may still be on its way to where it will stay.
     if (this.#kernel.textAddress === null) return;
     this.#slices += 1;
@@ -308,7 +309,7 @@ export class Observer {
   }
 
   /** Which vCPUs have lost an upcall, or hear again, where that has changed. */
-  noteLost(): void {
+  #noteLost(): void {
     for (const { vcpu } of this.#cpus) {
       const [was, is] = [this.#lost.get(vcpu) ?? null, lostUpcall(this.#machine.domain, vcpu)];
       if (was === is) continue;
@@ -318,15 +319,10 @@ export class Observer {
     }
   }
 
-  /** `vcpu` was stopped between two instructions. */
-  paused(vcpu: number): void {
-    this.#bindings.paused(vcpu);
-  }
-
   end(outcome: Outcome, why: string): void {
-    for (const vcpu of this.#machine.processor.vcpus.keys()) this.paused(vcpu);
+    for (const vcpu of this.#machine.processor.vcpus.keys()) this.#bindings.paused(vcpu);
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
-    this.noteLost();
+    this.#noteLost();
     const online = this.online;
     this.#emit({ kind: 'end', kernel: 0, outcome, online, why });
   }

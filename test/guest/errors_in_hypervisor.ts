@@ -1,6 +1,7 @@
 /** Errors of the hypervisor: wrong answers, what a reset keeps, events and starts that go astray; and kernels that do not mind. */
 import { XEN_EINVAL, XEN_ENOENT, XEN_ENOMEM, XEN_EPERM } from '../../src/abi/index.js';
 import { present } from '../../src/base/index.js';
+import { sendFromRemote } from '../../src/hypervisor/index.js';
 import {
   afterGrant,
   afterStep,
@@ -26,6 +27,16 @@ function startsAnother({ domain }: World): boolean {
   Object.assign(other, { up: true, initialised: true, start: asked.start, waitForSipi: false });
   Object.assign(asked, { up: false, start: null });
   return true;
+}
+
+/** xenstore sends an event on a port that notifies vCPU 2, which is down after it was up. */
+function notifiesDead({ domain, guest }: World): boolean {
+  const port = guest.kernels[0]?.xenstore.port ?? 0;
+  const channel = domain.state.events.channels[port];
+  const vcpu = domain.state.vcpus[2];
+  if (channel === undefined || vcpu === undefined || vcpu.up || vcpu.vcpuInfo === null) return false;
+  channel.notifyVcpu = vcpu.id;
+  return sendFromRemote(domain, port);
 }
 
 const unknown = (answer: number) => (record: { vcpuId: number | null }) =>
@@ -160,6 +171,12 @@ export const errorsInHypervisor: readonly Seed[] = [
       return true;
     }),
     rule: 'upcall-reaches-its-vcpu',
+  },
+  {
+    name: 'a port notifies a vCPU that is down',
+    scenario: arm(cycle),
+    change: afterStep('arm-cpu-up', 'prepare', ({ world }) => notifiesDead(world)),
+    rule: 'event-is-heard',
   },
   {
     name: 'CPU_ON starts another vCPU',

@@ -33,7 +33,7 @@ function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
   else if (event.kind === 'start' && event.returned === 0 && event.target !== null) {
     const deaf = lost.get(event.target);
     if (deaf !== undefined) deaf.cameUp = true;
-  } else if (event.kind === 'offline') {
+  } else if (event.kind === 'offline' || event.kind === 'stop') {
     const deaf = lost.get(event.vcpu);
     if (deaf !== undefined) deaf.cameUp = false;
   }

@@ -215,7 +215,16 @@ function matters({ call }: HypercallEvent): boolean {
   return call.vcpuId !== null || call.op === 'SCHEDOP_shutdown';
 }
 
-const untold = ['limits', 'running', 'record', 'use', 'affinity', 'lost-upcall', 'upcall-heard', 'log'] as const;
+const untold = [
+  'limits',
+  'running',
+  'record',
+  'use',
+  'affinity',
+  'lost-upcall',
+  'upcall-heard',
+  'log',
+] as const;
 
 type Untold = Extract<TraceEvent, { kind: (typeof untold)[number] }>;
 
