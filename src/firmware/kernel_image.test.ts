@@ -62,6 +62,61 @@ test('a kernel whose table of sections ends with the file is whole, one that end
   );
 });
 
+/** The Image without a PE header, of which `words` are what it begins with. */
+function plainImage(words: readonly number[]): Uint8Array {
+  const bytes = kernelImage({ pe: false });
+  const view = new DataView(bytes.buffer);
+  words.forEach((word, i) => view.setUint32(4 * i, word, true));
+  return bytes;
+}
+
+/** B to byte `to` from byte `from`. */
+function branch(from: number, to: number): number {
+  return (0x1400_0000 | (((to - from) >> 2) & 0x3ff_ffff)) >>> 0;
+}
+
+/** By what a kernel begins with: a branch at once, or behind what makes "MZ" of 5.10, of 6.1, or behind a NOP. */
+const beginnings: readonly (readonly number[])[] = [
+  [branch(0, 900)],
+  [0x9100_5a4d, branch(4, 900)],
+  [0xfa40_5a4d, branch(4, 900)],
+  [0xd503_201f, branch(4, 900)],
+];
+
+test('an Image without a PE header is whole if its first branch leads into it, and else cut short', async () => {
+  for (const words of beginnings) {
+    const whole = plainImage(words);
+    for (let length = 64; length <= whole.length; length += 4) {
+      const cut = readKernelImage(whole.subarray(0, length), 'it');
+      if (length >= 904) assert.equal((await cut).container, 'image');
+      else await assert.rejects(cut, { message: cutAt(length) });
+    }
+    await assert.rejects(readKernelImage(gzipSync(whole.subarray(0, 800)), 'it'), { message: cutAt(800) });
+  }
+});
+
+function cutAt(length: number): string {
+  return `it is cut short: it has ${length} bytes, and its first instruction to run is at byte 900`;
+}
+
+test('a kernel that begins with a branch back, to itself or to a register, or with data, is not called cut short', async () => {
+  const others = [[branch(900, 0)], [branch(0, 0)], [0xd61f_0000], [0x1234_5678, branch(4, 9000)]];
+  for (const words of others) {
+    assert.equal((await readKernelImage(plainImage(words), 'it')).container, 'image');
+  }
+});
+
+test('a packed kernel that is cut short anywhere is refused with one line', async () => {
+  for (const whole of [gzipSync(image), zbootImage(gzipSync(image), 'gzip')]) {
+    for (let length = 0; length < whole.length; length += 1) {
+      await assert.rejects(readKernelImage(whole.subarray(0, length), 'it'), (error: unknown) => {
+        assert.ok(error instanceof InputError, `${length}: ${String(error)}`);
+        return /^it is (empty|too short|not an arm64|cut short|damaged)[^\n]*$/.test(error.message);
+      });
+    }
+  }
+});
+
 /** What is wrong, the bytes, and what is said of it after "it ". */
 const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['an empty file', new Uint8Array(), /^is empty$/],
@@ -95,6 +150,11 @@ const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['a U-Boot image', at(0, '\x27\x05\x19\x56'), /U-Boot/],
   ['an initramfs', at(0, '070701'), /cpio/],
   ['a tar archive', at(257, 'ustar'), /tar archive/],
+  ['an lz4 file', at(0, '\x04\x22\x4d\x18'), /^is compressed by lz4.* "lz4 -d" first$/],
+  ['an lz4 file as the kernel makes them', at(0, '\x02\x21\x4c\x18'), /^is compressed by lz4/],
+  ['a bzip2 file', at(0, 'BZh9'), /^is compressed by bzip2/],
+  ['an lzma file', at(0, '\x5d\0\0\x80'), /^is compressed by lzma/],
+  ['an lzop file', at(0, '\x89LZO'), /^is compressed by lzop/],
 ];
 
 function at(offset: number, text: string): Uint8Array {

@@ -86,6 +86,22 @@ const mistakes: readonly (readonly [
   [(bytes) => textAt(bytes, 0, 4) === '\x27\x05\x19\x56', 'a U-Boot image; the Image in it is needed'],
   [(bytes) => textAt(bytes, 0, 6) === '070701', 'a cpio archive: an initramfs rather than a kernel?'],
   [(bytes) => textAt(bytes, 257, 5) === 'ustar', 'a tar archive, not a kernel'],
+  [
+    (bytes) => ['\x04\x22\x4d\x18', '\x02\x21\x4c\x18'].includes(textAt(bytes, 0, 4)),
+    'compressed by lz4, which cannot be unpacked here; unpack it with "lz4 -d" first',
+  ],
+  [
+    (bytes) => textAt(bytes, 0, 3) === 'BZh',
+    'compressed by bzip2, which cannot be unpacked here; unpack it with "bunzip2" first',
+  ],
+  [
+    (bytes) => textAt(bytes, 0, 3) === '\x5d\0\0',
+    'compressed by lzma, which cannot be unpacked here; unpack it with "unlzma" first',
+  ],
+  [
+    (bytes) => textAt(bytes, 0, 4) === '\x89LZO',
+    'compressed by lzop, which cannot be unpacked here; unpack it with "lzop -d" first',
+  ],
 ];
 
 function refuse(bytes: Uint8Array, what: string): never {
@@ -106,7 +122,7 @@ function refuse(bytes: Uint8Array, what: string): never {
 function checkSections(bytes: Uint8Array, what: string): void {
   const view = viewOf(bytes);
   const pe = view.getUint32(at.peHeader, true);
-  // Without that stub there is nothing that says how long the file is.
+  // Without that stub, checkEntry is all that there is.
   if (pe === 0 || textAt(bytes, 0, 2) !== 'MZ') return;
   if (pe + 24 > bytes.length || textAt(bytes, pe, 4) !== 'PE\0\0') {
     throw new InputError(`${what} is damaged: its PE header is not where it should be`);
@@ -125,6 +141,28 @@ function checkSections(bytes: Uint8Array, what: string): void {
       throw new InputError(`${what} is cut short: it has ${bytes.length} bytes of ${end} or more`);
     }
   }
+}
+
+/** Words that an EFI kernel has at its start, which are an "MZ" that does nothing (Linux arch/arm64/kernel/efi-header.S), and NOP. */
+const harmlessWords: readonly number[] = [0xfa40_5a4d, 0x9100_5a4d, 0xd503_201f];
+
+/** How far on an unconditional B goes, in bytes; null where the word is another instruction (Arm DDI 0487, C6.2.26). */
+function branchOffset(word: number): number | null {
+  return word >>> 26 === 0b000101 ? (word << 6) >> 4 : null;
+}
+
+/**
+ * Checks that the branch that a kernel begins with leads into the file. image_size cannot tell whether a file is whole,
+ * because it counts memory behind the file's end too (booting.rst).
+ */
+function checkEntry(bytes: Uint8Array, what: string): void {
+  const view = viewOf(bytes);
+  const place = harmlessWords.includes(view.getUint32(0, true)) ? 4 : 0;
+  const offset = branchOffset(view.getUint32(place, true));
+  if (offset === null || place + offset + 4 <= bytes.length) return;
+  throw new InputError(
+    `${what} is cut short: it has ${bytes.length} bytes, and its first instruction to run is at byte ${place + offset}`,
+  );
 }
 
 function number64(view: DataView, offset: number, what: string): number {
@@ -158,6 +196,7 @@ function readImage(bytes: Uint8Array, what: string, container: Container): Kerne
     throw new InputError(`${what} is a big-endian kernel; only little-endian ones can be booted`);
   }
   checkSections(bytes, what);
+  checkEntry(bytes, what);
   const imageSize = number64(view, at.imageSize, what);
   return {
     bytes,
