@@ -7,5 +7,6 @@ export type * from './finding.js';
 export type * from './trace.js';
 export { audit, firstBroken } from './audit.js';
 export { judgeCalls, notJudgedCalls } from './judge.js';
+export { isNeutral, isRead } from './relevance.js';
 export { endOf, reachesGoal } from './outcome.js';
 export { rules } from './rules.js';

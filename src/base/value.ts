@@ -128,16 +128,40 @@ export function hashBytes(bytes: Uint8Array): string {
   return bytesToHex(sha256(bytes));
 }
 
+/** Bytes that are put together before they are hashed: many small updates cost more than the hashing. */
+const hashedAtOnce = 1 << 15;
+
 /** SHA-256 of one value after the other: of their canonical texts as {@link hashText} takes them, each ended by a line feed. */
 export class ValueHash {
   readonly #hash = sha256.create();
+  readonly #waiting = new Uint8Array(hashedAtOnce);
+  #length = 0;
 
   add(value: unknown): void {
-    this.#hash.update(unitsOf(`${encode(value)}\n`));
+    this.addText(encode(value));
+  }
+
+  /** The same, for who has the canonical text of a value already. */
+  addText(text: string): void {
+    for (let i = 0; i < text.length; i += 1) this.#addUnit(text.charCodeAt(i));
+    this.#addUnit(0x0a);
+  }
+
+  #addUnit(unit: number): void {
+    if (this.#length === hashedAtOnce) this.#flush();
+    this.#waiting[this.#length] = unit & 0xff;
+    this.#waiting[this.#length + 1] = unit >>> 8;
+    this.#length += 2;
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#waiting.subarray(0, this.#length));
+    this.#length = 0;
   }
 
   /** 64 hex digits. Nothing can be added any more. */
   digest(): string {
+    this.#flush();
     return bytesToHex(this.#hash.digest());
   }
 }

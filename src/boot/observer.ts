@@ -16,6 +16,7 @@ import type { Guest, KernelCpu } from './guest.js';
 import { IrqBindings } from './irq_bindings.js';
 import type { KernelView } from './kernel_view.js';
 import { MemoryWatch } from './memory_watch.js';
+import { TraceStore } from './trace_store.js';
 
 type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 
@@ -47,7 +48,8 @@ export interface KernelCommandLine {
 }
 
 export class Observer {
-  readonly events: TraceEvent[] = [];
+  /** What it has seen, in bounded form. */
+  readonly trace = new TraceStore();
   readonly #machine: ArmMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;
@@ -63,8 +65,6 @@ export class Observer {
   #usesIds = false;
   /** By vCPU: its slices since it was last asked in vain which CPU it is. */
   readonly #slicesUnknown = new Map<number, number>();
-  /** By step: where the call returns to. The call itself stands in a routine that does nothing else. */
-  readonly #callers = new Map<number, bigint>();
   readonly #everOnline = new Set<number>();
   /** By vCPU, of a kernel whose mask of online CPUs cannot be read. */
   readonly #surelyOnline = new Set<number>();
@@ -244,12 +244,13 @@ export class Observer {
    * other steps.
    */
   whereOf(step: number): string | null {
-    const address = this.#callers.get(step);
-    return address === undefined ? null : this.#kernel.symbolAt(address);
+    const address = this.trace.callerOf(step);
+    return address === null ? null : this.#kernel.symbolAt(address);
   }
 
+  /** Where the call returns to. The call itself stands in a routine that does nothing else. */
   #noteCaller(vcpu: number): void {
-    this.#callers.set(this.events.length, this.#kernel.callerOn(vcpu));
+    this.trace.noteCaller(this.#kernel.callerOn(vcpu));
   }
 
   /** What the records say now, where that has changed. */
@@ -335,8 +336,8 @@ export class Observer {
   }
 
   #emit(event: WithoutPlace<TraceEvent>): void {
-    const placed = { ...event, step: this.events.length, timeNs: this.#machine.nowNs };
-    this.events.push(placed);
+    const placed = { ...event, step: this.trace.length, timeNs: this.#machine.nowNs };
+    this.trace.add(placed);
     this.#heard(placed);
   }
 }

@@ -1,9 +1,11 @@
 /** What a boot came to, as the JSON report says it, schema version 1 (schemas/boot-report.schema.json says the same). */
-import type { EndEvent, TraceEvent } from '../audit/index.js';
-import { ValueHash } from '../base/index.js';
+import type { EndEvent } from '../audit/index.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, WhatIf } from './options.js';
 import type { BootFinding, BootOutcome, BootResult } from './run.js';
+import type { CallCounts } from './trace_counts.js';
+import { TraceStore } from './trace_store.js';
+import type { TraceFolding } from './trace_store.js';
 
 /** `incomplete`: no rule is broken, but the guest did not get where it was asked to. */
 export type Verdict = 'pass' | 'fail' | 'incomplete';
@@ -87,21 +89,20 @@ export interface BootReport {
     /** Whether the record says which vCPU it is; null where there is no record. */
     readonly agrees: boolean | null;
   }[];
-  readonly hypercalls: {
-    readonly total: number;
-    readonly byName: Readonly<Record<string, number>>;
-    readonly carryingVcpuId: number;
-    readonly refused: number;
-  };
+  readonly hypercalls: CallCounts;
   /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
+  /** A finding that repeats is listed 16 times at most, and 2000 are listed in all. */
   readonly findings: readonly ReportedFinding[];
+  readonly omittedFindings: number;
   /** Calls that carry a vCPU id of which nothing tells what was meant, by name and reason. They break no rule, and prove nothing. */
   readonly notJudged: readonly { readonly hypercall: string; readonly calls: number; readonly why: string }[];
   readonly instructions: number;
   readonly guestTimeNs: number;
   /** Of what the guest could see: its calls and their answers, in order, each with its time. */
   readonly traceSha256: string;
+  /** What of the trace was kept for the audit; the other figures are of all of it. */
+  readonly trace: TraceFolding;
   readonly kernelLogTail: readonly string[];
   /**
    * The host: milliseconds that the run took, millions of instructions a second, and Node's version. Null in what `--json`
@@ -123,65 +124,20 @@ function commandOf({ command = null }: MachineOptions, end: BootResult['commandE
   return command === null ? null : { ...command, ...(end ?? { exitCode: null, signal: null }) };
 }
 
-function countCalls(events: readonly TraceEvent[]): BootReport['hypercalls'] {
-  const byName = new Map<string, number>();
-  let [total, carryingVcpuId, refused] = [0, 0, 0];
-  for (const event of events) {
-    if (event.kind !== 'hypercall') continue;
-    const { op, vcpuId, returned } = event.call;
-    byName.set(op, (byName.get(op) ?? 0) + 1);
-    total += 1;
-    if (vcpuId !== null) carryingVcpuId += 1;
-    if (returned < 0) refused += 1;
-  }
-  return { total, byName: Object.fromEntries(byName), carryingVcpuId, refused };
-}
-
-/** How the guest hears of events, as far as it came: the ABI is two-level until a FIFO control block is registered. */
-function eventsOf(events: readonly TraceEvent[]): BootReport['machine']['events'] {
-  const done = events.flatMap((event) =>
-    event.kind === 'hypercall' && event.call.returned >= 0 ? [event.call.op] : [],
-  );
-  if (done.includes('EVTCHNOP_init_control')) return 'fifo';
-  return done.some((op) => op.startsWith('EVTCHNOP_') || op === 'VCPUOP_register_vcpu_info') ? '2l' : null;
-}
-
-function machineOf(options: MachineOptions, { events }: Pick<BootResult, 'events'>): BootReport['machine'] {
+function machineOf(options: MachineOptions, { counts }: Pick<BootResult, 'counts'>): BootReport['machine'] {
   const { vcpus, memoryMiB, release, seed, xenstore, entryVcpu, whatIf } = options;
   return {
     arch: 'arm64',
     vcpus,
     memoryMiB,
     gic: 'v3',
-    events: eventsOf(events),
+    events: counts.eventAbi,
     xen: release,
     seed,
     xenstore,
     entryVcpu,
     whatIf,
   };
-}
-
-/** What the guest saw of an event; null for what only we saw. */
-function visibleOf(event: TraceEvent): unknown {
-  if (event.kind === 'hypercall') {
-    const { timeNs, vcpu, call } = event;
-    const { op, vcpuId, detail, returned } = call;
-    return { timeNs, vcpu, op, vcpuId, detail, returned };
-  }
-  if (event.kind === 'stop') return { timeNs: event.timeNs, stop: event.vcpu };
-  if (event.kind !== 'start') return null;
-  const { timeNs, by, target, returned } = event;
-  return { timeNs, by, target, returned };
-}
-
-function traceHash(events: readonly TraceEvent[]): string {
-  const hash = new ValueHash();
-  for (const event of events) {
-    const visible = visibleOf(event);
-    if (visible !== null) hash.add(visible);
-  }
-  return hash.digest();
 }
 
 function logLine({ timeNs, text }: BootResult['kernelLog'][number]): string {
@@ -213,7 +169,7 @@ export function bootReport(
   host: Host,
 ): BootReport {
   const { name, version, sha256 } = options.kernel;
-  const { events, instructions, guestNs, notModelled } = result;
+  const { counts, folding, instructions, guestNs, notModelled } = result;
   return {
     schemaVersion: 1,
     verdict: verdictOf(result),
@@ -232,13 +188,15 @@ export function bootReport(
       ...cpu,
       agrees: cpu.recordedVcpuId === null ? null : cpu.recordedVcpuId === cpu.vcpu,
     })),
-    hypercalls: countCalls(events),
+    hypercalls: counts.calls,
     notModelled,
     findings: result.findings.map(reportedFinding),
+    omittedFindings: result.omittedFindings,
     notJudged: result.notJudged.map(({ op, calls, why }) => ({ hypercall: op, calls, why })),
     instructions,
     guestTimeNs: Number(guestNs),
-    traceSha256: traceHash(events),
+    traceSha256: counts.sha256,
+    trace: folding,
     kernelLogTail: result.kernelLog.map(logLine),
     host: hostOf(host, instructions),
   };
@@ -256,6 +214,7 @@ export function unstartedReport(
   why: string,
   host: Host,
 ): BootReport {
+  const { counts, folding } = new TraceStore();
   return {
     schemaVersion: 1,
     verdict: 'incomplete',
@@ -268,16 +227,18 @@ export function unstartedReport(
       package: null,
       suites: [],
     },
-    machine: machineOf(options, { events: [] }),
+    machine: machineOf(options, { counts }),
     command: commandOf(options, null),
     cpus: [],
-    hypercalls: countCalls([]),
+    hypercalls: counts.calls,
     notModelled: {},
     notJudged: [],
     findings: [],
+    omittedFindings: 0,
     instructions: 0,
     guestTimeNs: 0,
-    traceSha256: traceHash([]),
+    traceSha256: counts.sha256,
+    trace: folding,
     kernelLogTail: [],
     host: hostOf(host, 0),
   };

@@ -17,8 +17,11 @@ import type { KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
 import type { Introspection } from './kernel_view.js';
 import { panicIn, PanicWatch } from './panic_watch.js';
+import { cutText, listedFindings } from './findings.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
+import type { TraceCounts } from './trace_counts.js';
+import type { TraceFolding } from './trace_store.js';
 import { unsetRecords } from './what_if.js';
 import { commandEnd } from './command_end.js';
 import type { CommandEnd } from '../guest_init/index.js';
@@ -68,7 +71,14 @@ export interface BootResult {
   readonly findings: readonly BootFinding[];
   /** Calls that carry a vCPU id of which nothing tells what was meant: no rule speaks of those ids. */
   readonly notJudged: readonly NotJudged[];
+  /** Findings that are not listed: a finding is listed 16 times at most, and 2000 in all. */
+  readonly omittedFindings: number;
+  /** What is kept of the trace, which the audit has read. */
   readonly events: readonly TraceEvent[];
+  /** What is not kept. */
+  readonly folding: TraceFolding;
+  /** Counts of the whole trace, whatever is kept. */
+  readonly counts: TraceCounts;
   readonly cpus: readonly BootCpu[];
   readonly instructions: number;
   readonly guestNs: bigint;
@@ -229,15 +239,22 @@ export class Boot {
   result(): BootResult {
     this.cutShort('the run was cut short');
     const { outcome, ending, reached } = this.#end ?? { outcome: 'stopped', ending: '', reached: false };
-    const events = this.#observer.events;
+    const { events, folding, counts } = this.#observer.trace;
+    const isCut = folding.auditedUpToStep !== null;
+    const found = this.#findings();
+    const findings = listedFindings(found);
     return {
       outcome,
-      ending,
-      reached,
-      findings: this.#findings(),
+      ending: isCut ? `${ending}; ${cutText(folding)}` : ending,
+      // Of what was not audited, nobody can say that it is right.
+      reached: reached && !isCut,
+      findings: findings.map((finding) => ({ ...finding, where: this.#observer.whereOf(finding.step) })),
+      omittedFindings: found.length - findings.length,
       notJudged: notJudgedCalls({ platform: this.#platform(), events }),
       events,
-      cpus: this.#cpus(events),
+      folding,
+      counts,
+      cpus: this.#cpus(),
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
       commandEnd: this.#commandEnd,
@@ -336,20 +353,18 @@ export class Boot {
     return { kind, release, hardwareIds, fifo, softReset };
   }
 
-  /** A guest that was cut short had no time to bring its vCPUs up: then that rule says nothing. */
-  #findings(): BootFinding[] {
-    const gotFar = this.machine.userSpaceNs !== null || this.#end?.outcome === 'poweroff';
-    return audit({ platform: this.#platform(), events: this.#observer.events })
-      .filter(({ rule }) => gotFar || rule !== 'all-vcpus-up')
-      .map((finding) => ({ ...finding, where: this.#observer.whereOf(finding.step) }));
+  /** A guest that was cut short, or of which no more is known, had no time to bring its vCPUs up: then that rule says nothing. */
+  #findings(): Finding[] {
+    const { events, folding } = this.#observer.trace;
+    const isWhole = folding.auditedUpToStep === null;
+    const gotFar = isWhole && (this.machine.userSpaceNs !== null || this.#end?.outcome === 'poweroff');
+    return audit({ platform: this.#platform(), events }).filter(
+      ({ rule }) => gotFar || rule !== 'all-vcpus-up',
+    );
   }
 
-  #cpus(events: readonly TraceEvent[]): BootCpu[] {
-    const used = new Map(this.guest.cpus.map(({ linuxCpu }) => [linuxCpu, new Set<number>()]));
-    for (const event of events) {
-      if (event.kind !== 'hypercall' || event.linuxCpu === null || event.call.vcpuId === null) continue;
-      used.get(event.linuxCpu)?.add(event.call.vcpuId);
-    }
+  #cpus(): BootCpu[] {
+    const { counts } = this.#observer.trace;
     return this.guest.cpus.map((cpu) => {
       const { linuxCpu, mpidr, vcpu } = cpu;
       const online = this.#observer.wasOnline(cpu);
@@ -358,7 +373,7 @@ export class Boot {
         vcpu,
         mpidr,
         recordedVcpuId: this.#observer.lastRecord(linuxCpu),
-        usedVcpuIds: [...(used.get(linuxCpu) ?? [])].sort((a, b) => a - b),
+        usedVcpuIds: counts.idsOf(linuxCpu),
         online,
         leftOut: online === true ? null : this.#observer.whyLeftOut(vcpu),
       };

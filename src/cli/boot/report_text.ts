@@ -64,6 +64,20 @@ function notJudgedLines({ notJudged }: BootReport, style: Style): string[] {
   );
 }
 
+/** What of the trace the audit did not read; nothing where it read all of it. */
+function foldedLines({ trace, omittedFindings }: BootReport, style: Style): string[] {
+  const { events, kept, unreadCalls, repeatedCalls, auditedUpToStep } = trace;
+  const words =
+    auditedUpToStep === null
+      ? `${unreadCalls + repeatedCalls} of ${events} events were left out: ${repeatedCalls} repeated calls, ${unreadCalls} calls that no rule reads`
+      : `the trace was cut: ${kept} of ${events} events were kept, and nothing from event ${auditedUpToStep} on was audited`;
+  const findings = `${omittedFindings} more findings are not listed`;
+  return [
+    ...(kept === events ? [] : labelled('Trace:  ', words, style.width)),
+    ...(omittedFindings === 0 ? [] : labelled('        ', findings, style.width)),
+  ];
+}
+
 const verdicts = {
   pass: ['good', 'every rule holds: each CPU knows which vCPU it is'],
   fail: ['bad', 'broken:'],
@@ -157,6 +171,7 @@ export function reportText(report: BootReport, style: Style): string {
     `Audit:  ${style.tone(tone, words)}`,
     ...findingLines(report, style),
     ...notJudgedLines(report, style),
+    ...foldedLines(report, style),
     ...logTail(report),
     '',
     style.dim(figures(report)),

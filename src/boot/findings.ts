@@ -1,0 +1,25 @@
+/** Which findings are listed: a guest may break one rule a hundred thousand times. */
+import type { Finding } from '../audit/index.js';
+import type { TraceFolding } from './trace_store.js';
+
+export const findingBounds = { same: 16, all: 2000 } as const;
+
+/** The first findings of each kind, in order: those that say the same of the same call are of one kind. */
+export function listedFindings(findings: readonly Finding[]): Finding[] {
+  const told = new Map<string, number>();
+  const listed: Finding[] = [];
+  for (const finding of findings) {
+    if (listed.length === findingBounds.all) break;
+    const { rule, op, linuxCpu, callingVcpu, passed, meant, returned, why } = finding;
+    const kind = JSON.stringify([rule, op, linuxCpu, callingVcpu, passed, meant, returned, why]);
+    const times = (told.get(kind) ?? 0) + 1;
+    told.set(kind, times);
+    if (times <= findingBounds.same) listed.push(finding);
+  }
+  return listed;
+}
+
+/** One line on a trace of which the end is not kept. */
+export function cutText({ events, auditedUpToStep }: TraceFolding): string {
+  return `the audit read the first ${auditedUpToStep ?? events} of ${events} events, which is as many as are kept`;
+}

@@ -1,0 +1,90 @@
+/** What is counted of a trace as it comes, whatever is kept of it: the report's figures are of all calls. */
+import type { HypercallEvent, TraceEvent } from '../audit/index.js';
+import { ValueHash, valueToJson } from '../base/index.js';
+
+/** A guest may call 2^64 numbers and pass 2^32 ids: beyond so many, names are counted together and ids left out. */
+export const countBounds = { names: 1000, idsPerCpu: 1024 } as const;
+/** Under this name the calls are counted for whose own name there is no room. */
+const otherNames = '(others)';
+
+export interface CallCounts {
+  readonly total: number;
+  readonly byName: Readonly<Record<string, number>>;
+  readonly carryingVcpuId: number;
+  readonly refused: number;
+}
+
+/** The canonical text of what the guest saw of an event, its keys in order; null for what only we saw. */
+export function visibleText(event: TraceEvent): string | null {
+  const time = `"timeNs":{"$bigint":"${event.timeNs}"}`;
+  if (event.kind === 'hypercall') {
+    const { op, vcpuId, detail, returned } = event.call;
+    const asked = `"detail":${valueToJson(detail)},"op":${JSON.stringify(op)}`;
+    return `{${asked},"returned":${returned},${time},"vcpu":${event.vcpu},"vcpuId":${vcpuId}}`;
+  }
+  if (event.kind === 'stop') return `{"stop":${event.vcpu},${time}}`;
+  if (event.kind !== 'start') return null;
+  return `{"by":${event.by},"returned":${event.returned},"target":${event.target},${time}}`;
+}
+
+export class TraceCounts {
+  readonly #hash = new ValueHash();
+  #digest: string | null = null;
+  readonly #byName = new Map<string, number>();
+  readonly #ids = new Map<number, Set<number>>();
+  #total = 0;
+  #carryingVcpuId = 0;
+  #refused = 0;
+  #eventAbi: 'fifo' | '2l' | null = null;
+
+  add(event: TraceEvent): void {
+    const visible = visibleText(event);
+    if (visible !== null) this.#hash.addText(visible);
+    if (event.kind === 'hypercall') this.#addCall(event);
+  }
+
+  #addCall({ linuxCpu, call: { op, vcpuId, returned } }: HypercallEvent): void {
+    this.#total += 1;
+    const hasRoom = this.#byName.has(op) || this.#byName.size < countBounds.names;
+    const name = hasRoom ? op : otherNames;
+    this.#byName.set(name, (this.#byName.get(name) ?? 0) + 1);
+    if (returned < 0) this.#refused += 1;
+    else this.#noteEventAbi(op);
+    if (vcpuId === null) return;
+    this.#carryingVcpuId += 1;
+    if (linuxCpu !== null) this.#noteId(linuxCpu, vcpuId);
+  }
+
+  /** The ABI is two-level until a FIFO control block is registered. */
+  #noteEventAbi(op: string): void {
+    if (op === 'EVTCHNOP_init_control') this.#eventAbi = 'fifo';
+    else if (op.startsWith('EVTCHNOP_') || op === 'VCPUOP_register_vcpu_info') this.#eventAbi ??= '2l';
+  }
+
+  #noteId(cpu: number, id: number): void {
+    const ids = this.#ids.get(cpu) ?? new Set();
+    this.#ids.set(cpu, ids);
+    if (ids.size < countBounds.idsPerCpu) ids.add(id);
+  }
+
+  get calls(): CallCounts {
+    const byName = Object.fromEntries(this.#byName);
+    return { total: this.#total, byName, carryingVcpuId: this.#carryingVcpuId, refused: this.#refused };
+  }
+
+  /** How the guest hears of events, as far as it came; null where it set up none. */
+  get eventAbi(): 'fifo' | '2l' | null {
+    return this.#eventAbi;
+  }
+
+  /** The ids, unsigned, that the calls of a Linux CPU carried, each once, in order of size; 1024 of them at most. */
+  idsOf(cpu: number): readonly number[] {
+    return [...(this.#ids.get(cpu) ?? [])].sort((a, b) => a - b);
+  }
+
+  /** SHA-256 of what the guest could see: its calls and their answers, in order, each with its time. Ends the counting. */
+  get sha256(): string {
+    this.#digest ??= this.#hash.digest();
+    return this.#digest;
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * The trace of a boot in bounded form. The audit needs the events that its rules read, in order; the trace file gets all
+ * events as they come, and the counts are of all of them (trace_counts.ts). So this keeps:
+ * - of the calls that no rule reads, the first ones, for whoever looks at the trace;
+ * - of calls that change nothing and come over and over in the same order (repeats.ts), the first rounds;
+ * - all other events, up to a bound. A guest that gets there is audited up to there.
+ */
+import { isNeutral, isRead } from '../audit/index.js';
+import type { EndEvent, TraceEvent } from '../audit/index.js';
+import { Repeats } from './repeats.js';
+import type { Held } from './repeats.js';
+import { TraceCounts } from './trace_counts.js';
+
+export interface TraceBounds {
+  readonly unreadCalls: number;
+  /** Rounds of a loop of calls that change nothing, and how many calls such a loop may have. */
+  readonly rounds: number;
+  readonly loopCalls: number;
+  readonly values: number;
+}
+
+/** What an event counts for, beside the numbers in its argument. */
+const eventValues = 10;
+
+/**
+ * How much is kept. `values`: of events that rules read, each of which counts for {@link eventValues} and for the numbers
+ * in its argument. An ordinary boot of Debian's kernel has some hundred such events for each vCPU.
+ */
+export const traceBounds: TraceBounds = {
+  unreadCalls: 20_000,
+  rounds: 16,
+  loopCalls: 64,
+  values: 1_000_000,
+};
+
+/** What is not in the kept trace. */
+export interface TraceFolding {
+  /** All events of the run, and those that are kept. */
+  readonly events: number;
+  readonly kept: number;
+  /** Calls left out because the audit reads no call of their kind. */
+  readonly unreadCalls: number;
+  /** Calls left out because they repeat one that is kept and that changed nothing. */
+  readonly repeatedCalls: number;
+  /** The first event that is left out for want of room: the audit reads nothing from there on. Null: it reads all. */
+  readonly auditedUpToStep: number | null;
+}
+
+function valuesIn(value: unknown): number {
+  if (typeof value === 'string') return 1 + (value.length >> 3);
+  if (value instanceof Uint8Array) return 1 + (value.length >> 3);
+  if (typeof value !== 'object' || value === null) return 1;
+  return Object.values(value).reduce((sum: number, member) => sum + valuesIn(member), 1);
+}
+
+function sizeOf(event: TraceEvent): number {
+  return eventValues + (event.kind === 'hypercall' ? valuesIn(event.call.detail) : 0);
+}
+
+export class TraceStore {
+  readonly counts = new TraceCounts();
+  readonly #events: TraceEvent[] = [];
+  /** By step, of the calls that are kept: where the call returns to. */
+  readonly #callers = new Map<number, bigint>();
+  #nextCaller: bigint | null = null;
+  #length = 0;
+  #unreadKept = 0;
+  #unreadCalls = 0;
+  #values = 0;
+  #fullAt: number | null = null;
+  readonly #repeats: Repeats;
+  /** The vCPUs of which a kept call says that they run, since a CPU came or went. */
+  readonly #running = new Set<number>();
+  readonly #bounds: TraceBounds;
+
+  constructor(bounds: TraceBounds = traceBounds) {
+    this.#bounds = bounds;
+    this.#repeats = new Repeats(bounds.rounds, bounds.loopCalls);
+  }
+
+  /** How many events there were: the next one's step. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The events that are kept, in order. */
+  get events(): readonly TraceEvent[] {
+    return this.#events;
+  }
+
+  get folding(): TraceFolding {
+    return {
+      events: this.#length,
+      kept: this.#events.length,
+      unreadCalls: this.#unreadCalls,
+      repeatedCalls: this.#repeats.omitted,
+      auditedUpToStep: this.#fullAt,
+    };
+  }
+
+  /** Says where the call returns to that the next event is about. */
+  noteCaller(address: bigint): void {
+    this.#nextCaller = address;
+  }
+
+  /** Where the call of a step returns to; null for steps that are no call or are not kept. */
+  callerOf(step: number): bigint | null {
+    return this.#callers.get(step) ?? null;
+  }
+
+  add(event: TraceEvent): void {
+    const held = { event, caller: this.#nextCaller };
+    this.#nextCaller = null;
+    this.#length += 1;
+    this.counts.add(event);
+    if (this.#isUnread(event)) {
+      if (this.#hasRoomUnread()) this.#push(held);
+    } else if (isNeutral(event)) this.#keepAll(this.#repeats.offer(held));
+    else this.#keepAll([...(isRead(event) ? this.#repeats.interrupt() : []), held]);
+  }
+
+  /** Whether no rule reads the event, nor that its vCPU runs. */
+  #isUnread(event: TraceEvent): boolean {
+    return event.kind === 'hypercall' && !isRead(event) && this.#running.has(event.vcpu);
+  }
+
+  #hasRoomUnread(): boolean {
+    const hasRoom = this.#unreadKept < this.#bounds.unreadCalls;
+    if (hasRoom) this.#unreadKept += 1;
+    else this.#unreadCalls += 1;
+    return hasRoom;
+  }
+
+  #keepAll(all: readonly Held[]): void {
+    for (const held of all) this.#keep(held);
+  }
+
+  #keep({ event, caller }: Held): void {
+    if (event.kind === 'end') this.#push({ event: this.#endOf(event), caller });
+    else if (this.#hasRoom(event)) {
+      this.#noteRunning(event);
+      this.#push({ event, caller });
+    }
+  }
+
+  /** To the audit, a guest of which no more is known is one that got no further. */
+  #endOf(event: EndEvent): EndEvent {
+    return this.#fullAt === null ? event : { ...event, outcome: 'hang' };
+  }
+
+  #push({ event, caller }: Held): void {
+    this.#events.push(event);
+    if (caller !== null) this.#callers.set(event.step, caller);
+  }
+
+  #hasRoom(event: TraceEvent): boolean {
+    if (this.#fullAt !== null) return false;
+    this.#values += sizeOf(event);
+    if (this.#values > this.#bounds.values) this.#fullAt = event.step;
+    return this.#fullAt === null;
+  }
+
+  #noteRunning(event: TraceEvent): void {
+    if (event.kind === 'hypercall') this.#running.add(event.vcpu);
+    else if (event.kind !== 'start' || event.returned === 0) this.#running.clear();
+  }
+}
