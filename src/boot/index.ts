@@ -9,5 +9,7 @@ export { bootReport, unstartedEnd, unstartedReport, verdictOf } from './report.j
 export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
 export { maxVcpus } from './guest.js';
 export type { Introspection } from './kernel_view.js';
+export type { CallCounts } from './trace_counts.js';
+export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits } from './options.js';
 export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';

@@ -11,9 +11,11 @@ export type {
   BootCommand,
   BootOutcome,
   BootReport,
+  CallCounts,
   Introspection,
   KernelOrigin,
   ReportedFinding,
+  TraceFolding,
   Verdict,
   WhatIf,
 } from '../boot/index.js';
