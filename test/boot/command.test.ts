@@ -46,7 +46,11 @@ describe('domulator boot', () => {
         'yes',
       ]),
     );
-    assert.match(stdout, /^Audit: +every rule holds/m);
+    // The builtin guest keeps no table of interrupts that could be read, and no rule is broken all the same.
+    assert.match(
+      stdout,
+      /^Audit: +no rule is broken, as far as can be judged\n +Not judged: \d+ × EVTCHNOP_bind_ipi: /m,
+    );
   });
 
   it('ends by naming two commands, which do what they say', () => {

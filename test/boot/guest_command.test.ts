@@ -130,7 +130,9 @@ describe('a command in the guest', { skip }, () => {
     assert.equal(start('--script', script, '--bisect').status, 1);
     assert.equal(start('--bisect', '--', 'no-such-program').status, 128);
     assert.equal(start('--bisect', '--', 'sh', '-c', 'exit 125').status, 125);
-    assert.equal(start('--what-if', 'as-tested', '--', 'false').status, 1);
+    // With one vCPU there is no record that could be wrong.
+    assert.equal(start('--vcpus', '2', '--what-if', 'as-tested', '--', 'false').status, 1);
+    assert.equal(start('--what-if', 'as-tested', '--', 'false').status, 5);
     assert.deepEqual(start('--', 'true').stderr, '');
   });
 });
