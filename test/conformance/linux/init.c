@@ -3,10 +3,12 @@
  * the machine off. Each line that it means for its readers begins with "@". It needs no C library, on arm64 and x86-64.
  */
 #ifdef __aarch64__
-enum { OPENAT = 56, READ = 63, WRITE = 64, MOUNT = 40, REBOOT = 142 };
+enum { OPENAT = 56, READ = 63, WRITE = 64, MOUNT = 40, REBOOT = 142, IOCTL = 29 };
 #else
-enum { OPENAT = 257, READ = 0, WRITE = 1, MOUNT = 165, REBOOT = 169 };
+enum { OPENAT = 257, READ = 0, WRITE = 1, MOUNT = 165, REBOOT = 169, IOCTL = 16 };
 #endif
+/* tcdrain(3): TCSBRK with an argument that is not 0. */
+enum { TCSBRK = 0x5409 };
 enum { AT_FDCWD = -100, MAGIC1 = 0xfee1dead, MAGIC2 = 672274793, POWER_OFF = 0x4321fedc };
 
 static long call(long number, long a, long b, long c, long d, long e) {
@@ -26,10 +28,19 @@ static long call(long number, long a, long b, long c, long d, long e) {
 #endif
 }
 
+static void put(const char *bytes, long count) {
+  while (count > 0) {
+    long written = call(WRITE, 1, (long)bytes, count, 0, 0);
+    if (written <= 0) return;
+    bytes += written;
+    count -= written;
+  }
+}
+
 static void say(const char *text) {
   unsigned long length = 0;
   while (text[length] != 0) length++;
-  call(WRITE, 1, (long)text, length, 0, 0);
+  put(text, length);
 }
 
 static char buffer[4096];
@@ -41,7 +52,7 @@ static void show(const char *key, const char *path) {
   say(key);
   say("=");
   while (file >= 0 && (count = call(READ, file, (long)buffer, sizeof buffer, 0, 0)) > 0)
-    call(WRITE, 1, (long)buffer, count, 0, 0);
+    put(buffer, count);
 }
 
 void _start(void) {
@@ -52,5 +63,7 @@ void _start(void) {
   show("online", "/sys/devices/system/cpu/online");
   show("cpuinfo", "/proc/cpuinfo");
   say("\n@end\n");
+  /* The power goes off at once, whatever the serial port still has to send. */
+  call(IOCTL, 1, TCSBRK, 1, 0, 0);
   for (;;) call(REBOOT, (long)MAGIC1, MAGIC2, (long)POWER_OFF, 0, 0);
 }
