@@ -93,3 +93,7 @@ export const tableHead = ['', 'run', 'verdict', 'status', 'million', 'time']
     column < 3 ? title.padEnd([6, 56, 11][column]) : title.padStart([6, 8, 9][column - 3]),
   )
   .join(' ');
+
+/** What the audit could not judge, a line each. */
+export const notJudgedLines = (report) =>
+  (report?.notJudged ?? []).map(({ calls, hypercall, why }) => `not judged: ${calls} x ${hypercall}: ${why}`);

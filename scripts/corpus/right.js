@@ -4,7 +4,7 @@
 // --only takes part of a run's name, or all of it; a run must have one of them.
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { bootOnce, inTurns, jobsOf, tableHead, tableLine } from './boots.js';
+import { bootOnce, inTurns, jobsOf, notJudgedLines, tableHead, tableLine } from './boots.js';
 import { ownJson } from './places.js';
 import { rightRuns } from './right_runs.js';
 
@@ -45,9 +45,7 @@ await inTurns(runs, jobsOf(values.jobs), async (run) => {
   counts[isRight ? 'passed' : 'failed'] += 1;
   console.log(tableLine(isRight ? 'ok' : 'FAILED', run.name, result));
   for (const line of complaints) console.log(`       ${line}`);
-  for (const { calls, hypercall, why } of result.report?.notJudged ?? []) {
-    console.log(`       not judged: ${calls} x ${hypercall}: ${why}`);
-  }
+  for (const line of notJudgedLines(result.report)) console.log(`       ${line}`);
   if (isRight) rmSync(result.file, { force: true });
   else console.log(`       report: ${result.file}\n       again: ${result.again}`);
 });

@@ -5,7 +5,7 @@
 //        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { bootOnce, inTurns, jobsOf, tableHead, tableLine } from './boots.js';
+import { bootOnce, inTurns, jobsOf, notJudgedLines, tableHead, tableLine } from './boots.js';
 import { complaintsOf } from './findings.js';
 import { imageOf, ownJson } from './places.js';
 
@@ -70,7 +70,7 @@ await inTurns(runs, jobsOf(values.jobs), async (run) => {
   const complaints = judge(run, result);
   counts[complaints.length === 0 ? 'passed' : 'failed'] += 1;
   console.log(tableLine(complaints.length === 0 ? 'ok' : 'FAILED', title, result));
-  for (const line of complaints) console.log(`       ${line}`);
+  for (const line of [...complaints, ...notJudgedLines(result.report)]) console.log(`       ${line}`);
   if (complaints.length === 0) rmSync(result.file, { force: true });
   else console.log(`       report: ${result.file}\n       again: ${result.again}`);
 });
