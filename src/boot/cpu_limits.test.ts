@@ -70,6 +70,11 @@ describe('the CPUs that a kernel leaves out', () => {
     assert.deepEqual(leftOut('', { ...all, maxCpus: 3 }), ['2: maxcpus=3']);
     assert.deepEqual(leftOut('maxcpus=3', { ...all, maxCpus: 3 }), ['2: maxcpus=3']);
     assert.deepEqual(leftOut('nosmp', { ...all, maxCpus: 0 }), ['0: nosmp', '1: nosmp', '2: nosmp']);
+    // Debian's 7.2 counts the boot CPU alone as possible then.
+    for (const told of ['nosmp', 'maxcpus=0']) {
+      const limits = { ...all, possible: new Set([0]), maxCpus: 0 };
+      assert.deepEqual(leftOut(told, limits), [`0: ${told}`, `1: ${told}`, `2: ${told}`]);
+    }
     const two = new Set([0, 1]);
     assert.deepEqual(leftOut('nr_cpus=2', { ...all, possible: two }), ['1: nr_cpus=2', '2: nr_cpus=2']);
     assert.deepEqual(leftOut('', { ...all, possible: two, configured: 2 }), [

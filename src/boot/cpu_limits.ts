@@ -68,9 +68,14 @@ function whyImpossible(cpu: number, { nrCpus }: CpuOptions, { configured }: CpuL
   return configured !== null && cpu >= configured ? `CONFIG_NR_CPUS=${configured}` : null;
 }
 
+/** With `nosmp` or `maxcpus=0`, Debian's 7.2 counts the boot CPU alone as possible; 6.12 and earlier count all. */
+function whyAlone(cpu: number, { maxCpus, maxCpusOption }: CpuOptions): string | null {
+  return maxCpus === 0 && cpu > 0 ? maxCpusOption : null;
+}
+
 function whyLeftOut(cpu: number, options: CpuOptions, limits: CpuLimits): string | null {
   const isPossible = limits.possible?.has(cpu) ?? whyImpossible(cpu, options, limits) === null;
-  if (!isPossible) return whyImpossible(cpu, options, limits);
+  if (!isPossible) return whyImpossible(cpu, options, limits) ?? whyAlone(cpu, options);
   const maxCpus = limits.maxCpus ?? options.maxCpus ?? Infinity;
   if (cpu < Math.max(maxCpus, 1)) return null;
   return maxCpus === options.maxCpus ? options.maxCpusOption : `maxcpus=${maxCpus}`;
