@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
-import { serveFiles, sha256, suiteFiles, under } from '../../test/debian/archive.js';
+import { describe, it } from 'node:test';
+import { serveEachTest, sha256, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, FakeSuite, Files, Server } from '../../test/debian/archive.js';
 import { bytesOf, debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
@@ -70,19 +69,9 @@ const newestDeb = 'debian-security/pool/main/linux-image-6.1.0-2-arm64_6.1.200-1
 let root = '';
 let files: Files = {};
 let server: Server;
-let count = 0;
-before(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'debian-'));
-});
-after(async () => {
-  await server.stop();
-  await rm(root, { recursive: true });
-});
-beforeEach(async () => {
-  if (count > 0) await server.stop();
-  files = await archive();
-  server = await serveFiles(files);
-  count += 1;
+let cacheFolder = '';
+serveEachTest(archive, (mirror) => {
+  ({ root, files, server, cacheFolder } = mirror);
 });
 
 interface Try {
@@ -96,7 +85,7 @@ function machine(more: Partial<DebianSettings> = {}): Try {
   const settings = debianSettings({}, now, (line) => warnings.push(line), {
     mirror: `${server.url}/debian`,
     keyrings: [],
-    cacheFolder: path.join(root, `cache-${count}`),
+    cacheFolder,
     fetch: { env: {}, idleMs: 30_000, retryMs: [] },
     ...more,
   });
@@ -360,7 +349,7 @@ describe('what cannot be had', () => {
 describe('the cache', () => {
   it('that was damaged is fetched again, and said to be', async () => {
     await loadDebianKernel('bookworm', machine().settings);
-    const object = path.join(root, `cache-${count}`, 'sha256', sha256(kernel));
+    const object = path.join(cacheFolder, 'sha256', sha256(kernel));
     await writeFile(object, 'damaged');
     const { settings, warnings } = machine();
     assert.equal((await loadDebianKernel('bookworm', settings)).fromCache, false);
@@ -376,7 +365,7 @@ describe('the cache', () => {
   });
 
   it('with a record that is none is as if it were empty', async () => {
-    const file = path.join(root, `cache-${count}`, 'debian', 'bookworm.json');
+    const file = path.join(cacheFolder, 'debian', 'bookworm.json');
     for (const text of [
       '',
       '[]',

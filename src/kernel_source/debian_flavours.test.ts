@@ -1,31 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
-import { serveFiles, suiteFiles, under } from '../../test/debian/archive.js';
+import { describe, it } from 'node:test';
+import { serveEachTest, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, Files, Server } from '../../test/debian/archive.js';
 import { debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
 import { debianSettings, loadDebianKernel } from './index.js';
 import type { DebianSettings } from './index.js';
 
-let root = '';
 let files: Files = {};
 let server: Server;
-let count = 0;
-before(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'debian-flavours-'));
-});
-after(async () => {
-  await server.stop();
-  await rm(root, { recursive: true });
-});
-beforeEach(async () => {
-  if (count > 0) await server.stop();
-  files = await flavours();
-  server = await serveFiles(files);
-  count += 1;
+let cacheFolder = '';
+serveEachTest(flavours, (mirror) => {
+  ({ files, server, cacheFolder } = mirror);
 });
 
 interface Try {
@@ -42,7 +30,7 @@ function machine(more: Partial<DebianSettings> = {}): Try {
   const settings = debianSettings({}, 0, warn, {
     mirror: `${server.url}/debian`,
     keyrings: [],
-    cacheFolder: path.join(root, `cache-${count}`),
+    cacheFolder,
     fetch: { env: {}, idleMs: 30_000, retryMs: [] },
     now: Date.UTC(2026, 10, 22) / 1000,
     ...more,
@@ -171,7 +159,7 @@ describe('flavours and versions of a release', () => {
     await versionOf('bookworm/cloud');
     assert.ok(!server.asked.slice(before).some((file) => file.includes('by-hash')), server.asked.join());
     // Another index is another matter, and a record that was damaged is as good as none.
-    const index = path.join(root, `cache-${count}`, 'indices', 'bookworm.json');
+    const index = path.join(cacheFolder, 'indices', 'bookworm.json');
     const record = await readFile(index, 'utf8');
     for (const text of [record.replace(/"sha256": "./, '"sha256": "g'), '{}', record.slice(0, 99)]) {
       await writeFile(index, text);
@@ -205,7 +193,7 @@ describe('flavours and versions of a release', () => {
   it('of a cache that was written before there were flavours go on', async () => {
     await versionOf('bookworm');
     await server.stop();
-    const folder = path.join(root, `cache-${count}`);
+    const folder = cacheFolder;
     await rm(path.join(folder, 'debian', 'bookworm'), { recursive: true });
     await rm(path.join(folder, 'indices'), { recursive: true });
     const file = path.join(folder, 'debian', 'bookworm.json');

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
-import { serveFiles, suiteFiles, under } from '../../test/debian/archive.js';
+import { describe, it } from 'node:test';
+import { serveEachTest, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, Files, Server } from '../../test/debian/archive.js';
 import { debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
@@ -54,26 +52,16 @@ async function archive(): Promise<Files> {
 let root = '';
 let files: Files = {};
 let server: Server;
-let count = 0;
-before(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'kernel-list-'));
-});
-after(async () => {
-  await server.stop();
-  await rm(root, { recursive: true });
-});
-beforeEach(async () => {
-  if (count > 0) await server.stop();
-  files = await archive();
-  server = await serveFiles(files);
-  count += 1;
+let cacheFolder = '';
+serveEachTest(archive, (mirror) => {
+  ({ root, files, server, cacheFolder } = mirror);
 });
 
 function machine(more: Partial<DebianSettings> = {}): DebianSettings {
   return debianSettings({}, Date.UTC(2026, 10, 22) / 1000, () => undefined, {
     mirror: `${server.url}/debian`,
     keyrings: [],
-    cacheFolder: path.join(root, `cache-${count}`),
+    cacheFolder,
     fetch: { env: {}, idleMs: 30_000, retryMs: [] },
     ...more,
   });

@@ -1,7 +1,11 @@
 /** A tiny Debian archive, and a server for it on this machine. */
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, beforeEach } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { bytesOf } from './files.js';
 
@@ -89,7 +93,7 @@ export function suiteFiles({
 
 /** The files of an archive under a folder of its server. */
 export function under(folder: string, files: Files): Files {
-  return Object.fromEntries(Object.entries(files).map(([path, bytes]) => [`${folder}/${path}`, bytes]));
+  return Object.fromEntries(Object.entries(files).map(([name, bytes]) => [`${folder}/${name}`, bytes]));
 }
 
 export interface Server {
@@ -127,5 +131,35 @@ export function serveFiles(files: Files): Promise<Server> {
     const bytes = files[decodeURIComponent((request.url ?? '').slice(1))];
     response.writeHead(bytes === undefined ? 404 : 200, { 'content-length': bytes?.length ?? 0 });
     response.end(bytes);
+  });
+}
+
+/** What one test has to itself: the files of a mirror, the server of them, and a cache folder that is not there yet. */
+export interface MirrorOfTest {
+  readonly files: Files;
+  readonly server: Server;
+  readonly cacheFolder: string;
+  /** A folder that all tests of the file share; it is removed after the last. */
+  readonly root: string;
+}
+
+/** Serves the files that `make` gives, anew for each test of the calling file. `begin` gets them before the test runs. */
+export function serveEachTest(make: () => Promise<Files>, begin: (mirror: MirrorOfTest) => void): void {
+  let root = '';
+  let count = 0;
+  let server: Server | null = null;
+  before(async () => {
+    root = await mkdtemp(path.join(os.tmpdir(), 'domulator-mirror-'));
+  });
+  beforeEach(async () => {
+    await server?.stop();
+    const files = await make();
+    server = await serveFiles(files);
+    count += 1;
+    begin({ files, server, root, cacheFolder: path.join(root, `cache-${count}`) });
+  });
+  after(async () => {
+    await server?.stop();
+    await rm(root, { recursive: true });
   });
 }
