@@ -32,9 +32,9 @@ export default tseslint.config(
       'no-restricted-globals': [
         'error',
         { name: 'Date', message: 'Time comes from the domain state.' },
-        { name: 'console', message: 'Core rooms print nothing.' },
-        { name: 'process', message: 'Core rooms know no host.' },
-        { name: 'setTimeout', message: 'Core rooms have no timers.' },
+        { name: 'console', message: 'Core modules print nothing.' },
+        { name: 'process', message: 'Core modules do not use the host.' },
+        { name: 'setTimeout', message: 'Core modules have no timers.' },
       ],
       'no-restricted-properties': [
         'error',

@@ -1,5 +1,5 @@
 /**
- * The rooms that are no face run in a browser as they stand: bundled for one, no module of Node's is left in them,
+ * The modules that need no host run unchanged in a browser: bundled for one, they contain no Node module,
  * and the bundle does its work in a world that has JavaScript's own globals and nothing else.
  */
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ interface Bundle {
   readonly ofNode: readonly string[];
 }
 
-/** The bundle of a compiled module, as a script that puts the module's exports into a global named `door`. */
+/** The bundle of a compiled module, as a script that puts the module's exports into a global named `exported`. */
 async function bundle(input: string): Promise<Bundle> {
   const ofNode: string[] = [];
   const watchNode: Plugin = {
@@ -36,7 +36,7 @@ async function bundle(input: string): Promise<Bundle> {
     absWorkingDir: root,
     platform: 'browser',
     format: 'iife',
-    globalName: 'door',
+    globalName: 'exported',
     bundle: true,
     write: false,
     metafile: true,
@@ -61,24 +61,24 @@ function evaluate(world: vm.Context, expression: string): unknown {
   return vm.runInContext(expression, world);
 }
 
-/** For each room something that its door must be able to do there, as text that comes out the same here. */
+/** For each module something that it must be able to do there, as text that comes out the same here. */
 const tasks: Readonly<Record<string, string>> = {
-  base: `door.hashValue({ a: [1, 2n, new Uint8Array(3)] })`,
-  identity: `door.formatMpidr(door.mpidrOfVcpu(door.xenVcpuId(17)))`,
-  abi: `String(door.evtchn_init_control.size)`,
-  hypervisor: `door.hypercallTable.map(({ name }) => name).join()`,
-  audit: `door.rules.map(({ name }) => name).join()`,
+  base: `exported.hashValue({ a: [1, 2n, new Uint8Array(3)] })`,
+  identity: `exported.formatMpidr(exported.mpidrOfVcpu(exported.xenVcpuId(17)))`,
+  abi: `String(exported.evtchn_init_control.size)`,
+  hypervisor: `exported.hypercallTable.map(({ name }) => name).join()`,
+  audit: `exported.rules.map(({ name }) => name).join()`,
 };
 
 describe('in a browser', () => {
-  for (const [room, expression] of Object.entries(tasks)) {
-    it(`${room} loads without Node and works`, async () => {
-      const { code, ofNode } = await bundle(`dist/src/${room}/index.js`);
+  for (const [name, expression] of Object.entries(tasks)) {
+    it(`${name} loads without Node and works`, async () => {
+      const { code, ofNode } = await bundle(`dist/src/${name}/index.js`);
       assert.deepEqual(ofNode, []);
       const there = evaluate(bareWorld(code), expression);
-      const door: unknown = await import(`../src/${room}/index.js`);
-      const work = vm.runInThisContext(`(door) => ${expression}`) as (door: unknown) => unknown;
-      const here = work(door);
+      const exported: unknown = await import(`../src/${name}/index.js`);
+      const work = vm.runInThisContext(`(exported) => ${expression}`) as (exported: unknown) => unknown;
+      const here = work(exported);
       assert.equal(typeof there, 'string');
       assert.equal(there, here);
     });
@@ -88,8 +88,8 @@ describe('in a browser', () => {
     const { code, ofNode } = await bundle('dist/src/explore/index.js');
     assert.deepEqual(ofNode, []);
     const base = await bundle('dist/src/base/index.js');
-    const world = bareWorld(`${base.code}; const { valueToJson } = door; ${code}`);
-    const there = evaluate(world, 'valueToJson(door.tellThread())');
+    const world = bareWorld(`${base.code}; const { valueToJson } = exported; ${code}`);
+    const there = evaluate(world, 'valueToJson(exported.tellThread())');
     assert.equal(there, valueToJson(explore.tellThread()));
   });
 

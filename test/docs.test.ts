@@ -136,13 +136,13 @@ describe('docs/glossary.md', () => {
 });
 
 describe('the API pages', () => {
-  it('are built from every door without a warning', async () => {
+  it('are built from every entry point without a warning', async () => {
     const app = await Application.bootstrapWithPlugins({ options: path.join(root, 'typedoc.json') });
     const project = await app.convert();
     assert.ok(project !== undefined);
     app.validate(project);
     assert.equal(app.logger.hasErrors() || app.logger.hasWarnings(), false);
-    const doors = project.children?.map(({ name }) => name).sort();
-    assert.deepEqual(doors, ['abi', 'audit', 'base', 'explore', 'hypervisor', 'identity', 'library']);
+    const entryPoints = project.children?.map(({ name }) => name).sort();
+    assert.deepEqual(entryPoints, ['abi', 'audit', 'base', 'explore', 'hypervisor', 'identity', 'library']);
   });
 });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readText, repositoryFiles, root } from './files.js';
 
-/** Which rooms each room may import. docs/architecture.md draws the same. */
+/** Which modules each module may import. docs/architecture.md draws the same. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   abi: ['base'],
@@ -27,7 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['base', 'identity', 'audit', 'explore', 'library'],
 };
 
-/** Which packages and which of Node's modules each room may import. */
+/** Which packages and which of Node's modules each module may import. */
 const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
   firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
@@ -37,7 +37,7 @@ const mayUse: Readonly<Record<string, RegExp>> = {
 
 interface Import {
   readonly file: string;
-  readonly room: string;
+  readonly module: string;
   readonly specifier: string;
 }
 
@@ -48,8 +48,8 @@ function importsOf(file: string): Import[] {
   const found = readText(file).matchAll(
     /(?:^|\n)\s*(?:import|export)\b[^;]*?\bfrom\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g,
   );
-  const room = file.split('/')[1] ?? '';
-  return [...found].map((match) => ({ file, room, specifier: match[1] ?? match[2] ?? match[3] ?? '' }));
+  const module = file.split('/')[1] ?? '';
+  return [...found].map((match) => ({ file, module, specifier: match[1] ?? match[2] ?? match[3] ?? '' }));
 }
 
 /** The file that a relative import names, from the repository's directory. */
@@ -57,50 +57,54 @@ function target({ file, specifier }: Import): string {
   return path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts');
 }
 
-describe('rooms', () => {
+describe('modules', () => {
   const imports = sources.flatMap(importsOf);
   const relative = imports.filter(({ specifier }) => specifier.startsWith('.'));
 
   it('are the ones that are known here', () => {
-    const rooms = new Set(sources.map((file) => file.split('/')[1]));
-    assert.deepEqual([...rooms].sort(), Object.keys(mayImport).sort());
+    const modules = new Set(sources.map((file) => file.split('/')[1]));
+    assert.deepEqual([...modules].sort(), Object.keys(mayImport).sort());
   });
 
-  it('are entered by their doors only', () => {
+  it('import each other through index.ts only', () => {
     const wrong = relative.filter((entry) => {
-      const [folder, room, ...rest] = target(entry).split('/');
+      const [folder, module, ...rest] = target(entry).split('/');
       if (folder === 'test') return !isTest(entry.file);
-      return folder !== 'src' || (room !== entry.room && rest.join('/') !== 'index.ts');
+      return folder !== 'src' || (module !== entry.module && rest.join('/') !== 'index.ts');
     });
     assert.deepEqual(wrong, []);
   });
 
-  it('import the rooms that they may', () => {
+  it('import the modules that they may', () => {
     const wrong = relative.filter((entry) => {
-      const room = target(entry).split('/')[1] ?? '';
-      return !isTest(entry.file) && room !== entry.room && mayImport[entry.room]?.includes(room) !== true;
+      const module = target(entry).split('/')[1] ?? '';
+      return (
+        !isTest(entry.file) && module !== entry.module && mayImport[entry.module]?.includes(module) !== true
+      );
     });
     assert.deepEqual(wrong, []);
   });
 
   it('use the packages that they may', () => {
     const packages = imports.filter(({ specifier, file }) => !specifier.startsWith('.') && !isTest(file));
-    const wrong = packages.filter(({ room, specifier }) => mayUse[room]?.test(specifier) !== true);
+    const wrong = packages.filter(({ module, specifier }) => mayUse[module]?.test(specifier) !== true);
     assert.deepEqual(wrong, []);
     assert.ok(packages.length > 0, 'no import of a package was found: the search is broken');
   });
 
   it('refer to each other in their tsconfig.json as they may import', () => {
-    for (const [room, rooms] of Object.entries(mayImport)) {
-      const config = JSON.parse(readText(`src/${room}/tsconfig.json`)) as { references: { path: string }[] };
+    for (const [module, modules] of Object.entries(mayImport)) {
+      const config = JSON.parse(readText(`src/${module}/tsconfig.json`)) as {
+        references: { path: string }[];
+      };
       const referred = config.references.map((reference) => path.posix.basename(reference.path));
-      assert.deepEqual(referred.sort(), [...rooms].sort(), room);
+      assert.deepEqual(referred.sort(), [...modules].sort(), module);
     }
   });
 
-  it('have a door that says what they own', () => {
-    for (const room of Object.keys(mayImport).filter((name) => name !== 'cli')) {
-      assert.match(readText(`src/${room}/index.ts`), new RegExp(`^/\\*\\*\\n \\* ${room}: `), room);
+  it('have an index.ts that says what they own', () => {
+    for (const module of Object.keys(mayImport).filter((name) => name !== 'cli')) {
+      assert.match(readText(`src/${module}/index.ts`), new RegExp(`^/\\*\\*\\n \\* ${module}: `), module);
     }
   });
 

@@ -1,6 +1,6 @@
 /**
  * abi: layouts and numbers of what a guest and Xen, ACPI or a device tree say to each other. Each is declared
- * once, with its source; what any of it means or does is for other rooms.
+ * once, with its source; what they mean and do is for other modules.
  */
 export * from './struct.js';
 

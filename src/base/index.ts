@@ -1,5 +1,5 @@
 /**
- * base: what every room stands on. Brands, assertions, bits, plain values (clone, compare, hash, JSON) and
+ * base: the foundation of every other module. Brands, assertions, bits, plain values (clone, compare, hash, JSON) and
  * the memory port. It knows nothing of Xen, of CPUs or of identities.
  */
 export { InputError, InvariantError, invariant, present } from './assert.js';

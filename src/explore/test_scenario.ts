@@ -1,4 +1,4 @@
-/** For this room's tests: a scenario to vary, and questions to a run. Not behind the door. */
+/** For this module's tests: a scenario to vary, and questions to a run. The entry point does not export it. */
 import type { HypercallEvent, StartEvent } from '../audit/index.js';
 import { runScenario } from './run.js';
 import type { RunOptions } from './run.js';

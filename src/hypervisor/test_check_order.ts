@@ -1,7 +1,7 @@
 /**
- * For this room's tests: makes a call that would succeed, then with each thing wrong that the sub-operation
+ * For this module's tests: makes a call that would succeed, then with each thing wrong that the sub-operation
  * declares an error for, then with any two of them wrong at once, when the one that Xen checks first must win.
- * Not behind the door.
+ * The entry point does not export it.
  */
 import { XEN_errno_names } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';

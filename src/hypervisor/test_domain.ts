@@ -1,4 +1,4 @@
-/** For this room's tests: a small domain, and guest memory through which its calls are made. Not behind the door. */
+/** For this module's tests: a small domain, and guest memory through which its calls are made. The entry point does not export it. */
 import { viewOf } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import { present, SparseMemory } from '../base/index.js';

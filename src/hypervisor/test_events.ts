@@ -1,4 +1,4 @@
-/** For this room's tests: event channels as a guest works on them, by hypercalls and in memory. Not behind the door. */
+/** For this module's tests: event channels as a guest works on them, by hypercalls and in memory. The entry point does not export it. */
 import * as abi from '../abi/index.js';
 import { archOf } from './arch.js';
 import type { Domain } from './domain.js';

@@ -25,10 +25,10 @@ function rows(first: RegExp): string[][] {
 }
 
 function namesOfTests(): Set<string> {
-  const files = ['src/identity', 'src/abi/acpi'].flatMap((room) =>
-    readdirSync(room)
+  const files = ['src/identity', 'src/abi/acpi'].flatMap((folder) =>
+    readdirSync(folder)
       .filter((file) => file.endsWith('.test.ts'))
-      .map((file) => readFileSync(join(room, file), 'utf8')),
+      .map((file) => readFileSync(join(folder, file), 'utf8')),
   );
   const names = files.flatMap((text) =>
     [...text.matchAll(/^test\((['"])(.+?)\1,/gm)].map((match) => match[2]),

@@ -1,5 +1,5 @@
 /**
- * What a MADT says of CPUs, in this room's terms: its entries of type 0, 9 and 11 in the order of the table, which is
+ * What a MADT says of CPUs, in this module's terms: its entries of type 0, 9 and 11 in the order of the table, which is
  * the order in which Linux numbers CPUs. `firmware_tree.ts` does the same for a device tree.
  */
 import { ACPI_MADT_ENABLED, ACPI_MADT_GICC_ONLINE_CAPABLE, ACPI_MADT_ONLINE_CAPABLE } from '../abi/index.js';

@@ -1,6 +1,6 @@
 /**
- * isa: what each instruction is: bits, text, meaning, once. It knows no back end: neither how an instruction is
- * run nor where memory is.
+ * isa: each instruction's bits, text and meaning, defined once. It knows neither how an instruction is executed nor where
+ * memory is.
  */
 export * from './instruction.js';
 export type * from './micro_ops.js';

@@ -1,4 +1,4 @@
-/** The pen with which an instruction writes down what it does: each call makes one micro-operation. */
+/** Builder for an instruction's semantics: each method appends one micro-operation. */
 import { invariant } from '../base/index.js';
 import type { FloatOperation } from './float_micro_ops.js';
 import type {

@@ -1,6 +1,6 @@
 /**
  * Names for values of 128 bits: each function makes one micro-operation, or composes what has none. Functions that use an
- * argument twice take the pen, to name it first.
+ * argument twice take the builder, to name it first.
  */
 import { invariant } from '../base/index.js';
 import type { Expr } from './micro_ops.js';

@@ -1,6 +1,6 @@
 /**
- * Chance that comes from a seed: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014),
- * as a plain value. The same seed gives the same numbers on every machine.
+ * A seeded PRNG, SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014),
+ * whose state is a plain value. The same seed gives the same numbers on every machine.
  */
 import { u64 } from '../base/index.js';
 

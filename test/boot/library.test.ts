@@ -1,4 +1,4 @@
-/** The door for programs. */
+/** The entry point for programs. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { boot, InputError } from '../../src/library/index.js';

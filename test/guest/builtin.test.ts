@@ -1,4 +1,4 @@
-/** The builtin guest, booted through the same doors as any kernel. */
+/** The builtin guest, booted like any other kernel. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { XEN_EINVAL, XEN_ENOENT } from '../../src/abi/index.js';

@@ -1,6 +1,6 @@
 /**
  * For tests: a xenstore as simple as can be, to hold the real one against. It keeps a map from paths to nodes and knows
- * neither transactions, nor rings, nor quotas. Not behind the door.
+ * neither transactions, nor rings, nor quotas. The entry point does not export it.
  */
 import { present } from '../../base/index.js';
 

@@ -1,4 +1,4 @@
-/** For tests: a guest that speaks to its xenstore over the ring, as drivers/xen/xenbus of Linux does. Not behind the door. */
+/** For tests: a guest that speaks to its xenstore over the ring, as drivers/xen/xenbus of Linux does. The entry point does not export it. */
 import {
   __HYPERVISOR_event_channel_op,
   evtchn_send,
