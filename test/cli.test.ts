@@ -68,7 +68,7 @@ describe('bad arguments get one line and status 2', () => {
     [
       'an option as file name',
       ['thread', '--html', '--json'],
-      /--html needs a value, and got the option --json/,
+      /--html needs a value, but got the option --json/,
     ],
     ['an option as story', ['thread', '--story', '--json'], /--story needs a value/],
     ['a directory as file', ['thread', '--story', '1', '--html', folder], /is a directory/],

@@ -67,7 +67,7 @@ export function checkCommandLine(commandLine: string): void {
   const bytes = commandLine.length;
   if (bytes <= mostCommandLineBytes) return;
   throw new InputError(
-    `the command line has ${bytes} bytes; arm64 Linux reads ${mostCommandLineBytes} and drops the rest without a word`,
+    `the command line has ${bytes} bytes; arm64 Linux reads ${mostCommandLineBytes} and silently drops the rest`,
   );
 }
 

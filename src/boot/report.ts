@@ -7,7 +7,7 @@ import type { CallCounts } from './trace_counts.js';
 import { TraceStore } from './trace_store.js';
 import type { TraceFolding } from './trace_store.js';
 
-/** `incomplete`: no rule is broken, but the guest did not get where it was asked to. */
+/** `incomplete`: no rule is broken, but the guest did not reach its goal. */
 export type Verdict = 'pass' | 'fail' | 'incomplete';
 
 /** Where a kernel came from; nulls and no suites for one that is no archive's. */

@@ -66,7 +66,7 @@ export function watchOutput(failed: (why: string, isUnread: boolean) => void): v
     hasFailed = true;
     const isUnread = error.code === 'EPIPE';
     const why = isUnread
-      ? 'nobody reads the output any more'
+      ? 'the reader of the output has gone away'
       : `the output cannot be written: ${error.code ?? error.message}`;
     if (!isUnread) complain(`cannot write the output: ${error.code ?? error.message}`);
     failed(why, isUnread);
@@ -90,8 +90,8 @@ const writeErrors: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is not a directory; give another name',
   EACCES: 'permission denied; give the name of a file that you may write',
   EPERM: 'permission denied; give the name of a file that you may write',
-  EROFS: 'its file system is read-only; give the name of a file elsewhere',
-  ENOSPC: 'no space is left there; give the name of a file elsewhere',
+  EROFS: 'its file system is read-only; choose another place',
+  ENOSPC: 'the disk is full; choose another place',
   ENAMETOOLONG: 'the name is too long; give a shorter one',
 };
 
@@ -100,9 +100,7 @@ export function fileError(name: string, error: unknown): InputError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   // In /proc, and behind a link that leads nowhere, the directory is there and the file cannot be made.
   if (code === 'ENOENT' && existsSync(name.replace(/[^/]*$/, '') || '.'))
-    return new InputError(
-      `cannot write ${name}: no file can be made there; give the name of a file elsewhere`,
-    );
+    return new InputError(`cannot write ${name}: no file can be created there; choose another place`);
   return new InputError(`cannot write ${name}: ${writeErrors[code] ?? (code || String(error))}`);
 }
 

@@ -74,7 +74,7 @@ built-in guest boots instead.
 Default limits: 3,000 million instructions plus 500 million per vCPU, and as many
 nanoseconds of guest time plus 30 s.
 
-A command behind '--' runs in the user space as root, with an empty standard
+A command after '--' runs in the user space as root, with an empty standard
 input, and gets its arguments as given; then the guest powers off. With --initrd
 it runs in that, by /domulator-init instead of its own init. How it ended is in
 the report and, if it failed, on standard error.
@@ -179,7 +179,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
       '--mirror <URL>',
       "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
     )
-    .option('--script <FILE>', "script to run in the guest, like a command behind '--'")
+    .option('--script <FILE>', "script to run in the guest, like a command after '--'")
     .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
     .option('--report <FILE>', 'write the JSON report to this file')
     .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')

@@ -110,7 +110,7 @@ const allPlatforms: readonly PlatformName[] = ['pv', 'pvhvm', 'pvh', 'arm'];
 /** Why that strategy is another one by a new name on that platform; null where it is not. */
 function repeats(strategy: StrategyName, platform: PlatformName): string | null {
   if (platform === 'arm') return null;
-  if (strategy === 'mend' || strategy === 'mend-nr-cpus') return 'as posted: the mend changes Arm alone';
+  if (strategy === 'mend' || strategy === 'mend-nr-cpus') return 'as posted: the fix changes only Arm';
   if (platform !== 'pv') return null;
   if (strategy === 'ids-from-firmware') return 'as posted: PV has no firmware tables';
   if (strategy === 'no-hypercalls-in-prepare') {

@@ -32,7 +32,7 @@ const trailer = 'TRAILER!!!';
 function bytesOf(text: string): Uint8Array {
   const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
   if (units.some((unit) => unit === 0 || unit > 0xff)) {
-    throw new InputError(`the name ${JSON.stringify(text)} cannot stand in a cpio archive`);
+    throw new InputError(`the name ${JSON.stringify(text)} is not allowed in a cpio archive`);
   }
   return Uint8Array.from(units);
 }
@@ -89,7 +89,7 @@ function readEntry(bytes: Uint8Array, at: number): { entry: CpioEntry; next: num
   const nameAt = at + headerBytes;
   const contentAt = at + padded(headerBytes + nameBytes);
   if (nameBytes === 0 || contentAt + size > bytes.length)
-    throw new InputError('the cpio archive is cut short');
+    throw new InputError('the cpio archive is truncated');
   const path = byteText(bytes.subarray(nameAt, nameAt + nameBytes - 1));
   const content = bytes.slice(contentAt, contentAt + size);
   return { entry: { path, mode, content, device }, next: contentAt + padded(size) };

@@ -81,7 +81,7 @@ test('what is no package, or half of one, is refused with one line', async () =>
     [arArchive({ 'debian-binary': bytesOf('3.0\n') }), /format 2/],
     [arArchive({ 'debian-binary': bytesOf('2.0\n'), 'data.tar': tar }), /no control\.tar/],
     [arArchive({ 'debian-binary': bytesOf('2.0\n'), 'control.tar': tar }), /no data\.tar/],
-    [whole.subarray(0, whole.length - 100), /cut short: it has \d+ bytes and speaks of \d+$/],
+    [whole.subarray(0, whole.length - 100), /truncated: it has \d+ bytes, but should have \d+$/],
     [whole.subarray(0, 100), /no archive member begins at byte 72/],
     [concat(bytesOf('!<arch>\n'), bytesOf('x'.repeat(60))), /no archive member begins at byte 8/],
   ];
@@ -97,10 +97,7 @@ test('what is no package, or half of one, is refused with one line', async () =>
 test('archives within a package that cannot be read are refused when they are', async () => {
   const parts = (data: Uint8Array, name = 'data.tar.gz'): Uint8Array =>
     arArchive({ 'debian-binary': bytesOf('2.0\n'), 'control.tar': data, [name]: data });
-  await assert.rejects(
-    listed(parts(bytesOf('not packed'))),
-    /packed in a way that is not known here: data\.tar\.gz/,
-  );
+  await assert.rejects(listed(parts(bytesOf('not packed'))), /uses an unknown compression: data\.tar\.gz/);
   await assert.rejects(listed(parts(bytesOf('x'.repeat(2000)), 'data.tar')), InputError);
   const tar = await tarArchive(files);
   await assert.rejects(listed(parts(tar.subarray(0, 600), 'data.tar')), InputError);

@@ -47,7 +47,7 @@ function arMembers(bytes: Uint8Array, what: string): ArMember[] {
     const start = at + headerBytes;
     const end = start + Number(size);
     if (end > bytes.length) {
-      throw new InputError(`${what} is cut short: it has ${bytes.length} bytes and speaks of ${end}`);
+      throw new InputError(`${what} is truncated: it has ${bytes.length} bytes, but should have ${end}`);
     }
     members.push({ name: header.slice(0, 16).trim().replace(/\/$/, ''), bytes: bytes.subarray(start, end) });
     at = end + (Number(size) % 2);
@@ -74,8 +74,7 @@ export function openDeb(bytes: Uint8Array, what: string): DebPackage {
 function unpacked({ name, bytes }: ArMember, what: string): Pieces {
   const compression = compressionOf(bytes);
   if (compression !== 'none') return decompress(bytes, compression, what);
-  if (!name.endsWith('.tar'))
-    throw new InputError(`${what} is packed in a way that is not known here: ${name}`);
+  if (!name.endsWith('.tar')) throw new InputError(`${what} uses an unknown compression: ${name}`);
   return piecesOf(bytes);
 }
 

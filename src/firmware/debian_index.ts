@@ -47,7 +47,7 @@ export function signedText(text: string, what: string): string {
     blank > 0 &&
     end > blank &&
     after.every((line) => line.trim() === '');
-  if (!wellFormed) throw new InputError(`${what} is not one signed message`);
+  if (!wellFormed) throw new InputError(`${what} is not a single signed message`);
   // Lines that begin with a dash are escaped by one and a blank (7.1).
   return lines
     .slice(blank + 1, end)

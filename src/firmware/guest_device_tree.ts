@@ -195,7 +195,7 @@ export function guestDeviceTree(guest: GuestDescription): DeviceTree {
     throw new InputError(`a guest with a GIC${guest.gic} has 1 to ${most} vCPUs, not ${guest.vcpus}`);
   }
   if (!Array.from(guest.bootArgs).every((character) => character > '\0' && character <= '\u00ff')) {
-    throw new InputError('the command line holds a character that cannot stand in a device tree');
+    throw new InputError('the command line contains a character that a device tree cannot hold');
   }
   const root = deviceTreeNode('', { '#address-cells': cellsValue(2), '#size-cells': cellsValue(2) }, [
     chosen(guest),

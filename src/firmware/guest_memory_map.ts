@@ -96,7 +96,7 @@ export function placeGuest([bank]: readonly MemoryRange[], sizes: LoadSizes): Lo
   if (modules < kernelEnd) {
     const needed = (kernelEnd - start + moduleBytes + mebibyte - 1n) / mebibyte;
     throw new InputError(
-      `${size / mebibyte} MiB of memory are too little: kernel, device tree and initrd take ${needed} MiB before anything runs`,
+      `${size / mebibyte} MiB of memory is too little: the kernel, device tree and initrd alone take ${needed} MiB`,
     );
   }
   return { kernel, deviceTree: modules, initrd: modules + treeBytes };

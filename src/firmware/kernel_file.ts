@@ -23,8 +23,8 @@ async function noKernel(deb: DebPackage): Promise<InputError> {
     .filter(({ name }) => isKernelPackage(name));
   return new InputError(
     needed === undefined
-      ? `${deb.what} has no kernel in it`
-      : `${deb.what} has no kernel in it; it depends on the package ${needed.name}, which may have`,
+      ? `${deb.what} contains no kernel`
+      : `${deb.what} contains no kernel; try the package ${needed.name}, which it depends on`,
   );
 }
 

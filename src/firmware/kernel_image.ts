@@ -112,7 +112,7 @@ function refuse(bytes: Uint8Array, what: string): never {
   if (bytes.length < headerBytes) {
     throw new InputError(`${what} is too short to be a kernel: it has ${bytes.length} bytes`);
   }
-  throw new InputError(`${what} is not an arm64 kernel: no "ARMd" stands at byte ${at.magic}`);
+  throw new InputError(`${what} is not an arm64 kernel: it has no "ARMd" at byte ${at.magic}`);
 }
 
 /**
@@ -125,7 +125,7 @@ function checkSections(bytes: Uint8Array, what: string): void {
   // Without that stub, checkEntry is all that there is.
   if (pe === 0 || textAt(bytes, 0, 2) !== 'MZ') return;
   if (pe + 24 > bytes.length || textAt(bytes, pe, 4) !== 'PE\0\0') {
-    throw new InputError(`${what} is damaged: its PE header is not where it should be`);
+    throw new InputError(`${what} is damaged: its PE header is not in the expected place`);
   }
   if (view.getUint16(pe + 4, true) !== peMachineArm64) {
     throw new InputError(`${what} is an EFI program for another machine, not an arm64 kernel`);
@@ -138,7 +138,7 @@ function checkSections(bytes: Uint8Array, what: string): void {
       ? view.getUint32(section + 20, true) + view.getUint32(section + 16, true)
       : section + 40;
     if (end > bytes.length) {
-      throw new InputError(`${what} is cut short: it has ${bytes.length} bytes of ${end} or more`);
+      throw new InputError(`${what} is truncated: it has ${bytes.length} bytes, but needs at least ${end}`);
     }
   }
 }
@@ -225,11 +225,13 @@ async function readZboot(bytes: Uint8Array, what: string): Promise<KernelImage> 
   if (compression === undefined) {
     const known = Object.keys(zbootCompressions).join(', ');
     throw new InputError(
-      `${what} is an EFI kernel packed as ${JSON.stringify(name)}; what can be unpacked is ${known}`,
+      `${what} is an EFI kernel packed as ${JSON.stringify(name)}; the known formats are ${known}`,
     );
   }
   if (start + size > bytes.length) {
-    throw new InputError(`${what} is cut short: it has ${bytes.length} bytes of ${start + size} or more`);
+    throw new InputError(
+      `${what} is truncated: it has ${bytes.length} bytes, but needs at least ${start + size}`,
+    );
   }
   const payload = decompress(bytes.subarray(start, start + size), compression, what);
   return readImage(await collect(payload, imageLimit, what), what, { container: 'zboot', compression });
@@ -245,6 +247,6 @@ export async function readKernelImage(bytes: Uint8Array, what: string): Promise<
   const compression = compressionOf(bytes);
   if (compression === 'none') return readImage(bytes, what, { container: 'image', compression });
   const image = await collect(decompress(bytes, compression, what), imageLimit, what);
-  if (image.length === 0) throw new InputError(`${what} is empty once unpacked`);
+  if (image.length === 0) throw new InputError(`${what} is empty after unpacking`);
   return readImage(image, what, { container: 'compressed', compression });
 }

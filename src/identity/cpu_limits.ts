@@ -82,7 +82,7 @@ export function numbersOf({ configNrCpus = noLimit, nrCpus = noLimit }: CpuLimit
     [nrCpus, 'nr_cpus='],
   ] as const) {
     if (!Number.isInteger(limit) || limit < 1) {
-      throw new InputError(`${what} is a whole number from 1 on, not ${limit}`);
+      throw new InputError(`${what} must be a whole number of at least 1, not ${limit}`);
     }
   }
   return Math.min(configNrCpus, nrCpus, noLimit);
@@ -91,13 +91,13 @@ export function numbersOf({ configNrCpus = noLimit, nrCpus = noLimit }: CpuLimit
 /** `numbers`, or what `possible_cpus=` leaves of them. Throws {@link InputError} on a limit that no kernel takes. */
 export function atMostPossible(numbers: number, possibleCpus = noLimit): number {
   if (Number.isInteger(possibleCpus) && possibleCpus >= 1) return Math.min(numbers, possibleCpus);
-  throw new InputError(`possible_cpus= is a whole number from 1 on, not ${possibleCpus}`);
+  throw new InputError(`possible_cpus= must be a whole number of at least 1, not ${possibleCpus}`);
 }
 
 /** How many CPUs the boot brings up, the entry CPU among them. */
 export function startsOf({ maxCpus = noLimit }: CpuLimits): number {
   if (!Number.isInteger(maxCpus) || maxCpus < 0) {
-    throw new InputError(`maxcpus= is a whole number from 0 on, not ${maxCpus}`);
+    throw new InputError(`maxcpus= must be a whole number of at least 0, not ${maxCpus}`);
   }
   return Math.max(maxCpus, 1);
 }

@@ -24,7 +24,8 @@ const res1 = 1n << 31n;
  * Throws {@link InputError} from 4096 on, for which there is no encoding.
  */
 export function mpidrOfVcpu(id: XenVcpuId): Mpidr {
-  if (id >= encodableVcpus) throw new InputError(`vCPU ${id} has no MPIDR: the last that has is 4095`);
+  if (id >= encodableVcpus)
+    throw new InputError(`vCPU ${id} has no MPIDR: the last vCPU with an MPIDR is 4095`);
   return mpidrOf({ aff1: id >>> 4, aff0: id & 0xf });
 }
 

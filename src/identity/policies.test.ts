@@ -109,7 +109,10 @@ test('policies: a policy is plain data and is found by its name', () => {
     assert.deepEqual(policyNamed(policy.name), policy);
     assert.deepEqual(valueFromJson(valueToJson(policy)), policy);
   }
-  assert.throws(() => policyNamed('random'), /no id policy "random"; there are xen, sparse/);
+  assert.throws(
+    () => policyNamed('random'),
+    /unknown id policy "random"; the known policies are xen, sparse/,
+  );
 });
 
 test('policies: parameters and counts out of range are refused', () => {

@@ -38,7 +38,9 @@ export const policies: { readonly [Name in PolicyName]: Policy & { readonly name
 export function policyNamed(name: string): Policy {
   const found = Object.values(policies).find((policy) => policy.name === name);
   if (found !== undefined) return found;
-  throw new InputError(`no id policy "${name}"; there are ${Object.keys(policies).join(', ')}`);
+  throw new InputError(
+    `unknown id policy "${name}"; the known policies are ${Object.keys(policies).join(', ')}`,
+  );
 }
 
 /** Whether under this policy the ACPI processor UID is the vCPU id, as Xen promises to x86 HVM guests. */
@@ -62,7 +64,7 @@ export interface ArmIds {
 
 function parameter(value: number, first: number, last: number, what: string): number {
   if (Number.isInteger(value) && value >= first && value <= last) return value;
-  throw new InputError(`${what} is a whole number from ${first} to ${last}, not ${value}`);
+  throw new InputError(`${what} must be a whole number from ${first} to ${last}, not ${value}`);
 }
 
 /** A sequence of 32-bit numbers that depends on `seed` alone (Marsaglia's xorshift; 0 would stay 0). */

@@ -100,7 +100,7 @@ function judge(
   const expired = validUntil !== null && validUntil < now;
   if (expired) warn(`the Release file of ${suite} expired on ${day(validUntil)}`);
   if (date !== null && date > now + 86_400)
-    warn(`the Release file of ${suite} is dated ${day(date)}, which is to come`);
+    warn(`the Release file of ${suite} has a date in the future: ${day(date)}`);
   return { suite, date, validUntil, expired, signature };
 }
 
@@ -185,7 +185,7 @@ async function loadOptional(
   } catch (error) {
     if (error instanceof HttpStatusError) return null;
     if (!(error instanceof Error)) throw error;
-    settings.warn(`${suite.suite} is left out: ${error.message}`);
+    settings.warn(`the suite ${suite.suite} is skipped: ${error.message}`);
     return null;
   }
 }

@@ -20,7 +20,7 @@ it('is in the user’s cache folder', () => {
   }
   assert.deepEqual(at({ XDG_CACHE_HOME: './rel', HOME: '/h' }), {
     folder: '/h/.cache/domulator',
-    note: 'XDG_CACHE_HOME is ignored, as "./rel" is not an absolute path; the cache is /h/.cache/domulator',
+    note: 'XDG_CACHE_HOME is ignored, because "./rel" is not an absolute path; the cache is /h/.cache/domulator',
   });
   // Without a HOME that can be used, the system's list of users says where it is.
   const listed = path.join(os.userInfo().homedir, '.cache', 'domulator');
@@ -84,14 +84,14 @@ it('ends with what the file system says where nothing can be kept', async () => 
   await writeFile(path.join(folder, 'file'), '');
   await symlink(path.join(folder, 'nowhere', 'x'), path.join(folder, 'dangling'));
   await symlink(path.join(folder, 'loop'), path.join(folder, 'loop'));
-  const notFolder = 'a part of its path is not a folder';
-  const nothing = 'nothing can be made there';
+  const notFolder = 'part of its path is not a directory';
+  const nothing = 'nothing can be created there';
   const cases: readonly (readonly [string, string])[] = [
     [path.join(folder, 'file', 'domulator'), notFolder],
     [path.join(folder, 'file'), notFolder],
     [path.join(folder, 'dangling'), nothing],
     [path.join(folder, 'dangling', 'domulator'), nothing],
-    [path.join(folder, 'loop', 'domulator'), 'its path has a loop of links'],
+    [path.join(folder, 'loop', 'domulator'), 'its path has a loop of symbolic links'],
     [path.join(folder, 'n'.repeat(300)), 'its path is too long'],
     ['/dev/null/domulator', notFolder],
     // In /proc a folder is there and nothing can be made in it, of which the system says that it is not there.
@@ -103,7 +103,7 @@ it('ends with what the file system says where nothing can be kept', async () => 
 });
 
 it('says why a disk takes nothing more', () => {
-  assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'ENOSPC' })), 'no space is left there');
+  assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'ENOSPC' })), 'the disk is full');
   assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'EROFS' })), 'its file system is read-only');
   assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'EXXX' })), 'EXXX');
   assert.equal(cacheReason(new Error('x')), 'x');

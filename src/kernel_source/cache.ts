@@ -41,15 +41,15 @@ export function cachePlace(env: Readonly<Record<string, string | undefined>>): C
   const home = homeFolder(env);
   const folder = home === '' ? null : path.join(home, '.cache', 'domulator');
   const where =
-    folder === null ? 'there is no home folder either, so nothing is cached' : `the cache is ${folder}`;
+    folder === null ? 'there is no home directory either, so nothing is cached' : `the cache is ${folder}`;
   if (set !== '') {
     return {
       folder,
-      note: `XDG_CACHE_HOME is ignored, as ${JSON.stringify(set)} is not an absolute path; ${where}`,
+      note: `XDG_CACHE_HOME is ignored, because ${JSON.stringify(set)} is not an absolute path; ${where}`,
     };
   }
   if (folder !== null) return { folder, note: null };
-  return { folder, note: 'nothing is cached: neither XDG_CACHE_HOME nor HOME names a folder' };
+  return { folder, note: 'nothing is cached: neither XDG_CACHE_HOME nor HOME names a directory' };
 }
 
 /**
@@ -88,13 +88,13 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EROFS: 'its file system is read-only',
-  ENOSPC: 'no space is left there',
+  ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
-  ENOTDIR: 'a part of its path is not a folder',
-  EISDIR: 'a folder is in the place of a file',
-  ENOENT: 'nothing can be made there',
+  ENOTDIR: 'part of its path is not a directory',
+  EISDIR: 'it is a directory, not a file',
+  ENOENT: 'nothing can be created there',
   ENAMETOOLONG: 'its path is too long',
-  ELOOP: 'its path has a loop of links',
+  ELOOP: 'its path has a loop of symbolic links',
 };
 
 /** What the file system said, in a few words. */

@@ -120,7 +120,7 @@ async function takeFrom(entry: ArchivePackage, kind: Kind, settings: ArchiveSett
   const what = `the package ${entry.name} ${entry.version}`;
   const deb = openDeb(await fetchPackage(entry, settings.fetch), what);
   const file = await findInDeb(deb, kind.isPath);
-  if (file === null) throw new InputError(`${what} has no ${kind.called} in it`);
+  if (file === null) throw new InputError(`${what} contains no ${kind.called}`);
   return file;
 }
 
@@ -132,7 +132,7 @@ interface Taken extends Pick<Candidate, 'versions'> {
 function insteadOf({ entry }: Candidate, next: Candidate): string {
   const { name, version } = next.entry;
   const isSame = name === entry.name && version === entry.version;
-  return isSame ? 'another copy of it is tried' : `${name} ${version} is tried instead`;
+  return isSame ? 'trying another copy of it' : `trying ${name} ${version} instead`;
 }
 
 /** Takes the file from the first package that the mirror really has, in the form that its index says. */
@@ -170,7 +170,7 @@ async function keep(
     await new CachedFiles(cache, architecture).add(spec, one, { ...record, ...more, files: { [one]: file } });
   } catch (error) {
     warn(
-      `the cache ${cache.folder ?? ''} cannot be written: ${cacheReason(error)}; the next run fetches again`,
+      `the cache ${cache.folder ?? ''} cannot be written: ${cacheReason(error)}; the next run downloads the files again`,
     );
   }
 }
@@ -236,11 +236,11 @@ export async function debianFiles<One extends Wanted>(
   try {
     const toFetch = settings.refresh ? wanted : missing;
     const fetched = await fromMirror(cache, spec, toFetch, also, settings);
-    for (const path of damaged) settings.warn(`the cached ${path} of ${name} was damaged and is not used`);
+    for (const path of damaged) settings.warn(`the cached ${path} of ${name} is damaged and was ignored`);
     return { ...cached, ...fetched } as Record<One, DebianFile>;
   } catch (error) {
     if (error instanceof NetworkError && missing.length === 0) {
-      settings.warn(`${error.message}; the cached files are used`);
+      settings.warn(`${error.message}; using the cached files`);
       return cached as Record<One, DebianFile>;
     }
     throw asInputError(error, spec, settings, damaged.length > 0);

@@ -49,10 +49,10 @@ describe('a file that the user names', () => {
     const file = path.join(folder, 'sparse');
     writeFileSync(file, '');
     truncateSync(file, 3072 * MiB + 1);
-    await refused(file, /has more than 3072 MiB$/);
+    await refused(file, /is larger than 3072 MiB$/);
   });
 
   it('is refused as soon as a pipe has given more than the limit', async () => {
-    await refused(pipeOfZeros('endless', 64 * MiB), /has more than 2 MiB$/, 2 * MiB);
+    await refused(pipeOfZeros('endless', 64 * MiB), /is larger than 2 MiB$/, 2 * MiB);
   });
 });

@@ -26,7 +26,7 @@ async function checkKind(file: string, what: string, limit: number): Promise<voi
 }
 
 function tooLarge(file: string, what: string, limit: number): InputError {
-  return new InputError(`the ${what} ${file} has more than ${Math.floor(limit / 2 ** 20)} MiB`);
+  return new InputError(`the ${what} ${file} is larger than ${Math.floor(limit / 2 ** 20)} MiB`);
 }
 
 /** All bytes up to the end of `file`, which may be later than its size says, as a pipe's is. */

@@ -56,7 +56,8 @@ export function proxyFor(url: URL, env: FetchSettings['env']): URL | null {
   const proxy = setting(url.protocol === 'https:' ? 'https_proxy' : 'http_proxy');
   if (proxy === '' || isDirect(url.hostname.toLowerCase(), setting('no_proxy'))) return null;
   const address = /^[a-z]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
-  if (!URL.canParse(address)) throw new NetworkError(`the proxy ${JSON.stringify(proxy)} is no address`);
+  if (!URL.canParse(address))
+    throw new NetworkError(`the proxy ${JSON.stringify(proxy)} is not a valid address`);
   return new URL(address);
 }
 
@@ -129,10 +130,10 @@ async function follow(url: URL, settings: FetchSettings): Promise<http.IncomingM
       throw new HttpStatusError(at.href, status);
     const next = URL.canParse(location, at.href) ? new URL(location, at) : at;
     const known = next.protocol === 'https:' || (next.protocol === 'http:' && at.protocol === 'http:');
-    if (!known) throw new Error(`${at.href} leads to ${next.protocol}`);
+    if (!known) throw new Error(`${at.href} redirects to ${next.protocol}`);
     at = next;
   }
-  throw new Error(`${url.href} leads from one address to another`);
+  throw new Error(`${url.href} redirects too many times`);
 }
 
 async function fetchOnce(url: URL, settings: FetchSettings): Promise<Uint8Array> {
@@ -172,7 +173,7 @@ function isPassing(error: unknown): boolean {
  * {@link NetworkError} with one line when nothing whole comes, however often it is tried.
  */
 export async function fetchBytes(address: string, settings: FetchSettings): Promise<Uint8Array> {
-  if (!URL.canParse(address)) throw new NetworkError(`${JSON.stringify(address)} is no address`);
+  if (!URL.canParse(address)) throw new NetworkError(`${JSON.stringify(address)} is not a valid address`);
   const url = new URL(address);
   for (let attempt = 0; ; attempt += 1) {
     try {

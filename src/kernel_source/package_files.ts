@@ -36,7 +36,7 @@ async function packageBytes(
   const bytes = await fetchPackage(await entryOf(release, wanted, cache, settings), settings.fetch);
   await cache
     .keep(bytes)
-    .catch((error: unknown) => settings.warn(`the package is not kept: ${cacheReason(error)}`));
+    .catch((error: unknown) => settings.warn(`the package cannot be cached: ${cacheReason(error)}`));
   return bytes;
 }
 

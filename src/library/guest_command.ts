@@ -23,10 +23,10 @@ function checkCommand({ kernel, until, commandLine = '' }: BootRequest): void {
   if (kernel === 'builtin')
     throw new InputError('the builtin guest has no user space that could run a command; give another kernel');
   if (until !== undefined && until !== 'poweroff')
-    throw new InputError('a run with a command ends with that command; leave the goal (until) out');
+    throw new InputError('a run with a command ends with that command; leave out the goal (until)');
   if (/(^|\s)rdinit=/.test(commandLine))
     throw new InputError(
-      'a command is run by a first process of its own; leave rdinit= out of the command line',
+      'a command is run by a first process of its own; leave out rdinit= on the command line',
     );
 }
 
@@ -55,7 +55,7 @@ export function commandLineOf({ commandLine = 'console=ttyAMA0', ...request }: B
 async function scriptOf({ script }: BootRequest): Promise<Uint8Array | null> {
   if (typeof script === 'string') return await readInputFile(script, 'script', scriptBytes);
   if (script === undefined || script.length <= scriptBytes) return script ?? null;
-  throw new InputError(`${bytesScript} has more than ${scriptBytes / 2 ** 20} MiB`);
+  throw new InputError(`${bytesScript} is larger than ${scriptBytes / 2 ** 20} MiB`);
 }
 
 /** What an initrd may unpack to, to be looked into. */
@@ -86,7 +86,7 @@ async function checkShell(initrd: Uint8Array, script: Uint8Array): Promise<void>
   const paths = await pathsIn(initrd);
   if (paths === null || paths.some((path) => shells.test(path))) return;
   throw new InputError(
-    'the initrd has no shell to run the script with; give one with /bin/sh or busybox in it',
+    'the initrd has no shell to run the script; give an initrd that contains /bin/sh or busybox',
   );
 }
 

@@ -67,7 +67,7 @@ export type Settled = Omit<BootOptions, 'kernel' | 'initrd'>;
 
 function whole(what: string, value: number, low: number, high: number): number {
   if (Number.isInteger(value) && value >= low && value <= high) return value;
-  throw new InputError(`${what} is a whole number from ${low} to ${high}, not ${value}`);
+  throw new InputError(`${what} must be a whole number from ${low} to ${high}, not ${value}`);
 }
 
 function untilOf({ until, initrd }: BootRequest, command: BootCommand | null): Until {

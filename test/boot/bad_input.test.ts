@@ -64,17 +64,17 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
   elf.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   elf[18] = 62;
   const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
-    ['a kernel that is cut short', alone(file('short', whole.subarray(0, 700))), /short is cut short/],
+    ['a kernel that is cut short', alone(file('short', whole.subarray(0, 700))), /short is truncated/],
     ['a packed kernel that is cut short', alone(file('short.gz', zipped.subarray(0, zipped.length - 20))), /short\.gz/],
     ['a few bytes', alone(file('few', whole.subarray(0, 40))), /too short to be a kernel/],
     ['an amd64 kernel', alone(file('bzImage', bzImage)), /x86 kernel/],
     ['an amd64 vmlinux', alone(file('vmlinux', elf)), /amd64/],
     ['an empty file', alone(file('empty', new Uint8Array())), /empty is empty/],
-    ['a kernel that wants more memory than there is', alone(file('large', image(powerOff, { imageBytes: 2 ** 40 }))), /MiB of memory are too little/],
+    ['a kernel that wants more memory than there is', alone(file('large', image(powerOff, { imageBytes: 2 ** 40 }))), /MiB of memory is too little/],
     ['a kernel that is not there', alone(path.join(folder, 'none')), /there is no such file/],
     ['a folder as kernel', alone(folder), /it is a folder/],
     ['an initrd that is not there', ['--kernel', good, '--initrd', path.join(folder, 'none')], /the initrd .*no such file/],
-    ['an initrd that does not fit', ['--kernel', good, '--memory', '16', '--initrd', file('big', new Uint8Array(20 << 20))], /16 MiB of memory are too little/],
+    ['an initrd that does not fit', ['--kernel', good, '--memory', '16', '--initrd', file('big', new Uint8Array(20 << 20))], /16 MiB of memory is too little/],
     ['no vCPU', ['--vcpus', '0'], /--vcpus takes a whole number from 1 to 128, not '0'/],
     ['too many vCPUs', ['--vcpus', '129'], /--vcpus .* not '129'/],
     ['a vCPU to enter on that there is not', ['--vcpus', '2', '--entry-vcpu', '2'], /--entry-vcpu .* 0 to 1 with 2 vCPUs, not '2'/],
@@ -85,7 +85,7 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     ['another release', ['--xen', '4.16'], /--xen takes 4\.17 or 4\.18/],
     ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted or as-tested/],
     ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],
-    ['a pattern that is none', ['--until', 'line:('], /no regular expression/],
+    ['a pattern that is none', ['--until', 'line:('], /not a valid regular expression/],
     ['a limit that is none', ['--limit', 'soon'], /--limit takes/],
     ['a limit of nothing', ['--limit', '0'], /--limit takes SECONDS, .* not '0'$/m],
     ['a limit of too many instructions', ['--limit', '1,9999999999999999'], /--limit takes SECONDS, /],
@@ -96,11 +96,11 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     ['an argument too many', ['Image', '--quiet'], /boot takes no 'Image'; see 'domulator boot --help'$/m],
     ['a report that cannot be written', [...alone(good), '--report', path.join(folder, 'no', 'r')], /its directory does not exist/],
     ['a trace that cannot be written', [...alone(good), '--trace', folder], /it is a directory/],
-    ['a trace where no file can be made', [...alone(good), '--trace', '/proc/none'], /no file can be made there/],
-    ['a report and a trace in one file', [...alone(good), '--report', path.join(folder, 'out'), '--trace', `${folder}/./out`], /--report and --trace name one file/],
-    ['a report and a trace in one file that is there, by two names', [...alone(good), '--report', linked, '--trace', link], /--report and --trace name one file/],
-    ['a report in place of the kernel', [...alone(good), '--report', good], /--kernel and --report name one file/],
-    ['a trace in place of the initrd', [...alone(good), '--trace', initrd], /--initrd and --trace name one file/],
+    ['a trace where no file can be made', [...alone(good), '--trace', '/proc/none'], /no file can be created there/],
+    ['a report and a trace in one file', [...alone(good), '--report', path.join(folder, 'out'), '--trace', `${folder}/./out`], /--report and --trace name the same file/],
+    ['a report and a trace in one file that is there, by two names', [...alone(good), '--report', linked, '--trace', link], /--report and --trace name the same file/],
+    ['a report in place of the kernel', [...alone(good), '--report', good], /--kernel and --report name the same file/],
+    ['a trace in place of the initrd', [...alone(good), '--trace', initrd], /--initrd and --trace name the same file/],
     ['a kernel without an end', alone('/dev/zero'), /kernel \/dev\/zero .* neither a file nor a pipe/],
     ['an initrd without an end', ['--kernel', good, '--initrd', '/dev/zero'], /initrd \/dev\/zero .* neither a file nor a pipe/],
     ['an initrd for the builtin guest', ['--kernel', 'builtin', '--initrd', initrd], /the builtin guest takes no initrd/],
@@ -165,7 +165,7 @@ describe('a kernel that comes to nothing', () => {
     assert.equal(status, 3, stderr);
     assert.equal(stderr, '');
     assert.match(stdout, /^Ending: hang: no end after 2000000 instructions, which is the limit$/m);
-    assert.match(stdout, /^The kernel keeps no log that could be found in its memory\.$/m);
+    assert.match(stdout, /^No kernel log was found in the guest’s memory\.$/m);
   });
 
   it('by jumping into nowhere ends there too', () => {
@@ -196,7 +196,7 @@ describe('a kernel that comes to nothing', () => {
     const kernel = file('multicall', image([...hypercall(13, 0, 0), ...spin]));
     const { status, stdout } = boot([...alone(kernel), ...limit]);
     assert.equal(status, 4);
-    assert.match(stdout, /^Lacks: +multicall: Xen would have served this/m);
+    assert.match(stdout, /^Lacks: +multicall: Xen supports this/m);
     assert.equal(boot([...alone(kernel), ...limit, '--bisect']).status, 125);
   });
 

@@ -204,6 +204,6 @@ describe('domulator boot --junit --sarif', () => {
     const args = ['--kernel', 'builtin', '--junit', `${folder}/same`, '--sarif', `${folder}/same`];
     const { status, stderr } = spawnSync(process.execPath, [command, 'boot', ...args], { encoding: 'utf8' });
     assert.equal(status, 2);
-    assert.match(stderr, /^domulator: --junit and --sarif name one file/);
+    assert.match(stderr, /^domulator: --junit and --sarif name the same file/);
   });
 });

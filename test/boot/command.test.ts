@@ -178,7 +178,7 @@ describe('where no kernel can be had', () => {
     assert.equal(status, 0);
     assert.match(
       stderr,
-      /^domulator: warning: debian:bookworm [^\n]*cannot be reached[^\n]*; the builtin guest is booted instead\n$/,
+      /^domulator: warning: debian:bookworm [^\n]*cannot be reached[^\n]*; booting the builtin guest instead\n$/,
     );
     assert.match(stdout, /^builtin /);
     assert.match(

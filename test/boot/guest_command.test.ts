@@ -161,7 +161,7 @@ describe('a command that cannot be', () => {
 
   it('is status 2 and one line', () => {
     const cases: (readonly [string[], RegExp])[] = [
-      [['--'], /no command stands behind '--'/],
+      [['--'], /no command follows '--'/],
       [['--script', 'x', '--', 'y'], /--script and a command .* exclude each other/],
       [
         ['--script', path.join(folder, 'none'), '--initrd', main, '--kernel', main],

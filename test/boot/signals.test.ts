@@ -194,6 +194,6 @@ describe('a reader of the output that goes away', () => {
       then: (child) => child.stdout?.once('data', () => child.stdout?.destroy()),
     });
     assert.equal(status, 74);
-    assert.deepEqual(report.outcome, { what: 'stopped', why: 'nobody reads the output any more' });
+    assert.deepEqual(report.outcome, { what: 'stopped', why: 'the reader of the output has gone away' });
   });
 });

@@ -34,7 +34,7 @@ describe('memory', () => {
 
   it('of less or more is refused', () => {
     for (const memoryMiB of [0, 15, 3073, 16.5]) {
-      assertRefused({ memoryMiB }, /memory in MiB is a whole number from 16 to 3072/);
+      assertRefused({ memoryMiB }, /memory in MiB must be a whole number from 16 to 3072/);
     }
   });
 
@@ -56,9 +56,10 @@ describe('vCPUs', () => {
   }
 
   it('fewer or more are refused, and so is an entry beyond the last', () => {
-    for (const vcpus of [0, 129]) assertRefused({ vcpus }, /number of vCPUs is a whole number from 1 to 128/);
+    for (const vcpus of [0, 129])
+      assertRefused({ vcpus }, /number of vCPUs must be a whole number from 1 to 128/);
     for (const entryVcpu of [-1, 4])
-      assertRefused({ vcpus: 4, entryVcpu }, /enter on is a whole number from 0 to 3/);
+      assertRefused({ vcpus: 4, entryVcpu }, /enter on must be a whole number from 0 to 3/);
   });
 });
 
@@ -96,7 +97,7 @@ describe('kernel and initrd', () => {
 
   it('one byte more is refused', async () => {
     const late = boot({ ...request, initrd: new Uint8Array(room + 1) }).report();
-    await assert.rejects(late, /16 MiB of memory are too little: .* take 18 MiB/);
+    await assert.rejects(late, /16 MiB of memory is too little: .* take 18 MiB/);
   });
 
   it('a kernel that fills what there is, one byte less, and one more', async () => {
@@ -108,7 +109,7 @@ describe('kernel and initrd', () => {
     });
     await assertBoots(sized((12 << 20) - 1));
     await assertBoots(sized(12 << 20));
-    await assert.rejects(reportOf(sized((12 << 20) + 1)), /16 MiB of memory are too little/);
+    await assert.rejects(reportOf(sized((12 << 20) + 1)), /16 MiB of memory is too little/);
   });
 });
 
@@ -120,14 +121,14 @@ describe('seed and limits', () => {
   }
 
   it('others are refused', () => {
-    for (const seed of [-1, 2 ** 53, 0.5]) assertRefused({ seed }, /the seed is a whole number from 0/);
+    for (const seed of [-1, 2 ** 53, 0.5]) assertRefused({ seed }, /the seed must be a whole number from 0/);
     for (const guestSeconds of [0, 1_000_001]) {
-      assertRefused({ limits: { guestSeconds } }, /guest seconds is a whole number from 1 to 1000000/);
+      assertRefused({ limits: { guestSeconds } }, /guest seconds must be a whole number from 1 to 1000000/);
     }
     for (const instructions of [0, 1e15 + 1]) {
       assertRefused(
         { limits: { instructions } },
-        /instructions is a whole number from 1 to 1000000000000000/,
+        /instructions must be a whole number from 1 to 1000000000000000/,
       );
     }
   });

@@ -84,7 +84,7 @@ test('acpidump: a dump without a MADT, or a damaged one, fails with one line tha
   const apic = dumped({ signature: 'APIC', bytes: madt });
   const lines = apic.split('\n');
   for (const [text, message] of [
-    [dumped(facp), /has no table "APIC" in it, only FACP$/],
+    [dumped(facp), /contains no table "APIC", only FACP$/],
     [lines.toSpliced(2, 1).join('\n'), /^line 3 .* offset 32, but 16 bytes come before/],
     [lines.with(2, '    0010: 41 4').join('\n'), /^line 3 .* is not "OFFSET: BYTES {2}CHARACTERS"$/],
     [lines.slice(0, 3).join('\n'), /at least 44 bytes, this has 32/],

@@ -193,7 +193,7 @@ function tableIn(bytes: Uint8Array): { table: Uint8Array; warnings: string[] } {
   const [first, ...more] = tables.filter((table) => table.signature === signature);
   if (first === undefined) {
     const others = [...new Set(tables.map((table) => table.signature))].slice(0, 20).join(', ');
-    throw new InputError(`the acpidump text has no table "${signature}" in it, only ${others}`);
+    throw new InputError(`the acpidump text contains no table "${signature}", only ${others}`);
   }
   const warnings =
     more.length === 0 ? [] : [`the acpidump text has ${more.length + 1} MADTs; the first is read`];

@@ -278,7 +278,7 @@ class StructureWriter {
 function checkedName(name: string): Uint8Array {
   const units = Array.from({ length: name.length }, (_, i) => name.charCodeAt(i));
   if (units.every((unit) => unit > 0 && unit <= 0xff)) return bytesOf(name);
-  throw new InputError(`the name ${JSON.stringify(name)} cannot stand in a device tree`);
+  throw new InputError(`the name ${JSON.stringify(name)} is not allowed in a device tree`);
 }
 
 function checkHeaderFields({ bootCpuidPhys, reservations }: DeviceTree): void {

@@ -23,7 +23,7 @@ function listOf(answers: Answers, name: (answer: number) => string): string {
 export const answerAsXen: Rule = {
   name: 'answer-as-xen',
   reason:
-    'Xen answers a call that names a vCPU by what that vCPU has registered, in its own order of checks.',
+    'When a call names a vCPU, Xen’s answer follows from what that vCPU has registered and Xen’s order of checks.',
   source: 'Xen 4.17 and 4.18: common/domain.c, common/event_channel.c, common/event_fifo.c, arch/*/domain.c',
   check(run) {
     const findings: Finding[] = [];

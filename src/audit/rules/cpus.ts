@@ -48,7 +48,7 @@ function allow(allowed: Set<XenVcpuId>, event: TraceEvent): void {
 
 export const runsOnlyWhenStarted: Rule = {
   name: 'runs-only-when-started',
-  reason: 'A vCPU runs because a kernel was entered on it or somebody asked for it to be started.',
+  reason: 'A vCPU runs only because a kernel was entered on it or a kernel asked Xen to start it.',
   source: 'Xen 4.17 arch/arm/vpsci.c, do_common_cpu_on; arch/x86/hvm/vlapic.c, vlapic_init_sipi_one',
   check({ events }) {
     const allowed = new Set<XenVcpuId>();
@@ -65,7 +65,7 @@ export const runsOnlyWhenStarted: Rule = {
 export const cpuIsItsHardware: Rule = {
   name: 'cpu-is-its-hardware',
   reason:
-    'A CPU runs on the vCPU that has its hardware id: else firmware, start and calls speak of different CPUs.',
+    'A CPU runs on the vCPU that has its hardware id; otherwise tables, start and calls mean different CPUs.',
   source: 'Xen 4.17 arch/x86/cpuid.c (APIC id of each vCPU) and arch/arm/domain.c (vMPIDR)',
   check(run) {
     const history = readHistory(run);
@@ -118,7 +118,7 @@ function spans({ events }: Run): Span[] {
 
 export const allVcpusUp: Rule = {
   name: 'all-vcpus-up',
-  reason: "Every vCPU that the platform offers comes up, or the guest's own limit says why not.",
+  reason: "Every vCPU that the platform offers comes online, unless the guest's own limit excludes it.",
   source: 'Linux smp_init: a CPU whose bring-up fails is left out with one line in the log',
   check(run) {
     const all = run.platform.hardwareIds.map((_, vcpu) => vcpu as XenVcpuId);

@@ -7,7 +7,7 @@ import { findingAt } from './report.js';
 
 export const eventReachesItsCpu: Rule = {
   name: 'event-reaches-its-cpu',
-  reason: 'An IPI or a timer that was bound for a CPU is handled on that CPU.',
+  reason: 'An IPI or timer event that was bound for a CPU is handled on that CPU.',
   source: 'public/event_channel.h: EVTCHNOP_bind_ipi and bind_virq bind to one vCPU and cannot be moved',
   check({ events }) {
     return events.flatMap((event): Finding[] => {
@@ -71,7 +71,7 @@ export const eventIsHeard: Rule = {
 
 export const upcallReachesItsVcpu: Rule = {
   name: 'upcall-reaches-its-vcpu',
-  reason: 'Xen tells of an event on the vCPU that its port is bound to.',
+  reason: 'Xen delivers an event to the vCPU that its port is bound to.',
   source: 'Xen 4.17 common/event_channel.c, evtchn_send: notify_vcpu_id decides',
   check(run) {
     const findings: Finding[] = [];

@@ -6,7 +6,7 @@ import { findingOfJudged, idName } from './report.js';
 
 export const idExists: Rule = {
   name: 'id-exists',
-  reason: 'Every vCPU id in a call names a vCPU of the domain; a bare question may go beyond the end.',
+  reason: 'Every vCPU id in a call names a vCPU of the domain; only a query may use an id past the last.',
   source: 'Xen 4.17 include/xen/sched.h, domain_vcpu: ids are 0 to max_vcpus - 1, anything else is no vCPU',
   check(run) {
     const count = run.platform.hardwareIds.length;
@@ -30,7 +30,7 @@ function whyNotMeant({ event, passed, meant, verdict }: JudgedCall): string {
 
 export const idIsMeant: Rule = {
   name: 'id-is-meant',
-  reason: 'An id that names some other vCPU than was meant is wrong, even where Xen answers 0.',
+  reason: 'An id that names a vCPU other than the intended one is wrong, even if Xen answers 0.',
   source: 'Linux 88e957d6e47f (xen_vcpu_id) and public/vcpu.h: most operations take any vCPU of the domain',
   check(run) {
     return judgeCalls(run)

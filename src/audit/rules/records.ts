@@ -12,7 +12,7 @@ const patch = 'Linux 88e957d6e47f, which brings xen_vcpu_id and xen_vcpu_nr()';
 
 export const recordSetBeforeUse: Rule = {
   name: 'record-set-before-use',
-  reason: 'A record that was never set reads as some number all the same, and since 4.8-rc4 as a real vCPU.',
+  reason: 'A record that was never set still reads as a number, and since 4.8-rc4 as the id of a real vCPU.',
   source: patch,
   check({ events }) {
     return events
@@ -33,7 +33,7 @@ function isClaim(event: TraceEvent): event is RecordEvent | UseEvent {
 
 export const recordTrue: Rule = {
   name: 'record-true',
-  reason: 'What is recorded for a possible CPU is the id of the vCPU that it really is.',
+  reason: 'The record of a possible CPU holds the id of the vCPU that the CPU really is.',
   source: `${patch}; on Arm the CPU number stands for the id (arch/arm/xen/enlighten.c)`,
   check(run) {
     const history = readHistory(run);
@@ -79,7 +79,8 @@ function sharedFindings(history: History, event: TraceEvent & { kernel: number }
 
 export const recordsDistinct: Rule = {
   name: 'records-distinct',
-  reason: 'Once the map has been used, no two possible CPUs hold one record: two CPUs are two vCPUs.',
+  reason:
+    'Once the map is in use, no two possible CPUs have the same record, because two CPUs are two vCPUs.',
   source: `${patch}; a record that was not set is not counted, whatever it reads`,
   check(run) {
     const history = readHistory(run);

@@ -17,7 +17,7 @@ const onceOnly: Readonly<Record<string, 'vcpuInfo' | 'controlBlock'>> = {
 
 export const noSecondRegistration: Rule = {
   name: 'no-second-registration',
-  reason: 'A vCPU gets one control block and one vcpu_info; a second needs a reset of the domain first.',
+  reason: 'A vCPU registers one control block and one vcpu_info; a second one needs a domain reset first.',
   source: 'Xen 4.17 common/domain.c, map_vcpu_info, and common/event_fifo.c, map_control_block',
   check(run) {
     const findings: Finding[] = [];
@@ -155,7 +155,7 @@ function unreadyFinding({ event, vcpu, cpu, need, refused }: Unready, rule: stri
 export const registeredBeforeOnline: Rule = {
   name: 'registered-before-online',
   reason:
-    'A CPU goes online only with what Xen needs to reach it: vcpu_info, control block, upcall, its ports.',
+    'Before a CPU goes online it has what Xen needs to reach it: vcpu_info, control block, upcall, ports.',
   source:
     'public/vcpu.h (register_vcpu_info), arch-arm.h (XEN_LEGACY_MAX_VCPUS), Xen 4.17 common/event_fifo.c',
   check(run) {
@@ -265,7 +265,7 @@ function fifoUnasked(run: Run): Finding[] {
 
 export const refusalHasConsequence: Rule = {
   name: 'refusal-has-consequence',
-  reason: 'A kernel that was refused what a CPU needs does not go on as if it had been granted.',
+  reason: 'When Xen refuses something that a CPU needs, the kernel does not continue as if it had succeeded.',
   source:
     'Linux xen_cpu_up_prepare_hvm, evtchn_fifo_percpu_init, xen_starting_cpu and xen_vcpuop_set_next_event',
   check(run) {
@@ -282,8 +282,7 @@ export const refusalHasConsequence: Rule = {
 
 export const resetBeforeReuse: Rule = {
   name: 'reset-before-reuse',
-  reason:
-    'A kernel that takes over a domain has it reset first where it can be: what the old one registered stays.',
+  reason: 'A kernel takes over a domain only after a reset, if one exists; old registrations stay otherwise.',
   source: 'public/sched.h, SHUTDOWN_soft_reset; Xen 4.17 common/domain.c, domain_soft_reset',
   check({ platform, events }) {
     if (!platform.softReset) return [];

@@ -54,7 +54,7 @@ function untilOf(text: string): NonNullable<BootRequest['until']> {
   try {
     return new RegExp(pattern);
   } catch {
-    throw new InputError(`--until line: '${pattern}' is no regular expression`);
+    throw new InputError(`--until line: '${pattern}' is not a valid regular expression`);
   }
 }
 
@@ -100,16 +100,15 @@ function given<K extends keyof BootRequest>(
 function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArguments): void {
   if (command === undefined && script === undefined) return;
   const what = script === undefined ? 'a command' : '--script';
-  if (command?.length === 0)
-    throw new InputError("no command stands behind '--'; give one, or leave '--' out");
+  if (command?.length === 0) throw new InputError("no command follows '--'; give one, or leave out '--'");
   if (command !== undefined && script !== undefined)
-    throw new InputError("--script and a command behind '--' exclude each other; give one of them");
+    throw new InputError("--script and a command after '--' exclude each other; give one of them");
   if (kernel === 'builtin')
     throw new InputError(`the builtin guest has no user space that could run ${what}; give another --kernel`);
   if (until !== undefined && until !== 'poweroff')
     throw new InputError(`--until ${until} and ${what} exclude each other: the run ends with the command`);
   if (/(^|\s)rdinit=/.test(cmdline))
-    throw new InputError(`rdinit= on the command line and ${what} exclude each other; leave rdinit= out`);
+    throw new InputError(`rdinit= on the command line and ${what} exclude each other; leave out rdinit=`);
   if (command?.some((word) => word.includes('\ufffd')) === true)
     throw new InputError(
       'the command holds bytes that are not UTF-8; put it into a file and give that to --script',
@@ -119,9 +118,8 @@ function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArgu
 /** What the builtin guest would not look at. */
 function checkBuiltin({ kernel, initrd, mirror }: BootArguments): void {
   if (kernel !== 'builtin') return;
-  if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave --initrd out');
-  if (mirror !== undefined)
-    throw new InputError('the builtin guest is fetched from nowhere; leave --mirror out');
+  if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave out --initrd');
+  if (mirror !== undefined) throw new InputError('the builtin guest needs no mirror; leave out --mirror');
 }
 
 const asIs = (text: string): string => text;

@@ -14,7 +14,7 @@ function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
 /** The request for the builtin guest, after saying so, where `error` is that the default kernel cannot be had; else throws it. */
 export function fallBack(request: BootRequest, args: BootArguments, error: unknown): BootRequest {
   if (!(error instanceof UnavailableError) || wantsThatKernel(args)) throw error;
-  warn(`${error.reason}; the builtin guest is booted instead`);
+  warn(`${error.reason}; booting the builtin guest instead`);
   return { ...request, kernel: 'builtin' };
 }
 
@@ -22,8 +22,8 @@ export function fallBack(request: BootRequest, args: BootArguments, error: unkno
 export function helpWithKernel(args: BootArguments): string[] {
   const again = { ...args, kernel: defaultKernel };
   return [
-    `This was not a Linux kernel: ${defaultKernel} could not be had. With a network, or with the address of a Debian mirror`,
-    'that this machine reaches, it is booted by',
+    `This was not a Linux kernel: ${defaultKernel} was not available. With a network connection, or with a Debian mirror`,
+    'that this machine can reach, boot it with',
     `  ${commandText(again)}`,
     `  ${commandText({ ...again, mirror: 'http://MIRROR/debian' })}`,
   ];

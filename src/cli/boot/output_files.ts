@@ -26,7 +26,7 @@ function checkApart(output: Named, others: readonly Named[]): void {
   const other = others.find(({ identity }) => identity !== null && identity === output.identity);
   if (other === undefined) return;
   throw new InputError(
-    `${other.option} and ${output.option} name one file, ${output.name}; give ${output.option} a file of its own`,
+    `${other.option} and ${output.option} name the same file, ${output.name}; give ${output.option} a file of its own`,
   );
 }
 

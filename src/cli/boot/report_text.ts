@@ -39,8 +39,7 @@ function unreadLines({ cpus, kernel, hypercalls }: BootReport, style: Style): st
     ...(caller === null ? ['which CPU makes a call'] : []),
     ...(online === null ? ['which CPUs are online'] : []),
   ];
-  const unread =
-    hypercalls.total === 0 || others.length === 0 ? '' : `; not read either: ${others.join(', ')}`;
+  const unread = hypercalls.total === 0 || others.length === 0 ? '' : `; also not read: ${others.join(', ')}`;
   return labelled('Note:   ', `${words}${unread}`, style.width);
 }
 
@@ -81,7 +80,7 @@ function foldedLines({ trace, omittedFindings }: BootReport, style: Style): stri
 const verdicts = {
   pass: ['good', 'every rule holds: each CPU knows which vCPU it is'],
   fail: ['bad', 'broken:'],
-  incomplete: ['silent', 'no rule is broken, but the guest did not get where it was asked to'],
+  incomplete: ['silent', 'no rule is broken, but the guest did not reach its goal'],
 } as const;
 
 const eventWords = { fifo: 'FIFO events', '2l': 'two-level events', none: 'events not set up' } as const;
@@ -105,7 +104,7 @@ function notModelledLines({ notModelled }: BootReport, style: Style): string[] {
     times === 1 ? name : `${name} ×${times}`,
   );
   if (calls.length === 0) return [];
-  const words = `${calls.join(', ')}: Xen would have served this, and domulator does not`;
+  const words = `${calls.join(', ')}: Xen supports this, but domulator does not`;
   return labelled('Lacks:  ', words, style.width);
 }
 
@@ -115,8 +114,8 @@ const logLines = 12;
 function logTail({ outcome, verdict, kernelLogTail }: BootReport): string[] {
   const endedWell = outcome.what === 'poweroff' || outcome.what === 'userspace';
   if (verdict === 'pass' || (verdict === 'fail' && endedWell)) return [];
-  if (kernelLogTail.length === 0) return ['', 'The kernel keeps no log that could be found in its memory.'];
-  return ['', 'The end of the kernel’s own log:', ...kernelLogTail.slice(-logLines).map(shownLine)];
+  if (kernelLogTail.length === 0) return ['', 'No kernel log was found in the guest’s memory.'];
+  return ['', 'The last lines of the kernel log:', ...kernelLogTail.slice(-logLines).map(shownLine)];
 }
 
 function figures({ guestTimeNs, instructions }: BootReport): string {

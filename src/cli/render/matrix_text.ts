@@ -142,7 +142,7 @@ function platformSections(rows: readonly MatrixRow[], style: Style): string[] {
 
 /** What a reader of the Arm table must know. */
 const armReset =
-  'kexec and kdump assume a soft reset, which no Xen has on Arm yet; "no reset" is what there is.';
+  'kexec and kdump assume a soft reset, which no Xen release offers on Arm; "no reset" shows today’s behaviour.';
 
 /** The rules that any cell names, and why each is there. */
 function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
@@ -165,12 +165,12 @@ const policyTexts: readonly string[] = [
   'ids sparse: hardware ids with gaps, three apart',
   "ids permuted: Xen's hardware ids, each given to another vCPU",
   'ids beyond-255: hardware ids that do not fit into 8 bits',
-  "ids uid-differs: Xen's hardware ids, but the ACPI processor UID is not the vCPU id, against Xen's promise",
+  "ids uid-differs: Xen's hardware ids, but the ACPI processor UID is not the vCPU id, which breaks Xen's promise",
 ];
 
 function policyLines(style: Style): string[] {
   const lines = policyTexts.flatMap((text) => labelled('  ', text, style.width));
-  return [style.heading('How ids are handed out, where not as by Xen'), ...lines, ''];
+  return [style.heading('Id policies other than Xen’s own'), ...lines, ''];
 }
 
 /** The whole matrix; ends without a line end. */
@@ -179,9 +179,9 @@ export function matrixText(rows: readonly MatrixRow[], style: Style): string {
   const passed = run.filter((row) => row.passed === true).length;
   const sizes = rangesText(run.flatMap(({ scenario }) => (scenario === null ? [] : [scenario.vcpus])));
   const intro =
-    'Which way of learning vCPU ids holds, where? Each cell is a run of model guests, by one schedule: it passes when ' +
-    'the last kernel reaches user space and no rule of the audit is broken; else it names the rule that was broken first. ' +
-    `Guests have 4 vCPUs where nothing else is said (in all: ${sizes}).`;
+    'Which way of learning vCPU ids works on which platform? Each cell is one run of model guests under a fixed schedule. It passes when ' +
+    'the last kernel reaches user space and no audit rule is broken; otherwise the cell names the first broken rule. ' +
+    `Guests have 4 vCPUs unless noted otherwise (all sizes: ${sizes}).`;
   return [
     ...wrap(intro, style.width),
     '',

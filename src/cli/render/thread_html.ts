@@ -42,9 +42,9 @@ function legend(): Markup {
 `,
   );
   return markup`<section class="card" aria-labelledby="legend"><h2 id="legend">How to read the drawings</h2>
-<p>A lane for each vCPU as it really is, and one for Xen. Time runs down. Beside each call stands what Xen answered:
-<span class="pill good">0</span> to a right id, <span class="pill bad">-ENOENT</span> and the like where it refused,
-<span class="pill silent">0</span> to a wrong id that it took without a word.</p>
+<p>Each real vCPU has a lane, and Xen has one. Time runs downwards. Xen’s answer is shown beside each call:
+<span class="pill good">0</span> to a right id, <span class="pill bad">-ENOENT</span> or another error when it refused,
+<span class="pill silent">0</span> to a wrong id that it accepted silently.</p>
 <ul class="legend">${items}</ul></section>
 `;
 }
@@ -91,7 +91,7 @@ function audit({ run }: ToldStory): Markup {
     ({ rule, times, first }) => markup`<li><code>${rule}</code> ×${times}: ${first}</li>
 `,
   );
-  return markup`<p>Rules that the audit finds broken, and where first:</p><ul>${items}</ul>`;
+  return markup`<p>Rules that the audit finds broken, each with its first occurrence:</p><ul>${items}</ul>`;
 }
 
 /** A sentence in which no answer (`-ENOENT`) is broken at its hyphen. */
@@ -120,7 +120,7 @@ ${figure(story)}${cpus(story)}${ending(story)}</article>
 `;
 }
 
-const title = 'Which vCPU is this? The Linux thread of 2016, run anew';
+const title = 'Which vCPU is this? The Linux thread of 2016, replayed';
 
 /** The whole page. */
 export function threadHtml(stories: readonly ToldStory[]): string {

@@ -8,15 +8,15 @@ import { tableLines } from './table.js';
 
 /** Two sentences for somebody who has never heard of any of this. */
 export const intro = [
-  'A Xen guest names its CPUs in hypercalls by their Xen vCPU ids, and for years Linux passed its own CPU numbers there: the same numbers, until a crash kernel starts on another CPU than the first.',
-  'In 2016 a patch gave Linux a map from the one to the other, and a thread asked what it means on Arm; here are its steps, each run just now by small model guests that make the hypercalls of Linux against a hypervisor core that answers as Xen does, while an audit works out which id each call meant.',
+  'A Xen guest names its CPUs in hypercalls by their Xen vCPU ids, and for years Linux passed its own CPU numbers there: the two are equal until a crash kernel boots on a CPU other than 0.',
+  'In 2016 a patch gave Linux a per-CPU map from its CPU numbers to Xen vCPU ids, and the mailing list discussed what that means on Arm. The stories below replay that thread: small model guests make the hypercalls of Linux against a hypervisor core that answers as Xen does, and an audit works out which id each call should carry.',
 ];
 
 export const legend = [
-  'v0, v1 ... the vCPUs as they really are   ● makes the call   ▶ ◀ to Xen, or to a vCPU that is started',
+  'v0, v1 ... the real vCPUs   ● makes the call   ▶ ◀ to Xen, or to a vCPU that is started',
   '◆ named in the call, and meant   ✗ named or reached, and not meant   → what Xen answered',
   '▲ a kernel enters, or a CPU comes online   ▼ a CPU goes offline   ═ Xen resets the whole guest',
-  'SILENT: a wrong id that Xen took without a word',
+  'SILENT: a wrong id that Xen accepted silently',
 ];
 
 function glance(stories: readonly ToldStory[], style: Style): string[] {
@@ -32,7 +32,7 @@ function glance(stories: readonly ToldStory[], style: Style): string[] {
 
 function topLines(stories: readonly ToldStory[], style: Style): string[] {
   return [
-    style.heading('domulator: which vCPU is this? The Linux thread of 2016, as it really happens'),
+    style.heading('domulator: which vCPU is this? The Linux thread of 2016, replayed'),
     '',
     ...intro.flatMap((sentence) => wrap(sentence, style.width)),
     '',

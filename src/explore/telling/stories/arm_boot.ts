@@ -10,34 +10,34 @@ const initControl = 'EVTCHNOP_init_control';
 
 export const asPosted: Story = {
   title: 'The same patch on Arm',
-  why: 'On Arm each CPU records its id when it first runs; unset reads as all ones. Who asks sooner?',
+  why: 'On Arm each CPU records its id when it first runs. An unset record reads as all ones. Who reads it too early?',
   scenario: scenario('arm-as-posted-fifo', 'as-posted', 'arm'),
   afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
 };
 
 export const asTested: Story = {
-  title: 'As it was tested on 4.8-rc4',
+  title: 'The patch as tested on 4.8-rc4',
   why: 'By then an unset record read as 0, and 0 is the id of a real vCPU. The same boot as above.',
   scenario: scenario('arm-as-tested-fifo', 'as-tested', 'arm'),
   afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
 };
 
 export const twoLevel: Story = {
-  title: 'Two-level events, or how to miss it',
-  why: 'The same kernel where Xen offers two-level events only, which need no control block per vCPU.',
+  title: 'Two-level events hide the error',
+  why: 'The same kernel, but Xen offers only two-level events, which need no control block per vCPU.',
   scenario: scenario('arm-as-posted-2l', 'as-posted', 'arm', { events: '2l' }),
   afterword: (run) => [howCalled(run, initControl), readsOfUnset(run), whoIsOnline(run)],
 };
 
 export const mend: Story = {
-  title: 'The mend',
-  why: 'Every possible CPU is recorded at init, before anyone can ask: on Arm, its own number as its id.',
+  title: 'The fix',
+  why: 'Every possible CPU gets its record at init, before the first read. On Arm the record is the CPU number.',
   scenario: scenario('arm-mend-fifo', 'mend', 'arm'),
   afterword: (run) => [howCalled(run, initControl), howWrongWasAnswered(run)],
 };
 
 export const mendNrCpus: Story = {
-  title: 'The mend, in its NR_CPUS form',
+  title: 'The fix, in its NR_CPUS form',
   why: 'The other form records every number below NR_CPUS, possible or not. Does the guest see a difference?',
   scenario: scenario('arm-mend-nr-cpus-fifo', 'mend-nr-cpus', 'arm'),
   afterword: (run) => [howCalled(run, initControl), howWrongWasAnswered(run)],

@@ -11,21 +11,21 @@ const crash = { plot: { name: 'kdump', vcpu: 2, resetFirst: true }, hypothetical
 const afterword: Story['afterword'] = (run) => [howWrongWasAnswered(run), whoIsOnline(run)];
 
 export const mend: Story = {
-  title: 'The mend in a crash kernel on Arm',
-  why: 'If Xen could reset an Arm domain: a crash kernel on vCPU 2 calls that one CPU 0, and records 0 for it.',
+  title: 'The fix in a crash kernel on Arm',
+  why: 'Assume that Xen can reset an Arm domain. A crash kernel on vCPU 2 calls it CPU 0 and records id 0 for it.',
   scenario: scenario('arm-kdump-mend', 'mend', 'arm', crash),
   afterword,
 };
 
 export const noHypercallsInPrepare: Story = {
-  title: 'First way out: no calls in prepare',
+  title: 'Alternative 1: no calls in prepare',
   why: 'The same crash. Each CPU makes its own calls once it runs, and reads its id from its own MPIDR.',
   scenario: scenario('arm-kdump-no-hypercalls-in-prepare', 'no-hypercalls-in-prepare', 'arm', crash),
   afterword,
 };
 
 export const idsFromFirmware: Story = {
-  title: 'Second way out: ids from firmware',
+  title: 'Alternative 2: ids from firmware',
   why: 'The same crash. The ids are worked out when the device tree is parsed, before any call is made.',
   scenario: scenario('arm-kdump-ids-from-firmware', 'ids-from-firmware', 'arm', crash),
   afterword,

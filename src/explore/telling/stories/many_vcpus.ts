@@ -19,7 +19,7 @@ export const before: Story = {
 
 export const after: Story = {
   title: 'vCPU 33 of 40 crashes, from 5.18 on',
-  why: 'From 5.18 on time set-up waits for the vcpu_info of a boot vCPU from 32 on (eed05744322d).',
+  why: 'From 5.18 on, if the boot vCPU is 32 or above, clock set-up waits for its vcpu_info (eed05744322d).',
   scenario: scenario('pvhvm-kdump-33-of-40-from-5.18', 'as-posted', 'pvhvm', {
     ...crash,
     era: { ...linux2016, delaysTimeInit: true },

@@ -41,15 +41,15 @@ export function startsMade(run: ModelRun, name: string): string {
 export function howWrongWasAnswered(run: ModelRun): string {
   const { refused, silent, calls } = tallyOf(run);
   const wrong = refused + silent;
-  if (wrong === 0) return `All ${plural(calls, 'call')} that carry a vCPU id carry the one that was meant.`;
-  return `${plural(wrong, 'call')} of ${calls} carried an id that was not meant: Xen refused ${refused} and took ${silent} without a word.`;
+  if (wrong === 0) return `All ${plural(calls, 'call')} that carry a vCPU id carry the intended one.`;
+  return `${plural(wrong, 'call')} of ${calls} carried an id that was not meant: Xen refused ${refused} and silently accepted ${silent}.`;
 }
 
 /** How often a record was read that nobody had written. */
 export function readsOfUnset({ events }: ModelRun): string {
   const reads = events.filter((event) => event.kind === 'use');
   const unset = reads.filter((event) => !event.recorded).length;
-  return `${unset} of ${plural(reads.length, 'reading')} of the map found a record that nobody had written yet.`;
+  return `${unset} of ${plural(reads.length, 'reading')} of the map found a record that had not been written yet.`;
 }
 
 /** Who is online at the end, and who is not. */

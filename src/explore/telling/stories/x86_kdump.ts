@@ -10,14 +10,14 @@ const crash = { plot: { name: 'kdump', vcpu: 2, resetFirst: true } } as const;
 
 export const beforeThePatch: Story = {
   title: 'The crash dump that started it',
-  why: 'A crash kernel starts on the vCPU that crashed and counts it as CPU 0. Which number do its hypercalls carry?',
+  why: 'A crash kernel starts on the vCPU that crashed and calls it CPU 0. Which id do its hypercalls carry?',
   scenario: scenario('pvhvm-kdump-before-the-patch', 'before-the-patch', 'pvhvm', crash),
   afterword: (run) => [howWrongWasAnswered(run), whoIsOnline(run)],
 };
 
 export const asPosted: Story = {
   title: 'The patch: from CPU to vCPU id',
-  why: 'The same crash. CPU 0 now asks CPUID which vCPU it is; for the others the MADT says it.',
+  why: 'The same crash. CPU 0 now reads its vCPU id from CPUID; the ids of the others come from the MADT.',
   scenario: scenario('pvhvm-kdump-as-posted', 'as-posted', 'pvhvm', crash),
   afterword: (run) => [howWrongWasAnswered(run), whoIsOnline(run)],
 };
