@@ -96,7 +96,7 @@ test('an Image without a PE header is whole if its first branch leads into it, a
 });
 
 function cutAt(length: number): string {
-  return `it is cut short: it has ${length} bytes, and its first instruction to run is at byte 900`;
+  return `it is truncated: it has ${length} bytes, and its first instruction to run is at byte 900`;
 }
 
 test('a kernel that begins with a branch back, to itself or to a register, or with data, is not called cut short', async () => {
@@ -111,7 +111,7 @@ test('a packed kernel that is cut short anywhere is refused with one line', asyn
     for (let length = 0; length < whole.length; length += 1) {
       await assert.rejects(readKernelImage(whole.subarray(0, length), 'it'), (error: unknown) => {
         assert.ok(error instanceof InputError, `${length}: ${String(error)}`);
-        return /^it is (empty|too short|not an arm64|cut short|damaged)[^\n]*$/.test(error.message);
+        return /^it is (empty|too short|not an arm64|truncated|damaged)[^\n]*$/.test(error.message);
       });
     }
   }

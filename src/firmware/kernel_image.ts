@@ -161,7 +161,7 @@ function checkEntry(bytes: Uint8Array, what: string): void {
   const offset = branchOffset(view.getUint32(place, true));
   if (offset === null || place + offset + 4 <= bytes.length) return;
   throw new InputError(
-    `${what} is cut short: it has ${bytes.length} bytes, and its first instruction to run is at byte ${place + offset}`,
+    `${what} is truncated: it has ${bytes.length} bytes, and its first instruction to run is at byte ${place + offset}`,
   );
 }
 
