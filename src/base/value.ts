@@ -4,7 +4,7 @@
  * which is what search, snapshots and replay stand on.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { InputError, InvariantError } from './assert.js';
 
 const bigintTag = '$bigint';
@@ -107,20 +107,12 @@ export function hashValue(value: unknown): string {
   return hashText(encode(value));
 }
 
-/** `text` in UTF-16 code units, low byte first. */
-function unitsOf(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length * 2);
-  for (let i = 0; i < text.length; i += 1) {
-    const unit = text.charCodeAt(i);
-    bytes[2 * i] = unit & 0xff;
-    bytes[2 * i + 1] = unit >>> 8;
-  }
-  return bytes;
-}
-
-/** SHA-256 of `text` in UTF-16 code units, low byte first: for texts of ASCII and others alike. */
+/**
+ * SHA-256 of `text` in UTF-8, as 64 hex digits. `text` has no lone surrogates, which UTF-8 cannot tell apart; canonical
+ * texts have none, for JSON writes them as escapes (ECMA-262, QuoteJSONString).
+ */
 export function hashText(text: string): string {
-  return hashBytes(unitsOf(text));
+  return hashBytes(utf8ToBytes(text));
 }
 
 /** SHA-256 of `bytes`, as 64 hex digits. */
@@ -128,35 +120,27 @@ export function hashBytes(bytes: Uint8Array): string {
   return bytesToHex(sha256(bytes));
 }
 
-/** Bytes that are put together before they are hashed: many small updates cost more than the hashing. */
-const hashedAtOnce = 1 << 15;
+/** UTF-16 code units that are put together before they are hashed: many small updates cost more than the hashing. */
+const hashedAtOnce = 1 << 14;
 
 /** SHA-256 of one value after the other: of their canonical texts as {@link hashText} takes them, each ended by a line feed. */
 export class ValueHash {
   readonly #hash = sha256.create();
-  readonly #waiting = new Uint8Array(hashedAtOnce);
-  #length = 0;
+  #waiting = '';
 
   add(value: unknown): void {
     this.addText(encode(value));
   }
 
-  /** The same, for who has the canonical text of a value already. */
+  /** The same, for callers that have the canonical text of a value already. */
   addText(text: string): void {
-    for (let i = 0; i < text.length; i += 1) this.#addUnit(text.charCodeAt(i));
-    this.#addUnit(0x0a);
-  }
-
-  #addUnit(unit: number): void {
-    if (this.#length === hashedAtOnce) this.#flush();
-    this.#waiting[this.#length] = unit & 0xff;
-    this.#waiting[this.#length + 1] = unit >>> 8;
-    this.#length += 2;
+    this.#waiting += `${text}\n`;
+    if (this.#waiting.length >= hashedAtOnce) this.#flush();
   }
 
   #flush(): void {
-    this.#hash.update(this.#waiting.subarray(0, this.#length));
-    this.#length = 0;
+    this.#hash.update(utf8ToBytes(this.#waiting));
+    this.#waiting = '';
   }
 
   /** 64 hex digits. Nothing can be added any more. */

@@ -123,7 +123,16 @@ export class Observer {
     }
     this.noteOnline(vcpu);
     this.#noteCaller(vcpu);
-    this.#emit({ kind: 'hypercall', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, call, phase: null });
+    this.#place({
+      kind: 'hypercall',
+      step: this.trace.length,
+      timeNs: this.#machine.nowNs,
+      kernel: 0,
+      vcpu: xenVcpuId(vcpu),
+      linuxCpu: cpu,
+      call,
+      phase: null,
+    });
     this.#bindings.after(vcpu, call);
   }
 
@@ -132,7 +141,7 @@ export class Observer {
     this.#bindings.before(vcpu, null);
     this.#noteLost();
     const isOn = record.name.endsWith('CPU_ON');
-    if (!isOn && !record.name.endsWith('CPU_OFF')) return;
+    if (!isOn && record.name !== 'PSCI_0_2_FN_CPU_OFF') return;
     const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     this.noteOnline(vcpu);
@@ -255,9 +264,10 @@ export class Observer {
 
   /** What the records say now, where that has changed. */
   #noteRecords(vcpu: number): void {
-    if (!this.#usesIds) return;
+    const records = this.#usesIds ? this.#kernel.recordsFrom(vcpu) : null;
+    if (records === null) return;
     for (const cpu of this.#kernel.ownAreas(vcpu)) {
-      const value = this.#kernel.recordsFrom(vcpu)?.recordedVcpuId(cpu) ?? null;
+      const value = records.recordedVcpuId(cpu);
       if (value === null || this.#lastRecords.get(cpu) === value) continue;
       this.#lastRecords.set(cpu, value);
       this.#emit({ kind: 'record', kernel: 0, linuxCpu: cpu, value, source: "the kernel's memory" });
@@ -336,8 +346,11 @@ export class Observer {
   }
 
   #emit(event: WithoutPlace<TraceEvent>): void {
-    const placed = { ...event, step: this.trace.length, timeNs: this.#machine.nowNs };
-    this.trace.add(placed);
-    this.#heard(placed);
+    this.#place({ ...event, step: this.trace.length, timeNs: this.#machine.nowNs });
+  }
+
+  #place(event: TraceEvent): void {
+    this.trace.add(event);
+    this.#heard(event);
   }
 }

@@ -14,17 +14,19 @@ export interface CallCounts {
   readonly refused: number;
 }
 
-/** The canonical text of what the guest saw of an event, its keys in order; null for what only we saw. */
+/**
+ * What the guest saw of an event, as the JSON text of a list; null for an event that the guest does not see.
+ * - A hypercall: its name, its argument, the answer, the vCPU id in it, the vCPU that made it, the system time in ns.
+ * - A start: `"start"`, the vCPU that asked, the target, the answer, the time. A stop: `"stop"`, the vCPU, the time.
+ */
 export function visibleText(event: TraceEvent): string | null {
-  const time = `"timeNs":{"$bigint":"${event.timeNs}"}`;
   if (event.kind === 'hypercall') {
     const { op, vcpuId, detail, returned } = event.call;
-    const asked = `"detail":${valueToJson(detail)},"op":${JSON.stringify(op)}`;
-    return `{${asked},"returned":${returned},${time},"vcpu":${event.vcpu},"vcpuId":${vcpuId}}`;
+    return `["${op}",${valueToJson(detail)},${returned},${vcpuId},${event.vcpu},${event.timeNs}]`;
   }
-  if (event.kind === 'stop') return `{"stop":${event.vcpu},${time}}`;
+  if (event.kind === 'stop') return `["stop",${event.vcpu},${event.timeNs}]`;
   if (event.kind !== 'start') return null;
-  return `{"by":${event.by},"returned":${event.returned},"target":${event.target},${time}}`;
+  return `["start",${event.by},${event.target},${event.returned},${event.timeNs}]`;
 }
 
 export class TraceCounts {

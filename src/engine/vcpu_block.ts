@@ -22,6 +22,18 @@ export class VcpuBlock {
     this.memory.view.setBigUint64(this.place + cpuOffsets.registers + 8 * place, value, true);
   }
 
+  /** The low half of a place of the register file, unsigned. */
+  registerLow(place: number): number {
+    return this.memory.word(this.place + cpuOffsets.registers + 8 * place);
+  }
+
+  /** Sets all 64 bits of a place of the register file from a whole number between -2^53 and 2^53. */
+  setRegisterNumber(place: number, value: number): void {
+    const at = this.place + cpuOffsets.registers + 8 * place;
+    this.memory.setWord(at, value);
+    this.memory.setWord(at + 4, Math.floor(value / 2 ** 32));
+  }
+
   get stackPointer(): bigint {
     return this.register(registerFile.stackPointer);
   }

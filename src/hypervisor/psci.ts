@@ -52,8 +52,13 @@ export interface PsciRecord {
 interface PsciCall {
   readonly domain: Domain;
   readonly caller: VcpuState;
-  /** x1, x2 and x3, unsigned 64-bit. */
-  readonly args: readonly [bigint, bigint, bigint];
+  /** x1, x2 and x3, as far as they were passed. */
+  readonly args: readonly bigint[];
+}
+
+/** x1 + `index`, unsigned 64-bit. */
+function argument({ args }: PsciCall, index: number): bigint {
+  return BigInt.asUintN(64, args[index] ?? 0n);
 }
 
 type Answer = Omit<PsciRecord, 'name'>;
@@ -82,8 +87,9 @@ function vcpuOfAffinity(domain: Domain, target: bigint): VcpuState | null {
 }
 
 /** Checks in this order: the target exists, the entry address is not Thumb (bit 0), the target is down. */
-function cpuOn({ domain, args: [target, entry, contextId] }: PsciCall): Answer {
-  const vcpu = vcpuOfAffinity(domain, target);
+function cpuOn(call: PsciCall): Answer {
+  const [target, entry, contextId] = [argument(call, 0), argument(call, 1), argument(call, 2)];
+  const vcpu = vcpuOfAffinity(call.domain, target);
   if (vcpu === null) return answer(PSCI_RET_INVALID_PARAMS);
   return { returned: startVcpu(vcpu, entry, contextId), target: vcpu.id };
 }
@@ -113,12 +119,13 @@ function cpuSuspend({ domain, caller }: PsciCall): Answer {
 const highestAffinityLevel = 3;
 
 /** Whether any vCPU is up whose affinity agrees with the target from that level on. */
-function affinityInfo({ domain, args: [target, lowest] }: PsciCall): Answer {
+function affinityInfo(call: PsciCall): Answer {
+  const [target, lowest] = [argument(call, 0), argument(call, 1)];
   const level = Number(BigInt.asUintN(32, lowest));
   if (level > highestAffinityLevel) return answer(PSCI_RET_INVALID_PARAMS);
   const ignored = [0n, 0xffn, 0xffffn, 0xffff_ffffn][level] ?? 0n;
   const mask = affinityMask & ~ignored;
-  const { config, vcpus } = domain.state;
+  const { config, vcpus } = call.domain.state;
   const isOn = vcpus.some(
     ({ up, id }) => up && (BigInt(config.hardwareIds[id] ?? 0) & mask) === (target & mask),
   );
@@ -152,10 +159,9 @@ const functions = new Map<number, (call: PsciCall) => Answer>([
   [ARM_SMCCC_VERSION_FID, () => answer(smcccVersion)],
 ]);
 
-function features({ args: [wanted] }: PsciCall): Answer {
-  return answer(
-    functions.has(u32(Number(BigInt.asUintN(32, wanted)))) ? PSCI_RET_SUCCESS : PSCI_RET_NOT_SUPPORTED,
-  );
+function features(call: PsciCall): Answer {
+  const wanted = u32(Number(BigInt.asUintN(32, argument(call, 0))));
+  return answer(functions.has(wanted) ? PSCI_RET_SUCCESS : PSCI_RET_NOT_SUPPORTED);
 }
 
 /**
@@ -172,8 +178,8 @@ export function psciCall(
   const name = nameOf(number);
   const run = archOf(domain) === 'arm64' ? functions.get(number) : undefined;
   if (run === undefined) return { name, ...answer(ARM_SMCCC_ERR_UNKNOWN_FUNCTION) };
-  const [x1 = 0n, x2 = 0n, x3 = 0n] = args.map((value) => BigInt.asUintN(64, value));
-  return { name, ...run({ domain, caller: vcpuOf(domain, id), args: [x1, x2, x3] }) };
+  const { returned, target } = run({ domain, caller: vcpuOf(domain, id), args });
+  return { name, returned, target };
 }
 
 function nameOf(number: number): string {

@@ -1,6 +1,6 @@
 /** Every hypercall that this hypervisor knows, one row a family. */
 import { XEN_ENOSYS } from '../abi/index.js';
-import { present } from '../base/index.js';
+import { present, u64 } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { CallerPort, Domain } from './domain.js';
 import { callFamily, markNotModelled } from './hypercall.js';
@@ -30,6 +30,10 @@ export const hypercallTable: readonly HypercallFamily[] = [
   hvm_op,
 ];
 
+const familyOfNumber: ReadonlyMap<number, HypercallFamily> = new Map(
+  hypercallTable.map((family) => [family.number, family]),
+);
+
 /**
  * Makes hypercall `number` for vCPU `vcpu`, with up to five argument registers. Changes the domain's state and
  * memory; answers what was asked and what Xen returned. Never throws for anything that the guest passes.
@@ -42,7 +46,8 @@ export function hypercall(
   cpu: CallerPort,
 ): CallRecord {
   const caller = present(domain.state.vcpus[vcpu], `vCPU ${vcpu}`);
-  const registers = args.map((value) => BigInt.asUintN(64, value));
+  const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n] = args;
+  const registers = [u64(a), u64(b), u64(c), u64(d), u64(e)];
   const record = callNumber(number, { domain, cpu, caller, args: registers });
   settleRunstates(domain);
   if (isRunnable(domain, vcpu)) refreshAreas(domain, vcpu, cpu);
@@ -50,7 +55,7 @@ export function hypercall(
 }
 
 function callNumber(number: number, context: CallContext): CallRecord {
-  const family = hypercallTable.find((candidate) => candidate.number === number);
+  const family = familyOfNumber.get(number);
   if (family !== undefined) return callFamily(family, context);
   const name = `hypercall_${number}`;
   const refusal = { hypercall: name, op: name, vcpuId: null, detail: {}, returned: -XEN_ENOSYS };

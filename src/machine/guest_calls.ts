@@ -77,14 +77,14 @@ export class GuestCalls {
     const view = this.#view(vcpu);
     // All 64 bits count (Xen 4.17 arch/arm/traps.c, do_trap_hypercall).
     const number = Number(view.register(16));
-    const args = [0, 1, 2, 3, 4].map((register) => view.register(register));
+    const args = [view.register(0), view.register(1), view.register(2), view.register(3), view.register(4)];
     listener.calling?.(vcpu);
     const record = hypercall(domain, vcpu as XenVcpuId, number, args, caller);
     if (record.again !== undefined) {
       this.#callAgain(view, record.again);
       return;
     }
-    view.setRegister(0, BigInt.asUintN(64, BigInt(record.returned)));
+    view.setRegisterNumber(0, record.returned);
     if (number === __HYPERVISOR_memory_op || number === __HYPERVISOR_grant_table_op) {
       processor.forgetTranslations();
     }
@@ -113,15 +113,16 @@ export class GuestCalls {
 
   #smccc(vcpu: number): void {
     const view = this.#view(vcpu);
-    const functionId = Number(BigInt.asUintN(32, view.register(0)));
-    const args = [1, 2, 3].map((register) => view.register(register));
-    const known = smcccCall(functionId, Number(BigInt.asUintN(32, args[0] ?? 0n)));
-    const answer = known ?? [BigInt.asUintN(64, BigInt(this.#power(vcpu, functionId, args)))];
-    for (const [register, value] of answer.entries()) view.setRegister(register, value);
+    const functionId = view.registerLow(0);
+    const known = smcccCall(functionId, view.registerLow(1));
+    if (known === null) view.setRegisterNumber(0, this.#power(vcpu, functionId));
+    else for (const [register, value] of known.entries()) view.setRegister(register, value);
   }
 
-  #power(vcpu: number, functionId: number, args: readonly bigint[]): number {
+  #power(vcpu: number, functionId: number): number {
     const { domain, gic, listener } = this.#parts;
+    const view = this.#view(vcpu);
+    const args = [view.register(1), view.register(2), view.register(3)];
     const record = psciCall(domain, vcpu as XenVcpuId, functionId, args);
     if (!this.#vcpuState(vcpu).up) setCpuPower(gic, vcpu, false);
     // From now on interrupts wait for it, though its first turn is still to come (Xen 4.17 arch/arm/vpsci.c, do_common_cpu_on).

@@ -21,7 +21,7 @@ export type SmcccAnswer = readonly bigint[];
 const version1_1 = 0x1_0001n;
 
 /** ARM_SMCCC_ARCH_WORKAROUND_1 to 3 (Arm DEN0028, 7.5). */
-const workarounds = [0x8000_8000, 0x8000_7fff, 0x8000_3fff] as const;
+const workarounds: readonly number[] = [0x8000_8000, 0x8000_7fff, 0x8000_3fff];
 
 /**
  * What ARM_SMCCC_ARCH_FEATURES says of each on a Cortex-A57 whose firmware knows no SMCCC 1.1, as the reference's host has
@@ -78,6 +78,6 @@ export function smcccCall(functionId: number, argument: number): SmcccAnswer | n
     const asked = workarounds.findIndex((workaround) => workaround === argument);
     return [BigInt.asUintN(64, BigInt(workaroundAnswers[asked] ?? ARM_SMCCC_NOT_SUPPORTED))];
   }
-  if (workarounds.some((workaround) => workaround === functionId)) return [];
+  if (workarounds.includes(functionId)) return [];
   return serviceAnswers.get(functionId) ?? null;
 }

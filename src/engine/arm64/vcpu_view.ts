@@ -65,6 +65,16 @@ export class VcpuView {
     this.#cpu.block.setRegister(number, value);
   }
 
+  /** W0 to W30, unsigned. */
+  registerLow(number: number): number {
+    return this.#cpu.block.registerLow(number);
+  }
+
+  /** Sets X0 to X30 to a whole number between -2^53 and 2^53; a negative one is two's complement. */
+  setRegisterNumber(number: number, value: number): void {
+    this.#cpu.block.setRegisterNumber(number, value);
+  }
+
   /** The stack pointer in use. */
   get stackPointer(): bigint {
     return this.#cpu.block.stackPointer;
