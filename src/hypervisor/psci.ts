@@ -182,7 +182,12 @@ export function psciCall(
   return { name, returned, target };
 }
 
+/** By function number. A Map: numbers this large make an object slow to look into. */
+const names: ReadonlyMap<number, string> = new Map(
+  Object.entries(PSCI_FN_names).map(([number, name]) => [Number(number), name]),
+);
+
 function nameOf(number: number): string {
   if (number === ARM_SMCCC_VERSION_FID) return 'ARM_SMCCC_VERSION_FID';
-  return PSCI_FN_names[number] ?? `psci_0x${number.toString(16)}`;
+  return names.get(number) ?? `psci_0x${number.toString(16)}`;
 }

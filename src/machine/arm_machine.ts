@@ -76,6 +76,12 @@ export type MachineStop = 'limit' | 'shutdown' | 'stuck';
 /** DAIF.I */
 const irqMask = 0x80n;
 
+/** The earlier of two times, of which null is never. */
+function earlier(a: bigint | null, b: bigint | null): bigint | null {
+  if (a === null || b === null) return a ?? b;
+  return b < a ? b : a;
+}
+
 export class ArmMachine {
   readonly processor: Processor;
   readonly frames: PlacedFrames;
@@ -269,11 +275,7 @@ export class ArmMachine {
 
   /** When something is due by itself, system time in ns; null when nothing is. */
   #dueNs(): bigint | null {
-    let first = nextDeadline(this.domain);
-    for (const dueNs of [this.#interrupts.dueNs, this.#input.dueNs]) {
-      if (dueNs !== null && (first === null || dueNs < first)) first = dueNs;
-    }
-    return first;
+    return earlier(nextDeadline(this.domain), earlier(this.#interrupts.dueNs, this.#input.dueNs));
   }
 
   /** System time becomes `ns`, and what is due by then happens. */

@@ -75,19 +75,19 @@ export class Mmu {
     const upper = (high >>> 23) & 1;
     const range = regime.ranges[upper === 1 ? 1 : 0];
     const address = (high & 0xffff) * 2 ** 32 + low;
-    if (!regime.enabled) return this.#flat(range, address, high);
+    if (!regime.enabled) return this.#flat(range, low, high);
     if (range.disabled || !isWithin(range, address, high)) return this.#faulted(faultStatus.translation, 0);
     this.#result.bound = upper === 0;
     return this.#walk(regime, range, low, high, access, el0);
   }
 
   /** Translation is off: addresses are physical ones, if there are such. */
-  #flat(range: Range, address: number, high: number): Translation {
-    const above = (high >>> 16) & (range.ignoresTag ? 0xff : 0xffff);
-    if (above !== 0 || address >= 2 ** physicalBits) return this.#faulted(faultStatus.addressSize, 0);
+  #flat(range: Range, low: number, high: number): Translation {
+    const above = range.ignoresTag ? high & 0xff_ffff : high;
+    if (above >>> (physicalBits - 32) !== 0) return this.#faulted(faultStatus.addressSize, 0);
     const result = this.#result;
     result.fault = null;
-    result.page = address - (address & 0xfff);
+    result.page = above * 2 ** 32 + ((low & ~0xfff) >>> 0);
     result.attributes = 0;
     result.shareability = 2;
     result.log2Size = 12;
