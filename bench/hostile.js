@@ -51,7 +51,9 @@ function seconds(main, count) {
 }
 
 const rate = (main) =>
-  (instructions.many - instructions.few) / (seconds(main, instructions.many) - seconds(main, instructions.few)) / 1e6;
+  (instructions.many - instructions.few) /
+  (seconds(main, instructions.many) - seconds(main, instructions.few)) /
+  1e6;
 
 const rows = [];
 console.log(`${describeMachine()}\n${rounds} rounds`);

@@ -1,18 +1,23 @@
 // Guests that do one thing for ever, each for 200 million instructions under a small heap: whatever a guest does, the run
 // ends with a documented status, and the host's memory stays within its bound (src/boot/trace_store.ts).
 //
-// Usage: npx tsc -b && node scripts/hostile.js [--instructions N] [--list] [PART_OF_A_NAME ...]
+// Usage: npx tsc -b && node scripts/hostile.js [--instructions N] [--jobs N] [--list] [PART_OF_A_NAME ...]
 // Prints a line for each loop as it ends, and at the end `N passed, N failed`. Exit status 0 only when none failed.
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { inTurns, jobsOf } from './jobs.js';
 import { hostileImage, hostileLoops } from '../dist/test/guest/hostile_loops.js';
 
 const { values, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { instructions: { type: 'string', default: '200000000' }, list: { type: 'boolean' } },
+  options: {
+    instructions: { type: 'string', default: '200000000' },
+    jobs: { type: 'string' },
+    list: { type: 'boolean' },
+  },
 });
 const heapMiB = 400;
 /** The host's memory beside the guest's. */
@@ -23,33 +28,41 @@ const documented = [0, 1, 3, 4];
 
 const command = new URL('../dist/src/cli/main.js', import.meta.url).pathname;
 const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-hostile-'));
-const file = (name) => path.join(folder, name);
-writeFileSync(file('initrd'), new Uint8Array(16));
-/** Has the process say at its exit what it used. */
-const meter = `data:text/javascript,import{writeFileSync}from'node:fs';process.on('exit',()=>writeFileSync(${JSON.stringify(file('usage'))},JSON.stringify(process.resourceUsage())))`;
+const initrd = path.join(folder, 'initrd');
+writeFileSync(initrd, new Uint8Array(16));
 
-function run({ name, program, vcpus = 2 }) {
+/** Has the process say at its exit what it used. */
+function meter(file) {
+  const code = `process.on('exit',()=>writeFileSync(${JSON.stringify(file)},JSON.stringify(process.resourceUsage())))`;
+  return `data:text/javascript,import{writeFileSync}from'node:fs';${code}`;
+}
+
+/** The exit status of Node and what it wrote to stderr; its standard output is read and thrown away. */
+function runNode(args) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stderr = '';
+    child.stdout.resume();
+    child.stderr.on('data', (data) => (stderr = `${stderr}${data}`.slice(-4096)));
+    child.on('close', (status) => resolve({ status, stderr }));
+  });
+}
+
+const jsonOf = (file) => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null);
+
+async function run({ name, program, vcpus = 2 }) {
+  const own = mkdtempSync(path.join(folder, 'run-'));
+  const file = (kind) => path.join(own, kind);
   writeFileSync(file('Image'), hostileImage(program));
-  const node = [`--max-old-space-size=${heapMiB}`, '--import', meter];
-  const input = ['--kernel', file('Image'), '--initrd', file('initrd'), '--memory', String(guestMiB)];
+  const node = [`--max-old-space-size=${heapMiB}`, '--import', meter(file('usage'))];
+  const input = ['--kernel', file('Image'), '--initrd', initrd, '--memory', String(guestMiB)];
   const limits = ['--vcpus', String(vcpus), '--limit', `1000000,${values.instructions}`];
   const output = ['--until', 'poweroff', '--quiet', '--report', file('report')];
-  const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 26 };
-  rmSync(file('report'), { force: true });
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    [...node, command, 'boot', ...input, ...limits, ...output],
-    options,
-  );
-  const usage = JSON.parse(readFileSync(file('usage'), 'utf8'));
-  const seconds = (usage.userCPUTime + usage.systemCPUTime) / 1e6;
-  const rssMiB = usage.maxRSS / 1024;
-  let report = null;
-  try {
-    report = JSON.parse(readFileSync(file('report'), 'utf8'));
-  } catch {
-    // No report: the status tells.
-  }
+  const { status, stderr } = await runNode([...node, command, 'boot', ...input, ...limits, ...output]);
+  const [usage, report] = [jsonOf(file('usage')), jsonOf(file('report'))];
+  // A process that was killed or aborted wrote neither.
+  const seconds = usage === null ? NaN : (usage.userCPUTime + usage.systemCPUTime) / 1e6;
+  const rssMiB = usage === null ? NaN : usage.maxRSS / 1024;
   const good = documented.includes(status) && report !== null && rssMiB - guestMiB <= boundMiB;
   return { name, status, seconds, rssMiB, report, good, stderr };
 }
@@ -77,11 +90,11 @@ if (values.list) {
   process.exit(0);
 }
 let failed = 0;
-for (const loop of loops) {
-  const result = run(loop);
+await inTurns(loops, jobsOf(values.jobs), async (loop) => {
+  const result = await run(loop);
   print(result);
   if (!result.good) failed += 1;
-}
+});
 rmSync(folder, { recursive: true });
 console.log(`${loops.length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && loops.length > 0 ? 0 : 1;

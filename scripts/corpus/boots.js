@@ -1,7 +1,6 @@
 // Runs `domulator boot` as other people do: in a process of its own, by its arguments, with its report written to a file.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { command, corpusFolder } from './places.js';
@@ -55,22 +54,6 @@ export async function bootOnce(name, run) {
     file,
     again: ['domulator boot', ...options.map(quoted)].join(' '),
   };
-}
-
-/** Does `work` on each item, so many at a time, in order. */
-export async function inTurns(items, jobs, work) {
-  const waiting = [...items];
-  const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: jobs }, worker));
-}
-
-/** The value of --jobs; the host's cores unless given. Ends the process where it is no number. */
-export function jobsOf(text = String(availableParallelism())) {
-  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
-  console.error(`--jobs takes a number from 1 to 999, not '${text}'`);
-  return process.exit(2);
 }
 
 const million = (count) => (count / 1e6).toFixed(0);

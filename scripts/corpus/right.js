@@ -4,9 +4,10 @@
 // --only takes part of a run's name, or all of it; a run must have one of them.
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { bootOnce, inTurns, jobsOf, notJudgedLines, tableHead, tableLine } from './boots.js';
+import { bootOnce, notJudgedLines, tableHead, tableLine } from './boots.js';
 import { ownJson } from './places.js';
 import { rightRuns } from './right_runs.js';
+import { inTurns, jobsOf } from '../jobs.js';
 
 const { values } = parseArgs({
   options: {

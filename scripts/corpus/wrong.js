@@ -5,9 +5,10 @@
 //        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { bootOnce, inTurns, jobsOf, notJudgedLines, tableHead, tableLine } from './boots.js';
+import { bootOnce, notJudgedLines, tableHead, tableLine } from './boots.js';
 import { complaintsOf } from './findings.js';
 import { imageOf, ownJson } from './places.js';
+import { inTurns, jobsOf } from '../jobs.js';
 
 const { values, positionals } = parseArgs({
   options: {

@@ -21,6 +21,7 @@ function bySize(a: string, b: string): number {
 /** Record keys in the one order in which they are always visited: decimal numbers by size, then all others. */
 function sortedKeys(record: PlainRecord): string[] {
   const keys = Object.keys(record);
+  if (keys.length < 2) return keys;
   const numbers = keys.filter((key) => decimal.test(key)).sort(bySize);
   const names = keys.filter((key) => !decimal.test(key)).sort();
   return [...numbers, ...names];
@@ -61,7 +62,7 @@ function encode(value: unknown): string {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) unsupported(value);
-    return JSON.stringify(value);
+    return String(value);
   }
   if (typeof value === 'bigint') return `{"${bigintTag}":"${value.toString()}"}`;
   if (typeof value !== 'object') unsupported(value);

@@ -3,7 +3,7 @@
  * anything, another round tells the rules nothing. Only whole rounds are left out, so each event that is kept still comes
  * after the same events as in the whole trace.
  */
-import type { TraceEvent } from '../audit/index.js';
+import type { TracedCall, TraceEvent } from '../audit/index.js';
 
 /** An event, and where its call returns to; null where that is not known. */
 export interface Held {
@@ -25,11 +25,17 @@ function sameValue(a: unknown, b: unknown): boolean {
   return sameMembers(a, b);
 }
 
+/** What is quick to compare and mostly differs comes first. */
+function sameCall(a: TracedCall, b: TracedCall): boolean {
+  if (a.vcpuId !== b.vcpuId || a.returned !== b.returned || a.op !== b.op) return false;
+  return a.hypercall === b.hypercall && sameValue(a.detail, b.detail);
+}
+
 /** Whether two events are the same but for their place and time. */
 export function sameEvent(a: TraceEvent, b: TraceEvent): boolean {
   if (a.kind === 'hypercall' && b.kind === 'hypercall') {
     const isSameCaller = a.vcpu === b.vcpu && a.linuxCpu === b.linuxCpu && a.kernel === b.kernel;
-    return isSameCaller && a.phase === b.phase && sameValue(a.call, b.call);
+    return isSameCaller && a.phase === b.phase && sameCall(a.call, b.call);
   }
   return a.kind === b.kind && sameValue({ ...a, step: 0, timeNs: 0n }, { ...b, step: 0, timeNs: 0n });
 }
