@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { XEN_EEXIST, XEN_ENOENT } from '../abi/index.js';
-import { invalidVcpuNr, xenVcpuId } from '../identity/index.js';
+import { invalidVcpuNr } from '../identity/index.js';
 import { audit } from './audit.js';
 import { rules } from './rules.js';
 import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
@@ -85,33 +85,6 @@ describe('id-exists', () => {
 
   it('lets a question go beyond the end', () => {
     keeps('id-exists', pv, [...healthy(tellPv), tellPv.refused(0, 'VCPUOP_is_up', 2, XEN_ENOENT)]);
-  });
-});
-
-describe('event-is-heard', () => {
-  const lost: Draft = { kind: 'lost-upcall', vcpu: xenVcpuId(0), port: 2 };
-  const entered = new Teller(arm, 0, [1, 0]);
-  const begun = [entered.enters(), ...boots(entered)];
-  const up = bringsUp(entered, 1);
-
-  it('finds a vCPU that lost an event while it was down, and takes events since', () => {
-    breaks('event-is-heard', arm, [...begun, lost, ...up, entered.ends()]);
-    const [finding] = audit(runOf(arm, [...begun, lost, ...up])).filter(
-      ({ rule }) => rule === 'event-is-heard',
-    );
-    assert.match(finding?.why ?? '', /port 2 notified vCPU 0/);
-    assert.equal(finding?.step, begun.length);
-  });
-
-  it('lets pass a vCPU that hears again, never comes up, has gone, or takes no events', () => {
-    const heard: Draft = { kind: 'upcall-heard', vcpu: xenVcpuId(0), port: 2 };
-    keeps('event-is-heard', arm, [...begun, lost, ...up, heard, entered.ends()]);
-    keeps('event-is-heard', arm, [...begun, lost, entered.ends()]);
-    keeps('event-is-heard', arm, [...begun, lost, ...up, entered.is('offline', 1), entered.ends()]);
-    keeps('event-is-heard', arm, [...begun, ...up, entered.is('offline', 1), lost, entered.ends()]);
-    keeps('event-is-heard', arm, [...begun, lost, reset, ...up]);
-    const silent = up.filter((draft) => !isCall('VCPUOP_register_vcpu_info', 0)(draft));
-    keeps('event-is-heard', arm, [...begun, lost, ...silent]);
   });
 });
 

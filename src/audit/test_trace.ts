@@ -5,7 +5,7 @@
 import { XEN_EINVAL } from '../abi/index.js';
 import { apicId, linuxCpu, mpidr, xenVcpuId } from '../identity/index.js';
 import type { Run } from './finding.js';
-import type { KernelEvent, Platform, TraceEvent, TracedCall } from './trace.js';
+import type { KernelEvent, Outcome, Platform, TraceEvent, TracedCall } from './trace.js';
 
 type Without<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 export type Draft = Without<TraceEvent>;
@@ -157,7 +157,7 @@ export class Teller {
     };
   }
 
-  ends(outcome: 'userspace' | 'panic' = 'userspace'): Draft {
+  ends(outcome: Outcome = 'userspace'): Draft {
     const online = this.vcpuOf.map((_, cpu) => linuxCpu(cpu));
     return { kind: 'end', kernel: this.kernel, outcome, online, why: '' };
   }

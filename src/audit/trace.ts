@@ -216,6 +216,14 @@ export interface LogEvent extends EventBase {
 
 export type Outcome = 'userspace' | 'poweroff' | 'panic' | 'hang' | 'destroyed';
 
+/** An event that no vCPU was told of, because the port notifies a vCPU that is down. */
+export interface UnheardEvent {
+  readonly port: number;
+  readonly vcpu: XenVcpuId;
+  /** System time of the event, ns; of the last one where several came. */
+  readonly sinceNs: bigint;
+}
+
 /** What became of the guest. */
 export interface EndEvent extends EventBase {
   readonly kind: 'end';
@@ -224,6 +232,11 @@ export interface EndEvent extends EventBase {
   readonly online: readonly LinuxCpu[];
   /** One line: the panic's message, what it waits for, ... */
   readonly why: string;
+  /**
+   * The events that are unheard at the end, at ports that the guest has not masked, polled or bound to another vCPU since. Those
+   * whose vCPU the guest might still have started are left out: of a guest that was stopped from outside, all of them.
+   */
+  readonly unheard?: readonly UnheardEvent[];
 }
 
 export type TraceEvent =

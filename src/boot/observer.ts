@@ -5,7 +5,7 @@
  */
 import type { LeftOut, Outcome, PossibleCpu, TraceEvent } from '../audit/index.js';
 import { equalValues, present } from '../base/index.js';
-import { lostUpcall } from '../hypervisor/index.js';
+import { lostUpcall, unheardEvents } from '../hypervisor/index.js';
 import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
@@ -25,6 +25,9 @@ type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never
  * those, the mask of online CPUs is compared after each slice, and the records after each few.
  */
 const slicesBetween = { lookUps: 256, records: 8 } as const;
+
+/** How many unheard events the end names: the audit says the same of each, and a guest may have a hundred thousand. */
+const mostUnheard = 16;
 
 /** Whether to ask at slice `count` of a vCPU, from 1: often at first, then now and then. */
 function isAskedAt(count: number): boolean {
@@ -330,12 +333,19 @@ export class Observer {
     }
   }
 
-  end(outcome: Outcome, why: string): void {
+  /**
+   * The guest is at its end. `unheardUpToNs`: an event that came later than this system time does not count as unheard, because
+   * the guest might still have started the vCPU.
+   */
+  end(outcome: Outcome, why: string, unheardUpToNs = this.#machine.nowNs): void {
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.#bindings.paused(vcpu);
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
     this.#noteLost();
-    const online = this.online;
-    this.#emit({ kind: 'end', kernel: 0, outcome, online, why });
+    const unheard = unheardEvents(this.#machine.domain)
+      .filter(({ sinceNs }) => sinceNs <= unheardUpToNs)
+      .slice(0, mostUnheard);
+    const end = { kind: 'end', kernel: 0, outcome, online: this.online, why } as const;
+    this.#emit(unheard.length === 0 ? end : { ...end, unheard });
   }
 
   #noteRunning(vcpu: number, cpu: LinuxCpu | null): void {

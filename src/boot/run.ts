@@ -93,6 +93,11 @@ export interface BootResult {
 }
 
 const logTail = 40;
+/**
+ * How long a guest that runs into a limit must have left an event unheard, ns: Linux starts all its CPUs sooner, and before that
+ * the vCPU that is to hear of it may still come up.
+ */
+const patienceNs = 1_000_000_000n;
 /** The log's records up to the first call that is about a CPU are fewer than this. */
 const earlyLog = 1000;
 
@@ -106,6 +111,7 @@ export class Boot {
   readonly #panics: PanicWatch;
   readonly #notModelled = new Map<string, number>();
   #sawInitControl = false;
+  #hasReachedLimit = false;
   /** Whether the records were set as `whatIf` says. */
   #recordsSet = false;
   /** The vCPU that made the last hypercall or power call. */
@@ -322,6 +328,7 @@ export class Boot {
           ? `${limits.guestNs / 1_000_000_000n} s of guest time`
           : null;
     if (spent === null) return false;
+    this.#hasReachedLimit = true;
     const panic = this.#panics.look();
     if (panic === null) this.#finish('hang', `no end after ${spent}, which is the limit`, false);
     else this.#finish('panic', panic, false);
@@ -336,8 +343,14 @@ export class Boot {
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
     // To the audit, a run that is cut short is one that got no further.
-    this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending);
+    this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending, this.#unheardUpToNs(outcome));
     return 'ended';
+  }
+
+  /** Until when an event that no vCPU has heard of by the end is lost, by system time in ns. */
+  #unheardUpToNs(outcome: BootOutcome): bigint {
+    if (outcome === 'stopped') return -1n;
+    return this.#hasReachedLimit ? this.machine.nowNs - patienceNs : this.machine.nowNs;
   }
 
   /** Why the records were not set though they should have been; null where all was done as asked. */

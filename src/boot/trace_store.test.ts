@@ -151,9 +151,11 @@ describe('what is kept of a trace', () => {
       outcome: 'userspace',
       online: [],
       why: '',
+      unheard: [{ port: 2, vcpu: xenVcpuId(0), sinceNs: 0n }],
     });
     const last = store.events.at(-1);
     assert.ok(last?.kind === 'end' && last.outcome === 'hang' && last.step === 500);
+    assert.equal(last.unheard, undefined, 'a start of the vCPU may be among the events that are not kept');
   });
 
   it('takes large arguments for what they are', () => {

@@ -145,7 +145,10 @@ export class TraceStore {
 
   /** To the audit, a guest of which no more is known is one that got no further. */
   #endOf(event: EndEvent): EndEvent {
-    return this.#fullAt === null ? event : { ...event, outcome: 'hang' };
+    if (this.#fullAt === null) return event;
+    // The vCPU of an unheard event may have been started by a call that is not kept.
+    const { kind, step, timeNs, kernel, online, why } = event;
+    return { kind, step, timeNs, kernel, outcome: 'hang', online, why };
   }
 
   #push({ event, caller }: Held): void {

@@ -3,7 +3,7 @@
  * their ids. When none can, time jumps to the next deadline; when there is none either, the guest hangs.
  */
 import type { TraceEvent } from '../audit/index.js';
-import { advanceTo, isRunnable, nextDeadline } from '../hypervisor/index.js';
+import { advanceTo, isRunnable, nextDeadline, unheardEvents } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { emit, guestVcpu, nowNs } from './model/context.js';
 import type { Environment } from './model/context.js';
@@ -94,7 +94,9 @@ function endEvent(world: World, events: TraceEvent[]): void {
   };
   const cpus = guest.kernels[kernel]?.cpus ?? [];
   const online = cpus.filter((cpu) => cpu.online).map(({ linuxCpu }) => linuxCpu);
-  emit({ world, events }, { kind: 'end', kernel, outcome, online, why });
+  const unheard = unheardEvents(world.domain);
+  const end = { kind: 'end', kernel, outcome, online, why } as const;
+  emit({ world, events }, unheard.length === 0 ? end : { ...end, unheard });
 }
 
 function hang(world: World, why: string): void {

@@ -165,6 +165,10 @@ export interface Channel {
   lastPriority: number;
   /** FIFO only: pended before its event word existed. */
   pendingEarly: boolean;
+  /** System time in ns of the last event that came while {@link notifyVcpu} was down; null once an event came while it was up. */
+  lostNs: bigint | null;
+  /** Whether SCHEDOP_poll has named the port since it was bound: the guest may look at it instead of hearing of it. */
+  polled: boolean;
 }
 
 export interface EventState {

@@ -19,8 +19,9 @@ export {
   pendingUpcall,
   raiseVirq,
   sendFromRemote,
+  unheardEvents,
 } from './event_channels/index.js';
-export type { Upcall } from './event_channels/index.js';
+export type { UnheardEvent, Upcall } from './event_channels/index.js';
 export { haltVcpu, wakeVcpu } from './halt.js';
 export type {
   CallContext,

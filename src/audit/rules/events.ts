@@ -2,7 +2,7 @@
 import { isMovable, replay } from '../domain_view.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
-import type { LostUpcallEvent, TraceEvent } from '../trace.js';
+import type { LostUpcallEvent, TraceEvent, UnheardEvent } from '../trace.js';
 import { findingAt } from './report.js';
 
 export const eventReachesItsCpu: Rule = {
@@ -50,23 +50,57 @@ function wantsEvents({ events }: Run, vcpu: XenVcpuId): boolean {
   );
 }
 
+/** vCPUs that came up after they had lost an event: Xen tells them of no event since. */
+function deafVcpus(run: Run): Finding[] {
+  const lost = new Map<XenVcpuId, Lost>();
+  for (const event of run.events) noteLost(lost, event);
+  return [...lost.values()].flatMap(({ event, cameUp }): Finding[] => {
+    const { vcpu, port } = event;
+    if (!cameUp || !wantsEvents(run, vcpu)) return [];
+    const why =
+      `port ${port} notified vCPU ${vcpu} while it was down, and Xen dropped the interrupt; ` +
+      `vCPU ${vcpu} runs since, and hears of no event`;
+    return [findingAt(event, 'event-is-heard', why, { meant: vcpu })];
+  });
+}
+
+/** Whether the guest has set up any vCPU to take events. Before that it has no reason to mask a port. */
+function takesEvents({ events }: Run): boolean {
+  return events.some(
+    (event) =>
+      event.kind === 'hypercall' && event.call.op === 'VCPUOP_register_vcpu_info' && event.call.returned >= 0,
+  );
+}
+
+function wasStartedSince({ events }: Run, { vcpu, sinceNs }: UnheardEvent): boolean {
+  return events.some(
+    (event) =>
+      event.kind === 'start' && event.target === vcpu && event.returned === 0 && event.timeNs >= sinceNs,
+  );
+}
+
+/** Events that a guest which hangs can never hear of: their vCPU was down when they came, and was not started after that. */
+function unheardAtHang(run: Run): Finding[] {
+  const end = run.events.at(-1);
+  if (end?.kind !== 'end' || end.outcome !== 'hang' || !takesEvents(run)) return [];
+  return (end.unheard ?? []).flatMap((unheard): Finding[] => {
+    const { port, vcpu, sinceNs } = unheard;
+    if (wasStartedSince(run, unheard)) return [];
+    const why =
+      `port ${port} notified vCPU ${vcpu} while it was down; vCPU ${vcpu} was never started after that, ` +
+      `and the port still notifies it when the guest hangs`;
+    return [findingAt({ ...end, timeNs: sinceNs }, 'event-is-heard', why, { meant: vcpu })];
+  });
+}
+
 export const eventIsHeard: Rule = {
   name: 'event-is-heard',
   reason:
     'A vCPU that takes events hears of them. A new port notifies vCPU 0, which may be down until it is started.',
-  source: 'Xen 4.17 arch/arm/vgic.c, vgic_inject_irq, and arch/arm/domain.c, vcpu_mark_events_pending',
-  check(run) {
-    const lost = new Map<XenVcpuId, Lost>();
-    for (const event of run.events) noteLost(lost, event);
-    return [...lost.values()].flatMap(({ event, cameUp }): Finding[] => {
-      const { vcpu, port } = event;
-      if (!cameUp || !wantsEvents(run, vcpu)) return [];
-      const why =
-        `port ${port} notified vCPU ${vcpu} while it was down, and Xen dropped the interrupt; ` +
-        `vCPU ${vcpu} runs since, and hears of no event`;
-      return [findingAt(event, 'event-is-heard', why, { meant: vcpu })];
-    });
-  },
+  source:
+    'Xen 4.17 arch/arm/vgic.c, vgic_inject_irq; arch/arm/domain.c, vcpu_mark_events_pending; common/event_fifo.c, ' +
+    'evtchn_fifo_set_pending',
+  check: (run) => [...deafVcpus(run), ...unheardAtHang(run)],
 };
 
 export const upcallReachesItsVcpu: Rule = {

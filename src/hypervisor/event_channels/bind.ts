@@ -99,7 +99,7 @@ function pirqPort({ state }: Domain, pirq: number): boolean {
 }
 
 /** Whether EVTCHNOP_bind_vcpu may move a channel of this kind: not an IPI, nor a virq of one vCPU's own. */
-function isMovable(binding: Binding): boolean {
+export function isMovable(binding: Binding): boolean {
   if (binding.kind === 'virq') return virqIsGlobal(binding.virq);
   return binding.kind === 'unbound' || binding.kind === 'interdomain' || binding.kind === 'pirq';
 }
@@ -110,6 +110,7 @@ export function bindVcpu(domain: Domain, port: number, vcpuId: number): number {
   if (vcpu === null) return -XEN_ENOENT;
   const channel = channelAt(domain, port);
   if (channel === null || !isMovable(channel.binding)) return -XEN_EINVAL;
+  if (channel.notifyVcpu !== vcpu.id) channel.lostNs = null;
   channel.notifyVcpu = vcpu.id;
   return 0;
 }

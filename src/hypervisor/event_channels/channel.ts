@@ -18,6 +18,8 @@ export function freeChannel(): Channel {
     lastVcpu: 0 as XenVcpuId,
     lastPriority: 0,
     pendingEarly: false,
+    lostNs: null,
+    polled: false,
   };
 }
 

@@ -6,6 +6,8 @@ export { freeChannel } from './channel.js';
 export { expirePolls, nextPollDeadline, unblock } from './pollers.js';
 export { resetEvents } from './ports.js';
 export { createRemoteChannel, sendFromRemote, toolstackDomid } from './remote.js';
+export { unheardEvents } from './unheard.js';
+export type { UnheardEvent } from './unheard.js';
 export {
   acknowledgeUpcall,
   assertUpcall,

@@ -4,7 +4,7 @@ import { XEN_EACCES, XEN_EINVAL, XEN_ENOSYS } from '../../abi/index.js';
 import { present } from '../../base/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Channel, Domain, VcpuState } from '../domain.js';
-import { channelAt, isUsable } from './channel.js';
+import { channelAt, isUsable, makeChannel } from './channel.js';
 import * as fifo from './fifo.js';
 import * as twoLevel from './two_level.js';
 
@@ -24,7 +24,10 @@ function vcpuOf({ state }: Domain, id: XenVcpuId): VcpuState {
 
 /** An event came in at `port`, for vCPU `vcpu`. Nothing happens at a port that is free or reserved. */
 export function setPending(domain: Domain, vcpu: XenVcpuId, port: number): void {
-  if (isUsablePort(domain, port)) abiOf(domain).setPending(domain, vcpuOf(domain, vcpu), port);
+  if (!isUsablePort(domain, port)) return;
+  const target = vcpuOf(domain, vcpu);
+  abiOf(domain).setPending(domain, target, port);
+  makeChannel(domain, port).lostNs = target.up ? null : domain.state.nowNs;
 }
 
 /** As {@link setPending}, for the vCPU that the channel notifies. */
@@ -47,6 +50,11 @@ export function unmask(domain: Domain, port: number): void {
 /** Whether the port is pending; -XEN_EINVAL unless events can come in there (Xen's evtchn_port_poll). */
 export function pollPort(domain: Domain, port: number): boolean | number {
   return isUsablePort(domain, port) ? abiOf(domain).isPending(domain, port) : -XEN_EINVAL;
+}
+
+/** Whether the guest has masked the port. Under FIFO, a port without an event word counts as masked. */
+export function isMasked(domain: Domain, port: number): boolean {
+  return abiOf(domain).isMasked(domain, port);
 }
 
 /** Whether a free port must not be given out yet: under FIFO, while it is linked in a queue. */

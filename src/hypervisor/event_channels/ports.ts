@@ -38,6 +38,8 @@ export function bindPort(domain: Domain, port: number, binding: Binding, vcpu: X
   const channel = makeChannel(domain, port);
   channel.binding = binding;
   channel.notifyVcpu = vcpu;
+  channel.lostNs = null;
+  channel.polled = false;
   initPort(domain, channel);
   return channel;
 }

@@ -5,6 +5,7 @@ import type { Domain, VcpuState } from '../domain.js';
 import { isPvAddress } from '../guest_area.js';
 import type { CallContext } from '../hypercall.js';
 import { copyFromGuest } from '../physmap.js';
+import { makeChannel } from './channel.js';
 import { pollPort } from './pending.js';
 import { eventsNeedDelivery } from './upcall.js';
 
@@ -38,6 +39,11 @@ export function pollPorts(context: CallContext, poll: Poll): number {
   return 0;
 }
 
+/** The guest looks at these ports itself. A call that is refused changes nothing. */
+function notePolled(domain: Domain, ports: readonly number[]): void {
+  for (const port of ports) makeChannel(domain, port).polled = true;
+}
+
 /** The ports, if none is pending; else the call's answer: 0 for one that is, -XEN_EFAULT or -XEN_EINVAL before it. */
 function quietPorts({ domain, caller, cpu }: CallContext, { address, count }: Poll): number[] | number {
   const ports: number[] = [];
@@ -52,8 +58,12 @@ function quietPorts({ domain, caller, cpu }: CallContext, { address, count }: Po
     if (bytes === null) return -XEN_EFAULT;
     const port = evtchn_port_t.read(viewOf(bytes), 0);
     const pending = pollPort(domain, port);
-    if (pending !== false) return pending === true ? 0 : pending;
+    if (typeof pending === 'number') return pending;
     ports.push(port);
+    if (!pending) continue;
+    notePolled(domain, ports);
+    return 0;
   }
+  notePolled(domain, ports);
   return ports;
 }

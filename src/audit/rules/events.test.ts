@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { xenVcpuId } from '../../identity/index.js';
+import { audit } from '../audit.js';
+import type { Finding } from '../finding.js';
+import { boots, bringsUp, reset, runOf, Teller, testPlatform } from '../test_trace.js';
+import type { Draft } from '../test_trace.js';
+import type { Outcome } from '../trace.js';
+
+const arm = testPlatform('arm', 2);
+
+function findings(drafts: readonly Draft[]): Finding[] {
+  return audit(runOf(arm, drafts)).filter(({ rule }) => rule === 'event-is-heard');
+}
+
+function breaks(drafts: readonly Draft[]): void {
+  assert.equal(findings(drafts).length, 1);
+}
+
+function keeps(drafts: readonly Draft[]): void {
+  assert.deepEqual(findings(drafts), []);
+}
+
+describe('event-is-heard', () => {
+  const lost: Draft = { kind: 'lost-upcall', vcpu: xenVcpuId(0), port: 2 };
+  const entered = new Teller(arm, 0, [1, 0]);
+  const begun = [entered.enters(), ...boots(entered)];
+  const up = bringsUp(entered, 1);
+
+  it('finds a vCPU that lost an event while it was down, and takes events since', () => {
+    breaks([...begun, lost, ...up, entered.ends()]);
+    const [finding] = findings([...begun, lost, ...up]);
+    assert.match(finding?.why ?? '', /port 2 notified vCPU 0/);
+    assert.equal(finding?.step, begun.length);
+  });
+
+  it('lets pass a vCPU that hears again, never comes up, has gone, or takes no events', () => {
+    const heard: Draft = { kind: 'upcall-heard', vcpu: xenVcpuId(0), port: 2 };
+    keeps([...begun, lost, ...up, heard, entered.ends()]);
+    keeps([...begun, lost, entered.ends()]);
+    keeps([...begun, lost, ...up, entered.is('offline', 1), entered.ends()]);
+    keeps([...begun, ...up, entered.is('offline', 1), lost, entered.ends()]);
+    keeps([...begun, lost, reset, ...up]);
+    const silent = up.filter(
+      (draft) => draft.kind !== 'hypercall' || draft.call.op !== 'VCPUOP_register_vcpu_info',
+    );
+    keeps([...begun, lost, ...silent]);
+  });
+});
+
+describe('event-is-heard at a hang', () => {
+  const entered = new Teller(arm, 0, [1, 0]);
+  const begun = [entered.enters(), ...boots(entered)];
+  const unheard = [{ port: 2, vcpu: xenVcpuId(0), sinceNs: 1n }];
+  const ends = (outcome: Outcome): Draft => ({ ...entered.ends(outcome), unheard }) as Draft;
+
+  it('finds an event for a vCPU that never comes up', () => {
+    assert.deepEqual(
+      findings([...begun, ends('hang')]).map(({ why, timeNs, meant }) => [why, timeNs, meant]),
+      [
+        [
+          'port 2 notified vCPU 0 while it was down; vCPU 0 was never started after that, ' +
+            'and the port still notifies it when the guest hangs',
+          1n,
+          0,
+        ],
+      ],
+    );
+    breaks([...begun, entered.starts(0, 1, 0, -1), ends('hang')]);
+  });
+
+  it('lets pass a guest that ends otherwise, started the vCPU since, or takes no events', () => {
+    for (const outcome of ['userspace', 'poweroff', 'panic', 'destroyed'] as const)
+      keeps([...begun, ends(outcome)]);
+    keeps([...begun, entered.ends('hang')]);
+    keeps([...begun, entered.starts(0, 1), ends('hang')]);
+    keeps([entered.enters(), entered.is('running', 0), ends('hang')]);
+  });
+});

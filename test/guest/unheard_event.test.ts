@@ -1,0 +1,159 @@
+/** An event for a vCPU that never comes up: when a hang is put down to it, and when not. Guests of a few instructions. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { present } from '../../src/base/index.js';
+import { Boot } from '../../src/boot/index.js';
+import type { BootFinding, BootOptions } from '../../src/boot/index.js';
+import { hostileImage } from './hostile_loops.js';
+
+/** Makes the call `command` of event_channel_op (public/event_channel.h) with the struct at X27. */
+const eventCall = (command: number): string => `
+  mov x0, #${command}
+  mov x1, x27
+  mov x16, #32
+  hvc #0xea1`;
+
+/** VCPUOP_register_vcpu_info for vCPU 1 in a page behind the code (public/vcpu.h). */
+const registers = `
+  add x20, x27, #1, lsl #12
+  lsr x20, x20, #12
+  str x20, [x27]
+  str xzr, [x27, #8]
+  mov x0, #10
+  mov x1, #1
+  mov x2, x27
+  mov x16, #24
+  hvc #0xea1`;
+
+/** EVTCHNOP_alloc_unbound and EVTCHNOP_bind_interdomain with itself, which sends the first event at the port in W21. */
+const binds = `
+  movz w20, #0x7ff0
+  movk w20, #0x7ff0, lsl #16
+  str w20, [x27]
+  str wzr, [x27, #4]
+  ${eventCall(6)}
+  ldr w22, [x27, #4]
+  movz w20, #0x7ff0
+  str w20, [x27]
+  str w22, [x27, #4]
+  ${eventCall(0)}
+  ldr w21, [x27, #8]`;
+
+/** EVTCHNOP_bind_vcpu of that port. */
+const moves = (vcpu: number): string => `
+  str w21, [x27]
+  mov w20, #${vcpu}
+  str w20, [x27, #4]
+  ${eventCall(8)}`;
+
+/** EVTCHNOP_close of that port. */
+const closes = `
+  str w21, [x27]
+  ${eventCall(3)}`;
+
+/** SCHEDOP_poll of that port, with no time-out (public/sched.h). */
+const polls = `
+  str w21, [x27, #32]
+  add x20, x27, #32
+  str x20, [x27]
+  mov w20, #1
+  str w20, [x27, #8]
+  str xzr, [x27, #16]
+  mov x0, #3
+  mov x1, x27
+  mov x16, #29
+  hvc #0xea1`;
+
+/** PSCI CPU_ON of the vCPU whose affinity is `vcpu`, which waits from its first instruction on. */
+const starts = (vcpu: number): string => `
+  movz x0, #3
+  movk x0, #0xc400, lsl #16
+  mov x1, #${vcpu}
+  adr x2, 5f
+  hvc #0
+  b 6f
+5: wfi
+  b 5b
+6:`;
+
+const waits = '7: wfi\nb 7b';
+const spins = '7: b 7b';
+const powersOff = 'movz x0, #0x8400, lsl #16\nmovk x0, #8\nhvc #0';
+
+interface Run {
+  readonly outcome: string;
+  readonly unheard: readonly BootFinding[];
+}
+
+const enough: BootOptions['limits'] = { instructions: 3_000_000, guestNs: 60_000_000_000n };
+
+function run(program: string, limits = enough, entryVcpu = 1): Run {
+  const image = hostileImage(program);
+  const boot = new Boot({
+    kernel: { name: 'made', version: null, sha256: '', image, textOffset: 0, memoryBytes: 0x20_0000 },
+    initrd: null,
+    commandLine: '',
+    vcpus: 2,
+    memoryMiB: 16,
+    release: '4.17',
+    seed: 1,
+    xenstore: false,
+    whatIf: null,
+    entryVcpu,
+    until: { kind: 'poweroff' },
+    limits,
+  });
+  while (boot.step(10_000_000) !== 'ended');
+  const { outcome, findings } = boot.result();
+  return { outcome, unheard: findings.filter(({ rule }) => rule === 'event-is-heard') };
+}
+
+const lost = `${registers}\n${binds}`;
+
+describe('a guest that hangs, and had an event for a vCPU that is down', () => {
+  it('is told the port, the vCPU and the moment', () => {
+    const { outcome, unheard } = run(`${lost}\n${waits}`);
+    assert.equal(outcome, 'hang');
+    assert.equal(unheard.length, 1);
+    const finding = present(unheard[0], 'the finding');
+    assert.match(finding.why, /^port \d+ notified vCPU 0 while it was down; vCPU 0 was never started/);
+    assert.equal(finding.meant, 0);
+    const atNs = Number(finding.timeNs);
+    assert.ok(atNs > 0 && atNs < 100_000, `the event came within the first instructions, not at ${atNs} ns`);
+  });
+
+  it('is told so where the guest binds the port to that vCPU itself, by a literal 0', () => {
+    assert.equal(run(`${lost}\n${moves(0)}\n${waits}`).unheard.length, 1);
+  });
+
+  it('is told so at the limit of guest time, a second after the event or later', () => {
+    // It waits for its timer, which is longer off than either limit.
+    const late = { instructions: 40_000_000_000, guestNs: 1_002_000_000n };
+    const early = { ...late, guestNs: 990_000_000n };
+    const setsTimer = 'movz x20, #0x7fff, lsl #16\nmsr cntv_tval_el0, x20\nmovz x1, #1\nmsr cntv_ctl_el0, x1';
+    assert.equal(run(`${lost}\n${setsTimer}\n${waits}`, late).unheard.length, 1);
+    assert.deepEqual(run(`${lost}\n${setsTimer}\n${waits}`, early).unheard, []);
+  });
+
+  it('is not told so when it is cut short by a limit at once: the vCPU might still come up', () => {
+    const { outcome, unheard } = run(`${lost}\n${spins}`);
+    assert.deepEqual([outcome, unheard], ['hang', []]);
+  });
+
+  it('is not told so when it has closed the port, polled it, or bound it to a vCPU that is up', () => {
+    for (const change of [closes, polls, moves(1)]) {
+      const { outcome, unheard } = run(`${lost}\n${change}\n${waits}`);
+      assert.deepEqual([outcome, unheard], ['hang', []]);
+    }
+  });
+
+  it('is not told so when it started the vCPU since, takes no events at all, or ended as it meant to', () => {
+    assert.deepEqual(run(`${lost}\n${starts(0)}\n${waits}`), { outcome: 'hang', unheard: [] });
+    assert.deepEqual(run(`${binds}\n${waits}`), { outcome: 'hang', unheard: [] });
+    assert.deepEqual(run(`${lost}\n${powersOff}`), { outcome: 'poweroff', unheard: [] });
+  });
+
+  it('is not told so when that vCPU is up', () => {
+    assert.deepEqual(run(`${lost}\n${waits}`, enough, 0), { outcome: 'hang', unheard: [] });
+  });
+});
