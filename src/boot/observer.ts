@@ -21,10 +21,12 @@ import { TraceStore } from './trace_store.js';
 type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 
 /**
- * After so many slices the memory that is watched is looked up anew, and all of it read: a guest may have moved it. Between
- * those, the mask of online CPUs is compared after each slice, and the records after each few.
+ * After so many slices the memory that is watched is looked up anew, and all of it read: a guest may have moved it. That is
+ * done more often among the `early` slices, in which a kernel sets up its per-CPU areas. Between those look-ups, the mask of
+ * online CPUs is compared after each slice, and the records after each few.
  */
-const slicesBetween = { lookUps: 256, records: 8 } as const;
+const slicesBetween = { earlyLookUps: 256, lookUps: 4096, records: 8 } as const;
+const early = 8192;
 
 /** How many unheard events the end names: the audit says the same of each, and a guest may have a hundred thousand. */
 const mostUnheard = 16;
@@ -229,8 +231,9 @@ export class Observer {
   }
 
   #isToLook(): boolean {
-    const { lookUps, records } = slicesBetween;
-    if (!this.#isWatching || this.#slices % lookUps === 0 || this.#onlineWatch.changed) return true;
+    const { earlyLookUps, lookUps, records } = slicesBetween;
+    const between = this.#slices <= early ? earlyLookUps : lookUps;
+    if (!this.#isWatching || this.#slices % between === 0 || this.#onlineWatch.changed) return true;
     return this.#slices % records === 0 && this.#recordWatch.changed;
   }
 
