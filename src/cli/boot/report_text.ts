@@ -66,9 +66,13 @@ function notJudgedLines({ notJudged }: BootReport, style: Style): string[] {
 /** What of the trace the audit did not read; nothing where it read all of it. */
 function foldedLines({ trace, omittedFindings }: BootReport, style: Style): string[] {
   const { events, kept, unreadCalls, repeatedCalls, auditedUpToStep } = trace;
+  const leftOut = [
+    ...(repeatedCalls === 0 ? [] : [`${repeatedCalls} repeated calls`]),
+    ...(unreadCalls === 0 ? [] : [`${unreadCalls} calls that no rule reads`]),
+  ].join(' and ');
   const words =
     auditedUpToStep === null
-      ? `${unreadCalls + repeatedCalls} of ${events} events were left out: ${repeatedCalls} repeated calls, ${unreadCalls} calls that no rule reads`
+      ? `${leftOut} of ${events} events were left out`
       : `the trace was cut: ${kept} of ${events} events were kept, and nothing from event ${auditedUpToStep} on was audited`;
   const findings = `${omittedFindings} more findings are not listed`;
   return [
