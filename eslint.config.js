@@ -1,8 +1,11 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-/** Rooms that run in a browser as they stand: no host, no clock, no chance. */
-const coreRooms = ['src/{base,abi,identity,isa,engine,devices,firmware,hypervisor,audit,explore}/**/*.ts'];
+/** Modules that run in a browser as they are, and whose results depend on their inputs alone: no host, no clock, no random numbers. */
+const coreModules = [
+  'src/{base,abi,identity,isa,engine,devices,firmware,hypervisor,audit,explore}/**/*.ts',
+  'src/{machine,boot,introspect,builtin_guest,guest_init}/**/*.ts',
+];
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'docs/api/'] },
@@ -26,7 +29,7 @@ export default tseslint.config(
     },
   },
   {
-    files: coreRooms,
+    files: coreModules,
     ignores: ['**/*.test.ts'],
     rules: {
       'no-restricted-globals': [
@@ -38,7 +41,7 @@ export default tseslint.config(
       ],
       'no-restricted-properties': [
         'error',
-        { object: 'Math', property: 'random', message: 'Chance comes from the seed.' },
+        { object: 'Math', property: 'random', message: 'Random numbers come from the seed.' },
       ],
       'no-restricted-imports': ['error', { patterns: ['node:*'] }],
     },
