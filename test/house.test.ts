@@ -39,6 +39,8 @@ interface Import {
   readonly file: string;
   readonly module: string;
   readonly specifier: string;
+  /** Whether nothing of it is left when the code runs (`import type`, `export type`). */
+  readonly isTypeOnly: boolean;
 }
 
 const sources = repositoryFiles('src').filter((name) => name.endsWith('.ts'));
@@ -49,12 +51,40 @@ function importsOf(file: string): Import[] {
     /(?:^|\n)\s*(?:import|export)\b[^;]*?\bfrom\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g,
   );
   const module = file.split('/')[1] ?? '';
-  return [...found].map((match) => ({ file, module, specifier: match[1] ?? match[2] ?? match[3] ?? '' }));
+  return [...found].map((match) => ({
+    file,
+    module,
+    specifier: match[1] ?? match[2] ?? match[3] ?? '',
+    isTypeOnly: /^\s*(?:import|export)\s+type\b/.test(match[0]),
+  }));
 }
 
 /** The file that a relative import names, from the repository's directory. */
 function target({ file, specifier }: Import): string {
   return path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts');
+}
+
+/** The files of the circles of a graph, each circle once and sorted: its strongly connected parts of more than one file (Tarjan). */
+function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const circles: string[][] = [];
+  const order = new Map<string, number>();
+  const stack: string[] = [];
+  const visit = (file: string): number => {
+    order.set(file, order.size);
+    let lowest = order.size - 1;
+    stack.push(file);
+    for (const next of graph.get(file) ?? []) {
+      if (!order.has(next)) lowest = Math.min(lowest, visit(next));
+      else if (stack.includes(next)) lowest = Math.min(lowest, order.get(next) ?? lowest);
+    }
+    if (lowest === order.get(file)) {
+      const part = stack.splice(stack.indexOf(file));
+      if (part.length > 1) circles.push(part.sort());
+    }
+    return lowest;
+  };
+  for (const file of graph.keys()) if (!order.has(file)) visit(file);
+  return circles;
 }
 
 describe('modules', () => {
@@ -83,6 +113,21 @@ describe('modules', () => {
       );
     });
     assert.deepEqual(wrong, []);
+  });
+
+  it('have no files that import each other in a circle at run time', () => {
+    const graph = new Map(sources.map((file): [string, string[]] => [file, []]));
+    for (const entry of relative) {
+      if (!entry.isTypeOnly && !isTest(entry.file)) graph.get(entry.file)?.push(target(entry));
+    }
+    assert.deepEqual(circlesOf(graph), []);
+    const ring = new Map([
+      ['a', ['b']],
+      ['b', ['c', 'd']],
+      ['c', ['a']],
+      ['d', ['d']],
+    ]);
+    assert.deepEqual(circlesOf(ring), [['a', 'b', 'c']], 'the search is broken');
   });
 
   it('use the packages that they may', () => {

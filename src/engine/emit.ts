@@ -98,7 +98,7 @@ function isFromVector(expr: Expr): expr is FromVector {
 /** Pushes the value of `expr`. */
 export function emitExpr(e: Environment, expr: Expr): void {
   if (isLeaf(expr)) emitLeaf(e, expr);
-  else if (isFromVector(expr)) emitLaneExpr(e, expr);
+  else if (isFromVector(expr)) emitLaneExpr(e, expr, emitExpr);
   else emitOperation(e, expr);
 }
 
@@ -297,14 +297,14 @@ function emitSetState(
 function emitVectorStatement(e: Environment, statement: VectorStatement | FloatStatement): void {
   switch (statement.op) {
     case 'letVector':
-      emitVector(e, statement.value);
+      emitVector(e, statement.value, emitExpr);
       e.code.set(e.local(statement.index, v128));
       return;
     case 'setVector':
-      emitSetVector(e, statement);
+      emitSetVector(e, statement, emitExpr);
       return;
     case 'setElement':
-      emitSetElement(e, statement);
+      emitSetElement(e, statement, emitExpr);
       return;
     case 'loadVector':
       e.loadVector(statement);
@@ -313,7 +313,7 @@ function emitVectorStatement(e: Environment, statement: VectorStatement | FloatS
       e.storeVector(statement);
       return;
     case 'setSaturated':
-      emitSetSaturated(e, statement);
+      emitSetSaturated(e, statement, emitExpr);
       return;
     case 'float':
       e.float(statement);

@@ -1,6 +1,7 @@
 /** Writes the micro-operations on 128-bit values as WebAssembly vector instructions (core specification 2.0, section 5.4.9). */
 import { invariant } from '../base/index.js';
 import type {
+  Expr,
   LaneBits,
   LaneExpr,
   VectorBinaryKind,
@@ -8,10 +9,12 @@ import type {
   VectorStatement,
   VectorUnaryKind,
 } from '../isa/index.js';
-import { emitExpr } from './emit.js';
 import type { Environment } from './emit.js';
 import { cpuOffsets } from './layout.js';
 import { extendUnsigned, i32, i64, load32, loads64, opcodes, store32, stores64, v128 } from './wasm/code.js';
+
+/** Pushes the value of a scalar expression (emit.ts, emitExpr): vectors are made of scalars, and scalars of vectors. */
+export type EmitScalar = (e: Environment, expr: Expr) => void;
 
 /** Codes by lane width; what is missing is composed before it gets here. */
 type ByLane = Partial<Readonly<Record<LaneBits, number>>>;
@@ -95,12 +98,12 @@ function isSource(expr: VectorExpr): expr is Exclude<VectorExpr, Operation> {
 }
 
 /** Pushes a value of 128 bits. */
-export function emitVector(e: Environment, expr: VectorExpr): void {
-  if (isSource(expr)) emitSource(e, expr);
-  else emitOperation(e, expr);
+export function emitVector(e: Environment, expr: VectorExpr, scalar: EmitScalar): void {
+  if (isSource(expr)) emitSource(e, expr, scalar);
+  else emitOperation(e, expr, scalar);
 }
 
-function emitSource(e: Environment, expr: Exclude<VectorExpr, Operation>): void {
+function emitSource(e: Environment, expr: Exclude<VectorExpr, Operation>, scalar: EmitScalar): void {
   const { code } = e;
   switch (expr.op) {
     case 'vectorConst':
@@ -114,51 +117,51 @@ function emitSource(e: Environment, expr: Exclude<VectorExpr, Operation>): void 
       code.get(e.local(expr.index, v128));
       return;
     case 'splat':
-      emitExpr(e, expr.a);
+      scalar(e, expr.a);
       code.simd(splatCodes[expr.lane]);
       return;
     case 'fromLow':
       emitVectorConst(e, 0n);
-      emitExpr(e, expr.a);
+      scalar(e, expr.a);
       code.simd(replaceCodes[expr.a.width]).byte(0);
       return;
     case 'replaceLane':
-      emitVector(e, expr.a);
-      emitExpr(e, expr.value);
+      emitVector(e, expr.a, scalar);
+      scalar(e, expr.value);
       code.simd(replaceCodes[expr.lane]).byte(expr.index);
   }
 }
 
-function emitOperation(e: Environment, expr: Operation): void {
+function emitOperation(e: Environment, expr: Operation, scalar: EmitScalar): void {
   const { code } = e;
-  emitVector(e, expr.a);
+  emitVector(e, expr.a, scalar);
   switch (expr.op) {
     case 'vectorUnary':
       code.simd(codeFor(unaryCodes[expr.kind], expr.kind, expr.lane));
       return;
     case 'vectorBinary':
-      emitVector(e, expr.b);
+      emitVector(e, expr.b, scalar);
       code.simd(codeFor(binaryCodes[expr.kind], expr.kind, expr.lane));
       return;
     case 'vectorBits':
-      emitVector(e, expr.b);
+      emitVector(e, expr.b, scalar);
       code.simd(bitsCodes[expr.kind]);
       return;
     case 'vectorShift':
-      emitExpr(e, expr.amount);
+      scalar(e, expr.amount);
       code.simd(shiftCodes[expr.kind][expr.lane]);
       return;
     case 'shuffle':
-      emitVector(e, expr.b);
+      emitVector(e, expr.b, scalar);
       code.simd(shuffle).append(expr.bytes);
       return;
     case 'swizzle':
-      emitVector(e, expr.indexes);
+      emitVector(e, expr.indexes, scalar);
       code.simd(swizzle);
       return;
     case 'bitSelect':
-      emitVector(e, expr.b);
-      emitVector(e, expr.mask);
+      emitVector(e, expr.b, scalar);
+      emitVector(e, expr.mask, scalar);
       code.simd(bitSelect);
   }
 }
@@ -171,10 +174,11 @@ function pushElementAddress(
     lane,
     index,
   }: Extract<LaneExpr, { op: 'element' }> | Extract<VectorStatement, { op: 'setElement' }>,
+  scalar: EmitScalar,
 ): number {
   e.vectorAddress(operand);
   if (index.op === 'const') return cpuOffsets.vectors + (Number(index.value) * lane) / 8;
-  emitExpr(e, index);
+  scalar(e, index);
   if (lane > 8) e.code.constant(i32, Math.log2(lane / 8)).byte(opcodes[i32].shl);
   e.code.byte(opcodes[i32].add);
   return cpuOffsets.vectors;
@@ -183,19 +187,19 @@ function pushElementAddress(
 const elementLoads = { 8: load32.byte, 16: load32.half, 32: load32.word, 64: loads64[8][0] } as const;
 
 /** Pushes a value of 32 or 64 bits that comes from a vector. */
-export function emitLaneExpr(e: Environment, expr: LaneExpr): void {
+export function emitLaneExpr(e: Environment, expr: LaneExpr, scalar: EmitScalar): void {
   const { code } = e;
   switch (expr.op) {
     case 'lane':
-      emitVector(e, expr.a);
+      emitVector(e, expr.a, scalar);
       code.simd(extractCodes[expr.signed ? 'signed' : 'unsigned'][expr.lane]).byte(expr.index);
       return;
     case 'anyTrue':
-      emitVector(e, expr.a);
+      emitVector(e, expr.a, scalar);
       code.simd(anyTrue);
       return;
     case 'element': {
-      const offset = pushElementAddress(e, expr);
+      const offset = pushElementAddress(e, expr, scalar);
       code.memory(elementLoads[expr.lane], 0, offset);
     }
   }
@@ -204,31 +208,38 @@ export function emitLaneExpr(e: Environment, expr: LaneExpr): void {
 export function emitSetElement(
   e: Environment,
   statement: Extract<VectorStatement, { op: 'setElement' }>,
+  scalar: EmitScalar,
 ): void {
-  const offset = pushElementAddress(e, statement);
-  emitExpr(e, statement.value);
+  const offset = pushElementAddress(e, statement, scalar);
+  scalar(e, statement.value);
   e.code.memory(stores64[(statement.lane / 8) as 1 | 2 | 4 | 8][0], 0, offset);
 }
 
 export function emitSetVector(
   e: Environment,
   { operand, value }: Extract<VectorStatement, { op: 'setVector' }>,
+  scalar: EmitScalar,
 ): void {
   const { code } = e;
   if (value.op === 'fromLow') {
-    emitSetScalar(e, operand, value);
+    emitSetScalar(e, operand, value, scalar);
     return;
   }
   e.vectorAddress(operand);
-  emitVector(e, value);
+  emitVector(e, value, scalar);
   code.simd(vectorStore).unsigned(4).unsigned(cpuOffsets.vectors);
 }
 
 /** A number into the low part of a register and zeroes above: two stores are cheaper than making a vector. */
-function emitSetScalar(e: Environment, operand: string, { a }: Extract<VectorExpr, { op: 'fromLow' }>): void {
+function emitSetScalar(
+  e: Environment,
+  operand: string,
+  { a }: Extract<VectorExpr, { op: 'fromLow' }>,
+  scalar: EmitScalar,
+): void {
   const { code } = e;
   e.vectorAddress(operand);
-  emitExpr(e, a);
+  scalar(e, a);
   if (a.width === 32) code.byte(extendUnsigned);
   code.memory(stores64[8][0], 3, cpuOffsets.vectors);
   e.vectorAddress(operand);
@@ -241,10 +252,11 @@ const cumulativeSaturation = 27;
 export function emitSetSaturated(
   e: Environment,
   { condition }: Extract<VectorStatement, { op: 'setSaturated' }>,
+  scalar: EmitScalar,
 ): void {
   const { code } = e;
   code.get(e.cpu);
-  emitExpr(e, condition);
+  scalar(e, condition);
   if (condition.width === 64) code.constant(i64, 0).byte(opcodes[i64].ne);
   else code.constant(i32, 0).byte(opcodes[i32].ne);
   code.constant(i32, cumulativeSaturation).byte(opcodes[i32].shl);

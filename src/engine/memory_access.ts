@@ -284,7 +284,7 @@ export function emitStoreVector(
   const { vector } = a.locals;
   emitExpr(e, address);
   code.set(a.locals.address);
-  emitVector(e, value);
+  emitVector(e, value, emitExpr);
   code.set(vector);
   emitWrite(
     code,

@@ -5,10 +5,8 @@
  */
 import type { FrameMemory, FrameRange } from '../base/index.js';
 import type { ApicId, Mpidr, XenVcpuId } from '../identity/index.js';
-import type { XenstoreState } from './xenstore/index.js';
-
-/** The Xen releases whose behaviour can be chosen; they differ in answers, not in layouts. */
-export type XenRelease = '4.17' | '4.18';
+import type { XenRelease } from './release.js';
+import type { XenstoreState } from './xenstore/state.js';
 
 /** How the guest runs: x86 PV, x86 HVM with PV drivers, x86 PVH, or Arm. */
 export type GuestKind = 'pv' | 'pvhvm' | 'pvh' | 'arm';

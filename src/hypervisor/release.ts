@@ -1,5 +1,7 @@
 /** The releases whose behaviour can be chosen, and how they name themselves. */
-import type { XenRelease } from './domain.js';
+
+/** The Xen releases whose behaviour can be chosen; they differ in answers, not in layouts. */
+export type XenRelease = '4.17' | '4.18';
 
 /** The release as Xen answers it: major << 16 | minor. */
 export function releaseNumber(release: XenRelease): number {

@@ -5,32 +5,13 @@
  */
 import type { FloatOperation } from '../../isa/index.js';
 import { i64 } from '../wasm/code.js';
+import { requireExact, sumError } from './exactness.js';
+import type { FastInputs } from './exactness.js';
 import { both, choose, double, either, integer, not, single, wide } from './float_code.js';
 import type { FloatCode, FloatOpcode, Format, Value } from './float_code.js';
 import { emitFused } from './fused.js';
 
-export interface FastInputs {
-  /** Up to three numbers' bits. */
-  readonly a: Value;
-  readonly b: Value;
-  readonly c: Value;
-  /** Whether Inexact was raised before. */
-  readonly inexactRaised: Value;
-}
-
 type FastPath = (w: FloatCode, inputs: FastInputs) => void;
-
-/** Requires that the result is exact, unless it need not be. */
-export function requireExact(w: FloatCode, { inexactRaised }: FastInputs, isExact: () => Value): void {
-  w.when(not(inexactRaised), () => w.require(isExact()));
-}
-
-/** What `a + b` was rounded off by, exactly (Knuth): `sum` is their rounded sum. */
-export function sumError(f: Format, w: FloatCode, a: Value, b: Value, sum: Value): Value {
-  const part = w.let(f.type, f.do('sub', sum, a));
-  const rest = f.do('sub', a, f.do('sub', sum, part));
-  return f.do('add', rest, f.do('sub', b, part));
-}
 
 function addition(f: Format, kind: 'add' | 'sub'): FastPath {
   return (w, inputs) => {

@@ -4,8 +4,8 @@
  * G. Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57(4), 2008).
  */
 import { i64 } from '../wasm/code.js';
-import type { FastInputs } from './fast_path.js';
-import { requireExact, sumError } from './fast_path.js';
+import { requireExact, sumError } from './exactness.js';
+import type { FastInputs } from './exactness.js';
 import { both, choose, double, either, integer, not, single, wide } from './float_code.js';
 import type { FloatCode, Format, Value } from './float_code.js';
 

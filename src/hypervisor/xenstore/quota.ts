@@ -2,7 +2,7 @@
  * How much of the store a guest may use (Xen 4.17 tools/xenstore/xenstored_core.c, the quota_ variables; 4.18
  * tools/xenstored/domain.c, hard_quotas). Memory is counted as Xen's C xenstored counts it, whatever it takes here.
  */
-import type { XenRelease } from '../domain.js';
+import type { XenRelease } from '../release.js';
 import { ownerOf } from './permissions.js';
 import type { StoreNodeContent, StoreTransaction, StoreWatch, XenstoreState } from './state.js';
 

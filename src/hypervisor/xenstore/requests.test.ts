@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
-import type { Domain, XenRelease } from '../domain.js';
+import type { Domain } from '../domain.js';
+import type { XenRelease } from '../release.js';
 import {
   fireStoreEvent,
   storeList,

@@ -1,5 +1,5 @@
 /** What xenstored knows: the tree, and the one connection that there is, which is the domain's own. */
-import type { XenRelease } from '../domain.js';
+import type { XenRelease } from '../release.js';
 
 /** One entry of a node's permissions: what the domain of that id may do. The first entry's domain is the owner. */
 export interface StorePermission {

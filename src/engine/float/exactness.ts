@@ -1,0 +1,24 @@
+/** Whether a result by the host's arithmetic is exact, for the ways that use it. */
+import { not } from './float_code.js';
+import type { FloatCode, Format, Value } from './float_code.js';
+
+export interface FastInputs {
+  /** Up to three numbers' bits. */
+  readonly a: Value;
+  readonly b: Value;
+  readonly c: Value;
+  /** Whether Inexact was raised before. */
+  readonly inexactRaised: Value;
+}
+
+/** Requires that the result is exact, unless it need not be. */
+export function requireExact(w: FloatCode, { inexactRaised }: FastInputs, isExact: () => Value): void {
+  w.when(not(inexactRaised), () => w.require(isExact()));
+}
+
+/** What `a + b` was rounded off by, exactly (Knuth): `sum` is their rounded sum. */
+export function sumError(f: Format, w: FloatCode, a: Value, b: Value, sum: Value): Value {
+  const part = w.let(f.type, f.do('sub', sum, a));
+  const rest = f.do('sub', a, f.do('sub', sum, part));
+  return f.do('add', rest, f.do('sub', b, part));
+}
