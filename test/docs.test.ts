@@ -8,6 +8,7 @@ import { after, describe, it } from 'node:test';
 import { Application } from 'typedoc';
 import { madtLocalApic, writeMadt } from '../src/abi/index.js';
 import { hypercallTable } from '../src/hypervisor/index.js';
+import { a64 } from '../src/isa/index.js';
 import { adr, hypercall, image, powerOff } from './boot/tiny_kernels.js';
 import { readText, root } from './files.js';
 
@@ -107,6 +108,19 @@ describe('docs/architecture.md', () => {
     const folders = readdirSync(path.join(root, 'src'), { withFileTypes: true });
     const there = folders.filter((entry) => entry.isDirectory()).map(({ name }) => name);
     assert.deepEqual([...listed].sort(), there.sort());
+  });
+});
+
+describe('docs/instructions.md', () => {
+  it('is what the definitions of instructions make of it', async () => {
+    const script = path.join(root, 'scripts/instructions_page.js');
+    const { instructionsPage } = (await import(script)) as {
+      instructionsPage: (all: unknown) => Promise<string>;
+    };
+    assert.ok(
+      (await instructionsPage(a64)) === readText('docs/instructions.md'),
+      'run `npm run docs:instructions`',
+    );
   });
 });
 

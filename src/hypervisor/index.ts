@@ -11,6 +11,7 @@ export { cpuidLeaf } from './cpuid.js';
 export type { CpuidLeaf } from './cpuid.js';
 export { createDomain, maxVcpus } from './create_domain.js';
 export type * from './domain.js';
+export type { XenRelease } from './release.js';
 export {
   acknowledgeUpcall,
   createRemoteChannel,
