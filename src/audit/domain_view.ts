@@ -1,12 +1,12 @@
 /**
- * What Xen must hold for the domain, as far as the trace tells: replayed from what was asked and answered, by
- * rules of its own, so that a hypervisor that forgets or keeps what it should not is found out by its answers.
+ * The state that Xen must keep for the domain, as far as the trace shows it. It is replayed from calls and answers by
+ * independent rules, so that wrong answers reveal a hypervisor that loses state or keeps too much.
  */
 import type { Run } from './finding.js';
 import { argument, isPerVcpuVirq } from './operations.js';
 import type { HypercallEvent, Platform, StartEvent, TraceEvent } from './trace.js';
 
-/** Whether a vCPU is up, or has registers: sure, or not to be told from the trace (as when another kernel takes over). */
+/** Whether a vCPU is up, or has registers: known, or not visible in the trace (as when another kernel takes over). */
 export type Sure = 'yes' | 'no' | 'unknown';
 
 export interface VcpuView {
@@ -18,12 +18,12 @@ export interface PortView {
   readonly kind: 'ipi' | 'virq' | 'movable';
   /** Which VIRQ; null for other kinds. */
   readonly virq: number | null;
-  /** Where its events go, or for a port that moves, went at first. */
+  /** The vCPU that its events notify; for a port that can be moved, the first one. */
   readonly vcpu: number;
   readonly kernel: number;
 }
 
-/** The call by which a vCPU got what it has. */
+/** The call that registered something for a vCPU. */
 type Registered = Map<number, HypercallEvent>;
 
 export interface DomainView {
@@ -35,7 +35,7 @@ export interface DomainView {
   controlBlock: Registered;
   /** Not cleared by a soft reset (Xen 4.17 common/domain.c, domain_soft_reset; arch/x86/domain.c). */
   readonly upcallVector: Registered;
-  /** By port number. Ports of the toolstack are not in it. */
+  /** By port number. The toolstack's ports are not included. */
   ports: Map<number, PortView>;
 }
 
@@ -79,7 +79,7 @@ function dropEvents(view: DomainView): void {
 /** What an accepted call changes. `vcpuId` is the id that it carries. */
 type Effect = (view: DomainView, event: HypercallEvent, vcpuId: number) => void;
 
-/** The call gave a port, which its argument names when it returns. */
+/** The call allocated a port, which its argument contains on return. */
 function bind(kind: PortView['kind']): Effect {
   return ({ ports }, { call, kernel }, vcpu) => {
     const port = argument(call, 'port');
@@ -103,7 +103,7 @@ const effects: Readonly<Record<string, Effect>> = {
   VCPUOP_down: (view, _event, vcpuId) => goesDown(view, vcpuId),
 };
 
-/** The vCPU to which a port goes at first that is bound without naming one. */
+/** The vCPU that a port first notifies if the call that binds it names none. */
 const firstVcpu = 0;
 
 function applyAccepted(view: DomainView, event: HypercallEvent): void {
@@ -126,7 +126,7 @@ function applyCall(view: DomainView, event: HypercallEvent): void {
   if (event.call.returned >= 0) applyAccepted(view, event);
 }
 
-/** Changes `view` as `event` changed the domain. */
+/** Applies to `view` what `event` changed in the domain. */
 function apply(view: DomainView, event: TraceEvent): void {
   if (event.kind === 'kernel') takeOver(view, event.kernel, event.entryVcpu);
   else if (event.kind === 'hypercall') applyCall(view, event);
@@ -134,7 +134,7 @@ function apply(view: DomainView, event: TraceEvent): void {
   else if (event.kind === 'stop') goesDown(view, event.vcpu);
   else if (event.kind === 'running' || event.kind === 'online') runs(view, event.vcpu);
   else if (event.kind === 'offline') {
-    // It is about to stop, which is an event of its own; the INIT that precedes a start on x86 is none.
+    // The vCPU is about to stop, which is an event of its own; on x86 the INIT before a start is not.
     const vcpu = view.vcpus[event.vcpu];
     if (vcpu !== undefined) [vcpu.up, vcpu.initialised] = ['unknown', 'unknown'];
   } else if (event.kind === 'reset') {
@@ -143,7 +143,7 @@ function apply(view: DomainView, event: TraceEvent): void {
   }
 }
 
-/** Calls `visit` for each event of `run`, in order, with what Xen held before it. */
+/** Calls `visit` for each event of `run`, in order, with Xen's state before the event. */
 export function replay(run: Run, visit: (event: TraceEvent, view: DomainView) => void): void {
   const view = newView(run.platform);
   for (const event of run.events) {
@@ -152,7 +152,7 @@ export function replay(run: Run, visit: (event: TraceEvent, view: DomainView) =>
   }
 }
 
-/** Whether a port moves with EVTCHNOP_bind_vcpu: all but IPIs and the VIRQs of one vCPU. */
+/** Whether EVTCHNOP_bind_vcpu can move a port: all but IPIs and per-vCPU VIRQs. */
 export function isMovable(port: PortView): boolean {
   return port.kind === 'movable' || (port.virq !== null && !isPerVcpuVirq(port.virq));
 }

@@ -1,7 +1,7 @@
 /**
- * What Xen must answer to a call that carries a vCPU id: a second, independent telling of the rules that the
- * hypervisor under test has to follow, in Xen's order of checks. It knows only what the trace tells, so it gives
- * every answer that may be right; an address that faults is never ruled out.
+ * What Xen must answer to a call that carries a vCPU id: a second, independent statement of the rules that the
+ * hypervisor under test must follow, in Xen's order of checks. It knows only the trace, so it gives
+ * every answer that may be right; a faulting address is always possible.
  */
 import {
   EVTCHN_FIFO_MAX_QUEUES,
@@ -26,7 +26,7 @@ import type { DomainView, Sure } from './domain_view.js';
 import { argument, isPerVcpuVirq, legacyVcpus, wideArgument } from './operations.js';
 import type { HypercallEvent, StartEvent } from './trace.js';
 
-/** The right answers, signed; null when the trace does not tell which is right. */
+/** The right answers, signed; null when the trace does not show which is right. */
 export type Answers = readonly number[] | null;
 
 interface Question {
@@ -42,7 +42,7 @@ const ok: Answers = [0];
 const refusedWith = (...errors: number[]): number[] => errors.map((error) => -error);
 const mayFault = (answers: Answers): Answers => answers && [...answers, -XEN_EFAULT];
 
-/** An answer that depends on something of which the trace may not be sure. */
+/** An answer that depends on something that the trace may not show. */
 function dependingOn(sure: Sure | undefined, ifYes: number, ifNo: number): Answers {
   if (sure === 'yes') return [ifYes];
   return sure === 'no' ? [ifNo] : [ifYes, ifNo];
@@ -50,13 +50,13 @@ function dependingOn(sure: Sure | undefined, ifYes: number, ifNo: number): Answe
 
 const pageBytes = 4096;
 
-/** Whether a vcpu_info at that offset stays within its page and is aligned. On Arm it is the smaller. */
+/** Whether a vcpu_info at that offset stays within its page and is aligned. The struct is smaller on Arm. */
 function fitsPage(view: DomainView, offset: number): boolean {
   const { size } = vcpu_info[view.platform.kind === 'arm' ? 'arm64' : 'x86_64'];
   return offset <= pageBytes - size && offset % 8 === 0;
 }
 
-/** Xen 4.17 common/domain.c, map_vcpu_info: the place, then whether there is one already, then whose it is. */
+/** Xen 4.17 common/domain.c, map_vcpu_info: it checks the address, then whether one is registered, then whose it is. */
 function vcpuInfo417({ view, event, vcpuId }: Question): Answers {
   const offset = argument(event.call, 'offset') ?? 0;
   if (!fitsPage(view, offset)) return refusedWith(XEN_ENXIO);
@@ -74,7 +74,7 @@ function vcpuInfo418({ view, event, vcpuId }: Question): Answers {
   return ok;
 }
 
-/** Since 4.18; before, x86 knows no such number. Where the area lies is for the guest to know. */
+/** Since 4.18; before, x86 has no such operation. The guest chooses the address of the area. */
 function physicalArea({ view, event }: Question): Answers {
   if (view.platform.release === '4.17') return refusedWith(XEN_ENOSYS);
   return event.call.returned < 0 ? null : ok;
@@ -93,13 +93,13 @@ const periodicTimer: Rule = ({ event }) => {
   return periodNs < minimalPeriodNs || periodNs > maximalPeriodNs ? refusedWith(XEN_EINVAL) : ok;
 };
 
-/** A vCPU whose vcpu_info is Xen's dummy cannot be initialised (common_vcpu_op); then whether it was already. */
+/** First, a vCPU whose vcpu_info is Xen's dummy cannot be initialised (common_vcpu_op); then, nor can one that was before. */
 const initialise: Rule = ({ view, vcpuId }) => {
   const { kind } = view.platform;
   if (vcpuId >= legacyVcpus(kind) && !view.vcpuInfo.has(vcpuId)) return refusedWith(XEN_EINVAL);
   const initialised = view.vcpus[vcpuId]?.initialised;
   const answers = dependingOn(initialised, -XEN_EEXIST, 0);
-  // A context that Xen does not like is EINVAL too.
+  // Xen also answers EINVAL to a context that it rejects.
   return initialised === 'yes' ? answers : [...(answers ?? []), -XEN_EINVAL];
 };
 
@@ -107,7 +107,7 @@ const bringUp: Rule = ({ view, vcpuId }) => dependingOn(view.vcpus[vcpuId]?.init
 
 const isUp: Rule = ({ view, vcpuId }) => dependingOn(view.vcpus[vcpuId]?.up, 1, 0);
 
-/** Operations of vcpu_op on a vCPU that there is. */
+/** Operations of vcpu_op on a vCPU that exists. */
 const vcpuOps: Readonly<Record<string, Rule>> = {
   VCPUOP_register_vcpu_info: (question) =>
     mayFault(question.view.platform.release === '4.17' ? vcpuInfo417(question) : vcpuInfo418(question)),
@@ -115,7 +115,7 @@ const vcpuOps: Readonly<Record<string, Rule>> = {
   VCPUOP_register_vcpu_time_memory_area: () => mayFault(ok),
   VCPUOP_register_runstate_phys_area: physicalArea,
   VCPUOP_register_vcpu_time_phys_area: physicalArea,
-  // Xen looks whose timer it is before it reads the argument.
+  // Xen checks whose timer it is before it reads the argument.
   VCPUOP_set_singleshot_timer: (question) =>
     question.vcpuId === question.event.vcpu ? mayFault(ok) : ownTimer(question),
   VCPUOP_stop_singleshot_timer: ownTimer,
@@ -128,7 +128,7 @@ const vcpuOps: Readonly<Record<string, Rule>> = {
   VCPUOP_get_runstate_info: () => mayFault(ok),
   // The argument must be a null pointer, which the trace may not show.
   VCPUOP_send_nmi: () => [0, -XEN_EINVAL],
-  // Only a hardware domain with pinned vCPUs is told; guests here are never that.
+  // Xen answers only a hardware domain with pinned vCPUs; no guest here is one.
   VCPUOP_get_physid: () => refusedWith(XEN_EINVAL),
 };
 
@@ -143,7 +143,7 @@ function vcpuOpAnswers(question: Question, exists: boolean): Answers {
   return rule === undefined ? refusedWith(XEN_ENOSYS) : rule(question);
 }
 
-/** Xen 4.17 common/event_channel.c, evtchn_bind_virq. No room for a port is always possible. */
+/** Xen 4.17 common/event_channel.c, evtchn_bind_virq. It is always possible that no port is free. */
 function bindVirq({ view, event, vcpuId }: Question, exists: boolean): Answers {
   const virq = argument(event.call, 'virq') ?? 0;
   if (virq >= NR_VIRQS) return refusedWith(XEN_EINVAL);
@@ -157,7 +157,7 @@ function bindVirq({ view, event, vcpuId }: Question, exists: boolean): Answers {
   return isTaken ? refusedWith(XEN_EEXIST) : [0, -XEN_ENOSPC];
 }
 
-/** Xen 4.17 common/event_channel.c, evtchn_bind_vcpu: the vCPU before the port. Ports of the toolstack are not known. */
+/** Xen 4.17 common/event_channel.c, evtchn_bind_vcpu: it checks the vCPU before the port. The toolstack's ports are not known. */
 function bindVcpu({ view, event }: Question, exists: boolean): Answers {
   if (!exists) return refusedWith(XEN_ENOENT);
   const port = view.ports.get(argument(event.call, 'port') ?? -1);
@@ -165,10 +165,10 @@ function bindVcpu({ view, event }: Question, exists: boolean): Answers {
   return isMovable(port) ? ok : refusedWith(XEN_EINVAL);
 }
 
-/** `ready`, a word that is not used, and a head for each queue. */
+/** `ready`, an unused word, and a head for each queue. */
 const controlBlockBytes = 8 + 4 * EVTCHN_FIFO_MAX_QUEUES;
 
-/** Xen 4.17 common/event_fifo.c, evtchn_fifo_init_control. A Xen without FIFO events knows no such operation. */
+/** Xen 4.17 common/event_fifo.c, evtchn_fifo_init_control. A Xen without FIFO events has no such operation. */
 function initControl({ view, event, vcpuId }: Question, exists: boolean): Answers {
   if (!view.platform.fifo) return refusedWith(XEN_EOPNOTSUPP, XEN_ENOSYS);
   if (!exists) return refusedWith(XEN_ENOENT);
@@ -194,14 +194,14 @@ const others: Readonly<Record<string, (question: Question, exists: boolean) => A
   HVMOP_set_evtchn_upcall_vector: upcallVector,
 };
 
-/** The answers that Xen may give to a call that carries a vCPU id; null for calls that it says nothing about. */
+/** The answers that Xen may give to a call that carries a vCPU id; null for calls that are not covered here. */
 export function answersTo(view: DomainView, event: HypercallEvent): Answers {
   const { hypercall, op, vcpuId } = event.call;
   if (vcpuId === null) return null;
   const exists = vcpuId < view.platform.hardwareIds.length;
   const question = { view, event, vcpuId };
   if (hypercall === 'vcpu_op') return vcpuOpAnswers(question, exists);
-  // The argument struct is copied in before anything else is looked at.
+  // Xen copies the argument struct in before it checks anything else.
   return mayFault(others[op]?.(question, exists) ?? null);
 }
 
@@ -210,6 +210,6 @@ export function answersToStart(view: DomainView, { how, target }: StartEvent): A
   if (how !== 'psci') return null;
   if (target === null) return [PSCI_RET_INVALID_PARAMS];
   const answers = dependingOn(view.vcpus[target]?.up, PSCI_RET_ALREADY_ON, PSCI_RET_SUCCESS);
-  // An odd entry address is refused before it is asked whether the vCPU is up; a trace does not hold the address.
+  // Xen refuses an odd entry address before it checks whether the vCPU is up; the trace does not contain the address.
   return answers === null ? null : [...answers, PSCI_RET_INVALID_ADDRESS];
 }

@@ -1,8 +1,8 @@
-/** What the audit says. */
+/** The audit's results. */
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { HypercallEvent, Platform, TraceEvent } from './trace.js';
 
-/** One broken rule, at one place of the run. */
+/** One broken rule, at one point of the run. */
 export interface Finding {
   /** The rule's name, e.g. `id-is-meant`. */
   readonly rule: string;
@@ -16,12 +16,12 @@ export interface Finding {
   readonly callingVcpu: XenVcpuId | null;
   /** The id in the call, unsigned. */
   readonly passed: number | null;
-  /** The id that was meant; null where none can be right, or the rule has none. */
+  /** The id that was meant; null where no id can be right, or where the rule is not about an id. */
   readonly meant: XenVcpuId | null;
   readonly returned: number | null;
 }
 
-/** A rule: a name, one line that says why it is there, the source of the fact, and its check over a run. */
+/** A rule: a name, its reason in one line, the source of the fact, and its check over a run. */
 export interface Rule {
   readonly name: string;
   readonly reason: string;
@@ -39,9 +39,9 @@ export interface Run {
 export interface JudgedCall {
   readonly event: HypercallEvent;
   readonly passed: number;
-  /** null: no id can have been right here, or the call is not judged. */
+  /** null: no id could have been right here, or the call is not judged. */
   readonly meant: XenVcpuId | null;
-  /** `silent`: answered 0 or more, yet it named another vCPU than was meant. `not-judged`: nothing tells what was meant. */
+  /** `silent`: answered 0 or more, although it named the wrong vCPU. `not-judged`: nothing shows what was meant. */
   readonly verdict: 'right' | 'refused' | 'silent' | 'not-judged';
   /** Why the call is not judged, in one line that begins in lower case; null for all other verdicts. */
   readonly reason: string | null;

@@ -19,15 +19,15 @@ import type {
 export interface Reign {
   /** null when the trace starts in the middle of a kernel. */
   readonly event: KernelEvent | null;
-  /** The CPUs that it counts, by what it has settled where the trace tells. */
+  /** Its possible CPUs: as the kernel has determined them if the trace shows that, else as its entry says. */
   readonly possible: readonly PossibleCpu[];
   readonly calls: HypercallEvent[];
   readonly starts: StartEvent[];
   readonly running: RunningEvent[];
   readonly records: RecordEvent[];
-  /** By the step of a call that binds a port: the CPU for which it was, as far as the kernel's interrupt table tells. */
+  /** By the step of a call that binds a port: the CPU that the kernel's interrupt table gives for the port. */
   readonly boundFor: Map<number, LinuxCpu>;
-  /** Ports, and the step of the last call that bound them, of which the table has not told yet. */
+  /** Ports that are not yet in the kernel's table, and the step of the last call that bound each. */
   readonly open: Map<number, number>;
 }
 
@@ -49,14 +49,14 @@ function emptyReign(event: KernelEvent | null): Reign {
   };
 }
 
-/** The reign with what `event` says of the CPUs that its kernel counts. What it has settled outdoes what was known before. */
+/** The reign with the possible CPUs that `event` gives. Those that the kernel determined replace those known at its entry. */
 function withCount(reign: Reign, event: TraceEvent): Reign {
   if (event.kind === 'limits') return { ...reign, possible: event.possible };
   if (event.kind !== 'kernel' || reign.event !== null) return reign;
   return { ...reign, event, possible: reign.possible.length > 0 ? reign.possible : event.possible };
 }
 
-/** A call that binds a port waits for what the table says of it; one that closes the port ends that. */
+/** After a call that binds a port, the table's entry is awaited; a call that closes the port ends that. */
 function notePort({ open }: Reign, { step, call }: HypercallEvent): void {
   const port = argument(call, 'port');
   if (port === null) return;
@@ -105,7 +105,7 @@ export function vcpuOfHardwareId({ hardwareIds }: Platform, hardwareId: number):
   return index < 0 ? null : xenVcpuId(index);
 }
 
-/** The vCPU that a kernel's own list of CPUs makes of `cpu`: by hardware id, or by number where there is none. */
+/** The vCPU of `cpu` by the kernel's own list of CPUs: by hardware id, or by number where there is none. */
 function expectedVcpu({ platform }: History, reign: Reign, cpu: LinuxCpu): XenVcpuId | null {
   const listed = reign.possible.find((possible) => possible.linuxCpu === cpu);
   if (listed === undefined) return null;
@@ -116,8 +116,8 @@ function expectedVcpu({ platform }: History, reign: Reign, cpu: LinuxCpu): XenVc
 }
 
 /**
- * The vCPU that CPU `cpu` of kernel `kernel` really is, at `step`: where it ran last, else where it runs first
- * later on, else what its hardware id says. null when nothing tells.
+ * The vCPU that CPU `cpu` of kernel `kernel` really is, at `step`: where it last ran, else where it first runs
+ * later, else the vCPU of its hardware id. null when none of these is known.
  */
 export function trueVcpu(history: History, kernel: number, cpu: LinuxCpu, step: number): XenVcpuId | null {
   const reign = reignOf(history, kernel);
@@ -133,7 +133,7 @@ export function hardwareVcpu(history: History, kernel: number, cpu: LinuxCpu): X
   return vcpuOfHardwareId(history.platform, listed.hardwareId);
 }
 
-/** What was recorded for each CPU when `step` came. A record of all ones is the mark of none (Linux: XEN_VCPU_ID_INVALID). */
+/** Each CPU's record at `step`. All ones marks a missing record (Linux: XEN_VCPU_ID_INVALID). */
 export function recordsAt(history: History, kernel: number, step: number): Map<LinuxCpu, number> {
   const records = new Map<LinuxCpu, number>();
   for (const event of reignOf(history, kernel).records) {
@@ -145,8 +145,8 @@ export function recordsAt(history: History, kernel: number, step: number): Map<L
 }
 
 /**
- * The CPUs whose record held `id` when `step` came; null when the records are not known. Only what was recorded counts: an
- * unset record may read 0 (since Linux 4.8-rc4), which would make every CPU to come a namesake of vCPU 0.
+ * The CPUs whose record was `id` at `step`; null when the records are not known. Unset records are left out: they
+ * may read as 0 (since Linux 4.8-rc4), and then every CPU that is not yet up would seem to be vCPU 0.
  */
 export function holdersOf(history: History, kernel: number, id: number, step: number): LinuxCpu[] | null {
   const reign = reignOf(history, kernel);
@@ -155,8 +155,8 @@ export function holdersOf(history: History, kernel: number, id: number, step: nu
   const records = recordsAt(history, kernel, step);
   const holders = [...records].filter(([, value]) => value === id).map(([cpu]) => cpu);
   if (holders.length > 0 || id !== 0) return holders;
-  // In a real kernel's memory a 0 written over the initial 0 leaves no trace: a CPU that runs, sooner or later, and
-  // of which no record is ever seen to change holds 0.
+  // In a real kernel's memory, a 0 written over the initial 0 is not visible. So a CPU that runs at some time
+  // and whose record never changes has the record 0.
   const unseen = reign.running.filter(
     ({ linuxCpu }) => !reign.records.some((record) => record.linuxCpu === linuxCpu),
   );

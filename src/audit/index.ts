@@ -1,7 +1,7 @@
 /**
- * audit: what a guest did, held against the truth. It reads the trace of a run and the platform's facts; it never
- * imports what builds guests, firmware or domains, else it would confirm itself. Each rule has a name, a reason and
- * a source; what became of the guest is told beside them and judges nothing.
+ * audit: compares what a guest did with the truth. It reads the trace of a run and the facts about the platform. It never
+ * imports the modules that build guests, firmware or domains; otherwise it would confirm itself. Each rule has a name, a reason
+ * and a source. The outcome of the guest is reported separately and does not affect the judgement.
  */
 export type * from './finding.js';
 export type * from './trace.js';

@@ -1,7 +1,7 @@
 /**
- * For every hypercall that carries a vCPU id: the id that was meant. Truth comes from the trace and the platform
- * alone, never from what the guest says of itself, so that a kernel whose only visible acts are its calls, its
- * starts and its records in memory is judged by the same words as a model.
+ * For every hypercall that carries a vCPU id: the id that was meant. The truth comes only from the trace and the platform,
+ * never from the guest's own statements. So a real kernel, of which only calls, starts and records in memory
+ * are visible, is judged by the same rules as a model.
  */
 import { xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
@@ -12,13 +12,13 @@ import { argument, intentionOf, isPerVcpuVirq } from './operations.js';
 import type { HypercallEvent, TraceEvent } from './trace.js';
 
 /**
- * Who has had what registered since the kernel took over or the domain was reset. A CPU has its own when it made
- * the call itself, or when the CPU that started it made the call beforehand. (So a secondary CPU that brings up
- * a third is in prepare with its first init_control: its own was made by the CPU that brought it up.)
+ * What is registered for which vCPU since the kernel took over or the domain was reset. A CPU's own registration is done when it
+ * made the call itself, or when the CPU that started it made the call before that. (So when a secondary CPU brings up
+ * a third one, its first init_control is for the third: its own was done by the CPU that brought it up.)
  */
 interface Ledger {
   readonly has: Map<XenVcpuId, Set<string>>;
-  /** What each vCPU made beyond its own since it last started another. */
+  /** The calls that each vCPU made, beyond its own registrations, since it last started another. */
   readonly prepared: Map<XenVcpuId, Set<string>>;
 }
 
@@ -40,12 +40,12 @@ function credit(ledger: Ledger, by: XenVcpuId, target: XenVcpuId | null): void {
   prepared.clear();
 }
 
-/** The vCPU that the caller starts next; null when it starts none, or asks for one that there is not. */
+/** The vCPU that the caller starts next; null when it starts none, or one that does not exist. */
 function startedNext(history: History, { kernel, vcpu, step }: HypercallEvent): XenVcpuId | null {
   return nextStart(reignOf(history, kernel), vcpu, step)?.target ?? null;
 }
 
-/** Nothing tells which vCPU was meant; `why` is one line. */
+/** It is not known which vCPU was meant; `why` is one line. */
 interface Unknown {
   readonly why: string;
 }
@@ -64,13 +64,13 @@ function isUnknown(meaning: Meaning): meaning is Unknown {
   return typeof meaning === 'object' && meaning !== null;
 }
 
-/** What a binding means that is the same whichever CPU it is for; undefined where it depends on the CPU. */
+/** What a binding means if that is the same for every CPU; undefined where it depends on the CPU. */
 function sameForAll({ platform }: History, { call }: HypercallEvent): XenVcpuId | undefined {
   if (call.op === 'EVTCHNOP_bind_virq' && !isPerVcpuVirq(argument(call, 'virq') ?? 0)) return xenVcpuId(0);
   return platform.hardwareIds.length === 1 ? xenVcpuId(0) : undefined;
 }
 
-/** The true vCPU of the CPU for which the kernel binds the port. The id in the call says nothing of what was meant. */
+/** The true vCPU of the CPU for which the kernel binds the port. The id in the call does not show what was meant. */
 function byBinding(history: History, event: HypercallEvent): Meaning {
   const { kernel, step, call } = event;
   const same = sameForAll(history, event);
@@ -87,8 +87,8 @@ function byBinding(history: History, event: HypercallEvent): Meaning {
 }
 
 /**
- * The true vCPU of the one CPU whose record holds the id, or of those that do, the one that ever runs: nobody binds events
- * to a CPU that never comes up. null when none does, or several.
+ * The true vCPU of the CPU whose record contains the id. Of several such CPUs it is the one that ever runs, because no kernel
+ * binds events to a CPU that never comes up. null when there is none, or several that run.
  */
 function byRecord(history: History, event: HypercallEvent, passed: number): Meaning {
   const { kernel, step } = event;
@@ -104,8 +104,8 @@ function byRecord(history: History, event: HypercallEvent, passed: number): Mean
 }
 
 /**
- * The vCPU that an x86 kernel prepares: the one that is started next. Where it never comes to that, for it gives the
- * CPU up, the record tells for which CPU the call was; it is never the one that calls.
+ * The vCPU that an x86 kernel prepares: the one that it starts next. If it gives up the CPU and never starts it, the
+ * record shows for which CPU the call was. It is never the calling vCPU.
  */
 function prepared(history: History, event: HypercallEvent, passed: number): Meaning {
   const started = startedNext(history, event);
@@ -114,16 +114,16 @@ function prepared(history: History, event: HypercallEvent, passed: number): Mean
   return recorded === event.vcpu ? null : recorded;
 }
 
-/** Whether an operation that a CPU makes beyond its own is for the CPU that it brings up next, and for no other. */
+/** Whether an operation that is not for the calling CPU itself is always for the CPU that it brings up next. */
 function isForNext({ platform }: History, op: string): boolean {
   const intention = intentionOf(platform.kind, op);
   return intention === 'control-block' || intention === 'own-then-next';
 }
 
 /**
- * A call that may be repeated for the same CPU is in prepare when it is the last of its kind before the caller's
- * next start and the started CPU does not make it itself; or when the caller has begun to prepare a CPU with a
- * call that is made once for each. Every other repetition is a call on oneself.
+ * A call that may be repeated for the same CPU belongs to the preparation of another CPU in two cases: it is the last of its kind
+ * before the caller's next start, and the started CPU does not make it itself; or the caller has already begun to prepare a CPU
+ * with a call that is made once for each CPU. Every other repetition is for the calling CPU itself.
  */
 function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
   const reign = reignOf(history, event.kernel);
@@ -138,7 +138,7 @@ function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, pass
   return begun ? prepared(history, event, passed) : event.vcpu;
 }
 
-/** VCPUOP_initialise and VCPUOP_up name the vCPU that runs next, or that the caller asks for next and that never runs. */
+/** VCPUOP_initialise and VCPUOP_up name the vCPU that runs next, or that the caller starts next and that never runs. */
 function comesUp(history: History, event: HypercallEvent): XenVcpuId | null {
   const reign = reignOf(history, event.kernel);
   const next = reign.running.find((running) => running.step > event.step && running.vcpu !== event.vcpu);
@@ -175,7 +175,7 @@ function judge(history: History, ledger: Ledger, event: HypercallEvent, passed: 
   return { event, passed, meant, verdict: passed === meant ? 'right' : wrong, reason: null };
 }
 
-/** Keeps the ledger through an event; gives a fresh one where a kernel takes over or the domain is reset. */
+/** Updates the ledger by an event; returns an empty one where a kernel takes over or the domain is reset. */
 function after(ledger: Ledger, event: TraceEvent): Ledger {
   if (event.kind === 'kernel' || event.kind === 'reset') return { has: new Map(), prepared: new Map() };
   if (event.kind === 'start') credit(ledger, event.by, event.target);
@@ -185,7 +185,7 @@ function after(ledger: Ledger, event: TraceEvent): Ledger {
 
 /**
  * Every hypercall of `run` that carries a vCPU id, in order, with the id that was meant. `silent` is a wrong id
- * that Xen took; `right` an id that was meant, whatever Xen answered. What is not known is not judged.
+ * that Xen accepted; `right` is the id that was meant, whatever Xen answered. A call is not judged if its meaning is unknown.
  */
 export function judgeCalls(run: Run): JudgedCall[] {
   const history = readHistory(run);
@@ -200,7 +200,7 @@ export function judgeCalls(run: Run): JudgedCall[] {
   return judged;
 }
 
-/** The calls of `run` that were not judged, counted by operation and reason, in the order in which each first came. */
+/** The calls of `run` that were not judged, counted by operation and reason, in order of first occurrence. */
 export function notJudgedCalls(run: Run): NotJudged[] {
   const counted = new Map<string, NotJudged>();
   for (const { event, reason } of judgeCalls(run)) {

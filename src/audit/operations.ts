@@ -1,5 +1,5 @@
 /**
- * Which hypercalls carry a vCPU id, and by what kind of thought the guest came to that id. The kinds follow what
+ * Which hypercalls carry a vCPU id, and how the guest chooses that id. The kinds follow what
  * Linux does (6.1; arch/x86/xen, arch/arm/xen/enlighten.c, drivers/xen/events) and what public/vcpu.h,
  * public/event_channel.h and public/hvm/hvm_op.h say of each operation.
  */
@@ -7,48 +7,48 @@ import { VIRQ_DEBUG, VIRQ_TIMER, VIRQ_XENOPROF, VIRQ_XENPMU, XEN_LEGACY_MAX_VCPU
 import type { Platform, TracedCall } from './trace.js';
 
 /**
- * How the id meant is found:
- * - `self`: the CPU that calls speaks of itself.
- * - `control-block`: once for each CPU: first by the caller for its own, then for the CPU that it starts next.
- * - `own-then-next`: the same; where no start follows, the record tells for which CPU it was.
- * - `own-or-next`: the same again, but it may be repeated for the same CPU, which does no harm.
+ * How to find the id that was meant:
+ * - `self`: the call is for the calling CPU.
+ * - `control-block`: once for each CPU. The caller's first call is for itself, a later one for the CPU that it starts next.
+ * - `own-then-next`: the same; if no start follows, the record shows for which CPU the call was.
+ * - `own-or-next`: the same, but the call may be repeated for the same CPU, which is harmless.
  * - `comes-up`: names the vCPU that is being started and so runs next.
  * - `binding`: names the CPU for which the kernel binds a port, as its interrupt table says afterwards.
  * - `record`: names any CPU, by that CPU's record.
- * - `question`: asks whether the vCPU of that number is there or up; every number may be asked about.
+ * - `question`: asks whether the vCPU with that id exists or is up; every id is allowed.
  */
 export type Intention =
   'self' | 'control-block' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'binding' | 'record' | 'question';
 
 const everywhere: Readonly<Record<string, Intention>> = {
-  // Xen itself refuses the one-shot timer of another vCPU. The periodic one it would take for any, but Linux
+  // Xen itself refuses the one-shot timer of another vCPU. It would accept the periodic one for any, but Linux
   // stops the periodic timer of the CPU that it runs on (xen_vcpuop_set_oneshot, xen_time_init).
   VCPUOP_set_singleshot_timer: 'self',
   VCPUOP_stop_singleshot_timer: 'self',
   VCPUOP_set_periodic_timer: 'self',
   VCPUOP_stop_periodic_timer: 'self',
-  // A PV CPU takes itself down (xen_pv_play_dead, and stop_self after a panic). That Linux takes others down
-  // when it resumes from a suspension is not covered: no run here suspends.
+  // A PV CPU takes itself down (xen_pv_play_dead, and stop_self after a panic). Linux also takes others down
+  // when it resumes from a suspension; this is not covered, because no run here suspends.
   VCPUOP_down: 'self',
   // evtchn_fifo_init_control for the boot CPU, later evtchn_fifo_percpu_init for a CPU in prepare.
   EVTCHNOP_init_control: 'control-block',
-  // PV Linux fills the first registers of the CPU to come, then lets it run (xen_pv_cpu_up). So may a PVH guest.
+  // PV Linux sets the initial registers of the new CPU, then starts it (xen_pv_cpu_up). A PVH guest may do so too.
   VCPUOP_initialise: 'comes-up',
   VCPUOP_up: 'comes-up',
   // Bindings for any CPU: xen_vcpu_nr(cpu) of the CPU for which the port is.
   EVTCHNOP_bind_ipi: 'binding',
   EVTCHNOP_bind_virq: 'binding',
   EVTCHNOP_bind_vcpu: 'binding',
-  // PV: an NMI to another CPU (xen_send_IPI_one), the placement or the times of any.
+  // PV: an NMI for another CPU (xen_send_IPI_one); the physical CPU or the times of any CPU.
   VCPUOP_send_nmi: 'record',
   VCPUOP_get_physid: 'record',
   VCPUOP_get_runstate_info: 'record',
   // PV Linux counts its possible CPUs by asking until ENOENT (xen_filter_cpu_maps), and waits for a CPU that is
-  // going down. A question beyond the end is how the end is found.
+  // going down. It finds the last CPU by asking for one more.
   VCPUOP_is_up: 'question',
 };
 
-/** In Xen's Arm guests each CPU registers its own areas as it starts (xen_starting_cpu). */
+/** In Arm guests each CPU registers its own areas when it starts (xen_starting_cpu). */
 const onArm: Readonly<Record<string, Intention>> = {
   VCPUOP_register_vcpu_info: 'self',
   VCPUOP_register_runstate_memory_area: 'self',
@@ -66,10 +66,10 @@ const onX86: Readonly<Record<string, Intention>> = {
   VCPUOP_register_vcpu_time_phys_area: 'self',
 };
 
-/** PV Linux registers the vcpu_info of every possible CPU at once, long before any starts: by their records. */
+/** PV Linux registers the vcpu_info of all possible CPUs at once, by their records, long before it starts them. */
 const onPv: Readonly<Record<string, Intention>> = { VCPUOP_register_vcpu_info: 'record' };
 
-/** How the guest came to the vCPU id in `op`. Operations that no table knows are taken to name a CPU's record. */
+/** How the guest chooses the vCPU id in `op`. An operation that is in no table is assumed to use a CPU's record. */
 export function intentionOf(kind: Platform['kind'], op: string): Intention {
   const ofPlatform = kind === 'arm' ? onArm : kind === 'pv' ? { ...onX86, ...onPv } : onX86;
   return ofPlatform[op] ?? everywhere[op] ?? 'record';
@@ -85,12 +85,12 @@ export function isPerVcpuVirq(virq: number): boolean {
   return [VIRQ_TIMER, VIRQ_DEBUG, VIRQ_XENOPROF, VIRQ_XENPMU].includes(virq);
 }
 
-/** How many vCPUs have a vcpu_info in shared_info, and so can do without registering one. */
+/** How many vCPUs have a vcpu_info in shared_info, and so need not register one. */
 export function legacyVcpus(kind: Platform['kind']): number {
   return kind === 'arm' ? XEN_LEGACY_MAX_VCPUS.arm64 : XEN_LEGACY_MAX_VCPUS.x86_64;
 }
 
-/** A 64-bit number in a call's decoded argument; null when the call has none of that name, or it is no number. */
+/** A 64-bit number in a call's decoded argument; null when the call has no field of that name, or it is not a number. */
 export function wideArgument({ detail }: TracedCall, name: string): bigint | null {
   const value = detail[name];
   if (typeof value === 'bigint') return value;

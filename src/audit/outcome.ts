@@ -1,4 +1,4 @@
-/** What became of a guest. That is no rule of identity: a guest may reach its goal by luck, or fail for other reasons. */
+/** The outcome of a guest. It is not a rule: a guest may reach its goal by luck, or fail for other reasons. */
 import type { Run } from './finding.js';
 import type { EndEvent } from './trace.js';
 
@@ -7,7 +7,7 @@ export function endOf({ events }: Run): EndEvent | null {
   return events.findLast((event): event is EndEvent => event.kind === 'end') ?? null;
 }
 
-/** Whether the last kernel got to user space and stayed there, or powered off as it was told. */
+/** Whether the last kernel reached user space and stayed there, or powered off as asked. */
 export function reachesGoal(run: Run): boolean {
   const end = endOf(run);
   return end !== null && (end.outcome === 'userspace' || end.outcome === 'poweroff');

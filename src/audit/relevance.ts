@@ -1,7 +1,7 @@
-/** Which events of a trace the rules read. Who keeps a trace in bounded form may leave the others out. */
+/** Which events of a trace the rules read. A trace in bounded form may omit the others. */
 import type { HypercallEvent, TraceEvent } from './trace.js';
 
-/** Families of which no rule reads a call. `hypercall_N` are those that Xen does not have. */
+/** Families whose calls no rule reads. `hypercall_N` are hypercalls that Xen does not have. */
 const unreadFamilies: ReadonlySet<string> = new Set([
   'console_io',
   'grant_table_op',
@@ -20,8 +20,8 @@ const unreadOperations: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether any rule looks at `event`, beyond that its vCPU ran then. What is not known here counts as read: a new kind of
- * event, and a new operation.
+ * Whether any rule reads `event`, beyond the fact that its vCPU ran then. A kind of event or an operation that is unknown here
+ * counts as read.
  */
 export function isRead(event: TraceEvent): boolean {
   if (event.kind === 'log') return false;
@@ -30,14 +30,14 @@ export function isRead(event: TraceEvent): boolean {
   return !(unreadFamilies.has(hypercall) || unreadOperations.has(op) || hypercall.startsWith('hypercall_'));
 }
 
-/** Questions: when they are answered, nothing has changed. */
+/** Questions, which change nothing. */
 const questions: ReadonlySet<string> = new Set([
   'VCPUOP_is_up',
   'VCPUOP_get_runstate_info',
   'VCPUOP_get_physid',
 ]);
 
-/** Calls of which the second or a later one is for another CPU than the first (operations.ts): how many there are counts. */
+/** Calls whose second and later occurrences are for another CPU than the first (operations.ts): their number matters. */
 const counted: ReadonlySet<string> = new Set([
   'EVTCHNOP_init_control',
   'HVMOP_set_evtchn_upcall_vector',
@@ -45,7 +45,7 @@ const counted: ReadonlySet<string> = new Set([
   'VCPUOP_up',
 ]);
 
-/** Whether a call leaves everything as it was, so that the same call once more tells the rules nothing new. */
+/** Whether a call changes nothing, so that a repetition of it gives the rules no new information. */
 export function isNeutral(event: TraceEvent): boolean {
   if (event.kind === 'start') return event.returned !== 0;
   return event.kind === 'hypercall' && isNeutralCall(event);

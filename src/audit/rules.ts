@@ -1,4 +1,4 @@
-/** Every rule, in the order in which a reader meets them: calls, answers, records, registrations, CPUs, events. */
+/** All rules, in the order in which they are reported: calls, answers, records, registrations, CPUs, events. */
 import type { Rule } from './finding.js';
 import { answerAsXen } from './rules/answers.js';
 import { allVcpusUp, cpuIsItsHardware, runsOnlyWhenStarted, startNamesItsCpu } from './rules/cpus.js';

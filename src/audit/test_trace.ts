@@ -1,6 +1,6 @@
 /**
- * Small traces made by hand, for the tests of this room: what an honest kernel does on each platform, in the fewest
- * events, with room to do something else at each place.
+ * Small hand-made traces for the tests of this module: what a correct kernel does on each platform, in as few
+ * events as possible, so that a test can replace any of them.
  */
 import { XEN_EINVAL } from '../abi/index.js';
 import { apicId, linuxCpu, mpidr, xenVcpuId } from '../identity/index.js';
@@ -25,15 +25,15 @@ export function runOf(platform: Platform, drafts: readonly Draft[]): Run {
   return { platform, events };
 }
 
-/** Which vCPU each of a kernel's CPUs is; by default each its own number. */
+/** The vCPU of each of a kernel's CPUs (default: the CPU's own number). */
 export type Numbering = readonly number[];
 
-/** Drafts of events in the words of one kernel. CPUs and vCPUs are plain numbers here. */
+/** Makes drafts of one kernel's events. CPUs and vCPUs are plain numbers here. */
 export class Teller {
   readonly platform: Platform;
   readonly kernel: number;
   readonly vcpuOf: Numbering;
-  /** What can be seen of the kernel's map. */
+  /** What the observer can see of the kernel's map. */
   readonly map: KernelEvent['records'];
 
   constructor(
@@ -111,7 +111,7 @@ export class Teller {
     return this.calls(cpu, op, vcpuId, -error);
   }
 
-  /** CPU `by` asks for CPU `cpu`, or for another vCPU in its name. */
+  /** CPU `by` starts CPU `cpu`, or another vCPU in its place. */
   starts(by: number, cpu: number, target: number | null = this.vcpu(cpu), returned = 0): Draft {
     const { kind } = this.platform;
     return {
@@ -247,7 +247,7 @@ export function bringsUp(tell: Teller, cpu: number, by = 0): Draft[] {
   return [...prepare, ...starting, tell.is('online', cpu)];
 }
 
-/** A kernel that comes up as it should, up to its end or the next kernel. */
+/** A kernel that boots correctly, up to its end or the next kernel. */
 export function healthy(tell: Teller): Draft[] {
   const others = tell.vcpuOf.map((_, cpu) => cpu).slice(1);
   return [tell.enters(), ...boots(tell), ...others.flatMap((cpu) => bringsUp(tell, cpu))];

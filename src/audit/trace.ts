@@ -1,18 +1,18 @@
 /**
- * What the audit reads: the events of a run, in order, as an observer outside the guest saw them. Model guests
- * and real kernels give the same kinds; a real kernel gives fewer of them (nobody sees it read its own records).
+ * The audit's input: the events of a run, in order, as an observer outside the guest saw them. Model guests
+ * and real kernels produce the same kinds of events, a real kernel fewer of them (it is not visible when it reads its records).
  */
 import type { ApicId, LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
 
-/** What the hypervisor offers; the truth that the guest's ids are held against. */
+/** What the hypervisor offers: the truth with which the guest's ids are compared. */
 export interface Platform {
   readonly kind: 'pv' | 'pvhvm' | 'pvh' | 'arm';
-  /** Xen release, which decides some answers. */
+  /** Xen release; some answers depend on it. */
   readonly release: '4.17' | '4.18';
   /** Each vCPU's hardware id by vCPU id: APIC ids on x86, MPIDR affinities on Arm. */
   readonly hardwareIds: readonly (ApicId | Mpidr)[];
   readonly fifo: boolean;
-  /** Whether SHUTDOWN_soft_reset is answered with a reset of the domain's registrations. */
+  /** Whether SHUTDOWN_soft_reset resets the domain's registrations. */
   readonly softReset: boolean;
 }
 
@@ -23,7 +23,7 @@ interface EventBase {
   readonly timeNs: bigint;
 }
 
-/** A CPU that a kernel counts, and the hardware id by which it knows it; null on PV, which has none. */
+/** A kernel's possible CPU, and its hardware id as the kernel knows it; null on PV, which has none. */
 export interface PossibleCpu {
   readonly linuxCpu: LinuxCpu;
   readonly hardwareId: number | null;
@@ -38,7 +38,7 @@ export interface LeftOut {
 /** A kernel takes over the domain: the first one, or the one that kexec or a crash started. */
 export interface KernelEvent extends EventBase {
   readonly kind: 'kernel';
-  /** 0 for the first, then counted up. */
+  /** 0 for the first kernel, 1 for the next, and so on. */
   readonly kernel: number;
   readonly name: string;
   readonly entryVcpu: XenVcpuId;
@@ -46,8 +46,8 @@ export interface KernelEvent extends EventBase {
   /** CPUs of the platform that this kernel leaves out by a rule of its own, and why. */
   readonly leftOut: readonly LeftOut[];
   /**
-   * Set where the observer cannot read which CPUs the kernel counts as online. Then it tells of those alone that it is sure of,
-   * and nobody can say of a CPU that was started that it never came up.
+   * Set where the observer cannot read which CPUs the kernel counts as online. Then it reports
+   * only those that are certainly online, and a CPU that was started cannot be said never to have come up.
    */
   readonly online?: 'unreadable';
   /**
@@ -59,8 +59,8 @@ export interface KernelEvent extends EventBase {
 }
 
 /**
- * The kernel has settled which CPUs are possible and which it leaves out. Holds for the whole of that kernel, in place of what
- * its {@link KernelEvent} says, which was known before it ran.
+ * The kernel has determined which CPUs are possible and which it leaves out. This holds for the whole of that kernel and
+ * replaces what its {@link KernelEvent} says, which was known before it ran.
  */
 export interface LimitsEvent extends EventBase {
   readonly kind: 'limits';
@@ -90,18 +90,18 @@ export interface HypercallEvent extends EventBase {
   /** The CPU that the kernel believes it is on; null where that cannot be told. */
   readonly linuxCpu: LinuxCpu | null;
   readonly call: TracedCall;
-  /** The kernel's own phase ('boot', 'prepare', 'starting', 'online', ...) where it is known; for display only. */
+  /** The kernel's phase ('boot', 'prepare', 'starting', 'online', ...) if it is known; for display only. */
   readonly phase: string | null;
 }
 
-/** One vCPU asks for another to be started: PSCI CPU_ON, INIT-SIPI or VCPUOP_up. */
+/** One vCPU requests the start of another: PSCI CPU_ON, INIT-SIPI or VCPUOP_up. */
 export interface StartEvent extends EventBase {
   readonly kind: 'start';
   readonly kernel: number;
   readonly by: XenVcpuId;
   readonly linuxCpu: LinuxCpu | null;
   readonly how: 'psci' | 'sipi' | 'VCPUOP_up';
-  /** The CPU that the kernel means to start; null where that cannot be told. */
+  /** The CPU that the kernel means to start; null where that is not known. */
   readonly meant: LinuxCpu | null;
   /** The vCPU that the request names, by the platform's truth; null when it names none. */
   readonly target: XenVcpuId | null;
@@ -109,8 +109,8 @@ export interface StartEvent extends EventBase {
 }
 
 /**
- * A vCPU turned itself off: PSCI CPU_OFF, VCPUOP_down of itself, or on x86 HVM a HLT with interrupts off, which Xen takes
- * for the same (Xen 4.17 arch/x86/hvm/hvm.c, hvm_hlt). Only a start brings it back.
+ * A vCPU turned itself off: PSCI CPU_OFF, VCPUOP_down of itself, or on x86 HVM a HLT with interrupts off, which Xen
+ * treats in the same way (Xen 4.17 arch/x86/hvm/hvm.c, hvm_hlt). Only a start brings it back.
  */
 export interface StopEvent extends EventBase {
   readonly kind: 'stop';
@@ -138,8 +138,8 @@ export interface OnlineEvent extends EventBase {
 }
 
 /**
- * The kernel writes a CPU's record of its vCPU id. What a record holds before is no event. An observer that only
- * sees the memory change misses a 0 written over the initial 0; the audit allows for that.
+ * The kernel writes a CPU's record of its vCPU id. The record's initial value is not an event. An observer that only
+ * sees memory change misses a 0 written over the initial 0; the audit allows for that.
  */
 export interface RecordEvent extends EventBase {
   readonly kind: 'record';
@@ -147,7 +147,7 @@ export interface RecordEvent extends EventBase {
   readonly linuxCpu: LinuxCpu;
   /** Unsigned 32-bit. */
   readonly value: number;
-  /** The source's name, as identity/ has it. */
+  /** The source's name in identity/. */
   readonly source: string;
 }
 
@@ -164,8 +164,8 @@ export interface UseEvent extends EventBase {
 }
 
 /**
- * Which CPU the kernel has bound a port for, by its own interrupt table, or in a model by what it is about to do. It follows
- * a call that binds the port, as soon as the kernel has written its table, whether or not the CPU has changed.
+ * The CPU for which the kernel has bound a port: by the kernel's own interrupt table, or in a model by its next action. The event
+ * follows a call that binds the port, as soon as the kernel has written its table, even if the CPU has not changed.
  */
 export interface AffinityEvent extends EventBase {
   readonly kind: 'affinity';
@@ -176,7 +176,7 @@ export interface AffinityEvent extends EventBase {
   readonly port: number;
 }
 
-/** An event channel's upcall is handled. */
+/** The kernel handles an event of an event channel. */
 export interface HandledEvent extends EventBase {
   readonly kind: 'event';
   readonly kernel: number;
@@ -191,8 +191,8 @@ export interface HandledEvent extends EventBase {
 }
 
 /**
- * A vCPU is not told of an event because it is down; or, later, such a vCPU is told of events again. Between the two Xen
- * tells it of no event, also when it runs.
+ * A vCPU is not told of an event because it is down (`lost-upcall`); or such a vCPU is told of events again (`upcall-heard`).
+ * Between the two, Xen tells it of no event, even while it runs.
  */
 export interface LostUpcallEvent extends EventBase {
   readonly kind: 'lost-upcall' | 'upcall-heard';

@@ -1,6 +1,6 @@
 /**
- * How Xen on x86 makes a vCPU's APIC id and ACPI processor UID of its id. UID = vCPU id is promised
- * (public/hvm/hvm_info_table.h); APIC id = 2 x vCPU id is merely done.
+ * How Xen on x86 computes a vCPU's APIC id and ACPI processor UID from its id. Xen promises UID = vCPU id
+ * (public/hvm/hvm_info_table.h); APIC id = 2 x vCPU id is only what it does.
  */
 import { acpiUid, apicId, xenVcpuId } from './ids.js';
 import type { AcpiUid, ApicId, XenVcpuId } from './ids.js';
@@ -13,19 +13,19 @@ const lastXapicId = 254;
 
 /**
  * The APIC id that Xen gives vCPU `id`: twice the id (Xen 4.17 arch/x86/cpuid.c, leaves 1 and 0xb;
- * arch/x86/hvm/vlapic.c, vlapic_reset and set_x2apic_id; libxl's and dom0's MADT). Nothing above 127 exists
- * today; the formula is followed as far as 32 bits reach. Throws `InputError` beyond.
+ * arch/x86/hvm/vlapic.c, vlapic_reset and set_x2apic_id; libxl's and dom0's MADT). No vCPU above 127 exists
+ * today; this function uses the formula for all results of 32 bits. Throws `InputError` beyond.
  */
 export function apicIdOfVcpu(id: XenVcpuId): ApicId {
   return apicId(2 * id);
 }
 
-/** The vCPU whose APIC id Xen makes `id`; null for an odd id, which Xen gives to none. */
+/** The vCPU to which Xen gives the APIC id `id`; null for an odd id, which no vCPU has. */
 export function vcpuOfApicId(id: ApicId): XenVcpuId | null {
   return id % 2 === 0 ? xenVcpuId(id / 2) : null;
 }
 
-/** Whether `id` fits the 8 bits of a type 0 MADT entry and of CPUID leaf 1. On Xen so up to vCPU 127. */
+/** Whether `id` fits the 8 bits of a type 0 MADT entry and of CPUID leaf 1. On Xen that is true up to vCPU 127. */
 export function fitsXapic(id: ApicId): boolean {
   return id <= lastXapicId;
 }

@@ -1,30 +1,30 @@
 /**
- * What the numbering of CPUs is on every platform: the limits that a kernel has, the CPUs that it numbered, and
- * the entries of the firmware's table that it did not.
+ * What all platforms share in the numbering of CPUs: the limits of a kernel, the CPUs that it numbered, and
+ * the entries of the firmware's table that got no number.
  */
 import { InputError } from '../base/index.js';
 import type { AcpiUid, LinuxCpu } from './ids.js';
 
-/** Which Linux it is, and what bounds its CPUs. */
+/** The Linux version, and the limits on its CPUs. */
 export interface CpuLimits {
   /**
-   * What the kernel calls itself (`uname -r`, or its banner), by which the rules of its version hold. Null, or text
+   * What the kernel calls itself (`uname -r`, or its banner), which decides the rules of its version. Null, or text
    * without a version in it, stands for Linux 6.1 (default: null).
    */
   readonly version?: string | null;
-  /** CONFIG_NR_CPUS, 1 to 8192. Usually 8192 here: no bound. */
+  /** CONFIG_NR_CPUS, 1 to 8192. Usually 8192 here, so that it limits nothing. */
   readonly configNrCpus?: number;
-  /** `nr_cpus=` on the command line: numbers from this on are not given out. 1 or more. */
+  /** `nr_cpus=` on the command line: CPU numbers are below this. 1 or more. */
   readonly nrCpus?: number;
-  /** `maxcpus=`: how many CPUs the boot brings up; the others keep their numbers. 0 is as `nosmp`. */
+  /** `maxcpus=`: how many CPUs the boot brings up; the others keep their numbers. 0 has the effect of `nosmp`. */
   readonly maxCpus?: number;
 }
 
 /** Why an entry of the table got no number of its own. */
 export type NotTakenReason =
-  /** The entry's id is no CPU's: a broadcast APIC id, or no proper affinity. */
+  /** The entry's id cannot be a CPU's: a broadcast APIC id, or an invalid affinity. */
   | 'no id'
-  /** Not enabled (and, where Linux looks at that, not online-capable either). */
+  /** Not enabled (nor online-capable, where Linux checks that). */
   | 'disabled'
   /** Arm: the device tree node has no enable-method. */
   | 'no enable-method'
@@ -36,15 +36,15 @@ export type NotTakenReason =
   | 'duplicate'
   /** x86: a type 9 entry with an id below 255 beside type 0 entries (Linux ec9aedb2aa1a). */
   | 'x2apic below 255'
-  /** x86: an id from 255 on, and the kernel was not entered in x2APIC mode. */
+  /** x86: an id of 255 or more, and the kernel was not entered in x2APIC mode. */
   | 'x2apic off'
-  /** x86: an id from 32768 on. */
+  /** x86: an id of 32768 or more. */
   | 'id too big'
   /** nr_cpus= or NR_CPUS. */
   | 'limit'
-  /** The CPU that a crash kernel takes for the one that firmware booted, which an INIT would reset. */
+  /** The CPU that a crash kernel assumes to be the one that firmware booted; an INIT would reset the machine. */
   | 'real BSP'
-  /** `disable_cpu_apicid=` names it. */
+  /** `disable_cpu_apicid=` names the CPU. */
   | 'disable_cpu_apicid'
   /** Arm: the entry CPU is not in the table, so Linux starts no other. */
   | 'boot CPU missing';
@@ -55,12 +55,12 @@ export interface NotTaken {
   readonly reason: NotTakenReason;
 }
 
-/** What is known of a numbered CPU on either platform. All of them are in cpu_possible_mask. */
+/** What is known about a numbered CPU on either platform. All numbered CPUs are in cpu_possible_mask. */
 export interface Numbered {
   readonly cpu: LinuxCpu;
-  /** What Linux knows as the CPU's UID; null when it knows none. */
+  /** The CPU's UID as Linux knows it; null when it knows none. */
   readonly acpiUid: AcpiUid | null;
-  /** In cpu_present_mask: it could be started now. The others are possible only. */
+  /** In cpu_present_mask: it could be started now. The others are only possible. */
   readonly present: boolean;
   /** The boot starts it, within `maxcpus=`. The hypervisor may still refuse a CPU that is only online-capable. */
   readonly started: boolean;
@@ -88,13 +88,13 @@ export function numbersOf({ configNrCpus = noLimit, nrCpus = noLimit }: CpuLimit
   return Math.min(configNrCpus, nrCpus, noLimit);
 }
 
-/** `numbers`, or what `possible_cpus=` leaves of them. Throws {@link InputError} on a limit that no kernel takes. */
+/** `numbers`, or as many as `possible_cpus=` allows. Throws {@link InputError} on a limit that no kernel takes. */
 export function atMostPossible(numbers: number, possibleCpus = noLimit): number {
   if (Number.isInteger(possibleCpus) && possibleCpus >= 1) return Math.min(numbers, possibleCpus);
   throw new InputError(`possible_cpus= must be a whole number of at least 1, not ${possibleCpus}`);
 }
 
-/** How many CPUs the boot brings up, the entry CPU among them. */
+/** How many CPUs the boot brings up, including the entry CPU. */
 export function startsOf({ maxCpus = noLimit }: CpuLimits): number {
   if (!Number.isInteger(maxCpus) || maxCpus < 0) {
     throw new InputError(`maxcpus= must be a whole number of at least 0, not ${maxCpus}`);

@@ -1,4 +1,4 @@
-/** What a device tree says of CPUs: the nodes of `/cpus`, as an arm64 Linux reads them. */
+/** What a device tree says about CPUs: the nodes of `/cpus`, as an arm64 Linux reads them. */
 import { cellsOf, deviceTreeProperty, stringsOf } from '../abi/index.js';
 import type { DeviceTree, DeviceTreeNode } from '../abi/index.js';
 import { pureAffinity } from './firmware.js';
@@ -10,7 +10,7 @@ function textOf(node: DeviceTreeNode, name: string): string | null {
   return value === undefined ? null : (stringsOf(value)[0] ?? '');
 }
 
-/** Linux takes a child of /cpus for a CPU by its name or by its device_type (of_get_next_cpu_node). */
+/** Linux recognises a CPU among the children of /cpus by its name or its device_type (of_get_next_cpu_node). */
 function isCpuNode(node: DeviceTreeNode): boolean {
   return node.name.split('@', 1)[0] === 'cpu' || textOf(node, 'device_type') === 'cpu';
 }
@@ -20,7 +20,7 @@ function hasFailed(node: DeviceTreeNode): boolean {
   return status === 'fail' || status.startsWith('fail-');
 }
 
-/** How many cells a CPU's `reg` has: /cpus says so, else the root, else 1 (Linux: of_n_addr_cells). */
+/** How many cells a CPU's `reg` has, by /cpus, else by the root, else 1 (Linux: of_n_addr_cells). */
 function cpuAddressCells(tree: DeviceTree, cpus: DeviceTreeNode): number {
   for (const node of [cpus, tree.root]) {
     const value = deviceTreeProperty(node, '#address-cells');
@@ -30,7 +30,7 @@ function cpuAddressCells(tree: DeviceTree, cpus: DeviceTreeNode): number {
   return 1;
 }
 
-/** The numbers in a node's `reg`: one, or one for each of its threads. None where there are no or too many cells to each. */
+/** The numbers in a node's `reg`: one, or one for each of its threads. None if a number has no cells or too many. */
 function regsOf(node: DeviceTreeNode, addressCells: number): bigint[] {
   if (addressCells < 1 || addressCells > 2) return [];
   const words = cellsOf(deviceTreeProperty(node, 'reg') ?? new Uint8Array());
@@ -49,7 +49,7 @@ function* nodesIn(node: DeviceTreeNode): Generator<DeviceTreeNode> {
 
 const psciVersions = ['arm,psci', 'arm,psci-0.2', 'arm,psci-1.0'];
 
-/** Whether Linux learns from the tree how to call PSCI's CPU_ON (drivers/firmware/psci/psci.c, psci_dt_init). */
+/** Whether the tree tells Linux how to call PSCI's CPU_ON (drivers/firmware/psci/psci.c, psci_dt_init). */
 function canCallPsci({ root }: DeviceTree): boolean {
   for (const node of nodesIn(root)) {
     const compatible = stringsOf(deviceTreeProperty(node, 'compatible') ?? new Uint8Array());
@@ -57,7 +57,7 @@ function canCallPsci({ root }: DeviceTree): boolean {
     if (version === undefined) continue;
     const isAvailable = ['okay', 'ok', null].includes(textOf(node, 'status'));
     const hasMethod = ['hvc', 'smc'].includes(textOf(node, 'method') ?? '');
-    // The first PSCI had no fixed function numbers.
+    // PSCI 0.1 had no fixed function numbers.
     const hasNumber = version !== 'arm,psci' || (deviceTreeProperty(node, 'cpu_on')?.length ?? 0) >= 4;
     return isAvailable && hasMethod && hasNumber;
   }
@@ -78,9 +78,9 @@ function enableMethodOf(node: DeviceTreeNode | undefined, hasPsci: boolean): Ena
 }
 
 /**
- * The CPUs of a device tree's `/cpus`, in the order of the tree. A `reg` is the CPU's affinity, and nothing else
- * (Linux Documentation/devicetree/bindings/arm/cpus.yaml). Nodes whose status begins with `fail` are left out by 5.17
- * and later; `disabled` ones are not, for Linux counts them too. `version` is what the kernel calls itself; null stands
+ * The CPUs of a device tree's `/cpus`, in the order of the tree. A `reg` contains only the CPU's affinity
+ * (Linux Documentation/devicetree/bindings/arm/cpus.yaml). Linux 5.17 and later leave out nodes whose status begins with `fail`.
+ * `disabled` nodes are included, because Linux counts them too. `version` is the kernel's own version text; null stands
  * for Linux 6.1.
  */
 export function armCpusOfDeviceTree(tree: DeviceTree, version: string | null = null): ArmCpuEntry[] {
@@ -93,7 +93,7 @@ export function armCpusOfDeviceTree(tree: DeviceTree, version: string | null = n
     .filter((node) => isCpuNode(node) && !(skipsFailed && hasFailed(node)))
     .map((node) => ({ node, regs: regsOf(node, addressCells) }));
   return nodes.map(({ regs: [reg = null] }) => {
-    // Linux looks the node up by the id, so among nodes that have it the first is asked (of_get_cpu_node).
+    // Linux looks the node up by the id, so it uses the first node that has the id (of_get_cpu_node).
     const asked = nodes.find(({ regs }) => reg !== null && regs.includes(reg))?.node;
     const enableMethod = enableMethodOf(asked, hasPsci);
     const affinity = reg === null ? null : pureAffinity(reg);

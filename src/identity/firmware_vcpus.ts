@@ -1,4 +1,4 @@
-/** Which Xen vCPU each CPU is that a guest's firmware lists, and what is wrong with the list. */
+/** The Xen vCPU of each CPU that a guest's firmware lists, and warnings about errors in the list. */
 import { readDeviceTree, readMadt } from '../abi/index.js';
 import { InputError, rangesText } from '../base/index.js';
 import { hvmMaxVcpus, vcpuOfAcpiUid } from './apic.js';
@@ -9,7 +9,7 @@ import { formatApicId, formatMpidr } from './ids.js';
 import type { AcpiUid, ApicId, Mpidr, XenVcpuId } from './ids.js';
 import { armMaxVcpus, isXenMpidr, vcpuOfMpidr } from './mpidr.js';
 
-/** A vCPU that a MADT tells of. One of `apicId` and `mpidr` is null. */
+/** A vCPU that a MADT lists. One of `apicId` and `mpidr` is null. */
 export interface MadtVcpu {
   /** By Xen's promise: the ACPI processor UID. */
   readonly vcpu: XenVcpuId;
@@ -27,7 +27,7 @@ export interface MadtVcpus {
   readonly warnings: string[];
 }
 
-/** The values that are there more than once, in the order of their second place. Null is no value. */
+/** The values that occur more than once, in order of their second occurrence. Null is not a value. */
 function repeated<Value>(values: readonly (Value | null)[]): Value[] {
   const seen = new Set<Value>();
   const again = new Set<Value>();
@@ -69,9 +69,9 @@ function warningsAbout(vcpus: readonly MadtVcpu[], listed: number): string[] {
 }
 
 /**
- * Which Xen vCPU each CPU of a guest's MADT is: its ACPI processor UID. To x86 HVM and PVH guests Xen promises that
- * (public/hvm/hvm_info_table.h); on Arm it merely does so. `bytes` is the table whole, as Linux offers it in
- * /sys/firmware/acpi/tables/APIC, or the text that acpidump prints. Entries of other types are passed over. There is a
+ * The Xen vCPU of each CPU in a guest's MADT: its ACPI processor UID. Xen promises this to x86 HVM and PVH guests
+ * (public/hvm/hvm_info_table.h); on Arm it is only what Xen does. `bytes` is the whole table, as Linux offers it in
+ * /sys/firmware/acpi/tables/APIC, or the text that acpidump prints. Entries of other types are ignored. There is a
  * warning for entries without a CPU (broadcast id, no affinity, UID all ones), for a UID, APIC id or MPIDR that more
  * than one entry has, for UIDs that no Xen domain has, and for a wrong checksum. Throws {@link InputError} with one
  * line on anything that is not a MADT, and when the MADT has no entry of type 0, 9 or 11.
@@ -91,7 +91,7 @@ export function vcpuIdsFromMadt(bytes: Uint8Array): MadtVcpus {
   return { vcpus, warnings: [...warnings, ...emptyWarning, ...warningsAbout(vcpus, found.length)] };
 }
 
-/** A vCPU that a device tree tells of. */
+/** A vCPU that a device tree lists. */
 export interface DeviceTreeVcpu {
   /** The MPIDR, decoded as Xen does; null for one that Xen gives to no vCPU. */
   readonly vcpu: XenVcpuId | null;
@@ -113,7 +113,7 @@ export interface DeviceTreeVcpus {
   readonly warnings: string[];
 }
 
-/** Lines about CPUs that Linux does not start. The CPU that it is entered on needs no enable-method. */
+/** Lines about CPUs that Linux does not start. The CPU on which it is entered needs no enable-method. */
 function startWarnings(cpus: readonly ArmCpuEntry[], entry: number): string[] {
   return cpus.flatMap(({ mpidr, enableMethod = 'usable' }) =>
     mpidr === null || mpidr === entry || enableMethod === 'usable'
@@ -123,8 +123,8 @@ function startWarnings(cpus: readonly ArmCpuEntry[], entry: number): string[] {
 }
 
 /**
- * Which Xen vCPU each CPU of an Arm guest's device tree is: its MPIDR, decoded. Xen does so, but promises it nowhere.
- * `bytes` is the blob whole, as Linux offers it in /sys/firmware/fdt. There is a warning for nodes without a proper
+ * The Xen vCPU of each CPU in an Arm guest's device tree: its MPIDR, decoded. Xen does so, but does not promise it.
+ * `bytes` is the whole blob, as Linux offers it in /sys/firmware/fdt. There is a warning for nodes without a valid
  * MPIDR, for an MPIDR that more than one node has, for those that no Xen domain has, and for CPUs that Linux cannot
  * start. Throws {@link InputError} with one line on anything that is not a device tree, and when it has no CPU.
  */

@@ -1,11 +1,11 @@
 /**
- * The five names that one CPU of a Xen guest answers to. At run time all are plain numbers, which is how
- * one gets taken for another; here each has a type of its own, so that the compiler tells them apart.
+ * The five ids of one CPU of a Xen guest. At run time all are plain numbers, so one is easily used in place of
+ * another; here each has its own type, so that the compiler keeps them apart.
  */
 import { InputError } from '../base/index.js';
 import type { Brand } from '../base/index.js';
 
-/** The number that Linux gave a CPU, from 0: `smp_processor_id()`. A C `int`, so at most 2^31 - 1. */
+/** The number that Linux assigned to a CPU, from 0: `smp_processor_id()`. A C `int`, so at most 2^31 - 1. */
 export type LinuxCpu = Brand<number, 'LinuxCpu'>;
 
 /**
@@ -16,13 +16,13 @@ export type XenVcpuId = Brand<number, 'XenVcpuId'>;
 
 /**
  * The address of a CPU's local interrupt controller on x86: 8 bits in xAPIC mode, 32 in x2APIC mode
- * (Intel SDM vol. 3, "Local APIC ID" and "Extended XAPIC (x2APIC)"). All ones is the broadcast address, no CPU's own.
+ * (Intel SDM vol. 3, "Local APIC ID" and "Extended XAPIC (x2APIC)"). All ones is the broadcast address, which no CPU has.
  */
 export type ApicId = Brand<number, 'ApicId'>;
 
 /**
- * The number that joins a MADT entry with a processor of the ACPI name space: `_UID`, 32 bits
- * (ACPI 6.5, 5.2.12). All ones means every processor (5.2.12.7, 5.2.12.13), so no one processor has it.
+ * The number that links a MADT entry to a processor in the ACPI name space: `_UID`, 32 bits
+ * (ACPI 6.5, 5.2.12). All ones means every processor (5.2.12.7, 5.2.12.13), so no single processor has it.
  */
 export type AcpiUid = Brand<number, 'AcpiUid'>;
 
@@ -32,7 +32,7 @@ export type AcpiUid = Brand<number, 'AcpiUid'>;
  */
 export type Mpidr = Brand<number, 'Mpidr'>;
 
-/** What stands in the place of a vCPU id where there is none: all ones (Linux: `XEN_VCPU_ID_INVALID`). */
+/** The value of a missing vCPU id: all ones (Linux: `XEN_VCPU_ID_INVALID`). */
 export const invalidVcpuNr = 0xffff_ffff;
 
 /** The APIC id that no CPU has: the x2APIC broadcast address. The 8-bit form in a type 0 MADT entry is 0xff. */
@@ -70,13 +70,13 @@ export function acpiUid(value: number): AcpiUid {
 }
 
 const affinityBits = 0xff_00ff_ffffn;
-/** RES1 (31), U (30) and MT (24): they say what kind of CPU this is, not which. */
+/** RES1 (31), U (30) and MT (24): they describe the kind of CPU, not its affinity. */
 const flagBits = 0xc100_0000n;
 
 /**
  * The affinity of an MPIDR_EL1 value, as read from the register, a device tree or a MADT. The flags RES1, U
- * and MT (bits 31, 30, 24) are dropped. Throws {@link InputError} when `value` is no whole number from 0 on,
- * or has a bit of 29:25 or 63:40, which are reserved.
+ * and MT (bits 31, 30, 24) are dropped. Throws {@link InputError} when `value` is negative or not a whole number,
+ * or has one of the reserved bits 29:25 and 63:40.
  */
 export function mpidr(value: number | bigint): Mpidr {
   if (typeof value === 'number') inRange(value, Number.MAX_SAFE_INTEGER, 'MPIDR');
@@ -95,7 +95,7 @@ export interface Affinity {
   readonly aff0: number;
 }
 
-/** The affinity levels that `id` is made of. */
+/** The affinity levels of `id`. */
 export function affinityOf(id: Mpidr): Affinity {
   return {
     aff3: Math.floor(id / 2 ** 32),

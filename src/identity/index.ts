@@ -1,8 +1,8 @@
 /**
- * identity: which CPU is which. The five ids of a guest's CPU, who hands them out (policies), who can know
- * them and from when on (sources), how Linux numbers its CPUs (numbering), and the map from a Linux CPU to
- * the vCPU id that hypercalls carry. It reads firmware bytes and plain values; it makes no hypercall, knows
- * no domain, and judges nobody.
+ * identity: the five ids of a guest's CPU, how they are assigned (policies), where and when a kernel can learn
+ * them (sources), how Linux numbers its CPUs (numbering), and the map from a Linux CPU to
+ * the vCPU id in its hypercalls. The module reads firmware bytes and plain values. It makes no hypercall, knows
+ * no domain, and judges no guest.
  */
 export * from './ids.js';
 export * from './mpidr.js';

@@ -1,10 +1,10 @@
 /**
- * What differs between Linux versions in how they number CPUs, as data: each rule names the release from which it
- * holds, the stable releases that have it too, and the release that ended it. A release's text comes from `uname -r`
+ * The differences between Linux versions in how they number CPUs, as data: each rule names the release in which it
+ * begins, the stable releases that also have it, and the release in which it ends. A release's text comes from `uname -r`
  * or from the kernel's banner.
  */
 
-/** A Linux version, as far as its text says. */
+/** A Linux version, as its text gives it. */
 export interface LinuxVersion {
   readonly major: number;
   readonly minor: number;
@@ -12,17 +12,17 @@ export interface LinuxVersion {
   readonly patch: number | null;
 }
 
-/** The version whose rules hold where none is known: that of Debian 12. */
+/** The version whose rules apply when none is known: that of Debian 12. */
 export const defaultLinux = '6.1';
 
-/** Where distributions put the upstream version that their own number hides. */
+/** Where distributions give the upstream version, if their own version number hides it. */
 const upstream = [/\bDebian (\d+\.\d+\.\d+)/, /\(Ubuntu \S+ (\d+\.\d+\.\d+)\)/];
 /** `6.1`, `6.12.14`, `6.1.0-56-arm64`, `Linux version 6.12.85+deb13-arm64 ...`. */
 const release = /^\s*(?:Linux version )?v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?![\d.])(-\d)?/;
 
 /**
- * The version in `text`; null when it holds none. A third number of 0 with a build number behind it (Debian's
- * `6.1.0-56-arm64`, Ubuntu's `6.8.0-45-generic`) is the distribution's own and says nothing of the stable release.
+ * The version in `text`; null when it contains none. A third number of 0 followed by a build number (Debian's
+ * `6.1.0-56-arm64`, Ubuntu's `6.8.0-45-generic`) is the distribution's own and does not give the stable release.
  */
 export function parseLinuxVersion(text: string): LinuxVersion | null {
   const told = upstream.map((pattern) => pattern.exec(text)?.[1]).find((found) => found !== undefined);
@@ -36,13 +36,13 @@ export function parseLinuxVersion(text: string): LinuxVersion | null {
 export interface LinuxChange {
   /** The first 12 digits of the commit in the mainline. */
   readonly commit: string;
-  /** The first release of the mainline that has it. */
+  /** The first mainline release that has it. */
   readonly mainline: string;
-  /** The first release of each earlier series that has it too. */
+  /** The first release of each earlier series that also has it. */
   readonly stable: readonly string[];
 }
 
-/** A rule of Linux's numbering. It holds from the one change on and, unless there is none, until the other. */
+/** A rule of Linux's numbering. It applies from the first change until the second, if there is one. */
 export interface LinuxRule {
   readonly what: string;
   readonly from: LinuxChange;
@@ -51,7 +51,7 @@ export interface LinuxRule {
 
 const x2apicRework: LinuxChange = { commit: 'ec9aedb2aa1a', mainline: '6.7', stable: [] };
 
-/** Every rule that not all versions share. What all of 5.10 to 6.19 share is in `numbering_arm.ts` and `numbering_x86.ts`. */
+/** The rules that differ between versions. What 5.10 to 6.19 have in common is in `numbering_arm.ts` and `numbering_x86.ts`. */
 export const linuxRules = {
   'failed-nodes-skipped': {
     what: 'a CPU node whose status is "fail" or "fail-..." is no CPU',
@@ -87,7 +87,7 @@ export const linuxRules = {
 
 export type LinuxRuleName = keyof typeof linuxRules;
 
-/** Whether `version` is of the series of `first` and has its patch level. An unknown one counts as the series' newest. */
+/** Whether `version` is in the series of `first` and has at least its patch level. An unknown patch level counts as the newest. */
 function isAtLeast(version: LinuxVersion, first: LinuxVersion): boolean {
   return (version.patch ?? Infinity) >= (first.patch ?? 0);
 }
@@ -104,8 +104,8 @@ function has(version: LinuxVersion, { mainline, stable }: LinuxChange): boolean 
 }
 
 /**
- * Whether a rule holds in the kernel that calls itself `text` (`uname -r`, or the banner). Null, and text that holds
- * no version, stand for {@link defaultLinux}.
+ * Whether a rule applies to the kernel with the version text `text` (`uname -r`, or the banner). Null, and text without
+ * a version, stand for {@link defaultLinux}.
  */
 export function linuxHas(text: string | null | undefined, rule: LinuxRuleName): boolean {
   const version = parseLinuxVersion(text ?? defaultLinux) ?? parseLinuxVersion(defaultLinux);

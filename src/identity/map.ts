@@ -1,7 +1,8 @@
 /**
- * The map that the 2016 patch brought (Linux 88e957d6e47f, `xen_vcpu_id`): for each Linux CPU the vCPU id that
- * its hypercalls carry. What was recorded, and by which source, is kept beside the value, for the value alone
- * does not tell: as posted an unset record read all ones, which is no vCPU; since 4.8-rc4 it reads 0, which is one.
+ * The map that the 2016 patch introduced (Linux 88e957d6e47f, `xen_vcpu_id`): for each Linux CPU, the vCPU id that
+ * its hypercalls carry. Whether a record is set, and from which source, is stored separately, because the value does
+ * not show it: in the patch as posted an unset record read as all ones, which is no vCPU; since 4.8-rc4 it reads as 0,
+ * which is one.
  */
 import { InputError } from '../base/index.js';
 import { linuxCpu, invalidVcpuNr } from './ids.js';
@@ -12,19 +13,19 @@ import type { SourceName } from './sources.js';
 export interface RecordedId {
   /** Unsigned, 32 bits: Linux keeps it in a `uint32_t`. */
   readonly value: number;
-  /** Which source the value is from; null where the record was marked as holding none. */
+  /** The source of the value; null where the record was marked as empty. */
   readonly source: SourceName | null;
 }
 
-/** The map as a plain value (base/value.ts); no function here changes one, each gives a new one. */
+/** The map as a plain value (base/value.ts). No function here changes a map; each returns a new one. */
 export interface IdMap {
-  /** What reading an unset record gives. */
+  /** The value of an unset record. */
   readonly initial: number;
   /** By Linux CPU number; null while nothing has been written. */
   readonly entries: readonly (RecordedId | null)[];
 }
 
-/** What an unset record reads as: all ones in the patch as posted, 0 as tested on 4.8-rc4 and ever since. */
+/** The value of an unset record: all ones in the patch as posted; 0 as tested on 4.8-rc4 and since then. */
 export const initialValues = { asPosted: invalidVcpuNr, asTested: 0 } as const;
 
 function u32Value(value: number): number {
@@ -43,7 +44,7 @@ export function emptyIdMap(cpus: number, initial: number): IdMap {
 }
 
 /**
- * `map` with `value` recorded for `cpu`, over what was there. Throws {@link InputError} when the map has no such
+ * `map` with `value` recorded for `cpu`, replacing an earlier record. Throws {@link InputError} when the map has no such
  * CPU or `value` is not an unsigned 32-bit number.
  */
 export function recordVcpuId(map: IdMap, cpu: LinuxCpu, value: number, source: SourceName): IdMap {
@@ -52,15 +53,15 @@ export function recordVcpuId(map: IdMap, cpu: LinuxCpu, value: number, source: S
 }
 
 /**
- * `map` with the record of `cpu` marked as holding no id: it reads all ones and counts as not recorded. So does
- * Linux' PVHVM code with the CPUs that it has yet to prepare (`XEN_VCPU_ID_INVALID` in xen_hvm_smp_prepare_cpus).
+ * `map` with the record of `cpu` marked as empty: it reads as all ones and counts as not recorded. Linux' PVHVM code
+ * does this for CPUs that it has not prepared yet (`XEN_VCPU_ID_INVALID` in xen_hvm_smp_prepare_cpus).
  */
 export function markUnset(map: IdMap, cpu: LinuxCpu): IdMap {
   const none = { value: invalidVcpuNr, source: null };
   return { ...map, entries: map.entries.with(checkedCpu(map, cpu), none) };
 }
 
-/** What was written for `cpu`; null while nothing was. Throws {@link InputError} when the map has no such CPU. */
+/** The record of `cpu`; null if none was written. Throws {@link InputError} when the map has no such CPU. */
 export function recordOf(map: IdMap, cpu: LinuxCpu): RecordedId | null {
   return map.entries[checkedCpu(map, cpu)] ?? null;
 }
@@ -71,8 +72,8 @@ export function isRecorded(map: IdMap, cpu: LinuxCpu): boolean {
 }
 
 /**
- * What the kernel puts into a hypercall for `cpu` (Linux: `xen_vcpu_nr`): the record, or the initial value when
- * there is none. Unsigned, 32 bits, and not a {@link XenVcpuId} until somebody has shown that it is one.
+ * The id that the kernel puts into a hypercall for `cpu` (Linux: `xen_vcpu_nr`): the record, or the initial value if
+ * there is none. Unsigned, 32 bits; it is not a {@link XenVcpuId}, because it need not be a valid id.
  */
 export function xenVcpuNr(map: IdMap, cpu: LinuxCpu): number {
   return recordOf(map, cpu)?.value ?? map.initial;
@@ -82,12 +83,12 @@ function cpusWhere(map: IdMap, holds: (cpu: LinuxCpu) => boolean): LinuxCpu[] {
   return map.entries.map((_, cpu) => linuxCpu(cpu)).filter(holds);
 }
 
-/** The CPUs for which `id` was recorded, by number: one where the map is sound, several where it is not. */
+/** The CPUs for which `id` was recorded, in ascending order. A correct map has at most one. */
 export function linuxCpusRecording(map: IdMap, id: XenVcpuId): LinuxCpu[] {
   return cpusWhere(map, (cpu) => isRecorded(map, cpu) && xenVcpuNr(map, cpu) === id);
 }
 
-/** The CPUs whose hypercalls carry `value`, recorded or by the initial value. */
+/** The CPUs whose hypercalls carry `value`, from a record or as the initial value. */
 export function linuxCpusPassing(map: IdMap, value: number): LinuxCpu[] {
   return cpusWhere(map, (cpu) => xenVcpuNr(map, cpu) === value);
 }

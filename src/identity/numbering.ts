@@ -1,6 +1,6 @@
 /**
  * How Linux numbers its CPUs from firmware tables and the CPU on which it was entered, on arm64 and x86, by the rules
- * of its version. After a crash the entry CPU is whichever panicked, so the numbers are not the vCPU ids any more.
+ * of its version. After a crash the entry CPU is the one that panicked, so the numbers are no longer the vCPU ids.
  */
 import type { Numbering } from './cpu_limits.js';
 import { numberArmCpus } from './numbering_arm.js';
@@ -13,8 +13,8 @@ export type { ArmNumbering, NumberedArmCpu } from './numbering_arm.js';
 export type { NumberedX86Cpu, X86Numbering } from './numbering_x86.js';
 
 /**
- * Linux's own numbers for the CPUs of a guest: what each CPU number is in hardware, and which entries of the
- * firmware's table got no number, and why. Throws `InputError` on limits that no kernel takes.
+ * Linux's own numbers for the CPUs of a guest: the hardware id of each CPU number, and which entries of the
+ * firmware's table got no number, with the reason. Throws `InputError` on limits that no kernel takes.
  */
 export function numberCpus(numbering: ArmNumbering): Numbering<NumberedArmCpu>;
 export function numberCpus(numbering: X86Numbering): Numbering<NumberedX86Cpu>;

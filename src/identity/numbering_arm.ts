@@ -11,12 +11,12 @@ export interface NumberedArmCpu extends Numbered {
 }
 
 /**
- * An arm64 kernel (6.1 and 6.12 arch/arm64/kernel/smp.c, of_parse_and_init_cpus and acpi_parse_and_init_cpus). From a
- * MADT it starts CPUs by PSCI: the FADT is taken to say so, as Xen's does.
+ * An arm64 kernel (6.1 and 6.12 arch/arm64/kernel/smp.c, of_parse_and_init_cpus and acpi_parse_and_init_cpus). With a
+ * MADT it starts CPUs by PSCI: the FADT is assumed to say so, as Xen's does.
  */
 export interface ArmNumbering extends CpuLimits {
   readonly platform: 'arm64';
-  /** Where the entries are from; it changes what a faulty entry does. */
+  /** The kind of table; it decides the effect of an invalid entry. */
   readonly table: 'devicetree' | 'acpi';
   readonly entries: readonly ArmCpuEntry[];
   /** MPIDR_EL1 of the CPU on which the kernel was entered. */
@@ -32,7 +32,7 @@ interface Taken {
 
 /** An arm64 kernel's progress through the table. */
 interface ArmWalk {
-  /** By number; a number that was used up without a CPU is a hole. Number 0 is the entry CPU's. */
+  /** By number; a number that was used without a CPU is a gap. Number 0 is the entry CPU's. */
   readonly taken: Map<number, Taken>;
   next: number;
   bootSeen: boolean;
@@ -57,7 +57,7 @@ function armStep(walk: ArmWalk, cpu: ArmCpuEntry, entry: number, numbering: ArmN
   const reason = armReason(walk, cpu, numbering);
   if (reason !== null || cpu.mpidr === null) {
     walk.notTaken.push({ entry, reason: reason ?? 'no id' });
-    // A device tree node that is refused uses its number up (of_parse_and_init_cpus); a GICC entry does not.
+    // A rejected device tree node still uses its number (of_parse_and_init_cpus); a rejected GICC entry does not.
     if (numbering.table === 'devicetree') walk.next += 1;
     return;
   }
@@ -77,7 +77,7 @@ const unusable: Readonly<Partial<Record<EnableMethod, NotTakenReason>>> = {
   'no address': 'no cpu-release-addr',
 };
 
-/** Why a CPU that has its number is no CPU of the kernel after all (smp.c, smp_init_cpus); null when it is. */
+/** Why the kernel drops a CPU that already has a number (smp.c, smp_init_cpus); null when it keeps the CPU. */
 function dropReason(
   walk: ArmWalk,
   number: number,
@@ -89,9 +89,9 @@ function dropReason(
 }
 
 /**
- * arm64: number 0 is the entry CPU, wherever it stands and whatever its enable-method is; the others follow in the
- * order of the table. After the walk, numbers that `nr_cpus=` has no room for are dropped, and so is each CPU whose
- * enable-method Linux cannot use. What is dropped leaves a gap.
+ * arm64: number 0 is the entry CPU, whatever its position in the table and its enable-method; the others follow in the
+ * order of the table. After that, Linux drops the numbers that exceed `nr_cpus=`, and each CPU whose
+ * enable-method it cannot use. A dropped CPU leaves a gap.
  */
 export function numberArmCpus(numbering: ArmNumbering): Numbering<NumberedArmCpu> {
   const numbers = numbersOf(numbering);

@@ -17,21 +17,21 @@ export interface X86Numbering extends CpuLimits {
   /** APIC id of the CPU on which the kernel was entered. */
   readonly entryApicId: ApicId;
   /**
-   * Bit 8 (BSP) of the entry CPU's IA32_APIC_BASE, which 6.10 and later look at. Xen sets it on vCPU 0 alone. Null (the
-   * default) when it is not known: then the order of the table decides, as in the first 6.9 kernels.
+   * Bit 8 (BSP) of the entry CPU's IA32_APIC_BASE, which 6.10 and later read. Xen sets it only on vCPU 0. Null (the
+   * default) if it is not known: then the order of the table decides, as in the first 6.9 kernels.
    */
   readonly entryHasBspBit?: boolean | null;
-  /** `possible_cpus=`: no more numbers than this. 1 or more. */
+  /** `possible_cpus=`: the maximum of possible CPUs. 1 or more. */
   readonly possibleCpus?: number;
   /** `disable_cpu_apicid=`, which kdump set-ups pass to kernels up to 6.8. Later ones ignore it. */
   readonly disableCpuApicId?: ApicId | null;
-  /** Whether the FADT is of ACPI 6.3 or later, so that Linux heeds the online-capable flag. Xen's is older. */
+  /** Whether the FADT is of ACPI 6.3 or later, so that Linux respects the online-capable flag. Xen's is older. */
   readonly onlineCapableHeeded?: boolean;
-  /** Whether the kernel was entered in x2APIC mode, without which it takes no id from 255 on (default: true). */
+  /** Whether the kernel was entered in x2APIC mode, without which it accepts no id of 255 or more (default: true). */
   readonly x2apicMode?: boolean;
 }
 
-/** Ids from this on are refused (arch/x86/include/asm/apicdef.h, MAX_LOCAL_APIC on 64 bits). */
+/** Linux rejects ids of this value and above (arch/x86/include/asm/apicdef.h, MAX_LOCAL_APIC on 64 bits). */
 const maxLocalApic = 32_768;
 
 interface X86Slot {
@@ -46,16 +46,16 @@ interface X86Walk {
   readonly notTaken: NotTaken[];
   /** <=6.8: processors counted, duplicates too; >=6.9: not used. */
   counted: number;
-  /** <=6.8: the entry CPU has been counted. >=6.9: which APIC id is the real BSP's is settled. */
+  /** <=6.8: the entry CPU has been counted. >=6.9: the APIC id of the real BSP has been determined. */
   settled: boolean;
   numbers: number;
-  /** >=6.9: entries that are not enabled, which get the numbers that are left. */
+  /** >=6.9: entries that are not enabled, which get the remaining numbers. */
   readonly absent: { readonly entry: number; readonly apicId: ApicId }[];
 }
 
 type TakeX86 = (walk: X86Walk, cpu: X86CpuEntry, id: ApicId) => NotTakenReason | null;
 
-/** The slot of `id`, made if there is none. Says whether there was one. */
+/** The slot of `id`, created if there is none, and whether there was one. */
 function slotOf(walk: X86Walk, id: ApicId, acpiUid: AcpiUid | null): NotTakenReason | null {
   const slot = walk.slots.find(({ apicId }) => apicId === id);
   if (slot === undefined) {
@@ -68,8 +68,8 @@ function slotOf(walk: X86Walk, id: ApicId, acpiUid: AcpiUid | null): NotTakenRea
 
 /**
  * Up to 6.8 (6.1 arch/x86/kernel/apic/apic.c, generic_processor_info; acpi/boot.c, acpi_register_lapic): number
- * 0 is kept for the entry CPU, the others follow in the order of the table. Until the entry CPU has been
- * met, one place is kept free for it. A CPU that is not enabled is numbered when it is added, not now.
+ * 0 is reserved for the entry CPU, the others follow in the order of the table. Until the table has listed the entry CPU,
+ * one number is kept free for it. A CPU that is not enabled is numbered when it is added, not now.
  */
 function takeUpTo68(numbering: X86Numbering): TakeX86 {
   return (walk, cpu, id) => {
@@ -90,14 +90,14 @@ function takeUpTo68(numbering: X86Numbering): TakeX86 {
 /**
  * Whether 6.9 refuses the first entry as the real BSP (arch/x86/kernel/cpu/topology.c, check_for_real_bsp; 5c5682b9f87a,
  * and with the BSP bit 9d22c96316ac). The table's first CPU should be the one that firmware booted; if that is not the
- * entry CPU, and the entry CPU lacks the BSP bit too, the kernel takes itself for a crash kernel.
+ * entry CPU, and the entry CPU does not have the BSP bit either, the kernel assumes that it is a crash kernel.
  */
 function isRealBsp(walk: X86Walk, id: ApicId, numbering: X86Numbering): boolean {
   if (walk.settled) return false;
   const { entryApicId, entryHasBspBit, version } = numbering;
   const bspBit = linuxHas(version, 'bsp-bit-read') ? (entryHasBspBit ?? null) : null;
   if (id === entryApicId && bspBit === false) {
-    // Which other CPU is the real BSP cannot be told: one CPU must do.
+    // It is not known which other CPU is the real BSP, so Linux uses only one CPU.
     walk.numbers = 1;
     return false;
   }
@@ -106,8 +106,8 @@ function isRealBsp(walk: X86Walk, id: ApicId, numbering: X86Numbering): boolean 
 }
 
 /**
- * From 6.9 on (arch/x86/kernel/cpu/topology.c, topology_register_apic): number 0 is the entry CPU's before the
- * table is read, the others follow in its order, and those that are not enabled come after them by APIC id.
+ * From 6.9 on (arch/x86/kernel/cpu/topology.c, topology_register_apic): number 0 is assigned to the entry CPU before the
+ * table is read; the others follow in the order of the table, and after them those that are not enabled, by APIC id.
  */
 function takeFrom69(numbering: X86Numbering): TakeX86 {
   let bootMet = false;
@@ -123,12 +123,12 @@ function takeFrom69(numbering: X86Numbering): TakeX86 {
   };
 }
 
-/** Whether Linux passes an entry over before it counts anything (acpi/boot.c, acpi_is_processor_usable). */
+/** Whether Linux ignores an entry before it counts anything (acpi/boot.c, acpi_is_processor_usable). */
 function isUsable(cpu: X86CpuEntry, { onlineCapableHeeded = false }: X86Numbering): boolean {
   return cpu.enabled || !onlineCapableHeeded || cpu.onlineCapable;
 }
 
-/** Numbers for the CPUs that 6.9 counts but that are not there (topology_init_possible_cpus). */
+/** Assigns numbers to the CPUs that 6.9 counts but that are not present (topology_init_possible_cpus). */
 function addAbsent(walk: X86Walk): void {
   for (const { entry, apicId } of walk.absent.toSorted((a, b) => a.apicId - b.apicId)) {
     const repeated = walk.slots.some((slot) => slot.apicId === apicId);
@@ -138,7 +138,7 @@ function addAbsent(walk: X86Walk): void {
   }
 }
 
-/** Why an entry does not even come to be counted (acpi/boot.c, acpi_parse_lapic and acpi_parse_x2apic). */
+/** Why an entry is not even counted (acpi/boot.c, acpi_parse_lapic and acpi_parse_x2apic). */
 function refusedAtOnce(cpu: X86CpuEntry, numbering: X86Numbering): NotTakenReason | null {
   if (cpu.apicId === null) return 'no id';
   if (!isUsable(cpu, numbering)) return 'disabled';
@@ -162,7 +162,7 @@ function x86Step(
   else if (reason !== null) walk.notTaken.push({ entry, reason });
 }
 
-/** A type 9 entry that repeats, in the eyes of 6.7 and later, what the type 0 entries say. */
+/** A type 9 entry that 6.7 and later treat as a repetition of the type 0 entries. */
 function hasSmallX2apic(cpu: X86CpuEntry, numbering: X86Numbering): boolean {
   if (!linuxHas(numbering.version, 'small-x2apic-ids-dropped')) return false;
   if (cpu.type !== 'local_x2apic' || (cpu.apicId ?? 0) >= 255) return false;
@@ -171,7 +171,7 @@ function hasSmallX2apic(cpu: X86CpuEntry, numbering: X86Numbering): boolean {
   );
 }
 
-/** The entries in the order in which Linux looks at them. */
+/** The entries in the order in which Linux reads them. */
 function inOrder({ entries, version }: X86Numbering): [entry: number, cpu: X86CpuEntry][] {
   const all = [...entries.entries()];
   if (!linuxHas(version, 'type-0-first')) return all;
@@ -179,7 +179,7 @@ function inOrder({ entries, version }: X86Numbering): [entry: number, cpu: X86Cp
   return [...all.filter(isFirst), ...all.filter((one) => !isFirst(one))];
 }
 
-/** How many numbers there are while the table is read. Up to 6.8 `possible_cpus=` counts only afterwards. */
+/** The limit of numbers while the table is read. Up to 6.8, `possible_cpus=` takes effect only afterwards. */
 function numbersAtFirst(numbering: X86Numbering): number {
   const numbers = numbering.maxCpus === 0 ? Math.min(1, numbersOf(numbering)) : numbersOf(numbering);
   return linuxHas(numbering.version, 'real-bsp-kept-out')
@@ -187,7 +187,7 @@ function numbersAtFirst(numbering: X86Numbering): number {
     : numbers;
 }
 
-/** Drops the numbers that `possible_cpus=` leaves no room for (6.1 arch/x86/kernel/smpboot.c, prefill_possible_map). */
+/** Drops the numbers that exceed `possible_cpus=` (6.1 arch/x86/kernel/smpboot.c, prefill_possible_map). */
 function withinPossible(walk: X86Walk, { entries, possibleCpus }: X86Numbering): X86Slot[] {
   const room = atMostPossible(walk.slots.length, possibleCpus);
   for (const { apicId } of walk.slots.slice(room)) {

@@ -1,7 +1,7 @@
 /**
- * How a hypervisor hands hardware ids out to its vCPUs: Xen's way, and ways that Xen may take tomorrow without
- * breaking a word it has written down. A policy is data, so that a scenario can name it and a saved state can
- * carry it. vCPU ids themselves are always 0 to n - 1 (Xen 4.17 common/domain.c, vcpu_create).
+ * How a hypervisor assigns hardware ids to its vCPUs: as Xen does, and as a future Xen may do without
+ * breaking a documented promise. A policy is data, so that a scenario can name it and a saved state can
+ * contain it. vCPU ids themselves are always 0 to n - 1 (Xen 4.17 common/domain.c, vcpu_create).
  */
 import type { Arch } from '../abi/index.js';
 import { InputError, present } from '../base/index.js';
@@ -10,22 +10,22 @@ import { acpiUid, affinityOf, apicId, mpidrOf, xenVcpuId } from './ids.js';
 import type { AcpiUid, ApicId, Mpidr, XenVcpuId } from './ids.js';
 import { encodableVcpus, mpidrOfVcpu } from './mpidr.js';
 
-/** A way of handing ids out. Each but `xen` breaks something that a guest may have got used to. */
+/** A way to assign ids. Each except `xen` breaks an assumption that a guest may make. */
 export type Policy =
   /** As Xen does: APIC id 2 x vCPU id; MPIDR with four bits in AFF0; UID = vCPU id. */
   | { readonly name: 'xen' }
   /** With gaps: the vCPU id times `stride` (3 to 64) as the APIC id, and in place of the vCPU id in the MPIDR. */
   | { readonly name: 'sparse'; readonly stride: number }
-  /** Xen's ids, each given to another vCPU: a permutation without a fixed point, chosen by `seed` (32 bits). */
+  /** Xen's ids, each assigned to another vCPU: a permutation without a fixed point, chosen by `seed` (32 bits). */
   | { readonly name: 'permuted'; readonly seed: number }
   /** Too big for 8 bits: 256 is added to each APIC id (so the MADT needs type 9), AFF2 is 1. */
   | { readonly name: 'beyond-255' }
-  /** The promise broken: the UID is the vCPU id plus `offset` (1 to 255). Hardware ids are Xen's. */
+  /** Breaks Xen's promise: the UID is the vCPU id plus `offset` (1 to 255). Hardware ids are Xen's. */
   | { readonly name: 'uid-differs'; readonly offset: number };
 
 export type PolicyName = Policy['name'];
 
-/** A policy of each name, with the parameters to take when only the name is given. */
+/** A policy of each name, with default parameters. */
 export const policies: { readonly [Name in PolicyName]: Policy & { readonly name: Name } } = {
   xen: { name: 'xen' },
   sparse: { name: 'sparse', stride: 3 },
@@ -34,7 +34,7 @@ export const policies: { readonly [Name in PolicyName]: Policy & { readonly name
   'uid-differs': { name: 'uid-differs', offset: 1 },
 };
 
-/** The policy of that name, with its usual parameters. Throws {@link InputError} when there is none. */
+/** The policy of that name, with its default parameters. Throws {@link InputError} when there is none. */
 export function policyNamed(name: string): Policy {
   const found = Object.values(policies).find((policy) => policy.name === name);
   if (found !== undefined) return found;
@@ -48,14 +48,14 @@ export function keepsUidPromise(policy: Policy): boolean {
   return policy.name !== 'uid-differs';
 }
 
-/** What an x86 vCPU is called by hardware and firmware. */
+/** The ids of an x86 vCPU in hardware and firmware. */
 export interface X86Ids {
   readonly vcpu: XenVcpuId;
   readonly apicId: ApicId;
   readonly acpiUid: AcpiUid;
 }
 
-/** What an Arm vCPU is called by hardware and firmware. The UID stands in ACPI's GICC entries only. */
+/** The ids of an Arm vCPU in hardware and firmware. Only ACPI's GICC entries contain the UID. */
 export interface ArmIds {
   readonly vcpu: XenVcpuId;
   readonly mpidr: Mpidr;
@@ -78,7 +78,7 @@ function numbersFrom(seed: number): () => number {
   };
 }
 
-/** A permutation of 0 to count - 1 that is one cycle (Sattolo), so that from 2 on nothing stays in its place. */
+/** A permutation of 0 to count - 1 that is one cycle (Sattolo), so that for 2 or more no number stays in its place. */
 function oneCycle(count: number, seed: number): number[] {
   const next = numbersFrom(seed);
   const places = Array.from({ length: count }, (_, i) => i);
@@ -90,7 +90,7 @@ function oneCycle(count: number, seed: number): number[] {
   return places;
 }
 
-/** Xen's encoding carried on into AFF2, for numbers that no Xen vCPU has. */
+/** Xen's encoding extended to AFF2, for numbers that no Xen vCPU has. */
 function wideMpidr(index: number): Mpidr {
   return mpidrOf({ aff2: index >>> 12, aff1: (index >>> 4) & 0xff, aff0: index & 0xf });
 }
@@ -133,9 +133,9 @@ function uidUnder(policy: Policy, vcpu: XenVcpuId): AcpiUid {
 }
 
 /**
- * The ids of vCPUs 0 to `vcpus` - 1 (1 to 4096 of them), in that order. Xen itself stops at 128 (HVM_MAX_VCPUS;
- * MAX_VIRT_CPUS on arm64) and at 8 with a GICv2. Throws {@link InputError} on another number of vCPUs and on a
- * policy's parameter out of its range.
+ * The ids of vCPUs 0 to `vcpus` - 1 (1 to 4096 of them), in that order. Xen's own limit is 128 (HVM_MAX_VCPUS;
+ * MAX_VIRT_CPUS on arm64), and 8 with a GICv2. Throws {@link InputError} if the number of vCPUs or a parameter of the
+ * policy is out of range.
  */
 export function hardwareIds(policy: Policy, arch: 'x86_64', vcpus: number): X86Ids[];
 export function hardwareIds(policy: Policy, arch: 'arm64', vcpus: number): ArmIds[];

@@ -1,6 +1,6 @@
 /**
- * Where a guest can learn which vCPU a CPU is. Each source says what it knows, about which CPUs, from when on,
- * and whether Xen has promised that it is right.
+ * Where a guest can learn which vCPU a CPU is. Each source says what it knows, about which CPUs, from which moment on,
+ * and whether Xen promises that it is right.
  */
 import { XEN_HVM_CPUID_VCPU_ID_PRESENT } from '../abi/index.js';
 import type { DeviceTree, Madt } from '../abi/index.js';
@@ -14,7 +14,7 @@ import { isXenMpidr, vcpuOfMpidr } from './mpidr.js';
 
 export type SourceName = 'direct' | 'cpuid' | 'madt' | 'devicetree' | 'mpidr';
 
-/** From when on a source can be asked. */
+/** The moment from which a source can be used. */
 export type KnownFrom =
   /** From the kernel's first instruction. */
   | 'set-up'
@@ -23,17 +23,17 @@ export type KnownFrom =
   /** As soon as the CPU in question executes the kernel: the boot CPU at init, another when it has started. */
   | 'on the CPU itself';
 
-/** A source. `Asked` is what one gives it, beside which there is nothing that it looks at. */
+/** A source. `Asked` is its input; it reads nothing else. */
 export interface IdentitySource<Asked extends unknown[]> {
   readonly name: SourceName;
   readonly from: KnownFrom;
-  /** Where Xen states that the answer is right; null where it merely is, or merely is most of the time. */
+  /** Where Xen promises that the answer is right; null where there is no promise. */
   readonly promisedBy: string | null;
   /** The vCPU id; null when the source does not know. */
   knows(...asked: Asked): XenVcpuId | null;
 }
 
-/** The Linux CPU number taken for the vCPU id: right as long as Linux was entered on vCPU 0 and counts as Xen does. */
+/** Uses the Linux CPU number as the vCPU id: right if Linux was entered on vCPU 0 and numbers CPUs as Xen does. */
 export const directSource: IdentitySource<[cpu: LinuxCpu]> = {
   name: 'direct',
   from: 'set-up',
@@ -56,10 +56,10 @@ export const cpuidSource: IdentitySource<[leaf: XenCpuidLeaf4]> = {
     (eax & XEN_HVM_CPUID_VCPU_ID_PRESENT) === 0 || u32(ebx) === invalidVcpuNr ? null : xenVcpuId(u32(ebx)),
 };
 
-/** By which id the MADT is searched. */
+/** The id by which to search the MADT. */
 export type HardwareKey = { readonly apicId: ApicId } | { readonly mpidr: Mpidr };
 
-/** What `uids` agree on; null when there is none, or two that differ. */
+/** The common value of `uids`; null when there is none, or when they differ. */
 function agreed(uids: (AcpiUid | null)[]): XenVcpuId | null {
   const [first = null, ...others] = uids;
   return first !== null && others.every((uid) => uid === first) ? vcpuOfAcpiUid(first) : null;
@@ -67,7 +67,7 @@ function agreed(uids: (AcpiUid | null)[]): XenVcpuId | null {
 
 /**
  * The UID of the MADT entry (type 0, 9 or 11) that has the CPU's APIC id or affinity. Entries of CPUs that are not
- * enabled know theirs too. Null when no entry has the id, or entries that have it disagree.
+ * enabled count too. Null when no entry has the id, or entries that have it disagree.
  */
 export const madtSource: IdentitySource<[madt: Madt, hardware: HardwareKey]> = {
   name: 'madt',
@@ -81,7 +81,7 @@ export const madtSource: IdentitySource<[madt: Madt, hardware: HardwareKey]> = {
     ),
 };
 
-/** Arm: the MPIDR of the CPU itself, decoded as Xen does. Null for an affinity that Xen hands out to no vCPU. */
+/** Arm: the MPIDR of the CPU itself, decoded as Xen does. Null for an affinity that Xen assigns to no vCPU. */
 export const mpidrSource: IdentitySource<[mpidr: Mpidr]> = {
   name: 'mpidr',
   from: 'on the CPU itself',
@@ -108,8 +108,8 @@ export const sources = {
 } as const;
 
 /**
- * Whether a source can be asked about a CPU at a given point of the boot: `executing` if the CPU in question is the
- * one that asks, `tablesParsed` if the firmware's tables have been read. It says nothing of whether it knows.
+ * Whether a source can be used for a CPU at a given point of the boot: `executing` if the CPU in question is the
+ * one that asks, `tablesParsed` if the firmware's tables have been read. The source may still not know the answer.
  */
 export function canBeAsked(name: SourceName, executing: boolean, tablesParsed: boolean): boolean {
   const { from } = sources[name];

@@ -1,4 +1,4 @@
-/** The command or script that a guest's user space is to run: what the request may ask for, and the initramfs that runs it. */
+/** The command or script that the guest's user space runs: checks of the request, and the initramfs for it. */
 import { InputError } from '../base/index.js';
 import type { BootCommand } from '../boot/index.js';
 import {
@@ -14,7 +14,7 @@ import { initProgram } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
 
-/** What a script may have; the whole initramfs must fit into the guest's memory too. */
+/** The maximum size of a script in bytes; the whole initramfs must also fit into the guest's memory. */
 const scriptBytes = 16 * 2 ** 20;
 
 const bytesScript = 'the script that was given as bytes';
@@ -30,7 +30,7 @@ function checkCommand({ kernel, until, commandLine = '' }: BootRequest): void {
     );
 }
 
-/** The command or script of `request`; null where it has none. Throws InputError where it cannot be run. */
+/** The command or script of `request`; null if it has none. Throws InputError if it cannot be run. */
 export function commandOf(request: BootRequest): BootCommand | null {
   const { command, script } = request;
   if (command === undefined && script === undefined) return null;
@@ -38,14 +38,14 @@ export function commandOf(request: BootRequest): BootCommand | null {
     throw new InputError('a command and a script exclude each other; give one of them');
   checkCommand(request);
   if (command !== undefined) {
-    // Throws where Linux would not pass the arguments.
+    // Throws if Linux would not pass the arguments on.
     initProgram({ args: command, setup: null });
     return { argv: command, script: null };
   }
   return { argv: null, script: typeof script === 'string' ? script : bytesScript };
 }
 
-/** The kernel's command line. With an initrd of the user's it names the first process, before what is for that itself (` -- `). */
+/** The kernel's command line. With the user's own initrd it names the first process, before the arguments of that process (` -- `). */
 export function commandLineOf({ commandLine = 'console=ttyAMA0', ...request }: BootRequest): string {
   if ((request.command ?? request.script) === undefined || request.initrd === undefined) return commandLine;
   const [, own = '', forInit = ''] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(commandLine) ?? [];
@@ -58,17 +58,17 @@ async function scriptOf({ script }: BootRequest): Promise<Uint8Array | null> {
   throw new InputError(`${bytesScript} is larger than ${scriptBytes / 2 ** 20} MiB`);
 }
 
-/** What an initrd may unpack to, to be looked into. */
+/** The maximum unpacked size of an initrd that is inspected, in bytes. */
 const unpackedBytes = 1024 * 2 ** 20;
 
-/** The paths in an initrd; null where it cannot be told, as it is packed in a way that only kernels unpack. */
+/** The paths in an initrd; null if they are not known because only kernels can unpack its format. */
 async function pathsIn(initrd: Uint8Array): Promise<string[] | null> {
   try {
     const compression = compressionOf(initrd);
     const pieces = compression === 'none' ? null : decompress(initrd, compression, 'the initrd');
     const archive = pieces === null ? initrd : await collect(pieces, unpackedBytes, 'the initrd');
     const paths = readCpio(archive).map(({ path }) => path.replace(/^(\.?\/)+/, ''));
-    // Early microcode or firmware comes first, and the user space behind it.
+    // Early microcode or firmware comes first, then the user space.
     return paths.some((path) => /^(usr\/)?s?bin(\/|$)/.test(path)) ? paths : null;
   } catch (error) {
     if (error instanceof InputError) return null;
@@ -78,7 +78,7 @@ async function pathsIn(initrd: Uint8Array): Promise<string[] | null> {
 
 const shells = /^(usr\/)?bin\/(sh|busybox)$/;
 
-/** Throws InputError where a script needs a shell, and the initrd has none as far as can be told. */
+/** Throws InputError if a script needs a shell and the initrd is known to have none. */
 async function checkShell(initrd: Uint8Array, script: Uint8Array): Promise<void> {
   const firstLine = new TextDecoder('latin1').decode(script.subarray(0, 256)).split('\n', 1)[0] ?? '';
   const isForShell = !firstLine.startsWith('#!') && script[0] !== 0x7f;
@@ -90,7 +90,7 @@ async function checkShell(initrd: Uint8Array, script: Uint8Array): Promise<void>
   );
 }
 
-/** What runs the command or script of a request: the first process, and the script's bytes. */
+/** The files that run the command or script of a request: the first process, and the script. */
 interface Runner {
   readonly init: Uint8Array;
   readonly script: Uint8Array | null;
@@ -106,7 +106,7 @@ export function hasCommand({ command, script }: BootRequest): boolean {
   return command !== undefined || script !== undefined;
 }
 
-/** The user's `initrd`, with what runs the command of `request`. */
+/** The user's `initrd`, with the files that run the command of `request`. */
 export async function addCommand(initrd: Uint8Array, request: BootRequest): Promise<Uint8Array> {
   if (!hasCommand(request)) return initrd;
   const { init, script } = await runnerOf(request, null);
@@ -114,7 +114,7 @@ export async function addCommand(initrd: Uint8Array, request: BootRequest): Prom
   return initrdWithCommand(initrd, init, script);
 }
 
-/** The default user space, in which every command of busybox is there, with what runs the command of `request`. */
+/** The default user space, which has all commands of busybox, with the files that run the command of `request`. */
 export async function busyboxWithCommand(busybox: Uint8Array, request: BootRequest): Promise<Uint8Array> {
   const install = ['/bin/busybox', '--install', '-s', '/bin'];
   const { init, script } = await runnerOf(request, install);

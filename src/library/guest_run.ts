@@ -1,4 +1,4 @@
-/** A boot that its caller drives: it goes on while its calls are taken, or its report is awaited. */
+/** A boot that its caller drives: it runs while the caller reads its calls or awaits its report. */
 import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
@@ -11,11 +11,11 @@ import { bytesName, loadSources } from './sources.js';
 export interface Hypercall {
   /** The vCPU that really made it. */
   readonly vcpu: number;
-  /** The CPU that the kernel believes to be on; null where that cannot be told. */
+  /** The CPU that the kernel believes it is on; null if that is not known. */
   readonly linuxCpu: number | null;
   /** `EVTCHNOP_init_control` and the like. */
   readonly name: string;
-  /** The vCPU id that it carries, unsigned 32-bit; null when it carries none. */
+  /** The vCPU id in the call, unsigned 32-bit; null when it carries none. */
   readonly vcpuId: number | null;
   /** Its argument, decoded, by the field names of Xen's headers. */
   readonly argument: Readonly<Record<string, unknown>>;
@@ -25,7 +25,7 @@ export interface Hypercall {
   readonly guestTimeNs: bigint;
 }
 
-/** How far a run is. */
+/** The progress of a run. */
 export interface Progress {
   readonly phase: 'loading' | 'kernel' | 'user space' | 'ended';
   /** Of all vCPUs. */
@@ -34,11 +34,11 @@ export interface Progress {
 }
 
 /**
- * Instructions between two moments at which the caller gets its turn: as many as take about this long, as far as the last
- * ones tell. How a run is divided changes nothing about it.
+ * How long to run the guest before control returns to the caller: `ms` of host time. The other fields limit the number of
+ * instructions, which is estimated from the last slice. The division of a run into slices does not change it.
  */
 const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as const;
-/** How long a guest that is ahead of the caller's time is left alone, ms. */
+/** How long to wait when guest time is ahead of the host's, ms. */
 const pauseMs = 10;
 
 interface Started {
@@ -54,7 +54,7 @@ function hypercallOf(event: TraceEvent): Hypercall | null {
   return { vcpu, linuxCpu, name: op, vcpuId, argument: detail, returned, guestTimeNs: timeNs };
 }
 
-/** One boot. It does nothing until its hypercalls or its report are asked for. */
+/** One boot. It does nothing until the caller asks for its hypercalls or its report. */
 export class GuestRun implements AsyncIterable<Hypercall> {
   readonly #request: BootRequest;
   readonly #settled: Settled;
@@ -63,24 +63,24 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #report: BootReport | null = null;
   #isListened = false;
   #calls: Hypercall[] = [];
-  /** What was typed before there was a guest. */
+  /** Input that came before the guest existed. */
   readonly #typed: { readonly bytes: Uint8Array; readonly atNs: bigint }[] = [];
   #hasEnded = false;
   #stopped: string | null = null;
-  /** Called when the run is to be stopped before there is a guest. */
+  /** Called to stop the run before the guest exists. */
   #abandon: (() => void) | null = null;
-  /** Milliseconds that the guest has run for, and those at which it began. */
+  /** How long the guest has run, and when it began, in ms of host time. */
   #wallMs = 0;
   #slice: number = slice.first;
   #begunMs = 0;
 
-  /** Throws InputError when the request asks for what there cannot be. */
+  /** Throws InputError for an invalid request. */
   constructor(request: BootRequest) {
     this.#request = request;
     this.#settled = settle(request);
   }
 
-  /** How far the run is. */
+  /** The progress of the run. */
   get progress(): Progress {
     if (this.#started === null)
       return { phase: this.#hasEnded ? 'ended' : 'loading', instructions: 0, guestTimeNs: 0n };
@@ -90,8 +90,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   /**
-   * The guest's hypercalls in their order, each once, as it makes them. The guest runs on only while they are taken: a loop
-   * that is left early leaves it where it stands. Throws InputError when kernel or initrd cannot be had or booted.
+   * The guest's hypercalls in order, each once, as it makes them. The guest runs only while the caller reads them: if the caller
+   * leaves the loop early, the guest stops there. Throws InputError when kernel or initrd cannot be loaded or booted.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Hypercall, void, undefined> {
     this.#isListened = true;
@@ -107,15 +107,15 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     }
   }
 
-  /** Runs the guest to its end; the report. Throws InputError when kernel or initrd cannot be had or booted. */
+  /** Runs the guest to its end and returns the report. Throws InputError when kernel or initrd cannot be loaded or booted. */
   async report(): Promise<BootReport> {
     while (await this.#advance());
     return this.#finalReport();
   }
 
   /**
-   * Ends the run where it stands, as incomplete; `why` is one line for the report. Where the kernel is still fetched or
-   * unpacked, the run does not wait for that.
+   * Ends the run now, as incomplete; `why` is one line for the report. The run does not wait for a kernel that is still being
+   * fetched or unpacked.
    */
   stop(why = 'the run was stopped'): void {
     this.#stopped ??= why;
@@ -123,9 +123,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   /**
-   * Types `bytes` into the guest's console, the last that its command line names: they are there from guest time `atNs` on,
-   * now unless said. A run depends on them and on `atNs`, on nothing else; what is typed without `atNs` makes it one that
-   * cannot be made again.
+   * Types `bytes` into the guest's console (the last one that its command line names). The guest can read them from guest time
+   * `atNs` (default: now). The run depends only on the bytes and on `atNs`. Without `atNs` the run cannot be reproduced.
    */
   type(bytes: Uint8Array, atNs?: bigint): void {
     if (this.#started === null) this.#typed.push({ bytes: bytes.slice(), atNs: atNs ?? 0n });
@@ -148,7 +147,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     this.#started = { boot, options, origin };
   }
 
-  /** Waits until there is a guest; false when the run is stopped before. */
+  /** Waits until the guest exists; false if the run is stopped before. */
   async #load(): Promise<boolean> {
     if (this.#started !== null) return true;
     if (this.#stopped === null) {
@@ -172,7 +171,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (call !== null) this.#calls.push(call);
   }
 
-  /** Runs the guest a little; false when it has ended. */
+  /** Runs the guest for one slice; false when it has ended. */
   async #advance(): Promise<boolean> {
     if (!(await this.#load()) || this.#hasEnded) return false;
     const { boot } = present(this.#started, 'the boot that runs');
@@ -186,20 +185,20 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     return true;
   }
 
-  /** A slice took so long. */
+  /** Adjusts the length of slices by the time that the last one took. */
   #count(ms: number): void {
     this.#wallMs += ms;
     const fitting = (this.#slice * slice.ms) / Math.max(ms, 1);
-    // No more than twice the last: a slice may have ended early.
+    // At most twice the last length, because a slice may have ended early.
     this.#slice = Math.round(Math.min(Math.max(fitting, slice.fewest), 2 * this.#slice, slice.most));
   }
 
-  /** How far guest time may be by now. */
+  /** The limit of guest time at this moment of host time. */
   #dueNs(nowMs: number): bigint {
     return BigInt(Math.round((nowMs - this.#begunMs + pauseMs) * 1e6));
   }
 
-  /** Lets what waits on the host be done: output, input, signals. */
+  /** Lets the host process output, input and signals. */
   async #breathe(ms: number): Promise<void> {
     await new Promise((resolve) => (ms > 0 ? setTimeout(resolve, ms) : setImmediate(resolve)));
   }

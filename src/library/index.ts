@@ -1,6 +1,6 @@
 /**
- * library: `import { boot } from 'domulator'`: boots a kernel from a program, and hands over its hypercalls and the report.
- * The command stands on it too. It draws nothing, writes no file of its caller's, and never ends the process.
+ * library: `import { boot } from 'domulator'` boots a kernel from a program and returns its hypercalls and the report.
+ * The command uses it too. The module draws nothing, writes no files for its caller, and never ends the process.
  */
 import { GuestRun } from './guest_run.js';
 import type { BootRequest } from './request.js';
@@ -30,9 +30,9 @@ export type { BootRequest } from './request.js';
 export { UnavailableError } from './sources.js';
 
 /**
- * Boots an arm64 kernel as a Xen guest on emulated CPUs, and has every vCPU id in its hypercalls audited. What comes back
- * runs while its hypercalls are taken (`for await`), or while `report()` is awaited. Throws InputError, a line that says
- * what was wrong and what to do, when the request asks for what there cannot be.
+ * Boots an arm64 kernel as a Xen guest on emulated CPUs and audits every vCPU id in its hypercalls. The returned boot
+ * runs while the caller reads its hypercalls (`for await`) or awaits `report()`. Throws InputError for an invalid request; its
+ * message is one line that says what is wrong and what to do.
  */
 export function boot(request: BootRequest = {}): GuestRun {
   return new GuestRun(request);

@@ -1,11 +1,11 @@
-/** The list of Debian's kernels for programs. */
+/** Lists Debian's kernels for programs. */
 import { listKernels } from '../kernel_source/index.js';
 import type { KernelList } from '../kernel_source/index.js';
 import { archiveSettings } from './sources.js';
 
 /** Which kernels to list. */
 export interface KernelsRequest {
-  /** A release such as `bookworm`, `stable` or `trixie-backports` (default: Debian 11 to sid, and what the cache has). */
+  /** A release such as `bookworm`, `stable` or `trixie-backports` (default: Debian 11 to sid, and the releases in the cache). */
   readonly release?: string;
   /** Address of the Debian mirror to ask (default: DOMULATOR_MIRROR, or the mirrors in this machine's apt sources). */
   readonly mirror?: string;
@@ -14,8 +14,8 @@ export interface KernelsRequest {
 }
 
 /**
- * The kernels that can be booted as `debian:RELEASE[/FLAVOUR][=VERSION]`: what the archives list now, and what the cache has.
- * Without a network it is what the cache has. Throws InputError with one line when there is nothing to list.
+ * The kernels that can be booted as `debian:RELEASE[/FLAVOUR][=VERSION]`: those that the archives list now, and those in the
+ * cache; without a network only those in the cache. Throws InputError with one line when there is nothing to list.
  */
 export async function kernels(request: KernelsRequest = {}): Promise<KernelList> {
   return await listKernels(request.release ?? null, archiveSettings(request));

@@ -1,17 +1,17 @@
-/** What a program may ask of a boot, and the same with everything that was left open filled in. */
+/** The request for a boot, and the same request with all defaults filled in. */
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultLimits, maxVcpus } from '../boot/index.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
 import { commandLineOf, commandOf } from './guest_command.js';
 
-/** Guest memory in MiB, at the least and at the most, and if nothing is said. */
+/** Guest memory in MiB: minimum, maximum and default. */
 export const memoryMiB = { least: 16, most: 3072, usual: 512 } as const;
 
-/** The kernel of a boot that asks for none. */
+/** The default kernel. */
 export const defaultKernel = 'debian:bookworm';
 
-/** What to boot, and how. Everything may be left out. */
+/** What to boot, and how. All fields are optional. */
 export interface BootRequest {
   /**
    * Kernel to boot: `debian:RELEASE[/FLAVOUR][=VERSION]`, `builtin`, the path of a file (an Image, packed or not, or a Debian
@@ -28,11 +28,11 @@ export interface BootRequest {
   readonly memoryMiB?: number;
   /** Xen release to emulate (default: 4.17). */
   readonly xen?: '4.17' | '4.18';
-  /** Seed of the vCPU schedule, a whole number (default: 1). It decides the order of time slices and nothing else. */
+  /** Seed of the vCPU schedule, a whole number (default: 1). It decides the length of time slices and nothing else. */
   readonly seed?: number;
   /** Whether the guest has a xenstore and a PV console (default: true). */
   readonly xenstore?: boolean;
-  /** Fills the kernel's vCPU id records as the 2016 patch did (default: leaves them alone). */
+  /** Fills the kernel's vCPU id records as the 2016 patch did (default: does not change them). */
   readonly whatIf?: WhatIf;
   /** The vCPU on which the kernel is entered while the others are off, as a crash kernel is (default: 0). */
   readonly entryVcpu?: number;
@@ -40,20 +40,20 @@ export interface BootRequest {
   readonly until?: 'userspace' | 'poweroff' | RegExp;
   /**
    * A command and its arguments, which the guest's user space runs before it powers off. Its standard input is empty, and its
-   * output goes to the console. What it leaves running is killed.
+   * output goes to the console. Processes that it leaves running are killed.
    */
   readonly command?: readonly string[];
-  /** A script to run in the same way: a file's path or its bytes. It is run by its #! line, or else by a shell. */
+  /** A script to run in the same way: a file's path or its bytes. Its #! line names the interpreter (default: a shell). */
   readonly script?: string | Uint8Array;
   /** Limits of the run: seconds of guest time, and instructions of all vCPUs. */
   readonly limits?: { readonly guestSeconds?: number; readonly instructions?: number };
   /** URL of the Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources). */
   readonly mirror?: string;
-  /** Paces guest time by the host's clock, for a guest that somebody types into (default: false). */
+  /** Paces guest time by the host's clock, for interactive use (default: false). */
   readonly realTime?: boolean;
   /**
-   * Called with what the guest writes to its console, as it comes: the last that its command line names. With xenstore it has
-   * two, and Linux may write the same to both.
+   * Called with the output of the guest's console (the last one that its command line names), as it comes. With xenstore the guest
+   * has two consoles, and Linux may write the same to both.
    */
   readonly console?: (bytes: Uint8Array) => void;
   /** Called with each event that the audit will read, as it comes. */
@@ -62,7 +62,7 @@ export interface BootRequest {
   readonly warn?: (line: string) => void;
 }
 
-/** Everything of a boot but the bytes of its kernel and its initrd. */
+/** All settings of a boot except the bytes of its kernel and its initrd. */
 export type Settled = Omit<BootOptions, 'kernel' | 'initrd'>;
 
 function whole(what: string, value: number, low: number, high: number): number {
@@ -93,7 +93,7 @@ function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['lim
   };
 }
 
-/** `request` with everything filled in. Throws InputError when it asks for what there cannot be. */
+/** `request` with all defaults filled in. Throws InputError if it is invalid. */
 export function settle(request: BootRequest): Settled {
   const vcpus = whole('the number of vCPUs', request.vcpus ?? 4, 1, maxVcpus);
   const { least, usual } = memoryMiB;

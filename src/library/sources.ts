@@ -1,4 +1,4 @@
-/** The bytes that a boot needs, from wherever the request says. */
+/** Loads the bytes that a boot needs, from the places that the request names. */
 import { InputError } from '../base/index.js';
 import type { BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/index.js';
@@ -18,9 +18,9 @@ import { addCommand, busyboxWithCommand, hasCommand } from './guest_command.js';
 import { defaultKernel } from './request.js';
 import type { BootRequest } from './request.js';
 
-/** A kernel of an archive, or what goes with it, cannot be had here and now: neither cache nor mirror has it. */
+/** A kernel of an archive, or a package that it needs, is not available: neither cache nor mirror has it. */
 export class UnavailableError extends InputError {
-  /** The message without what to do about it. */
+  /** The message without the advice. */
   readonly reason: string;
 
   constructor(reason: string, help: string, options: ErrorOptions) {
@@ -29,7 +29,7 @@ export class UnavailableError extends InputError {
   }
 }
 
-/** `loading`, with every failure of an archive as an UnavailableError, but for files that are not genuine. */
+/** `loading`, with failures of an archive turned into an UnavailableError, except for files that fail their checks. */
 async function fromArchive<T>(loading: Promise<T>): Promise<T> {
   try {
     return await loading;
@@ -43,13 +43,13 @@ async function fromArchive<T>(loading: Promise<T>): Promise<T> {
 /** The release whose busybox makes the default initramfs of a kernel that comes from no archive. */
 const usualRelease = 'bookworm';
 
-/** The release whose user space goes with the kernels of a suite: backports and their like have none of their own. */
+/** The release whose user space is used with the kernels of a suite: backports and similar suites have none of their own. */
 function userSpaceRelease(release: string): string {
   if (release === 'experimental' || release === 'rc-buggy') return 'sid';
   return release.replace(/-(backports(-sloppy)?|(proposed-)?updates|security)$/, '');
 }
 
-/** What a kernel is called that was given as bytes. */
+/** The name of a kernel that was given as bytes. */
 export const bytesName = 'the kernel that was given as bytes';
 
 type Settings = Parameters<typeof loadDebianKernel>[1];
@@ -60,10 +60,10 @@ export interface Sources {
   readonly origin: KernelOrigin;
 }
 
-/** The settings of this machine's archives and cache, for what a caller says of them. No line is said twice. */
+/** The settings for archives and cache, from the caller's options. No warning is given twice. */
 export function archiveSettings({ mirror, warn }: Pick<BootRequest, 'mirror' | 'warn'>): Settings {
   const now = Math.floor(Date.now() / 1000);
-  // The kernel and what goes with it may come to say the same of one archive, or of one cache.
+  // The kernel and the other packages may cause the same warning about an archive or the cache.
   const said = new Set<string>();
   const warnOnce = (line: string): void => {
     if (!said.has(line)) warn?.(line);
@@ -87,7 +87,7 @@ async function loadKernel(kernel: string | Uint8Array, settings: Settings): Prom
   }
 }
 
-/** Null for the builtin kernel unless one is given: it asks for none. */
+/** Null for the builtin kernel unless one is given, because it needs none. */
 async function loadInitrd(request: BootRequest, settings: Settings): Promise<Uint8Array | null> {
   const { kernel, initrd } = request;
   if (initrd instanceof Uint8Array) return await addCommand(initrd, request);
@@ -116,7 +116,7 @@ function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
   };
 }
 
-/** What was loaded, as a boot takes it. */
+/** The loaded files, in the form that a boot needs. */
 function bootable(loaded: LoadedKernel): Kernel {
   const { name, version, sha256, image } = loaded;
   const { bytes, textOffset, memoryBytes } = image;
@@ -126,7 +126,7 @@ function bootable(loaded: LoadedKernel): Kernel {
   };
 }
 
-/** Fetches or reads what `request` asks for. Throws InputError with one line when it cannot be had, or cannot be booted. */
+/** Fetches or reads the files of `request`. Throws InputError with one line when they are not available or cannot be booted. */
 export async function loadSources(request: BootRequest): Promise<Sources> {
   const settings = archiveSettings(request);
   const loaded = await loadKernel(request.kernel ?? defaultKernel, settings);

@@ -1,4 +1,4 @@
-/** The rule that watches the hypervisor: what it answers follows from what was registered before. */
+/** The rule that checks the hypervisor: its answers must follow from what was registered before. */
 import { XEN_EFAULT, XEN_ENOSPC } from '../../abi/index.js';
 import { answersTo, answersToStart } from '../expected_answers.js';
 import type { Answers } from '../expected_answers.js';
@@ -10,7 +10,7 @@ function isRight(answers: Answers, returned: number): boolean {
   return answers === null || answers.includes(returned);
 }
 
-/** Answers that depend on the guest's memory or on Xen's; they are possible all over, and tell a reader nothing. */
+/** Answers that depend on the guest's memory or on Xen's. They are always possible, so messages do not list them. */
 const always: readonly number[] = [-XEN_EFAULT, -XEN_ENOSPC];
 
 function listOf(answers: Answers, name: (answer: number) => string): string {

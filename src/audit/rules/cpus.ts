@@ -123,7 +123,7 @@ export const allVcpusUp: Rule = {
   check(run) {
     const all = run.platform.hardwareIds.map((_, vcpu) => vcpu as XenVcpuId);
     return spans(run).flatMap(({ kernel, cameUp, started, leftOut, online, last }): Finding[] => {
-      // Where nobody sees which CPUs are online, one that was started may be.
+      // Where online CPUs cannot be read, a CPU that was started may be online.
       const unseen = online === 'unreadable' ? started : [];
       const excused = new Set([...cameUp, ...unseen, ...leftOut.map(({ vcpu }) => vcpu)]);
       const missing = all.filter((vcpu) => !excused.has(vcpu));

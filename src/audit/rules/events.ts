@@ -1,4 +1,4 @@
-/** Rules over events: that each is handled on the CPU for which it was bound. */
+/** Rules over events: each is handled on the CPU for which it was bound, and each is heard. */
 import { isMovable, replay } from '../domain_view.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
@@ -25,7 +25,7 @@ interface Lost {
   cameUp: boolean;
 }
 
-/** The vCPUs that are deaf: by what they lost, kept up to date by `event`. */
+/** Updates by `event` the vCPUs that lost an event and have not been told of any since. */
 function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
   if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, cameUp: false });
   else if (event.kind === 'upcall-heard') lost.delete(event.vcpu);
@@ -39,7 +39,7 @@ function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
   }
 }
 
-/** Whether the guest had Xen write of this vCPU's events to a place of its own: it wants to hear of them. */
+/** Whether the guest registered a vcpu_info for this vCPU, which shows that the vCPU is to take events. */
 function wantsEvents({ events }: Run, vcpu: XenVcpuId): boolean {
   return events.some(
     (event) =>
@@ -112,7 +112,7 @@ export const upcallReachesItsVcpu: Rule = {
     replay(run, (event, view) => {
       if (event.kind !== 'event') return;
       const port = view.ports.get(event.port);
-      // An event of a port that moves may have been pending on the vCPU that it has since left.
+      // An event of a movable port may have been pending on the vCPU that the port notified before.
       if (port === undefined || isMovable(port) || port.vcpu === event.vcpu) return;
       const why = `port ${event.port} (${event.purpose}) is bound to vCPU ${port.vcpu}, its upcall comes on vCPU ${event.vcpu}`;
       const place = { linuxCpu: event.linuxCpu, callingVcpu: event.vcpu };

@@ -1,4 +1,4 @@
-/** Rules over single calls: does the id name a vCPU, and the one that was meant? */
+/** Rules over single calls: the id must name a vCPU, and the one that was meant. */
 import type { JudgedCall, Rule } from '../finding.js';
 import { judgeCalls } from '../judge.js';
 import { intentionOf } from '../operations.js';

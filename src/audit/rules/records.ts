@@ -25,7 +25,7 @@ export const recordSetBeforeUse: Rule = {
   },
 };
 
-/** Whether `event` says of a CPU which vCPU it is: by writing it down, or by reading what was written. */
+/** Whether `event` shows a CPU's recorded vCPU id: by writing the record, or by reading one that was written. */
 function isClaim(event: TraceEvent): event is RecordEvent | UseEvent {
   if (event.kind === 'record') return event.value !== invalidVcpuNr;
   return event.kind === 'use' && event.recorded;
@@ -37,12 +37,12 @@ export const recordTrue: Rule = {
   source: `${patch}; on Arm the CPU number stands for the id (arch/arm/xen/enlighten.c)`,
   check(run) {
     const history = readHistory(run);
-    // One finding for each wrong number, where it first shows; a kernel may read it a hundred times.
+    // One finding for each wrong number, at its first occurrence; a kernel may read it a hundred times.
     const said = new Set<string>();
     return run.events.filter(isClaim).flatMap((event): Finding[] => {
       const truth = trueVcpu(history, event.kernel, event.linuxCpu, event.step);
       const claim = `${event.kernel}/${event.linuxCpu}/${event.value}/${truth ?? '-'}`;
-      // Nothing is claimed of a CPU that is no vCPU: one beyond the possible ones (an array of NR_CPUS).
+      // A CPU that is no vCPU is not judged: one beyond the possible CPUs (an array of NR_CPUS).
       if (truth === null || truth === event.value || said.has(claim)) return [];
       said.add(claim);
       const verb = event.kind === 'record' ? 'is recorded as' : 'is taken for';
@@ -53,7 +53,7 @@ export const recordTrue: Rule = {
   },
 };
 
-/** Whether `event` shows that the kernel has put a record to use: a reading, or a call with an id. */
+/** Whether `event` shows that the kernel uses its records: it reads one, or makes a call with an id. */
 function usesMap(run: Run, event: TraceEvent): boolean {
   if (event.kind === 'use') return true;
   if (event.kind !== 'hypercall' || event.call.vcpuId === null) return false;

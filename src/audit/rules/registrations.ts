@@ -9,7 +9,7 @@ import { legacyVcpus } from '../operations.js';
 import type { HypercallEvent, KernelEvent, OnlineEvent, TraceEvent } from '../trace.js';
 import { answerName, findingAt, findingOfCall } from './report.js';
 
-/** What can be registered once only, and where the view keeps who has it. */
+/** What can be registered only once, and the field of the view that says for whom it is. */
 const onceOnly: Readonly<Record<string, 'vcpuInfo' | 'controlBlock'>> = {
   VCPUOP_register_vcpu_info: 'vcpuInfo',
   EVTCHNOP_init_control: 'controlBlock',
@@ -56,7 +56,7 @@ function bound(view: DomainView, kernel: number, kind: 'ipi' | 'timer', vcpu: nu
 
 function needsVcpuInfo(view: DomainView, kernel: number, vcpu: number): boolean {
   if (registeredBy(view.vcpuInfo, kernel, vcpu)) return false;
-  // Xen writes where an earlier kernel's page was, or where there is none of this vCPU in shared_info.
+  // Xen writes to an earlier kernel's page, or shared_info has no slot for this vCPU.
   return view.vcpuInfo.has(vcpu) || vcpu >= legacyVcpus(view.platform.kind);
 }
 
@@ -88,7 +88,7 @@ function lacks(view: DomainView, kernel: number, vcpu: number): Need[] {
 /** The vCPU that a call is about. */
 type About = (event: HypercallEvent) => number;
 
-/** The one that was meant; where nothing tells, the one that is named; and where that is none, the caller. */
+/** The vCPU that was meant; if that is not known, the one that is named; if none is named, the caller. */
 function aboutIn(run: Run): About {
   const meant = new Map(judgeCalls(run).map((call) => [call.event.step, call.meant]));
   const count = run.platform.hardwareIds.length;
@@ -98,7 +98,7 @@ function aboutIn(run: Run): About {
   };
 }
 
-/** A CPU of a kernel that counts as ready, and what it lacks then. */
+/** A CPU that a kernel counts as ready, and what it lacks at that moment. */
 interface Unready {
   readonly event: TraceEvent;
   readonly kernel: number;
@@ -112,8 +112,8 @@ interface Unready {
 type Visitor = (unready: Unready) => void;
 
 /**
- * Finds every CPU that counts as ready without what it needs: a started CPU when it goes online; the CPU on which
- * a kernel is entered, which is online from the first, once that kernel starts another or is at its end.
+ * Finds every CPU that counts as ready without what it needs. A started CPU is checked when it goes online. The CPU on which
+ * a kernel is entered is online from the beginning; it is checked when that kernel starts another CPU or ends.
  */
 function eachUnready(run: Run, visit: Visitor): void {
   const refusals: HypercallEvent[] = [];
@@ -122,7 +122,7 @@ function eachUnready(run: Run, visit: Visitor): void {
     refusals.findLast((event) => event.kernel === kernel && event.call.op === op && about(event) === vcpu) ??
     null;
   const entered = new Map<number, KernelEvent>();
-  // Where nobody ever says anything to Xen of a vCPU, there is none that Xen must reach.
+  // If no call names any vCPU, the guest does not rely on Xen to reach one.
   let isSpokenTo = false;
   replay(run, (event, view) => {
     if (event.kind === 'hypercall' && event.call.returned < 0) refusals.push(event);
@@ -170,8 +170,8 @@ export const registeredBeforeOnline: Rule = {
 };
 
 /**
- * Calls whose refusal a kernel may not pass over. (Of the others it has the two-level events, a callback for the
- * whole domain, or shared_info to fall back on, or it asked to learn; what a CPU then still lacks is seen above.)
+ * Calls whose refusal a kernel must not ignore. (After the refusal of another call, it can fall back on two-level events, on a
+ * callback for the whole domain or on shared_info, or the call was a question. The check above finds what a CPU then lacks.)
  */
 const fatal = [
   'EVTCHNOP_bind_ipi',
@@ -181,19 +181,19 @@ const fatal = [
   'VCPUOP_stop_singleshot_timer',
 ];
 
-/** What has been refused and not since been granted, by the vCPU that it is about and by operation. */
+/** Calls that were refused and have not succeeded since, by the vCPU that they are about and by operation. */
 type Open = Map<number, Map<string, HypercallEvent>>;
 
 function track(open: Open, vcpu: number, event: HypercallEvent): void {
   if (!fatal.includes(event.call.op)) return;
   const ofVcpu = open.get(vcpu) ?? new Map<string, HypercallEvent>();
   open.set(vcpu, ofVcpu);
-  // A VIRQ that is bound already has a port, which Linux then looks for (bind_virq_to_irq).
+  // A VIRQ that is already bound has a port, which Linux then searches for (bind_virq_to_irq).
   if (event.call.returned >= 0 || event.call.returned === -XEN_EEXIST) ofVcpu.delete(event.call.op);
   else ofVcpu.set(event.call.op, event);
 }
 
-/** The vCPUs of which `event` shows that all is taken to be well with them, and in which words. `up` are those that are online. */
+/** The vCPUs that `event` shows the kernel to consider ready, and how to say so. `up` are those that are online. */
 function goOn(up: ReadonlySet<number>, event: TraceEvent): (readonly [vcpu: number, words: string])[] {
   if (event.kind === 'start') {
     const by = [event.by, `vCPU ${event.by} starts another`] as const;
@@ -205,7 +205,7 @@ function goOn(up: ReadonlySet<number>, event: TraceEvent): (readonly [vcpu: numb
   return [...up].map((vcpu) => [vcpu, `vCPU ${vcpu} goes on to user space`]);
 }
 
-/** The refused call as words: whose it was, where another vCPU than the one that it is about made it, and the answer. */
+/** The refused call in words: the caller, if it is not the vCPU that the call is about, and the answer. */
 function refusalWords({ vcpu, call }: HypercallEvent, about: number): string {
   const { op, vcpuId, returned } = call;
   const made =
@@ -228,7 +228,7 @@ function ignored(open: Open, up: ReadonlySet<number>, event: TraceEvent): Findin
   });
 }
 
-/** Refusals of {@link fatal} calls about vCPUs that go on all the same. A CPU that is given up needs nothing. */
+/** Refusals of {@link fatal} calls about vCPUs that continue anyway. A CPU that the kernel gives up needs nothing. */
 function passedOver(run: Run): Finding[] {
   const about = aboutIn(run);
   const open: Open = new Map();
@@ -246,7 +246,7 @@ function passedOver(run: Run): Finding[] {
   });
 }
 
-/** FIFO events, used by a kernel that was refused every control block for which it asked. */
+/** FIFO events, used by a kernel whose requests for a control block were all refused. */
 function fifoUnasked(run: Run): Finding[] {
   const findings: Finding[] = [];
   const refused = new Map<number, HypercallEvent>();

@@ -1,4 +1,4 @@
-/** How rules make their findings. */
+/** Constructors of findings, for the rules. */
 import { XEN_errno_names } from '../../abi/index.js';
 import type { Finding, JudgedCall } from '../finding.js';
 import type { HypercallEvent, TraceEvent } from '../trace.js';
@@ -31,12 +31,12 @@ export function findingOfJudged({ event, meant }: JudgedCall, rule: string, why:
   return { ...findingOfCall(event, rule, why), meant };
 }
 
-/** `XEN_EINVAL`, or a success as it is. */
+/** `-XEN_EINVAL` and the like for an error, the number for a success. */
 export function answerName(returned: number): string {
   return returned < 0 ? `-${XEN_errno_names[-returned] ?? -returned}` : String(returned);
 }
 
-/** An id as a reader wants it: all ones is easier to see in hexadecimal. */
+/** An id for a reader: in hexadecimal if it is 2^31 or more, because all ones is easier to recognise then. */
 export function idName(id: number): string {
   return id >= 2 ** 31 ? `0x${id.toString(16)}` : String(id);
 }
