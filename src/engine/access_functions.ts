@@ -1,6 +1,6 @@
 /**
- * WebAssembly functions for accesses that are not done inline. An unaligned access within a page that the TLB knows is
- * still answered here; the rest is the host's. Their caller has said where the run is.
+ * WebAssembly functions for memory accesses that are not done inline. They handle an unaligned access within a page
+ * that is in the TLB; for all other accesses they call the host. The caller has already saved the position of the run.
  */
 import { accessFlags, tlbEntry, tlbOffsets } from './layout.js';
 import type { Host } from './host_functions.js';
@@ -12,13 +12,15 @@ import type { FunctionType, WasmModule } from './wasm/module.js';
 const local = { cpu: 0, tlb: 1, address: 2, flags: 3, entry: 4 } as const;
 const parameters: readonly ValueType[] = [i32, i32, i64, i32];
 
-/** The indexes of the functions: (cpu, TLB set, address, flags) -> place, or one of accessResults. */
+/**
+ * Function indexes. Signature: (cpu, TLB set, address, flags) -> byte offset in the memory, or one of accessResults.
+ */
 export interface AccessFunctions {
   readonly missedLoad: number;
   readonly missedStore: number;
 }
 
-/** By these names the first module exports them, and others import them. */
+/** Names under which the first module exports these functions and other modules import them. */
 export const accessFunctionNames = ['missedLoad', 'missedStore'] as const satisfies (keyof AccessFunctions)[];
 
 const type: FunctionType = { parameters, results: [i32] };
@@ -44,7 +46,7 @@ function addMissed(module: WasmModule, table: number, slow: number, name: keyof 
   code.get(local.tlb);
   pushEntry(code, local.address);
   code.tee(entry).memory(loads64[8][0], 3, table);
-  // The page of the access's last byte.
+  // The page that holds the last byte of the access.
   code.get(local.address).get(local.flags).constant(i32, accessFlags.bytes).byte(opcodes[i32].and);
   code.constant(i32, 1).byte(opcodes[i32].sub).byte(extendUnsigned).byte(opcodes[i64].add);
   code.constant(i64, ~0xfffn).byte(opcodes[i64].and).byte(opcodes[i64].eq);
@@ -66,7 +68,7 @@ function addMissed(module: WasmModule, table: number, slow: number, name: keyof 
   return module.addFunction(type, [i32], code, name);
 }
 
-/** Pushes the low and the high half of an i64 local: 64-bit numbers would cross to the host as BigInts. */
+/** Pushes the low and the high half of an i64 local. A 64-bit argument would cross to the host as a BigInt. */
 export function pushHalves(code: Code, index: number): void {
   code.get(index).byte(wrap).get(index).constant(i64, 32).byte(opcodes[i64].shrUnsigned).byte(wrap);
 }

@@ -5,7 +5,7 @@ import { a64, insertFields, systemRegisters } from '../isa/index.js';
 import type { Instruction } from '../isa/index.js';
 import { testMachine } from './test_machine.js';
 
-/** Numbers by xorshift from a seed that is not 0. */
+/** Pseudo-random numbers (xorshift). The seed must not be 0. */
 function numbers(seed: number): () => number {
   let state = seed;
   return () => {
@@ -21,7 +21,7 @@ const systemForms = a64.filter(({ name }) =>
   /^(SYS|MSR|MRS|ERET|SVC|HVC|SMC|BRK|ISB|WF|LDX|STX|LDAX|STLX)/.test(name),
 );
 
-/** A word of some instruction, with random fields; one in four is a system instruction. */
+/** An instruction word with random fields. One in four is a system instruction. */
 function word(next: () => number): number {
   const kind = next() % 16;
   if (kind === 0) return next();
@@ -30,7 +30,7 @@ function word(next: () => number): number {
   if (chosen === undefined) return 0;
   const { pattern, name } = chosen;
   if (name.includes('systemmove') && next() % 4 !== 0) {
-    // A register that there is: bits 20:5 of MRS and MSR.
+    // An implemented register: bits 20:5 of MRS and MSR.
     const register = systemRegisters[next() % systemRegisters.length];
     return ((pattern.value & 0xffe00000) | ((register?.encoding ?? 0) << 5) | (next() & 31)) >>> 0;
   }
@@ -38,7 +38,7 @@ function word(next: () => number): number {
   return insertFields(pattern, fields);
 }
 
-/** Registers that may be addresses in memory, in tables or in the device, small numbers, or anything. */
+/** A value: an address in memory, in the tables or in the device, a small number, or any 64 bits. */
 function value(next: () => number): bigint {
   const any = (BigInt(next()) << 32n) | BigInt(next());
   const choices = [
@@ -51,7 +51,7 @@ function value(next: () => number): bigint {
   return choices[next() % choices.length] ?? 0n;
 }
 
-test('whatever two vCPUs are made to do, they go on or stop: nothing is thrown, and runs end', () => {
+test('random code on two vCPUs never throws, and every run ends', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 0x7fffffff }), (seed) => {
       const next = numbers(seed);
@@ -59,7 +59,7 @@ test('whatever two vCPUs are made to do, they go on or stop: nothing is thrown, 
       const { processor } = machine;
       const view = new DataView(processor.ram.buffer, processor.ramStart);
       for (let at = 0; at < 1 << 16; at += 4) view.setUint32(at, word(next), true);
-      // Something like page tables: entries that lead into the first MiB.
+      // Entries that look like page table entries and point into the first MiB.
       for (let at = 0xe0000; at < 0xe4000; at += 8) {
         const entry = BigInt(next() & 0xff000) | BigInt(next() & 0xfff) | 3n | (BigInt(next() & 0xff) << 52n);
         view.setBigUint64(at, entry, true);

@@ -7,7 +7,7 @@ import { EngineMemory } from './memory.js';
 import { Tlbs, tlbBytes } from './tlb.js';
 import { assemble, testMachine, vcpuOf } from './test_machine.js';
 
-/** Pages of records from 1 MiB on, over memory from 4 MiB to 5 MiB. */
+/** Record pages start at 1 MiB; the guest's memory is 4 MiB to 5 MiB. */
 const recordsStart = 1 << 20;
 const codeStart = 4 << 20;
 
@@ -18,7 +18,7 @@ function codePages(capacity: number): { pages: CodePages; memory: EngineMemory }
   return { memory, pages: new CodePages(memory, tlbs, recordsStart, capacity, 5 << 20) };
 }
 
-test('a page has one page of records for each variant, and keeps it', () => {
+test('a code page has one record page per variant, and keeps it', () => {
   const { pages } = codePages(8);
   const first = pages.records(codeStart, 0);
   const second = pages.records(codeStart, 1);
@@ -29,7 +29,7 @@ test('a page has one page of records for each variant, and keeps it', () => {
   assert.deepEqual(pages.toDecode(second + 5 * recordBytes), { word: codeStart + 20, index: 5, variant: 1 });
 });
 
-test('whatever is asked for, no two pages share records, and what is kept is right', () => {
+test('under random requests, no two code pages share records, and lookups stay right', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(30), fc.nat(2)), { maxLength: 200 }), (asked) => {
       const { pages } = codePages(9);
@@ -44,7 +44,7 @@ test('whatever is asked for, no two pages share records, and what is kept is rig
   );
 });
 
-test('a store makes the records of its words decode themselves, in every variant, and no others', () => {
+test('a store resets the records of the stored words in every variant, and no other records', () => {
   const { pages, memory } = codePages(8);
   const variants = [0, 1].map((variant) => pages.records(codeStart, variant));
   const fill = (): void => {
@@ -68,7 +68,7 @@ test('a store makes the records of its words decode themselves, in every variant
   }
 });
 
-test('a page with decoded code is not given out for writing, and is again once stores have dropped it', () => {
+test('a page with decoded code is not writable through the TLB until stores have dropped its records', () => {
   const { pages } = codePages(8);
   assert.equal(pages.letWrite(codeStart), true);
   const records = pages.records(codeStart, 0);
@@ -82,7 +82,7 @@ test('a page with decoded code is not given out for writing, and is again once s
     assert.ok(stores < 1000);
   }
   assert.ok(stores > 1);
-  // It is borne for longer the next time.
+  // The second time, more stores are needed.
   pages.toDecode(records);
   let again = 0;
   while (!pages.letWrite(codeStart)) {
@@ -92,7 +92,7 @@ test('a page with decoded code is not given out for writing, and is again once s
   assert.ok(again > stores);
 });
 
-test('what the machine writes is decoded anew', () => {
+test('code that the machine writes is decoded again', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   for (let value = 0; value < 5; value += 1) {
@@ -103,7 +103,7 @@ test('what the machine writes is decoded anew', () => {
   }
 });
 
-test('what another vCPU writes is decoded anew, also when it could write the page before it was code', () => {
+test('code that another vCPU writes is decoded again, even if its TLB had the page for writing before', () => {
   const machine = testMachine({ vcpus: 2 });
   const [runner, writer] = [vcpuOf(machine), vcpuOf(machine, 1)];
   machine.program(0x3000, 'str w0, [x1]\nhvc #0');
@@ -119,7 +119,7 @@ test('what another vCPU writes is decoded anew, also when it could write the pag
   }
 });
 
-test('code that writes the page it runs in runs what it wrote', () => {
+test('code that modifies its own page runs the modified code', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   machine.program(
@@ -139,14 +139,14 @@ test('code that writes the page it runs in runs what it wrote', () => {
   cpu.setRegister(1, 0x1014n);
   cpu.pc = 0x1000n;
   machine.runToCall();
-  // 1 + 2 + ... + 500: each round runs another MOVZ in place of the NOP.
+  // 1 + 2 + ... + 500: each round executes another MOVZ in place of the NOP.
   assert.equal(cpu.register(2), 125250n);
 });
 
-test('more code than can be kept decoded runs as well', () => {
+test('code that exceeds the capacity of decoded pages runs correctly', () => {
   const machine = testMachine({ decodedPages: 5 });
   const cpu = vcpuOf(machine);
-  // 40 pages that call one another, each in the middle of the next.
+  // 40 pages that call one another, each at the middle of the next.
   for (let page = 0; page < 40; page += 1) {
     const here = 0x10000 + page * 4096;
     const next = page === 39 ? '' : `bl 0x${(here + 4096).toString(16)}`;

@@ -1,29 +1,30 @@
 /**
- * The decoded pages: for a page of memory that code was fetched from, one page of records for each way to decode it. A
- * record begins as one that decodes itself. A store to a page of which anything was decoded makes those records so again,
- * so that code which was just written runs as it was written; such pages are never in a TLB for writing.
+ * The decoded code pages. For each page of memory that code was fetched from, there is one page of records per decode
+ * variant. Every record starts as a "decode" record, which decodes its word when it is first run. A store to a page
+ * with decoded records resets the records of the stored words, so that self-modifying code runs correctly. To catch
+ * these stores, such a page is never writable through a TLB.
  */
 import { specialHandlers } from './handlers.js';
 import { instructionsPerPage, pageRecords, recordBytes } from './layout.js';
 import type { EngineMemory } from './memory.js';
 import type { Tlbs } from './tlb.js';
 
-/** Bytes that a page of records takes. */
+/** Size of a page of records in bytes. */
 export const recordPageBytes = pageRecords * recordBytes;
 
 const pageShift = 12;
 const none = -1;
-/** Stores to a decoded page after which its records are dropped, so that stores are fast again; each time twice as many. */
+/** Stores to a decoded page after which its records are dropped, so that stores are fast again. Doubles each time. */
 const firstPatience = 64;
 const mostPatience = 1 << 20;
-/** What part of all pages is dropped when there is no room: one of so many. */
+/** When all record pages are in use, 1/8 of them is evicted at once. */
 const evictedPart = 8;
 
-/** Where a record's instruction is, and how it is to be decoded. */
+/** The location of a record's instruction, and its decode variant. */
 export interface RecordPlace {
-  /** The place of its word in memory. */
+  /** Byte offset of the instruction word. */
   readonly word: number;
-  /** Its number in its page. */
+  /** Index of the instruction in its page. */
   readonly index: number;
   readonly variant: number;
 }
@@ -33,24 +34,24 @@ export class CodePages {
   readonly #tlbs: Tlbs;
   readonly #start: number;
   readonly #capacity: number;
-  /** By page of records: the page of memory that it decodes, the variant, and the next of the same page of memory. */
+  /** By record page: the memory page that it decodes, the variant, and the next record page of the same memory page. */
   readonly #pageOf: Int32Array;
   readonly #variantOf: Uint8Array;
   readonly #nextOf: Int32Array;
-  /** By page of memory: the first of its pages of records. */
+  /** By memory page: its first record page. */
   readonly #first: Int32Array;
-  /** By page of memory: whether any record of it is decoded; whether a TLB may have it for writing. */
+  /** By memory page: whether any record of it is decoded, and whether a TLB may have it for writing. */
   readonly #decoded: Uint8Array;
   readonly #writable: Uint8Array;
-  /** By page of memory: whether anything was ever written there; see {@link wasWritten}. */
+  /** By memory page: whether it was ever written; see {@link wasWritten}. */
   readonly #touched: Uint8Array;
-  /** By page of memory: stores that are still borne, and what that was at first. */
+  /** By memory page: the number of stores left before its records are dropped, and the next limit. */
   readonly #patience = new Map<number, { left: number; next: number }>();
-  /** The page of records that is given out next, and whether all were given out. */
+  /** The record page to allocate next, and whether all were allocated once. */
   #next = 0;
   #full = false;
 
-  /** `capacity` pages of records from `start` on, for the memory up to `memoryEnd`. */
+  /** Manages `capacity` record pages from the byte offset `start`, for memory up to `memoryEnd`. */
   constructor(memory: EngineMemory, tlbs: Tlbs, start: number, capacity: number, memoryEnd: number) {
     this.#memory = memory;
     this.#tlbs = tlbs;
@@ -66,7 +67,7 @@ export class CodePages {
     this.#touched = new Uint8Array(pages);
   }
 
-  /** The place of the records of the page of memory at `place`. */
+  /** The byte offset of the records for the memory page at `place`. */
   records(place: number, variant: number): number {
     const page = place >>> pageShift;
     for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
@@ -82,7 +83,7 @@ export class CodePages {
     return records;
   }
 
-  /** What is to be decoded into a record. From now on, stores to its page are watched. */
+  /** The word that a record must decode. From now on, stores to its page are watched. */
   toDecode(record: number): RecordPlace {
     const offset = record - this.#start;
     const slot = Math.floor(offset / recordPageBytes);
@@ -96,7 +97,7 @@ export class CodePages {
     return { word: page * 4096 + 4 * index, index, variant: this.#variantOf[slot] ?? 0 };
   }
 
-  /** Whether a TLB may take the page of memory at `place` for writing; it is taken to do so. */
+  /** Whether a TLB may have the memory page at `place` for writing. If so, the page counts as writable from now on. */
   letWrite(place: number): boolean {
     const page = place >>> pageShift;
     this.#touched[page] = 1;
@@ -105,7 +106,7 @@ export class CodePages {
     return true;
   }
 
-  /** Told of a store of a few bytes, which do not leave their page. */
+  /** Called after a store of a few bytes that stays within one page. */
   stored(place: number, bytes: number): void {
     const page = place >>> pageShift;
     this.#touched[page] = 1;
@@ -124,7 +125,7 @@ export class CodePages {
     }
   }
 
-  /** Told that memory from `place` on was written by somebody other than a vCPU. */
+  /** Called when memory from `place` on was written by anything other than a vCPU. */
   written(place: number, bytes: number): void {
     const last = (place + bytes - 1) >>> pageShift;
     for (let page = place >>> pageShift; page <= last; page += 1) {
@@ -133,7 +134,7 @@ export class CodePages {
     }
   }
 
-  /** Whether the page of memory at `place` may hold anything but zeros: it was written, or let be written, at some time. */
+  /** Whether the memory page at `place` may contain nonzero bytes: it was written, or was writable, at some time. */
   wasWritten(place: number): boolean {
     return this.#touched[place >>> pageShift] !== 0;
   }
@@ -148,7 +149,7 @@ export class CodePages {
     return true;
   }
 
-  /** Makes all records of a page of memory ones that decode themselves. */
+  /** Resets all records of a memory page to "decode" records. */
   #drop(page: number): void {
     this.#decoded[page] = 0;
     for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
@@ -172,7 +173,7 @@ export class CodePages {
     return slot;
   }
 
-  /** Drops the pages of records that were given out first, from the next one on. */
+  /** Evicts the oldest record pages, starting with the next one to allocate. */
   #evict(): void {
     const count = Math.min(Math.ceil(this.#capacity / evictedPart), this.#capacity - this.#next);
     for (let slot = this.#next; slot < this.#next + count; slot += 1) this.#release(slot);
@@ -180,7 +181,7 @@ export class CodePages {
     this.#tlbs.forgetRecords(start, start + count * recordPageBytes);
   }
 
-  /** Takes a page of records from its page of memory. */
+  /** Detaches a record page from its memory page. */
   #release(slot: number): void {
     const page = this.#pageOf[slot] ?? none;
     if (page === none) return;

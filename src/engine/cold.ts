@@ -1,6 +1,7 @@
 /**
- * Instructions as WebAssembly functions of their own, `(cpu, record, pc) -> status`, which the interpreter calls through a
- * table: all cold ones, and those others whose handlers may give up. Flags pass through the vCPU's block.
+ * Builds one WebAssembly function per instruction, `(cpu, record, pc) -> status`, which the interpreter calls through a
+ * table. All cold instructions have one, and so do those other instructions whose handlers may bail out. The flags are
+ * passed in the vCPU's block.
  */
 import { systemCalls } from '../isa/index.js';
 import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
@@ -27,14 +28,14 @@ import type { FunctionType } from './wasm/module.js';
 
 export const coldType: FunctionType = { parameters: [i32, i32, i64], results: [i32] };
 
-/** What such a function answers. */
+/** Return values of these functions. */
 export const coldStatus = {
   next: 0,
-  /** Go on at the address in pc in the vCPU's block. */
+  /** Continue at the pc in the vCPU's block. */
   jump: 1,
-  /** As `next`; the flags in the vCPU's block have changed. With any other status they may have. */
+  /** As `next`, and the flags in the vCPU's block have changed. With any other status they may have changed too. */
   nextWithFlags: 2,
-  /** The host stopped the run; pc in the vCPU's block says where. */
+  /** The host stopped the run. The pc is in the vCPU's block. */
   stopped: -1,
 } as const;
 
@@ -55,16 +56,16 @@ const local = {
 const localTypes: readonly ValueType[] = [i64, i64, i64, i32, i32, i64, i64, v128, i32];
 const firstFree = 12;
 
-/** The functions that a cold function calls, by index. */
+/** Indexes of the functions that a cold function calls. */
 export interface ColdHost {
   readonly missedLoad: number;
   readonly missedStore: number;
   readonly system: number;
-  /** The function that does a floating-point operation: `(cpu, a, b, c) -> result`. */
+  /** Index of the function for a floating-point operation: `(cpu, a, b, c) -> result`. */
   floatFunction(operation: Extract<Statement, { op: 'float' }>['operation']): number;
 }
 
-/** Whether any of some micro-operations stands in the meaning. */
+/** Whether any of the given micro-operations occurs in the semantics. */
 function mentions(statements: readonly Statement[], ops: readonly string[]): boolean {
   const mentioned = mentionsOf(statements).ops;
   return ops.some((op) => mentioned.has(op));
@@ -135,7 +136,7 @@ class ColdBuilder {
     const access: AccessEnvironment = {
       locals: local,
       missed: {
-        // The caller has said what it counts; here is only the position.
+        // The caller has already counted the instruction; only the position must be saved here.
         call: (table) => {
           this.#savePosition();
           code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);

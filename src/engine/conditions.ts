@@ -1,11 +1,11 @@
-/** The condition codes as a table in memory: for each condition a row of 16 bits, one for each value of NZCV. */
+/** The condition codes as a table in memory: one row of 16 bits per condition, one bit per value of NZCV. */
 import { i32, i64, load32, opcodes, wrap } from './wasm/code.js';
 import type { Code } from './wasm/code.js';
 
-/** Where the table of conditions lies: before the first vCPU's block. */
+/** Byte offset of the table. It lies before the first vCPU's block. */
 export const conditionTable = 64;
 
-/** For each condition, the 16 values of NZCV for which it holds, as bits. */
+/** For each condition, the 16 values of NZCV for which it holds, as a bit mask. */
 export function conditionRows(): number[] {
   const holds = (code: number, nzcv: number): boolean => {
     const [n, z, c, v] = [8, 4, 2, 1].map((bit) => (nzcv & bit) !== 0) as [
@@ -24,7 +24,7 @@ export function conditionRows(): number[] {
   );
 }
 
-/** Pushes bit NZCV of the row of the condition whose number is the record's byte `at`. */
+/** Pushes bit NZCV of a condition's row. The number of the condition is in byte `at` of the record. */
 export function emitCondition(
   code: Code,
   locals: {

@@ -1,6 +1,6 @@
 /**
- * Writes micro-operations as WebAssembly. What differs between an interpreter's handler and compiled code is where
- * operands come from, how control leaves, and how memory is reached: that is an `Environment`.
+ * Compiles micro-operations to WebAssembly. An `Environment` says where operands come from, how an instruction leaves,
+ * and how memory is accessed. It is what differs between the interpreter's handlers and separate functions.
  */
 import type {
   BinaryKind,
@@ -32,21 +32,21 @@ import type { Code, ScalarType, ValueType } from './wasm/code.js';
 
 export interface Environment {
   readonly code: Code;
-  /** The local that points at the vCPU's block. */
+  /** The local that holds the byte offset of the vCPU's block. */
   readonly cpu: number;
-  /** Pushes the address of the register place that an operand names, less the offset that it returns. */
+  /** Pushes the address of an operand's register, minus the offset that this returns. */
   registerAddress(operand: string): number;
-  /** Pushes the address of the vector register that an operand names, less `cpuOffsets.vectors`. */
+  /** Pushes the address of an operand's vector register, minus `cpuOffsets.vectors`. */
   vectorAddress(operand: string): void;
-  /** Pushes an immediate operand as a value of that type. */
+  /** Pushes an immediate operand as a value of the given type. */
   immediate(operand: string, type: ScalarType): void;
   /** Pushes the address of the instruction, i64. */
   pc(): void;
   /** The locals that hold the flag sources: n, z, v as i64, c as i32. */
   readonly flags: Readonly<Record<FlagName, number>>;
-  /** Pushes whether the condition in an immediate operand holds, i32. */
+  /** Pushes whether the condition in an immediate operand holds, as i32. */
   condition(operand: string): void;
-  /** The WebAssembly local for a local of the instruction. */
+  /** The WebAssembly local for one of the instruction's locals. */
   local(index: number, type: ValueType): number;
   load(statement: Extract<Statement, { op: 'load' }>): void;
   store(statement: Extract<Statement, { op: 'store' }>): void;
@@ -57,10 +57,10 @@ export interface Environment {
   float(statement: FloatStatement): void;
   jump(statement: Extract<Statement, { op: 'jump' }>): void;
   system(statement: Extract<Statement, { op: 'system' }>): void;
-  /** Where the operand is the stack pointer, sees to it that it is aligned. */
+  /** Checks the alignment of the operand if it is the stack pointer. */
   checkStack(operand: string): void;
   clearBlock(statement: Extract<Statement, { op: 'clearBlock' }>): void;
-  /** Told of every block that is opened (1) and closed (-1), for counting branch depths. */
+  /** Called for every block that is opened (1) or closed (-1), to track branch depths. */
   nest(by: 1 | -1): void;
 }
 
@@ -142,7 +142,7 @@ function emitReadRegister(e: Environment, operand: string, type: ScalarType): vo
   else e.code.memory(load32.word, 2, offset);
 }
 
-/** Pushes the address of the place of the state that an immediate operand names, less `cpuOffsets.state`. */
+/** Pushes the address of the state slot that an immediate operand selects, minus `cpuOffsets.state`. */
 function pushStateAddress(e: Environment, operand: string): void {
   e.immediate(operand, i32);
   e.code.constant(i32, 3).byte(opcodes[i32].shl).get(e.cpu).byte(opcodes[i32].add);
@@ -187,7 +187,7 @@ function emitCompare(e: Environment, { kind, a, b }: Extract<Expr, { op: 'compar
   e.code.byte(opcodes[type][kind satisfies CompareKind]);
 }
 
-/** Pushes a flag as i32 0 or 1. */
+/** Pushes a flag as an i32, 0 or 1. */
 export function emitFlag({ code, flags }: Environment, flag: FlagName): void {
   code.get(flags[flag]);
   if (flag === 'z') code.byte(opcodes[i64].eqz);
@@ -195,18 +195,18 @@ export function emitFlag({ code, flags }: Environment, flag: FlagName): void {
 }
 
 function emitSetFlags(e: Environment, sources: FlagSources): void {
-  // All are worked out before any is set: they may ask for the flags as they were.
+  // Compute all flags before setting any: the expressions may read the old flags.
   const order = ['n', 'z', 'c', 'v'] as const;
   for (const flag of order) emitExpr(e, sources[flag]);
   for (const flag of order.toReversed()) e.code.set(e.flags[flag]);
 }
 
-/** Writes `statements`, in order. */
+/** Emits `statements` in order. */
 export function emitStatements(e: Environment, statements: readonly Statement[]): void {
   for (const statement of statements) emitStatement(e, statement);
 }
 
-// eslint-disable-next-line complexity -- one case for each kind of statement
+// eslint-disable-next-line complexity -- one case per kind of statement
 function emitStatement(e: Environment, statement: Statement): void {
   const { code } = e;
   switch (statement.op) {

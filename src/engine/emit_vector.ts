@@ -1,4 +1,7 @@
-/** Writes the micro-operations on 128-bit values as WebAssembly vector instructions (core specification 2.0, section 5.4.9). */
+/**
+ * Compiles micro-operations on 128-bit values to WebAssembly vector instructions (core specification 2.0, section
+ * 5.4.9).
+ */
 import { invariant } from '../base/index.js';
 import type {
   Expr,
@@ -16,7 +19,7 @@ import { extendUnsigned, i32, i64, load32, loads64, opcodes, store32, stores64, 
 /** Pushes the value of a scalar expression (emit.ts, emitExpr): vectors are made of scalars, and scalars of vectors. */
 export type EmitScalar = (e: Environment, expr: Expr) => void;
 
-/** Codes by lane width; what is missing is composed before it gets here. */
+/** Opcodes by lane width. Widths without an opcode are composed of other operations before they get here. */
 type ByLane = Partial<Readonly<Record<LaneBits, number>>>;
 
 const unaryCodes: Readonly<Record<VectorUnaryKind, ByLane>> = {
@@ -97,7 +100,7 @@ function isSource(expr: VectorExpr): expr is Exclude<VectorExpr, Operation> {
   return !('a' in expr) || expr.op === 'splat' || expr.op === 'fromLow' || expr.op === 'replaceLane';
 }
 
-/** Pushes a value of 128 bits. */
+/** Pushes a 128-bit value. */
 export function emitVector(e: Environment, expr: VectorExpr, scalar: EmitScalar): void {
   if (isSource(expr)) emitSource(e, expr, scalar);
   else emitOperation(e, expr, scalar);
@@ -166,7 +169,7 @@ function emitOperation(e: Environment, expr: Operation, scalar: EmitScalar): voi
   }
 }
 
-/** Pushes the address of a register's lane, less `cpuOffsets.vectors`. */
+/** Pushes the address of a register's lane, minus `cpuOffsets.vectors`. */
 function pushElementAddress(
   e: Environment,
   {
@@ -186,7 +189,7 @@ function pushElementAddress(
 
 const elementLoads = { 8: load32.byte, 16: load32.half, 32: load32.word, 64: loads64[8][0] } as const;
 
-/** Pushes a value of 32 or 64 bits that comes from a vector. */
+/** Pushes a 32-bit or 64-bit value that is taken from a vector. */
 export function emitLaneExpr(e: Environment, expr: LaneExpr, scalar: EmitScalar): void {
   const { code } = e;
   switch (expr.op) {
@@ -230,7 +233,7 @@ export function emitSetVector(
   code.simd(vectorStore).unsigned(4).unsigned(cpuOffsets.vectors);
 }
 
-/** A number into the low part of a register and zeroes above: two stores are cheaper than making a vector. */
+/** Writes a number to the low part of a register and zeroes the rest. Two stores are cheaper than building a vector. */
 function emitSetScalar(
   e: Environment,
   operand: string,
@@ -246,7 +249,7 @@ function emitSetScalar(
   code.constant(i64, 0).memory(stores64[8][0], 3, cpuOffsets.vectors + 8);
 }
 
-/** FPSR.QC. */
+/** Bit number of FPSR.QC. */
 const cumulativeSaturation = 27;
 
 export function emitSetSaturated(

@@ -12,7 +12,7 @@ function meaning(write: (m: Semantics) => void): Parameters<typeof mayGiveUp>[0]
   return { name: 'TEST', semantics };
 }
 
-/** Some steps of a meaning. */
+/** Statements for building semantics. */
 const steps = {
   load: (m: Semantics): unknown => m.load(8, m.constant(64, 0)),
   store: (m: Semantics): unknown => m.store(8, m.constant(64, 0), m.constant(64, 0)),
@@ -30,7 +30,7 @@ function giveUp(...names: (keyof typeof steps)[]): boolean {
   );
 }
 
-test('handlers come by kind, and each choice names one of its instruction’s meaning', () => {
+test('handlers are ordered by kind, and each choice names a handler with the semantics of its instruction', () => {
   const { handlers, unfailing, hot, choices } = plan;
   assert.ok(0 < unfailing && unfailing < hot && hot < handlers.length);
   for (const [index, { instruction }] of handlers.entries()) {
@@ -45,7 +45,7 @@ test('handlers come by kind, and each choice names one of its instruction’s me
   }
 });
 
-test('a handler may give up only before anything has changed', () => {
+test('a handler may bail out only before it has changed any state', () => {
   assert.equal(giveUp('set', 'setSometimes'), false);
   for (const good of [['store'], ['load', 'set'], ['ask'], ['askSometimes', 'store']] as const) {
     assert.equal(giveUp(...good), true, String(good));

@@ -1,43 +1,46 @@
-/** Which handlers the interpreter has, and how the records of each are laid out. */
+/** Plans the interpreter's handlers and the layout of their records. */
 import { invariant } from '../base/index.js';
 import type { Instruction, Statement } from '../isa/index.js';
 import { recordLayout } from './record.js';
 
-/** Handlers that no instruction has. */
+/** Handlers that belong to no instruction. */
 export const specialHandlers = {
-  /** The record was not decoded yet. */
+  /** The record has not been decoded yet. */
   decode: 0,
-  /** The record behind a page's last: goes on at the next page. */
+  /** The record after the last one of a page: continues on the next page. */
   nextPage: 1,
-  /** The word is unallocated, or nobody defined it. */
+  /** The word is unallocated or not implemented. */
   undefined: 2,
-  /** The word is floating point or SIMD, which is switched off. */
+  /** The word is a floating-point or SIMD instruction, and these trap. */
   vectorTrap: 3,
 } as const;
 export const specialCount = 4;
 
-/** How instructions of one meaning, whose records are laid out alike, are run: one of them, and what is known of its words. */
+/**
+ * A handler: runs all instructions with the same semantics and record layout. Holds one such instruction and what is
+ * known about its words.
+ */
 export interface Handler {
   readonly instruction: Instruction;
-  /** The immediate that a jump within the page goes by; null for other handlers. */
+  /** The immediate operand of a jump within the page; null for other handlers. */
   readonly near: string | null;
-  /** The operand that is the stack pointer; null for handlers that do not know. */
+  /** The operand that is known to be the stack pointer; null if unknown. */
   readonly stack: string | null;
 }
 
-/** Which of an instruction's handlers a decoded word has. */
+/** The handlers of an instruction, one of which a decoded word gets. */
 export interface HandlerChoice {
-  /** By number. */
+  /** The number of the general handler. */
   readonly plain: number;
-  /** For a jump that stays within its page, by the immediate `nearOperand`. */
+  /** The number of the handler for a jump within its page, by the immediate `nearOperand`. */
   readonly near: number | null;
   readonly nearOperand: string | null;
-  /** Where the operand `stackOperand` is the stack pointer. */
+  /** The number of the handler for words whose operand `stackOperand` is the stack pointer. */
   readonly stack: number | null;
   readonly stackOperand: string | null;
 }
 
-/** The name of the immediate by which the instruction jumps near, if it does. */
+/** The name of the immediate operand of a near jump, if the instruction is one. */
 function nearOperand(statements: readonly Statement[]): string | null {
   for (const statement of statements) {
     if (statement.op === 'jump' && statement.near !== null) return statement.near;
@@ -49,8 +52,8 @@ function nearOperand(statements: readonly Statement[]): string | null {
 }
 
 /**
- * The base register of an access that is worth a handler of its own where it is the stack pointer: words and double words,
- * but with an index or EL0's rights, are what compilers keep there.
+ * The base register of an access that has a separate handler for the stack pointer. These are accesses of words and
+ * double words without an index and without EL0's rights: compilers use them for the stack.
  */
 function stackOperand({ semantics: { statements }, operands }: Instruction): string | null {
   const check = statements.find(({ op }) => op === 'checkStack');
@@ -76,7 +79,10 @@ function handlersOf(instruction: Instruction): Handler[] {
   return variants;
 }
 
-/** Handlers of one key do the same with the same records. Cold ones are not compared: nobody has asked yet what they mean. */
+/**
+ * Handlers with equal keys run the same code on the same record layout. Cold instructions are not compared, so that
+ * their semantics need not be built yet.
+ */
 function handlerKey({ instruction, near, stack }: Handler): string {
   if (instruction.cold) return instruction.name;
   const parts = [instruction.semantics.statements, recordLayout(instruction), near, stack];
@@ -85,7 +91,7 @@ function handlerKey({ instruction, near, stack }: Handler): string {
   );
 }
 
-/** Micro-operations that leave an instruction where they fault, or where whoever is asked wants it. */
+/** Micro-operations that may leave the instruction, because they fault or because the host decides so. */
 const leaving: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
   'load',
   'store',
@@ -97,7 +103,10 @@ const leaving: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
   'checkStack',
   'system',
 ]);
-/** Those after which nothing has changed; where others are asked, a handler always gives up. */
+/**
+ * Micro-operations that leave the state unchanged. Calls to the host count here: a handler always bails out before
+ * them.
+ */
 const harmless: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
   'let',
   'letVector',
@@ -110,12 +119,12 @@ const harmless: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
 ]);
 
 /**
- * Whether a handler of this meaning may give up and have the instruction's own function do it, from its beginning. Throws
- * InvariantError where it might do so after it changed something: such an instruction must be cold.
+ * Whether a handler with these semantics may bail out and let the instruction's own function run it from the start.
+ * Throws InvariantError if it could do so after it changed state: such an instruction must be marked cold.
  */
 export function mayGiveUp({ name, semantics }: Pick<Instruction, 'name' | 'semantics'>): boolean {
   let found = false;
-  /** Whether something was changed, once these are done. */
+  /** Whether any state has changed after these statements. */
   const walk = (statements: readonly Statement[], before: boolean): boolean => {
     let changed = before;
     for (const statement of statements) {
@@ -137,16 +146,19 @@ export function mayGiveUp({ name, semantics }: Pick<Instruction, 'name' | 'seman
 }
 
 export interface HandlerPlan {
-  /** By number, from specialCount on: those within the large function, first the ones that never give up; then cold ones. */
+  /**
+   * Handlers by number, starting at specialCount. The hot ones that never bail out come first, then the other hot ones,
+   * then the cold ones.
+   */
   readonly handlers: readonly Handler[];
-  /** How many never give up, and how many are within the large function. */
+  /** The number of handlers that never bail out, and the number of hot handlers (those in the large function). */
   readonly unfailing: number;
   readonly hot: number;
-  /** By the instruction's name. */
+  /** By name of the instruction. */
   readonly choices: ReadonlyMap<string, HandlerChoice>;
 }
 
-/** The handlers of all instructions; instructions that mean the same share them. */
+/** Plans the handlers of all instructions. Instructions with equal semantics share them. */
 export function planHandlers(instructions: readonly Instruction[]): HandlerPlan {
   const unique = new Map<string, Handler>();
   const wanted = instructions.flatMap(handlersOf).map((handler) => ({ handler, key: handlerKey(handler) }));

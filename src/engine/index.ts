@@ -1,7 +1,7 @@
 /**
- * engine: runs vCPUs: the interpreter that is made from the instruction definitions, what it decoded, translation of
- * addresses, exceptions. It knows no instruction by name, no device, no address and no hypervisor: it meets them through
- * the ports that it declares.
+ * engine: runs vCPUs. It contains the interpreter that is generated from the instruction definitions, the decoded code
+ * pages, address translation and exceptions. It names no instruction and knows no device, address or hypervisor; it
+ * reaches these through the ports that it declares.
  */
 export { externalAbort } from './arm64/accesses.js';
 export type { VcpuValue, VcpuView } from './arm64/vcpu_view.js';

@@ -1,7 +1,7 @@
 /**
- * Builds the interpreter, WebAssembly modules: one with a large function, that has the handlers of most instructions, and with
- * a function for each of those whose handlers may give up; and batches of the functions of cold instructions, of which a
- * guest needs few, and which are built when the first of a batch is met.
+ * Builds the interpreter as WebAssembly modules. The first module has the large function with the handlers of most
+ * instructions, and one function for each instruction whose handler may bail out. Further modules are batches of cold
+ * instructions. A guest needs few of them, so a batch is built when one of its instructions is first met.
  */
 import type { FloatOperation, Instruction } from '../isa/index.js';
 import { addAccessFunctions, importAccessFunctions } from './access_functions.js';
@@ -15,39 +15,41 @@ import { InterpreterBuilder } from './interpreter_function.js';
 import { i32 } from './wasm/code.js';
 import { WasmModule } from './wasm/module.js';
 
-/** Where functions are looked up: exported by the first module. Its entry 0 is that of the handler `firstCalled`. */
+/**
+ * Name under which the first module exports the function table. Entry 0 is the function of the handler `firstCalled`.
+ */
 export const functionTable = 'functions';
 
 export function firstCalled({ unfailing }: HandlerPlan): number {
   return specialCount + unfailing;
 }
 
-/** How many cold instructions' functions are built at a time. */
+/** Number of cold instructions per batch. */
 const batchSize = 16;
 
-/** Functions of cold instructions, as a module that exports them by the numbers of their handlers. */
+/** A module of cold instructions. It exports each function by the number of its handler. */
 export interface ColdBatch {
   readonly module: Uint8Array<ArrayBuffer>;
   readonly numbers: readonly number[];
-  /** What its `float` import is asked for, by number. */
+  /** The operations of its `float` import, by number. */
   readonly floatOperations: readonly FloatOperation[];
 }
 
-/** The least size of the memory that is imported, in pages of 64 KiB. */
+/** Minimum size of the imported memory, in pages of 64 KiB. */
 const memoryPages = 1;
 
-/** A floating-point operation is a batch's affair. */
+/** Floating-point operations occur in batches only. */
 function refuseFloat(): never {
   throw new TypeError('an instruction with floating-point operations must be cold');
 }
 
-/** Encodes the module that has the interpreter's function, `run`. */
+/** Encodes the module that contains the interpreter's function, `run`. */
 export function buildInterpreter(plan: HandlerPlan): Uint8Array<ArrayBuffer> {
   const { handlers, unfailing, hot } = plan;
   const module = new WasmModule(memoryPages);
   const imports = importHost(module);
   const host = { ...imports, ...addAccessFunctions(module, imports), floatFunction: refuseFloat };
-  // Handlers of one instruction have its one function.
+  // All handlers of one instruction share one function.
   const known = new Map<Instruction, number>();
   const table = handlers.slice(unfailing, hot).map(({ instruction }) => {
     const index = known.get(instruction) ?? addFunction(module, instruction, host, null);
@@ -71,7 +73,7 @@ function addFunction(
   return module.addFunction(coldType, locals, code, exportName);
 }
 
-/** Which batch a cold instruction's handler is in, by its number; -1 for one that needs none. */
+/** The batch of a cold instruction, by the number of its handler; -1 for an instruction that is not in a batch. */
 export function batchOf({ hot }: HandlerPlan, number: number): number {
   return Math.max(Math.floor((number - specialCount - hot) / batchSize), -1);
 }

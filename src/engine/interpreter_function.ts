@@ -1,14 +1,14 @@
 /**
- * Builds the interpreter's large function: a handler for each instruction that is not cold, reached by `br_table` over
- * decoded records. It comes from the definitions alone and knows no instruction by name.
+ * Builds the interpreter's large function: a handler for each instruction that is not cold, dispatched by `br_table`
+ * over decoded records. It is generated from the definitions and names no instruction.
  *
- * No handler calls anything: where it would (the TLB does not know a page, an address is not aligned), it gives up before
- * it has changed anything, and the instruction's own function does all of it. The few calls that are left have nothing in
- * locals across them: what the locals hold goes through the vCPU's block. So the optimising compiler can keep them in
- * registers, and the function stays small, which is how soon it is optimised.
+ * No handler calls a function. Where it would need one (a TLB miss, an unaligned address), it bails out before it has
+ * changed any state, and the instruction's own function runs the whole instruction. In the few calls that remain, no
+ * local lives across the call: the values go through the vCPU's block. This lets the optimising compiler keep locals in
+ * registers and keeps the function small, so that it is optimised early.
  *
- * The function's shape, from outside in: two blocks that are left towards an exit, a loop that finds the records of
- * the page that `target` lies in, a loop that takes one record after the other, and the handlers' blocks.
+ * The function's structure, from outside in: two blocks that lead to exits, a loop that finds the records of the page
+ * of `target`, a loop that runs one record after the other, and the blocks of the handlers.
  */
 import { InvariantError } from '../base/index.js';
 import { systemCalls } from '../isa/index.js';
@@ -47,20 +47,20 @@ import {
 } from './wasm/code.js';
 import type { ValueType } from './wasm/code.js';
 
-/** The function's locals; the instructions' own come after them. */
+/** The function's locals. The locals of instructions follow. */
 const local = {
   cpu: 0,
   record: 1,
-  /** The TLB set in use. */
+  /** The current TLB set. */
   tlb: 2,
   /**
-   * Within a page: the record at which the budget would be used up, if all records from the present one on were run one
-   * after the other. Between pages: 16 times the budget (a record is 16 bytes). So that instructions need not be counted.
+   * Within a page: the record at which the budget is used up if execution continues in sequence. Between pages: 16
+   * times the budget (a record is 16 bytes). With this, single instructions need not be counted.
    */
   limit: 3,
   c: 4,
   entry: 5,
-  /** What must be added to a quarter of a record's place to get the address of its instruction. */
+  /** The address of an instruction is this value plus a quarter of its record's byte offset. */
   pcBase: 6,
   target: 7,
   n: 8,
@@ -77,18 +77,18 @@ export class InterpreterBuilder {
   readonly #handlers: readonly Handler[];
   readonly #choices: HandlerPlan['choices'];
   readonly #host: Host;
-  /** Blocks open inside the handler blocks' innermost place. */
+  /** Number of open blocks inside the innermost handler block. */
   #nesting = 0;
-  /** Handler blocks still open around what is being written. */
+  /** Number of handler blocks that are open at the current position. */
   #openHandlers = 0;
-  /** Shared by all handlers: no two instructions are run at once. */
+  /** Shared by all handlers, because only one instruction runs at a time. */
   readonly #pool = new LocalPool(firstFree);
 
-  /** How many handlers are in this function. */
+  /** Number of handlers in this function. */
   readonly #hotCount: number;
-  /** The first that has a function of its own. */
+  /** The first handler whose instruction has a function of its own. */
   readonly #firstCalled: number;
-  /** The type of those functions, by number. */
+  /** The type index of these functions. */
   readonly #coldType: number;
 
   constructor({ handlers, choices, hot, unfailing }: HandlerPlan, host: Host, coldTypeIndex: number) {
@@ -100,7 +100,7 @@ export class InterpreterBuilder {
     this.#coldType = coldTypeIndex;
   }
 
-  /** The types of all locals beyond the parameter. */
+  /** Types of all locals after the parameter. */
   get locals(): readonly ValueType[] {
     return [...localTypes, ...this.#pool.types];
   }
@@ -131,14 +131,14 @@ export class InterpreterBuilder {
     this.#leavePage(1);
     this.#saveState();
     code.constant(i32, exits.host).return();
-    code.end(); // budget used up: record already stands at the next instruction
+    code.end(); // budget used up: record already points to the next instruction
     this.#savePosition();
     this.#leavePage(0);
     this.#saveState();
     return code.constant(i32, exits.budget);
   }
 
-  // Depths of the outer structures, from where the writing stands.
+  // Branch depths of the outer structures, from the current position.
 
   #inner(): number {
     return this.#nesting + this.#openHandlers;
@@ -160,7 +160,7 @@ export class InterpreterBuilder {
     return this.#inner() + 3;
   }
 
-  /** To where the present record's instruction is done by its own function: behind the last handler. */
+  /** The block end after the last handler, where the instruction's own function is called. */
   #toFunctionDepth(): number {
     return this.#inner() - 1;
   }
@@ -188,7 +188,7 @@ export class InterpreterBuilder {
     this.#code.get(local.cpu).memory(loads64[8][0], 3, offset).set(into);
   }
 
-  /** Between pages: saves flags and budget. */
+  /** Between pages: saves the flags and the budget. */
   #saveState(): void {
     this.#saveFlags();
     const code = this.#code.get(local.cpu);
@@ -209,14 +209,14 @@ export class InterpreterBuilder {
     code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
   }
 
-  /** Stores the address of the present record's instruction as pc. */
+  /** Saves the address of the current instruction as pc. */
   #savePosition(): void {
     this.#code.get(local.cpu);
     this.#pushPc();
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
-  /** Within a page: what the locals hold goes to the vCPU's block, which also says what was used of the budget. */
+  /** Within a page: saves the locals to the vCPU's block, and the part of the budget that was used. */
   #saveLocals(): void {
     this.#saveFlags();
     this.#saveRun();
@@ -229,7 +229,7 @@ export class InterpreterBuilder {
     code.get(local.cpu).get(local.pcBase).memory(stores64[8][0], 3, cpuOffsets.pcBase);
   }
 
-  /** And comes back: the host may have changed flags, and cut the budget short. */
+  /** Reloads the locals after a call. The host may have changed flags and shortened the budget. */
   #loadLocals(): void {
     this.#loadFlags();
     this.#loadRun();
@@ -252,7 +252,7 @@ export class InterpreterBuilder {
       .byte(opcodes[i64].add);
   }
 
-  /** Leaves the page: the limit becomes what is left of the budget after the records up to the present one, and `more`. */
+  /** Leaves the page: sets the limit to the budget left after the records up to the current one, and adds `more`. */
   #leavePage(more: number): void {
     const code = this.#code;
     code.get(local.limit).get(local.record).byte(opcodes[i32].sub);
@@ -260,15 +260,15 @@ export class InterpreterBuilder {
     code.set(local.limit);
   }
 
-  /** At the page loop's head: finds the records of the page of `target`, and the record there. */
+  /** Head of the page loop: finds the record page of `target`, and the record in it. */
   #findPage(): void {
     const code = this.#code;
-    // An entry is 2^4 bytes and a page 2^12.
+    // An entry has 2^4 bytes and a page 2^12.
     code.get(local.target).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
     code.constant(i32, (codeTlbEntries - 1) * tlbEntry.bytes).byte(opcodes[i32].and);
     code.get(local.tlb).byte(opcodes[i32].add).tee(local.entry);
     code.memory(loads64[8][0], 3, tlbOffsets.code);
-    // The low two bits stay in, so that an unaligned target matches no entry.
+    // Keep the low two bits, so that an unaligned target matches no entry.
     code.get(local.target).constant(i64, ~0xffcn).byte(opcodes[i64].and).byte(opcodes[i64].ne);
     code.if();
     this.#fetchPage();
@@ -290,7 +290,7 @@ export class InterpreterBuilder {
     const code = this.#code;
     code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
     this.#saveFlags();
-    // Between pages, the limit is 16 times the budget, as if the present record were at 0.
+    // Between pages, the limit is 16 times the budget, as if the current record were at 0.
     code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
     code.get(local.cpu).constant(i32, 0).memory(store32, 2, cpuOffsets.record);
     code.get(local.cpu);
@@ -301,7 +301,7 @@ export class InterpreterBuilder {
     this.#loadWord(cpuOffsets.tlb, local.tlb);
     this.#loadLong(cpuOffsets.pc, local.target);
     code.get(local.entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
-    // An instruction that cannot be fetched counts too: no guest runs for ever on nothing.
+    // An instruction that cannot be fetched counts too, so that a guest in a fault loop uses up its budget.
     code.get(local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(local.limit);
     this.#saveState();
     code.constant(i32, exits.host).return();
@@ -323,7 +323,7 @@ export class InterpreterBuilder {
     this.#toPageLoop();
   }
 
-  /** Asks the host for what leaves the run. */
+  /** Calls the host for an operation that always exits to the host. */
   #leaveBy(name: SystemCall): void {
     const code = this.#code;
     this.#savePosition();
@@ -341,7 +341,10 @@ export class InterpreterBuilder {
     });
   }
 
-  /** Has the present record's instruction done by its function: the table begins with that of the first that has one. */
+  /**
+   * Runs the current record by its instruction's function. Entry 0 of the table is the function of the first such
+   * handler.
+   */
   #callFunction(): void {
     const code = this.#code;
     this.#saveLocals();
@@ -427,14 +430,14 @@ export class InterpreterBuilder {
       .constant(i32, 2)
       .byte(opcodes[i32].shl);
     code.tee(local.entry).get(local.record).byte(opcodes[i32].add).set(local.record);
-    // The limit moves as far, less the one record that was run.
+    // The limit moves by the same distance, minus the one record that was run.
     code.get(local.limit).get(local.entry).byte(opcodes[i32].add).constant(i32, recordBytes);
     code.byte(opcodes[i32].sub).tee(local.limit).get(local.record).byte(opcodes[i32].leSigned);
     code.branchIf(this.#budgetExitDepth());
     this.#toRecordLoop();
   }
 
-  /** Between pages: leaves the run when the budget is used up, to go on at `target`. */
+  /** Between pages: leaves when the budget is used up. Execution continues at `target` later. */
   #leaveWhenSpent(): void {
     const code = this.#code;
     code.get(local.limit).constant(i32, 0).byte(opcodes[i32].leSigned).if();
@@ -447,7 +450,7 @@ export class InterpreterBuilder {
   #checkStack({ stack, instruction }: Handler, operand: string): void {
     const code = this.#code;
     const { stackOperand = null } = this.#choices.get(instruction.name) ?? {};
-    // Where there is a handler for the stack pointer, this one never has it.
+    // If the stack pointer has a handler of its own, this handler never sees it.
     if (stack === null && stackOperand !== null) return;
     ifStackMisaligned(code, recordLayout(instruction), stack, operand);
     code.branch(this.#toFunctionDepth() + 1);
@@ -455,7 +458,7 @@ export class InterpreterBuilder {
   }
 }
 
-/** The large function has no place for vectors. */
+/** Vector instructions never have a handler in the large function. */
 function refuseVector({ instruction: { name } }: Handler): never {
   throw new InvariantError(`${name} must be cold`);
 }

@@ -1,4 +1,4 @@
-/** The interpreter over one memory: instances of its modules, the batches of cold instructions as they are met. */
+/** Instances of the interpreter's modules over one memory. Batches of cold instructions are added as they are met. */
 import { present } from '../base/index.js';
 import { makeDecoder } from '../isa/index.js';
 import type { Decoder, Instruction } from '../isa/index.js';
@@ -16,16 +16,16 @@ interface CompiledBatch extends ColdBatch {
   readonly compiled: object;
 }
 
-/** What is made of a list of instructions. */
+/** Everything built from a list of instructions. */
 export interface Built {
   readonly plan: HandlerPlan;
   readonly decoder: Decoder;
   readonly module: object;
-  /** By number; those that were needed so far. */
+  /** The batches built so far, by number. */
   readonly batches: Map<number, CompiledBatch>;
 }
 
-/** Made once for each list: a second processor of the same begins with what was optimised for the first. */
+/** One build per instruction list, so that a second processor reuses the optimised code of the first. */
 const built = new WeakMap<readonly Instruction[], Built>();
 
 export function interpreterOf(instructions: readonly Instruction[]): Built {
@@ -55,7 +55,7 @@ function compiledBatch({ plan, batches }: Built, number: number): CompiledBatch 
 type HostFunction = (...values: never[]) => unknown;
 
 export class InterpreterInstance {
-  /** Runs the vCPU whose block is there; an exit's number. */
+  /** Runs the vCPU with the given block. Returns an exit number. */
   readonly run: (cpu: number) => number;
   readonly #built: Built;
   readonly #memory: EngineMemory;
@@ -63,7 +63,7 @@ export class InterpreterInstance {
   readonly #table: WasmTable;
   readonly #there = new Set<number>();
 
-  /** `host` are the functions that modules import, but those for floating point. */
+  /** `host` has the functions that the modules import, except those for floating point. */
   constructor(made: Built, memory: EngineMemory, host: Readonly<Record<string, HostFunction>>) {
     this.#built = made;
     this.#memory = memory;
@@ -75,7 +75,7 @@ export class InterpreterInstance {
     this.#host = { ...own, ...(Object.fromEntries(accesses) as Record<string, unknown>) };
   }
 
-  /** Sees to it that what a handler calls is there. */
+  /** Makes sure that the function of a handler exists. */
   provide(handler: number): void {
     const number = batchOf(this.#built.plan, handler);
     if (number < 0 || this.#there.has(number)) return;

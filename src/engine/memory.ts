@@ -1,4 +1,4 @@
-/** The engine's one WebAssembly memory, and its views. Places are byte offsets in it, below 2^32. */
+/** The engine's WebAssembly memory and its views. A "place" is a byte offset in it, below 2^32. */
 import { InputError } from '../base/index.js';
 import { webAssembly } from './wasm/host_api.js';
 import type { WasmMemory } from './wasm/host_api.js';
@@ -6,11 +6,14 @@ import type { WasmMemory } from './wasm/host_api.js';
 export class EngineMemory {
   readonly wasm: WasmMemory;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** 32-bit words, for what is aligned; the index is a place divided by four. */
+  /** 32-bit words, for aligned data. The index is a byte offset divided by four. */
   readonly words: Uint32Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
 
-  /** `size` bytes, rounded up to WebAssembly's pages of 64 KiB. Throws InputError when the host cannot reserve them. */
+  /**
+   * Reserves `size` bytes, rounded up to WebAssembly's pages of 64 KiB. Throws InputError when the host cannot reserve
+   * them.
+   */
   constructor(size: number) {
     this.wasm = reserve(size);
     this.bytes = new Uint8Array(this.wasm.buffer);
@@ -18,7 +21,7 @@ export class EngineMemory {
     this.view = new DataView(this.wasm.buffer);
   }
 
-  /** The 32 bits at an aligned place, unsigned. */
+  /** The 32 bits at an aligned byte offset, unsigned. */
   word(place: number): number {
     return this.words[place >>> 2] ?? 0;
   }

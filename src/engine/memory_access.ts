@@ -1,6 +1,6 @@
 /**
- * Writes a load or a store: inline through the TLB where it is aligned and the TLB knows the page. Elsewhere an interpreter's
- * handler gives the instruction up, to have it done by its own function; and that calls the functions of access_functions.ts.
+ * Emits loads and stores: inline through the TLB if the address is aligned and the page is in the TLB. Otherwise a
+ * handler of the interpreter bails out, and the instruction's own function calls access_functions.ts.
  */
 import type { AccessBytes, AccessKind, Expr, Statement } from '../isa/index.js';
 import { emitExpr } from './emit.js';
@@ -14,49 +14,53 @@ const vectorLoad = 0x00;
 const vectorStore = 0x0b;
 
 export interface AccessEnvironment {
-  /** WebAssembly locals: the vCPU's block; its TLB set; an i32 for the TLB's entry; i64s for the address and the value. */
+  /**
+   * WebAssembly locals: the vCPU's block; its TLB set; an i32 for the TLB entry; i64s for the address and the value.
+   */
   readonly locals: {
     readonly cpu: number;
     readonly tlb: number;
     readonly entry: number;
     readonly address: number;
     readonly value: number;
-    /** A v128, where the instruction reads or writes 16 bytes at once. */
+    /** A v128, for instructions that read or write 16 bytes at once. */
     readonly vector: number;
   };
-  /** What is done where the TLB does not answer. */
+  /** What to do on a TLB miss. */
   readonly missed: GivingUp | Calling;
 }
 
-/** In a handler: with a truth on the stack, gives the instruction up if it is so. Nothing was changed yet. */
+/** In a handler: pops a condition and bails out if it is true. No state may have changed before. */
 interface GivingUp {
   giveUpIf(): void;
 }
 
 interface Calling {
-  /** Calls for the access: (cpu, TLB set, address, flags) are on the stack, and a place or one of accessResults is then. */
+  /**
+   * Calls the access function: pops (cpu, TLB set, address, flags) and pushes a byte offset or one of accessResults.
+   */
   call(table: Table): void;
-  /** Leaves the instruction, which the host has stopped. */
+  /** Leaves the instruction that the host has stopped. */
   leave(): void;
 }
 
 export type Table = 'read' | 'write';
 
-/** Pushes the TLB set that knows with what rights the access is done. */
+/** Pushes the TLB set for the rights of the access. */
 function pushSet(code: Code, { locals }: AccessEnvironment, kind: AccessKind): void {
   if (kind === 'unprivileged') code.get(locals.cpu).memory(load32.word, 2, cpuOffsets.unprivilegedTlb);
   else code.get(locals.tlb);
 }
 
-/** Pushes the address of the TLB entry for an address, in the set below it on the stack. */
+/** Pushes the address of the TLB entry for an address. Pops the TLB set. */
 export function pushEntry(code: Code, address: number): void {
-  // An entry is 2^4 bytes and a page 2^12.
+  // An entry has 2^4 bytes and a page 2^12.
   code.get(address).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
   code.constant(i32, (dataTlbEntries - 1) * tlbEntry.bytes).byte(opcodes[i32].and);
   code.byte(opcodes[i32].add);
 }
 
-/** An access: how many elements of how many bytes, with what rights. */
+/** An access: the number of elements, their size, and the rights. */
 interface Access {
   readonly table: Table;
   readonly bytes: number;
@@ -65,8 +69,9 @@ interface Access {
 }
 
 /**
- * What follows is run where the TLB answers for an aligned access: the low bits of other addresses fit no tag. Of a pair,
- * the second element is compared: one that is in the next page fits no tag either. `otherwise` ends it.
+ * Opens a block that runs on a TLB hit of an aligned access. The low bits of an unaligned address match no tag. For a
+ * pair, the second element's address is compared, so a pair that crosses the page misses too. `otherwise` closes the
+ * block.
  */
 function ifKnown(code: Code, a: AccessEnvironment, { table, bytes, pair = false, kind }: Access): void {
   const { locals, missed } = a;
@@ -84,7 +89,7 @@ function ifKnown(code: Code, a: AccessEnvironment, { table, bytes, pair = false,
   }
 }
 
-/** Ends what `ifKnown` began; `write` writes what is done instead, where that is not the business of somebody else. */
+/** Closes the block of `ifKnown`. `write` emits the code for a miss; handlers need none, since they have bailed out. */
 function otherwise(code: Code, { missed }: AccessEnvironment, write: (calling: Calling) => void): void {
   if ('giveUpIf' in missed) return;
   code.else();
@@ -92,14 +97,17 @@ function otherwise(code: Code, { missed }: AccessEnvironment, write: (calling: C
   code.end();
 }
 
-/** Puts the place in memory behind the address into the entry local, by the entry that was found. */
+/** Puts the byte offset of the address into the entry local, using the matching TLB entry. */
 function findPlace(code: Code, { locals }: AccessEnvironment, table: Table): void {
   code.get(locals.address).byte(wrap);
   code.get(locals.entry).memory(load32.word, 2, tlbOffsets[table] + tlbEntry.place);
   code.byte(opcodes[i32].add).set(locals.entry);
 }
 
-/** Calls for an access that the TLB does not answer; leaves when it faulted, else the entry local has what was answered. */
+/**
+ * Calls the access function on a miss. Leaves the instruction if the access faulted, else the entry local has the
+ * result.
+ */
 function callMissed(
   code: Code,
   a: AccessEnvironment,
@@ -116,12 +124,12 @@ function callMissed(
   code.end();
 }
 
-/** Moves the address local to the second element of a pair. */
+/** Advances the address local to the second element of a pair. */
 function toSecond(code: Code, { locals }: AccessEnvironment, bytes: number): void {
   code.get(locals.address).constant(i64, bytes).byte(opcodes[i64].add).set(locals.address);
 }
 
-/** Loads from the address local; `finish` takes the place from the stack. */
+/** Loads from the address local. `finish` pops the byte offset. */
 function emitRead(code: Code, a: AccessEnvironment, access: Access, finish: () => void): void {
   ifKnown(code, a, access);
   findPlace(code, a, access.table);
@@ -130,13 +138,13 @@ function emitRead(code: Code, a: AccessEnvironment, access: Access, finish: () =
   finish();
 }
 
-/** Writes a value: `push` pushes it, `finish` takes place and value from the stack and stores at an offset to the place. */
+/** A value to store: `push` pushes it; `finish` pops the byte offset and the value, and stores at a constant offset. */
 interface Value {
   push(): void;
   finish(offset: number): void;
 }
 
-/** Stores at the address local, where the TLB does not answer. The host finds the value in the scratch place. */
+/** Stores to the address local on a TLB miss. The host reads the value from the scratch area. */
 function emitMissedWrite(
   code: Code,
   a: AccessEnvironment,
@@ -156,8 +164,8 @@ function emitMissedWrite(
 }
 
 /**
- * What follows is run unless the host has done the store; its `end` is still to come. A place may be 2^31 or more, where
- * its sign says nothing.
+ * Opens a block that runs unless the host has done the store; the caller must emit its `end`. The result cannot be
+ * tested by its sign, because a byte offset may be 2^31 or more.
  */
 function ifNotDone(code: Code, { locals }: AccessEnvironment): void {
   code.get(locals.entry).constant(i32, accessResults.done).byte(opcodes[i32].ne).if();
@@ -205,7 +213,7 @@ function scalar(code: Code, bytes: AccessBytes, value: number): Value {
   };
 }
 
-/** Two loads with one look into the TLB, where that answers for both. */
+/** Two loads with a single TLB lookup if both elements are in one page. */
 export function emitLoadPair(
   e: Environment,
   a: AccessEnvironment,
@@ -231,7 +239,7 @@ export function emitLoadPair(
   });
 }
 
-/** Two stores likewise. The first is done even if the second faults. */
+/** Two stores with a single TLB lookup. The first is done even if the second faults. */
 export function emitStorePair(
   e: Environment,
   a: AccessEnvironment,
@@ -297,7 +305,7 @@ export function emitStoreVector(
   );
 }
 
-/** Clears an aligned block. The host is told the address as it was given: a fault reports that one. */
+/** Clears an aligned block. The host gets the original address, because a fault reports that one. */
 export function emitClearBlock(
   e: Environment,
   a: AccessEnvironment,

@@ -1,4 +1,4 @@
-/** What an instruction's meaning mentions: which micro-operations, and which operands. */
+/** Finds the micro-operations and operands that an instruction's semantics use. */
 import type { Statement } from '../isa/index.js';
 
 export interface Mentions {
@@ -6,7 +6,7 @@ export interface Mentions {
   readonly operands: ReadonlySet<string>;
 }
 
-/** Worked out once for each meaning: trees of thousands of instructions are walked. */
+/** Cache by semantics. The trees have thousands of nodes. */
 const known = new WeakMap<readonly Statement[], Mentions>();
 
 export function mentionsOf(statements: readonly Statement[]): Mentions {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { deviceAddress, passingCall, testMachine, vcpuOf } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 
-/** Vectors that call the hypervisor with their number, from 0x8000 on. */
+/** Installs exception vectors at 0x8000. Each calls the hypervisor with its number. */
 function withVectors(machine: TestMachine): TestMachine {
   for (let vector = 0; vector < 16; vector += 1) {
     machine.program(0x8000 + vector * 0x80, `hvc #${0x100 + vector}\neret`);
@@ -22,7 +22,7 @@ function lastCall({ heard }: TestMachine): number | undefined {
   return heard.findLast(({ kind }) => kind === 'hvc')?.at;
 }
 
-test('a call comes with its immediate and registers, pc behind it, and may change registers', () => {
+test('a call passes its immediate and registers, with pc past it, and may change registers', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   machine.program(0x1000, 'movz x0, #5\nhvc #0xea1\nadd x0, x0, #1\nhvc #2');
@@ -43,7 +43,7 @@ test('a call comes with its immediate and registers, pc behind it, and may chang
   );
 });
 
-test('a call that the machine refuses is Undefined, at the instruction itself', () => {
+test('a call that the machine refuses is Undefined at that instruction', () => {
   const machine = withVectors(testMachine());
   const cpu = vcpuOf(machine);
   machine.program(0x1000, 'nop\nsmc #7');
@@ -80,7 +80,7 @@ test('a device sees sizes and values; 16 bytes are two accesses', () => {
   cpu.setRegister(1, 0x1122334455667788n);
   cpu.setRegister(2, 0x99n);
   cpu.setVector(0, [1n, 2n]);
-  // With translation on, this would be Device memory; off, DC ZVA takes an alignment fault there.
+  // With translation on, this would be Device memory. With translation off, DC ZVA takes an alignment fault.
   withVectors(machine);
   machine.runToCall();
   const accesses = machine.heard.filter(({ kind }) => kind === 'read' || kind === 'write');
@@ -112,7 +112,7 @@ test('a device sees sizes and values; 16 bytes are two accesses', () => {
   assert.equal(cpu.systemRegister('ESR_EL1'), 0x96000061n);
 });
 
-test('what nothing answers is an external abort, or what the machine says', () => {
+test('an access that nothing answers is an external abort, or the fault that the machine chooses', () => {
   for (const [unanswered, load, store, fetch] of [
     [undefined, 0x96000010n, 0x96000050n, 0x86000010n],
     [0, 0x96000000n, 0x96000000n, 0x86000000n],
@@ -158,7 +158,7 @@ test('an interrupt is taken on entry, unless it is masked; FIQ before IRQ', () =
   assert.equal(enter(0x80n), fiqVector);
 });
 
-test('an interrupt is taken right after the instruction that unmasks it', () => {
+test('an interrupt is taken immediately after the instruction that unmasks it', () => {
   const unmaskings = [
     ['msr daifclr, #2', 'msr daifset, #2'],
     ['msr daif, x1', 'msr daif, x2'],
@@ -173,7 +173,7 @@ test('an interrupt is taken right after the instruction that unmasks it', () => 
     assert.equal(lastCall(machine), irqVector, unmask);
     assert.equal(cpu.systemRegister('ELR_EL1'), 0x100cn, unmask);
   }
-  // ERET to where it is not masked.
+  // ERET to a state in which the interrupt is not masked.
   const machine = withVectors(testMachine());
   const cpu = vcpuOf(machine);
   machine.program(0x1000, 'msr elr_el1, x1\nmsr spsr_el1, x2\neret');
@@ -186,7 +186,7 @@ test('an interrupt is taken right after the instruction that unmasks it', () => 
   assert.equal(cpu.systemRegister('ELR_EL1'), 0x2000n);
 });
 
-test('a line that a register write raises is taken at once, one that a device raises at the next branch', () => {
+test('an interrupt raised by a register write is taken at once, one raised by a device at the next branch', () => {
   const machine = withVectors(testMachine());
   const cpu = vcpuOf(machine);
   machine.program(
@@ -221,7 +221,7 @@ test('a line that a register write raises is taken at once, one that a device ra
   }
 });
 
-test('waiting ends a run, unless there is nothing to wait for', () => {
+test('a wait instruction ends the run, unless it need not wait', () => {
   const machine = testMachine({ vcpus: 2 });
   const [cpu, other] = [vcpuOf(machine), vcpuOf(machine, 1)];
   machine.program(0x1000, 'wfi\nwfe\nyield\nsevl\nwfe\nwfi\nhvc #0');
@@ -231,7 +231,7 @@ test('waiting ends a run, unless there is nothing to wait for', () => {
   assert.equal(next(), 'waitForInterrupt');
   assert.equal(next(), 'waitForEvent');
   assert.equal(next(), 'yield');
-  // The event is there: WFE does not wait; and a masked interrupt is enough for WFI.
+  // WFE does not wait, because the event is set. For WFI, a masked interrupt is enough.
   machine.processor.setInterruptLine(0, 'irq', true);
   assert.equal(next(), 'stopped');
   cpu.pc = 0x1004n;
@@ -267,14 +267,14 @@ test('counts what it executes, also while it runs', () => {
       ['readRegister', 6],
       ['write', 9],
       ['readRegister', 10],
-      // The call itself is counted: it is done once the interpreter has come back.
+      // The call itself counts: it completes after the interpreter has returned.
       ['hvc', 16],
     ],
   );
   assert.equal(executed, 16);
 });
 
-/** A program that branches, stores, calls and counts, with an interrupt now and then; its result is in x0. */
+/** A program that branches, stores, calls and counts, with occasional interrupts. The result is in x0. */
 const busyProgram = `movz x0, #0
   movz x1, #200
   movz x9, #0x4000
@@ -290,7 +290,7 @@ const busyProgram = `movz x0, #0
   add x0, x0, #3
   ret`;
 
-test('runs the same however its budget is cut', () => {
+test('the result does not depend on how the budget is divided', () => {
   const run = (budgets: readonly number[]): { total: number; value: unknown } => {
     const machine = testMachine();
     const cpu = vcpuOf(machine);
@@ -312,10 +312,10 @@ test('runs the same however its budget is cut', () => {
   );
 });
 
-test('a budget ends at a branch, by less than a page too late', () => {
+test('a run overshoots its budget by less than a page, up to the next branch', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
-  // NOPs over several pages, then back.
+  // NOPs over several pages, then a branch back.
   machine.program(0x1000, 'nop\n'.repeat(3000) + 'b 0x1000');
   cpu.pc = 0x1000n;
   for (let turn = 0; turn < 50; turn += 1) {
@@ -325,7 +325,7 @@ test('a budget ends at a branch, by less than a page too late', () => {
   }
 });
 
-test('an address that cannot be fetched from uses up its budget, too', () => {
+test('a fetch fault loop uses up its budget', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   cpu.setSystemRegister('VBAR_EL1', 0x30000000n);
@@ -333,7 +333,7 @@ test('an address that cannot be fetched from uses up its budget, too', () => {
   assert.deepEqual(machine.processor.run(0, 1000), { reason: 'budget', executed: 1000 });
 });
 
-test('the stack pointer is checked where it is a base, if that is asked for', () => {
+test('stack pointer alignment is checked where it is a base register, if the check is enabled', () => {
   const forms = [
     'ldr x1, [sp]', 'str w1, [sp, #8]', 'ldrb w1, [sp, #3]', 'ldp x1, x2, [sp], #16', 'stp w1, w2, [sp, #-16]!',
     'ldr x1, [sp, #16]!', 'ldr x1, [sp, x2]', 'ldtr x1, [sp]', 'ldxr x1, [sp]', 'ldar x1, [sp]', 'ldr q0, [sp]',
@@ -351,7 +351,7 @@ test('the stack pointer is checked where it is a base, if that is asked for', ()
     machine.runToCall();
     const call = lastCall(machine);
     if (call === syncVector && stack % 16n === 8n) {
-      // Where the stack is not checked, an address that is aligned for the access is fine.
+      // Where the stack pointer is not checked, an address that is aligned for the access works.
       assert.equal(cpu.systemRegister('ESR_EL1'), 0x9a000000n, form);
       assert.equal(cpu.systemRegister('ELR_EL1'), 0x1000n, form);
     }
@@ -359,13 +359,14 @@ test('the stack pointer is checked where it is a base, if that is asked for', ()
   };
   for (const form of forms) {
     assert.equal(check(0x8n, 0x4008n, form), syncVector, form);
-    // With 0x18 of SCTLR_EL1 off nothing is checked, but Device memory (translation is off) has alignment faults of its own.
+    // With bits 0x18 of SCTLR_EL1 clear, nothing is checked. Device memory (translation is off) still has alignment
+    // faults.
     if (!/q0|16b|stur/.test(form)) assert.equal(check(0x10n, 0x4008n, form), 1, form);
     if (!form.startsWith('stur')) assert.equal(check(0x18n, 0x4010n, form), 1, form);
   }
 });
 
-test('a monitor does not outlive a run', () => {
+test('the exclusive monitor is cleared between runs', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   machine.program(
@@ -379,7 +380,7 @@ test('a monitor does not outlive a run', () => {
   assert.deepEqual([cpu.register(2), cpu.register(3)], [1n, 0n]);
 });
 
-test('a call opens the monitor and leaves an event, as the exception return behind it does', () => {
+test('a call clears the monitor and sets the event, like the exception return that ends it', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   machine.program(
@@ -392,7 +393,7 @@ test('a call opens the monitor and leaves an event, as the exception return behi
   assert.deepEqual([cpu.register(2), cpu.register(3)], [1n, 1n]);
 });
 
-test('a vCPU that is saved and loaded goes on as if nothing had been', () => {
+test('a vCPU continues identically after save and load', () => {
   const machine = testMachine();
   const cpu = vcpuOf(machine);
   machine.program(0x1000, busyProgram.replaceAll('ret', 'ret x30'));
@@ -410,7 +411,7 @@ test('a vCPU that is saved and loaded goes on as if nothing had been', () => {
   assert.deepEqual(cpu.vector(31), [5n, 6n]);
 });
 
-test('identification registers are the machine’s to set and stay over a reset', () => {
+test('the machine sets identification registers, and a reset keeps them', () => {
   const machine = testMachine({ vcpus: 2 });
   const cpu = vcpuOf(machine, 1);
   cpu.setSystemRegister('MPIDR_EL1', 0x80000001n);

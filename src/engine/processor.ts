@@ -1,6 +1,6 @@
 /**
- * A set of vCPUs over one WebAssembly memory: their state, what was decoded and translated for them, and their runs. What
- * physical memory is, devices and hypervisor calls are the machine's affair (ports.ts).
+ * A set of vCPUs over one WebAssembly memory: their state, their decoded code and TLBs, and the function that runs
+ * them. Physical memory, devices and hypervisor calls belong to the machine (ports.ts).
  */
 import { invariant, present } from '../base/index.js';
 import type { Instruction } from '../isa/index.js';
@@ -23,9 +23,9 @@ import { at, VcpuBlock } from './vcpu_block.js';
 
 export interface ProcessorSizes {
   readonly vcpus: number;
-  /** Memory for guests, in bytes, from `Processor.ramStart` on. */
+  /** Size in bytes of the guests' memory, which starts at `Processor.ramStart`. */
   readonly ramBytes: number;
-  /** Pages of code that are kept decoded, 16 KiB each; 4096 unless said. */
+  /** Number of code pages to keep decoded, 16 KiB each (default: 4096). */
   readonly decodedPages?: number;
 }
 
@@ -33,9 +33,9 @@ const tableBytes = 4096;
 const defaultDecodedPages = 4096;
 
 export class Processor {
-  /** Where the guests' memory begins, in the engine's; a multiple of 64 KiB. */
+  /** Byte offset of the guests' memory in the engine's memory, a multiple of 64 KiB. */
   readonly ramStart: number;
-  /** The vCPUs, as the machine may see and change them. */
+  /** The vCPUs; the machine may read and change them. */
   readonly vcpus: readonly VcpuView[];
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
@@ -45,12 +45,12 @@ export class Processor {
   readonly #interpreter: InterpreterInstance;
   #running: Vcpu | null = null;
   #budget = 0;
-  /** Whether the interpreter runs, and what was taken off its budget to make it come back soon. */
+  /** Whether the interpreter is running, and how much was taken off its budget to make it return early. */
   #inside = false;
   #held = 0;
   #stopAsked = false;
 
-  /** Throws InvariantError where the sizes do not fit into a WebAssembly memory (4 GiB). */
+  /** Throws InvariantError if the sizes do not fit into a WebAssembly memory (4 GiB). */
   constructor(instructions: readonly Instruction[], host: EngineHost, sizes: ProcessorSizes) {
     const { vcpus, ramBytes, decodedPages = defaultDecodedPages } = sizes;
     const tlbStart = tableBytes + vcpus * cpuOffsets.size;
@@ -75,30 +75,33 @@ export class Processor {
     this.#interpreter = this.#instantiate(interpreterOf(instructions));
   }
 
-  /** All of the guests' memory. Whoever writes to it must say so (`wrote`). */
+  /** The guests' memory. Call `wrote` after writing to it. */
   get ram(): Uint8Array<ArrayBuffer> {
     return this.#memory.bytes.subarray(this.ramStart);
   }
 
-  /** Says that memory was written from a place on (a byte offset in the engine's memory), so that code there is read anew. */
+  /** Invalidates the decoded code of memory that was written, from a byte offset in the engine's memory on. */
   wrote(place: number, bytes: number): void {
     this.#pages.written(place, bytes);
   }
 
-  /** Whether the page of 4 KiB at a place may hold anything but zeros. To read a page that does not makes the host provide it. */
+  /**
+   * Whether the 4 KiB page at a byte offset may contain nonzero bytes. Use it to avoid reading unused pages: a read
+   * makes the host allocate them.
+   */
   wasWritten(place: number): boolean {
     return this.#pages.wasWritten(place);
   }
 
-  /** Says that other memory, or none, is now at some physical address: what `PhysicalMemory.frame` answered is asked again. */
+  /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */
   forgetTranslations(): void {
     this.#context.accesses.forgetFrames();
     for (const { index } of this.#vcpus) this.#tlbs.forgetAll(index);
   }
 
   /**
-   * Runs a vCPU until the budget (instructions, below 2^26) is used up, at the next taken branch or page's end, or until
-   * something ends the run before.
+   * Runs a vCPU until its budget (in instructions, below 2^26) is used up and it reaches a taken branch or the end of a
+   * page, or until another event ends the run.
    */
   run(index: number, budget: number): RunResult {
     const vcpu = present(this.#vcpus[index], 'a vCPU');
@@ -110,7 +113,7 @@ export class Processor {
     this.#budget = budget;
     this.#stopAsked = false;
     vcpu.block.budget = budget;
-    // Others may have stored since it ran: the monitor is open.
+    // Another vCPU may have stored since this one ran, so clear the monitor.
     vcpu.block.setLow(at.monitorBytes, 0);
     const reason = this.#runUntilStopped(vcpu);
     this.#running = null;
@@ -128,7 +131,7 @@ export class Processor {
     }
   }
 
-  /** One stay in the interpreter; the exit's number. */
+  /** Enters the interpreter once. Returns the exit number. */
   #stay({ block }: Vcpu): number {
     this.#inside = true;
     const exit = this.#interpreter.run(block.place);
@@ -138,14 +141,14 @@ export class Processor {
     return exit;
   }
 
-  /** Within a call of the host: how many instructions of the present run are done. */
+  /** Within a host call: the number of instructions that the current run has completed. */
   get executed(): number {
     if (this.#running === null) return 0;
     const { block } = this.#running;
     return this.#budget - this.#held - (this.#inside ? block.left : block.budget);
   }
 
-  /** Within a call of the host: ends the present run at its next taken branch or before. */
+  /** Within a host call: ends the current run at its next taken branch or before. */
   stop(): void {
     this.#stopAsked = true;
     this.#endSoon();
@@ -157,7 +160,9 @@ export class Processor {
     this.#running.block.left -= this.#held;
   }
 
-  /** Sets an interrupt line of a vCPU. One that runs takes the interrupt at its next taken branch or before, if it is not masked. */
+  /**
+   * Sets an interrupt line of a vCPU. A running vCPU takes an unmasked interrupt at its next taken branch or before.
+   */
   setInterruptLine(index: number, line: 'irq' | 'fiq', asserted: boolean): void {
     const vcpu = present(this.#vcpus[index], 'a vCPU');
     const bit = line === 'irq' ? 0x80 : 0x40;

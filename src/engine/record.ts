@@ -1,10 +1,10 @@
-/** How an instruction's operands are laid out in its record: only those that its meaning asks for. */
+/** Layout of an instruction's operands in its record. Only operands that the semantics use are stored. */
 import { invariant } from '../base/index.js';
 import type { FieldValues, Instruction, Operand } from '../isa/index.js';
 import { recordBytes, recordNumbers, recordOperands } from './layout.js';
 import { mentionsOf } from './mentions.js';
 
-/** Where an operand stands in the record: byte offset, and how wide. */
+/** An operand's position in the record: byte offset and width. */
 export interface Slot {
   readonly at: number;
   readonly bytes: 1 | 4 | 8;
@@ -19,7 +19,7 @@ function bytesOf(operand: Operand): 1 | 4 | 8 {
 
 const known = new WeakMap<Instruction, RecordLayout>();
 
-/** The slots of the operands that are used. Throws InvariantError when a record cannot hold them. */
+/** The slots of the operands in use. Throws InvariantError when they do not fit. */
 export function recordLayout(instruction: Instruction): RecordLayout {
   const before = known.get(instruction);
   if (before !== undefined) return before;
@@ -33,7 +33,7 @@ function layOutRecord({ name, operands, semantics }: Instruction): RecordLayout 
   const slots: Record<string, Slot> = {};
   let small = recordOperands;
   let large = recordNumbers;
-  // Where there are more small ones than places for them, they take the other end of the larger ones' room.
+  // If small operands exceed their area, they take the end of the area for large operands.
   let end = recordBytes;
   for (const [key, operand] of Object.entries(operands)) {
     if (!used.has(key)) continue;
@@ -66,7 +66,7 @@ export function placedOperands(instruction: Instruction): PlacedOperand[] {
   });
 }
 
-/** Writes the operands of a word, whose fields are given, into its record. */
+/** Writes the operands of a word, given its fields, into its record. */
 export function fillRecord(
   record: DataView,
   at: number,

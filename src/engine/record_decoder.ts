@@ -1,4 +1,4 @@
-/** Decodes words of code into records. Code repeats itself: what a word became is kept for the next of its kind. */
+/** Decodes instruction words into records. Caches the results, because the same words occur many times. */
 import { present } from '../base/index.js';
 import { extractFields, registerFile } from '../isa/index.js';
 import type { Decoder, ImmediateOperand, Instruction, RegisterOperand } from '../isa/index.js';
@@ -11,12 +11,12 @@ import type { EngineMemory } from './memory.js';
 import { fillRecord, placedOperands } from './record.js';
 import type { PlacedOperand } from './record.js';
 
-/** Words that are kept, a power of two. */
+/** Number of cached words, a power of two. */
 const keptWords = 1 << 16;
 const wordsPerRecord = recordBytes / 4;
 /**
- * What is kept of one: which it is; one more than the variant (0: none is kept here); for a jump that may be near, the
- * handler that it then has, else 0, and how far it goes; its record.
+ * Layout of a cache entry: the word; the variant plus one (0 means empty); for a jump that may be near, the handler of
+ * the near jump (else 0) and its distance; the record.
  */
 const kept = { word: 0, variant: 1, near: 2, distance: 3, record: 4, words: 4 + wordsPerRecord } as const;
 const pageBytes = instructionsPerPage * 4;
@@ -25,11 +25,11 @@ function copyRecord(from: Uint32Array, start: number, to: Uint32Array, end: numb
   for (let word = 0; word < wordsPerRecord; word += 1) to[end + word] = from[start + word] ?? 0;
 }
 
-/** How the words of an instruction become records. */
+/** How to turn the words of an instruction into records. */
 interface Way {
   readonly choice: HandlerChoice;
   readonly placed: readonly PlacedOperand[];
-  /** The operand that may be the stack pointer, and that by which a jump may be near, where that makes a difference. */
+  /** The operands that decide the handler: the one that may be the stack pointer, and the distance of a near jump. */
   readonly stack: RegisterOperand | null;
   readonly near: ImmediateOperand | null;
 }
@@ -45,7 +45,7 @@ export class RecordDecoder {
 
   readonly #provide: (handler: number) => void;
 
-  /** `provide` is told of handlers, by number, before the first record that has them. */
+  /** `provide` is called with the number of a handler before the first record that uses it. */
   constructor(
     memory: EngineMemory,
     pages: CodePages,
@@ -60,7 +60,7 @@ export class RecordDecoder {
     this.#provide = provide;
   }
 
-  /** Makes the record at a place what the word is that it stands for. */
+  /** Decodes the word that belongs to a record, and fills the record. */
   decode(record: number): void {
     const { word: code, index, variant } = this.#pages.toDecode(record);
     const word = this.#memory.word(code);

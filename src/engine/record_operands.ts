@@ -1,4 +1,4 @@
-/** Reads operands out of a record: what the interpreter's handlers and the functions of cold instructions have in common. */
+/** Reads operands from a record. Shared by the interpreter's handlers and the functions of cold instructions. */
 import { registerFile } from '../isa/index.js';
 import type { FlagName } from '../isa/index.js';
 import { emitCondition } from './conditions.js';
@@ -8,15 +8,15 @@ import { cpuOffsets } from './layout.js';
 import { i32, load32, load64FromSigned32, loads64, opcodes } from './wasm/code.js';
 import type { Code, ScalarType, ValueType } from './wasm/code.js';
 
-/** The locals that every function which runs instructions begins with. */
+/** The first locals of every function that runs instructions. */
 export const commonLocals = { cpu: 0, record: 1 } as const;
 
 type Reader = Pick<Environment, 'registerAddress' | 'vectorAddress' | 'immediate' | 'condition'>;
 
-/** Where a vCPU's block has its stack pointer. */
+/** Byte offset of the stack pointer in a vCPU's block. */
 const stackPointer = cpuOffsets.registers + 8 * registerFile.stackPointer;
 
-/** `stack` is an operand that is known to be the stack pointer; null where none is. */
+/** Creates an operand reader. `stack` is an operand that is known to be the stack pointer, or null. */
 export function operandReader(
   code: Code,
   layout: RecordLayout,
@@ -44,8 +44,8 @@ export function operandReader(
 }
 
 /**
- * Opens a block that is run where the operand is the stack pointer and not aligned to 16 (DDI 0487, CheckSPAlignment). An
- * operand that is known to be it (`stack`) need not be asked.
+ * Opens a block that runs if the operand is the stack pointer and not aligned to 16 (DDI 0487, CheckSPAlignment). If
+ * the operand is known to be the stack pointer (`stack`), only the alignment is tested.
  */
 export function ifStackMisaligned(
   code: Code,
@@ -72,11 +72,11 @@ function pushImmediate(code: Code, { at, bytes }: Slot, type: ScalarType): void 
   else code.memory(loads64[8][0], 3, at);
 }
 
-/** The locals that instructions name, by type and number; they come after `first` locals of the function's own. */
+/** Allocates the locals of instructions, by type and number, after the function's first `first` locals. */
 export class LocalPool {
   readonly #pools = new Map<ValueType, number[]>();
   readonly #first: number;
-  /** In order of their numbers. */
+  /** In the order of the locals' numbers. */
   readonly types: ValueType[] = [];
 
   constructor(first: number) {

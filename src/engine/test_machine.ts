@@ -1,43 +1,47 @@
-/** A small machine for the engine's tests: memory from 0 on, a device behind it, and programs written as assembler text. */
+/**
+ * A small machine for the engine's tests: memory from address 0, one device behind it, and programs in assembler text.
+ */
 import { invariant, present } from '../base/index.js';
 import { a64, parseInstruction } from '../isa/index.js';
 import type { EngineHost, RunResult } from './ports.js';
 import { Processor } from './processor.js';
 
-/** Where the device is. */
+/** Address of the device. */
 export const deviceAddress = 0x1000_0000;
 
-/** The immediate of an HVC that ends nothing. */
+/** The immediate of an HVC that does not end the run. */
 export const passingCall = 0xffff;
 
-/** What the machine was asked, in order. */
+/** A call or access that the machine received. */
 export interface Heard {
   readonly kind: 'read' | 'write' | 'readRegister' | 'writeRegister' | 'hvc' | 'smc';
   readonly vcpu: number;
-  /** Offset into the device, a register's encoding, or an immediate. */
+  /** Offset in the device, encoding of a register, or immediate. */
   readonly at: number;
   readonly bytes?: number;
   readonly value?: bigint;
-  /** Instructions of the present run before this one. */
+  /** Number of instructions of the current run before this one. */
   readonly executed: number;
 }
 
 export interface TestMachine {
   readonly processor: Processor;
   readonly heard: Heard[];
-  /** Called after each of them. */
+  /** Called after each call or access. */
   reaction: (heard: Heard) => void;
-  /** What a read of the device or of its registers gives. */
+  /** The value that reads of the device and its registers return. */
   answer: bigint | null;
-  /** Puts a program at an address; its end. */
+  /** Writes a program to an address. Returns its end. */
   program(address: number, text: string): number;
-  /** Runs until an HVC, at most so many instructions; each run gets `budget`. */
+  /** Runs until an HVC, up to a limit of instructions. Each run gets `budget`. */
   runToCall(vcpu?: number, budget?: number): RunResult;
-  /** Writes 64 bits of memory, which is not code. */
+  /** Writes 64 bits of memory. Must not be used for code. */
   setWord(address: number, value: bigint): void;
 }
 
-/** The word of a line of assembler text at `pc`. A number stands for itself. Throws InvariantError when it is nothing. */
+/**
+ * The word of a line of assembler text at `pc`. A number stands for itself. Throws InvariantError for any other text.
+ */
 export function assemble(line: string, pc: number): number {
   if (/^0x[0-9a-f]+$/.test(line)) return Number(line);
   for (const definition of a64) {
@@ -51,7 +55,7 @@ const ramBytes = 1 << 20;
 
 const isDevice = (address: number): boolean => address >= deviceAddress && address < deviceAddress + 0x1000;
 
-/** The host of a machine that tells it all that it hears. */
+/** The engine host of a machine. Records everything in the machine's list. */
 function hostOf(machine: () => TestMachine, unanswered: number | undefined): EngineHost {
   const hear = (entry: Omit<Heard, 'executed'>): void => {
     const { processor, heard, reaction } = machine();
@@ -98,7 +102,7 @@ export function testMachine(
   const { vcpus = 1, decodedPages = 64, unanswered } = options;
   const host = hostOf(() => machine, unanswered);
   const processor = new Processor(a64, host, { vcpus, ramBytes, decodedPages });
-  // Floating point and SIMD are not trapped.
+  // Do not trap floating point and SIMD.
   for (const vcpu of processor.vcpus) vcpu.setSystemRegister('CPACR_EL1', 3n << 20n);
   const view = new DataView(processor.ram.buffer, processor.ramStart);
   const machine: TestMachine = {
@@ -130,7 +134,7 @@ export function testMachine(
   return machine;
 }
 
-/** The first vCPU, or another. */
+/** A vCPU of the machine (default: the first). */
 export function vcpuOf({ processor }: TestMachine, index = 0): Processor['vcpus'][number] {
   return present(processor.vcpus[index], `vCPU ${index}`);
 }

@@ -15,7 +15,7 @@ function key(number: number, asid = number): AddressSpaceKey {
   return { words: [number, 0, 0, 0], asid };
 }
 
-/** Whether the set answers for the page of an address. */
+/** Whether the set has an entry for the page of an address. */
 function knows(
   memory: EngineMemory,
   set: number,
@@ -27,7 +27,7 @@ function knows(
   return memory.word(entry) === (low & ~0xfff) >>> 0 && memory.word(entry + 4) === high;
 }
 
-/** Puts a page in as the engine does. */
+/** Inserts a page the way the engine does. */
 function remember(
   { tlbs: all }: { tlbs: Tlbs },
   vcpu: number,
@@ -42,7 +42,7 @@ function remember(
 
 const page = [0x12345000, 0xffff8000] as const;
 
-test('an entry leads from an address to its place', () => {
+test('an entry translates an address to its byte offset', () => {
   const { tlbs: all, memory } = tlbs();
   const set = all.privileged(0);
   all.putData(set, 'write', { low: 0x8000_3123, high: 0 }, 0x7000, true);
@@ -52,7 +52,7 @@ test('an entry leads from an address to its place', () => {
   assert.ok(!knows(memory, set, 0x8000_3000, 0, 'read'));
 });
 
-test('that a page may be read is known of it alone, and of no page that may only be written', () => {
+test('canRead holds for pages with a read entry only, not for pages with a write entry', () => {
   const made = tlbs();
   const set = made.tlbs.privileged(0);
   const [low, high] = page;
@@ -71,20 +71,20 @@ test('that a page may be read is known of it alone, and of no page that may only
   assert.ok(!made.tlbs.canRead(set, low, high));
 });
 
-test('EL0 has a set for each of the address spaces that it met last', () => {
+test('EL0 keeps one set for each recent address space', () => {
   const { tlbs: all } = tlbs();
   const first = all.provide(0, key(1));
   assert.equal(all.find(0, key(1)), first);
   const others = [2, 3, 4].map((number) => all.provide(0, key(number)));
   assert.equal(new Set([first, ...others, all.privileged(0)]).size, 5);
-  // The fifth takes the place of the one that was used least lately: not the first, which is used again.
+  // The fifth replaces the least recently used set. This is not the first, which is used again.
   all.find(0, key(1));
   assert.equal(all.provide(0, key(5)), others[0]);
   assert.equal(all.find(0, key(1)), first);
   assert.equal(all.find(0, key(2)), all.find(0, key(77)));
 });
 
-test('a set that is given to another address space knows nothing', () => {
+test('a set that is reused for another address space is empty', () => {
   const both = tlbs();
   const { tlbs: all, memory } = both;
   const set = all.provide(0, key(1));
@@ -94,7 +94,7 @@ test('a set that is given to another address space knows nothing', () => {
   assert.ok(!knows(memory, set, ...page));
 });
 
-test('a page is forgotten in all sets, whatever its tag; its neighbours are not', () => {
+test('invalidating a page drops it in all sets, whatever its tag, and keeps its neighbours', () => {
   const both = tlbs();
   const { tlbs: all, memory } = both;
   const sets = [all.privileged(0), all.provide(0, key(1)), all.provide(0, key(2))];
@@ -113,7 +113,7 @@ test('a page is forgotten in all sets, whatever its tag; its neighbours are not'
   for (const set of sets) assert.ok(!knows(memory, set, ...neighbour));
 });
 
-test('what is forgotten of a large page is forgotten of all of it', () => {
+test('invalidating a part of a large page drops all of it', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(21, 25, 29, 30),
@@ -136,7 +136,7 @@ test('what is forgotten of a large page is forgotten of all of it', () => {
   );
 });
 
-test('another address space takes from EL1 what belonged to the last one only', () => {
+test('a change of address space drops only those EL1 entries that are not global', () => {
   const both = tlbs();
   const { tlbs: all, memory } = both;
   const set = all.privileged(0);
@@ -146,12 +146,12 @@ test('another address space takes from EL1 what belonged to the last one only', 
     remember(both, 0, set, global);
     all.forgetBound(0);
     assert.ok(!knows(memory, set, 0, 0));
-    // Too many are not listed one by one: then everything goes.
+    // Beyond a limit, pages are not listed one by one. Then all entries are dropped.
     assert.equal(knows(memory, set, ...global), many === 1);
   }
 });
 
-test('an ASID is forgotten where it is, and nowhere else', () => {
+test('invalidating an ASID drops its entries on that vCPU, and no others', () => {
   const both = tlbs(2);
   const { tlbs: all, memory } = both;
   const [a, b] = [all.provide(0, key(1, 7)), all.provide(0, key(2, 8))];
@@ -175,7 +175,7 @@ test('an ASID is forgotten where it is, and nowhere else', () => {
   );
 });
 
-test('a page of memory is forgotten for writing on all vCPUs', () => {
+test('write entries of a memory page are dropped on all vCPUs', () => {
   const both = tlbs(3);
   const { tlbs: all, memory } = both;
   for (const vcpu of [0, 1, 2]) {

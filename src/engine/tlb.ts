@@ -1,50 +1,52 @@
 /**
- * TLB sets: what the interpreter remembers of translations. Each vCPU has one for EL1 and a few for EL0, one for each
- * address space that it met lately, so that a change of address space forgets nothing. Addresses are two halves of 32 bits.
+ * TLB sets: the interpreter's cache of translations. Each vCPU has one set for EL1 and several for EL0, one for each
+ * recent address space, so that a context switch invalidates nothing. Addresses are two halves of 32 bits.
  */
 import { codeTlbEntries, dataTlbEntries, tlbEntry, tlbOffsets } from './layout.js';
 import type { EngineMemory } from './memory.js';
 
-/** Of what an EL0 set is a memory: the translation base registers as they were, halves of 32 bits, and the ASID. */
+/**
+ * The address space of an EL0 set: the values of the translation base registers, as halves of 32 bits, and the ASID.
+ */
 export interface AddressSpaceKey {
   readonly words: readonly [number, number, number, number];
   readonly asid: number;
 }
 
-/** What is known of a set beside its entries. */
+/** What is known of a set besides its entries. */
 interface TlbSet {
   readonly place: number;
-  /** Null for EL1's set, and for one that holds nothing. */
+  /** Null for EL1's set, and for an unused set. */
   key: AddressSpaceKey | null;
   lastUse: number;
-  /** Whether anything was put in since it was cleared. */
+  /** Whether anything was inserted since the set was cleared. */
   used: boolean;
   /**
-   * Pages above 64 KiB of which a part is remembered, by the binary logarithm of their size, as multiples of that: what is
-   * forgotten of one is forgotten of all of it.
+   * Pages above 64 KiB with at least one entry in the set: for each size (its binary logarithm), the page numbers.
+   * Invalidating a part of such a page must drop all of it.
    */
   readonly large: Map<number, Set<number>>;
-  /** Addresses of pages whose translation belongs to an address space; null when there were too many to list. */
+  /** Addresses of pages whose translation is not global; null when there are too many to list. */
   bound: number[] | null;
 }
 
 const unprivilegedSets = 4;
 const mostBoundPages = 64;
-/** Pages up to this size are forgotten entry by entry. */
+/** Pages up to this size are invalidated entry by entry. */
 const smallPageLog2 = 16;
 
-/** Sets that each vCPU has. */
+/** Number of sets per vCPU. */
 export const setsPerVcpu = 1 + unprivilegedSets;
 
 export class Tlbs {
   readonly #memory: EngineMemory;
-  /** By vCPU; EL1's first. */
+  /** By vCPU. EL1's set comes first. */
   readonly #sets: readonly (readonly TlbSet[])[];
-  /** A set that never holds anything. */
+  /** A set that is always empty. */
   readonly #empty: TlbSet;
   #clock = 0;
 
-  /** The sets of `vcpus` vCPUs from `start` on; they take `tlbBytes(vcpus)`. */
+  /** Creates the sets of `vcpus` vCPUs at `start`. They take `tlbBytes(vcpus)`. */
   constructor(memory: EngineMemory, start: number, vcpus: number) {
     this.#memory = memory;
     const set = (index: number): TlbSet => ({
@@ -63,12 +65,12 @@ export class Tlbs {
     for (const sets of this.#sets) for (const each of sets) this.#clear(each);
   }
 
-  /** The place of EL1's set. */
+  /** The byte offset of EL1's set. */
   privileged(vcpu: number): number {
     return this.#of(vcpu)[0]?.place ?? 0;
   }
 
-  /** The place of the EL0 set for an address space; of a set without entries where there is none yet. */
+  /** The byte offset of the EL0 set for an address space, or of the empty set if it has none. */
   find(vcpu: number, key: AddressSpaceKey): number {
     const found = this.#of(vcpu).find((set) => set.key !== null && sameKey(set.key, key));
     if (found === undefined) return this.#empty.place;
@@ -76,7 +78,7 @@ export class Tlbs {
     return found.place;
   }
 
-  /** The same, but makes one where there is none, of that which was not used for longest. */
+  /** As `find`, but creates a set where there is none. It replaces the least recently used one. */
   provide(vcpu: number, key: AddressSpaceKey): number {
     const known = this.find(vcpu, key);
     if (known !== this.#empty.place) return known;
@@ -89,13 +91,13 @@ export class Tlbs {
     return oldest.place;
   }
 
-  /** Remembers where the records of a code page are. */
+  /** Inserts a code page with the byte offset of its records. */
   putCode(place: number, low: number, high: number, records: number): void {
     const entry = place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes;
     this.#put(entry, low, high, records, 0);
   }
 
-  /** Remembers that the page of an address is at `page` in memory. */
+  /** Inserts a data page. `page` is its byte offset in memory. */
   putData(
     place: number,
     table: 'read' | 'write',
@@ -116,7 +118,7 @@ export class Tlbs {
     words[at + 3] = alignedOnly;
   }
 
-  /** Whether a set remembers that the page of an address may be read. */
+  /** Whether a set has an entry for reading the page of an address. */
   canRead(place: number, low: number, high: number): boolean {
     const { words } = this.#memory;
     const at = (place + tlbOffsets.read + dataIndex(low) * tlbEntry.bytes) >>> 2;
@@ -124,8 +126,8 @@ export class Tlbs {
   }
 
   /**
-   * Says what the last entry came of: a page of 2^log2Size bytes, and whether its translation is one address space's. The
-   * set is given by its place.
+   * Records the origin of the last entry: a page of 2^log2Size bytes, and whether its translation is not global.
+   * `place` is the byte offset of the set.
    */
   note(vcpu: number, place: number, low: number, high: number, log2Size: number, bound: boolean): void {
     const set = this.#of(vcpu).find((each) => each.place === place);
@@ -137,18 +139,18 @@ export class Tlbs {
     if (set.bound.length > mostBoundPages) set.bound = null;
   }
 
-  /** Forgets everything that a vCPU remembers. */
+  /** Invalidates all entries of a vCPU. */
   forgetAll(vcpu: number): void {
     for (const set of this.#of(vcpu)) this.#clear(set);
   }
 
-  /** Forgets EL1's set. */
+  /** Invalidates EL1's set. */
   forgetPrivileged(vcpu: number): void {
     const [set] = this.#of(vcpu);
     if (set !== undefined) this.#clear(set);
   }
 
-  /** Forgets what EL1's set has of one address space: the translation base has changed. */
+  /** Invalidates the entries of EL1's set that are not global. Used when a translation base register changes. */
   forgetBound(vcpu: number): void {
     const [set] = this.#of(vcpu);
     if (set === undefined) return;
@@ -160,13 +162,16 @@ export class Tlbs {
     set.bound = [];
   }
 
-  /** Forgets all of one ASID. */
+  /** Invalidates all entries of an ASID. */
   forgetAsid(vcpu: number, asid: number): void {
     this.forgetBound(vcpu);
     for (const set of this.#of(vcpu)) if (set.key?.asid === asid) this.#clear(set);
   }
 
-  /** Forgets `pages` pages of 4 KiB from an address on, in all address spaces; of a large page, all of it. */
+  /**
+   * Invalidates `pages` pages of 4 KiB from an address on, in all address spaces. A large page is invalidated as a
+   * whole.
+   */
   forgetPages(vcpu: number, low: number, high: number, pages: number): void {
     for (const set of this.#of(vcpu)) {
       if (!set.used) continue;
@@ -175,14 +180,14 @@ export class Tlbs {
     }
   }
 
-  /** Forgets the code pages of a vCPU: how they are to be decoded has changed. */
+  /** Invalidates the code pages of a vCPU. Used when its decode variant changes. */
   forgetCode(vcpu: number): void {
     for (const { place } of this.#of(vcpu)) {
       this.#memory.bytes.fill(0xff, place, place + codeTlbEntries * tlbEntry.bytes);
     }
   }
 
-  /** Forgets, on all vCPUs, the code pages whose records are from `start` on and before `end`. */
+  /** Invalidates, on all vCPUs, the code pages whose records lie in `start` to `end` (exclusive). */
   forgetRecords(start: number, end: number): void {
     this.#everyEntry(tlbOffsets.code, codeTlbEntries, (at) => {
       const records = this.#memory.words[at + 2] ?? 0;
@@ -190,7 +195,7 @@ export class Tlbs {
     });
   }
 
-  /** Forgets, on all vCPUs, that the page of memory at `page` may be written. */
+  /** Invalidates, on all vCPUs, the entries for writing to the memory page at `page`. */
   forgetWrites(page: number): void {
     const { words } = this.#memory;
     this.#everyEntry(tlbOffsets.write, dataTlbEntries, (at) => {
@@ -211,7 +216,7 @@ export class Tlbs {
     }
   }
 
-  /** Forgets the entries of one page in one set; whatever their high half where `high` is null. */
+  /** Invalidates the entries of one page in one set. If `high` is null, the high half is not compared. */
   #forgetEntries({ place }: TlbSet, low: number, high: number | null): void {
     const data = dataIndex(low) * tlbEntry.bytes;
     this.#forgetEntry(place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes, low, high);
@@ -223,7 +228,7 @@ export class Tlbs {
     const { words } = this.#memory;
     const at = entry >>> 2;
     if (words[at] !== (low & ~0xfff) >>> 0) return;
-    // Bits 63 to 56 may be a tag, and a translation is invalidated by bits 55 down (DDI 0487, TLBI VAE1).
+    // Bits 63 to 56 may be a tag: a translation is invalidated by bits 55 and below (DDI 0487, TLBI VAE1).
     if (high !== null && (((words[at + 1] ?? 0) ^ high) & 0xffffff) !== 0) return;
     words.fill(0xffffffff, at, at + 4);
   }
@@ -247,7 +252,7 @@ export class Tlbs {
   }
 }
 
-/** The bytes that the sets of so many vCPUs take. */
+/** Size in bytes of the sets of `vcpus` vCPUs. */
 export function tlbBytes(vcpus: number): number {
   return (1 + vcpus * setsPerVcpu) * tlbOffsets.size;
 }
@@ -264,7 +269,7 @@ function sameKey(a: AddressSpaceKey, b: AddressSpaceKey): boolean {
   return a.words.every((word, index) => word === b.words[index]);
 }
 
-/** The number of the page of 2^log2Size bytes that an address is in; tags (bits 63 to 56) count for nothing. */
+/** The number of the page of 2^log2Size bytes that contains an address, without the tag (bits 63 to 56). */
 function pageNumber(low: number, high: number, log2Size: number): number {
   const address = (high & 0xffffff) * 2 ** 32 + (low >>> 0);
   return Math.floor(address / 2 ** log2Size);

@@ -1,11 +1,11 @@
-/** A vCPU's block as the host sees it: registers, flags, state. */
+/** The host's view of a vCPU's block: registers, flags, state. */
 import { registerFile, statePlace } from '../isa/index.js';
 import { cpuOffsets } from './layout.js';
 import type { EngineMemory } from './memory.js';
 
 export class VcpuBlock {
   readonly memory: EngineMemory;
-  /** Where the block begins. */
+  /** Byte offset of the block. */
   readonly place: number;
 
   constructor(memory: EngineMemory, place: number) {
@@ -13,7 +13,10 @@ export class VcpuBlock {
     this.place = place;
   }
 
-  /** A place of the register file: X0 to X30, and `registerFile.stackPointer` for the stack pointer in use. */
+  /**
+   * Reads a register by its index in the register file: X0 to X30, or `registerFile.stackPointer` for the current stack
+   * pointer.
+   */
   register(place: number): bigint {
     return this.memory.view.getBigUint64(this.place + cpuOffsets.registers + 8 * place, true);
   }
@@ -22,12 +25,12 @@ export class VcpuBlock {
     this.memory.view.setBigUint64(this.place + cpuOffsets.registers + 8 * place, value, true);
   }
 
-  /** The low half of a place of the register file, unsigned. */
+  /** The low half of a register by its index in the register file, unsigned. */
   registerLow(place: number): number {
     return this.memory.word(this.place + cpuOffsets.registers + 8 * place);
   }
 
-  /** Sets all 64 bits of a place of the register file from a whole number between -2^53 and 2^53. */
+  /** Sets all 64 bits of a register to an integer between -2^53 and 2^53. */
   setRegisterNumber(place: number, value: number): void {
     const at = this.place + cpuOffsets.registers + 8 * place;
     this.memory.setWord(at, value);
@@ -50,7 +53,7 @@ export class VcpuBlock {
     this.memory.view.setBigUint64(this.place + cpuOffsets.pc, value, true);
   }
 
-  /** The low and the high half of pc: in the host numbers are cheap and BigInts are not. */
+  /** The low and the high half of pc. The host uses numbers because BigInts are slow. */
   get pcLow(): number {
     return this.memory.word(this.place + cpuOffsets.pc);
   }
@@ -64,7 +67,7 @@ export class VcpuBlock {
     this.memory.setWord(this.place + cpuOffsets.pc + 4, high);
   }
 
-  /** Moves pc on to the next instruction. */
+  /** Advances pc to the next instruction. */
   advance(): void {
     const low = (this.pcLow + 4) >>> 0;
     const at = this.place + cpuOffsets.pc;
@@ -72,7 +75,7 @@ export class VcpuBlock {
     if (low < 4) this.memory.setWord(at + 4, (this.pcHigh + 1) >>> 0);
   }
 
-  /** N, Z, C and V as four bits, N highest. */
+  /** N, Z, C and V as four bits; N is the highest. */
   get nzcv(): number {
     const { memory, place } = this;
     const sign = (offset: number): number => memory.word(place + offset + 4) >>> 31;
@@ -90,7 +93,7 @@ export class VcpuBlock {
     memory.setWord(place + cpuOffsets.v + 4, (nzcv & 1) !== 0 ? 0x80000000 : 0);
   }
 
-  /** A place of the state beyond registers (see isa, statePlace). */
+  /** Reads a state slot, by index (see isa, statePlace). */
   state(place: number): bigint {
     return this.memory.view.getBigUint64(this.place + cpuOffsets.state + 8 * place, true);
   }
@@ -99,7 +102,7 @@ export class VcpuBlock {
     this.memory.view.setBigUint64(this.place + cpuOffsets.state + 8 * place, value, true);
   }
 
-  /** The low and the high half of a place of the state. */
+  /** The low and the high half of a state slot. */
   low(place: number): number {
     return this.memory.word(this.place + cpuOffsets.state + 8 * place);
   }
@@ -112,13 +115,13 @@ export class VcpuBlock {
     this.memory.setWord(this.place + cpuOffsets.state + 8 * place, value);
   }
 
-  /** Sets all 64 bits from two halves. */
+  /** Sets all 64 bits of a state slot from two halves. */
   setHalves(place: number, low: number, high: number): void {
     this.setLow(place, low);
     this.memory.setWord(this.place + cpuOffsets.state + 8 * place + 4, high);
   }
 
-  /** Bits of a vector register, low half first. */
+  /** The bits of a vector register, low half first. */
   vector(number: number): readonly [bigint, bigint] {
     const at = this.place + cpuOffsets.vectors + 16 * number;
     return [this.memory.view.getBigUint64(at, true), this.memory.view.getBigUint64(at + 8, true)];
@@ -130,12 +133,12 @@ export class VcpuBlock {
     this.memory.view.setBigUint64(at + 8, high, true);
   }
 
-  /** What a call's instruction is given back. */
+  /** Sets the result that the instruction of a call receives. */
   answer(value: bigint): void {
     this.memory.view.setBigUint64(this.place + cpuOffsets.answer, BigInt.asUintN(64, value), true);
   }
 
-  /** The places of the TLB sets in use. */
+  /** The byte offsets of the current TLB sets. */
   get tlb(): number {
     return this.memory.word(this.place + cpuOffsets.tlb);
   }
@@ -156,7 +159,7 @@ export class VcpuBlock {
     this.memory.setWord(this.place + cpuOffsets.budget, value);
   }
 
-  /** Within a call of the host: what is left of the budget. */
+  /** Within a host call: the rest of the budget. */
   get left(): number {
     const limit = this.memory.word(this.place + cpuOffsets.limit);
     return (limit - this.memory.word(this.place + cpuOffsets.record)) >> 4;
@@ -168,7 +171,7 @@ export class VcpuBlock {
   }
 }
 
-/** Places that the host uses often. */
+/** State indexes that the host uses often. */
 export const at = {
   daif: statePlace('DAIF'),
   lines: statePlace('ISR_EL1'),

@@ -1,4 +1,7 @@
-/** Accesses that the interpreter could not do itself: they are translated, checked, done or refused, and remembered. */
+/**
+ * Slow path of memory accesses: translates an address, checks it, performs the access or raises the fault, and updates
+ * the TLB.
+ */
 import type { CodePages } from '../code_pages.js';
 import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
@@ -14,10 +17,10 @@ export function externalAbort(access: AccessType): number {
   return faultStatus.external | (access === 'write' ? abortBits.write : 0);
 }
 
-/** Pages of translation tables whose place is kept. */
+/** Number of cached translation table pages. */
 const tableFrames = 256;
 
-/** An access as it comes from the interpreter. */
+/** An access requested by the interpreter. */
 interface Request {
   readonly low: number;
   readonly high: number;
@@ -26,7 +29,7 @@ interface Request {
   readonly el0: boolean;
 }
 
-/** Where pages of translation tables are: walks ask for few, again and again. */
+/** Cache of the byte offsets of translation table pages. Walks read the same few pages again and again. */
 class TableFrames {
   readonly #host: EngineHost;
   readonly #addresses = new Float64Array(tableFrames).fill(-1);
@@ -36,7 +39,7 @@ class TableFrames {
     this.#host = host;
   }
 
-  /** The place of the page at a physical address; -1 where there is no memory. */
+  /** The byte offset of the page at a physical address; -1 where there is no memory. */
   place(address: number): number {
     const index = (address / 4096) % tableFrames;
     if (this.#addresses[index] !== address) {
@@ -80,12 +83,12 @@ export class Accesses {
     });
   }
 
-  /** Told that what `PhysicalMemory.frame` answered no longer holds. */
+  /** Invalidates all cached answers of `PhysicalMemory.frame`. */
   forgetFrames(): void {
     this.#frames.forget();
   }
 
-  /** The place of the records of the page that an instruction is to be fetched from; -1 when it faults. */
+  /** The byte offset of the records of the page to fetch from; -1 when the fetch faults. */
   fetch(cpu: Vcpu, low: number, high: number): number {
     if (this.#dropsTag(cpu, low, high)) return accessResults.faulted;
     if ((low & 3) !== 0) {
@@ -103,7 +106,7 @@ export class Accesses {
     return records;
   }
 
-  /** A tag goes no further than a branch: pc has none (DDI 0487, AArch64.BranchAddr). */
+  /** Removes a tag from pc, where no branch leaves one (DDI 0487, AArch64.BranchAddr). True if there was one. */
   #dropsTag(cpu: Vcpu, low: number, high: number): boolean {
     const upper = (high >>> 23) & 1;
     if (!cpu.regime.ranges[upper === 1 ? 1 : 0].ignoresTag) return false;
@@ -114,12 +117,12 @@ export class Accesses {
     return true;
   }
 
-  /** Whether an instruction could be fetched from pc; else the exception that says why not is raised. */
+  /** Whether an instruction can be fetched from pc. If not, raises the exception. */
   canFetch(cpu: Vcpu): boolean {
     return this.fetch(cpu, cpu.block.pcLow, cpu.block.pcHigh) >= 0;
   }
 
-  /** Where a value to be loaded is; or that the access faulted. */
+  /** The byte offset of the value to load, or one of accessResults. */
   load(cpu: Vcpu, low: number, high: number, flags: number): number {
     const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
     const request: Request = { low, high, bytes: flags & accessFlags.bytes, access: 'read', el0 };
@@ -134,7 +137,7 @@ export class Accesses {
     return frame + offset;
   }
 
-  /** Where a value is to be stored; or that it was, or that the access faulted. The value is in the scratch place. */
+  /** The byte offset to store to, or one of accessResults. The value is in the scratch area. */
   store(cpu: Vcpu, low: number, high: number, flags: number): number {
     const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
     const request: Request = { low, high, bytes: flags & accessFlags.bytes, access: 'write', el0 };
@@ -151,7 +154,7 @@ export class Accesses {
     return frame + offset;
   }
 
-  /** Whether a byte could be read, without reading it: null, or the fault status code. */
+  /** Checks whether a byte could be read, without reading it. Null if so, else the fault status code. */
   tryRead(cpu: Vcpu, low: number, high: number): number | null {
     const request: Request = { low, high, bytes: 1, access: 'read', el0: cpu.isEl0 };
     const translation = this.mmu.translate(cpu.regime, low, high, 'read', request.el0);
@@ -161,7 +164,7 @@ export class Accesses {
     return null;
   }
 
-  /** Translates and checks alignment; null when that raised an exception. */
+  /** Translates the address and checks alignment. Null when this raised an exception. */
   #translate(cpu: Vcpu, request: Request, clears = false): Translation | null {
     const { low, high, bytes, access, el0 } = request;
     const misaligned = (low & (bytes - 1)) !== 0;
@@ -199,7 +202,7 @@ export class Accesses {
     return this.#host.unansweredIss?.(access) ?? externalAbort(access);
   }
 
-  /** The TLB set of those rights. EL0's may be a new one, which from now on is the one in use. */
+  /** The TLB set for the rights of an access. For EL0, this may create a set and make it the current one. */
   #set(cpu: Vcpu, el0: boolean): number {
     if (!el0) return this.#tlbs.privileged(cpu.index);
     const place = this.#tlbs.provide(cpu.index, cpu.addressSpace);
@@ -216,7 +219,7 @@ export class Accesses {
     this.#tlbs.note(cpu.index, set, low, high, log2Size, bound);
   }
 
-  /** The same for a store, which is about to be done: decoded code that it changes is decoded anew. */
+  /** Adds a page to the TLB for a store that is about to be done, and drops the decoded code that the store changes. */
   #rememberWrite(
     cpu: Vcpu,
     request: Request,
@@ -233,7 +236,7 @@ export class Accesses {
     return cpu.block.place + cpuOffsets.scratch;
   }
 
-  /** An access that goes over into the next page. Both parts are allowed before any is done. */
+  /** Handles an access that crosses into the next page. Both parts are checked before either is done. */
   #otherPage(cpu: Vcpu, request: Request): { page: number; bytes: number } | null {
     const bytes = (request.low & 0xfff) + request.bytes - 4096;
     const low = ((request.low & ~0xfff) + 4096) >>> 0;
@@ -291,7 +294,7 @@ export class Accesses {
     return true;
   }
 
-  /** Reads a device into the scratch place: 16 bytes as two times 8. */
+  /** Reads a device into the scratch area. A read of 16 bytes is two reads of 8. */
   #readDevice(cpu: Vcpu, request: Request, address: number): number {
     const scratch = this.#scratch(cpu);
     const each = Math.min(request.bytes, 8);
@@ -315,7 +318,7 @@ export class Accesses {
     return accessResults.done;
   }
 
-  /** DC ZVA: the aligned block's place. */
+  /** DC ZVA: the byte offset of the aligned block. */
   #clearBlock(cpu: Vcpu, request: Request, translation: Translation): number {
     const offset = request.low & 0xfc0;
     const { page } = translation;

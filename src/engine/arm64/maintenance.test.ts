@@ -5,16 +5,16 @@ import type { TestMachine } from '../test_machine.js';
 
 const root = 0x20000;
 const page = 0x400000n;
-/** Where the tests' page leads: two pages with a number each. */
+/** The two pages that the tests map `page` to. Each holds a different number. */
 const targets = [0x50000, 0x60000] as const;
 const leaf = 0x23000;
 
-/** Memory's first 2 MiB as they are, and one page of 4 KiB at `page`. */
+/** Maps the first 2 MiB one to one, and one page of 4 KiB at `page`. */
 function translating(vcpus: number): TestMachine {
   const machine = testMachine({ vcpus });
   machine.setWord(root, 0x21003n);
   machine.setWord(0x21000, 0x22003n);
-  // Normal memory for EL1 alone, and what EL0 sees of it 2 MiB higher.
+  // Normal memory for EL1 only, and the same memory for EL0 2 MiB higher.
   machine.setWord(0x22000, 0x0n | 1n | (1n << 2n) | (1n << 10n) | (1n << 54n));
   machine.setWord(0x22008, 0x0n | 1n | (1n << 2n) | (1n << 10n) | (3n << 6n) | (1n << 53n));
   machine.setWord(0x22010, BigInt(leaf) | 3n);
@@ -22,7 +22,7 @@ function translating(vcpus: number): TestMachine {
   point(machine, targets[0]);
   for (const cpu of machine.processor.vcpus) {
     cpu.setSystemRegister('MAIR_EL1', 0xff00n);
-    // 48 bits, 44 bits of physical address, no TTBR1.
+    // 48-bit addresses, 44-bit physical addresses, no TTBR1.
     cpu.setSystemRegister('TCR_EL1', 16n | (1n << 23n) | (4n << 32n));
     cpu.setSystemRegister('TTBR0_EL1', BigInt(root));
     cpu.setSystemRegister('SCTLR_EL1', 0x30d00801n);
@@ -30,7 +30,7 @@ function translating(vcpus: number): TestMachine {
   return machine;
 }
 
-/** Makes `page` lead to another place. */
+/** Maps `page` to another page. */
 function point(machine: TestMachine, target: number): void {
   machine.setWord(
     leaf,
@@ -45,7 +45,7 @@ function run(machine: TestMachine, vcpu: number, pc: number): bigint {
   return cpu.register(0);
 }
 
-test('what one vCPU invalidates for all, all translate anew: by address, by ASID, or everything', () => {
+test('a broadcast TLBI makes every vCPU translate again: by address, by ASID, and for all entries', () => {
   const instructions = ['tlbi vae1is, x2', 'tlbi vale1is, x2', 'tlbi vaae1is, x2', 'tlbi vaale1is, x2', 'tlbi aside1is, x3', 'tlbi vmalle1is']; // prettier-ignore
   for (const [index, instruction] of instructions.entries()) {
     const machine = translating(3);
@@ -68,12 +68,12 @@ test('what one vCPU invalidates for all, all translate anew: by address, by ASID
   }
 });
 
-test('EL0 sees only what it may, and comes back with its own stack', () => {
+test('EL0 reads only its own memory and keeps its own stack pointer', () => {
   const machine = translating(1);
   const cpu = vcpuOf(machine);
   const user = 0x200000;
   machine.program(0x1000, 'msr elr_el1, x1\nmsr spsr_el1, xzr\nmsr sp_el0, x2\neret');
-  // At EL0: a word of its own, then one of EL1's.
+  // At EL0: loads a word of its own, then a word of EL1.
   machine.program(0x3000, 'ldr x0, [x3]\nadd x5, sp, #0\nldr x4, [x6]');
   machine.program(0x8000 + 0x400, 'add x7, sp, #0\nhvc #1');
   cpu.setSystemRegister('VBAR_EL1', 0x8000n);
@@ -94,7 +94,7 @@ test('EL0 sees only what it may, and comes back with its own stack', () => {
   assert.equal(cpu.mode, 'EL1h');
 });
 
-test('the machine can ask where an address leads, for each access and level', () => {
+test('translate() answers for each kind of access and each exception level', () => {
   const machine = translating(1);
   const cpu = vcpuOf(machine);
   assert.equal(cpu.translate(page + 0x123n), BigInt(targets[0] + 0x123));
@@ -106,7 +106,7 @@ test('the machine can ask where an address leads, for each access and level', ()
   assert.equal(cpu.translate(page + 0x1000n), null);
 });
 
-test('another answer about physical memory counts once the engine is told of it', () => {
+test('a change of the physical memory map takes effect once the engine is told', () => {
   const machine = translating(1);
   machine.program(0x1000, 'ldr x0, [x1]\nhvc #0');
   vcpuOf(machine).setRegister(1, page);
@@ -116,7 +116,7 @@ test('another answer about physical memory counts once the engine is told of it'
   assert.equal(run(machine, 0, 0x1000), 101n);
 });
 
-test('unaligned accesses are fine in normal memory, also over the end of a page, and are not in Device memory', () => {
+test('unaligned accesses work in normal memory, also across pages, and fault in Device memory', () => {
   const machine = translating(1);
   const cpu = vcpuOf(machine);
   machine.program(0x8000 + 0x200, 'hvc #2');
@@ -133,7 +133,7 @@ test('unaligned accesses are fine in normal memory, also over the end of a page,
   machine.setWord(0x50ff8, 0x1122334455667788n);
   machine.setWord(0x51000, 0x99aabbccddeeff00n);
   assert.equal(run(machine, 0, 0x1000), 0xccddeeff00112233n);
-  // The same page as Device memory.
+  // Map the same page as Device memory.
   point(machine, targets[0]);
   machine.setWord(leaf, 0x50000n | 3n | (1n << 10n) | (1n << 11n));
   machine.processor.forgetTranslations();

@@ -7,7 +7,10 @@ import type { Range, Regime } from './regime.js';
 
 type Granule = 12 | 14 | 16;
 
-/** Tables as a map from physical address to descriptor; what is not in it is 0, what is not below `end` is not there. */
+/**
+ * Translation tables as a map from physical address to descriptor. A missing entry reads 0; there is no memory at or
+ * above `end`.
+ */
 class Tables {
   readonly descriptors = new Map<number, bigint>();
   low = 0;
@@ -52,7 +55,7 @@ function rangeOf(granule: Granule, bits: number, table: number): Range {
   };
 }
 
-/** Both ranges of `bits` bits, the lower with its table at 1 MiB, the upper at 2 MiB. */
+/** Both ranges with `bits` address bits: the lower range's table is at 1 MiB, the upper range's at 2 MiB. */
 function regimeOf(granule: Granule, bits: number, changes: Partial<Regime> = {}): Regime {
   return {
     enabled: true,
@@ -65,7 +68,7 @@ function regimeOf(granule: Granule, bits: number, changes: Partial<Regime> = {})
   };
 }
 
-/** Puts a descriptor in at a level, with tables on the way. */
+/** Writes a descriptor at a level, and the table descriptors that lead to it. */
 function map(
   tables: Tables,
   regime: Regime,
@@ -106,7 +109,7 @@ function translate(
 const granules: readonly Granule[] = [12, 14, 16];
 const upperBase = (bits: number): bigint => BigInt.asUintN(64, -(1n << BigInt(bits)));
 
-test('finds what was mapped, in every granule, size of address space, range and level, and nothing beside it', () => {
+test('finds mapped pages in every granule, address space size, range and level, and faults beside them', () => {
   const property = fc.property(
     fc.constantFrom(...granules),
     fc.integer({ min: 25, max: 48 }),
@@ -135,7 +138,7 @@ test('finds what was mapped, in every granule, size of address space, range and 
         log2Size: Number(shift),
         bound: !isUpper,
       });
-      // The next page or block has nothing.
+      // The next page or block is not mapped.
       const beside = address ^ (1n << shift);
       if (Number(shift) < bits)
         assert.equal(translate(tables, regime, beside).fault, faultStatus.translation + level);
@@ -144,7 +147,7 @@ test('finds what was mapped, in every granule, size of address space, range and 
   fc.assert(property, { numRuns: 300 });
 });
 
-test('an address outside both ranges is a translation fault of level 0, whatever its top byte unless that is ignored', () => {
+test('an address outside both ranges is a translation fault of level 0, including its top byte unless TBI is set', () => {
   for (const bits of [25, 39, 48]) {
     const regime = regimeOf(12, bits);
     const tables = new Tables();
@@ -172,7 +175,7 @@ test('an address outside both ranges is a translation fault of level 0, whatever
   }
 });
 
-test('blocks are only where the granule has them: elsewhere the encoding is reserved', () => {
+test('block descriptors are valid only at the levels that the granule allows; elsewhere the encoding is reserved', () => {
   for (const granule of granules) {
     const regime = regimeOf(granule, 48);
     for (let level = startLevel(granule, 48); level < 3; level += 1) {
@@ -187,7 +190,7 @@ test('blocks are only where the granule has them: elsewhere the encoding is rese
   }
 });
 
-test('faults name their level, and the first that applies is reported', () => {
+test('a fault reports its level, and the first applicable fault is reported', () => {
   const regime = regimeOf(12, 48, { outputLimit: 2 ** 36 });
   const beyond = 1n << 36n;
   const fault = (level: number, value: bigint, access: AccessType = 'read'): number | null => {
@@ -206,7 +209,7 @@ test('faults name their level, and the first that applies is reported', () => {
     assert.equal(fault(level, type | readOnly, 'write'), faultStatus.accessFlag + level);
     assert.equal(fault(level, type | readOnly | accessed, 'write'), faultStatus.permission + level);
   }
-  // A table where no memory is (the tables' memory ends at 2^40), and one beyond all addresses.
+  // A table outside memory (the test's memory ends at 2^40), and one above all physical addresses.
   const elsewhere = (table: number): Regime => ({
     ...regime,
     outputLimit: 2 ** 44,
@@ -218,7 +221,7 @@ test('faults name their level, and the first that applies is reported', () => {
   assert.equal(translate(new Tables(), off, 0n).fault, faultStatus.translation);
 });
 
-/** Rights as a string: r, w, x for EL1, then for EL0. */
+/** Access rights as a string: r, w, x for EL1, then for EL0. */
 function rights(tables: Tables, regime: Regime): string {
   const accesses = ['read', 'write', 'fetch'] as const;
   return [false, true]
@@ -231,7 +234,7 @@ function rights(tables: Tables, regime: Regime): string {
     .replaceAll('f', 'x');
 }
 
-test('permissions are those of the manual’s table', () => {
+test('permissions match the table in the manual', () => {
   // DDI 0487, D8.4.1: AP[2:1], then PXN and UXN.
   const expected: readonly (readonly [bigint, string, string])[] = [
     [0n, 'rwx --x', 'rw- --x'],
@@ -257,7 +260,7 @@ test('permissions are those of the manual’s table', () => {
   }
 });
 
-test('tables take rights away from everything below them', () => {
+test('table descriptors restrict the rights of everything below them', () => {
   const [pxnTable, uxnTable, noUser, noWrite] = [59n, 60n, 61n, 62n].map((bit) => 1n << bit) as [
     bigint,
     bigint,
@@ -284,7 +287,7 @@ test('tables take rights away from everything below them', () => {
       assert.equal(rights(tables, regime), right, `${level} ${limits.toString(16)}`);
     }
   }
-  // A writable page under a table that lets nobody write.
+  // A writable page below a table that forbids writes.
   const tables = new Tables();
   const regime = regimeOf(12, 48);
   map(tables, regime, 12, 48, 0n, 3, pageType | accessed | user);
@@ -293,7 +296,7 @@ test('tables take rights away from everything below them', () => {
   assert.equal(rights(tables, regime), 'r-x r-x');
 });
 
-test('with translation off, addresses are physical ones of 44 bits, and memory is Device', () => {
+test('with translation off, addresses are physical addresses of 44 bits, and memory is Device memory', () => {
   const regime = regimeOf(12, 48, { enabled: false });
   const tables = new Tables();
   const { fault, page, attributes } = translate(tables, regime, 0xfffffffffffn, 'write', true);
@@ -303,7 +306,7 @@ test('with translation off, addresses are physical ones of 44 bits, and memory i
   }
 });
 
-test('a translation belongs to one address space by nG, or by coming from the lower range', () => {
+test('a translation is not global if nG is set or if it comes from the lower range', () => {
   const regime = regimeOf(12, 48);
   const notGlobal = 1n << 11n;
   const bound = (address: bigint, bits: bigint): boolean => {

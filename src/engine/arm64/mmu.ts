@@ -1,4 +1,4 @@
-/** Translation of addresses by stage 1 tables (DDI 0487, D8.2 and D8.3; AArch64.S1Translate in the pseudocode). */
+/** Stage 1 address translation (DDI 0487, D8.2 and D8.3; AArch64.S1Translate in the pseudocode). */
 import { physicalBits } from './regime.js';
 import type { Range, Regime } from './regime.js';
 
@@ -11,7 +11,7 @@ export interface TableReader {
   readDescriptor(address: number): boolean;
 }
 
-/** Fault status codes, to which the level is added for all but the last two (DDI 0487, ISS for a Data Abort, DFSC). */
+/** Fault status codes (DDI 0487, ISS for a Data Abort, DFSC). The level is added to all but the last two. */
 export const faultStatus = {
   addressSize: 0b000000,
   translation: 0b000100,
@@ -22,23 +22,23 @@ export const faultStatus = {
   alignment: 0b100001,
 } as const;
 
-/** What a translation came to. */
+/** The result of a translation. */
 export interface Translation {
-  /** Null where it succeeded, else the fault status code with its level. */
+  /** Null on success, else the fault status code including its level. */
   fault: number | null;
-  /** The physical address of the 4 KiB page that the address is in. */
+  /** The physical address of the 4 KiB page that contains the address. */
   page: number;
-  /** The memory attributes, as MAIR_EL1 has them; 0 where translation is off. */
+  /** The memory attributes from MAIR_EL1; 0 where translation is off. */
   attributes: number;
-  /** Shareability, as the descriptor has it. */
+  /** The shareability field of the descriptor. */
   shareability: number;
   /** Binary logarithm of the size of the page or block. */
   log2Size: number;
-  /** Whether it belongs to one address space only: by nG, or because TTBR0 translated it. */
+  /** Whether the translation is not global: nG is set, or TTBR0 translated the address. */
   bound: boolean;
 }
 
-/** Whether attributes are those of Device memory, which has no unaligned accesses. */
+/** Whether the attributes mean Device memory, where unaligned accesses fault. */
 export function isDevice(attributes: number): boolean {
   return (attributes & 0xf0) === 0;
 }
@@ -47,7 +47,7 @@ function newTranslation(): Translation {
   return { fault: null, page: 0, attributes: 0, shareability: 2, log2Size: 12, bound: false };
 }
 
-/** Restrictions that tables put on what is below them, and the leaf's own. */
+/** Access restrictions: those of the tables above, combined with those of the leaf. */
 interface Limits {
   userAccess: boolean;
   readOnly: boolean;
@@ -57,7 +57,7 @@ interface Limits {
 
 export class Mmu {
   readonly #tables: TableReader;
-  /** The result is one object, made anew by every translation. */
+  /** The result object, reused by every translation. */
   readonly #result = newTranslation();
   readonly #limits: Limits = {
     userAccess: true,
@@ -70,7 +70,9 @@ export class Mmu {
     this.#tables = tables;
   }
 
-  /** Translates the address whose halves are given, for an access at EL0 or EL1. The result is good until the next one. */
+  /**
+   * Translates an address, given as two halves, for an access at EL0 or EL1. The result is valid until the next call.
+   */
   translate(regime: Regime, low: number, high: number, access: AccessType, el0: boolean): Translation {
     const upper = (high >>> 23) & 1;
     const range = regime.ranges[upper === 1 ? 1 : 0];
@@ -81,7 +83,7 @@ export class Mmu {
     return this.#walk(regime, range, low, high, access, el0);
   }
 
-  /** Translation is off: addresses are physical ones, if there are such. */
+  /** Translation is off: the address is the physical address, if it is in range. */
   #flat(range: Range, low: number, high: number): Translation {
     const above = range.ignoresTag ? high & 0xff_ffff : high;
     if (above >>> (physicalBits - 32) !== 0) return this.#faulted(faultStatus.addressSize, 0);
@@ -124,7 +126,7 @@ export class Mmu {
       const output = outputAddress(this.#tables, kind === 'table' ? granuleLog2 : log2Size);
       if (output >= limit) return this.#faulted(faultStatus.addressSize, level);
       if (kind === 'leaf') {
-        // Of the address, what is between a page of 4 KiB and the page or block that this is.
+        // The address bits between the 4 KiB page offset and the size of this page or block.
         const within = low & ((1 << log2Size) - 4096);
         return this.#leaf(regime, { level, log2Size, page: output + within }, access, el0);
       }
@@ -187,12 +189,14 @@ export class Mmu {
     if (access === 'read') return userAccess || !el0;
     if (access === 'write') return writable;
     if (writableIsNotExecutable && writable) return false;
-    // What EL0 can write, EL1 never executes.
+    // EL1 never executes a page that EL0 can write.
     return el0 ? !userNeverExecutes : !(privilegedNeverExecutes || (userAccess && !readOnly));
   }
 }
 
-/** Blocks are at levels 1 and 2 with pages of 4 KiB, else at level 2 (DDI 0487, D8.3.1). */
+/**
+ * The kind of a descriptor. Blocks are at levels 1 and 2 for a 4 KiB granule, else at level 2 only (DDI 0487, D8.3.1).
+ */
 function descriptorKind(low: number, level: number, granuleLog2: number): 'invalid' | 'table' | 'leaf' {
   if ((low & 1) === 0) return 'invalid';
   if (level === 3) return (low & 2) !== 0 ? 'leaf' : 'invalid';
@@ -200,17 +204,19 @@ function descriptorKind(low: number, level: number, granuleLog2: number): 'inval
   return level === 2 || (level === 1 && granuleLog2 === 12) ? 'leaf' : 'invalid';
 }
 
-/** Bits 47 to `log2Size` of a descriptor. No page or block is as large as 4 GiB. */
+/** Bits 47 to `log2Size` of a descriptor. Every page and block is smaller than 4 GiB. */
 function outputAddress({ low, high }: TableReader, log2Size: number): number {
   return (high & 0xffff) * 2 ** 32 + ((low & -(1 << log2Size)) >>> 0);
 }
 
-/** An address shifted right by less than 64. */
+/** An address shifted right by up to 63 bits. */
 function shiftRight(low: number, high: number, by: number): number {
   return by < 32 ? (low >>> by) | ((high << 1) << (31 - by)) : high >>> (by - 32);
 }
 
-/** Whether an address, of which the low 48 bits and the high half are given, is in its range: the bits above are all alike. */
+/**
+ * Whether an address lies in its range: all bits above the range are equal. Takes the low 48 bits and the high half.
+ */
 function isWithin({ ignoresTag, size }: Range, address: number, high: number): boolean {
   const upper = (high >>> 23) & 1;
   const top = ignoresTag ? (high >>> 16) & 0xff : high >>> 16;

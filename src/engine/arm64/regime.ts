@@ -1,38 +1,38 @@
-/** The translation regime of EL1 and EL0: what SCTLR, TCR, TTBR0, TTBR1 and MAIR of EL1 say, taken apart (DDI 0487, D8.2). */
+/** The EL1&0 translation regime, decoded from SCTLR, TCR, TTBR0, TTBR1 and MAIR of EL1 (DDI 0487, D8.2). */
 import type { VcpuBlock } from '../vcpu_block.js';
 import { statePlace } from '../../isa/index.js';
 
-/** One of the two ranges of addresses: the one that TTBR0 or the one that TTBR1 translates. */
+/** One of the two address ranges, translated by TTBR0 or by TTBR1. */
 export interface Range {
-  /** Its bytes: 2^(64 - TnSZ). */
+  /** Size in bytes: 2^(64 - TnSZ). */
   readonly size: number;
   /** Binary logarithm of the granule: 12, 14 or 16. */
   readonly granuleLog2: number;
-  /** Where the first table is. */
+  /** Physical address of the first table. */
   readonly table: number;
-  /** The level of the first table, and its entries. */
+  /** Level of the first table, and its number of entries. */
   readonly startLevel: number;
   readonly firstEntries: number;
-  /** Whether walks are switched off (TCR_EL1.EPDn): every address faults. */
+  /** Whether table walks are disabled (TCR_EL1.EPDn). If so, every address faults. */
   readonly disabled: boolean;
-  /** Whether bits 63 to 56 of an address mean nothing (TCR_EL1.TBIn). */
+  /** Whether bits 63 to 56 of an address are ignored (TCR_EL1.TBIn). */
   readonly ignoresTag: boolean;
 }
 
 export interface Regime {
   /** SCTLR_EL1.M. */
   readonly enabled: boolean;
-  /** SCTLR_EL1.WXN: what can be written cannot be executed. */
+  /** SCTLR_EL1.WXN: writable pages are never executable. */
   readonly writableIsNotExecutable: boolean;
   readonly ranges: readonly [Range, Range];
-  /** Output addresses are below this, by TCR_EL1.IPS and what the CPU implements. */
+  /** Upper bound of output addresses, from TCR_EL1.IPS and the address size of the CPU. */
   readonly outputLimit: number;
-  /** MAIR_EL1's eight attributes. */
+  /** The eight attribute fields of MAIR_EL1. */
   readonly attributes: readonly number[];
   readonly asid: number;
 }
 
-/** Bits of a physical address that the CPU implements (ID_AA64MMFR0_EL1.PARange: 16 TiB). */
+/** Physical address size of the CPU in bits (ID_AA64MMFR0_EL1.PARange: 16 TiB). */
 export const physicalBits = 44;
 
 const places = {
@@ -60,12 +60,12 @@ export const sctlr = {
 
 const outputSizes = [32, 36, 40, 42, 44, 48] as const;
 
-/** Addresses have 48 bits at most and, by the smallest table, 25 at least. */
+/** Address size in bits: at most 48, and at least 25 because of the smallest table. */
 function inputBits(size: number): number {
   return 64 - Math.min(Math.max(size, 16), 39);
 }
 
-/** TCR_EL1.TG0 and TG1 write the same sizes differently; a reserved value is taken as 4 KiB. */
+/** The granule size. TCR_EL1.TG0 and TG1 encode it differently; a reserved value counts as 4 KiB. */
 function granuleLog2(upper: boolean, field: number): number {
   const sizes = upper ? [12, 14, 12, 16] : [12, 16, 14, 12];
   return sizes[field] ?? 12;
@@ -79,7 +79,7 @@ function rangeOf(block: VcpuBlock, upper: boolean): Range {
   const granule = granuleLog2(upper, (control >>> 14) & 3);
   const bitsPerLevel = granule - 3;
   const levels = Math.ceil((bits - granule) / bitsPerLevel);
-  // The first table is as large as it must be, and lies at a multiple of that.
+  // The first table has only as many entries as it needs, and is aligned to its size.
   const firstEntries = 2 ** (bits - granule - bitsPerLevel * (levels - 1));
   const tableBytes = 8 * firstEntries;
   const address = (block.high(base) & 0xffff) * 2 ** 32 + block.low(base);
@@ -94,7 +94,7 @@ function rangeOf(block: VcpuBlock, upper: boolean): Range {
   };
 }
 
-/** The regime by the registers as they are. */
+/** The regime from the current register values. */
 export function readRegime(block: VcpuBlock): Regime {
   const control = block.low(places.sctlr);
   const asidBase = (block.low(places.tcr) & (1 << 22)) === 0 ? places.ttbr0 : places.ttbr1;
@@ -110,7 +110,7 @@ export function readRegime(block: VcpuBlock): Regime {
   };
 }
 
-/** What tells one address space from another, for the TLBs: both base registers as they are. */
+/** The key of an address space for the TLBs: both base registers. */
 export function addressSpaceWords(block: VcpuBlock): readonly [number, number, number, number] {
   return [
     block.low(places.ttbr0),

@@ -1,4 +1,7 @@
-/** One vCPU as the host keeps it: its block, what of its state is not there, and what a call of the host left to be done. */
+/**
+ * The host's side of one vCPU: its block, the state that is kept outside the block, and work that a host call left
+ * pending.
+ */
 import type { Mode } from '../../isa/index.js';
 import { modes, statePlace } from '../../isa/index.js';
 import type { StopReason } from '../ports.js';
@@ -9,13 +12,13 @@ import type { ProcessState, Syndrome } from './exceptions.js';
 import { addressSpaceWords, readRegime, sctlr } from './regime.js';
 import type { Regime } from './regime.js';
 
-/** What is to be done once the interpreter has come back. */
+/** Work to do after the interpreter has returned. */
 export type Pending =
   | { readonly kind: 'exception'; readonly syndrome: Syndrome; readonly returnsTo: 'this' | 'next' }
   | { readonly kind: 'return' }
-  /** The instruction is done; something else must be looked at before the next. */
+  /** The instruction is done, but interrupts or the decode variant must be checked before the next one. */
   | { readonly kind: 'completed' }
-  /** pc has changed. */
+  /** pc was changed. */
   | { readonly kind: 'again' }
   | { readonly kind: 'call'; readonly instruction: 'hvc' | 'smc'; readonly immediate: number }
   | { readonly kind: 'stop'; readonly reason: StopReason };
@@ -27,7 +30,7 @@ export class Vcpu {
   readonly block: VcpuBlock;
   readonly process: ProcessState = { mode: 'EL1h', illegal: false };
   pending: Pending | null = null;
-  /** How the code was decoded that the TLBs know, at EL0 and at EL1. */
+  /** The decode variants of the code pages in the TLBs, for EL0 and for EL1. */
   readonly decodedAs: [number, number] = [-1, -1];
   #regime: Regime | null = null;
   #key: AddressSpaceKey | null = null;
@@ -46,13 +49,13 @@ export class Vcpu {
     return this.#regime;
   }
 
-  /** What the EL0 TLB sets are told apart by. */
+  /** The key that identifies an EL0 TLB set. */
   get addressSpace(): AddressSpaceKey {
     this.#key ??= { words: addressSpaceWords(this.block), asid: this.regime.asid };
     return this.#key;
   }
 
-  /** Told that a register of the regime has changed. */
+  /** Called when a register of the translation regime was written. */
   regimeChanged(): void {
     this.#regime = null;
     this.#key = null;
@@ -63,23 +66,23 @@ export class Vcpu {
     return (this.block.low(places.sctlr) & bit) !== 0;
   }
 
-  /** Whether all unaligned accesses fault. */
+  /** Whether every unaligned access faults (SCTLR_EL1.A). */
   get checksAlignment(): boolean {
     return this.controls(sctlr.a);
   }
 
-  /** Whether FP and SIMD trap at the present level: CPACR_EL1.FPEN. */
+  /** Whether FP and SIMD instructions trap at the current exception level (CPACR_EL1.FPEN). */
   get vectorsTrap(): boolean {
     const enable = (this.block.low(places.cpacr) >>> 20) & 3;
     return enable !== 3 && (enable !== 1 || this.isEl0);
   }
 
-  /** How code is decoded now: the mode, and whether FP and SIMD trap. See `variantOf`. */
+  /** The current decode variant: the mode, and whether FP and SIMD trap. See `variantOf`. */
   get variant(): number {
     return 2 * modes.indexOf(this.process.mode) + (this.vectorsTrap ? 1 : 0);
   }
 
-  /** Interrupts that are pending and not masked, as bits of ISR_EL1. */
+  /** Pending interrupts that are not masked, as bits of ISR_EL1. */
   get openInterrupts(): number {
     return this.block.low(at.lines) & ~this.block.low(at.daif);
   }
@@ -89,7 +92,7 @@ export class Vcpu {
   }
 }
 
-/** What a variant's number says. */
+/** Decodes a variant number. */
 export function variantOf(variant: number): { readonly mode: Mode; readonly vectorsTrap: boolean } {
   return { mode: modes[variant >> 1] ?? 'EL1h', vectorsTrap: (variant & 1) !== 0 };
 }

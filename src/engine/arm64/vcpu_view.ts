@@ -1,4 +1,4 @@
-/** A vCPU as the machine sees it: registers by their names, a reset, and its state as a plain value. */
+/** The machine's view of a vCPU: registers by name, reset, and the whole state as a plain value. */
 import { present } from '../../base/index.js';
 import {
   cortexA57,
@@ -14,7 +14,10 @@ import type { AccessType } from './mmu.js';
 import type { CallContext } from './system_calls.js';
 import type { Vcpu } from './vcpu.js';
 
-/** Everything that a vCPU is, as a plain value. System registers by name, those that are 0 left out. */
+/**
+ * The complete state of a vCPU as a plain value. System registers are listed by name; registers with the value 0 are
+ * omitted.
+ */
 export interface VcpuValue {
   /** X0 to X30. */
   readonly registers: readonly bigint[];
@@ -22,7 +25,7 @@ export interface VcpuValue {
   readonly nzcv: number;
   readonly mode: Mode;
   readonly illegal: boolean;
-  /** The low and the high half of V0 to V31. */
+  /** V0 to V31, each as low and high half. */
   readonly vectors: readonly (readonly [bigint, bigint])[];
   /** SP_EL0 and SP_EL1. */
   readonly stackPointers: readonly [bigint, bigint];
@@ -34,17 +37,17 @@ const places = { spEl0: statePlace('SP_EL0'), spEl1: statePlace('SP_EL1') } as c
 const general = [...Array(31).keys()];
 const kept = systemRegisters.filter(({ name, place }) => place !== null && name !== 'SP_EL0');
 
-/** What registers are after a reset beside the identification registers; the others are 0. */
+/** Reset values of registers other than the identification registers. All others reset to 0. */
 const resetValues: Readonly<Record<string, bigint>> = {
   ...cortexA57,
   CurrentEL: 4n,
-  // The OS lock is open, and is implemented.
+  // The OS lock is implemented and unlocked.
   OSLSR_EL1: 8n,
   // D, A, I and F are masked.
   DAIF: 0x3c0n,
 };
 
-/** The places of the registers that were asked for, by name. */
+/** Cache of state indexes by register name. */
 const registerPlaces = new Map<string, number>();
 
 export class VcpuView {
@@ -70,12 +73,12 @@ export class VcpuView {
     return this.#cpu.block.registerLow(number);
   }
 
-  /** Sets X0 to X30 to a whole number between -2^53 and 2^53; a negative one is two's complement. */
+  /** Sets X0 to X30 to an integer between -2^53 and 2^53, as two's complement. */
   setRegisterNumber(number: number, value: number): void {
     this.#cpu.block.setRegisterNumber(number, value);
   }
 
-  /** The stack pointer in use. */
+  /** The current stack pointer. */
   get stackPointer(): bigint {
     return this.#cpu.block.stackPointer;
   }
@@ -92,7 +95,7 @@ export class VcpuView {
     this.#cpu.block.pc = value;
   }
 
-  /** N, Z, C and V as four bits, N highest. */
+  /** N, Z, C and V as four bits; N is the highest. */
   get nzcv(): number {
     return this.#cpu.block.nzcv;
   }
@@ -109,7 +112,7 @@ export class VcpuView {
     changeMode(this.#cpu.block, this.#cpu.process, mode);
   }
 
-  /** Halves of V0 to V31, the low one first. */
+  /** V0 to V31 as two halves, the low half first. */
   vector(number: number): readonly [bigint, bigint] {
     return this.#cpu.block.vector(number);
   }
@@ -118,13 +121,13 @@ export class VcpuView {
     this.#cpu.block.setVector(number, value);
   }
 
-  /** A system register that the engine keeps. Throws InvariantError for one that it does not. */
+  /** Reads a system register that the engine keeps. Throws InvariantError for any other. */
   systemRegister(name: string): bigint {
     if (name === 'SP_EL0' || name === 'SP_EL1') return this.#stackPointer(name);
     return this.#cpu.block.state(this.#place(name));
   }
 
-  /** Sets one, also a read-only one (MPIDR_EL1), with all that follows from it. */
+  /** Sets a system register, including read-only ones (MPIDR_EL1), and applies all side effects. */
   setSystemRegister(name: string, value: bigint): void {
     this.#cpu.block.setState(this.#place(name), BigInt.asUintN(64, value));
     this.#cpu.regimeChanged();
@@ -146,8 +149,8 @@ export class VcpuView {
   }
 
   /**
-   * The physical address behind an address, as an access at EL0 or EL1 would find it by the tables as they are; null where
-   * it would fault.
+   * The physical address that an access at EL0 or EL1 would use, by the current translation tables; null where it would
+   * fault.
    */
   translate(address: bigint, access: AccessType = 'read', el: 0 | 1 = 1): bigint | null {
     const { regime } = this.#cpu;
@@ -156,7 +159,10 @@ export class VcpuView {
     return fault === null ? BigInt(page) + (address & 0xfffn) : null;
   }
 
-  /** As after power-on: EL1h, interrupts masked, translation off, everything 0 that has no other value then. */
+  /**
+   * Resets the vCPU to its power-on state: EL1h, interrupts masked, translation off, all other registers at their reset
+   * value.
+   */
   reset(): void {
     const identity = this.#cpu.block.state(statePlace('MPIDR_EL1'));
     this.load({
@@ -172,7 +178,9 @@ export class VcpuView {
     });
   }
 
-  /** The vCPU as a plain value. The exclusive monitor is not in it: it is open whenever a run begins. */
+  /**
+   * The state of the vCPU as a plain value. It leaves out the exclusive monitor, which every run clears at its start.
+   */
   save(): VcpuValue {
     const { block, process } = this.#cpu;
     const values = kept.map(({ name, place }) => [name, block.state(place ?? 0)] as const);
@@ -189,7 +197,7 @@ export class VcpuView {
     };
   }
 
-  /** Makes the vCPU what a value says. */
+  /** Restores the state from a value. */
   load(value: VcpuValue): void {
     const { block, process } = this.#cpu;
     for (const number of general) block.setRegister(number, value.registers[number] ?? 0n);

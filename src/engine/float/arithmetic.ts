@@ -1,18 +1,21 @@
-/** Exact arithmetic (DDI 0487, FPAdd and its kin): operands and results are numbers' bits. */
+/** Exact arithmetic (DDI 0487, FPAdd and related functions). Operands and results are bit patterns. */
 import type { FloatFormat } from '../../isa/index.js';
 import { exceptions } from './context.js';
 import type { FloatContext } from './context.js';
 import { defaultNan, infinity, isNan, layouts, negate, round, unpack, zero, bitLength } from './formats.js';
 import type { Exact, Unpacked } from './formats.js';
 
-/** The NaN that an operation hands on for one of its operands. */
+/** The NaN that an operation returns for a NaN operand. */
 export function quieten(context: FloatContext, format: FloatFormat, { kind, bits }: Unpacked): bigint {
   if (kind === 'signalling') context.raise(exceptions.invalid);
   if (context.defaultNan) return defaultNan(format);
   return bits | (1n << BigInt(layouts[format].fractionBits - 1));
 }
 
-/** The NaN that comes of operands of which some are: the first signalling one, else the first; null where none is. */
+/**
+ * The NaN result of an operation: from the first signalling NaN operand, else from the first NaN; null if no operand is
+ * a NaN.
+ */
 export function nanOf(
   context: FloatContext,
   format: FloatFormat,
@@ -31,7 +34,7 @@ function signed({ negative, mantissa }: Pick<Exact, 'negative' | 'mantissa'>): b
   return negative ? -mantissa : mantissa;
 }
 
-/** An exact sum; null where it is 0. */
+/** The exact sum; null if it is 0. */
 function sumOf(a: Exact, b: Exact): Exact | null {
   const exponent = Math.min(a.exponent, b.exponent);
   const sum = (signed(a) << BigInt(a.exponent - exponent)) + (signed(b) << BigInt(b.exponent - exponent));
@@ -39,12 +42,12 @@ function sumOf(a: Exact, b: Exact): Exact | null {
   return { negative: sum < 0n, mantissa: sum < 0n ? -sum : sum, exponent };
 }
 
-/** The rounded value; an exact 0 has the sign that the rounding mode gives it. */
+/** Rounds a value. For an exact 0, the rounding mode determines the sign. */
 function roundOrZero(context: FloatContext, format: FloatFormat, exact: Exact | null): bigint {
   return exact === null ? zero(format, context.rounding === 'down') : round(context, format, exact);
 }
 
-/** A sum that has no NaN among its terms; a term that is 0 has the mantissa 0. */
+/** A sum of terms that are not NaN. A term that is 0 has the mantissa 0. */
 function addNumbers(context: FloatContext, format: FloatFormat, a: Unpacked, b: Unpacked): bigint {
   if (a.kind === 'infinity' && b.kind === 'infinity' && a.negative !== b.negative)
     return invalid(context, format);
@@ -64,12 +67,12 @@ export function subtract(context: FloatContext, format: FloatFormat, first: bigi
   return nanOf(context, format, [a, b]) ?? addNumbers(context, format, a, { ...b, negative: !b.negative });
 }
 
-/** Whether a product is that of 0 and an infinity. */
+/** Whether a product is 0 times infinity. */
 export function isZeroTimesInfinity(a: Unpacked, b: Unpacked): boolean {
   return (a.kind === 'zero' && b.kind === 'infinity') || (a.kind === 'infinity' && b.kind === 'zero');
 }
 
-/** An exact product of numbers of which none is a NaN, and which are not 0 and an infinity. */
+/** The exact product of two numbers. Neither may be NaN, and they may not be 0 and infinity. */
 export function productOf(a: Unpacked, b: Unpacked): Unpacked {
   const negative = a.negative !== b.negative;
   const either = (kind: Unpacked['kind']): boolean => a.kind === kind || b.kind === kind;
@@ -77,7 +80,7 @@ export function productOf(a: Unpacked, b: Unpacked): Unpacked {
   return { kind, negative, mantissa: a.mantissa * b.mantissa, exponent: a.exponent + b.exponent, bits: 0n };
 }
 
-/** The number that an exact one is. */
+/** Rounds an exact number to its format and returns the bits. */
 export function pack(context: FloatContext, format: FloatFormat, value: Unpacked): bigint {
   if (value.kind === 'infinity') return infinity(format, value.negative);
   return value.kind === 'zero' ? zero(format, value.negative) : round(context, format, value);
@@ -97,7 +100,7 @@ export function multiply(
   return pack(context, format, productOf(a, b));
 }
 
-/** FMULX: 0 times an infinity is 2. */
+/** FMULX: 0 times infinity is 2. */
 export function multiplyExtended(
   context: FloatContext,
   format: FloatFormat,
@@ -108,7 +111,7 @@ export function multiplyExtended(
   return multiply(context, format, first, second, two);
 }
 
-/** A quotient with enough bits that what was cut off only matters by being there, which the last bit then says. */
+/** A quotient with enough bits for rounding. Its last bit is sticky: it is 1 if anything was cut off. */
 function quotientOf(a: Unpacked, b: Unpacked, bits: number): Exact {
   const up = Math.max(bits + 2 + bitLength(b.mantissa) - bitLength(a.mantissa), 0);
   const dividend = a.mantissa << BigInt(up);
@@ -136,7 +139,7 @@ export function divide(context: FloatContext, format: FloatFormat, first: bigint
   return round(context, format, quotientOf(a, b, layouts[format].fractionBits));
 }
 
-/** The largest whole number whose square is not above. */
+/** The largest integer whose square is at most `value`. */
 function integerRoot(value: bigint): bigint {
   let guess = 1n << BigInt(Math.ceil(bitLength(value) / 2));
   for (;;) {
@@ -152,7 +155,7 @@ export function squareRoot(context: FloatContext, format: FloatFormat, value: bi
   if (a.kind === 'zero') return zero(format, a.negative);
   if (a.negative) return invalid(context, format);
   if (a.kind === 'infinity') return infinity(format, false);
-  // Twice as many bits as the result needs, and an even exponent.
+  // Use twice as many bits as the result needs, and an even exponent.
   let up = 2 * (layouts[format].fractionBits + 3);
   if ((a.exponent - up) % 2 !== 0) up += 1;
   const square = a.mantissa << BigInt(up);
@@ -162,7 +165,7 @@ export function squareRoot(context: FloatContext, format: FloatFormat, value: bi
   return round(context, format, { negative: false, mantissa: (root << 1n) | sticky, exponent });
 }
 
-/** `addend` plus the product of the others, rounded once. */
+/** `addend` plus the product of the other two, rounded once. */
 export function multiplyAdd(
   context: FloatContext,
   format: FloatFormat,
@@ -174,12 +177,14 @@ export function multiplyAdd(
   const [c, a, b] = operands as [Unpacked, Unpacked, Unpacked];
   const nan = nanOf(context, format, operands);
   const isUndefined = isZeroTimesInfinity(a, b);
-  // An undefined product is an error even where the sum would be a NaN anyway.
+  // An undefined product raises Invalid even where the addend is a quiet NaN.
   if (isUndefined && (nan === null || c.kind === 'quiet')) return invalid(context, format);
   return nan ?? addNumbers(context, format, c, productOf(a, b));
 }
 
-/** 2 less the product (FRECPS), or half of 3 less it (FRSQRTS): the products' first factor is negated. */
+/**
+ * 2 minus the product (FRECPS), or half of 3 minus the product (FRSQRTS). The first factor of the product is negated.
+ */
 export function step(
   context: FloatContext,
   format: FloatFormat,

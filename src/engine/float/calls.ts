@@ -1,4 +1,4 @@
-/** Answers the interpreter's calls for floating-point operations. */
+/** Handles the interpreter's calls for floating-point operations. */
 import { InvariantError } from '../../base/index.js';
 import type { FloatOperation } from '../../isa/index.js';
 import { cpuOffsets } from '../layout.js';
@@ -53,7 +53,7 @@ function isPlain(operation: FloatOperation): operation is Plain {
   return operation.kind in plain;
 }
 
-/** The function that does an operation on numbers' bits. */
+/** The function that computes an operation on bit patterns. */
 export function floatFunction(operation: FloatOperation): Operation {
   if (isPlain(operation)) return plain[operation.kind](operation.format);
   switch (operation.kind) {
@@ -72,10 +72,10 @@ export function floatFunction(operation: FloatOperation): Operation {
   }
 }
 
-/** (vCPU's block, number of the operation, up to three inputs) -> the result's bits. */
+/** (vCPU's block, number of the operation, up to three inputs) -> the bits of the result. */
 export type FloatCall = (block: number, operation: number, a: bigint, b: bigint, c: bigint) => bigint;
 
-/** Does the operations of a list, by number, by the vCPU's FPCR and with its FPSR. */
+/** Computes the operations of a list, by number. Reads the vCPU's FPCR and updates its FPSR. */
 export function floatCalls(memory: DataView, operations: readonly FloatOperation[]): FloatCall {
   const functions = operations.map(floatFunction);
   return (block, number, a, b, c) => {

@@ -1,4 +1,4 @@
-/** Comparisons, minima and maxima (DDI 0487, FPCompare and its kin). */
+/** Comparison, minimum and maximum (DDI 0487, FPCompare and related functions). */
 import type { FloatFormat } from '../../isa/index.js';
 import { nanOf } from './arithmetic.js';
 import { exceptions } from './context.js';
@@ -6,14 +6,19 @@ import type { FloatContext } from './context.js';
 import { infinity, isNan, unpack, zero } from './formats.js';
 import type { Unpacked } from './formats.js';
 
-/** Numbers of one format in their order, -0 as +0: as large as the bits of their magnitude. */
+/**
+ * A signed integer that orders the numbers of one format: the bits of the magnitude, with the sign. -0 and +0 are
+ * equal.
+ */
 function rank({ kind, negative, bits }: Unpacked, format: FloatFormat): bigint {
   if (kind === 'zero') return 0n;
   const magnitude = BigInt.asUintN(format - 1, bits);
   return negative ? -magnitude : magnitude;
 }
 
-/** -1, 0 or 1; null where one is a NaN, which raises Invalid where it signals or `signalling` says so. */
+/**
+ * -1, 0 or 1; null if one operand is a NaN. Raises Invalid for a signalling NaN, or for any NaN if `signalling` is set.
+ */
 function compareNumbers(
   context: FloatContext,
   format: FloatFormat,
@@ -30,7 +35,7 @@ function compareNumbers(
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-/** NZCV as four bits. */
+/** NZCV of a comparison, as four bits. */
 export function compare(
   context: FloatContext,
   format: FloatFormat,
@@ -43,7 +48,7 @@ export function compare(
   return order === 0 ? 0b0110n : order < 0 ? 0b1000n : 0b0010n;
 }
 
-/** 1 or 0. */
+/** The result of a comparison as 1 or 0. */
 export function test(
   context: FloatContext,
   format: FloatFormat,
@@ -57,7 +62,7 @@ export function test(
   return holds ? 1n : 0n;
 }
 
-/** The larger or smaller; of zeroes +0 is the larger. */
+/** The larger or smaller number. +0 is larger than -0. */
 export function extreme(
   context: FloatContext,
   format: FloatFormat,
@@ -75,7 +80,7 @@ export function extreme(
   return isFirst ? a.bits : b.bits;
 }
 
-/** The same, but a quiet NaN gives way to a number. */
+/** The larger or smaller number, as `extreme`, but a number is preferred to a quiet NaN. */
 export function extremeNumber(
   context: FloatContext,
   format: FloatFormat,

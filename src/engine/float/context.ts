@@ -1,4 +1,4 @@
-/** What FPCR asks for, and what FPSR is told. */
+/** The modes that FPCR selects and the exceptions that FPSR collects. */
 import type { FloatRounding } from '../../isa/index.js';
 
 /** FPSR's cumulative exception bits. */
@@ -15,15 +15,15 @@ const roundings = ['nearestEven', 'up', 'down', 'zero'] as const satisfies Float
 
 export class FloatContext {
   readonly rounding: (typeof roundings)[number];
-  /** FPCR.FZ: subnormal numbers are 0, read or made. */
+  /** FPCR.FZ: subnormal inputs and results are flushed to 0. */
   readonly flushToZero: boolean;
-  /** FPCR.DN: every NaN that is made is the default one. */
+  /** FPCR.DN: every NaN result is the default NaN. */
   readonly defaultNan: boolean;
-  /** FPCR.AHP: half precision without infinities and NaNs, in conversions. */
+  /** FPCR.AHP: in conversions, half precision has no infinities and no NaNs. */
   readonly alternativeHalf: boolean;
   #raised = 0;
 
-  /** By FPCR's value. */
+  /** Decodes a value of FPCR. */
   constructor(fpcr: number) {
     this.rounding = roundings[(fpcr >>> 22) & 3] ?? 'nearestEven';
     this.flushToZero = (fpcr & (1 << 24)) !== 0;
@@ -31,7 +31,7 @@ export class FloatContext {
     this.alternativeHalf = (fpcr & (1 << 26)) !== 0;
   }
 
-  /** The bits of FPSR that were raised. */
+  /** The FPSR exception bits that were raised. */
   get raised(): number {
     return this.#raised;
   }

@@ -1,4 +1,7 @@
-/** Conversions between formats and to and from fixed-point numbers (DDI 0487, FPConvert, FPToFixed, FixedToFP, FPRoundInt). */
+/**
+ * Conversion between formats and to and from fixed-point numbers (DDI 0487, FPConvert, FPToFixed, FixedToFP,
+ * FPRoundInt).
+ */
 import type { FloatFormat, FloatRounding } from '../../isa/index.js';
 import { quieten } from './arithmetic.js';
 import { exceptions } from './context.js';
@@ -6,7 +9,7 @@ import type { FloatContext } from './context.js';
 import { cut, defaultNan, infinity, isNan, layouts, round, roundsUp, unpack, zero } from './formats.js';
 import type { Remainder, Unpacked } from './formats.js';
 
-/** The nearest whole number in the sense of `rounding`, with what was left over. */
+/** The integer that `rounding` selects, and the remainder. */
 function toWhole(
   context: FloatContext,
   rounding: FloatRounding,
@@ -17,7 +20,7 @@ function toWhole(
   return { magnitude: cutOff.count + (roundsUp(mode, negative, cutOff) ? 1n : 0n), rest: cutOff.rest };
 }
 
-/** A whole number in the same format; `exact` raises Inexact where it is another one. */
+/** Rounds to an integer in the same format. `exact` raises Inexact where the value changes. */
 export function roundToInteger(
   context: FloatContext,
   format: FloatFormat,
@@ -34,7 +37,7 @@ export function roundToInteger(
   return round(context, format, { negative: a.negative, mantissa: magnitude, exponent: 0 }, 'zero');
 }
 
-/** A NaN's sign and the front of its payload, in another format. */
+/** Converts a NaN to another format. Keeps the sign and the leading bits of the payload. */
 function convertNan({ negative, bits }: Unpacked, from: FloatFormat, to: FloatFormat): bigint {
   const [source, target] = [layouts[from].fractionBits, layouts[to].fractionBits];
   const payload = BigInt.asUintN(source - 1, bits);
@@ -64,7 +67,7 @@ export function convert(
   return a.kind === 'zero' ? zero(to, a.negative) : round(context, to, a, rounding);
 }
 
-/** A fixed-point number with `fraction` bits behind the point; where it does not fit, the nearest that does. */
+/** Converts to a fixed-point number with `fraction` fraction bits. Saturates where the value does not fit. */
 export function toFixed(
   context: FloatContext,
   format: FloatFormat,

@@ -1,4 +1,4 @@
-/** Estimates of reciprocals and of square roots' reciprocals, to eight bits (DDI 0487, FPRecipEstimate, FPRSqrtEstimate). */
+/** 8-bit estimates of reciprocals and reciprocal square roots (DDI 0487, FPRecipEstimate, FPRSqrtEstimate). */
 import type { FloatFormat } from '../../isa/index.js';
 import { invalid, quieten } from './arithmetic.js';
 import { exceptions } from './context.js';
@@ -6,12 +6,15 @@ import type { FloatContext } from './context.js';
 import { bitLength, infinity, isNan, largest, layouts, magnitude, unpack, zero } from './formats.js';
 import type { Unpacked } from './formats.js';
 
-/** 512 / a, where a has nine bits, is 256 to 511, and means the middle of its step: 256 to 511 in steps of two to the -9. */
+/**
+ * The reciprocal of `a`: 256 to 511 in units of 2^-9, taken at the middle of its interval. The result is 256 to 511 in
+ * units of 2^-8.
+ */
 function estimateReciprocal(a: number): number {
   return (Math.floor(2 ** 19 / (2 * a + 1)) + 1) >> 1;
 }
 
-/** The same of the square root's reciprocal; `a` is 128 to 511, of which those below 256 are in steps half as wide. */
+/** The same for the reciprocal square root. `a` is 128 to 511; intervals below 256 are half as wide. */
 function estimateReciprocalSqrt(a: number): number {
   const scaled = a < 256 ? 2 * a + 1 : ((a & ~1) + 1) * 2;
   let b = 512;
@@ -19,7 +22,7 @@ function estimateReciprocalSqrt(a: number): number {
   return (b + 1) >> 1;
 }
 
-/** The exponent of a finite number's leading bit, and its `bits` bits from there, the leading one included. */
+/** The exponent of a finite number's leading bit, and the top `bits` bits from there, including the leading one. */
 function leadingBits({ mantissa, exponent }: Unpacked, bits: number): { leading: number; front: number } {
   const length = bitLength(mantissa);
   const down = length - bits;
@@ -27,7 +30,10 @@ function leadingBits({ mantissa, exponent }: Unpacked, bits: number): { leading:
   return { leading: exponent + length - 1, front };
 }
 
-/** 1.f with the eight bits of `estimate` below its leading one, times 2 to the `exponent`; subnormal bits are cut off. */
+/**
+ * Builds 1.f times 2 to the `exponent`, where f is the low eight bits of `estimate`. Truncates bits that a subnormal
+ * number cannot hold.
+ */
 function assemble(format: FloatFormat, negative: boolean, exponent: number, estimate: number): bigint {
   const { fractionBits, smallestExponent } = layouts[format];
   const mantissa = BigInt(estimate) << BigInt(fractionBits - 8);
@@ -39,7 +45,7 @@ function assemble(format: FloatFormat, negative: boolean, exponent: number, esti
   return zero(format, negative) | packed;
 }
 
-/** What a reciprocal becomes that is too large for its format. */
+/** The result of a reciprocal that is too large for its format. */
 function overflow(context: FloatContext, format: FloatFormat, negative: boolean): bigint {
   context.raise(exceptions.overflow | exceptions.inexact);
   const toInfinity = context.rounding === 'nearestEven' || context.rounding === (negative ? 'down' : 'up');
@@ -76,14 +82,14 @@ export function reciprocalSqrtEstimate(context: FloatContext, format: FloatForma
   if (a.negative) return invalid(context, format);
   if (a.kind === 'infinity') return zero(format, false);
   const { leading, front } = leadingBits(a, 9);
-  // The number as one from 0.25 on below 1, times an even power of 2.
+  // Scale the number to at least 0.25 and below 1, by an even power of 2.
   const isEven = leading % 2 === 0;
   const estimate = estimateReciprocalSqrt(isEven ? front >> 1 : front);
   const half = isEven ? leading / 2 + 1 : (leading + 1) / 2;
   return assemble(format, false, -half, estimate);
 }
 
-/** FRECPX: a power of two near the reciprocal, by the exponent's field alone. */
+/** FRECPX: a power of two near the reciprocal, computed from the exponent field alone. */
 export function reciprocalExponent(context: FloatContext, format: FloatFormat, value: bigint): bigint {
   const a = unpack(context, format, value);
   if (isNan(a)) return quieten(context, format, a);
@@ -93,14 +99,14 @@ export function reciprocalExponent(context: FloatContext, format: FloatFormat, v
   return zero(format, a.negative) | (BigInt(inverted) << BigInt(fractionBits));
 }
 
-/** URECPE: of a number from 0.5 on below 1, with 32 bits behind the point; of smaller ones all ones. */
+/** URECPE of a 32-bit fixed-point fraction of at least 0.5 and below 1. For smaller inputs the result is all ones. */
 export function unsignedReciprocalEstimate(value: bigint): bigint {
   const operand = Number(value & 0xffffffffn);
   if (operand < 2 ** 31) return 0xffffffffn;
   return BigInt(estimateReciprocal(operand >>> 23)) << 23n;
 }
 
-/** URSQRTE: of a number from 0.25 on. */
+/** URSQRTE of a fraction of at least 0.25. For smaller inputs the result is all ones. */
 export function unsignedReciprocalSqrtEstimate(value: bigint): bigint {
   const operand = Number(value & 0xffffffffn);
   if (operand < 2 ** 30) return 0xffffffffn;

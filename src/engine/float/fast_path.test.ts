@@ -1,4 +1,4 @@
-/** Whatever the fast path answers is what the exact arithmetic answers, with the same exceptions raised. */
+/** Checks that every answer of the fast path equals the exact arithmetic, including the exceptions raised. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -45,9 +45,9 @@ const operations: readonly FloatOperation[] = formats.flatMap((format): FloatOpe
 ]);
 
 interface Machine {
-  /** Calls an operation's function with FPCR and FPSR as they are to be; the result, and FPSR after it. */
+  /** Calls the function of an operation with the given FPCR and FPSR. Returns the result and the new FPSR. */
   run(index: number, fpcr: number, fpsr: number, inputs: readonly bigint[]): { result: bigint; fpsr: number };
-  /** How often the host was asked. */
+  /** Number of calls to the host. */
   asked: number;
 }
 
@@ -95,7 +95,7 @@ function bitsOf(value: number, format: 32 | 64): bigint {
   return view.getBigUint64(0);
 }
 
-/** Bits of a number of that format: small and large ones, those near the ends, integers, fractions that end soon, anything. */
+/** Bits of a number in the format: small, large, near the limits, integers, short fractions, or arbitrary bits. */
 function anyBits(format: 32 | 64): fc.Arbitrary<bigint> {
   const asBits = (value: number): bigint => bitsOf(value, format);
   return fc.oneof(
@@ -127,7 +127,7 @@ function inputsOf(operation: FloatOperation): fc.Arbitrary<bigint[]> {
 const machine = makeMachine();
 
 for (const [index, operation] of operations.entries()) {
-  test(`the fast path of ${JSON.stringify(operation)} answers as the exact arithmetic does`, () => {
+  test(`the fast path of ${JSON.stringify(operation)} agrees with the exact arithmetic`, () => {
     const control = fc.constantFrom(0, 0, 0, 1 << 25, 1 << 24, 1 << 22, 2 << 22, 3 << 22);
     fc.assert(
       fc.property(inputsOf(operation), control, fc.constantFrom(0, 16), (inputs, fpcr, fpsr) => {
@@ -141,7 +141,7 @@ for (const [index, operation] of operations.entries()) {
   });
 }
 
-test('ordinary numbers do not need the exact arithmetic once Inexact was raised', () => {
+test('ordinary numbers stay on the fast path once Inexact was raised', () => {
   for (const [index, operation] of operations.entries()) {
     if (!('format' in operation) || operation.format === 16) continue;
     const [x, y, z] = [1.5, 3.25, 0.1].map((value) => bitsOf(value, operation.format as 32 | 64));

@@ -1,7 +1,7 @@
 /**
- * Floating-point operations by the host's own arithmetic, where that gives what the architecture asks: rounding to nearest,
- * nothing flushed, and no exception to be raised but perhaps Inexact, which then was raised before or does not arise. Each
- * writes conditions for the slower way (`require`) and an answer; what it does not answer goes the slower way too.
+ * Floating-point operations that use the host's own arithmetic. That is correct while the mode is round to nearest
+ * without flushing, and the only possible exception is Inexact, which either was raised before or does not occur. Each
+ * fast path emits its preconditions (`require`) and a result. Inputs that fail a precondition take the slow path.
  */
 import type { FloatOperation } from '../../isa/index.js';
 import { i64 } from '../wasm/code.js';
@@ -19,28 +19,31 @@ function addition(f: Format, kind: 'add' | 'sub'): FastPath {
     const second = f.fromBits(inputs.b);
     const b = w.let(f.type, kind === 'add' ? second : f.do('neg', second));
     const sum = w.let(f.type, f.do('add', a, b));
-    // A sum that is subnormal, or 0, is exact.
+    // A subnormal or zero sum is exact.
     w.require(f.isFinite(sum));
     requireExact(w, inputs, () => f.isZero(sumError(f, w, a, b, sum)));
     w.answer(f.toBits(sum));
   };
 }
 
-/** Zeroes at the end of a double's fraction with its leading 1: no more than there are if it is subnormal. */
+/** Trailing zeros of a double's fraction, with its leading 1. For a subnormal number this is a lower bound. */
 function trailingZeros(value: Value): Value {
   return wide.trailingZeros(wide.or(double.toBits(value), integer(1n << 52n)));
 }
 
-/** Whether a product is exact for certain: its factors' bits that matter are not too many together. */
+/** Whether a product is certainly exact: its factors together have few enough significant bits. */
 function isShortProduct(a: Value, b: Value): Value {
   return not(wide.isBelow(wide.add(trailingZeros(a), trailingZeros(b)), integer(53)));
 }
 
-/** Whether `a` times `b` is `product`, a normal number: a rounded product, or what was divided or made the root of. */
+/**
+ * Whether `a` times `b` is exactly `product`, a normal number. `product` is a rounded product, a dividend or a
+ * radicand.
+ */
 function isExactProduct(f: Format, a: Value, b: Value, product: Value): Value {
   const whole = double.do('mul', f.toDouble(a), f.toDouble(b));
   const isEqual = double.do('eq', whole, f.toDouble(product));
-  // A product of singles is a double; one of doubles may be none.
+  // The product of two singles fits in a double. The product of two doubles may not.
   return f.bits === 32 ? isEqual : both(isEqual, isShortProduct(a, b));
 }
 
@@ -113,7 +116,7 @@ function comparison(f: Format): FastPath {
 
 type Rounding = Extract<FloatOperation, { kind: 'toFixed' }>['rounding'];
 
-/** A whole number; the current mode is to nearest where it is asked for. Null where there is no such operation. */
+/** Rounds to an integer. The current rounding mode is to nearest. Null where WebAssembly has no such operation. */
 function toWhole(f: Format, w: FloatCode, rounding: Rounding, a: Value): Value | null {
   const kinds: Readonly<Record<Rounding, FloatOpcode | null>> = {
     nearestEven: 'nearest',
@@ -127,7 +130,7 @@ function toWhole(f: Format, w: FloatCode, rounding: Rounding, a: Value): Value |
   const kind = kinds[rounding];
   if (kind !== null) return f.do(kind, a);
   if (rounding === 'odd') return null;
-  // What is cut off is known exactly; half or more of one counts as one.
+  // The part cut off is exact. A half or more rounds up by one.
   const cutOff = w.let(f.type, f.do('trunc', a));
   const rest = f.do('abs', f.do('sub', a, cutOff));
   const next = f.do('add', cutOff, f.do('copysign', f.constant(1), a));
@@ -147,7 +150,7 @@ function roundToInteger(f: Format, rounding: Rounding, exact: boolean): FastPath
   };
 }
 
-/** 2 to a power that `exponent`, an i64 from -64 to 64, says. */
+/** 2 to the power of `exponent`, an i64 from -64 to 64. */
 function powerOfTwo(f: Format, exponent: Value): Value {
   const bias = f.bits === 32 ? 127 : 1023;
   return f.fromBits(wide.shl(wide.add(exponent, integer(bias)), integer(f.fractionBits)));
@@ -179,7 +182,7 @@ function fromFixed(f: Format, { bits, signed }: Extract<FloatOperation, { kind: 
     const down = signed ? shrSigned(moved, up) : wide.shrUnsigned(moved, up);
     const value = w.let(i64, bits === 64 ? inputs.a : down);
     const number = w.let(f.type, f.fromInteger(value, signed));
-    // Numbers of 62 bits and more may come back as others than they were although nothing was lost.
+    // Numbers of 62 bits and more may not survive the round trip even where the conversion was exact.
     const fromZero = signed ? wide.add(value, integer(1n << 61n)) : value;
     const isSmall = wide.isBelow(fromZero, integer(1n << 62n));
     requireExact(w, inputs, () => both(isSmall, wide.eq(f.toInteger(number, signed), value)));
@@ -251,7 +254,7 @@ const paths: Readonly<Record<FloatOperation['kind'], Choice>> = {
   unsignedReciprocalSqrtEstimate: none,
 };
 
-/** The fast path of an operation; null where there is none. */
+/** The fast path of an operation; null if it has none. */
 export function fastPath(operation: FloatOperation): FastPath | null {
   if (!('format' in operation) || operation.format === 16) return null;
   return paths[operation.kind](operation.format === 32 ? single : double, operation);

@@ -27,7 +27,7 @@ function number32(bits: bigint): number {
   return view.getFloat32(0);
 }
 
-/** FPCR with a rounding mode: to nearest, up, down, to zero. */
+/** Values of FPCR for each rounding mode: to nearest, up, down, to zero. */
 const fpcr = { nearest: 0, up: 1 << 22, down: 2 << 22, zero: 3 << 22, flush: 1 << 24, defaultNan: 1 << 25 };
 
 function run(
@@ -41,7 +41,7 @@ function run(
   return { result, raised: context.raised };
 }
 
-/** Any double, those near the ends of the range and near one another as often as others. */
+/** Any double. Numbers near the limits and numbers near each other are drawn as often as others. */
 const anyDouble = fc.oneof(
   fc.double({ noNaN: true }),
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(number64),
@@ -57,7 +57,7 @@ const twoDoubles: readonly [FloatOperation['kind'], (a: number, b: number) => nu
   ['div', (a, b) => a / b],
 ];
 
-test('to nearest, doubles and singles are what the host computes', () => {
+test('rounding to nearest, doubles and singles agree with the host', () => {
   for (const [kind, expected] of twoDoubles) {
     fc.assert(
       fc.property(anyDouble, anyDouble, (a, b) => {
@@ -70,7 +70,7 @@ test('to nearest, doubles and singles are what the host computes', () => {
     fc.assert(
       fc.property(anySingle, anySingle, (a, b) => {
         const { result } = run({ kind, format: 32 } as FloatOperation, [bits32(a), bits32(b)]);
-        // A double's 53 bits are enough that rounding twice is rounding once.
+        // A double's 53 bits are enough to make double rounding harmless.
         const want = Math.fround(expected(a, b));
         assert.ok(Object.is(number32(result), want), `${kind} ${a} ${b}: ${number32(result)}, host ${want}`);
       }),
@@ -79,7 +79,7 @@ test('to nearest, doubles and singles are what the host computes', () => {
   }
 });
 
-test('square roots are what the host computes', () => {
+test('square roots agree with the host', () => {
   fc.assert(
     fc.property(anyDouble, (value) => {
       const { result, raised } = run({ kind: 'sqrt', format: 64 }, [bits64(value)]);
@@ -97,7 +97,7 @@ function exact(value: number): bigint {
   return value < 0 || Object.is(value, -0) ? -magnitude : magnitude;
 }
 
-test('a fused product and sum is the exact one, rounded to the nearest number', () => {
+test('a fused multiply-add is the exact result, rounded once to nearest', () => {
   const moderate = fc.double({ noNaN: true, min: -1e60, max: 1e60 }).filter((x) => Math.abs(x) > 1e-60);
   fc.assert(
     fc.property(moderate, moderate, moderate, (c, a, b) => {
@@ -114,7 +114,7 @@ test('a fused product and sum is the exact one, rounded to the nearest number', 
   );
 });
 
-test('the directed modes enclose the exact result, and agree where it is a number', () => {
+test('the directed rounding modes enclose the exact result, and agree where it is representable', () => {
   for (const kind of ['add', 'mul', 'div'] as const) {
     fc.assert(
       fc.property(anyDouble, anyDouble, (a, b) => {
@@ -135,7 +135,7 @@ test('the directed modes enclose the exact result, and agree where it is a numbe
   }
 });
 
-test('integers come back from every format that can hold them, and saturate', () => {
+test('integers survive a round trip through every format that can hold them; others saturate', () => {
   const roundings: FloatRounding[] = ['nearestEven', 'up', 'down', 'zero', 'nearestAway'];
   fc.assert(
     fc.property(
@@ -167,7 +167,7 @@ test('integers come back from every format that can hold them, and saturate', ()
   assert.deepEqual(negative, { result: 0n, raised: exceptions.invalid });
 });
 
-test('rounding to whole numbers follows its mode, and only one form tells', () => {
+test('rounding to an integer follows the rounding mode, and only the exact form raises Inexact', () => {
   const expected: Readonly<Record<string, (value: number) => number>> = {
     up: Math.ceil,
     down: Math.floor,
@@ -185,7 +185,7 @@ test('rounding to whole numbers follows its mode, and only one form tells', () =
   );
 });
 
-test('formats convert there and back; a half that is a NaN keeps the front of its payload', () => {
+test('conversions between formats round-trip; a half-precision NaN keeps the leading bits of its payload', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 0, max: 0xffff }),
@@ -201,7 +201,7 @@ test('formats convert there and back; a half that is a NaN keeps the front of it
   );
 });
 
-test("NaNs, flushed numbers and default NaNs are the architecture's, never the host's", () => {
+test("NaNs, flushed numbers and default NaNs follow the architecture, not the host", () => {
   const add: FloatOperation = { kind: 'add', format: 32 };
   const [signalling, quiet] = [0x7fa00001n, 0xffc00002n];
   assert.deepEqual(run(add, [quiet, signalling]), { result: 0x7fe00001n, raised: exceptions.invalid });

@@ -1,6 +1,7 @@
 /**
- * A pen for WebAssembly code on floating-point numbers: values are functions that push themselves. The host's arithmetic is
- * IEEE 754's to nearest (WebAssembly core specification 2.0, section 4.3.3), but for NaNs, which must not be looked at.
+ * Code builder for WebAssembly floating-point code. A value is a function that pushes itself. The host's arithmetic
+ * rounds to nearest as IEEE 754 requires (WebAssembly core specification 2.0, section 4.3.3), except that NaN bits are
+ * not determined; generated code must never let them reach a guest.
  */
 import { Code, i32, i64, opcodes, select } from '../wasm/code.js';
 import type { ValueType } from '../wasm/code.js';
@@ -9,7 +10,7 @@ export const f32 = 0x7d;
 export const f64 = 0x7c;
 export type FloatType = typeof f32 | typeof f64;
 
-/** Pushes a value. */
+/** Code that pushes a value. */
 export type Value = (code: Code) => void;
 
 const f32Codes = {
@@ -32,11 +33,11 @@ export function op(opcode: number, ...inputs: readonly Value[]): Value {
   };
 }
 
-/** One format's arithmetic. */
+/** The arithmetic of one format. */
 export class Format {
   readonly type: FloatType;
   readonly bits: 32 | 64;
-  /** The fraction's bits, and the smallest normal number. */
+  /** Number of fraction bits, and the smallest normal number. */
   readonly fractionBits: number;
   readonly smallestNormal: number;
   readonly #codes: Readonly<Record<FloatOpcode, number>>;
@@ -61,12 +62,12 @@ export class Format {
       code.byte(this.bits === 32 ? 0x43 : 0x44).append(new Uint8Array(bytes.buffer, 0, this.bits / 8));
   }
 
-  /** The number whose bits are the low ones of an i64. */
+  /** The number whose bits are the low bits of an i64. */
   fromBits(bits: Value): Value {
     return this.bits === 32 ? op(0xbe, op(0xa7, bits)) : op(0xbf, bits);
   }
 
-  /** Its bits as an i64, zeroes above. */
+  /** The number's bits as an i64, zero-extended. */
   toBits(value: Value): Value {
     return this.bits === 32 ? op(0xad, op(0xbc, value)) : op(0xbd, value);
   }
@@ -81,13 +82,13 @@ export class Format {
     return this.bits === 32 ? op(0xb6, value) : value;
   }
 
-  /** Of an i64, rounded. */
+  /** Converts an i64, with rounding. */
   fromInteger(value: Value, signed: boolean): Value {
     const codes = this.bits === 32 ? [0xb5, 0xb4] : [0xba, 0xb9];
     return op(codes[signed ? 1 : 0] ?? 0, value);
   }
 
-  /** To an i64 without its fraction; where that does not fit, the nearest that does. */
+  /** Converts to an i64, truncating the fraction. Saturates where it does not fit. */
   toInteger(value: Value, signed: boolean): Value {
     const number = (this.bits === 32 ? 4 : 6) + (signed ? 0 : 1);
     return (code) => {
@@ -100,7 +101,7 @@ export class Format {
     return this.do('lt', this.do('abs', value), this.constant(Infinity));
   }
 
-  /** Whether it is above the smallest normal number, and finite: it was not tiny before it was rounded. */
+  /** Whether the number is finite and above the smallest normal number, and so was not tiny before rounding. */
   isOrdinary(value: Value): Value {
     const isLarge = this.do('gt', this.do('abs', value), this.constant(this.smallestNormal));
     return both(isLarge, this.isFinite(value));
@@ -159,20 +160,20 @@ export const wide = {
   fromTruth: (a: Value): Value => op(0xad, a),
 } as const;
 
-/** A function body in which conditions that do not hold lead to a slower way. */
+/** A function body in which every failed condition branches to the slow path. */
 export class FloatCode {
   readonly code = new Code();
   readonly locals: ValueType[] = [];
   readonly #firstLocal: number;
-  /** Blocks between here and the one that is left towards the slower way. */
+  /** Number of blocks between here and the block that leads to the slow path. */
   #depth = 0;
 
-  /** After `parameters` parameters. */
+  /** For a function with `parameters` parameters. */
   constructor(parameters: number) {
     this.#firstLocal = parameters;
   }
 
-  /** Names a value, so that it is worked out once and here. */
+  /** Computes a value here, once, and stores it in a local. */
   let(type: ValueType | FloatType, value: Value): Value {
     const number = this.#firstLocal + this.locals.length;
     this.locals.push(type as ValueType);
@@ -181,7 +182,7 @@ export class FloatCode {
     return (code) => code.get(number);
   }
 
-  /** Goes the slower way where the condition is 0. */
+  /** Branches to the slow path if the condition is 0. */
   require(condition: Value): void {
     condition(this.code);
     this.code.byte(opcodes[i32].eqz).branchIf(this.#depth);

@@ -1,4 +1,6 @@
-/** Floating-point numbers taken apart, and made from an exact value (DDI 0487, FPUnpackBase, FPRoundBase). */
+/**
+ * Unpacking of floating-point numbers, and rounding of exact values to a format (DDI 0487, FPUnpackBase, FPRoundBase).
+ */
 import type { FloatFormat, FloatRounding } from '../../isa/index.js';
 import type { FloatContext } from './context.js';
 import { exceptions } from './context.js';
@@ -10,7 +12,7 @@ export interface Layout {
   readonly fractionBits: number;
   /** The exponent of the smallest normal number. */
   readonly smallestExponent: number;
-  /** The largest value of the exponent's field: that of infinities and NaNs. */
+  /** The largest value of the exponent field, which encodes infinities and NaNs. */
   readonly special: number;
 }
 
@@ -31,17 +33,17 @@ export const layouts: Readonly<Record<FloatFormat, Layout>> = {
   64: layout(64, 11),
 };
 
-/** A number: of finite ones other than 0 the value is `mantissa` times 2 to the `exponent`. */
+/** An unpacked number. A finite number other than 0 has the value `mantissa` times 2 to the `exponent`. */
 export interface Unpacked {
   readonly kind: 'zero' | 'finite' | 'infinity' | 'quiet' | 'signalling';
   readonly negative: boolean;
   readonly mantissa: bigint;
   readonly exponent: number;
-  /** The bits that it was taken from; after a flush to 0 those of the 0. */
+  /** The bits it was unpacked from. After a flush to 0, the bits of that 0. */
   readonly bits: bigint;
 }
 
-/** An exact value that is not 0; `mantissa` is positive. */
+/** An exact nonzero value. `mantissa` is positive. */
 export interface Exact {
   readonly negative: boolean;
   readonly mantissa: bigint;
@@ -70,12 +72,12 @@ export function infinity(format: FloatFormat, negative: boolean): bigint {
   return assemble(layouts[format], negative, layouts[format].special, 0n);
 }
 
-/** The largest finite number. */
+/** The largest finite number of the format, with a sign. */
 export function largest(format: FloatFormat, negative: boolean): bigint {
   return infinity(format, negative) - 1n;
 }
 
-/** Quiet, positive, without a payload. */
+/** The default NaN: quiet, positive, no payload. */
 export function defaultNan(format: FloatFormat): bigint {
   const { fractionBits, special } = layouts[format];
   return assemble(layouts[format], false, special, 1n << BigInt(fractionBits - 1));
@@ -90,8 +92,8 @@ export function magnitude(format: FloatFormat, value: bigint): bigint {
 }
 
 /**
- * Takes a number apart. Subnormal numbers of single and double precision are 0 where FPCR.FZ says so, which raises Input
- * Denormal. `conversion` is set where FPCR.AHP matters: half precision then has neither infinities nor NaNs.
+ * Unpacks a number. Where FPCR.FZ is set, subnormal single and double inputs are flushed to 0, which raises Input
+ * Denormal. Set `conversion` where FPCR.AHP applies: half precision then has neither infinities nor NaNs.
  */
 export function unpack(
   context: FloatContext,
@@ -122,16 +124,16 @@ export function unpack(
   return { ...whole, kind: 'finite', mantissa: fraction, exponent: smallestExponent - fractionBits };
 }
 
-/** How many bits a positive number has. */
+/** The number of bits of a positive integer. */
 export function bitLength(value: bigint): number {
   const digits = value.toString(16);
   return 4 * digits.length - Math.clz32(parseInt(digits.charAt(0), 16)) + 28;
 }
 
-/** What is cut off below a number's last bit, against half of that bit. */
+/** The part of a number cut off by rounding, compared with half a unit in the last place. */
 export type Remainder = 'none' | 'below' | 'half' | 'above';
 
-/** `mantissa` times 2 to the `exponent`, cut off below 2 to the `last`: how often that, and what is left. */
+/** `mantissa` times 2 to the `exponent`, divided by 2 to the `last`: the integer quotient and the remainder. */
 export function cut(mantissa: bigint, exponent: number, last: number): { count: bigint; rest: Remainder } {
   if (exponent >= last) return { count: mantissa << BigInt(exponent - last), rest: 'none' };
   const down = BigInt(last - exponent);
@@ -142,7 +144,7 @@ export function cut(mantissa: bigint, exponent: number, last: number): { count: 
   return { count, rest: left === half ? 'half' : left > half ? 'above' : 'below' };
 }
 
-/** Whether a cut-off number is rounded away from 0. */
+/** Whether a truncated number must be rounded away from 0. */
 export function roundsUp(
   rounding: FloatRounding,
   negative: boolean,
@@ -166,13 +168,13 @@ export function roundsUp(
   }
 }
 
-/** Whether a number too large for its format becomes an infinity. */
+/** Whether a number too large for its format rounds to infinity. */
 function overflowsToInfinity(rounding: FloatRounding, negative: boolean): boolean {
   if (rounding === 'nearestEven' || rounding === 'nearestAway') return true;
   return rounding === (negative ? 'down' : 'up');
 }
 
-/** The number nearest to an exact value in the sense of `rounding`, with the exceptions that this raises. */
+/** Rounds an exact value by `rounding` and raises the exceptions. */
 export function round(
   context: FloatContext,
   format: FloatFormat,
@@ -191,7 +193,7 @@ export function round(
   const isInexact = cutOff.rest !== 'none';
   if (isTiny && isInexact) context.raise(exceptions.underflow);
   const count = cutOff.count + (roundsUp(mode, negative, cutOff) ? 1n : 0n);
-  // A carry out of the fraction adds 1 to the exponent's field, as it should; so does the leading bit.
+  // A carry out of the fraction correctly increments the exponent field; so does the leading bit.
   const field = isTiny ? 0 : leading - smallestExponent;
   const packed = (BigInt(field) << BigInt(fractionBits)) + count;
   return finish(context, format, negative, packed, isInexact, mode);

@@ -1,4 +1,4 @@
-/** A WebAssembly function for each floating-point operation: the fast path, and behind it the call of the host. */
+/** Builds one WebAssembly function per floating-point operation: the fast path first, then a call to the host. */
 import type { FloatOperation } from '../../isa/index.js';
 import { cpuOffsets } from '../layout.js';
 import { i32, i64, load32, opcodes } from '../wasm/code.js';
@@ -7,28 +7,28 @@ import { fastPath } from './fast_path.js';
 import { FloatCode, op } from './float_code.js';
 import type { Value } from './float_code.js';
 
-/** (vCPU's block, three inputs) -> the result's bits. */
+/** (vCPU's block, three inputs) -> the bits of the result. */
 const floatType: FunctionType = { parameters: [i32, i64, i64, i64], results: [i64] };
 
-/** FPCR's rounding mode and FZ: while they are 0, the host's arithmetic is right. */
+/** FPCR's rounding mode and FZ. The host's arithmetic is correct only while these bits are 0. */
 const controlMask = 0x01c00000;
 /** FPSR.IXC. */
 const inexactBit = 16;
 
 export class FloatFunctions {
-  /** What the host is asked for, by number. */
+  /** The operations that the host must provide, by number. */
   readonly operations: FloatOperation[] = [];
   readonly #module: WasmModule;
   readonly #hostCall: number;
   readonly #functions = new Map<string, number>();
 
-  /** `hostCall` is the imported function: (block, number, three inputs) -> the result's bits. */
+  /** `hostCall` is the imported function: (block, number, three inputs) -> the bits of the result. */
   constructor(module: WasmModule, hostCall: number) {
     this.#module = module;
     this.#hostCall = hostCall;
   }
 
-  /** The index of the function that does an operation. */
+  /** The index of the function for an operation. */
   indexOf(operation: FloatOperation): number {
     const key = JSON.stringify(operation);
     const known = this.#functions.get(key);

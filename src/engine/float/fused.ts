@@ -1,7 +1,8 @@
 /**
- * A product and a sum rounded once, by operations that round each. Singles go through doubles; for doubles the product is
- * split into two numbers, and the sum is rounded to odd before the last step, so that rounding twice is rounding once (S. Boldo,
- * G. Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57(4), 2008).
+ * Fused multiply-add built from operations that round separately. Singles are computed as doubles. For doubles, the
+ * product is split into two numbers, and the sum is rounded to odd before the last step, which makes double rounding
+ * harmless (S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers
+ * 57(4), 2008).
  */
 import { i64 } from '../wasm/code.js';
 import { requireExact, sumError } from './exactness.js';
@@ -9,25 +10,28 @@ import type { FastInputs } from './exactness.js';
 import { both, choose, double, either, integer, not, single, wide } from './float_code.js';
 import type { FloatCode, Format, Value } from './float_code.js';
 
-/** The addend comes first. */
+/** Emits the fused operation. The first input is the addend. */
 export function emitFused(f: Format, w: FloatCode, inputs: FastInputs): void {
   if (f.bits === 32) fuseSingles(w, inputs);
   else fuseDoubles(w, inputs);
 }
 
-/** `sum`, or where it was rounded (by `error`) and its last bit is 0, its neighbour on the error's side: rounded to odd. */
+/**
+ * Rounds to odd: `sum`, or its neighbour in the direction of `error` if `error` is not 0 and the last bit of `sum` is
+ * 0.
+ */
 function roundToOdd(w: FloatCode, sum: Value, error: Value): Value {
   const bits = w.let(i64, double.toBits(sum));
   const zero = double.constant(0);
   const isEven = wide.isZero(wide.and(bits, integer(1)));
   const isOff = both(double.do('ne', error, zero), isEven);
-  // Away from 0 where the error has the sum's sign.
+  // The neighbour is away from 0 if the error has the sign of the sum.
   const isAway = not(oneOf(double.do('gt', error, zero), double.do('gt', sum, zero)));
   const step = choose(isAway, integer(1), integer(-1));
   return double.fromBits(wide.add(bits, choose(isOff, step, integer(0))));
 }
 
-/** Whether exactly one holds. */
+/** Whether exactly one of two conditions holds. */
 function oneOf(a: Value, b: Value): Value {
   return (code) => {
     a(code);
@@ -39,20 +43,20 @@ function oneOf(a: Value, b: Value): Value {
 function fuseSingles(w: FloatCode, inputs: FastInputs): void {
   const number = (bits: Value): Value => w.let(double.type, single.toDouble(single.fromBits(bits)));
   const [c, a, b] = [number(inputs.a), number(inputs.b), number(inputs.c)];
-  // 24 bits times 24 bits are a double.
+  // The product of two 24-bit mantissas fits in a double.
   const product = w.let(double.type, double.do('mul', a, b));
   const sum = w.let(double.type, double.do('add', product, c));
   w.require(double.isFinite(sum));
   const error = w.let(double.type, sumError(double, w, product, c, sum));
   const narrow = w.let(single.type, single.fromDouble(roundToOdd(w, sum, error)));
-  // A sum that is 0 is exact: were it not, doubles would show the rest.
+  // A sum of 0 is exact; otherwise doubles would show the remainder.
   w.when(double.isZero(sum), () => w.answer(single.toBits(narrow)));
   w.require(single.isOrdinary(narrow));
   requireExact(w, inputs, () => both(double.isZero(error), double.do('eq', single.toDouble(narrow), sum)));
   w.answer(single.toBits(narrow));
 }
 
-/** The exponent's field of a double's bits. */
+/** The exponent field of a double's bits. */
 function exponentField(bits: Value): Value {
   return wide.and(wide.shrUnsigned(bits, integer(52)), integer(0x7ff));
 }
@@ -61,14 +65,14 @@ function isWithin(value: Value, low: number, high: number): Value {
   return wide.isBelow(wide.sub(value, integer(low)), integer(high - low));
 }
 
-/** A double as a sum of two of 26 bits (Veltkamp). */
+/** Splits a double into two numbers of 26 bits (Veltkamp). */
 function halves(w: FloatCode, a: Value): { readonly high: Value; readonly low: Value } {
   const scaled = w.let(double.type, double.do('mul', a, double.constant(2 ** 27 + 1)));
   const high = w.let(double.type, double.do('sub', scaled, double.do('sub', scaled, a)));
   return { high, low: w.let(double.type, double.do('sub', a, high)) };
 }
 
-/** What a product was rounded off by (Dekker). */
+/** The rounding error of a product (Dekker). */
 function productError(w: FloatCode, a: Value, b: Value, product: Value): Value {
   const [x, y] = [halves(w, a), halves(w, b)];
   const multiply = (p: Value, q: Value): Value => double.do('mul', p, q);
@@ -78,7 +82,7 @@ function productError(w: FloatCode, a: Value, b: Value, product: Value): Value {
   return double.do('add', third, multiply(x.low, y.low));
 }
 
-/** With exponents far enough from both ends that no part is too large or too small. */
+/** Requires exponents far enough from both limits that no intermediate result overflows or underflows. */
 function requireModerate(w: FloatCode, inputs: FastInputs, c: Value): void {
   const [a, b] = [inputs.b, inputs.c].map((bits) => w.let(i64, exponentField(bits))) as [Value, Value];
   const isEach = both(isWithin(a, 200, 1900), isWithin(b, 200, 1900));

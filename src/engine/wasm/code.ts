@@ -1,6 +1,6 @@
 /**
- * WebAssembly function bodies, byte by byte (WebAssembly core specification 2.0, section 5.4). One method an
- * instruction; everything goes into one flat buffer.
+ * Builder for WebAssembly function bodies (WebAssembly core specification 2.0, section 5.4). It has one method per
+ * instruction, and appends bytes to one flat buffer.
  */
 
 /** Value types, by their binary code. */
@@ -16,7 +16,7 @@ export class Code {
   #bytes = new Uint8Array(256);
   #length = 0;
 
-  /** What was written so far. */
+  /** The bytes written so far. */
   bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -84,7 +84,7 @@ export class Code {
     return this.byte(0x22).unsigned(local);
   }
 
-  /** A memory instruction: its code, the alignment's exponent, and a constant offset in bytes. */
+  /** A memory instruction: opcode, binary logarithm of the alignment, and constant byte offset. */
   memory(opcode: number, alignment: number, offset: number): this {
     return this.byte(opcode).unsigned(alignment).unsigned(offset);
   }
@@ -128,7 +128,10 @@ export class Code {
     return this.byte(0xfd).unsigned(opcode);
   }
 
-  /** Calls the function at an index (on the stack, above its arguments) of table 0, which must be of type `type`. */
+  /**
+   * Calls a function of table 0 by its index, which is on the stack above its arguments. `type` is the function's type
+   * index.
+   */
   callIndirect(type: number): this {
     return this.byte(0x11).unsigned(type).byte(0);
   }
@@ -142,7 +145,7 @@ export class Code {
   }
 }
 
-/** Instructions of one byte, by type. */
+/** One-byte instructions, by type. */
 export const opcodes = {
   [i32]: {
     eqz: 0x45, eq: 0x46, ne: 0x47, ltSigned: 0x48, ltUnsigned: 0x49, leUnsigned: 0x4d, leSigned: 0x4c, geSigned: 0x4e,
@@ -162,7 +165,7 @@ export const select = 0x1b;
 export const wrap = 0xa7;
 export const extendUnsigned = 0xad;
 
-/** Loads that zero-extend to i64, and the i32 ones, by bytes: code and alignment. */
+/** Loads that zero-extend to i64, and the i32 loads, by number of bytes: opcode and alignment. */
 export const loads64 = { 1: [0x31, 0], 2: [0x33, 1], 4: [0x35, 2], 8: [0x29, 3] } as const;
 export const stores64 = { 1: [0x3c, 0], 2: [0x3d, 1], 4: [0x3e, 2], 8: [0x37, 3] } as const;
 export const load32 = { byte: 0x2d, half: 0x2f, word: 0x28 } as const;

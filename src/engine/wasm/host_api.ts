@@ -1,4 +1,4 @@
-/** The part of the WebAssembly JavaScript API that the engine uses; every host of ours has it. */
+/** The part of the WebAssembly JavaScript API that the engine uses. All supported hosts have it. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }

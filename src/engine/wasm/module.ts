@@ -1,4 +1,7 @@
-/** WebAssembly modules (core specification 2.0, section 5.5): imports, functions with locals, a table, exports. */
+/**
+ * Builder for WebAssembly modules (core specification 2.0, section 5.5): imports, functions with locals, a table,
+ * exports.
+ */
 import { Code } from './code.js';
 import type { ValueType } from './code.js';
 
@@ -32,7 +35,7 @@ export class WasmModule {
     this.#memoryPages = memoryPages;
   }
 
-  /** The function's index, for `call`. All imports must be named before the first body. */
+  /** Adds an import and returns its function index, for `call`. All imports must be added before the first body. */
   importFunction(name: string, type: FunctionType): number {
     this.#imports.push({ name, type });
     return this.#imports.length - 1;
@@ -48,13 +51,13 @@ export class WasmModule {
     return this.#imports.length + this.#bodies.length - 1;
   }
 
-  /** What table 0 holds from its beginning on: functions, by index. It has `size` entries, and is exported by a name. */
+  /** Defines table 0 with `size` entries, and exports it. `functions` are the function indexes of its first entries. */
   setTable(functions: readonly number[], size: number, exportName: string): void {
     this.#table = { functions, size };
     this.#tableName = exportName;
   }
 
-  /** The number of a type, which some import or body has or will have. */
+  /** The index of a function type. Adds the type if it is new. */
   typeIndex(type: FunctionType): number {
     const known = this.#types.findIndex((other) => sameType(other, type));
     return known >= 0 ? known : this.#types.push(type) - 1;
@@ -77,7 +80,7 @@ export class WasmModule {
       out.byte(kind).unsigned(index);
     });
     section(module, 9, [this.#table], (out, { functions }) => {
-      // From entry 0 (i32.const 0, end) on.
+      // Active segment from entry 0 on (i32.const 0, end).
       out.append([0x00, 0x41, 0x00, 0x0b]).unsigned(functions.length);
       for (const index of functions) out.unsigned(index);
     });
