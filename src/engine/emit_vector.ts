@@ -16,7 +16,10 @@ import type { Environment } from './emit.js';
 import { cpuOffsets } from './layout.js';
 import { extendUnsigned, i32, i64, load32, loads64, opcodes, store32, stores64, v128 } from './wasm/code.js';
 
-/** Pushes the value of a scalar expression (emit.ts, emitExpr): vectors are made of scalars, and scalars of vectors. */
+/**
+ * Pushes the value of a scalar expression (emit.ts, emitExpr). A parameter, because scalars and vectors contain each
+ * other.
+ */
 export type EmitScalar = (e: Environment, expr: Expr) => void;
 
 /** Opcodes by lane width. Widths without an opcode are composed of other operations before they get here. */

@@ -1,17 +1,17 @@
-/** Finds the instruction that a word is. */
+/** Finds the instruction of a word. */
 import { fixedBits } from './pattern.js';
 import type { Instruction, Mode } from './instruction.js';
 
-/** The bits by which words are sorted before any pattern is tried: 31 to 21, which tell most groups apart. */
+/** Words are indexed by bits 31 to 21 before patterns are compared. These bits separate most groups. */
 const keyShift = 21;
 const keys = 2 ** (32 - keyShift);
 
 export interface Decoder {
-  /** The instruction that `word` is where the CPU is in `mode` (EL1h unless said); null where it is unallocated. */
+  /** The instruction of `word` in `mode` (default: EL1h); null if the word is unallocated. */
   decode(word: number, mode?: Mode): Instruction | null;
 }
 
-/** All keys that have the fixed bits: their other bits count down to 0. */
+/** All keys with the given fixed bits. The other bits count down to 0. */
 function* keysOf(mask: number, value: number): Generator<number> {
   const free = ~mask & (keys - 1);
   for (let rest = free; ; rest = (rest - 1) & free) {
@@ -20,7 +20,7 @@ function* keysOf(mask: number, value: number): Generator<number> {
   }
 }
 
-/** A decoder of `instructions`; of several that match a word, the one whose pattern fixes most bits is meant. */
+/** A decoder for `instructions`. If several match a word, the pattern with the most fixed bits wins. */
 export function makeDecoder(instructions: readonly Instruction[]): Decoder {
   const bySpecificity = [...instructions].sort((a, b) => fixedBits(b.pattern) - fixedBits(a.pattern));
   const candidates = Array.from({ length: keys }, (): Instruction[] => []);

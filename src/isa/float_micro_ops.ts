@@ -1,6 +1,6 @@
 /**
- * Floating-point micro-operations (DDI 0487, shared/functions/float): exact results in the format's bits, by the rounding mode,
- * flushing and NaN rules of FPCR, with the exceptions gathered in FPSR. Values are the numbers' bits, of 64 bits width.
+ * Floating-point micro-operations (DDI 0487, shared/functions/float). Results are exact and follow the rounding mode,
+ * flushing and NaN rules of FPCR; exceptions accumulate in FPSR. Values are bit patterns in 64 bits.
  */
 import type { Expr } from './micro_ops.js';
 
@@ -9,7 +9,7 @@ export type FloatFormat = 16 | 32 | 64;
 
 export type FloatRounding = 'nearestEven' | 'up' | 'down' | 'zero' | 'nearestAway' | 'odd' | 'current';
 
-/** Named as the manual's functions (FPAdd is `add`); inputs in the manual's order. */
+/** Named after the manual's functions (`add` is FPAdd). Inputs are in the manual's order. */
 export type FloatOperation =
   | {
       readonly kind:
@@ -21,27 +21,27 @@ export type FloatOperation =
         | 'div'
         | 'min'
         | 'max'
-        /** One quiet NaN gives way to the number. */
+        /** A number is preferred to a quiet NaN. */
         | 'minNumber'
         | 'maxNumber'
         | 'sqrt'
-        /** First input plus the product of the others, rounded once. */
+        /** The first input plus the product of the others, rounded once. */
         | 'mulAdd'
         | 'reciprocalEstimate'
         | 'reciprocalStep'
         | 'reciprocalExponent'
         | 'reciprocalSqrtEstimate'
         | 'reciprocalSqrtStep'
-        /** 1 or 0. `eq` signals for signalling NaNs only. */
+        /** 1 or 0. `eq` raises Invalid for signalling NaNs only. */
         | 'eq'
         | 'ge'
         | 'gt'
-        /** NZCV of a comparison, as four bits; the second signals for every NaN. */
+        /** NZCV of a comparison, as four bits. The second kind raises Invalid for every NaN. */
         | 'compare'
         | 'compareSignalling';
       readonly format: FloatFormat;
     }
-  /** To a whole number in the same format; `exact` raises Inexact where that changes the value. */
+  /** To an integer in the same format. `exact` raises Inexact if the value changes. */
   | {
       readonly kind: 'roundToInteger';
       readonly format: FloatFormat;
@@ -54,7 +54,7 @@ export type FloatOperation =
       readonly to: FloatFormat;
       readonly rounding: 'current' | 'odd';
     }
-  /** To a fixed-point number of `bits` bits, saturating; the second input says how many are behind the point. */
+  /** To a fixed-point number of `bits` bits, saturating. The second input is the number of fraction bits. */
   | {
       readonly kind: 'toFixed';
       readonly format: FloatFormat;
@@ -62,19 +62,19 @@ export type FloatOperation =
       readonly signed: boolean;
       readonly rounding: FloatRounding;
     }
-  /** From a fixed-point number; the second input as above. */
+  /** From a fixed-point number. The second input is the number of fraction bits. */
   | {
       readonly kind: 'fromFixed';
       readonly format: FloatFormat;
       readonly bits: 32 | 64;
       readonly signed: boolean;
     }
-  /** Estimates of fixed-point numbers of 32 bits (URECPE, URSQRTE). */
+  /** Estimates for 32-bit fixed-point numbers (URECPE, URSQRTE). */
   | { readonly kind: 'unsignedReciprocalEstimate' | 'unsignedReciprocalSqrtEstimate' };
 
 export interface FloatStatement {
   readonly op: 'float';
-  /** The local that takes the result, zeroes above its format. */
+  /** The local for the result, zero-extended. */
   readonly index: number;
   readonly operation: FloatOperation;
   /** Up to three. */

@@ -1,6 +1,6 @@
 /**
- * isa: each instruction's bits, text and meaning, defined once. It knows neither how an instruction is executed nor where
- * memory is.
+ * isa: defines each instruction once: encoding, text and semantics. It does not know how instructions are executed or
+ * where memory is.
  */
 export * from './instruction.js';
 export type * from './micro_ops.js';

@@ -1,6 +1,6 @@
 /**
- * An instruction, defined once: its bits, its operands, its text and its meaning. Decoder, disassembler,
- * assembler, interpreter, compiler and conformance tests all come from this.
+ * The definition of an instruction: its encoding, operands, text and semantics. The decoder, disassembler, assembler,
+ * interpreter and conformance tests are all derived from it.
  */
 import { extractFields, insertFields, matches, parsePattern } from './pattern.js';
 import type { FieldValues, Pattern } from './pattern.js';
@@ -8,11 +8,11 @@ import type { Expr, Width } from './micro_ops.js';
 import { Semantics } from './semantics.js';
 import type { RegisterRef, VectorRef } from './semantics.js';
 
-/** Exception level and stack pointer in use (DDI 0487, PSTATE.M): which instructions there are depends on them. */
+/** Exception level and selected stack pointer (DDI 0487, PSTATE.M). They determine which instructions are allocated. */
 export const modes = ['EL0t', 'EL1t', 'EL1h'] as const;
 export type Mode = (typeof modes)[number];
 
-/** What was read at the front of a text: the fields that it sets, and what is left of the text. */
+/** A parsed prefix of a text: the fields that it sets, and the rest of the text. */
 export interface Parsed {
   readonly fields: FieldValues;
   readonly rest: string;
@@ -20,42 +20,45 @@ export interface Parsed {
 
 interface OperandText {
   readonly print: (fields: FieldValues, pc: bigint) => string;
-  /** Null when `text` does not begin with such an operand. */
+  /** Null if `text` does not start with such an operand. */
   readonly parse: (text: string, pc: bigint) => Parsed | null;
 }
 
-/** A register. The file has a place that always reads 0, one that swallows writes, and one for SP (see `registerFile`). */
+/**
+ * A general register. The register file has a slot that always reads 0, one that ignores writes, and one for SP (see
+ * `registerFile`).
+ */
 export interface RegisterOperand extends OperandText {
   readonly kind: 'register';
   readonly width: Width;
-  /** Its place in the register file. */
+  /** Its index in the register file. */
   readonly place: (fields: FieldValues) => number;
 }
 
-/** A vector register, V0 to V31; how much of it is meant, and seen as what lanes, is the instruction's affair. */
+/** A vector register, V0 to V31. The instruction decides how many bits and which lanes it uses. */
 export interface VectorOperand extends OperandText {
   readonly kind: 'vector';
   readonly place: (fields: FieldValues) => number;
 }
 
-/** A number in the instruction. */
+/** A number encoded in the instruction. */
 export interface ImmediateOperand extends OperandText {
   readonly kind: 'immediate';
   readonly width: Width;
-  /** What a decoded instruction must keep of it: an unsigned byte, or 32 or 64 bits with a sign. */
+  /** How a decoded instruction must store it: as an unsigned byte, or as a signed number of 32 or 64 bits. */
   readonly bits: 8 | 32 | 64;
-  /** Its value as the semantics see it. */
+  /** Its value in the semantics. */
   readonly value: (fields: FieldValues) => bigint;
 }
 
-/** Text without a part in the meaning (a prefetch's hint, a barrier's domain). */
+/** Text without an effect on the semantics (the hint of a prefetch, the domain of a barrier). */
 export interface TextOperand extends OperandText {
   readonly kind: 'text';
 }
 
 export type Operand = RegisterOperand | VectorOperand | ImmediateOperand | TextOperand;
 
-/** The places of the register file beside X0 to X30. */
+/** The indexes of the register file after X0 to X30. */
 export const registerFile = { zero: 31, sink: 32, stackPointer: 33, places: 34 } as const;
 
 type Reference<O> = O extends RegisterOperand
@@ -69,20 +72,20 @@ type Reference<O> = O extends RegisterOperand
 export type References<Operands> = { readonly [K in keyof Operands]: Reference<Operands[K]> };
 
 export interface Definition<Operands> {
-  /** The manual's name of the encoding, e.g. `ADD_64_addsub_imm`; unique. */
+  /** The encoding's name in the manual, such as `ADD_64_addsub_imm`. Must be unique. */
   readonly name: string;
   /** See pattern.ts. */
   readonly pattern: string;
-  /** The architecture's feature without which this is unallocated, e.g. FEAT_CRC32; absent for the base set. */
+  /** The architecture feature that it requires, such as FEAT_CRC32 (default: none). */
   readonly feature?: string;
-  /** Whether it is rare or large, so that an engine should keep it out of its innermost code; absent means not. */
+  /** Whether it is rare or large, so that an engine should keep it out of its innermost code (default: false). */
   readonly cold?: boolean;
-  /** Whether a word that matches the pattern is allocated in that mode; absent means always. */
+  /** Whether a word that matches the pattern is allocated in a mode (default: always). */
   readonly allocated?: (fields: FieldValues, mode: Mode) => boolean;
-  /** Whether it belongs to floating point and SIMD, and traps with them; absent means: if an operand is a vector. */
+  /** Whether it belongs to floating point and SIMD and traps with them (default: whether an operand is a vector). */
   readonly vector?: boolean;
   readonly operands: Operands;
-  /** Assembler text with operands in braces: `add {d}, {n}, {imm}`. */
+  /** Assembler text, with operands in braces: `add {d}, {n}, {imm}`. */
   readonly text: string;
   semantics(m: Semantics, operands: References<Operands>): void;
 }
@@ -95,11 +98,11 @@ export interface Instruction {
   readonly cold: boolean;
   readonly operands: Readonly<Record<string, Operand>>;
   readonly text: string;
-  /** What it does, written down once. */
+  /** Its semantics. */
   readonly semantics: Semantics;
   /** Whether it belongs to floating point and SIMD. */
   readonly vector: boolean;
-  /** Whether `word` is this instruction where the CPU is in `mode`. */
+  /** Whether `word` is this instruction in `mode`. */
   decodes(word: number, mode: Mode): boolean;
 }
 
@@ -121,7 +124,7 @@ export function instruction<const Operands extends Readonly<Record<string, Opera
     operands,
     text,
     decodes,
-    // Written down when somebody asks: most guests use few of the instructions.
+    // Built on first use, because most guests use few of the instructions.
     get semantics() {
       semantics ??= writeDown(definition);
       return semantics;
@@ -148,13 +151,13 @@ function references<Operands extends Readonly<Record<string, Operand>>>(
   return Object.fromEntries(entries) as References<Operands>;
 }
 
-/** The text of `word`, which is this instruction and stands at address `pc`. */
+/** The text of `word`, an encoding of this instruction at address `pc`. */
 export function printInstruction({ text, operands, pattern }: Instruction, word: number, pc: bigint): string {
   const fields = extractFields(pattern, word);
   return text.replace(/\{(\w+)\}/g, (_, key: string) => operands[key]?.print(fields, pc) ?? '');
 }
 
-/** The word that `source` writes as this instruction at address `pc`; null when it is not written so. */
+/** Assembles `source` as this instruction at address `pc`; null if the text does not match. */
 export function parseInstruction(definition: Instruction, source: string, pc: bigint): number | null {
   let rest = source;
   let fields: FieldValues = {};

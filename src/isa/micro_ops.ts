@@ -1,7 +1,7 @@
 /**
- * The closed set of micro-operations in which every instruction says what it does. A back end (interpreter,
- * compiler, evaluator) walks these; none of them is known here. Arithmetic wraps at the width; shift and rotate
- * amounts count modulo the width; comparisons, flags and conditions are 32-bit values, 0 or 1.
+ * The closed set of micro-operations that define the semantics of instructions. A back end walks them; they know no
+ * back end. Arithmetic wraps at the width. Shift and rotate amounts are taken modulo the width. Comparisons, flags and
+ * conditions are 32-bit values, 0 or 1.
  */
 
 import type { FloatStatement } from './float_micro_ops.js';
@@ -21,7 +21,7 @@ export type BinaryKind =
   | 'shrUnsigned'
   | 'shrSigned'
   | 'rotr'
-  /** Both operands must be ones that can be divided: not by 0, and no overflow (see `safeDivide`). */
+  /** The divisor must not be 0 and the quotient must not overflow (see `safeDivide`). */
   | 'divSigned'
   | 'divUnsigned';
 
@@ -34,29 +34,29 @@ export type FlagName = 'n' | 'z' | 'c' | 'v';
 
 export type Expr = { readonly width: Width } & (
   | { readonly op: 'const'; readonly value: bigint }
-  /** A number that stands in the instruction itself. */
+  /** An immediate operand of the instruction. */
   | { readonly op: 'immediate'; readonly operand: string }
   /** The low bits of the register that an operand names. */
   | { readonly op: 'register'; readonly operand: string }
   /** The address of this instruction. */
   | { readonly op: 'pc' }
   | { readonly op: 'flag'; readonly flag: FlagName }
-  /** Whether the condition whose number (0 to 15) an immediate operand holds is true of the flags. */
+  /** Whether a condition holds for the flags. An immediate operand gives its number (0 to 15). */
   | { readonly op: 'condition'; readonly operand: string }
   | { readonly op: 'local'; readonly index: number }
-  /** One of the places of 64 bits that hold the rest of a vCPU's state: by number, or by an immediate operand. */
+  /** A 64-bit slot of the vCPU's remaining state, by index or by an immediate operand. */
   | { readonly op: 'state'; readonly place: number }
   | { readonly op: 'stateAt'; readonly operand: string }
   | { readonly op: 'unary'; readonly kind: UnaryKind; readonly a: Expr }
   | { readonly op: 'binary'; readonly kind: BinaryKind; readonly a: Expr; readonly b: Expr }
   | { readonly op: 'compare'; readonly kind: CompareKind; readonly a: Expr; readonly b: Expr }
   | { readonly op: 'select'; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
-  /** To 32 bits: the low half. To 64 bits: zeroes above. */
+  /** To 32 bits: the low half. To 64 bits: zero-extended. */
   | { readonly op: 'resize'; readonly a: Expr }
   | LaneExpr
 );
 
-/** What the flags become: N is bit 63 of `n`, Z whether all 64 bits of `z` are 0, C is `c` (0 or 1), V is bit 63 of `v`. */
+/** The new flags: N is bit 63 of `n`; Z is set if all 64 bits of `z` are 0; C is `c` (0 or 1); V is bit 63 of `v`. */
 export interface FlagSources {
   readonly n: Expr;
   readonly z: Expr;
@@ -66,7 +66,7 @@ export interface FlagSources {
 
 export type AccessBytes = 1 | 2 | 4 | 8;
 
-/** How an access is ordered and checked; plain unless said. */
+/** How an access is ordered and checked (default: plain). */
 export type AccessKind = 'plain' | 'ordered' | 'unprivileged' | 'exclusive';
 
 export type Statement =
@@ -74,10 +74,10 @@ export type Statement =
   | FloatStatement
   | { readonly op: 'let'; readonly index: number; readonly value: Expr }
   | { readonly op: 'setRegister'; readonly operand: string; readonly value: Expr }
-  /** A register by its number rather than by an operand (BL's x30). */
+  /** A register given by number instead of an operand (x30 of BL). */
   | { readonly op: 'setFixedRegister'; readonly register: number; readonly value: Expr }
   | { readonly op: 'setFlags'; readonly flags: FlagSources }
-  /** Reads memory, zero-extended to 64 bits, into a local; leaves the instruction when the access faults. */
+  /** Loads into a local, zero-extended to 64 bits. Leaves the instruction if the access faults. */
   | {
       readonly op: 'load';
       readonly index: number;
@@ -92,7 +92,7 @@ export type Statement =
       readonly value: Expr;
       readonly kind: AccessKind;
     }
-  /** Two loads of neighbours, as two statements would do them, the lower one first. */
+  /** Two loads of adjacent elements, lower address first, as if by two statements. */
   | {
       readonly op: 'loadPair';
       readonly indexes: readonly [number, number];
@@ -105,7 +105,7 @@ export type Statement =
       readonly address: Expr;
       readonly values: readonly [Expr, Expr];
     }
-  /** Goes on at `target`, a 64-bit address; `near` when it is the pc plus an immediate operand. */
+  /** Jumps to `target`, a 64-bit address. If `near` is set, the target is pc plus that immediate operand. */
   | { readonly op: 'jump'; readonly target: Expr; readonly near: string | null }
   | {
       readonly op: 'if';
@@ -115,13 +115,15 @@ export type Statement =
     }
   | { readonly op: 'setState'; readonly place: number; readonly value: Expr }
   | { readonly op: 'setStateAt'; readonly operand: string; readonly value: Expr }
-  /** Where the operand names the stack pointer, that must be aligned as the architecture asks; else the instruction faults. */
+  /** Faults if the operand is the stack pointer and is not aligned, where the architecture checks that. */
   | { readonly op: 'checkStack'; readonly operand: string }
-  /** Clears the naturally aligned block of so many bytes that `address` lies in; leaves the instruction when that faults. */
+  /**
+   * Clears the naturally aligned block of `bytes` bytes that contains `address`. Leaves the instruction if that faults.
+   */
   | { readonly op: 'clearBlock'; readonly bytes: 64; readonly address: Expr }
   /**
-   * Asks what lies outside the set (system registers, exceptions, waiting): by name, with up to two values, perhaps for an
-   * answer. Whoever is asked may leave the instruction.
+   * Calls the host for anything outside this set (system registers, exceptions, waiting): by name, with up to two
+   * inputs and an optional result. The host may leave the instruction.
    */
   | {
       readonly op: 'system';

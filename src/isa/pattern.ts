@@ -1,6 +1,7 @@
 /**
- * Encoding patterns, written as the manual draws them: `sf:1 00100010 sh:1 imm12:12 Rn:5 Rd:5`, most significant
- * bit first; digits are fixed bits, `x` is a bit that does not matter, `y` one that does not but should be 1, NAME:N is a field. 32 bits in all.
+ * Encoding patterns in the manual's notation: `sf:1 00100010 sh:1 imm12:12 Rn:5 Rd:5`, most significant bit first.
+ * Digits are fixed bits; `x` is an ignored bit; `y` is an ignored bit that should be 1; NAME:N is a field of N bits. A
+ * pattern has 32 bits.
  */
 import { invariant } from '../base/index.js';
 
@@ -9,16 +10,16 @@ export interface BitFieldPlace {
   /** Position of the lowest bit. */
   readonly shift: number;
   readonly width: number;
-  /** So many ones. */
+  /** All ones, as wide as the field. */
   readonly ones: number;
 }
 
 export interface Pattern {
-  /** Fixed bits: 1 where the encoding fixes a bit. */
+  /** 1 where the encoding fixes a bit. */
   readonly mask: number;
-  /** Their values. */
+  /** The values of the fixed bits. */
   readonly value: number;
-  /** The same with the bits that should be 1: what is written where no field says otherwise. */
+  /** The values of the fixed bits, plus the bits that should be 1. This is the word with all fields 0. */
   readonly written: number;
   readonly fields: readonly BitFieldPlace[];
 }
@@ -26,7 +27,7 @@ export interface Pattern {
 /** The values of a pattern's fields in one word, unsigned. */
 export type FieldValues = Readonly<Record<string, number>>;
 
-/** The pattern that `text` draws. Throws InvariantError unless it draws 32 bits and no field twice. */
+/** Parses a pattern. Throws InvariantError if it does not have 32 bits or has a field twice. */
 export function parsePattern(text: string): Pattern {
   let position = 32;
   let mask = 0;
@@ -59,14 +60,14 @@ export function matches({ mask, value }: Pattern, word: number): boolean {
   return (word & mask) >>> 0 === value;
 }
 
-/** The fields of `word`, which matches. */
+/** The fields of a matching `word`. */
 export function extractFields({ fields }: Pattern, word: number): FieldValues {
   const found: Record<string, number> = {};
   for (const { name, shift, ones } of fields) found[name] = (word >>> shift) & ones;
   return found;
 }
 
-/** The word whose fields are `values`; fields that are not given are 0. */
+/** The word with the given field values. Missing fields are 0. */
 export function insertFields({ written, fields }: Pattern, values: FieldValues): number {
   let word = written;
   for (const { name, shift, ones } of fields) {
@@ -75,7 +76,7 @@ export function insertFields({ written, fields }: Pattern, values: FieldValues):
   return word >>> 0;
 }
 
-/** How many bits the encoding fixes: of two patterns that match, the one that fixes more is meant. */
+/** The number of fixed bits. If two patterns match a word, the one with more fixed bits wins. */
 export function fixedBits({ mask }: Pattern): number {
   let count = 0;
   for (let rest = mask; rest !== 0; rest &= rest - 1) count += 1;

@@ -16,13 +16,13 @@ import type {
 import type { SystemCall } from './system_calls.js';
 import type { LaneBits, VectorExpr } from './vector_micro_ops.js';
 
-/** A register that an operand names, and how many of its bits the instruction means. */
+/** A register named by an operand, and the number of bits that the instruction uses. */
 export interface RegisterRef {
   readonly operand: string;
   readonly width: Width;
 }
 
-/** A vector register that an operand names. */
+/** A vector register named by an operand. */
 export interface VectorRef {
   readonly operand: string;
   readonly vector: true;
@@ -32,12 +32,12 @@ export class Semantics {
   readonly #blocks: Statement[][] = [[]];
   #locals = 0;
 
-  /** What was written so far. */
+  /** The statements appended so far. */
   get statements(): readonly Statement[] {
     return this.#blocks[0] ?? [];
   }
 
-  /** How many locals were named. */
+  /** The number of locals in use. */
   get locals(): number {
     return this.#locals;
   }
@@ -60,7 +60,7 @@ export class Semantics {
     return { op: 'flag', width: 32, flag };
   }
 
-  /** Whether the condition that an immediate operand names holds of the flags. */
+  /** Whether the condition named by an immediate operand holds. */
   condition({ operand }: Expr & { op: 'immediate' }): Expr {
     return { op: 'condition', width: 32, operand };
   }
@@ -101,7 +101,7 @@ export class Semantics {
     return amount === 0 ? a : this.#binary(kind, a, this.constant(a.width, amount));
   }
 
-  /** A quotient rounded towards zero; 0 for a divisor of 0, and wrapping where it overflows (DDI 0487, SDIV). */
+  /** A quotient rounded towards zero. It is 0 for a divisor of 0, and wraps on overflow (DDI 0487, SDIV). */
   divide(signed: boolean, dividend: Expr, divisor: Expr): Expr {
     const { width } = dividend;
     const [a, b] = [this.let(dividend), this.let(divisor)];
@@ -133,7 +133,7 @@ export class Semantics {
     return this.equal(a, this.constant(a.width, 0));
   }
 
-  /** 1 for 0 and 0 for 1. */
+  /** Maps 1 to 0 and 0 to 1. */
   negate(truth: Expr): Expr {
     return this.xor(truth, this.constant(32, 1));
   }
@@ -147,7 +147,7 @@ export class Semantics {
     return bits === a.width ? a : this.#unary(`signExtend${bits}`, a);
   }
 
-  /** The low `bits` bits of `a`, zeroes above. */
+  /** The low `bits` bits of `a`, zero-extended. */
   zeroExtend(a: Expr, bits: 8 | 16 | 32): Expr {
     return bits === a.width ? a : this.and(a, this.constant(a.width, 2n ** BigInt(bits) - 1n));
   }
@@ -157,17 +157,17 @@ export class Semantics {
     return { op: 'select', width: a.width, condition, a, b };
   }
 
-  /** `a` as a value of `width` bits: cut off, or with zeroes above. */
+  /** `a` as a value of `width` bits: truncated or zero-extended. */
   resize(width: Width, a: Expr): Expr {
     return a.width === width ? a : { op: 'resize', width, a };
   }
 
-  /** `a` as a 64-bit value with its sign above. */
+  /** `a` sign-extended to 64 bits. */
   signed64(a: Expr): Expr {
     return a.width === 64 ? a : this.signExtend(this.resize(64, a), 32);
   }
 
-  /** Names the value of `a`, so that it is worked out once and here. */
+  /** Evaluates `a` here, once, and returns a local with its value. */
   let(a: Expr): Expr {
     const index = this.#newLocal();
     this.#say({ op: 'let', index, value: a });
@@ -181,7 +181,7 @@ export class Semantics {
     this.#say({ op: 'setRegister', operand: register.operand, value: this.resize(64, value) });
   }
 
-  /** Writes register `number` (0 to 30), which the instruction does not name. */
+  /** Writes register `number` (0 to 30), which is not an operand of the instruction. */
   writeFixed(number: number, value: Expr): void {
     this.#say({ op: 'setFixedRegister', register: number, value });
   }
@@ -190,14 +190,17 @@ export class Semantics {
     this.#say({ op: 'setFlags', flags });
   }
 
-  /** `bytes` bytes at `address`, zero-extended to 64 bits. Nothing that stands after it is done when it faults. */
+  /**
+   * Loads `bytes` bytes from `address`, zero-extended to 64 bits. If the access faults, the following statements are
+   * not executed.
+   */
   load(bytes: AccessBytes, address: Expr, kind: AccessKind = 'plain'): Expr {
     const index = this.#newLocal();
     this.#say({ op: 'load', index, bytes, address, kind });
     return { op: 'local', width: 64, index };
   }
 
-  /** Writes the low `bytes` bytes of a 64-bit value. */
+  /** Stores the low `bytes` bytes of a 64-bit value. */
   store(bytes: AccessBytes, address: Expr, value: Expr, kind: AccessKind = 'plain'): void {
     this.#say({ op: 'store', bytes, address, value: this.resize(64, value), kind });
   }
@@ -212,7 +215,7 @@ export class Semantics {
     this.#say({ op: 'setVector', operand, value });
   }
 
-  /** Names a value, so that it is worked out once and here. */
+  /** Evaluates a vector here, once, and returns a local with its value. */
   letVector(value: VectorExpr): VectorExpr {
     if (value.op === 'vectorLocal' || value.op === 'vectorConst') return value;
     const index = this.#newLocal();
@@ -220,19 +223,19 @@ export class Semantics {
     return { op: 'vectorLocal', index };
   }
 
-  /** One lane of a register, by a number of 32 bits; 64 bits for lanes of 64, else 32 with zeroes above. */
+  /** One lane of a register, by a 32-bit index. The result has 64 bits for lanes of 64, else 32, zero-extended. */
   readElement({ operand }: VectorRef, lane: LaneBits, index: Expr | number): Expr {
     const at = typeof index === 'number' ? this.constant(32, index) : index;
     return { op: 'element', width: lane === 64 ? 64 : 32, operand, lane, index: at };
   }
 
-  /** Sets one lane of a register to the low bits of `value`; the others stay. */
+  /** Sets one lane of a register to the low bits of `value` and keeps the others. */
   writeElement({ operand }: VectorRef, lane: LaneBits, index: Expr | number, value: Expr): void {
     const at = typeof index === 'number' ? this.constant(32, index) : index;
     this.#say({ op: 'setElement', operand, lane, index: at, value: this.resize(64, value) });
   }
 
-  /** The 16 bytes at `address`. */
+  /** Loads the 16 bytes at `address`. */
   loadVector(address: Expr, kind: AccessKind = 'plain'): VectorExpr {
     const index = this.#newLocal();
     this.#say({ op: 'loadVector', index, address, kind });
@@ -243,12 +246,12 @@ export class Semantics {
     this.#say({ op: 'storeVector', address, value, kind });
   }
 
-  /** Sets FPSR.QC where `condition` is not 0. */
+  /** Sets FPSR.QC if `condition` is not 0. */
   setSaturated(condition: Expr): void {
     this.#say({ op: 'setSaturated', condition });
   }
 
-  /** The result of a floating-point operation, 64 bits: the number's bits with zeroes above. Inputs likewise. */
+  /** The result of a floating-point operation as a bit pattern, zero-extended to 64 bits. So are the inputs. */
   float(operation: FloatOperation, ...inputs: readonly Expr[]): Expr {
     const index = this.#newLocal();
     const wide = inputs.map((input) => this.resize(64, input));
@@ -256,7 +259,7 @@ export class Semantics {
     return { op: 'local', width: 64, index };
   }
 
-  /** Two neighbours, the lower one first; each as `load` gives it. */
+  /** Loads two adjacent elements, lower address first. Each result is as for `load`. */
   loadPair(bytes: 4 | 8, address: Expr): readonly [Expr, Expr] {
     const indexes = [this.#newLocal(), this.#newLocal()] as const;
     this.#say({ op: 'loadPair', indexes, bytes, address });
@@ -267,18 +270,18 @@ export class Semantics {
     ];
   }
 
-  /** Writes two neighbours, the lower one first. */
+  /** Stores two adjacent elements, lower address first. */
   storePair(bytes: 4 | 8, address: Expr, [a, b]: readonly [Expr, Expr]): void {
     const values = [this.resize(64, a), this.resize(64, b)] as const;
     this.#say({ op: 'storePair', bytes, address, values });
   }
 
-  /** Goes on at a 64-bit address. */
+  /** Jumps to a 64-bit address. */
   jump(target: Expr): void {
     this.#say({ op: 'jump', target, near: null });
   }
 
-  /** Goes on at the pc plus an immediate. */
+  /** Jumps to pc plus an immediate. */
   jumpNear(offset: Expr & { op: 'immediate' }): void {
     this.#say({ op: 'jump', target: this.add(this.pc(), offset), near: offset.operand });
   }
@@ -287,12 +290,12 @@ export class Semantics {
     this.#say({ op: 'if', condition, then: this.#inner(then), otherwise: this.#inner(otherwise) });
   }
 
-  /** A place of the state beyond registers. */
+  /** A state slot, by index. */
   state(place: number): Expr {
     return { op: 'state', width: 64, place };
   }
 
-  /** The place that an immediate operand names. */
+  /** A state slot, by an immediate operand. */
   stateAt({ operand }: Expr & { op: 'immediate' }): Expr {
     return { op: 'stateAt', width: 64, operand };
   }
@@ -305,22 +308,22 @@ export class Semantics {
     this.#say({ op: 'setStateAt', operand, value: this.resize(64, value) });
   }
 
-  /** Of the base of an access: faults when it is the stack pointer and not aligned (DDI 0487, CheckSPAlignment). */
+  /** For the base of an access: faults if it is the stack pointer and is not aligned (DDI 0487, CheckSPAlignment). */
   checkStack({ operand }: RegisterRef): void {
     this.#say({ op: 'checkStack', operand });
   }
 
-  /** Clears the aligned block of 64 bytes around `address`. */
+  /** Clears the aligned block of 64 bytes that contains `address`. */
   clearBlock(address: Expr): void {
     this.#say({ op: 'clearBlock', bytes: 64, address });
   }
 
-  /** Asks `name` of whoever runs the machine, for nothing in return. */
+  /** Calls the host for `name`, without a result. */
   system(name: SystemCall, inputs: readonly Expr[] = []): void {
     this.#say({ op: 'system', name, inputs, index: null });
   }
 
-  /** The same, for a value of 64 bits. */
+  /** Calls the host for `name`, with a 64-bit result. */
   ask(name: SystemCall, inputs: readonly Expr[]): Expr {
     const index = this.#newLocal();
     this.#say({ op: 'system', name, inputs, index });

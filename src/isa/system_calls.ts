@@ -1,26 +1,26 @@
 /**
- * What instructions ask of whoever runs the machine, beyond registers and memory. A back end may number them by their
- * position here.
+ * The operations beyond registers and memory that instructions call the host for. A back end may number them by their
+ * index here.
  */
 export const systemCalls = [
-  /** (encoding) -> the system register's value. */
+  /** (encoding) -> value of the system register. */
   'readRegister',
   /** (encoding, value). */
   'writeRegister',
   /** (low bit of the immediate): PSTATE.SP. */
   'selectStack',
-  /** (bits of PSTATE.DAIF, whether they are set): at EL0, where EL1 may forbid it. */
+  /** (bits of PSTATE.DAIF, whether to set them): at EL0, where EL1 may forbid it. */
   'changeMasks',
-  /** Interrupts were unmasked, and one is pending. */
+  /** Interrupts were unmasked while one was pending. */
   'interruptible',
-  /** Exceptions that instructions are there for; (immediate). */
+  /** Exception-generating instructions; (immediate). */
   'supervisorCall',
   'hypervisorCall',
   'secureMonitorCall',
   'breakpoint',
   /** The instruction is Undefined. */
   'undefined',
-  /** It belongs to floating point and SIMD, which is switched off. */
+  /** The instruction belongs to floating point and SIMD, and these trap. */
   'vectorTrap',
   'exceptionReturn',
   'waitForInterrupt',
@@ -33,11 +33,11 @@ export const systemCalls = [
   'translateAddress',
   /** (encoding, address): DC and IC by address. */
   'maintainCache',
-  /** Whether EL0 may do DC ZVA. */
+  /** Checks whether EL0 may use DC ZVA. */
   'checkClearBlock',
-  /** (address, 1 for a write): the access is not aligned, and must be. */
+  /** (address, 1 for a write): an access with required alignment is misaligned. */
   'misaligned',
-  /** The stack pointer is not aligned; faults where that is checked. */
+  /** The stack pointer is misaligned. Faults if the check is enabled. */
   'misalignedStack',
 ] as const;
 

@@ -1,6 +1,6 @@
 /**
- * Names for values of 128 bits: each function makes one micro-operation, or composes what has none. Functions that use an
- * argument twice take the builder, to name it first.
+ * Builders for 128-bit values. Each function makes one micro-operation, or composes one that does not exist. A function
+ * that uses an argument twice takes the builder, to store the argument in a local first.
  */
 import { invariant } from '../base/index.js';
 import type { Expr } from './micro_ops.js';
@@ -52,7 +52,7 @@ export function vxor(a: VectorExpr, b: VectorExpr): VectorExpr {
   return bits('xor', a, b);
 }
 
-/** `a` where `b` has zeroes. */
+/** The bits of `a` where `b` has zeros. */
 export function vandNot(a: VectorExpr, b: VectorExpr): VectorExpr {
   return bits('andNot', a, b);
 }
@@ -66,12 +66,12 @@ export function bitSelect(mask: VectorExpr, a: VectorExpr, b: VectorExpr): Vecto
   return { op: 'bitSelect', mask, a, b };
 }
 
-/** Every lane by one amount of 32 bits, which counts modulo the lane. */
+/** Shifts every lane by one 32-bit amount, taken modulo the lane width. */
 export function shiftLanes(kind: VectorShiftKind, lane: LaneBits, a: VectorExpr, amount: Expr): VectorExpr {
   return { op: 'vectorShift', kind, lane, a, amount };
 }
 
-/** Every lane by a fixed amount, 0 to the lane's width; a shift by the whole width leaves zeroes or signs. */
+/** Shifts every lane by a constant, 0 to the lane width. A shift by the whole width leaves zeros or sign bits. */
 export function shiftLanesBy(
   kind: VectorShiftKind,
   lane: LaneBits,
@@ -89,7 +89,7 @@ export function splat(lane: LaneBits, a: Expr): VectorExpr {
   return { op: 'splat', lane, a };
 }
 
-/** `a` with zeroes above. */
+/** `a`, zero-extended to 128 bits. */
 export function fromLow(a: Expr): VectorExpr {
   return { op: 'fromLow', a };
 }
@@ -107,13 +107,13 @@ export function anyTrue(a: VectorExpr): Expr {
   return { op: 'anyTrue', width: 32, a };
 }
 
-/** Sixteen bytes of `a` (0 to 15) and `b` (16 to 31), lowest first. */
+/** Sixteen bytes selected from `a` (0 to 15) and `b` (16 to 31), lowest first. */
 export function shuffleBytes(bytes: readonly number[], a: VectorExpr, b: VectorExpr): VectorExpr {
   invariant(bytes.length === 16, 'a shuffle names sixteen bytes');
   return { op: 'shuffle', bytes, a, b };
 }
 
-/** The lanes of `a` and then of `b`, by number; as many as fill a vector. */
+/** Lanes selected from `a`, then `b`, by index. Fills a vector. */
 export function shuffleLanes(
   lane: LaneBits,
   order: readonly number[],
@@ -125,37 +125,37 @@ export function shuffleLanes(
   return shuffleBytes(bytes, a, b);
 }
 
-/** For each byte of `indexes` that byte of `a`; 0 where it is above 15. */
+/** For each byte of `indexes`, the byte of `a` with that index, or 0 if the index is above 15. */
 export function swizzle(a: VectorExpr, indexes: VectorExpr): VectorExpr {
   return { op: 'swizzle', a, indexes };
 }
 
-/** The low `count` bits, zeroes above. */
+/** The low `count` bits, zero-extended. */
 export function lowBits(count: number, a: VectorExpr): VectorExpr {
   return count === 128 ? a : vand(a, vectorConstant((1n << BigInt(count)) - 1n));
 }
 
-/** The low half of `a`, and that of `b` above it. */
+/** The low half of `a`, with the low half of `b` above it. */
 export function joinLow(a: VectorExpr, b: VectorExpr): VectorExpr {
   return shuffleLanes(64, [0, 2], a, b);
 }
 
-/** The high half of `a`, and that of `b` above it. */
+/** The high half of `a`, with the high half of `b` above it. */
 export function joinHigh(a: VectorExpr, b: VectorExpr): VectorExpr {
   return shuffleLanes(64, [1, 3], a, b);
 }
 
-/** The even lanes of `a` and then of `b`. */
+/** The even lanes of `a`, then those of `b`. */
 export function evenLanes(lane: LaneBits, a: VectorExpr, b: VectorExpr): VectorExpr {
   return shuffleLanes(lane, [...Array(128 / lane).keys()].map((index) => 2 * index), a, b); // prettier-ignore
 }
 
-/** The odd lanes of `a` and then of `b`. */
+/** The odd lanes of `a`, then those of `b`. */
 export function oddLanes(lane: LaneBits, a: VectorExpr, b: VectorExpr): VectorExpr {
   return shuffleLanes(lane, [...Array(128 / lane).keys()].map((index) => 2 * index + 1), a, b); // prettier-ignore
 }
 
-/** Products of lanes of 8 bits, which have no operation: even and odd ones apart, in lanes of 16. */
+/** Products of 8-bit lanes, which have no operation: even and odd lanes separately, in 16-bit lanes. */
 export function multiplyLanes(
   m: Semantics,
   lane: LaneBits,
@@ -169,7 +169,7 @@ export function multiplyLanes(
   return vor(low, shiftLanesBy('shl', 16, binary('mul', 16, up(a), up(b)), 8));
 }
 
-/** Lanes of ones where `a` is above `b`, or (`orEqual`) not below it. */
+/** A lane mask of ones where `a` is greater than `b`, or (`orEqual`) greater or equal. */
 export function compareLanes(
   lane: LaneBits,
   signed: boolean,
@@ -183,7 +183,7 @@ export function compareLanes(
   return compareLanes(64, true, orEqual, flip(a), flip(b));
 }
 
-/** The smaller or larger of each two lanes. */
+/** The smaller or larger value of each pair of lanes. */
 export function extremeLanes(
   m: Semantics,
   lane: LaneBits,

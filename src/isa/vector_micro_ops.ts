@@ -1,7 +1,7 @@
 /**
- * Micro-operations on 128-bit values, seen as lanes of 8, 16, 32 or 64 bits, lane 0 lowest. Lanes wrap; a comparison
- * makes a lane all ones or all zeroes; shifts count modulo the lane. Not every kind has every lane width: what
- * is missing (see each kind) is composed of others by `lanes` in vector_expr.ts.
+ * Micro-operations on 128-bit values, seen as lanes of 8, 16, 32 or 64 bits; lane 0 is the lowest. Lanes wrap. A
+ * comparison makes a lane all ones or all zeros. Shift amounts are taken modulo the lane width. Not every kind supports
+ * every lane width (see each kind); `lanes` in vector_expr.ts composes the others.
  */
 import type { AccessKind, Expr } from './micro_ops.js';
 
@@ -10,43 +10,43 @@ export type LaneBits = 8 | 16 | 32 | 64;
 export type VectorUnaryKind =
   | 'abs'
   | 'negate'
-  /** Lanes of 8 bits only. */
+  /** 8-bit lanes only. */
   | 'popcount'
-  /** The low or high half's lanes, to lanes of twice the width; `lane` is the result's: 16, 32 or 64. */
+  /** Extends the lanes of the low or high half to twice the width. `lane` is the width of the result: 16, 32 or 64. */
   | 'extendLowSigned'
   | 'extendLowUnsigned'
   | 'extendHighSigned'
   | 'extendHighUnsigned'
-  /** Sums of neighbours, in lanes of twice the width; `lane` is the result's: 16 or 32. */
+  /** Sums of adjacent lanes, at twice the width. `lane` is the width of the result: 16 or 32. */
   | 'addPairsSigned'
   | 'addPairsUnsigned';
 
 export type VectorBinaryKind =
   | 'add'
   | 'sub'
-  /** Not for 8 bits. */
+  /** Not for 8-bit lanes. */
   | 'mul'
   | 'eq'
   | 'gtSigned'
   | 'geSigned'
-  /** Not for 64 bits, as those that follow. */
+  /** Not for 64-bit lanes; the same holds for the kinds below. */
   | 'gtUnsigned'
   | 'geUnsigned'
   | 'minSigned'
   | 'minUnsigned'
   | 'maxSigned'
   | 'maxUnsigned'
-  /** 8 and 16 bits only, as those that follow. */
+  /** 8-bit and 16-bit lanes only; the same holds for the kinds below. */
   | 'addSaturateSigned'
   | 'addSaturateUnsigned'
   | 'subSaturateSigned'
   | 'subSaturateUnsigned'
   /** (a + b + 1) / 2 without overflow. */
   | 'averageUnsigned'
-  /** Signed lanes of twice the width, those of `a` below those of `b`, brought into the range of signed or unsigned ones. */
+  /** Saturates signed lanes of twice the width to signed or unsigned lanes. Those of `a` come below those of `b`. */
   | 'narrowSigned'
   | 'narrowUnsigned'
-  /** Products of the low or high half's lanes; `lane` is the result's: 16, 32 or 64. */
+  /** Products of the lanes of the low or high half. `lane` is the width of the result: 16, 32 or 64. */
   | 'mulLowSigned'
   | 'mulLowUnsigned'
   | 'mulHighSigned'
@@ -58,12 +58,12 @@ export type VectorShiftKind = 'shl' | 'shrSigned' | 'shrUnsigned';
 
 export type VectorExpr =
   | { readonly op: 'vectorConst'; readonly value: bigint }
-  /** All 128 bits of the register that an operand names. */
+  /** All 128 bits of the register named by an operand. */
   | { readonly op: 'vectorRegister'; readonly operand: string }
   | { readonly op: 'vectorLocal'; readonly index: number }
-  /** The low bits of `a` in every lane; `a` has 64 bits for lanes of 64, else 32. */
+  /** Repeats the low bits of `a` in every lane. `a` has 64 bits for lanes of 64, else 32. */
   | { readonly op: 'splat'; readonly lane: LaneBits; readonly a: Expr }
-  /** A value of 32 or 64 bits with zeroes above. */
+  /** A 32-bit or 64-bit value, zero-extended. */
   | { readonly op: 'fromLow'; readonly a: Expr }
   | {
       readonly op: 'replaceLane';
@@ -99,21 +99,21 @@ export type VectorExpr =
       /** 32 bits. */
       readonly amount: Expr;
     }
-  /** Sixteen bytes out of those of `a` (0 to 15) and `b` (16 to 31). */
+  /** Sixteen bytes selected from `a` (0 to 15) and `b` (16 to 31). */
   | {
       readonly op: 'shuffle';
       readonly bytes: readonly number[];
       readonly a: VectorExpr;
       readonly b: VectorExpr;
     }
-  /** For each byte of `indexes` that byte of `a`, or 0 where it is above 15. */
+  /** For each byte of `indexes`, the byte of `a` with that index, or 0 if the index is above 15. */
   | { readonly op: 'swizzle'; readonly a: VectorExpr; readonly indexes: VectorExpr }
   /** The bits of `a` where `mask` is 1, else those of `b`. */
   | { readonly op: 'bitSelect'; readonly mask: VectorExpr; readonly a: VectorExpr; readonly b: VectorExpr };
 
-/** Values of 32 or 64 bits that come from vectors. */
+/** 32-bit or 64-bit values taken from vectors. */
 export type LaneExpr =
-  /** One lane, with zeroes or its sign above; 64 bits for lanes of 64, else 32. */
+  /** One lane, zero-extended or sign-extended. The result has 64 bits for lanes of 64, else 32. */
   | {
       readonly op: 'lane';
       readonly lane: LaneBits;
@@ -121,15 +121,15 @@ export type LaneExpr =
       readonly signed: boolean;
       readonly a: VectorExpr;
     }
-  /** One lane of a register, by a number (32 bits) that the instruction knows only when it is decoded; zeroes above. */
+  /** One lane of a register, by a 32-bit index that is known at decode time. Zero-extended. */
   | { readonly op: 'element'; readonly operand: string; readonly lane: LaneBits; readonly index: Expr }
-  /** Whether any bit of it is 1. */
+  /** Whether any bit is 1. */
   | { readonly op: 'anyTrue'; readonly a: VectorExpr };
 
 export type VectorStatement =
   | { readonly op: 'letVector'; readonly index: number; readonly value: VectorExpr }
   | { readonly op: 'setVector'; readonly operand: string; readonly value: VectorExpr }
-  /** Sets one lane of a register; the others stay. */
+  /** Sets one lane of a register and keeps the others. */
   | {
       readonly op: 'setElement';
       readonly operand: string;
@@ -137,7 +137,7 @@ export type VectorStatement =
       readonly index: Expr;
       readonly value: Expr;
     }
-  /** Reads 16 bytes of memory into a local; leaves the instruction when the access faults. */
+  /** Loads 16 bytes into a local. Leaves the instruction if the access faults. */
   | { readonly op: 'loadVector'; readonly index: number; readonly address: Expr; readonly kind: AccessKind }
   | {
       readonly op: 'storeVector';
@@ -145,5 +145,5 @@ export type VectorStatement =
       readonly value: VectorExpr;
       readonly kind: AccessKind;
     }
-  /** Sets FPSR.QC where the condition is not 0. */
+  /** Sets FPSR.QC if the condition is not 0. */
   | { readonly op: 'setSaturated'; readonly condition: Expr };

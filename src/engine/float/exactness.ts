@@ -1,9 +1,9 @@
-/** Whether a result by the host's arithmetic is exact, for the ways that use it. */
+/** Tests whether a result of the host's arithmetic is exact. Used by the fast paths. */
 import { not } from './float_code.js';
 import type { FloatCode, Format, Value } from './float_code.js';
 
 export interface FastInputs {
-  /** Up to three numbers' bits. */
+  /** Up to three bit patterns. */
   readonly a: Value;
   readonly b: Value;
   readonly c: Value;
@@ -11,12 +11,12 @@ export interface FastInputs {
   readonly inexactRaised: Value;
 }
 
-/** Requires that the result is exact, unless it need not be. */
+/** Requires an exact result, unless Inexact was raised before. */
 export function requireExact(w: FloatCode, { inexactRaised }: FastInputs, isExact: () => Value): void {
   w.when(not(inexactRaised), () => w.require(isExact()));
 }
 
-/** What `a + b` was rounded off by, exactly (Knuth): `sum` is their rounded sum. */
+/** The exact rounding error of `a + b` (Knuth). `sum` is their rounded sum. */
 export function sumError(f: Format, w: FloatCode, a: Value, b: Value, sum: Value): Value {
   const part = w.let(f.type, f.do('sub', sum, a));
   const rest = f.do('sub', a, f.do('sub', sum, part));

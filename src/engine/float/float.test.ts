@@ -201,7 +201,7 @@ test('conversions between formats round-trip; a half-precision NaN keeps the lea
   );
 });
 
-test("NaNs, flushed numbers and default NaNs follow the architecture, not the host", () => {
+test('NaNs, flushed numbers and default NaNs follow the architecture, not the host', () => {
   const add: FloatOperation = { kind: 'add', format: 32 };
   const [signalling, quiet] = [0x7fa00001n, 0xffc00002n];
   assert.deepEqual(run(add, [quiet, signalling]), { result: 0x7fe00001n, raised: exceptions.invalid });

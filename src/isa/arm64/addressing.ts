@@ -1,10 +1,10 @@
-/** What the addresses of loads and stores have in common, whatever registers they move. */
+/** Address forms of loads and stores, shared by general and vector registers. */
 import type { ImmediateOperand } from '../instruction.js';
 import type { Expr } from '../micro_ops.js';
 import type { RegisterRef, Semantics } from '../semantics.js';
 import { optionalNumber, signed } from './operands.js';
 
-/** An unscaled signed offset, left out where 0. */
+/** An unscaled signed offset. The text omits it if it is 0. */
 export function offset9(): ImmediateOperand {
   return optionalNumber(', ', signed('imm9', 9), 0n);
 }
@@ -16,7 +16,7 @@ export const indexExtensions = [
   { extension: 'sxtx', option: '111', width: 64 },
 ] as const;
 
-/** `, lsl #3` behind an index register: how the index is extended, and whether it counts units of the access. */
+/** `, lsl #3` after an index register: the extension of the index, and whether it is scaled by the access size. */
 export function indexShift(extension: string, scale: number): ImmediateOperand {
   const bare = extension === 'lsl' ? '' : `, ${extension}`;
   const shifted = `, ${extension} #${scale}`;
@@ -33,7 +33,7 @@ export function indexShift(extension: string, scale: number): ImmediateOperand {
   };
 }
 
-/** How a pair's address is made; `noalloc` is LDNP and STNP. */
+/** The address forms of register pairs. `noalloc` is for LDNP and STNP. */
 export const pairForms = [
   { form: 'off', bits: '010', text: '[{n}{offset}]' },
   { form: 'pre', bits: '011', text: '[{n}, {offset}]!' },
@@ -41,7 +41,10 @@ export const pairForms = [
   { form: 'noalloc', bits: '000', text: '[{n}{offset}]' },
 ] as const;
 
-/** The base register of an access: the stack pointer must be aligned for that (DDI 0487, CheckSPAlignment). */
+/**
+ * Reads the base register of an access. If it is the stack pointer, its alignment is checked (DDI 0487,
+ * CheckSPAlignment).
+ */
 export function readBase(m: Semantics, n: RegisterRef): Expr {
   m.checkStack(n);
   return m.read(n);

@@ -1,4 +1,4 @@
-/** Bit-mask immediates: a run of ones, rotated, in an element that repeats (DDI 0487, DecodeBitMasks). */
+/** Bit-mask immediates: a rotated run of ones in a repeating element (DDI 0487, DecodeBitMasks). */
 
 /** The fields of a bit-mask immediate. */
 export interface BitMaskFields {
@@ -28,7 +28,7 @@ export function decodeBitMask({ N, immr, imms }: BitMaskFields, width: 32 | 64):
   return mask;
 }
 
-/** All masks that can be encoded, with their fields, by their text; the first encoding found is the canonical one. */
+/** All encodable masks with their fields, by text. The first encoding found is the canonical one. */
 const encodings = new Map<string, BitMaskFields>();
 for (const width of [32, 64] as const) {
   for (let size = 2; size <= width; size *= 2) {
@@ -43,7 +43,7 @@ for (const width of [32, 64] as const) {
   }
 }
 
-/** The fields that encode `mask`; null where none do. */
+/** The fields that encode `mask`; null if it cannot be encoded. */
 export function encodeBitMask(mask: bigint, width: 32 | 64): BitMaskFields | null {
   return encodings.get(`${width}:${BigInt.asUintN(width, mask)}`) ?? null;
 }

@@ -1,4 +1,4 @@
-/** Branches (DDI 0487, C4.1.93): conditional, compare, test, unconditional, to registers. */
+/** Branches (DDI 0487, C4.1.93): conditional, compare and branch, test and branch, unconditional, register. */
 import { instruction } from '../instruction.js';
 import type { ImmediateOperand, Instruction, RegisterOperand } from '../instruction.js';
 import { conditionHolds } from './flags.js';
@@ -31,7 +31,7 @@ const compareWithZero = bothWidths.flatMap(({ width, sf }) =>
   ),
 );
 
-/** The number of the bit that TBZ and TBNZ test, in two fields. */
+/** The bit number that TBZ and TBNZ test, split over two fields. */
 const testedBit: ImmediateOperand = {
   kind: 'immediate',
   width: 64,
@@ -51,7 +51,8 @@ const testBit = bothWidths.flatMap(({ width, sf }) =>
     instruction({
       name: `${mnemonic.toUpperCase()}_${width}_testbranch`,
       pattern: `b5:1 011011 ${op} b40:5 imm14:14 Rt:5`,
-      // The upper half is tested in the X register, the lower in the W register: the bit's number says which.
+      // Bits 32 to 63 are tested in an X register and bits 0 to 31 in a W register, so the bit number implies the
+      // width.
       allocated: ({ b5 = 0 }) => String(b5) === sf,
       operands: { t: source('Rt', width), bit: testedBit, to: branchLabel('imm14', 14) },
       text: `${mnemonic} {t}, {bit}, {to}`,
@@ -84,7 +85,7 @@ const unconditional = [
   }),
 ];
 
-/** RET's register, left out where it is the link register. */
+/** The register of RET. The text omits it if it is the link register. */
 const anyRegister = source('Rn', 64);
 const returnAddress: RegisterOperand = {
   ...anyRegister,
@@ -123,7 +124,7 @@ const toRegister = [
   }),
 ];
 
-/** The whole group. */
+/** All branch instructions. */
 export const branches: readonly Instruction[] = [
   ...conditional,
   ...compareWithZero,

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { a64, cortexA57, systemRegisterNamed } from '../index.js';
 
-/** Where a feature is advertised: register, lowest bit of its field, the value from which on it is there (DDI 0487, A2.2). */
+/**
+ * Where a feature is advertised: register, lowest bit of the field, and smallest value that means "implemented" (DDI
+ * 0487, A2.2).
+ */
 const fields: Readonly<Record<string, readonly [register: string, shift: bigint, value: bigint]>> = {
   FEAT_AES: ['ID_AA64ISAR0_EL1', 4n, 1n],
   FEAT_PMULL: ['ID_AA64ISAR0_EL1', 4n, 2n],
@@ -10,7 +13,7 @@ const fields: Readonly<Record<string, readonly [register: string, shift: bigint,
   FEAT_SHA256: ['ID_AA64ISAR0_EL1', 12n, 1n],
   FEAT_CRC32: ['ID_AA64ISAR0_EL1', 16n, 1n],
 };
-/** These are advertised by 0, and their absence by 15. */
+/** Fields where 0 means "implemented" and 15 means "not implemented". */
 const absences: Readonly<Record<string, readonly [register: string, shift: bigint]>> = {
   FEAT_FP: ['ID_AA64PFR0_EL1', 16n],
   FEAT_AdvSIMD: ['ID_AA64PFR0_EL1', 20n],
@@ -20,7 +23,7 @@ function field(register: string, shift: bigint): bigint {
   return ((cortexA57[register] ?? 0n) >> shift) & 15n;
 }
 
-test('each feature of which an instruction is defined is advertised', () => {
+test('every feature with a defined instruction is advertised', () => {
   const used = new Set(a64.map(({ feature }) => feature).filter((feature) => feature !== null));
   for (const feature of used) {
     const [register = '', shift = 0n, value = 0n] = fields[feature] ?? [];
@@ -30,12 +33,12 @@ test('each feature of which an instruction is defined is advertised', () => {
   }
 });
 
-test('no feature of instructions is advertised that has none', () => {
+test('no feature is advertised without a defined instruction', () => {
   const used = new Set(a64.map(({ feature }) => feature));
   for (const [feature, [register, shift, value]] of Object.entries(fields)) {
     if (field(register, shift) >= value) assert.ok(used.has(feature), feature);
   }
-  // Every field of the registers of instructions is one of those above.
+  // Every field of these registers is one of those above.
   for (const register of ['ID_AA64ISAR0_EL1', 'ID_AA64ISAR1_EL1']) {
     for (let shift = 0n; shift < 64n; shift += 4n) {
       const known = Object.values(fields).filter(([name, at]) => name === register && at === shift);
@@ -45,11 +48,11 @@ test('no feature of instructions is advertised that has none', () => {
   }
 });
 
-test('what is said of AArch32, of byte order and of later versions is nothing', () => {
-  // EL3 to EL0: none, then AArch64 alone.
+test('AArch32, big-endian data and later architecture versions are not advertised', () => {
+  // EL3 to EL0: EL3 and EL2 not implemented, then AArch64 only.
   assert.equal((cortexA57['ID_AA64PFR0_EL1'] ?? 0n) & 0xffffn, 0x0111n);
   assert.equal(field('ID_AA64MMFR0_EL1', 8n), 0n, 'mixed byte order');
-  // Pages of 16 KiB are there by 1, those of 64 and of 4 KiB by 0.
+  // For 16 KiB pages, 1 means supported; for 64 KiB and 4 KiB pages, 0 does.
   assert.deepEqual(
     [20n, 24n, 28n].map((shift) => field('ID_AA64MMFR0_EL1', shift)),
     [1n, 0n, 0n],

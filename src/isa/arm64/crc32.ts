@@ -1,4 +1,4 @@
-/** Cyclic redundancy checks (DDI 0487, C4.1.95, data-processing, two sources; FEAT_CRC32), bits reflected. */
+/** Cyclic redundancy checks (DDI 0487, C4.1.95, data-processing, two sources; FEAT_CRC32), with bits reflected. */
 import { instruction } from '../instruction.js';
 import type { Instruction } from '../instruction.js';
 import type { Expr } from '../micro_ops.js';
@@ -12,25 +12,28 @@ const sizes = [
   { letter: 'x', bits: 64, sf: '1', sz: '11' },
 ] as const;
 
-/** CRC-32 and CRC-32C: 0x04c11db7 and 0x1edc6f41 with their bits in reverse. */
+/** The polynomials of CRC-32 and CRC-32C, 0x04c11db7 and 0x1edc6f41, bit-reversed. */
 const polynomials = [
   { stem: 'crc32', C: '0', polynomial: 0xedb88320 },
   { stem: 'crc32c', C: '1', polynomial: 0x82f63b78 },
 ] as const;
 
-/** What becomes of a remainder when `bits` bits go by that are 0. */
+/** The remainder after `bits` further zero bits. */
 function shiftOut(value: number, bits: number, polynomial: number): number {
   let rest = value;
   for (let bit = 0; bit < bits; bit += 1) rest = (rest >>> 1) ^ ((rest & 1) === 0 ? 0 : polynomial);
   return rest;
 }
 
-/** The share of bit `index` in the remainder of data of `bits` bits: the later a bit, the fewer it is divided through. */
+/** The contribution of bit `index` to the remainder of `bits` bits of data. Later bits take fewer division steps. */
 function share(index: number, bits: number, polynomial: number): number {
   return shiftOut(polynomial, bits - 1 - index, polynomial);
 }
 
-/** The remainder of the low `bits` bits of `value`, to which the old remainder was added: the sum of its bits' shares. */
+/**
+ * The remainder of the low `bits` bits of `value`, into which the old remainder was mixed: the xor of its bits'
+ * contributions.
+ */
 function remainder(m: Semantics, value: Expr, bits: number, polynomial: number): Expr {
   const { width } = value;
   const once = m.let(value);
@@ -55,7 +58,7 @@ export const crc32: readonly Instruction[] = polynomials.flatMap(({ stem, C, pol
         const data = m.read(o.m);
         const mixed = m.let(m.xor(m.resize(data.width, m.read(o.n)), data));
         const made = m.resize(32, remainder(m, mixed, bits, polynomial));
-        // Of fewer bits than it has, the old remainder keeps the rest.
+        // If the data has fewer bits than the old remainder, the remaining bits of the old remainder shift down.
         const rest = bits < 32 ? m.shiftBy('shrUnsigned', m.read(o.n), bits) : m.constant(32, 0);
         m.write(o.d, m.xor(made, rest));
       },

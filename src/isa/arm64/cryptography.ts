@@ -1,4 +1,4 @@
-/** The cryptographic extension (DDI 0487, C4.1.96): AES, SHA-1 and SHA-256; the long polynomial product is in simd/. */
+/** The cryptographic extension (DDI 0487, C4.1.96): AES, SHA-1 and SHA-256. The long polynomial product is in simd/. */
 import { instruction } from '../instruction.js';
 import type { Instruction } from '../instruction.js';
 import type { Expr } from '../micro_ops.js';
@@ -23,14 +23,14 @@ import {
 import { arrangements } from './simd/arrangements.js';
 import { scalarRegister, vector } from './simd/operands.js';
 
-// AES (FIPS 197). The state's columns stand one after the other, four bytes each.
+// AES (FIPS 197). The state is stored column by column, four bytes each.
 
-/** Twice a polynomial, modulo x^8 + x^4 + x^3 + x + 1. */
+/** A polynomial times x, modulo x^8 + x^4 + x^3 + x + 1. */
 function twice(value: number): number {
   return ((value << 1) ^ (value >= 128 ? 0x11b : 0)) & 0xff;
 }
 
-/** The S-box: inverses, found as powers of the generator x + 1, with an affine map. */
+/** Computes the S-box: inverses, found as powers of the generator x + 1, followed by an affine map. */
 function makeSubstitution(): number[] {
   const powers: number[] = [1];
   for (let exponent = 1; exponent < 255; exponent += 1) {
@@ -48,7 +48,10 @@ function makeSubstitution(): number[] {
 const substitution = makeSubstitution();
 const inverseSubstitution = Array.from({ length: 256 }, (_, value) => substitution.indexOf(value));
 
-/** A table of 256 bytes looked up for each byte: sixteen rows, of which the index less the row's start picks at most one. */
+/**
+ * Looks up each byte in a table of 256 bytes. Each of the sixteen rows is swizzled by the index minus the start of the
+ * row; at most one row gives a byte other than 0.
+ */
 function lookUp(m: Semantics, table: readonly number[], indexes: VectorExpr): VectorExpr {
   const once = m.letVector(indexes);
   let found = zeroVector;
@@ -60,13 +63,13 @@ function lookUp(m: Semantics, table: readonly number[], indexes: VectorExpr): Ve
   return found;
 }
 
-/** Bytes of each row moved on by the row's number of columns, forwards (1) or back (-1). */
+/** ShiftRows: rotates each row by its number of columns, forwards (1) or backwards (-1). */
 function shiftRows(direction: 1 | -1, a: VectorExpr): VectorExpr {
   const order = Array.from({ length: 16 }, (_, at) => (at + 4 * (at % 4) * direction + 64) % 16);
   return shuffleBytes(order, a, a);
 }
 
-/** In each column the byte `by` rows below. */
+/** Rotates each column by `by` rows. */
 function rotateColumns(by: number, a: VectorExpr): VectorExpr {
   const order = Array.from({ length: 16 }, (_, at) => (at & ~3) + ((at + by) % 4));
   return shuffleBytes(order, a, a);
@@ -142,7 +145,7 @@ const aes: readonly Instruction[] = [
   ),
 ];
 
-// SHA-1 and SHA-256 (FIPS 180-4), on words as general values.
+// SHA-1 and SHA-256 (FIPS 180-4), computed with 32-bit scalar values.
 
 type Words = readonly [Expr, Expr, Expr, Expr];
 
@@ -182,7 +185,7 @@ function sha1Rounds(
   return fromWords([a, b, c, d]);
 }
 
-/** The exclusive or of a word turned right by two amounts, and turned or shifted by a third. */
+/** The xor of a word rotated right by two amounts, and rotated or shifted by a third. */
 function mixTurns(m: Semantics, value: Expr, turns: readonly [number, number, number], shift: boolean): Expr {
   const [first, second, third] = turns.map((by, index) =>
     m.shiftBy(shift && index === 2 ? 'shrUnsigned' : 'rotr', value, by),
@@ -190,7 +193,7 @@ function mixTurns(m: Semantics, value: Expr, turns: readonly [number, number, nu
   return m.xor(m.xor(first, second), third);
 }
 
-/** Four rounds of SHA-256; both halves of the state after them. */
+/** Four rounds of SHA-256. Returns both halves of the new state. */
 function sha256Rounds(
   m: Semantics,
   low: VectorExpr,
@@ -216,7 +219,7 @@ interface ThreeRegisters {
   readonly m: VectorRef;
 }
 
-/** Words 1 to 3 of the first, then word 0 of the second. */
+/** Words 1 to 3 of the first vector, then word 0 of the second. */
 function nextWords(first: VectorExpr, second: VectorExpr): VectorExpr {
   return shuffleLanes(32, [1, 2, 3, 4], first, second);
 }
@@ -249,7 +252,7 @@ const threeRegisters: readonly {
   readonly mnemonic: string;
   readonly opcode: string;
   readonly feature: string;
-  /** The letters of the destination and of the first source, where they are not words. */
+  /** The letters of the destination and of the first source; null where both are words. */
   readonly letters: readonly [string, string] | null;
   readonly effect: (m: Semantics, o: ThreeRegisters) => void;
 }[] = [

@@ -1,4 +1,7 @@
-/** Data processing with an immediate (DDI 0487, C4.1.92): add and subtract, logical, moves, bit fields, extract, addresses. */
+/**
+ * Data processing with an immediate (DDI 0487, C4.1.92): add and subtract, logical, move, bit field, extract,
+ * PC-relative address.
+ */
 import { instruction } from '../instruction.js';
 import type { ImmediateOperand, Instruction } from '../instruction.js';
 import type { Expr, Width } from '../micro_ops.js';
@@ -20,7 +23,7 @@ import {
   unsigned,
 } from './operands.js';
 
-/** A 12-bit number, perhaps moved up by 12 bits. */
+/** A 12-bit number, optionally shifted left by 12 bits. */
 function shiftedImmediate(width: Width): ImmediateOperand {
   const value = ({ imm12 = 0, sh = 0 }: FieldValues): bigint => BigInt(imm12) << (sh === 1 ? 12n : 0n);
   return {
@@ -170,7 +173,7 @@ function moveWide(): Instruction[] {
   });
 }
 
-/** The bits of the destination that BFM replaces: those that the field covers where it comes to lie. */
+/** The destination bits that BFM replaces: those that the field covers at its destination. */
 function replacedBits({ immr = 0, imms = 0 }: FieldValues, width: Width): bigint {
   const onesBelow = (bit: number): bigint => (1n << BigInt(bit)) - 1n;
   return imms >= immr
@@ -179,8 +182,9 @@ function replacedBits({ immr = 0, imms = 0 }: FieldValues, width: Width): bigint
 }
 
 /**
- * SBFM and UBFM move a field up until its top bit is the register's, then down to where it belongs, with copies of the
- * top bit or zeroes behind it. Down by how much depends on which of the two ends of the register the field goes to.
+ * SBFM and UBFM shift the field left until its top bit is the top bit of the register, then right to its destination,
+ * arithmetically or logically. The amount of the right shift depends on whether the field moves to the low or the high
+ * end.
  */
 function extractingBitFields(width: Width, sf: string): Instruction[] {
   const operands = {
@@ -245,7 +249,7 @@ function extract(width: Width, sf: string): Instruction {
     text: 'extr {d}, {n}, {m}, {lsb}',
     semantics: (m, o) => {
       const low = m.shift('shrUnsigned', m.read(o.m), o.lsb);
-      // A shift by the whole width is a shift by 0 here, so the upper half goes up by one, then by the rest.
+      // A shift by the whole width would be a shift by 0. So the upper half is shifted by one first, then by the rest.
       const rest = m.xor(o.lsb, m.constant(width, width - 1));
       const high = m.shift('shl', m.shiftBy('shl', m.read(o.n), 1), rest);
       m.write(o.d, m.or(high, low));
@@ -253,7 +257,7 @@ function extract(width: Width, sf: string): Instruction {
   });
 }
 
-/** A signed 21-bit distance in two fields. */
+/** A signed 21-bit offset, split over two fields. */
 const distance = signed('imm', 21);
 const adrLabel = (pageBits: 0n | 12n): ImmediateOperand => {
   const value = ({ immhi = 0, immlo = 0 }: FieldValues): bigint =>
@@ -264,7 +268,7 @@ const adrLabel = (pageBits: 0n | 12n): ImmediateOperand => {
   };
   const plain = label(value, encode);
   if (pageBits === 0n) return plain;
-  // ADRP's distance counts from the start of the instruction's own page.
+  // ADRP counts pages from the page of the instruction.
   const page = (pc: bigint): bigint => pc & ~0xfffn;
   return {
     ...plain,
@@ -290,7 +294,7 @@ const addresses: readonly Instruction[] = [
   }),
 ];
 
-/** The whole group. */
+/** All instructions of the group. */
 export const dataProcessingImmediate: readonly Instruction[] = [
   ...addresses,
   ...addSubtract(),

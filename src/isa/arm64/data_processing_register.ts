@@ -1,4 +1,7 @@
-/** Data processing on registers (DDI 0487, C4.1.95): logical, add and subtract, conditional, multiply, divide, bits, CRC32. */
+/**
+ * Data processing on registers (DDI 0487, C4.1.95): logical, add and subtract, conditional, multiply, divide, bit
+ * operations.
+ */
 import { instruction } from '../instruction.js';
 import type { Instruction } from '../instruction.js';
 import type { Expr, Width } from '../micro_ops.js';
@@ -31,10 +34,10 @@ const shifts = [
   { shift: 'ror', bits: '11', kind: 'rotr' },
 ] as const;
 
-/** What a two-operand operation does, and whether it sets the flags. */
+/** A two-operand operation, and whether it sets the flags. */
 interface Operation {
   readonly mnemonic: string;
-  /** The two bits `opc`, and the bit that inverts the second operand. */
+  /** The two bits of `opc`, and the bit that inverts the second operand. */
   readonly opc: string;
   readonly invert: '0' | '1';
   readonly result: (m: Semantics, a: Expr, b: Expr) => Expr;
@@ -107,7 +110,7 @@ function addSubtractShifted(width: Width, sf: string): Instruction[] {
 
 const extensions = ['uxtb', 'uxth', 'uxtw', 'uxtx', 'sxtb', 'sxth', 'sxtw', 'sxtx'] as const;
 
-/** The low part of a 64-bit register, extended as the name says. */
+/** The low part of a 64-bit register, with the named extension. */
 function extended(m: Semantics, name: (typeof extensions)[number], value: Expr): Expr {
   const bits = { b: 8, h: 16, w: 32, x: 64 }[name.charAt(3)] as 8 | 16 | 32 | 64;
   if (bits === 64) return value;
@@ -255,7 +258,7 @@ function twoSource(width: Width, sf: string): Instruction[] {
   );
 }
 
-/** Swaps neighbours of `bits` bits each, throughout a value. */
+/** Swaps adjacent groups of `bits` bits in the whole value. */
 function swapNeighbours(m: Semantics, value: Expr, bits: number): Expr {
   const { width } = value;
   let low = 0n;
@@ -266,14 +269,14 @@ function swapNeighbours(m: Semantics, value: Expr, bits: number): Expr {
   return m.let(m.or(m.shiftBy('shl', m.and(once, mask), bits), down));
 }
 
-/** Reverses, within each container of `to` bits, the order of the pieces of `from` bits. */
+/** Within each container of `to` bits, reverses the order of the groups of `from` bits. */
 function reversePieces(m: Semantics, value: Expr, from: number, to: number): Expr {
   let result = value;
   for (let bits = from; bits < to; bits *= 2) result = swapNeighbours(m, result, bits);
   return result;
 }
 
-/** How many bits below the sign bit are equal to it. */
+/** The number of bits below the sign bit that are equal to it. */
 function countLeadingSigns(m: Semantics, value: Expr): Expr {
   const { width } = value;
   const a = m.let(value);
@@ -323,7 +326,7 @@ function multiplyAdd(width: Width, sf: string): Instruction[] {
   );
 }
 
-/** Multiplications of two 32-bit numbers to 64 bits, with a sum. */
+/** Multiplications of 32-bit by 32-bit to 64-bit, with an addend. */
 function multiplyLong(): Instruction[] {
   const rows = [
     { mnemonic: 'smaddl', bits: '001', o0: '0', signed: true, subtract: false },
@@ -351,7 +354,7 @@ function multiplyLong(): Instruction[] {
   );
 }
 
-/** The upper 64 bits of a 128-bit product, by four products of halves. */
+/** The upper 64 bits of a 128-bit product, from four products of halves. */
 function highProduct(m: Semantics, signed: boolean, first: Expr, second: Expr): Expr {
   const [a, b] = [m.let(first), m.let(second)];
   const low = (value: Expr): Expr => m.zeroExtend(value, 32);
@@ -361,7 +364,7 @@ function highProduct(m: Semantics, signed: boolean, first: Expr, second: Expr): 
   const other = m.let(m.add(m.mul(aLow, bHigh), low(middle)));
   const unsigned = m.add(m.add(m.mul(aHigh, bHigh), high(middle)), high(other));
   if (!signed) return unsigned;
-  // A negative factor was read as 2^64 too large: the other factor is taken off the upper half.
+  // A negative factor was read as 2^64 too large, so subtract the other factor from the upper half.
   const correction = (x: Expr, y: Expr): Expr => m.and(m.shiftBy('shrSigned', x, 63), y);
   return m.sub(m.sub(unsigned, correction(a, b)), correction(b, a));
 }
@@ -378,7 +381,7 @@ function multiplyHigh(): Instruction[] {
   );
 }
 
-/** The whole group but for CRC32. */
+/** All instructions of the group, except CRC32. */
 export const dataProcessingRegister: readonly Instruction[] = [
   ...bothWidths.flatMap(({ width, sf }) => [
     ...logicalShifted(width, sf),

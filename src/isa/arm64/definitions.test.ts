@@ -12,7 +12,7 @@ import {
 } from '../index.js';
 import type { Instruction } from '../index.js';
 
-/** A word that is `definition`, made from random fields; null where the fields drawn are not allocated. */
+/** A word of `definition` with random fields; null if these fields are not allocated. */
 function drawWord(definition: Instruction, random: number): number | null {
   const { pattern } = definition;
   const free = (random & ~pattern.mask) | pattern.value;
@@ -20,7 +20,7 @@ function drawWord(definition: Instruction, random: number): number | null {
   return modes.some((mode) => definition.decodes(word, mode)) ? word : null;
 }
 
-test('what an instruction prints is read back as the word that was printed', () => {
+test('assembling the printed text of a word gives the same word', () => {
   const pc = 0xffff800080012340n;
   for (const definition of a64) {
     fc.assert(
@@ -32,7 +32,7 @@ test('what an instruction prints is read back as the word that was printed', () 
         const what = `${definition.name}: ${text}`;
         assert.ok(read !== null, what);
         if (read === word) return;
-        // Some bit masks can be encoded in several ways, and some operations ignore a register: the text has neither.
+        // The text loses the encoding where a bit mask has several encodings or an operation ignores a register.
         assert.match(definition.name, /log_imm|^SYS/, what);
         assert.equal(printInstruction(definition, read, pc), text, what);
       }),
@@ -54,7 +54,7 @@ function isNested(a: Instruction, b: Instruction): boolean {
   );
 }
 
-/** A word that both are, if 64 random ones in the patterns' common part find one. */
+/** A word that matches both patterns; null if 64 random words of their common part do not give one. */
 function commonWord(a: Instruction, b: Instruction, random: () => number): number | null {
   const [first, second] = [a.pattern, b.pattern];
   if (((first.value ^ second.value) & first.mask & second.mask) !== 0) return null;
@@ -67,7 +67,7 @@ function commonWord(a: Instruction, b: Instruction, random: () => number): numbe
   return null;
 }
 
-test('no word is two instructions, but where one is a special case of the other', () => {
+test('no word matches two instructions unless one is a special case of the other', () => {
   let state = 12345;
   const random = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -1,4 +1,6 @@
-/** Instructions that take or return from an exception (DDI 0487, C4.1.93): SVC, HVC, SMC, BRK, HLT, ERET, UDF. */
+/**
+ * Instructions that generate an exception or return from one (DDI 0487, C4.1.93): SVC, HVC, SMC, BRK, HLT, ERET, UDF.
+ */
 import { instruction } from '../instruction.js';
 import type { Instruction, Mode } from '../instruction.js';
 import type { SystemCall } from '../system_calls.js';
@@ -10,7 +12,7 @@ const anywhere = (): boolean => true;
 
 const imm16 = immediate({ ...unsigned('imm16', 16, 64), format: hex });
 
-/** One that carries a number of 16 bits, which the call is given. */
+/** An exception-generating instruction with a 16-bit immediate, which is passed to the call. */
 function generating(
   mnemonic: string,
   opc: string,
@@ -34,7 +36,7 @@ export const exceptions: readonly Instruction[] = [
   generating('hvc', '000', '10', 'hypervisorCall', privileged),
   generating('smc', '000', '11', 'secureMonitorCall', privileged),
   generating('brk', '001', '00', 'breakpoint'),
-  // Without a debugger that halts the CPU, HLT is Undefined (DDI 0487, HLT).
+  // HLT is Undefined if no debugger can halt the CPU (DDI 0487, HLT).
   generating('hlt', '010', '00', 'undefined'),
   instruction({
     name: 'ERET_64E_branch_reg',

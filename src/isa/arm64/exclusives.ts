@@ -1,7 +1,7 @@
 /**
- * Exclusive and ordered accesses (DDI 0487, C4.1.94 "Load/store exclusive"; B2.9). One vCPU runs at a time and memory has no
- * order but that of execution, so acquire and release mean nothing beyond their alignment. The monitor is part of the
- * vCPU's state: it watches one address for one size; whoever runs the vCPUs opens it when another takes its turn.
+ * Exclusive and ordered accesses (DDI 0487, C4.1.94 "Load/store exclusive"; B2.9). One vCPU runs at a time and memory
+ * is sequentially consistent, so acquire and release only add an alignment check. The exclusive monitor is part of the
+ * vCPU's state: it watches one address and one size. The engine clears it between runs.
  */
 import { instruction } from '../instruction.js';
 import type { Instruction } from '../instruction.js';
@@ -35,7 +35,7 @@ function requireAligned(m: Semantics, address: Expr, bytes: number, effect: 'rea
   );
 }
 
-/** The base register's value, which must be aligned for an access of `bytes` bytes. */
+/** The value of the base register, checked for the alignment of an access of `bytes` bytes. */
 function alignedBase(m: Semantics, n: RegisterRef, bytes: number, effect: 'read' | 'write'): Expr {
   const address = m.let(readBase(m, n));
   requireAligned(m, address, bytes, effect);
@@ -47,7 +47,10 @@ function watch(m: Semantics, address: Expr, bytes: number): void {
   m.setState(monitorBytes, m.constant(64, bytes));
 }
 
-/** Does `store` and reports 0 where the monitor watches exactly that; else reports 1. Opens the monitor. */
+/**
+ * Runs `store` and returns status 0 if the monitor watches exactly this access; otherwise returns status 1. Clears the
+ * monitor.
+ */
 function whenWatched(
   m: Semantics,
   status: RegisterRef,
@@ -85,7 +88,7 @@ function pattern(
   return `${size} 001000 ${o2} ${load} ${o1} ${rs} ${o0} ${rt2} Rn:5 Rt:5`;
 }
 
-/** Fields that should be ones, and do not matter. */
+/** Fields that should be all ones but are ignored. */
 const unused = 'yyyyy';
 
 function single(ordered: 0 | 1): Instruction[] {
@@ -115,7 +118,7 @@ function single(ordered: 0 | 1): Instruction[] {
   ]);
 }
 
-/** The second element of a pair. */
+/** The address of a pair's second element. */
 function second(m: Semantics, address: Expr, bytes: AccessBytes): Expr {
   return m.add(address, m.constant(64, bytes));
 }
@@ -163,7 +166,7 @@ function pair(ordered: 0 | 1): Instruction[] {
   ]);
 }
 
-/** LDAR and STLR: ordered, not exclusive. */
+/** LDAR and STLR: ordered but not exclusive. */
 const ordered = sizes.flatMap(
   ({ size, suffix, bytes, width }: { size: string; suffix: string; bytes: AccessBytes; width: Width }) => [
     instruction({
@@ -189,7 +192,7 @@ const ordered = sizes.flatMap(
   ],
 );
 
-/** CLREX is among the barriers (system.ts). */
+/** CLREX is defined with the barriers (system.ts). */
 export const exclusives: readonly Instruction[] = [
   ...single(0),
   ...single(1),

@@ -1,8 +1,11 @@
-/** The condition flags: what sets them, and what the condition codes ask of them (DDI 0487, AddWithCarry, ConditionHolds). */
+/**
+ * The condition flags: operations that set them, and the tests of the condition codes (DDI 0487, AddWithCarry,
+ * ConditionHolds).
+ */
 import type { Expr } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
 
-/** `a + b + carry` with the flags set; `b` comes inverted for a subtraction, which has `carry` 1. */
+/** `a + b + carry`, setting the flags. For a subtraction, pass `b` inverted and a `carry` of 1. */
 export function addWithCarry(m: Semantics, a: Expr, b: Expr, carry: Expr): Expr {
   const { width } = a;
   const first = m.let(m.add(a, b));
@@ -12,14 +15,14 @@ export function addWithCarry(m: Semantics, a: Expr, b: Expr, carry: Expr): Expr 
   return sum;
 }
 
-/** `a + b` with the flags set. */
+/** `a + b`, setting the flags. */
 export function addSettingFlags(m: Semantics, a: Expr, b: Expr): Expr {
   const sum = m.let(m.add(a, b));
   setArithmeticFlags(m, sum, m.less(false, sum, a), m.and(m.xor(a, sum), m.xor(b, sum)));
   return sum;
 }
 
-/** `a - b` with the flags set. */
+/** `a - b`, setting the flags. */
 export function subtractSettingFlags(m: Semantics, a: Expr, b: Expr): Expr {
   const difference = m.let(m.sub(a, b));
   const noBorrow = m.negate(m.less(false, a, b));
@@ -32,13 +35,13 @@ function setArithmeticFlags(m: Semantics, result: Expr, carry: Expr, overflow: E
   m.setFlags({ n: signed, z: signed, c: carry, v: m.signed64(overflow) });
 }
 
-/** The flags of a logical result: C and V become 0. */
+/** Sets the flags for a logical result: C and V become 0. */
 export function setLogicalFlags(m: Semantics, result: Expr): void {
   const signed = m.signed64(result);
   m.setFlags({ n: signed, z: signed, c: m.constant(32, 0), v: m.constant(64, 0) });
 }
 
-/** The flags from four bits NZCV, N highest. */
+/** Sets the flags from four bits NZCV; N is the highest. */
 export function setFlagsFromBits(m: Semantics, nzcv: Expr): void {
   const bit = (index: number): Expr => m.and(m.shiftBy('shrUnsigned', nzcv, index), m.constant(32, 1));
   const asSign = (truth: Expr): Expr => m.shiftBy('shl', m.resize(64, truth), 63);
@@ -50,7 +53,7 @@ export function setFlagsFromBits(m: Semantics, nzcv: Expr): void {
   });
 }
 
-/** Whether condition `code` (0 to 15) holds of the flags as they stand: a 32-bit 0 or 1. */
+/** Whether condition `code` (0 to 15) holds for the current flags, as a 32-bit 0 or 1. */
 export function conditionHolds(m: Semantics, code: number): Expr {
   const [n, z, c, v] = [m.flag('n'), m.flag('z'), m.flag('c'), m.flag('v')];
   const sameSign = m.equal(n, v);
@@ -65,6 +68,6 @@ export function conditionHolds(m: Semantics, code: number): Expr {
     m.constant(32, 1),
   ];
   const truth = tests[code >> 1] ?? m.constant(32, 1);
-  // The odd codes are the opposites, but for 15, which always holds as 14 does.
+  // Odd codes negate the even code below. The exception is 15, which always holds, like 14.
   return (code & 1) === 1 && code !== 15 ? m.negate(truth) : truth;
 }

@@ -1,4 +1,7 @@
-/** Conversions between floating point and general registers (DDI 0487, C4.1.96): integers and fixed-point numbers. */
+/**
+ * Conversions between floating-point registers and general registers (DDI 0487, C4.1.96): integers and fixed-point
+ * numbers.
+ */
 import { instruction } from '../instruction.js';
 import type { ImmediateOperand, Instruction } from '../instruction.js';
 import type { FloatRounding } from '../float_micro_ops.js';
@@ -13,7 +16,7 @@ const shared = { feature: 'FEAT_FP', cold: true } as const;
 type FloatType = (typeof floatTypes)[number];
 type GeneralWidth = (typeof bothWidths)[number];
 
-/** How FCVTxS and FCVTxU round, by the letter. */
+/** Rounding modes of FCVTxS and FCVTxU, by the letter x. */
 const roundings: readonly { letter: string; rmode: string; opcode: string; rounding: FloatRounding }[] = [
   { letter: 'n', rmode: '00', opcode: '00', rounding: 'nearestEven' },
   { letter: 'p', rmode: '01', opcode: '00', rounding: 'up' },
@@ -68,7 +71,7 @@ function fromInteger(
   );
 }
 
-/** How many bits are behind the point, 1 to the width, of which `scale` says how many are not. */
+/** The number of fraction bits, 1 to the width. The field `scale` encodes 64 minus this number. */
 function fractionBits(width: Width): ImmediateOperand {
   return immediate({
     width: 64,

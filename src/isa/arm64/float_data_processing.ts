@@ -14,12 +14,12 @@ const shared = { feature: 'FEAT_FP', cold: true } as const;
 
 type FloatType = (typeof floatTypes)[number];
 
-/** A register's low number, 64 bits with zeroes above. */
+/** The low number of a register, zero-extended to 64 bits. */
 function readNumber(m: Semantics, register: VectorRef, width: FloatFormat): Expr {
   return m.resize(64, m.readElement(register, width, 0));
 }
 
-/** The sign turned round, whatever the number is. */
+/** Flips the sign bit. This also works for NaNs. */
 export function negated(m: Semantics, width: FloatFormat, value: Expr): Expr {
   return m.xor(value, m.constant(64, 1n << BigInt(width - 1)));
 }
@@ -66,7 +66,7 @@ const formats = [
   { letter: 'h', format: 16, ftype: '11' },
 ] as const;
 
-/** FCVT between formats. */
+/** FCVT between two formats. */
 function defineFormatConversions(): Instruction[] {
   return formats.flatMap((from) =>
     formats
@@ -121,7 +121,7 @@ function defineTwoSources({ letter, width, ftype }: FloatType): Instruction[] {
   );
 }
 
-/** Which of the product and the addend are negated. */
+/** Which of the product and the addend is negated. */
 const fused = [
   { mnemonic: 'fmadd', o1: '0', o0: '0', product: false, addend: false },
   { mnemonic: 'fmsub', o1: '0', o0: '1', product: true, addend: false },

@@ -1,4 +1,4 @@
-/** Floating-point immediates of 8 bits: a sign, three bits of exponent, four of fraction (DDI 0487, VFPExpandImm). */
+/** 8-bit floating-point immediates: a sign bit, three exponent bits, four fraction bits (DDI 0487, VFPExpandImm). */
 import type { TextOperand } from '../instruction.js';
 import type { FieldValues } from '../pattern.js';
 
@@ -9,7 +9,7 @@ function valueOf(imm8: number): number {
   return imm8 >= 128 ? -magnitude : magnitude;
 }
 
-/** The number's bits in single or double precision. */
+/** The bits of the number in single or double precision. */
 export function expandFloat(imm8: number, format: 32 | 64): bigint {
   const view = new DataView(new ArrayBuffer(8));
   if (format === 64) view.setFloat64(0, valueOf(imm8));
@@ -17,13 +17,13 @@ export function expandFloat(imm8: number, format: 32 | 64): bigint {
   return view.getBigUint64(0);
 }
 
-/** As C's %.18e writes it. */
+/** The text that C's %.18e gives. */
 function text(value: number): string {
   const [digits = '', exponent = ''] = value.toExponential(18).split('e');
   return `${digits}e${exponent.replace(/\d+$/, (number) => number.padStart(2, '0'))}`;
 }
 
-/** `#1.000000000000000000e+00`. */
+/** An operand such as `#1.000000000000000000e+00`. */
 export function floatImmediate(
   byteOf: (fields: FieldValues) => number,
   fieldsOf: (byte: number) => FieldValues,

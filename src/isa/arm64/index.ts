@@ -1,4 +1,4 @@
-/** The A64 instruction set: every instruction that is defined, group by group (Arm DDI 0487). */
+/** The A64 instruction set: all defined instructions, by group (Arm DDI 0487). */
 import type { Instruction } from '../instruction.js';
 import { branches } from './branches.js';
 import { crc32 } from './crc32.js';

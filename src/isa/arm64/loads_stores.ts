@@ -1,4 +1,4 @@
-/** Loads and stores of general registers (DDI 0487, C4.1.94): one, pairs, literals; plain and unprivileged. */
+/** Loads and stores of general registers (DDI 0487, C4.1.94): single, pair, literal, unprivileged. */
 import { instruction } from '../instruction.js';
 import type { Instruction, RegisterOperand } from '../instruction.js';
 import type { AccessBytes, Expr, Width } from '../micro_ops.js';
@@ -15,13 +15,13 @@ import {
   unsigned,
 } from './operands.js';
 
-/** One kind of access of one register: `ldrsb w` and the like. */
+/** One kind of single-register access, such as `ldrsb w`. */
 interface Access {
   readonly mnemonic: string;
   readonly size: string;
   readonly opc: string;
   readonly bytes: AccessBytes;
-  /** Of the register. */
+  /** Width of the register. */
   readonly width: Width;
   readonly effect: 'load' | 'loadSigned' | 'store';
 }
@@ -42,18 +42,18 @@ const accesses: readonly Access[] = [
   { mnemonic: 'ldr', size: '11', opc: '01', bytes: 8, width: 64, effect: 'load' },
 ];
 
-/** A loaded value as its register takes it. */
+/** Extends a loaded value to its register. */
 function extendLoaded(m: Semantics, { bytes, width, effect }: Access, loaded: Expr): Expr {
   if (effect !== 'loadSigned' || bytes === 8) return m.resize(width, loaded);
   return m.resize(width, m.signExtend(loaded, (bytes * 8) as 8 | 16 | 32));
 }
 
-/** The register that is loaded or stored. */
+/** The register to load or store. */
 function transfer({ effect, width }: Access): RegisterOperand {
   return effect === 'store' ? source('Rt', width) : destination('Rt', width);
 }
 
-/** Does the access at `address`; then, when it did not fault, moves the base register on. */
+/** Does the access at `address`, then writes back the base register unless the access faulted. */
 function perform(
   m: Semantics,
   access: Access,
@@ -69,7 +69,7 @@ function perform(
   }
   const loaded = m.load(access.bytes, address, kind);
   m.write(t, extendLoaded(m, access, loaded));
-  // Last, so that a base which is loaded too (CONSTRAINED UNPREDICTABLE) becomes the moved one.
+  // Write back last, so that a base register that is also loaded (CONSTRAINED UNPREDICTABLE) gets the new base.
   if (writeBack !== null) m.write(writeBack.base, writeBack.value);
 }
 
@@ -77,7 +77,7 @@ function encodingName({ mnemonic, width }: Access, form: string): string {
   return `${mnemonic.toUpperCase()}_${width}_ldst_${form}`;
 }
 
-/** Base and a scaled unsigned offset. */
+/** Base plus a scaled unsigned offset. */
 function withOffset(access: Access): Instruction {
   const { mnemonic, size, opc, bytes } = access;
   return instruction({
@@ -93,14 +93,14 @@ function withOffset(access: Access): Instruction {
   });
 }
 
-/** Base and an unscaled signed offset: LDUR and, with EL0's rights, LDTR. */
+/** Base plus an unscaled signed offset: LDUR, and LDTR with EL0's rights. */
 function unscaled(access: Access): Instruction[] {
   const { mnemonic, size, opc } = access;
   return (['unscaled', 'unpriv'] as const).map((form) =>
     instruction({
       name: encodingName(access, form),
       pattern: `${size} 111 0 00 ${opc} 0 imm9:9 ${form === 'unscaled' ? '00' : '10'} Rn:5 Rt:5`,
-      // Kernels copy to and from user space by bytes and double words.
+      // Kernels copy to and from user space in bytes and double words.
       cold: form === 'unpriv' && (access.effect === 'loadSigned' || access.bytes === 2 || access.bytes === 4),
       operands: { t: transfer(access), n: orStackPointer('Rn', 64), offset: offset9() },
       text: `${mnemonic.replace(/^(ld|st)/, form === 'unscaled' ? '$1u' : '$1t')} {t}, [{n}{offset}]`,
@@ -112,7 +112,7 @@ function unscaled(access: Access): Instruction[] {
   );
 }
 
-/** Base moved on by a signed number, before or after the access. */
+/** Base with writeback by a signed offset, before or after the access. */
 function indexed(access: Access): Instruction[] {
   const { mnemonic, size, opc } = access;
   return (['immpre', 'immpost'] as const).map((form) =>
@@ -130,7 +130,7 @@ function indexed(access: Access): Instruction[] {
   );
 }
 
-/** Base and an index register. */
+/** Base plus an index register. */
 function withIndex(access: Access): Instruction[] {
   const { mnemonic, size, opc, bytes } = access;
   return indexExtensions.map(({ extension, option, width }) =>
@@ -158,7 +158,7 @@ const literals = [
   { mnemonic: 'ldrsw', opc: '10', bytes: 4, width: 64, effect: 'loadSigned' },
 ] as const;
 
-/** From an address near the instruction. */
+/** PC-relative. */
 function literal(): Instruction[] {
   return literals.map((row) => {
     const access: Access = { ...row, size: '' };
@@ -181,7 +181,7 @@ const pairKinds = [
 type PairKind = (typeof pairKinds)[number];
 type PairForm = (typeof pairForms)[number];
 
-/** LDP, STP, LDPSW, and LDNP, STNP, whose hint that the data will not be used again soon means nothing here. */
+/** LDP, STP, LDPSW, LDNP, STNP. The non-temporal hint of LDNP and STNP is ignored. */
 function pair(
   { stem, opc, bytes, width, signed: isSigned }: PairKind,
   { form, bits, text }: PairForm,
@@ -228,7 +228,7 @@ function pair(
   return [load, store];
 }
 
-/** The whole group but for exclusives and ordered accesses. */
+/** All instructions of the group, except exclusive and ordered accesses. */
 export const loadsAndStores: readonly Instruction[] = [
   ...accesses.flatMap((access) => [
     withOffset(access),

@@ -1,4 +1,4 @@
-/** The operands of A64 instructions: how each is encoded, printed and read (Arm DDI 0487, C1.2 and C6). */
+/** Operands of A64 instructions: encoding, printing and parsing (Arm DDI 0487, C1.2 and C6). */
 import type { ImmediateOperand, Parsed, RegisterOperand, TextOperand } from '../instruction.js';
 import { registerFile } from '../instruction.js';
 import type { Width } from '../micro_ops.js';
@@ -6,7 +6,7 @@ import type { FieldValues } from '../pattern.js';
 
 type Fields = FieldValues;
 
-/** The two widths of the general registers, with the value of the `sf` bit. */
+/** The two widths of general registers, with the value of the `sf` bit. */
 export const bothWidths = [
   { width: 32, sf: '0', prefix: 'W' },
   { width: 64, sf: '1', prefix: 'X' },
@@ -16,7 +16,7 @@ function fieldOf(fields: Fields, name: string): number {
   return fields[name] ?? 0;
 }
 
-/** Reads one word of letters and digits at the front of `text`. */
+/** Parses one word of letters and digits at the start of `text`. */
 function word(text: string): { word: string; rest: string } {
   const found = /^[a-z0-9]+/.exec(text)?.[0] ?? '';
   return { word: found, rest: text.slice(found.length) };
@@ -43,22 +43,22 @@ function register(field: string, width: Width, thirtyOne: 'zr' | 'sp', place31: 
   };
 }
 
-/** A general register that is read; number 31 is the zero register. */
+/** A general register to read. Number 31 is the zero register. */
 export function source(field: string, width: Width): RegisterOperand {
   return register(field, width, 'zr', registerFile.zero);
 }
 
-/** A general register that is written; what is written to number 31 is lost. */
+/** A general register to write. Writes to number 31 are discarded. */
 export function destination(field: string, width: Width): RegisterOperand {
   return register(field, width, 'zr', registerFile.sink);
 }
 
-/** A general register or, as number 31, the stack pointer. */
+/** A general register, or the stack pointer for number 31. */
 export function orStackPointer(field: string, width: Width): RegisterOperand {
   return register(field, width, 'sp', registerFile.stackPointer);
 }
 
-/** A number at the front of a text, decimal or hexadecimal, perhaps with a sign. */
+/** Parses a number at the start of a text: decimal or hexadecimal, with an optional sign. */
 function number(text: string): { value: bigint; rest: string } | null {
   const found = /^(-?)(0x[0-9a-f]+|\d+)/.exec(text);
   if (found === null) return null;
@@ -66,14 +66,14 @@ function number(text: string): { value: bigint; rest: string } | null {
   return { value: found[1] === '-' ? -magnitude : magnitude, rest: text.slice(found[0].length) };
 }
 
-/** How a number is written: its value from the fields, the fields from a value (null: cannot be encoded), its text. */
+/** Encoding of a number: from fields to value, from value to fields (null if it cannot be encoded), and its text. */
 export interface NumberEncoding {
   readonly width: Width;
   /** See ImmediateOperand. */
   readonly bits: 8 | 32 | 64;
   readonly value: (fields: Fields) => bigint;
   readonly encode: (value: bigint) => Fields | null;
-  /** The text without `#`; decimal when absent. */
+  /** The text without `#` (default: decimal). */
   readonly format?: (value: bigint) => string;
 }
 
@@ -99,7 +99,7 @@ export function hex(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-/** A field as an unsigned number, times `scale`. */
+/** An unsigned field, times `scale`. */
 export function unsigned(field: string, bits: number, width: Width, scale = 1): NumberEncoding {
   return {
     width,
@@ -113,7 +113,7 @@ export function unsigned(field: string, bits: number, width: Width, scale = 1): 
   };
 }
 
-/** A field as a signed number, times `scale`. */
+/** A signed field, times `scale`. */
 export function signed(field: string, bits: number, scale = 1): NumberEncoding {
   return {
     width: 64,
@@ -127,7 +127,7 @@ export function signed(field: string, bits: number, scale = 1): NumberEncoding {
   };
 }
 
-/** A part of the text that is left out where its value is the default: `prefix` and the number. */
+/** `prefix` and a number. The text omits both if the value is the default. */
 export function optionalNumber(prefix: string, encoding: NumberEncoding, absent: bigint): ImmediateOperand {
   const plain = immediate(encoding);
   const absentFields = encoding.encode(absent) ?? {};
@@ -141,7 +141,7 @@ export function optionalNumber(prefix: string, encoding: NumberEncoding, absent:
   };
 }
 
-/** One word out of a list, by its position in it, as a value of the semantics. */
+/** One word of a list. Its value in the semantics is its index. */
 export function choice(field: string, words: readonly string[], width: Width = 32): ImmediateOperand {
   return {
     kind: 'immediate',
@@ -162,7 +162,7 @@ export const conditionNames = [
   'eq', 'ne', 'cs', 'cc', 'mi', 'pl', 'vs', 'vc', 'hi', 'ls', 'ge', 'lt', 'gt', 'le', 'al', 'nv',
 ] as const; // prettier-ignore
 
-/** A distance in bytes from this instruction, printed as the address that it leads to. */
+/** A byte offset from this instruction, printed as the target address. */
 export function label(
   value: (fields: Fields) => bigint,
   encode: (offset: bigint) => Fields | null,
@@ -182,7 +182,7 @@ export function label(
   };
 }
 
-/** A distance in instructions, as branches have it. */
+/** A branch offset, encoded in instructions. */
 export function branchLabel(field: string, bits: number): ImmediateOperand {
   const { value, encode } = signed(field, bits, 4);
   return label(value, encode);
@@ -192,7 +192,7 @@ function twoDigits(value: number): string {
   return value.toString(16).padStart(2, '0');
 }
 
-/** A fixed field that shows in the text only. */
+/** A field that appears in the text only. */
 export function hint(words: readonly (string | null)[], field: string): TextOperand {
   return {
     kind: 'text',
@@ -207,7 +207,7 @@ export function hint(words: readonly (string | null)[], field: string): TextOper
   };
 }
 
-/** `, lsl #N` behind a register; left out for a shift left by 0. */
+/** `, lsl #N` after a register. Omitted for a left shift by 0. */
 export function shiftAmount(shift: string, width: Width): ImmediateOperand {
   const encoding = unsigned('imm6', 6, width);
   const prefix = `, ${shift} `;
@@ -221,8 +221,8 @@ export function shiftAmount(shift: string, width: Width): ImmediateOperand {
 }
 
 /**
- * `, uxtw #N` behind a register: the extension, and how far left it then goes (left out where 0). Beside the stack pointer an
- * extension of the operation's own width is written as a shift.
+ * `, uxtw #N` after a register: an extension and a left shift (omitted if 0). If the other operand is the stack
+ * pointer, an extension of the operation's own width is written as `lsl`.
  */
 export function extendedIndex(
   extension: string,
@@ -246,7 +246,7 @@ export function extendedIndex(
   };
 }
 
-/** A number that the fields make, for the semantics only: it has no text of its own. */
+/** A number computed from the fields, used by the semantics only. It has no text. */
 export function derived(
   width: Width,
   bits: 8 | 32 | 64,

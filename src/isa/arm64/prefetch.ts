@@ -1,4 +1,4 @@
-/** PRFM and PRFUM (DDI 0487, C6.2): hints about memory that will be used. There is no cache here to hint at. */
+/** PRFM and PRFUM (DDI 0487, C6.2): prefetch hints. They do nothing, because no cache is emulated. */
 import { instruction } from '../instruction.js';
 import type { Instruction } from '../instruction.js';
 import { indexExtensions, indexShift, offset9 } from './addressing.js';

@@ -1,6 +1,6 @@
 /**
- * System instructions (DDI 0487, C4.1.93): hints, barriers, PSTATE fields, and the registers that MRS and MSR move. Cache,
- * TLB and address-translation instructions are in system_operations.ts.
+ * System instructions (DDI 0487, C4.1.93): hints, barriers, PSTATE fields, and system register moves (MRS and MSR).
+ * Cache, TLB and address translation instructions are in system_operations.ts.
  */
 import { instruction } from '../instruction.js';
 import type { ImmediateOperand, Instruction, Mode, TextOperand } from '../instruction.js';
@@ -20,12 +20,12 @@ function bits(value: number, width: number): string {
   return value.toString(2).padStart(width, '0');
 }
 
-/** A hint that has a name; `call` is what it asks for, if anything. */
+/** A named hint. `semantics` appends its call, if it has one. */
 function namedHint(mnemonic: string, number: number, semantics: (m: Semantics) => void): Instruction {
   return instruction({
     name: `${mnemonic.toUpperCase()}_HI_hints`,
     pattern: `1101010100 0 00 011 0010 ${bits(number, 7)} 11111`,
-    // Debian's kernels are full of NOPs, where what they would be patched with is not wanted.
+    // NOP is hot: Debian's kernels have many, as placeholders of runtime patches that were not applied.
     cold: mnemonic !== 'nop',
     operands: {},
     text: mnemonic,
@@ -38,7 +38,7 @@ function calling(call: SystemCall): (m: Semantics) => void {
 }
 
 const hints: readonly Instruction[] = [
-  // Every unallocated hint is a NOP too.
+  // All unallocated hints are NOPs too.
   instruction({
     name: 'HINT_HM_hints',
     pattern: '1101010100 0 00 011 0010 imm7:7 11111',
@@ -59,7 +59,7 @@ const barrierOptions = [
   null, 'ishld', 'ishst', 'ish', null, 'ld', 'st', 'sy',
 ] as const; // prettier-ignore
 
-/** One barrier. Memory is in the order of execution here, so that most have nothing to do. */
+/** A barrier. Memory is sequentially consistent here, so most barriers do nothing. */
 function barrier(
   mnemonic: string,
   op2: string,
@@ -76,7 +76,7 @@ function barrier(
   });
 }
 
-/** An option that means nothing and is left out of the text where it is the default, 15. */
+/** An option that is ignored. The text omits it if it has the default value, 15. */
 const defaultOption: TextOperand = {
   kind: 'text',
   print: ({ CRm = 15 }) => (CRm === 15 ? '' : ` #${hex(BigInt(CRm))}`),
@@ -93,17 +93,17 @@ const barriers: readonly Instruction[] = [
   ),
   barrier('dsb', '100', 'dsb {option}', hint(barrierOptions, 'CRm')),
   barrier('dmb', '101', 'dmb {option}', hint(barrierOptions, 'CRm')),
-  // What follows is fetched anew, by the registers as they now are.
+  // Instructions after it are fetched again, with the current register values.
   barrier('isb', '110', 'isb{option}', defaultOption, (m) => m.jump(m.add(m.pc(), m.constant(64, 4)))),
 ];
 
-/** Leaves the run when an interrupt is pending that the masks let through. */
+/** Leaves the run if an unmasked interrupt is pending. */
 function takePendingInterrupt(m: Semantics): void {
   const open = m.and(m.state(statePlace('ISR_EL1')), m.not(m.state(statePlace('DAIF'))));
   m.when(m.notEqual(open, m.constant(64, 0)), () => m.system('interruptible'));
 }
 
-/** What a system instruction's trap must know of it: bits 20:5, which name the register, and Rt below them. */
+/** The description of a system instruction for its trap: bits 20:5, which name the register, and Rt below them. */
 function selector(op0: number, fixed: FieldValues = {}): ImmediateOperand {
   return derived(64, 32, (given) => {
     const fields: FieldValues = { ...given, ...fixed };
@@ -112,7 +112,7 @@ function selector(op0: number, fixed: FieldValues = {}): ImmediateOperand {
   });
 }
 
-/** DAIFSet and DAIFClr, at EL1 and (where EL1 lets it) at EL0. */
+/** DAIFSet and DAIFClr, at EL1, and at EL0 if EL1 permits. */
 function changeMasks(name: 'daifset' | 'daifclr', op2: 6 | 7): Instruction[] {
   const form = {
     pattern: `1101010100 0 00 011 0100 CRm:4 ${bits(op2, 3)} 11111`,
@@ -166,7 +166,7 @@ function encodingOf({ o0 = 0, op1 = 0, CRn = 0, CRm = 0, op2 = 0 }: FieldValues)
   return ((2 + o0) << 14) | (op1 << 11) | (CRn << 7) | (CRm << 3) | op2;
 }
 
-/** The register's name in the text; `s3_0_c15_c2_0` where it has none. */
+/** The name of the register; `s3_0_c15_c2_0` if it has none. */
 const registerText: ImmediateOperand = {
   ...derived(64, 32, encodingOf),
   print: (fields) => {
@@ -196,10 +196,10 @@ function genericEncoding(name: string): number | null {
   return crn > 15 || crm > 15 ? null : (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 }
 
-/** DAIF and NZCV, which have instructions of their own; the others go by the table of registers. */
+/** DAIF and NZCV have separate definitions. All other registers use the register table. */
 const special: readonly number[] = ['DAIF'].map((name) => systemRegisterNamed(name)?.encoding ?? 0);
 
-/** Whether the access goes that way, and belongs to SIMD or not. */
+/** Whether an access to the register is done in this way, and whether the register belongs to SIMD. */
 function goes(
   access: 'read' | 'write',
   way: Way,
@@ -221,7 +221,7 @@ const readPattern = '1101010100 1 1 o0:1 op1:3 CRn:4 CRm:4 op2:3 Rt:5';
 const writePattern = '1101010100 0 1 o0:1 op1:3 CRn:4 CRm:4 op2:3 Rt:5';
 const nzcv = '1 011 0100 0010 000';
 
-/** MRS and MSR of registers whose value is plain state. */
+/** MRS and MSR of registers that are plain state. */
 const stateRegisters = [false, true].flatMap((vector) => [
   instruction({
     name: `MRS_RS_systemmove${vector ? '_vector' : ''}`,
@@ -243,7 +243,7 @@ const stateRegisters = [false, true].flatMap((vector) => [
   }),
 ]);
 
-/** MRS and MSR of registers that somebody must be asked for. */
+/** MRS and MSR of registers that need a call to the host. */
 const askedRegisters = [
   instruction({
     name: 'MRS_RS_systemmove_asked',

@@ -1,12 +1,12 @@
-/** What SYS does under its other names: DC, IC, TLBI and AT (DDI 0487, C5.3 to C5.5). Unnamed ones are Undefined. */
+/** The aliases of SYS: DC, IC, TLBI and AT (DDI 0487, C5.3 to C5.5). SYS encodings without an alias are Undefined. */
 import { instruction } from '../instruction.js';
 import type { Instruction, TextOperand } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
 import { derived, source } from './operands.js';
 
 /**
- * `nothing`: caches that nobody can see need no maintenance. `address`: maintenance by address, which may fault. `clear`:
- * DC ZVA.
+ * `nothing`: cache maintenance without an address; no cache is emulated. `address`: maintenance by address, which may
+ * fault. `clear`: DC ZVA.
  */
 type Effect = 'nothing' | 'address' | 'clear' | 'tlb' | 'translate';
 
@@ -14,7 +14,7 @@ interface Operation {
   readonly text: string;
   readonly at: readonly [op1: number, crn: number, crm: number, op2: number];
   readonly effect: Effect;
-  /** Whether it takes an address or the like; else Rt means nothing. */
+  /** Whether it takes an operand, such as an address. If not, Rt is ignored. */
   readonly takes: boolean;
   readonly el0: boolean;
 }
@@ -23,7 +23,7 @@ function row(text: string, at: Operation['at'], effect: Effect, takes = true, el
   return { text, at, effect, takes, el0 };
 }
 
-/** A TLB instruction in its two forms: for this CPU alone, and for all (`is`). */
+/** The two forms of a TLB instruction: for this CPU only, and broadcast (`is`). */
 function tlbi(name: string, op2: number, takes = true): Operation[] {
   return [
     row(`tlbi ${name}`, [0, 8, 7, op2], 'tlb', takes),
@@ -59,7 +59,7 @@ function bits(value: number, width: number): string {
   return value.toString(2).padStart(width, '0');
 }
 
-/** The register of an operation that takes none: 31, where the text does not say (DDI 0487, C6.2, SYS). */
+/** The register of an operation without operand: 31, which the text omits (DDI 0487, C6.2, SYS). */
 const noRegister: TextOperand = {
   kind: 'text',
   print: () => '',
@@ -68,7 +68,7 @@ const noRegister: TextOperand = {
 
 function define({ text, at, effect, takes }: Operation, forEl0: boolean): Instruction {
   const [op1, crn, crm, op2] = at;
-  // Bits 20:5 of the instruction, op0 being 1, and Rt below.
+  // Bits 20:5 of the instruction (op0 is 1), and Rt below.
   const fixed = (1 << 19) | (op1 << 16) | (crn << 12) | (crm << 8) | (op2 << 5);
   return instruction({
     name: `SYS_${text.replace(' ', '_')}${forEl0 ? '_EL0' : ''}`,
@@ -89,7 +89,7 @@ function define({ text, at, effect, takes }: Operation, forEl0: boolean): Instru
   });
 }
 
-/** DC ZVA asks at EL0 only whether it may; the others are the same everywhere. */
+/** At EL0, DC ZVA first checks that it is permitted. The other operations are the same at every level. */
 export const systemOperations: readonly Instruction[] = operations.flatMap((operation) =>
   operation.el0 ? [define(operation, false), define(operation, true)] : [define(operation, false)],
 );

@@ -1,15 +1,15 @@
 /**
- * The system registers that code at EL0 and EL1 of an Armv8.0 CPU can name (DDI 0487, D17): encoding, who may read and
- * write each, what keeps its value. Those that the table does not have are Undefined.
+ * The system registers that code at EL0 and EL1 of an Armv8.0 CPU can access (DDI 0487, D17): encoding, access rights,
+ * and which state they keep. Registers that are not in the table are Undefined.
  *
- * This is a table, and as long as it must be.
+ * The file is long because the table is.
  */
 import { present } from '../../base/index.js';
 import type { Mode } from '../instruction.js';
 
 /**
- * How an access is done: `state`, its value is in the vCPU's state and nothing else happens; `call`, somebody must act or
- * must first see whether it is allowed; null, it is Undefined.
+ * How an access is done. `state`: reads or writes the vCPU's state, without side effects. `call`: needs a call to the
+ * host, for a side effect or a permission check. null: the access is Undefined.
  */
 export type Way = 'state' | 'call' | null;
 
@@ -17,20 +17,20 @@ export interface SystemRegister {
   readonly name: string;
   /** op0, op1, CRn, CRm, op2 in bits 15:14, 13:11, 10:7, 6:3, 2:0: an MRS instruction's bits 20:5. */
   readonly encoding: number;
-  /** Its place in the state (see `statePlaces`); null where nothing is kept. */
+  /** Its state index (see `statePlaces`); null if no state is kept. */
   readonly place: number | null;
-  /** The bits that a write changes; the others read 0. */
+  /** The bits that a write changes. All other bits read 0. */
   readonly mask: bigint;
-  /** Belongs to a device (interrupt controller, timer), which is asked for it. */
+  /** Whether it belongs to a device (interrupt controller, timer). Accesses go to the device. */
   readonly outside: boolean;
-  /** Belongs to floating point and SIMD, and traps with them. */
+  /** Whether it belongs to floating point and SIMD, and traps with them. */
   readonly vector: boolean;
   way(mode: Mode, access: 'read' | 'write'): Way;
 }
 
 /** See the columns of `rows`. */
 type Kind = 'stored' | 'acted' | 'asked' | 'fixed' | 'ignored' | 'outside' | 'writeIgnored';
-/** What EL0 may do: freely (`free`) or where EL1 lets it (`asked`), reading only or writing too. */
+/** Access rights of EL0: always (`free`) or if EL1 permits (`asked`); read only, or read and write. */
 type Unprivileged = 'none' | 'freeRead' | 'freeWrite' | 'askedRead' | 'askedWrite';
 
 interface Row {
@@ -48,14 +48,14 @@ function row(name: string, at: Row['at'], kind: Kind, el0: Unprivileged = 'none'
   return { name, at, kind, el0, mask };
 }
 
-/** The identification registers of one CRm that have a name; the others of the eight read 0 and have none. */
+/** The named identification registers of one CRm. The other encodings of the eight read 0. */
 function identification(crm: number, names: readonly (string | null)[]): Row[] {
   return Array.from({ length: 8 }, (_, op2) =>
     row(names[op2] ?? `S3_0_C0_C${crm}_${op2}`, [3, 0, 0, crm, op2], 'fixed'),
   );
 }
 
-/** The debug registers of one kind: `count` of them. */
+/** `count` debug registers of one kind. */
 function debugRegisters(stem: string, count: number, op2: number): Row[] {
   return Array.from({ length: count }, (_, index) =>
     row(`${stem}${index}_EL1`, [2, 0, 0, index, op2], 'ignored'),
@@ -63,9 +63,9 @@ function debugRegisters(stem: string, count: number, op2: number): Row[] {
 }
 
 /**
- * `stored`: kept, nothing else happens. `acted`: kept, and a write does something. `asked`: worked out when asked for.
- * `fixed`: read only, never changes. `ignored`: reads 0, writes are lost (debug and performance monitors, which this CPU
- * leaves to whoever is below it). `writeIgnored`: write only, without effect. `outside`: see SystemRegister.
+ * `stored`: plain state. `acted`: state, and a write has side effects. `asked`: computed when read. `fixed`: read-only
+ * constant. `ignored`: reads 0, ignores writes (debug and performance monitors, which this CPU leaves to the
+ * hypervisor). `writeIgnored`: write-only, ignores writes. `outside`: see SystemRegister.
  */
 const rows: readonly Row[] = [
   row('MIDR_EL1', [3, 0, 0, 0, 0], 'fixed'),
@@ -94,7 +94,7 @@ const rows: readonly Row[] = [
   ...identification(6, ['ID_AA64ISAR0_EL1', 'ID_AA64ISAR1_EL1']),
   ...identification(7, ['ID_AA64MMFR0_EL1', 'ID_AA64MMFR1_EL1', 'ID_AA64MMFR2_EL1']),
 
-  // EE and E0E are fixed: data are little-endian.
+  // EE and E0E are fixed: data accesses are little-endian.
   row('SCTLR_EL1', [3, 0, 1, 0, 0], 'acted', 'none', low32 - (3n << 24n)),
   row('ACTLR_EL1', [3, 0, 1, 0, 1], 'ignored'),
   row('CPACR_EL1', [3, 0, 1, 0, 2], 'acted', 'none', 0x10300000n),
@@ -163,7 +163,7 @@ const rows: readonly Row[] = [
   row('CNTV_CTL_EL0', [3, 3, 14, 3, 1], 'outside', 'askedWrite'),
   row('CNTV_CVAL_EL0', [3, 3, 14, 3, 2], 'outside', 'askedWrite'),
 
-  // Performance monitors: EL0 has no access to them (PMUSERENR_EL0 is 0).
+  // Performance monitors. EL0 has no access to them (PMUSERENR_EL0 is 0).
   row('PMINTENSET_EL1', [3, 0, 9, 14, 1], 'ignored'),
   row('PMINTENCLR_EL1', [3, 0, 9, 14, 2], 'ignored'),
   row('PMCR_EL0', [3, 3, 9, 12, 0], 'ignored', 'askedWrite'),
@@ -194,16 +194,16 @@ const rows: readonly Row[] = [
   row('MDCCSR_EL0', [2, 3, 0, 1, 0], 'fixed', 'freeRead'),
 ];
 
-/** State that is no system register, or is one that has no such encoding at EL1. */
+/** State that has no system register encoding at EL1. */
 const hiddenPlaces = [
-  /** The stack pointer of EL1 while SP_EL0 is in use. */
+  /** The stack pointer of EL1 while SP_EL0 is selected. */
   'SP_EL1',
-  /** The address of the exclusive monitor, and how many bytes it watches; 0: it is open. */
+  /** The address of the exclusive monitor, and the number of bytes it watches; 0 if it is clear. */
   'monitorAddress',
   'monitorBytes',
-  /** Whether an event was sent that no WFE has taken. */
+  /** The event register: 1 after an event that no WFE has consumed. */
   'event',
-  /** Reads 0; what is written is lost. */
+  /** Reads 0 and ignores writes. */
   'zero',
   'sink',
 ] as const;
@@ -215,10 +215,10 @@ const placeNames: readonly string[] = [
 ];
 const placeNumbers: ReadonlyMap<string, number> = new Map(placeNames.map((name, place) => [name, place]));
 
-/** How many places of 64 bits the state has. */
+/** Number of 64-bit state slots. */
 export const statePlaces = placeNames.length;
 
-/** The place of a system register that is kept, or of hidden state. Throws InvariantError when there is none. */
+/** The state index of a system register or hidden state. Throws InvariantError if it keeps no state. */
 export function statePlace(name: string): number {
   return present(placeNumbers.get(name), `the place of ${name}`);
 }
@@ -250,7 +250,7 @@ function toRegister({ name, at, kind, el0, mask }: Row): SystemRegister {
     outside: kind === 'outside',
     vector: name === 'FPCR' || name === 'FPSR',
     way: (mode, access) => {
-      // SP_EL0 cannot be named while it is the stack pointer in use (DDI 0487, SP_EL0).
+      // SP_EL0 cannot be accessed while it is the current stack pointer (DDI 0487, SP_EL0).
       if (mode === 'EL1t' && name === 'SP_EL0') return null;
       const ways = mode === 'EL0t' ? unprivilegedWays[el0] : privilegedWays[kind];
       return ways[access === 'read' ? 0 : 1];
@@ -266,12 +266,12 @@ const byName: ReadonlyMap<string, SystemRegister> = new Map(
   systemRegisters.map((register) => [register.name.toLowerCase(), register]),
 );
 
-/** The register of an encoding; undefined where there is none. */
+/** The register with an encoding; undefined if there is none. */
 export function systemRegisterAt(encoding: number): SystemRegister | undefined {
   return byEncoding.get(encoding);
 }
 
-/** The register of that name, in whatever case. */
+/** The register with a name, in any case. */
 export function systemRegisterNamed(name: string): SystemRegister | undefined {
   return byName.get(name.toLowerCase());
 }

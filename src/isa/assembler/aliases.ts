@@ -1,6 +1,6 @@
 /**
- * Other names of A64 instructions, and the few that stand for more than one (DDI 0487, C6, "alias"). The definitions know
- * each instruction by its own name alone; this turns what people write into that.
+ * Aliases of A64 instructions, and some pseudo-instructions for several instructions (DDI 0487, C6, "alias"). A
+ * definition knows only the architectural name of its instruction; this module translates the usual names.
  */
 import { InvariantError } from '../../base/index.js';
 
@@ -27,7 +27,7 @@ function needNumber(operand: string, line: string): number {
   return Number(value);
 }
 
-/** A register's value in steps of 16 bits: the first sets all others to 0, or to 1 where that takes fewer steps. */
+/** Loads a number in steps of 16 bits. The first step sets all other bits to 0, or to 1 if that needs fewer steps. */
 function moveNumber(register: string, value: bigint): string[] {
   const width = widthOf(register);
   const bits = BigInt.asUintN(width, value);
@@ -57,7 +57,7 @@ const move: Expand = ([to = '', from = ''], line) => {
   return [`orr ${to}, ${zeroLike(to)}, ${from}`];
 };
 
-/** Shifts: by a register, or by a number as one of the bit-field instructions. */
+/** Shifts: by a register, or by a number, which is a bit-field instruction. */
 function shift(byRegister: string, byNumber: (by: number, width: number) => string): Expand {
   return ([to = '', from = '', by = ''], line) => {
     if (!by.startsWith('#')) return [`${byRegister} ${to}, ${from}, ${by}`];
@@ -67,7 +67,7 @@ function shift(byRegister: string, byNumber: (by: number, width: number) => stri
   };
 }
 
-/** UBFX and BFI, whose two numbers are a lowest bit and how many. */
+/** UBFX and BFI: their two numbers are the lowest bit and the number of bits. */
 function bitField(operation: string, fields: (low: number, bits: number, width: number) => number[]): Expand {
   return ([to = '', from = '', low = '', bits = ''], line) => {
     const [rotate = 0, top = 0] = fields(needNumber(low, line), needNumber(bits, line), widthOf(to));
@@ -85,7 +85,7 @@ function conditionName(written: string): string {
   return otherConditionNames[written] ?? written;
 }
 
-/** An operation whose result is dropped: the flags are what is wanted. */
+/** An operation that only sets the flags. */
 function flagsOnly(operation: string): Expand {
   return ([from = '', ...rest]) => [`${operation} ${zeroLike(from)}, ${from}, ${rest.join(', ')}`];
 }
@@ -108,11 +108,11 @@ const aliases: Readonly<Record<string, Expand>> = {
   ],
   'b.hs': ([to = '']) => [`b.cs ${to}`],
   'b.lo': ([to = '']) => [`b.cc ${to}`],
-  // Not in the manual: an address within 4 GiB, in two steps.
+  // Not in the manual: loads an address within 4 GiB, in two instructions.
   adrl: ([to = '', label = '']) => [`adrp ${to}, :page:${label}`, `add ${to}, ${to}, #:lo12:${label}`],
 };
 
-/** The instructions that `line` stands for, by the names that the definitions have. */
+/** The instructions that `line` expands to, by their architectural names. */
 export function expandAlias(line: string): string[] {
   const [, mnemonic = '', rest = ''] = /^(\S+) ?(.*)$/.exec(line) ?? [];
   const expand = aliases[mnemonic];

@@ -13,7 +13,7 @@ function words(source: string, origin = 0): number[] {
   return Array.from({ length: Math.floor(bytes.length / 4) }, (_, i) => view.getUint32(4 * i, true));
 }
 
-/** What the program is, by the definitions' own names. */
+/** The text of each instruction of a program, by architectural names. */
 function texts(source: string, origin = 0): string[] {
   return words(source, origin).map((word, i) => {
     const found = decoder.decode(word);
@@ -21,7 +21,7 @@ function texts(source: string, origin = 0): string[] {
   });
 }
 
-/** What a register holds after MOVZ, MOVN and MOVK. */
+/** The value of a register after MOVZ, MOVN and MOVK. */
 function moved(lines: readonly string[], width: number): bigint {
   return lines.reduce((value, line) => {
     const [, operation, half = '0', shift = '0'] =
@@ -34,7 +34,7 @@ function moved(lines: readonly string[], width: number): bigint {
 }
 
 describe('the assembler', () => {
-  it('finds labels before and behind, by name and by number', () => {
+  it('resolves forward and backward labels, by name and by number', () => {
     const source = `
       start: b end
       1:     cbz x0, 1f
@@ -50,7 +50,7 @@ describe('the assembler', () => {
     ]);
   });
 
-  it('places data, gaps and what is not loaded', () => {
+  it('lays out data, gaps and .bss', () => {
     const { bytes, memoryBytes, symbols } = assemble(
       a64,
       `.byte 1, 2
@@ -83,7 +83,7 @@ describe('the assembler', () => {
     );
   });
 
-  it('makes addresses in two steps, from any page to any', () => {
+  it('forms addresses in two instructions, between any two pages', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 2 ** 20 }),
@@ -99,7 +99,7 @@ describe('the assembler', () => {
     );
   });
 
-  it('moves any number into a register, in four steps at most', () => {
+  it('loads any number into a register, in at most four instructions', () => {
     const check = (width: 32 | 64, number: bigint): void => {
       const lines = expandAlias(`mov ${width === 32 ? 'w' : 'x'}5, #${number}`);
       assert.equal(moved(lines, width), BigInt.asUintN(width, number));
@@ -115,7 +115,7 @@ describe('the assembler', () => {
     );
   });
 
-  it('knows the usual other names', () => {
+  it('knows the usual aliases', () => {
     const aliases: readonly (readonly [string, string])[] = [
       ['mov x1, x2', 'orr x1, xzr, x2'],
       ['mov sp, x2', 'add sp, x2, #0x0'],
@@ -137,15 +137,15 @@ describe('the assembler', () => {
     for (const [written, meant] of aliases) assert.deepEqual(texts(written), [meant], written);
   });
 
-  it('writes ones where an encoding has bits that should be', () => {
-    // As GNU as has them.
+  it('writes ones for bits that should be one', () => {
+    // The encodings that GNU as gives.
     assert.deepEqual(
       words('ldaxr x1, [x0]\nstlxr w17, x16, [x3]\ntlbi vmalle1'),
       [0xc85ffc01, 0xc811fc70, 0xd508871f],
     );
   });
 
-  it('names the line that is wrong, and why', () => {
+  it('reports the faulty line and the reason', () => {
     const wrong: readonly (readonly [string, RegExp])[] = [
       ['nop\nfly x0', /line 2, fly x0: there is no instruction 'fly x0'/],
       ['b nowhere', /line 1, b nowhere: there is no instruction 'b nowhere'/],

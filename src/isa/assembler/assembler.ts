@@ -1,6 +1,6 @@
 /**
- * A small two-pass assembler over the definitions: text with labels and data becomes bytes. It is for programs of our own,
- * and reads no file: what is wrong in one is an error of ours, an InvariantError that names the line.
+ * A small two-pass assembler based on the instruction definitions: converts text with labels and data to bytes. Its
+ * input is always part of this project, so an error in it is a bug: an InvariantError that names the line.
  */
 import { alignUp, InvariantError } from '../../base/index.js';
 import { parseInstruction } from '../instruction.js';
@@ -10,15 +10,15 @@ import { statementsOf } from './source.js';
 import type { Statement } from './source.js';
 
 export interface Assembled {
-  /** What is to be loaded at the origin. */
+  /** The bytes to load at the origin. */
   readonly bytes: Uint8Array;
-  /** What it takes in memory from the origin on, with what follows `.bss`. */
+  /** The size in memory from the origin on, including `.bss`. */
   readonly memoryBytes: number;
-  /** The labels' addresses. */
+  /** Addresses of the labels. */
   readonly symbols: ReadonlyMap<string, number>;
 }
 
-/** What a label must not be called, since it would then be read as an operand. */
+/** Names that a label must not have, because they would be parsed as operands. */
 const reserved = /^([xwbhsdqv]\d+|w?sp|[xw]zr|[ls]s[lr]|asr|ror|[us]xt[bhwx])$/;
 
 interface Placed {
@@ -29,11 +29,11 @@ interface Placed {
     | Extract<Statement, { kind: 'numbers' | 'bytes' }>;
 }
 
-/** The first pass: where everything lies. */
+/** The first pass: assigns addresses. */
 class Layout {
   readonly symbols = new Map<string, number>();
   readonly placed: Placed[] = [];
-  /** Where the numbered labels are, in order. */
+  /** The addresses of the numbered labels, in order. */
   readonly #numbered = new Map<string, number[]>();
   readonly #origin: number;
   #address: number;
@@ -80,7 +80,7 @@ class Layout {
     }
   }
 
-  /** The address of `name`, which is used at `from`; null where there is no such label. */
+  /** The address of label `name`, used at address `from`; null if there is no such label. */
   addressOf(name: string, from: number): number | null {
     const [, number, way] = /^(\d+)([bf])$/.exec(name) ?? [];
     if (number === undefined) return this.symbols.get(name) ?? null;
@@ -112,7 +112,7 @@ class Layout {
   }
 }
 
-/** A sum of numbers, labels and `.`, which is the address of what is being written. */
+/** Evaluates a sum of numbers, labels and `.`, the current address. */
 function evaluate(layout: Layout, expression: string, address: number): bigint {
   const terms = [...expression.matchAll(/([+-]?)\s*([\w.]+)\s*/g)];
   const text = terms.map(([whole]) => whole).join('');
@@ -125,7 +125,10 @@ function evaluate(layout: Layout, expression: string, address: number): bigint {
   }, 0n);
 }
 
-/** `text` with addresses in the place of labels: whole, their page's (`:page:`), or what is left within it (`:lo12:`). */
+/**
+ * `text` with labels replaced by addresses: the whole address, its page (`:page:`), or its offset in the page
+ * (`:lo12:`).
+ */
 function withAddresses(layout: Layout, text: string, address: number): string {
   const [, mnemonic = '', operands = ''] = /^(\S+)(.*)$/.exec(text) ?? [];
   const resolved = operands.replace(
@@ -140,7 +143,7 @@ function withAddresses(layout: Layout, text: string, address: number): string {
   return mnemonic + resolved;
 }
 
-/** The second pass: what stands there. */
+/** The second pass: encodes. */
 class Encoder {
   readonly #byMnemonic = new Map<string, Instruction[]>();
   readonly #layout: Layout;
@@ -180,7 +183,7 @@ function littleEndian(value: bigint, bytes: number): Uint8Array {
   return Uint8Array.from({ length: bytes }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
 }
 
-/** Does `work`, and names the line in what it throws. */
+/** Runs `work`. Adds the line to errors that it throws. */
 function atLine(line: number, source: readonly string[], work: () => void): void {
   try {
     work();
@@ -190,7 +193,7 @@ function atLine(line: number, source: readonly string[], work: () => void): void
   }
 }
 
-/** The program that `source` writes in terms of `instructions`, to lie at `origin`. Throws InvariantError with line and reason. */
+/** Assembles `source` with `instructions` for address `origin`. Throws InvariantError with the line and the reason. */
 export function assemble(instructions: readonly Instruction[], source: string, origin = 0): Assembled {
   const layout = new Layout(origin);
   const lines = source.split('\n');

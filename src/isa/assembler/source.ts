@@ -1,21 +1,21 @@
 /**
- * The text of a program as statements. A line holds labels (`name:`, or `1:` for one that is named `1b` from behind and `1f`
- * from before), then an instruction or a directive, then perhaps a comment from `//` on.
+ * Parses program text into statements. A line holds labels (`name:`; or `1:`, referenced as `1b` backward and `1f`
+ * forward), then an instruction or a directive, then an optional comment after `//`.
  */
 import { InvariantError } from '../../base/index.js';
 
 export type Statement =
   | { readonly kind: 'label'; readonly name: string }
   | { readonly kind: 'instruction'; readonly text: string }
-  /** `.byte`, `.hword`, `.word`, `.quad`: expressions, each in so many bytes. */
+  /** `.byte`, `.hword`, `.word`, `.quad`: expressions of `bytes` bytes each. */
   | { readonly kind: 'numbers'; readonly bytes: 1 | 2 | 4 | 8; readonly expressions: readonly string[] }
-  /** `.ascii` and, with a NUL behind it, `.asciz`. */
+  /** `.ascii`, and `.asciz`, which appends a NUL. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  /** `.balign` and `.org`: zeros up to a multiple of `to`, or up to that address. */
+  /** `.balign` and `.org`: zeros up to a multiple of `to`, or up to the address `to`. */
   | { readonly kind: 'align' | 'origin'; readonly to: number }
-  /** `.space`: so many zeros. */
+  /** `.space`: `bytes` zeros. */
   | { readonly kind: 'space'; readonly bytes: number }
-  /** `.bss`: what follows has addresses, but no bytes in the program: whoever loads it finds zeros there. */
+  /** `.bss`: the following labels have addresses, but no bytes in the program. The loader must provide zeros there. */
   | { readonly kind: 'bss' };
 
 export interface SourceLine {
@@ -35,7 +35,7 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-/** The characters between the quotes, one byte each, with JSON's escapes. */
+/** The characters between quotes, one byte each, with JSON escapes. */
 function quoted(text: string): Uint8Array {
   if (!/^".*"$/.test(text)) throw new InvariantError(`${text} stands in no quotes`);
   return Uint8Array.from(JSON.parse(text) as string, (letter) => letter.charCodeAt(0));
@@ -64,13 +64,13 @@ function directive(name: string, rest: string): Statement {
   }
 }
 
-/** A line without its comment; `//` within quotes is none. */
+/** A line without its comment. `//` inside quotes does not start one. */
 function withoutComment(line: string): string {
   const found = /^((?:[^"/]|"(?:[^"\\]|\\.)*"|\/(?!\/))*)/.exec(line);
   return (found?.[1] ?? '').trim();
 }
 
-/** The statements of `line`. Throws InvariantError where it is none that there is. */
+/** The statements of `line`. Throws InvariantError on a syntax error. */
 export function statementsOf(line: string): Statement[] {
   const text = withoutComment(line);
   if (text === '') return [];
@@ -81,7 +81,7 @@ export function statementsOf(line: string): Statement[] {
   }
   const [, name = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
   if (name.startsWith('.')) return [directive(name, rest)];
-  // The definitions write one space behind the mnemonic and each comma, and none elsewhere.
+  // The definitions expect one space after the mnemonic and after each comma, and no others.
   const operands = rest.replace(/\s*,\s*/g, ', ').replace(/\s+/g, ' ');
   return [{ kind: 'instruction', text: operands === '' ? name : `${name} ${operands}` }];
 }

@@ -1,4 +1,4 @@
-/** One number out of all lanes, integers (DDI 0487, C4.1.96, Advanced SIMD across lanes). */
+/** Integer reductions over all lanes (DDI 0487, C4.1.96, Advanced SIMD across lanes). */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { Semantics } from '../../semantics.js';
@@ -19,7 +19,7 @@ import { vector } from './operands.js';
 const scalarOf: Readonly<Record<LaneBits, ScalarName>> = { 8: 'b', 16: 'h', 32: 's', 64: 'd' };
 const folded = named('8b 16b 4h 8h 4s');
 
-/** All `lane`s combined into lane 0: the upper half of what is left onto the lower, again and again. */
+/** Combines all lanes of width `lane` into lane 0, by repeatedly folding the upper half onto the lower half. */
 function fold(
   m: Semantics,
   lane: LaneBits,
@@ -38,7 +38,7 @@ interface Row {
   readonly mnemonic: string;
   readonly U: 0 | 1;
   readonly opcode: string;
-  /** The result's arrangement. */
+  /** The arrangement of the result. */
   readonly to: (from: Arrangement) => Arrangement;
   readonly result: (m: Semantics, a: VectorExpr, arrangement: Arrangement) => VectorExpr;
 }
@@ -56,7 +56,7 @@ const signs = [
   { letter: 'u', sign: 'Unsigned', U: 1 },
 ] as const;
 
-/** Lanes summed up as numbers of twice their width. */
+/** Sums all lanes at twice their width. */
 function longSum(sign: 'Signed' | 'Unsigned'): Row['result'] {
   const shift = sign === 'Signed' ? 'shrSigned' : 'shrUnsigned';
   return (m, a, { lane }) => {
@@ -68,7 +68,7 @@ function longSum(sign: 'Signed' | 'Unsigned'): Row['result'] {
 
 function extreme(kind: 'max' | 'min', sign: 'Signed' | 'Unsigned'): Row['result'] {
   return (m, a, { lane, bits }) => {
-    // The half that is not meant takes the values of the other, which change nothing.
+    // Replace the unused half by a copy of the used half, which does not change the result.
     const meant = bits === 128 ? a : joinLow(a, a);
     return fold(m, lane, meant, (x, y) => binary(`${kind}${sign}`, lane, x, y));
   };

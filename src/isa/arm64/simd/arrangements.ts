@@ -1,19 +1,19 @@
 /**
- * How an instruction sees vector registers: lanes of what width, and how many (DDI 0487, C1.2.4, A1.4). The scalar forms
- * are one lane; what lies above the bits that an instruction means is ignored on reading and becomes 0 on writing.
+ * Arrangements of vector registers: lane width and lane count (DDI 0487, C1.2.4, A1.4). A scalar is one lane. Bits
+ * above the arrangement are ignored when read and zeroed when written.
  */
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import { joinLow, lowBits } from '../../vector_expr.js';
 import type { Semantics, VectorRef } from '../../semantics.js';
 
 export interface Arrangement {
-  /** As the text has it: `8b` behind a register's name, or the letter of a scalar register. */
+  /** The text after a register's name, such as `8b`; for a scalar, the letter of the register. */
   readonly name: string;
   readonly lane: LaneBits;
-  /** How many bits are meant. */
+  /** The number of bits in use. */
   readonly bits: 8 | 16 | 32 | 64 | 128;
   readonly scalar: boolean;
-  /** The encoding's `size`, and its `Q` (1 for scalars). */
+  /** The `size` and `Q` fields of the encoding (Q is 1 for scalars). */
   readonly size: string;
   readonly q: '0' | '1';
 }
@@ -47,53 +47,56 @@ export const arrangements: Readonly<Record<ArrangementName, Arrangement>> = {
   d: scalar('d', 64),
 };
 
-/** The arrangements of a list of names. */
+/** The arrangements with the given names. */
 export function named(names: string): Arrangement[] {
   return names.split(' ').map((name) => arrangements[name as ArrangementName]);
 }
 
-/** What most integer instructions have: all but a single doubleword. */
+/** The arrangements of most integer instructions: all except a single doubleword. */
 export const integerVectors = named('8b 16b 4h 8h 2s 4s 2d');
-/** Those whose lanes are halves of others'. */
+/** Arrangements whose lanes can be widened to twice the width. */
 export const narrowVectors = named('8b 16b 4h 8h 2s 4s');
 export const byteVectors = named('8b 16b');
-/** Those that floating-point instructions have. */
+/** The arrangements of floating-point instructions. */
 export const floatVectors = named('2s 4s 2d');
 export const scalars = named('b h s d');
 export const floatScalars = named('s d');
 
-/** How many lanes are meant. */
+/** The number of lanes in use. */
 export function laneCount({ bits, lane }: Arrangement): number {
   return bits / lane;
 }
 
-/** The arrangement with lanes twice as wide: of all 128 bits, or of a scalar twice as wide. */
+/** The arrangement with lanes twice as wide: all 128 bits, or a scalar twice as wide. */
 export function widened({ lane, scalar: isScalar }: Arrangement): Arrangement {
   const names = { 8: ['8h', 'h'], 16: ['4s', 's'], 32: ['2d', 'd'], 64: ['', ''] } as const;
   return arrangements[names[lane][isScalar ? 1 : 0] as ArrangementName];
 }
 
-/** The same lanes in all 128 bits. */
+/** All 128 bits, with the same lane width. */
 export function whole({ lane }: Arrangement): Arrangement {
   return arrangements[({ 8: '16b', 16: '8h', 32: '4s', 64: '2d' } as const)[lane]];
 }
 
-/** The first bits of data-processing encodings, up to bit 24: with the bit `U`, vectors and scalars apart. */
+/**
+ * The leading bits of a data-processing encoding down to bit 24, including the bit `U`. They differ for vectors and
+ * scalars.
+ */
 export function leadingBits({ scalar: isScalar, q }: Arrangement, U: string | number): string {
   return isScalar ? `01 ${U} 11110` : `0 ${q} ${U} 01110`;
 }
 
-/** A name for the encoding of an operation in one arrangement. */
+/** The encoding name of an operation in an arrangement. */
 export function encodingName(mnemonic: string, { name }: Arrangement, form: string): string {
   return `${mnemonic.toUpperCase()}_${name.toUpperCase()}_${form}`;
 }
 
-/** The bits that are meant, zeroes above. */
+/** Reads the bits in use, zero-extended. */
 export function readActive(m: Semantics, arrangement: Arrangement, register: VectorRef): VectorExpr {
   return lowBits(arrangement.bits, m.readVector(register));
 }
 
-/** Writes the bits that are meant, and zeroes above. */
+/** Writes the bits in use and zeroes the rest. */
 export function writeActive(
   m: Semantics,
   arrangement: Arrangement,
@@ -103,7 +106,10 @@ export function writeActive(
   m.writeVector(register, lowBits(arrangement.bits, value));
 }
 
-/** Writes 64 bits into the half that the instruction's second form (`shrn2`) means: the high one keeps the low. */
+/**
+ * Writes 64 bits to one half of a register. The second form of an instruction (`shrn2`) writes the high half and keeps
+ * the low half.
+ */
 export function writeHalf(m: Semantics, high: boolean, register: VectorRef, value: VectorExpr): void {
   if (!high) {
     m.writeVector(register, lowBits(64, value));

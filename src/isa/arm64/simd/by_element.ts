@@ -1,4 +1,6 @@
-/** Products by one lane of a register, integers (DDI 0487, C4.1.96, Advanced SIMD vector x indexed element, and scalar). */
+/**
+ * Integer products by one lane of a register (DDI 0487, C4.1.96, Advanced SIMD vector x indexed element, and scalar).
+ */
 import { instruction } from '../../instruction.js';
 import type { ImmediateOperand, Instruction, VectorOperand } from '../../instruction.js';
 import type { Semantics } from '../../semantics.js';
@@ -13,7 +15,7 @@ import type { LongResult } from './three_different.js';
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-/** Where the lane's number and the register's stand, by the lane's width; only halfwords have half of the registers. */
+/** Position of the lane index and the register number, by lane width. Halfwords can use only V0 to V15. */
 export interface ElementForm {
   readonly letter: string;
   /** `L`, `M` and `Rm`. */
@@ -33,7 +35,7 @@ export const elementForms: Readonly<Record<16 | 32 | 64, ElementForm>> = {
   64: { letter: 'd', bits: '0 Rm:5', H: 'H:1', index: laneIndex(h) },
 };
 
-/** The encoding: `01111` in place of `01110`, and no bit that says three registers. */
+/** The encoding with `01111` in place of `01110`, and without the bit of three-register instructions. */
 export function elementPattern(
   arrangement: Arrangement,
   U: 0 | 1,

@@ -9,7 +9,7 @@ import { laneIndex, laneRegister, scalarRegister, vector } from './operands.js';
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-/** Lanes by their letter: how imm5 says which is meant (a number, then a one, then zeroes), and imm4 of INS. */
+/** Lanes by letter: how imm5 encodes the lane (index, then a one, then zeros), and imm4 of INS. */
 const lanes = [
   { letter: 'b', lane: 8, low: '1', bits: 4, ignored: '' },
   { letter: 'h', lane: 16, low: '10', bits: 3, ignored: 'x' },

@@ -1,4 +1,4 @@
-/** Floating-point operations on every lane, one after the other. */
+/** Floating-point operations applied to each lane in turn. */
 import type { FloatFormat } from '../../float_micro_ops.js';
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
@@ -7,15 +7,15 @@ import { fromLow, laneOf, replaceLane, zeroVector } from '../../vector_expr.js';
 import { laneCount } from './arrangements.js';
 import type { Arrangement } from './arrangements.js';
 
-/** Where an operation reads a lane from. */
+/** Reads one lane of an operand. */
 export type LaneReader = (lane: number) => Expr;
 
-/** The numbers in a vector's lanes, 64 bits each with zeroes above. */
+/** The numbers in the lanes of a vector, zero-extended to 64 bits. */
 export function lanesOf(m: Semantics, lane: LaneBits, value: VectorExpr): LaneReader {
   return (index) => m.resize(64, laneOf(lane, value, index));
 }
 
-/** The vector whose lanes are what `make` gives for each number; lanes that the arrangement lacks are 0. */
+/** A vector with the result of `make` in each lane. Lanes beyond the arrangement are 0. */
 export function makeLanes(m: Semantics, arrangement: Arrangement, make: (lane: number) => Expr): VectorExpr {
   const { lane } = arrangement;
   const laneValue = (index: number): Expr => m.resize(lane === 64 ? 64 : 32, make(index));
@@ -27,12 +27,12 @@ export function makeLanes(m: Semantics, arrangement: Arrangement, make: (lane: n
   return result;
 }
 
-/** The format of a lane's number. */
+/** The floating-point format of a lane. */
 export function formatOf({ lane }: Arrangement): FloatFormat {
   return lane === 8 ? 16 : lane;
 }
 
-/** Lanes of ones for 1, of zeroes for 0. */
+/** A lane mask: all ones for 1, all zeros for 0. */
 export function allOnes(m: Semantics, truth: Expr): Expr {
   return m.sub(m.constant(64, 0), truth);
 }

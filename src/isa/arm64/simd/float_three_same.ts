@@ -21,7 +21,7 @@ import { laneRegister, vector } from './operands.js';
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-/** One lane of the result: by the sources' lanes and the destination's. */
+/** The result of one lane, from the lanes of the sources and of the old destination. */
 type LaneResult = (m: Semantics, format: FloatFormat, a: Expr, b: Expr, old: () => Expr) => Expr;
 
 type TwoKind = Extract<FloatOperation['kind'], 'add' | 'sub' | 'mul' | 'mulExtended' | 'div' | 'min' | 'max' | 'minNumber' | 'maxNumber' | 'reciprocalStep' | 'reciprocalSqrtStep'>; // prettier-ignore
@@ -30,13 +30,13 @@ function plain(kind: TwoKind): LaneResult {
   return (m, format, a, b) => m.float({ kind, format }, a, b);
 }
 
-/** The destination plus the product, or (`subtract`) less it. */
+/** The destination plus the product or, with `subtract`, minus the product. */
 function fusedInto(subtract: boolean): LaneResult {
   return (m, format, a, b, old) =>
     m.float({ kind: 'mulAdd', format }, old(), subtract ? negated(m, format, a) : a, b);
 }
 
-/** Ones where it holds. */
+/** A lane mask that is all ones where the comparison holds. */
 function comparison(kind: 'eq' | 'ge' | 'gt', absolute: boolean): LaneResult {
   return (m, format, a, b) => {
     const value = (number: Expr): Expr => (absolute ? withoutSign(m, format, number) : number);
@@ -44,7 +44,7 @@ function comparison(kind: 'eq' | 'ge' | 'gt', absolute: boolean): LaneResult {
   };
 }
 
-/** Bits 31 to 0 of `sz` for a lane. */
+/** The low bit of `size` (`sz`) for a lane. */
 export function sizeBit({ lane }: Arrangement): '0' | '1' {
   return lane === 64 ? '1' : '0';
 }
@@ -55,7 +55,7 @@ interface Row {
   /** Bit 23. */
   readonly a: '0' | '1';
   readonly opcode: string;
-  /** Whether there is a scalar form. */
+  /** Whether a scalar form exists. */
   readonly scalar: boolean;
   readonly result: LaneResult;
 }
@@ -71,7 +71,7 @@ function row(mnemonic: string, bits: string, opcode: string, scalar: boolean, re
   };
 }
 
-/** The bits `U` and 23, then the opcode. */
+/** Bit `U`, bit 23, then the opcode. */
 const sameRows: readonly Row[] = [
   row('fmaxnm', '00', '11000', false, plain('maxNumber')),
   row('fminnm', '01', '11000', false, plain('minNumber')),
@@ -127,7 +127,7 @@ function defineSame(definition: Row): Instruction[] {
   });
 }
 
-/** Neighbours combined: those of the first source, then those of the second. */
+/** Pairwise operations on adjacent lanes: the pairs of the first source, then those of the second. */
 const pairRows = [
   { mnemonic: 'fmaxnmp', a: '0', opcode: '11000', pair: '01100', kind: 'maxNumber' },
   { mnemonic: 'fminnmp', a: '1', opcode: '11000', pair: '01100', kind: 'minNumber' },
@@ -163,7 +163,7 @@ function definePairs({ mnemonic, a, opcode, kind }: (typeof pairRows)[number]): 
   );
 }
 
-/** The two numbers of one register combined. */
+/** Pairwise operations on the two lanes of one register, with a scalar result. */
 function defineScalarPairs({ mnemonic, a, pair, kind }: (typeof pairRows)[number]): Instruction[] {
   return (['s', 'd'] as const).map((letter) => {
     const made = arrangements[letter];
@@ -189,7 +189,7 @@ const acrossRows = [
   { mnemonic: 'fminv', a: '1', opcode: '01111', kind: 'min' },
 ] as const;
 
-/** Four numbers to one: pairs first, then the two results (DDI 0487, Reduce). */
+/** Reduces four numbers to one: first the two pairs, then the two results (DDI 0487, Reduce). */
 const across = acrossRows.map(({ mnemonic, a, opcode, kind }) =>
   instruction({
     ...shared,

@@ -1,4 +1,7 @@
-/** Floating-point operations on one source register (DDI 0487, C4.1.96: two-register miscellaneous, shift by immediate). */
+/**
+ * Floating-point operations with one source register (DDI 0487, C4.1.96: two-register miscellaneous, shift by
+ * immediate).
+ */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { FloatFormat, FloatOperation, FloatRounding } from '../../float_micro_ops.js';
@@ -33,7 +36,7 @@ interface Row {
   readonly a: '0' | '1';
   readonly opcode: string;
   readonly arrangements: readonly Arrangement[];
-  /** Behind the source in the text. */
+  /** Text after the source. */
   readonly suffix: string;
   readonly result: LaneResult;
 }
@@ -84,7 +87,7 @@ function fromInteger(signed: boolean): LaneResult {
     m.float({ kind: 'fromFixed', format, bits: integerWidth(format), signed }, a, m.constant(64, 0));
 }
 
-/** Against 0; for those that ask whether a number is below, 0 comes first. */
+/** Comparison with 0. For "less" conditions, 0 is the first operand. */
 function withZero(kind: 'eq' | 'ge' | 'gt', zeroFirst: boolean): LaneResult {
   return (m, format, a) => {
     const zero = m.constant(64, 0);
@@ -93,7 +96,7 @@ function withZero(kind: 'eq' | 'ge' | 'gt', zeroFirst: boolean): LaneResult {
   };
 }
 
-/** The bits `U` and 23, then the opcode. */
+/** Bit `U`, bit 23, then the opcode. */
 const rows: readonly Row[] = [
   row('fabs', '01', '01111', floatVectors, (m, format, a) => withoutSign(m, format, a)),
   row('fneg', '11', '01111', floatVectors, (m, format, a) => negated(m, format, a)),
@@ -153,13 +156,13 @@ function define({ mnemonic, U, a, opcode, arrangements: seen, suffix, result }: 
   );
 }
 
-/** The formats that FCVTN and FCVTL lead between, by `sz`. */
+/** The format pairs of FCVTN and FCVTL, by `sz`. */
 const formatPairs: readonly { size: string; narrow: readonly ArrangementName[]; wide: ArrangementName }[] = [
   { size: '00', narrow: ['4h', '8h'], wide: '4s' },
   { size: '01', narrow: ['2s', '4s'], wide: '2d' },
 ];
 
-/** To a format half as wide; FCVTXN makes numbers that can be rounded once more. */
+/** Conversions to half the width. FCVTXN rounds to odd, so that its result can be rounded again. */
 function defineNarrowings(): Instruction[] {
   const kinds = [
     { mnemonic: 'fcvtn', U: 0, mode: 'current', sizes: ['00', '01'] },
@@ -210,7 +213,7 @@ const scalarNarrowing = instruction({
   },
 });
 
-/** To a format twice as wide. */
+/** Conversions to twice the width. */
 function defineWidenings(): Instruction[] {
   return formatPairs.flatMap(({ size, narrow: names, wide: wideName }) =>
     names.map((name) => {
@@ -233,7 +236,7 @@ function defineWidenings(): Instruction[] {
   );
 }
 
-/** To and from fixed-point numbers with 1 to all bits behind the point. */
+/** Conversions to and from fixed-point numbers with 1 or more fraction bits. */
 function defineFixedPoint(): Instruction[] {
   return vectorsAndScalars.flatMap((arrangement) =>
     [true, false].flatMap((signed) => {

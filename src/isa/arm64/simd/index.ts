@@ -1,4 +1,4 @@
-/** Advanced SIMD, group by group. */
+/** Advanced SIMD instructions, by group. */
 import type { Instruction } from '../../instruction.js';
 import { copies } from './copy.js';
 import { simdLoadsAndStores } from './loads_stores.js';

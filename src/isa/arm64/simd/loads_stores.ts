@@ -1,4 +1,4 @@
-/** Loads and stores of vector registers' low bits (DDI 0487, C4.1.94): one, pairs, literals. */
+/** Loads and stores of the low bits of vector registers (DDI 0487, C4.1.94): single, pair, literal. */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { Expr } from '../../micro_ops.js';
@@ -16,12 +16,12 @@ import {
 } from '../operands.js';
 import { scalarRegister } from './operands.js';
 
-/** One kind of access: the letter of the register's size, and how the encodings name it. */
+/** One kind of access: the size letter of the register, and the encoding's name for it. */
 interface Access {
   readonly letter: string;
   readonly bytes: 1 | 2 | 4 | 8 | 16;
   readonly size: string;
-  /** The upper bit of `opc`; the lower says load. */
+  /** The upper bit of `opc`. The lower bit means load. */
   readonly opc1: '0' | '1';
 }
 
@@ -41,7 +41,7 @@ type Effect = (typeof effects)[number];
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-/** A register's low bytes from memory; what they become is written when all accesses of the instruction are done. */
+/** Loads the low bytes of a register. The caller writes the result after all accesses of the instruction. */
 export function loadRegister(
   m: Semantics,
   { bytes }: Pick<Access, 'bytes'>,
@@ -64,7 +64,7 @@ export function storeRegister(
   else m.store(bytes, address, m.readElement(t, (bytes * 8) as 8 | 16 | 32 | 64, 0));
 }
 
-/** Does the access; then, when it did not fault, moves the base register on. */
+/** Does the access, then writes back the base register unless the access faulted. */
 function perform(
   m: Semantics,
   access: Access,
@@ -167,7 +167,7 @@ const wide = [
   { letter: 'q', opc: '10', bytes: 16 },
 ] as const;
 
-/** From an address near the instruction. */
+/** PC-relative. */
 function literals(): Instruction[] {
   return wide.map(({ letter, opc, bytes }) =>
     instruction({
@@ -183,7 +183,7 @@ function literals(): Instruction[] {
   );
 }
 
-/** LDP, STP, and LDNP, STNP, whose hint that the data will not be used again soon means nothing here. */
+/** LDP, STP, LDNP, STNP. The non-temporal hint of LDNP and STNP is ignored. */
 function pair(
   { letter, opc, bytes }: (typeof wide)[number],
   { form, bits, text }: (typeof pairForms)[number],

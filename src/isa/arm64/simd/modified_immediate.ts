@@ -1,4 +1,4 @@
-/** Vectors made of an 8-bit immediate (DDI 0487, C4.1.96, Advanced SIMD modified immediate; AdvSIMDExpandImm). */
+/** Vectors built from an 8-bit immediate (DDI 0487, C4.1.96, Advanced SIMD modified immediate; AdvSIMDExpandImm). */
 import { instruction } from '../../instruction.js';
 import type { ImmediateOperand, Instruction, VectorOperand } from '../../instruction.js';
 import type { FieldValues } from '../../pattern.js';
@@ -16,14 +16,14 @@ function imm8({ abc = 0, defgh = 0 }: FieldValues): number {
   return abc * 32 + defgh;
 }
 
-/** `value` in every lane of 64 bits. */
+/** Repeats `value` in every lane, as 64 bits. */
 function repeated(lane: number, value: bigint): bigint {
   let all = 0n;
   for (let at = 0; at < 64; at += lane) all |= BigInt.asUintN(lane, value) << BigInt(at);
   return all;
 }
 
-/** The number and how it is shifted, as the text has them. */
+/** The text of the number and its shift. */
 function byteText(spellings: readonly string[]): ImmediateOperand {
   return {
     kind: 'immediate',
@@ -41,7 +41,7 @@ function byteText(spellings: readonly string[]): ImmediateOperand {
   };
 }
 
-/** What becomes of the register, by the expanded immediate in all lanes. */
+/** The operation, applied to the expanded immediate in all lanes. */
 type Effect = 'movi' | 'mvni' | 'orr' | 'bic';
 
 function effectOn(effect: Effect, old: VectorExpr, immediate: VectorExpr): VectorExpr {
@@ -53,12 +53,12 @@ function effectOn(effect: Effect, old: VectorExpr, immediate: VectorExpr): Vecto
 interface Form {
   readonly effect: Effect;
   readonly op: '0' | '1';
-  /** May draw the field `shift`. */
+  /** May contain the field `shift`. */
   readonly cmode: string;
   readonly arrangements: readonly Arrangement[];
-  /** The text behind the number, by `shift`. */
+  /** The text after the number, by `shift`. */
   readonly spellings: readonly string[];
-  /** One lane's value, by the number and `shift`. */
+  /** The value of one lane, from the number and `shift`. */
   readonly expand: (value: bigint, shift: number) => bigint;
 }
 
@@ -136,7 +136,7 @@ function integerForm({ effect, op, cmode, arrangements: seen, spellings, expand 
   });
 }
 
-/** Every bit of the number, eight times. */
+/** Repeats every bit of the number eight times. */
 function spreadBits(value: number): bigint {
   let all = 0n;
   for (let bit = 0n; bit < 8n; bit += 1n) if ((value & (1 << Number(bit))) !== 0) all |= 0xffn << (8n * bit);

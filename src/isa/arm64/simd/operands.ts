@@ -1,10 +1,10 @@
-/** Vector operands: how they are encoded, printed and read (Arm DDI 0487, C1.2.4). */
+/** Vector operands: encoding, printing and parsing (Arm DDI 0487, C1.2.4). */
 import type { ImmediateOperand, Parsed, TextOperand, VectorOperand } from '../../instruction.js';
 import type { FieldValues } from '../../pattern.js';
 import type { VectorRef } from '../../semantics.js';
 import type { Arrangement } from './arrangements.js';
 
-/** Reads the name of a register at the front of `text`: `letter`, a number below 32, `suffix`. */
+/** Parses a register name at the start of `text`: `letter`, a number below 32, `suffix`. */
 function parseName(text: string, letter: string, suffix: string): { number: number; rest: string } | null {
   const found = /^([a-z])(\d+)/.exec(text);
   if (found?.[1] !== letter || Number(found[2]) > 31) return null;
@@ -24,22 +24,22 @@ function vectorOperand(field: string, letter: string, suffix: string): VectorOpe
   };
 }
 
-/** A register as an arrangement of lanes: `v1.4s`, or `s1` for a scalar. */
+/** A register with an arrangement: `v1.4s`, or `s1` for a scalar. */
 export function vector(field: string, { name, scalar }: Pick<Arrangement, 'name' | 'scalar'>): VectorOperand {
   return scalar ? scalarRegister(field, name) : vectorOperand(field, 'v', `.${name}`);
 }
 
-/** A register by the letter of its size: b, h, s, d or q. */
+/** A register named by its size letter: b, h, s, d or q. */
 export function scalarRegister(field: string, letter: string): VectorOperand {
   return vectorOperand(field, letter, '');
 }
 
-/** A register of which one lane is meant, whose number follows in the text: `v1.s`. */
+/** A register of which one lane is used; the lane index follows in the text: `v1.s`. */
 export function laneRegister(field: string, letter: string): VectorOperand {
   return vectorOperand(field, 'v', `.${letter}`);
 }
 
-/** A register that the text names elsewhere (as part of a list, or a destination that is read too). */
+/** A register without text of its own: a member of a list, or a destination that is also read. */
 export function hiddenVector(field: string, after = 0): VectorOperand {
   return {
     kind: 'vector',
@@ -49,14 +49,14 @@ export function hiddenVector(field: string, after = 0): VectorOperand {
   };
 }
 
-/** The text of `count` registers that follow one another: `{v0.4s, v1.4s}`, `{v0.4s-v3.4s}`. */
+/** The text of `count` consecutive registers: `{v0.4s, v1.4s}`, `{v0.4s-v3.4s}`. */
 function listText(first: number, count: number, suffix: string): string {
   const names = Array.from({ length: count }, (_, index) => `v${(first + index) % 32}.${suffix}`);
   const range = count > 2 && first + count <= 32;
   return `{${range ? `${names[0] ?? ''}-${names.at(-1) ?? ''}` : names.join(', ')}}`;
 }
 
-/** A list of registers; its members are hidden operands beside it. */
+/** The text of a register list. Its members are separate hidden operands. */
 export function registerList(field: string, count: number, suffix: string): TextOperand {
   return {
     kind: 'text',
@@ -72,18 +72,18 @@ export function registerList(field: string, count: number, suffix: string): Text
 
 const memberNames = ['t', 't2', 't3', 't4'] as const;
 
-/** The members of a list: operands t, t2, t3 and t4, as far as there are. */
+/** The members of a list: the first `count` of the operands t, t2, t3 and t4. */
 export function listMembers(field: string, count: number): Readonly<Record<string, VectorOperand>> {
   const names = memberNames.slice(0, count);
   return Object.fromEntries(names.map((name, index) => [name, hiddenVector(field, index)]));
 }
 
-/** The members as the semantics name them. */
+/** References to the members of a list, for the semantics. */
 export function memberReferences(count: number): VectorRef[] {
   return memberNames.slice(0, count).map((operand) => ({ operand, vector: true }));
 }
 
-/** A lane's number in brackets, gathered from fields: the first named is the highest. */
+/** A lane index in brackets, assembled from fields, highest first. */
 export function laneIndex(
   ...parts: readonly { readonly field: string; readonly bits: number }[]
 ): ImmediateOperand {

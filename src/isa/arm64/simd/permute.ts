@@ -1,4 +1,4 @@
-/** Lanes taken from elsewhere (DDI 0487, C4.1.96, Advanced SIMD permute, extract, table lookup). */
+/** Permutations of lanes and bytes (DDI 0487, C4.1.96, Advanced SIMD permute, extract, table lookup). */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
@@ -21,7 +21,10 @@ import { hiddenVector, registerList, vector } from './operands.js';
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-/** For each lane of the result, by its number and how many there are: a lane of the first source, then the second's. */
+/**
+ * For each lane of the result, by its index and the lane count: the source lane. Lanes of the second source are
+ * numbered after those of the first.
+ */
 const permutations: readonly {
   readonly mnemonic: string;
   readonly opcode: string;
@@ -43,7 +46,7 @@ function permute(arrangement: Arrangement): Instruction[] {
   const { q, size, lane } = arrangement;
   const count = laneCount(arrangement);
   return permutations.map(({ mnemonic, opcode, from }) => {
-    // The second source's lanes are counted behind all of the first register's.
+    // The shuffle numbers the second source's lanes after all lanes of a full first register.
     const order = Array.from({ length: 128 / lane }, (_, to) => {
       const number = to < count ? from(to, count) : 0;
       return number < count ? number : number - count + 128 / lane;
@@ -66,10 +69,10 @@ function permute(arrangement: Arrangement): Instruction[] {
   });
 }
 
-/** 0 to 15, lowest first. */
+/** 0 to 15, lowest byte first. */
 const counting = vectorConstant(0x0f0e0d0c0b0a09080706050403020100n);
 
-/** Consecutive bytes out of the second source above the first. */
+/** EXT: consecutive bytes from the second source above the first. */
 function extract(arrangement: Arrangement): Instruction {
   const { q, bits } = arrangement;
   return instruction({
@@ -90,7 +93,7 @@ function extract(arrangement: Arrangement): Instruction {
         m.writeVector(o.d, lowBits(64, swizzle(joinLow(a, b), indexes)));
         return;
       }
-      // A number that is not below 16, as those of the other source's bytes are, picks nothing.
+      // A byte index of 16 or more, which belongs to the other source, selects 0.
       const above = binary('sub', 8, indexes, laneConstant(8, 16));
       m.writeVector(o.d, vor(swizzle(a, indexes), swizzle(b, above)));
     },
@@ -99,7 +102,9 @@ function extract(arrangement: Arrangement): Instruction {
 
 const memberNames = ['t', 't2', 't3', 't4'] as const;
 
-/** Bytes out of one to four registers; an index beyond them gives 0 (TBL) or leaves the byte (TBX). */
+/**
+ * Selects bytes from one to four registers. An index out of range gives 0 (TBL) or keeps the destination byte (TBX).
+ */
 function table(arrangement: Arrangement, mnemonic: 'tbl' | 'tbx', count: number): Instruction {
   const members = memberNames
     .slice(0, count)

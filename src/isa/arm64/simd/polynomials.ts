@@ -1,10 +1,10 @@
-/** Products of polynomials over {0, 1} (DDI 0487, PolynomialMult): sums of shifted factors without carries. */
+/** Products of polynomials over {0, 1} (DDI 0487, PolynomialMult): carry-less multiplication. */
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import { shiftLanesBy, vand, vxor, zeroVector } from '../../vector_expr.js';
 
-/** Lane by lane: `degree` bits of `a` count. */
+/** The product in each lane. Only the low `degree` bits of `a` are used. */
 export function polynomialProduct(lane: LaneBits, degree: number, a: VectorExpr, b: VectorExpr): VectorExpr {
   let product = zeroVector;
   for (let bit = 0; bit < degree; bit += 1) {
@@ -16,9 +16,10 @@ export function polynomialProduct(lane: LaneBits, degree: number, a: VectorExpr,
 }
 
 /**
- * The low 64 bits of a product of two polynomials of 64 bits. Integer multiplication does it when three zeroes stand between
- * any two bits that can be 1: fewer than 16 of them meet at one place (16 at the last, whose carry falls off), so their carries
- * end below the next place. So the factors are taken apart into four of that kind, and of each product every fourth bit is kept.
+ * The low 64 bits of the product of two 64-bit polynomials. Integer multiplication gives the right result if there are
+ * three zeros between any two bits that can be 1: fewer than 16 ones are then added at one position (16 at the last,
+ * whose carry is lost), so no carry reaches the next used position. Each factor is therefore split into four factors of
+ * this kind, and every fourth bit of each product is used.
  */
 function lowProduct(m: Semantics, a: Expr, b: Expr): Expr {
   const comb = (offset: number): Expr => m.constant(64, 0x1111111111111111n << BigInt(offset));
@@ -31,7 +32,7 @@ function lowProduct(m: Semantics, a: Expr, b: Expr): Expr {
   return parts.reduce((whole, part) => m.or(whole, part));
 }
 
-/** The bits of a value of 64 bits in reverse. */
+/** Reverses the bits of a 64-bit value. */
 function reversed(m: Semantics, value: Expr): Expr {
   let result = value;
   for (let bits = 1; bits < 64; bits *= 2) {
@@ -44,10 +45,10 @@ function reversed(m: Semantics, value: Expr): Expr {
   return m.let(result);
 }
 
-/** The 128 bits of a product of two polynomials of 64 bits. */
+/** The 128-bit product of two 64-bit polynomials. */
 export function widePolynomialProduct(m: Semantics, first: Expr, second: Expr): { low: Expr; high: Expr } {
   const [a, b] = [m.let(first), m.let(second)];
-  // The product of reversed factors is the reverse of the product, of 127 bits.
+  // The product of the reversed factors is the 127-bit product, reversed.
   const mirrored = reversed(m, lowProduct(m, reversed(m, a), reversed(m, b)));
   return { low: lowProduct(m, a, b), high: m.shiftBy('shrUnsigned', mirrored, 1) };
 }

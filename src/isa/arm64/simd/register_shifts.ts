@@ -1,4 +1,7 @@
-/** Shifts of each lane by an amount of its own (DDI 0487, SSHL and its kin): left, or right where the amount is negative. */
+/**
+ * Shifts of each lane by its own amount (DDI 0487, SSHL and related instructions): left, or right if the amount is
+ * negative.
+ */
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
@@ -12,17 +15,17 @@ export interface ShiftKind {
   readonly saturating: boolean;
 }
 
-/** A lane's value with its sign or zeroes above, 64 bits. */
+/** The value of a lane, sign-extended or zero-extended to 64 bits. */
 function wideLane(m: Semantics, lane: LaneBits, signed: boolean, a: VectorExpr, index: number): Expr {
   const value = laneOf(lane, a, index, signed);
   return signed ? m.signed64(value) : m.resize(64, value);
 }
 
-/** Right by 1 to 128, perhaps rounded to nearest, half up. */
+/** Shifts right by 1 to 128, optionally rounding to nearest, half up. */
 function shiftRight(m: Semantics, { signed, rounding }: ShiftKind, value: Expr, amount: Expr): Expr {
   const kind = signed ? 'shrSigned' : 'shrUnsigned';
   const one = m.constant(64, 1);
-  // First by one less, of which the shift itself takes up to 63; then the last bit.
+  // Shift by one less first, limited to 63, then by the last bit.
   const less = m.let(m.sub(amount, one));
   const isFar = m.less(false, m.constant(64, 63), less);
   const near = m.shift(kind, value, less);
@@ -32,7 +35,7 @@ function shiftRight(m: Semantics, { signed, rounding }: ShiftKind, value: Expr, 
   return rounding ? m.add(shifted, m.and(before, one)) : shifted;
 }
 
-/** Left by 0 to 127, modulo the lane. */
+/** Shifts left by 0 to 127, truncated to the lane. */
 function shiftLeft(m: Semantics, value: Expr, amount: Expr): Expr {
   const isFar = m.less(false, m.constant(64, 63), amount);
   return m.select(isFar, m.constant(64, 0), m.shift('shl', value, amount));
@@ -48,7 +51,7 @@ function limitsOf(lane: LaneBits, signed: boolean): Limits {
   return signed ? { low: -half, high: half - 1n } : { low: 0n, high: 2n * half - 1n };
 }
 
-/** Left by 0 to 127; the limit, and QC, where the lane cannot hold the result. */
+/** Shifts left by 0 to 127. Saturates and sets QC where the lane cannot hold the result. */
 function shiftLeftSaturating(
   m: Semantics,
   lane: LaneBits,
@@ -73,7 +76,7 @@ function shiftLeftSaturating(
   return m.select(over, limit, moved);
 }
 
-/** Every lane of `a` by the low byte, signed, of its neighbour in `b`. */
+/** Shifts every lane of `a` by the signed low byte of the same lane of `b`. */
 export function shiftByRegister(
   m: Semantics,
   arrangement: Arrangement,

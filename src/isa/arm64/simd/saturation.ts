@@ -1,4 +1,4 @@
-/** Vector arithmetic that saturates, and says so in FPSR.QC (DDI 0487, SatQ). Lanes that are not meant must be 0. */
+/** Saturating vector arithmetic, which sets FPSR.QC (DDI 0487, SatQ). Unused lanes must be 0. */
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import {
@@ -27,19 +27,19 @@ export function smallest(lane: LaneBits): VectorExpr {
   return laneConstant(lane, 1n << BigInt(lane - 1));
 }
 
-/** Ones in the lanes that are negative. */
+/** All ones in each negative lane. */
 export function signs(lane: LaneBits, a: VectorExpr): VectorExpr {
   return shiftLanesBy('shrSigned', lane, a, lane - 1);
 }
 
-/** `value` but, where `mask` has ones, `limit`; sets QC where it has any. */
+/** `limit` where `mask` has ones, else `value`. Sets QC if any bit of `mask` is set. */
 export function saturate(m: Semantics, mask: VectorExpr, limit: VectorExpr, value: VectorExpr): VectorExpr {
   const where = m.letVector(mask);
   m.setSaturated(anyTrue(where));
   return bitSelect(where, limit, value);
 }
 
-/** The limit that a sum of signed lanes runs over, by the sign of `a`. */
+/** The limit that a signed sum overflows to, by the sign of `a`. */
 function limitBySign(lane: LaneBits, a: VectorExpr): VectorExpr {
   return vxor(signs(lane, a), largest(lane));
 }
@@ -66,7 +66,7 @@ export function subtractUnsigned(m: Semantics, lane: LaneBits, a: VectorExpr, b:
   return saturate(m, compareLanes(lane, false, false, b, a), laneConstant(lane, 0), difference);
 }
 
-/** A signed number plus an unsigned one, as a signed one. */
+/** A signed plus an unsigned number, saturated to signed. */
 export function addUnsignedToSigned(
   m: Semantics,
   lane: LaneBits,
@@ -78,7 +78,7 @@ export function addUnsignedToSigned(
   return saturate(m, compareLanes(lane, false, false, unsigned, room), largest(lane), sum);
 }
 
-/** An unsigned number plus a signed one, as an unsigned one. */
+/** An unsigned plus a signed number, saturated to unsigned. */
 export function addSignedToUnsigned(
   m: Semantics,
   lane: LaneBits,
@@ -92,7 +92,7 @@ export function addSignedToUnsigned(
   return saturate(m, vor(above, below), vnot(negative), sum);
 }
 
-/** The absolute or negative value, of which the smallest number has none. */
+/** The absolute value or the negation, saturated for the smallest number. */
 export function withoutSmallest(
   m: Semantics,
   lane: LaneBits,
@@ -102,10 +102,10 @@ export function withoutSmallest(
   return saturate(m, binary('eq', lane, a, smallest(lane)), largest(lane), unary(kind, lane, a));
 }
 
-/** What a narrowing instruction reads and makes. */
+/** Source and result signedness of a narrowing instruction. */
 export type Narrowing = 'signed' | 'unsigned' | 'signedToUnsigned';
 
-/** Lanes of `lane` bits, brought into the range that half of them can hold. */
+/** Saturates lanes of `lane` bits to the range of half their width. */
 export function clampToHalf(m: Semantics, lane: LaneBits, kind: Narrowing, value: VectorExpr): VectorExpr {
   const half = BigInt(lane / 2);
   const a = m.letVector(value);
@@ -121,14 +121,14 @@ export function clampToHalf(m: Semantics, lane: LaneBits, kind: Narrowing, value
   return result;
 }
 
-/** Twice a product of signed lanes half as wide: runs over where both factors are the smallest number. */
+/** Doubles a product of signed lanes half as wide. It overflows only if both factors are the smallest number. */
 export function saturateDoubled(m: Semantics, lane: LaneBits, product: VectorExpr): VectorExpr {
   const once = m.letVector(product);
   const both = binary('eq', lane, once, laneConstant(lane, 1n << BigInt(lane - 2)));
   return saturate(m, both, largest(lane), shiftLanesBy('shl', lane, once, 1));
 }
 
-/** The high half of twice a product of signed lanes, perhaps rounded (SQDMULH, SQRDMULH). */
+/** The high half of a doubled product of signed lanes, optionally rounded (SQDMULH, SQRDMULH). */
 export function doubledHighProduct(
   m: Semantics,
   lane: 16 | 32,

@@ -1,4 +1,7 @@
-/** Shifts of all lanes by one number (DDI 0487, C4.1.96, Advanced SIMD shift by immediate and scalar shift by immediate). */
+/**
+ * Shifts of all lanes by an immediate (DDI 0487, C4.1.96, Advanced SIMD shift by immediate and scalar shift by
+ * immediate).
+ */
 import { instruction } from '../../instruction.js';
 import type { ImmediateOperand, Instruction } from '../../instruction.js';
 import type { Expr } from '../../micro_ops.js';
@@ -38,7 +41,7 @@ import { writeNarrowed } from './two_registers.js';
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-/** `immh:immb` for lanes of that width: leading bits that say the width, then the number. */
+/** `immh:immb` by lane width: leading bits that give the width, then the amount. */
 const amountBits: Readonly<Record<LaneBits, string>> = {
   8: '0001 imm:3',
   16: '001 imm:4',
@@ -46,7 +49,7 @@ const amountBits: Readonly<Record<LaneBits, string>> = {
   64: '1 imm:6',
 };
 
-/** The pattern of a shift, up to the amount; `lane` is that of the narrower registers. */
+/** The pattern of a shift, up to the amount. `lane` is the lane width of the narrower registers. */
 export function shiftPattern(arrangement: Arrangement, U: string | number, opcode: string): string {
   return leadingBits(arrangement, U).replace(
     /0$/,
@@ -54,7 +57,7 @@ export function shiftPattern(arrangement: Arrangement, U: string | number, opcod
   );
 }
 
-/** Left by 0 to the lane's width less one. */
+/** A left shift by 0 to the lane width minus one. */
 function leftAmount(lane: LaneBits): ImmediateOperand {
   return immediate({
     width: 32,
@@ -64,7 +67,7 @@ function leftAmount(lane: LaneBits): ImmediateOperand {
   });
 }
 
-/** Right by 1 to the lane's width. */
+/** A right shift by 1 to the lane width. */
 export function rightAmount(lane: LaneBits): ImmediateOperand {
   return immediate({
     width: 32,
@@ -74,7 +77,7 @@ export function rightAmount(lane: LaneBits): ImmediateOperand {
   });
 }
 
-/** Right by an amount of 1 to the lane's width: by one less, of which an operation takes any, then by one. */
+/** Shifts right by 1 to the lane width: by one less, which every shift operation supports, then by one. */
 function shiftRight(
   m: Semantics,
   lane: LaneBits,
@@ -134,7 +137,7 @@ const bothSigns = [
   { letter: 'u', sign: 'Unsigned', U: 1 },
 ] as const;
 
-/** SSHR, SSRA, SRSHR, SRSRA and the unsigned ones: perhaps rounded, perhaps added to the destination. */
+/** SSHR, SSRA, SRSHR, SRSRA and the unsigned forms: optional rounding, optional accumulation. */
 const rightRows: readonly Row[] = bothSigns.flatMap(({ letter, sign, U }) =>
   (
     [
@@ -158,7 +161,7 @@ const rightRows: readonly Row[] = bothSigns.flatMap(({ letter, sign, U }) =>
 
 const ones = (lane: LaneBits): VectorExpr => laneConstant(lane, -1);
 
-/** SHL, and the two that keep the destination's bits where nothing was moved to. */
+/** SHL, and the two instructions that keep the destination bits that the shift does not fill. */
 const leftRows: readonly Row[] = [
   {
     mnemonic: 'shl',
@@ -191,7 +194,7 @@ const leftRows: readonly Row[] = [
   },
 ];
 
-/** Left; where bits are lost, the limit instead. */
+/** Left shift, saturated where bits are lost. */
 function saturatingLeft(sign: Signedness): Result {
   return (m, a, amount, { lane }) => {
     const moved = m.letVector(shiftLanes('shl', lane, a, amount));
@@ -242,7 +245,7 @@ const narrowings: readonly {
   { mnemonic: 'uqrshrn', U: 1, opcode: '10011', rounding: true, kind: 'unsigned' },
 ];
 
-/** Right and into lanes half as wide. */
+/** Right shifts into lanes of half the width. */
 function defineNarrowings(): Instruction[] {
   return narrowings.flatMap(({ mnemonic, U, opcode, rounding, kind }) =>
     [...narrowVectors, ...(kind === null ? [] : named('b h s'))].map((narrow) => {
@@ -269,7 +272,7 @@ function defineNarrowings(): Instruction[] {
   );
 }
 
-/** To lanes twice as wide, then left. */
+/** Widening to lanes of twice the width, then a left shift. */
 function defineLong(): Instruction[] {
   return bothSigns.flatMap(({ letter, sign, U }) =>
     narrowVectors.map((source) => {

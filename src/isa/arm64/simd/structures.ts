@@ -1,4 +1,7 @@
-/** Loads and stores of structures (DDI 0487, C4.1.94): LD1 to LD4 and ST1 to ST4, of whole registers, of one lane, to all lanes. */
+/**
+ * Structure loads and stores (DDI 0487, C4.1.94): LD1 to LD4 and ST1 to ST4, with whole registers, one lane, or
+ * replication.
+ */
 import { instruction } from '../../instruction.js';
 import type { ImmediateOperand, Instruction, Operand, RegisterOperand } from '../../instruction.js';
 import type { Expr } from '../../micro_ops.js';
@@ -20,7 +23,7 @@ const directions = [
 ] as const;
 type Direction = (typeof directions)[number];
 
-/** How the base register moves on: not at all, by a register, or by the bytes that were moved. */
+/** Writeback forms: none, by a register, or by the number of bytes transferred. */
 const baseForms = [
   { form: '', post: '0', Rm: '00000', text: '' },
   { form: '_post_reg', post: '1', Rm: 'Rm:5', text: ', {m}' },
@@ -30,14 +33,14 @@ type BaseForm = (typeof baseForms)[number];
 
 interface Shape {
   readonly name: string;
-  /** The encoding before the base register's fields, without those that `BaseForm` gives. */
+  /** The encoding before the base register's fields, without the parts that `BaseForm` gives. */
   pattern(post: string, Rm: string): string;
   /** The mnemonic and the list with its lane. */
   readonly text: string;
   readonly operands: Readonly<Record<string, Operand>>;
-  /** How many bytes are moved. */
+  /** Number of bytes transferred. */
   readonly bytes: number;
-  /** Moves them, and answers what is left to do when no access faulted. */
+  /** Does the accesses. Returns the work to do once no access has faulted. */
   move(m: Semantics, base: Expr, lane: Expr & { readonly op: 'immediate' }): () => void;
 }
 
@@ -65,10 +68,10 @@ function structure(shape: Shape, { form, post, Rm, text }: BaseForm): Instructio
   });
 }
 
-/** The byte `index` of several vectors, one after the other. */
+/** The index of a byte in several concatenated vectors. */
 type ByteNumber = number;
 
-/** Sixteen bytes out of up to four vectors. */
+/** Collects sixteen bytes from up to four vectors. */
 function gather(bytes: readonly ByteNumber[], vectors: readonly VectorExpr[]): VectorExpr {
   const [a, b = a, c, d = c] = vectors as [VectorExpr, ...VectorExpr[]];
   const low = shuffleBytes(bytes.map((byte) => byte % 32), a, b); // prettier-ignore
@@ -77,7 +80,7 @@ function gather(bytes: readonly ByteNumber[], vectors: readonly VectorExpr[]): V
   return shuffleBytes(bytes.map((byte, at) => (byte < 32 ? at : at + 16)), low, high); // prettier-ignore
 }
 
-/** Where each byte of register `register` of a structure stands in memory. */
+/** For each byte of register `register` of a structure, its position in memory. */
 function bytesInMemory({ lane }: Arrangement, elements: number, register: number): ByteNumber[] {
   const size = lane / 8;
   return Array.from({ length: 16 }, (_, byte) => {
@@ -86,7 +89,9 @@ function bytesInMemory({ lane }: Arrangement, elements: number, register: number
   });
 }
 
-/** Where each byte of the `chunk`-th sixteen in memory stands in the registers, of which each has `size` bytes. */
+/**
+ * For each byte of the `chunk`-th 16 bytes in memory, its position in the registers. Each register has `size` bytes.
+ */
 function bytesInRegisters({ lane }: Arrangement, elements: number, chunk: number): ByteNumber[] {
   const size = lane / 8;
   return Array.from({ length: 16 }, (_, at) => {
@@ -96,7 +101,7 @@ function bytesInRegisters({ lane }: Arrangement, elements: number, chunk: number
   });
 }
 
-/** The pieces, of 16 bytes but perhaps for the last of 8, in which `bytes` bytes are accessed. */
+/** Divides `bytes` bytes into accesses of 16 bytes; the last one may have 8. */
 function pieces(bytes: number): { readonly at: number; readonly bytes: 8 | 16 }[] {
   const found: { at: number; bytes: 8 | 16 }[] = [];
   for (let at = 0; at < bytes; at += 16) found.push({ at, bytes: bytes - at < 16 ? 8 : 16 });
@@ -117,12 +122,12 @@ function storePiece(m: Semantics, base: Expr, offset: number, bytes: 8 | 16, val
   else m.store(8, at(m, base, offset), laneOf(64, value, 0));
 }
 
-/** How many bytes of one register are meant. */
+/** The number of bytes in use per register. */
 function registerBytes({ bits }: Arrangement): 8 | 16 {
   return bits === 128 ? 16 : 8;
 }
 
-/** Registers one after the other (LD1, ST1). */
+/** Transfers consecutive registers (LD1, ST1). */
 function moveInRow(
   m: Semantics,
   { load }: Direction,
@@ -143,7 +148,7 @@ function moveInRow(
   };
 }
 
-/** Registers that hold each one member of the structures in memory. */
+/** Transfers interleaved structures; each register holds one member of all structures. */
 function moveInterleaved(
   m: Semantics,
   { load }: Direction,
@@ -170,7 +175,7 @@ function moveInterleaved(
   };
 }
 
-/** LD1 to LD4 of whole registers: `elements` members to a structure, in `count` registers. */
+/** LD1 to LD4 with whole registers: `elements` members per structure, in `count` registers. */
 const multiples = [
   { opcode: '0000', elements: 4, count: 4 },
   { opcode: '0010', elements: 1, count: 4 },
@@ -200,11 +205,11 @@ function multiple(
   };
 }
 
-/** Lanes by the letter of their size: the encoding's bits, and where the lane's number stands. */
+/** Lanes by size letter: the bits of the encoding, and the position of the lane index. */
 interface LaneForm {
   readonly letter: string;
   readonly lane: 8 | 16 | 32 | 64;
-  /** `opcode`'s upper two bits. */
+  /** The upper two bits of `opcode`. */
   readonly opcode: string;
   readonly S: string;
   readonly size: string;
@@ -221,7 +226,7 @@ const laneForms: readonly LaneForm[] = [
   { letter: 'd', lane: 64, opcode: '10', q: 'Q:1', S: '0', size: '01', index: laneIndex(q1) },
 ]; // prettier-ignore
 
-/** `opcode`'s lowest bit and `R`, by the number of registers. */
+/** The lowest bit of `opcode`, and `R`, by number of registers. */
 const selectors = [
   { count: 1, low: '0', R: '0' },
   { count: 2, low: '0', R: '1' },
@@ -230,7 +235,7 @@ const selectors = [
 ] as const;
 type Selector = (typeof selectors)[number];
 
-/** One lane of each register. */
+/** Transfers one lane of each register. */
 function single(form: LaneForm, { count, low, R }: Selector, { stem, load }: Direction): Shape {
   const { letter, lane, opcode, S, size, q, index } = form;
   const bytes = (lane / 8) as 1 | 2 | 4 | 8;
@@ -259,7 +264,7 @@ function single(form: LaneForm, { count, low, R }: Selector, { stem, load }: Dir
   };
 }
 
-/** One member to all lanes of its register. */
+/** Loads one member and replicates it to all lanes of its register. */
 function replicate(arrangement: Arrangement, { count, low, R }: Selector): Shape {
   const { name, q, size, lane, bits } = arrangement;
   const bytes = (lane / 8) as 1 | 2 | 4 | 8;

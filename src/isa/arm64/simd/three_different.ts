@@ -1,4 +1,4 @@
-/** Three registers of which some have lanes twice as wide (DDI 0487, C4.1.96, three different and by element). */
+/** Three registers, some with lanes twice as wide as the others (DDI 0487, C4.1.96, three different and by element). */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { Semantics } from '../../semantics.js';
@@ -23,24 +23,24 @@ import { absoluteDifference } from './three_same.js';
 
 export type Signedness = 'Signed' | 'Unsigned';
 
-/** Which half of the narrow registers is meant: the high one in the second forms (`saddl2`). */
+/** The half of the narrow registers in use: the high one in the second forms (`saddl2`). */
 export type Half = 'Low' | 'High';
 
 export function halfOf({ scalar, q }: Arrangement): Half {
   return !scalar && q === '1' ? 'High' : 'Low';
 }
 
-/** The mnemonic with the 2 of the second forms. */
+/** The mnemonic, with a 2 in the second forms. */
 export function halfMnemonic(mnemonic: string, arrangement: Arrangement): string {
   return halfOf(arrangement) === 'High' ? `${mnemonic}2` : mnemonic;
 }
 
-/** The meant half's lanes, widened to `lane`. */
+/** The lanes of one half, widened to `lane`. */
 export function extendHalf(half: Half, sign: Signedness, lane: LaneBits, a: VectorExpr): VectorExpr {
   return unary(`extend${half}${sign}`, lane, a);
 }
 
-/** What is done to the wide destination by a product or difference: added, taken off, or put in its place. */
+/** How a product or difference is combined with the wide destination: replace, add or subtract. */
 export type Accumulation = 'none' | 'add' | 'sub';
 
 function accumulate(
@@ -52,7 +52,7 @@ function accumulate(
   return kind === 'none' ? value : binary(kind, lane, old(), value);
 }
 
-/** Two narrow sources to a wide result; `old` is the destination as it was. */
+/** Computes a wide result from two narrow sources. `old` is the old destination. */
 export type LongResult = (
   m: Semantics,
   half: Half,
@@ -66,7 +66,7 @@ export function longProduct(sign: Signedness, kind: Accumulation): LongResult {
   return (_, half, lane, a, b, old) => accumulate(kind, lane, old, binary(`mul${half}${sign}`, lane, a, b));
 }
 
-/** Products doubled, and added or taken off, each with saturation. */
+/** A doubled product, optionally added or subtracted. Every step saturates. */
 export function doubledProduct(kind: Accumulation): LongResult {
   return (m, half, lane, a, b, old) => {
     const product = saturateDoubled(m, lane, binary(`mul${half}Signed`, lane, a, b));
@@ -166,7 +166,7 @@ const longRows: readonly LongRow[] = [
   },
 ];
 
-/** A wide source and a narrow one (SADDW and its kin). */
+/** A wide and a narrow source (SADDW and related instructions). */
 function defineWide(): Instruction[] {
   const kinds = [
     { stem: 'addw', opcode: '0001', kind: 'add' },
@@ -192,7 +192,7 @@ function defineWide(): Instruction[] {
   );
 }
 
-/** The high halves of wide lanes' sums or differences (ADDHN and its kin). */
+/** The high half of each wide lane's sum or difference (ADDHN and related instructions). */
 function defineHighHalf(): Instruction[] {
   const kinds = [
     { mnemonic: 'addhn', U: 0, opcode: '0100', kind: 'add', rounding: false },
@@ -220,7 +220,7 @@ function defineHighHalf(): Instruction[] {
   );
 }
 
-/** Products of 128 bits, a part of the cryptographic extension. */
+/** 128-bit products, part of the cryptographic extension. */
 function definePolynomial(): Instruction[] {
   return (['1d', '2d'] as const).map((name, half) => {
     const source = arrangements[name];

@@ -1,4 +1,7 @@
-/** Three registers of one arrangement, integers (DDI 0487, C4.1.96, Advanced SIMD three same and scalar three same). */
+/**
+ * Integer operations on three registers of one arrangement (DDI 0487, C4.1.96, Advanced SIMD three same and scalar
+ * three same).
+ */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { Semantics } from '../../semantics.js';
@@ -43,7 +46,7 @@ import {
   subtractUnsigned,
 } from './saturation.js';
 
-/** The result by the two sources, the arrangement, and (asked for where it is needed) the destination as it was. */
+/** Computes the result from the two sources, the arrangement and, where needed, the old destination. */
 type Result = (
   m: Semantics,
   a: VectorExpr,
@@ -57,7 +60,7 @@ interface Row {
   readonly U: 0 | 1;
   readonly opcode: string;
   readonly arrangements: readonly Arrangement[];
-  /** In place of the arrangement's own. */
+  /** Replaces the `size` of the arrangement. */
   readonly size?: string;
   readonly result: Result;
 }
@@ -85,7 +88,7 @@ function define({ mnemonic, U, opcode, arrangements: seen, size, result }: Row):
   );
 }
 
-/** The same operation on signed numbers (`s`) and, with U set, unsigned ones (`u`). */
+/** The same operation for signed numbers (`s`) and, with U set, for unsigned numbers (`u`). */
 function bothSigns(
   stem: string,
   opcode: string,
@@ -105,7 +108,7 @@ const all = [...integerVectors, ...scalars];
 const withDouble = [...integerVectors, arrangements.d];
 const highProducts = named('4h 8h 2s 4s h s');
 
-/** Half the sum of `a` and `b`, as if it had one bit more; `up` rounds it up. */
+/** Half the sum of `a` and `b`, computed without overflow. `up` rounds up. */
 function halvedSum(signed: boolean, up: boolean): Result {
   const shift = signed ? 'shrSigned' : 'shrUnsigned';
   return (_, a, b, { lane }) => {
@@ -141,7 +144,7 @@ export function absoluteDifference(
   return binary('sub', arrangement.lane, larger(arrangement, a, b), smaller(arrangement, a, b));
 }
 
-/** `combine` of neighbours, those of the first source below those of the second. */
+/** `combine` of adjacent lanes. The results of the first source are below those of the second. */
 export function pairwise(
   m: Semantics,
   { lane, bits }: Arrangement,

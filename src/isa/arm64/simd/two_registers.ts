@@ -1,4 +1,7 @@
-/** One source register, integers (DDI 0487, C4.1.96, Advanced SIMD two-register miscellaneous, scalar, and scalar pairwise). */
+/**
+ * Integer operations with one source (DDI 0487, C4.1.96, Advanced SIMD two-register miscellaneous, scalar, and scalar
+ * pairwise).
+ */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { Semantics } from '../../semantics.js';
@@ -49,11 +52,11 @@ interface Row {
   readonly U: 0 | 1;
   readonly opcode: string;
   readonly arrangements: readonly Arrangement[];
-  /** In place of the arrangement's own. */
+  /** Replaces the `size` of the arrangement. */
   readonly size?: string;
-  /** Behind the source in the text. */
+  /** Text after the source. */
   readonly suffix?: string;
-  /** The destination's arrangement, where it is another. */
+  /** The arrangement of the destination, if it differs. */
   readonly to?: (from: Arrangement) => Arrangement;
   readonly result: Result;
 }
@@ -89,7 +92,7 @@ function define({
   });
 }
 
-/** The lanes in reverse within every `container` bits. */
+/** Reverses the lanes within every `container` bits. */
 function reverse(container: number): Result {
   return (_, a, { lane }) => {
     const group = container / lane;
@@ -98,14 +101,14 @@ function reverse(container: number): Result {
   };
 }
 
-/** How many bits of each byte are 1, summed up over each lane. */
+/** The number of ones, counted per byte and summed over each lane. */
 function population(lane: LaneBits, a: VectorExpr): VectorExpr {
   let count = unary('popcount', 8, a);
   if (lane >= 16) count = unary('addPairsUnsigned', 16, count);
   return lane >= 32 ? unary('addPairsUnsigned', 32, count) : count;
 }
 
-/** How many zeroes stand above the highest one of each lane: those left when ones are spread downwards from it. */
+/** The number of leading zeros of each lane: spreads the ones downwards and counts the remaining zeros. */
 function leadingZeros(m: Semantics, lane: LaneBits, value: VectorExpr): VectorExpr {
   let spread = m.letVector(value);
   for (let by = 1; by < lane; by *= 2) {
@@ -114,13 +117,13 @@ function leadingZeros(m: Semantics, lane: LaneBits, value: VectorExpr): VectorEx
   return population(lane, vnot(spread));
 }
 
-/** How many bits below the sign are equal to it. */
+/** The number of bits below the sign bit that are equal to it. */
 function leadingSigns(m: Semantics, lane: LaneBits, a: VectorExpr): VectorExpr {
   const changes = vxor(a, shiftLanesBy('shrSigned', lane, a, 1));
   return binary('sub', lane, leadingZeros(m, lane, changes), laneConstant(lane, 1));
 }
 
-/** Each value of four bits, reversed, in a byte of its own. */
+/** The reversal of each 4-bit value, one per byte. */
 const reversedNibbles = vectorConstant(0x0f_07_0b_03_0d_05_09_01_0e_06_0a_02_0c_04_08_00n);
 
 function reverseBits(a: VectorExpr): VectorExpr {
@@ -129,7 +132,7 @@ function reverseBits(a: VectorExpr): VectorExpr {
   return vor(shiftLanesBy('shl', 8, low, 4), high);
 }
 
-/** Sums of neighbours, in lanes twice as wide as `lane`. */
+/** Sums of adjacent lanes, in lanes twice as wide as `lane`. */
 function pairSums(lane: LaneBits, sign: Signedness, a: VectorExpr): VectorExpr {
   if (lane < 32) return unary(`addPairs${sign}`, (2 * lane) as 16 | 32, a);
   const high = sign === 'Signed' ? 'shrSigned' : 'shrUnsigned';
@@ -278,7 +281,7 @@ const narrowings: readonly {
   { mnemonic: 'uqxtn', U: 1, opcode: '10100', kind: 'unsigned' },
 ];
 
-/** Writes lanes half as wide as `value`'s into the half of the destination that is meant, or into the scalar. */
+/** Writes the narrowed lanes of `value` to one half of the destination, or to the scalar. */
 export function writeNarrowed(
   m: Semantics,
   narrow: Arrangement,
@@ -311,7 +314,7 @@ function defineNarrowings(): Instruction[] {
   );
 }
 
-/** SHLL: to lanes twice as wide, moved up by the old width. */
+/** SHLL: widens the lanes, then shifts left by the old width. */
 function defineLongShift(): Instruction[] {
   return narrowVectors.map((source) => {
     const wide = widened(source);
@@ -329,7 +332,7 @@ function defineLongShift(): Instruction[] {
   });
 }
 
-/** ADDP of the two halves of one register. */
+/** ADDP of the two halves of a register. */
 const scalarPair = instruction({
   ...shared,
   name: 'ADDP_D_pair',
