@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { alignUp, bitField, hasBit, s64, u32, u64 } from './bits.js';
 
-test('a bit field is what shifting and masking a bigint gives', () => {
+test('bitField agrees with shifting and masking a bigint', () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), fc.nat(52), fc.nat(52), (value, a, b) => {
       const [low, high] = a < b ? [a, b] : [b, a];
@@ -21,7 +21,7 @@ test('hasBit agrees with the binary digits', () => {
   );
 });
 
-test('alignUp gives the first multiple that is not below', () => {
+test('alignUp gives the smallest multiple that is not below the value', () => {
   fc.assert(
     fc.property(fc.nat(2 ** 40), fc.nat(16), (value, power) => {
       const alignment = 2 ** power;

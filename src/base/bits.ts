@@ -13,17 +13,17 @@ export function hasBit(value: number, index: number): boolean {
   return ((value >>> index) & 1) === 1;
 }
 
-/** The smallest multiple of `alignment` (a power of two) that is not below `value`. */
+/** The smallest multiple of `alignment` (a power of two) that is at least `value`. */
 export function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 
-/** The low 64 bits of `value`, read as a signed number. */
+/** The low 64 bits of `value` as a signed number. */
 export function s64(value: bigint): bigint {
   return BigInt.asIntN(64, value);
 }
 
-/** The low 64 bits of `value`, read as an unsigned number. */
+/** The low 64 bits of `value` as an unsigned number. */
 export function u64(value: bigint): bigint {
   return BigInt.asUintN(64, value);
 }

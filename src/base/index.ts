@@ -1,6 +1,6 @@
 /**
- * base: the foundation of every other module. Brands, assertions, bits, plain values (clone, compare, hash, JSON) and
- * the memory port. It knows nothing of Xen, of CPUs or of identities.
+ * base: the foundation of every other module: brands, assertions, bits, plain values (clone, compare, hash, JSON) and
+ * the memory interface. It does not depend on Xen, CPUs or identities.
  */
 export { InputError, InvariantError, invariant, present } from './assert.js';
 export { alignUp, bitField, hasBit, s64, u32, u64 } from './bits.js';

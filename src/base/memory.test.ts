@@ -9,7 +9,7 @@ const ranges = [
   { start: 0x1000, count: 4 },
 ];
 
-test('frames outside the ranges are not there; frames inside start as zeroes', () => {
+test('frames outside the ranges do not exist; frames inside start as zeros', () => {
   const memory = new SparseMemory(ranges);
   for (const mfn of [0, 0x3f, 0x48, 0xfff, 0x1004, -1]) {
     assert.equal(memory.readable(mfn), undefined);
@@ -18,7 +18,7 @@ test('frames outside the ranges are not there; frames inside start as zeroes', (
   assert.deepEqual(memory.readable(0x40), new Uint8Array(frameBytes));
 });
 
-/** A sparse memory, and what was written to it by frame and byte. */
+/** A sparse memory, and a plain record of its writes by frame and byte. */
 interface Side {
   readonly memory: SparseMemory;
   readonly plain: Record<string, number>;
@@ -32,10 +32,10 @@ const write = fc.record({
   clone: fc.boolean(),
 });
 
-test('clones share frames but never a write, whoever writes when', () => {
+test('clones share frames, but a write to one never shows in the other', () => {
   fc.assert(
     fc.property(fc.array(write, { maxLength: 40 }), (writes) => {
-      // The sparse memory against the plainest thing that could serve: whole copies.
+      // Compare with the simplest model: full copies.
       const fresh = (): Side => ({ memory: new SparseMemory(ranges), plain: {} });
       const sides = [fresh(), fresh(), fresh()];
       for (const { side, mfn, at, byte, clone } of writes) {
@@ -59,7 +59,7 @@ test('clones share frames but never a write, whoever writes when', () => {
   );
 });
 
-test('the saved value tells contents, not history', () => {
+test('the saved value depends on the contents, not on the history', () => {
   fc.assert(
     fc.property(fc.array(write, { maxLength: 20 }), (writes) => {
       const memory = new SparseMemory(ranges);

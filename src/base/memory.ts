@@ -1,20 +1,22 @@
 /**
- * A machine's memory, frame by frame. A frame is 4 KiB, Xen's page size on both architectures
- * (XEN_PAGE_SIZE), and has a machine frame number (mfn). Where a guest sees a frame is the hypervisor's
- * affair (its physmap), not the memory's.
+ * A machine's memory, in frames. A frame is 4 KiB, Xen's page size on both architectures (XEN_PAGE_SIZE), and has a
+ * machine frame number (mfn). The hypervisor's physmap decides where a guest sees a frame.
  */
 import { present } from './assert.js';
 
 export const frameBytes = 4096;
 
 export interface FrameMemory {
-  /** The bytes of frame `mfn`, to be read only; undefined where there is no memory. */
+  /** The bytes of frame `mfn`, read-only; undefined where there is no memory. */
   readable(mfn: number): Uint8Array | undefined;
-  /** The bytes of frame `mfn`, to be read and written now (not kept); undefined where there is no memory. */
+  /**
+   * The bytes of frame `mfn`, for immediate reading and writing. Callers must not keep them. Undefined where there is
+   * no memory.
+   */
   writable(mfn: number): Uint8Array | undefined;
 }
 
-/** `count` frames from machine frame `start` on. */
+/** `count` frames starting at machine frame `start`. */
 export interface FrameRange {
   readonly start: number;
   readonly count: number;
@@ -22,17 +24,17 @@ export interface FrameRange {
 
 const zeroFrame = new Uint8Array(frameBytes);
 
-/** What {@link SparseMemory.toValue} gives: the ranges, and every frame that is not all zeroes. */
+/** The result of {@link SparseMemory.toValue}: the ranges, and every frame that is not all zeros. */
 export interface SparseMemoryValue {
   readonly ranges: readonly FrameRange[];
   readonly frames: Record<string, Uint8Array>;
 }
 
-/** Memory that keeps only the frames that were written; clones share frames until one side writes. */
+/** A memory that stores only frames that were written. Clones share frames until one of them writes (copy on write). */
 export class SparseMemory implements FrameMemory {
   readonly ranges: readonly FrameRange[];
   readonly #frames = new Map<number, Uint8Array>();
-  /** Frames that this memory alone holds and so may write in place. */
+  /** Frames that no clone shares, which can be written in place. */
   readonly #owned = new Set<number>();
 
   constructor(ranges: readonly FrameRange[]) {
@@ -52,7 +54,7 @@ export class SparseMemory implements FrameMemory {
     return frame;
   }
 
-  /** A memory of equal contents. Writing to either leaves the other as it is. */
+  /** A memory with the same contents. Writes to one do not affect the other. */
   clone(): SparseMemory {
     const copy = new SparseMemory(this.ranges);
     for (const [mfn, frame] of this.#frames) copy.#frames.set(mfn, frame);
@@ -60,7 +62,7 @@ export class SparseMemory implements FrameMemory {
     return copy;
   }
 
-  /** The contents as a plain value (see value.ts). Memories of equal contents give equal values. */
+  /** The contents as a plain value (see value.ts). Memories with equal contents give equal values. */
   toValue(): SparseMemoryValue {
     const frames: Record<string, Uint8Array> = {};
     const written = [...this.#frames.keys()].sort((a, b) => a - b);

@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import fc from 'fast-check';
 import { rangesText } from './ranges.js';
 
-it('draws rows of numbers together, in ascending order', () => {
+it('joins runs of numbers, in ascending order', () => {
   assert.equal(rangesText([]), '');
   assert.equal(rangesText([4]), '4');
   assert.equal(rangesText([1, 0]), '0 and 1');
@@ -11,7 +11,7 @@ it('draws rows of numbers together, in ascending order', () => {
   assert.equal(rangesText([9, 0, 1, 2, 4, 5, 7]), '0 to 2, 4, 5, 7 and 9');
 });
 
-it('names every number once and no other', () => {
+it('lists every number exactly once', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat(60)), (numbers) => {
       const named = rangesText(numbers)

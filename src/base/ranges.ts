@@ -1,6 +1,6 @@
 /**
- * Numbers as a reader wants them, in ascending order and with three or more in a row drawn together: `0 to 3, 5 and 7`.
- * Empty for none.
+ * Formats numbers for readers, in ascending order, with runs of three or more as ranges: `0 to 3, 5 and 7`. Empty for
+ * an empty list.
  */
 export function rangesText(numbers: readonly number[]): string {
   const sorted = [...new Set(numbers)].sort((a, b) => a - b);

@@ -12,7 +12,7 @@ import {
   valueToJson,
 } from './value.js';
 
-/** Any plain value; numbers as JSON can hold them (no NaN, no infinities, no minus zero). */
+/** Any plain value. Numbers are those that JSON can represent (no NaN, no infinities, no minus zero). */
 const plainValue = fc.letrec((tie) => ({
   value: fc.oneof(
     { maxDepth: 4 },
@@ -27,7 +27,7 @@ const plainValue = fc.letrec((tie) => ({
   ),
 })).value;
 
-test('a value is what its JSON text says, and equal texts mean equal values', () => {
+test('a value survives a round trip through JSON, and equal texts mean equal values', () => {
   fc.assert(
     fc.property(plainValue, (value) => {
       const text = valueToJson(value);
@@ -38,7 +38,7 @@ test('a value is what its JSON text says, and equal texts mean equal values', ()
   );
 });
 
-test('a clone is equal and shares nothing: changing it leaves the original', () => {
+test('a clone is equal and shares nothing: changing it does not change the original', () => {
   fc.assert(
     fc.property(plainValue, (value) => {
       const before = valueToJson(value);
@@ -59,10 +59,10 @@ function spoil(value: unknown): void {
   }
 }
 
-test('the order in which keys were written does not show', () => {
+test('the insertion order of keys does not matter', () => {
   assert.equal(valueToJson({ b: 1, a: 2, 10: 3, 9: 4 }), valueToJson({ 9: 4, 10: 3, a: 2, b: 1 }));
   assert.equal(hashValue({ b: 1, a: 2 }), hashValue({ a: 2, b: 1 }));
-  // Some read as numbers and some do not: an order by the one for these and the other for those would go in circles.
+  // Some are numbers and some are not. Comparing these numerically and those as text would not be transitive.
   const mixed = ['9.5', '10.5', '2x', '-1', '', '0x10', '16', '12345678901', '5000000000', 'a'];
   const texts = mixed.map((_, at) => {
     const keys = [...mixed.slice(at), ...mixed.slice(0, at)];
@@ -71,7 +71,7 @@ test('the order in which keys were written does not show', () => {
   assert.deepEqual([...new Set(texts)], texts.slice(0, 1));
 });
 
-test('hashes differ where the texts differ', () => {
+test('different texts have different hashes', () => {
   fc.assert(
     fc.property(plainValue, plainValue, (a, b) => {
       assert.equal(hashValue(a) === hashValue(b), valueToJson(a) === valueToJson(b));
@@ -79,7 +79,7 @@ test('hashes differ where the texts differ', () => {
   );
 });
 
-test('what is not plain is refused, for it could not be saved', () => {
+test('a value that is not plain is refused, because it could not be saved', () => {
   for (const value of [undefined, () => 0, Symbol('x'), { inner: undefined }, [undefined]]) {
     assert.throws(() => cloneValue(value), InvariantError);
     assert.throws(() => valueToJson(value), InvariantError);
@@ -89,18 +89,18 @@ test('what is not plain is refused, for it could not be saved', () => {
   assert.throws(() => cloneValue({ inner: new Set([1]) }), InvariantError);
 });
 
-test('a text that is not a saved value gives one clear line', () => {
+test('text that is not a saved value is refused with one clear line', () => {
   for (const text of ['', '{', '{"$bigint":"x"}', '{"$bytes":"0"}', '{"$bytes":"zz"}']) {
     assert.throws(() => valueFromJson(text), InputError, text);
   }
 });
 
-test('a record that looks like a tag is refused rather than read back as something else', () => {
+test('a record that looks like a tag is refused, because it would be read back as another value', () => {
   assert.throws(() => valueToJson({ $bigint: '12' }), InvariantError);
   assert.throws(() => valueToJson({ $bytes: '00' }), InvariantError);
 });
 
-test('a key that JavaScript gives a meaning is a key like any other', () => {
+test('keys with a special meaning in JavaScript are ordinary keys', () => {
   const value: unknown = JSON.parse('{"__proto__":{"a":1},"constructor":2}');
   const text = valueToJson(value);
   assert.equal(text, '{"__proto__":{"a":1},"constructor":2}');
@@ -108,7 +108,7 @@ test('a key that JavaScript gives a meaning is a key like any other', () => {
   assert.equal(valueToJson(valueFromJson(text)), text);
 });
 
-test('a hash over values one by one is that of their texts as lines', () => {
+test('hashing values one by one equals hashing their texts as lines', () => {
   fc.assert(
     fc.property(fc.array(plainValue, { maxLength: 5 }), (values) => {
       const hash = new ValueHash();

@@ -1,7 +1,7 @@
 /**
- * Plain values: what a domain's state is made of. Null, booleans, numbers, bigints, strings, byte arrays,
- * and arrays and records of these. They can be cloned, compared, hashed and written to JSON and read back,
- * which is what search, snapshots and replay stand on.
+ * Plain values, the building blocks of a domain's state: null, booleans, numbers, bigints, strings, byte arrays, and
+ * arrays and records of these. They can be cloned, compared, hashed, and written to and read from JSON. Search,
+ * snapshots and replay depend on this.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
@@ -18,7 +18,7 @@ function bySize(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : 1);
 }
 
-/** Record keys in the one order in which they are always visited: decimal numbers by size, then all others. */
+/** Record keys in canonical order: decimal numbers by size, then all others. */
 function sortedKeys(record: PlainRecord): string[] {
   const keys = Object.keys(record);
   if (keys.length < 2) return keys;
@@ -38,13 +38,15 @@ function unsupported(value: unknown): never {
   throw new InvariantError(`${describe(value)} cannot be part of a plain value`);
 }
 
-/** `value` as a record; a class instance (a Map, say) is none, for its state would be lost. */
+/**
+ * Checks that `value` is a plain record. A class instance (such as a Map) is refused, because its state would be lost.
+ */
 function plainRecord(value: object): PlainRecord {
   if (Object.getPrototypeOf(value) !== Object.prototype) unsupported(value);
   return value as PlainRecord;
 }
 
-/** A copy that shares nothing mutable with `value`. Throws {@link InvariantError} on a function, symbol or undefined. */
+/** A deep copy of `value`. Throws {@link InvariantError} on a function, symbol or undefined. */
 export function cloneValue<T>(value: T): T {
   return clone(value) as T;
 }
@@ -54,7 +56,7 @@ function clone(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   if (value instanceof Uint8Array) return value.slice();
   if (Array.isArray(value)) return value.map(clone);
-  // Not by assignment: a key may be `__proto__`, which would set the prototype instead.
+  // Not by assignment: the key may be `__proto__`, and assigning it would set the prototype.
   return Object.fromEntries(Object.entries(plainRecord(value)).map(([key, member]) => [key, clone(member)]));
 }
 
@@ -76,14 +78,14 @@ function encode(value: unknown): string {
 }
 
 /**
- * The canonical JSON text of `value`: record keys sorted, no white space, a bigint as `{"$bigint":"12"}`,
- * bytes as `{"$bytes":"0aff"}`. Equal values have equal texts. Throws {@link InvariantError} on anything else.
+ * The canonical JSON text of `value`: record keys sorted, no white space, a bigint as `{"$bigint":"12"}`, bytes as
+ * `{"$bytes":"0aff"}`. Equal values have equal texts. Throws {@link InvariantError} for a value that is not plain.
  */
 export function valueToJson(value: unknown): string {
   return encode(value);
 }
 
-/** The value whose canonical text is `text`. Throws {@link InputError} when it is not JSON. */
+/** Parses a canonical JSON text. Throws {@link InputError} if it is not JSON. */
 export function valueFromJson(text: string): unknown {
   try {
     return JSON.parse(text, (_key, node: unknown) => {
@@ -98,7 +100,7 @@ export function valueFromJson(text: string): unknown {
   }
 }
 
-/** Whether two plain values are the same, member for member. */
+/** Whether two plain values are equal, including all members. */
 export function equalValues(a: unknown, b: unknown): boolean {
   return encode(a) === encode(b);
 }
@@ -109,8 +111,8 @@ export function hashValue(value: unknown): string {
 }
 
 /**
- * SHA-256 of `text` in UTF-8, as 64 hex digits. `text` has no lone surrogates, which UTF-8 cannot tell apart; canonical
- * texts have none, for JSON writes them as escapes (ECMA-262, QuoteJSONString).
+ * SHA-256 of `text` in UTF-8, as 64 hex digits. `text` must have no lone surrogates, because their UTF-8 encodings are
+ * equal. Canonical texts have none: JSON escapes them (ECMA-262, QuoteJSONString).
  */
 export function hashText(text: string): string {
   return hashBytes(utf8ToBytes(text));
@@ -121,10 +123,12 @@ export function hashBytes(bytes: Uint8Array): string {
   return bytesToHex(sha256(bytes));
 }
 
-/** UTF-16 code units that are put together before they are hashed: many small updates cost more than the hashing. */
+/**
+ * Number of UTF-16 code units to collect before hashing. Many small hash updates are slower than the hashing itself.
+ */
 const hashedAtOnce = 1 << 14;
 
-/** SHA-256 of one value after the other: of their canonical texts as {@link hashText} takes them, each ended by a line feed. */
+/** SHA-256 of a sequence of values: of their canonical texts as in {@link hashText}, each followed by a line feed. */
 export class ValueHash {
   readonly #hash = sha256.create();
   #waiting = '';
@@ -133,7 +137,7 @@ export class ValueHash {
     this.addText(encode(value));
   }
 
-  /** The same, for callers that have the canonical text of a value already. */
+  /** Adds a value by its canonical text, for callers that already have it. */
   addText(text: string): void {
     this.#waiting += `${text}\n`;
     if (this.#waiting.length >= hashedAtOnce) this.#flush();
@@ -144,7 +148,7 @@ export class ValueHash {
     this.#waiting = '';
   }
 
-  /** 64 hex digits. Nothing can be added any more. */
+  /** The hash as 64 hex digits. No value can be added afterwards. */
   digest(): string {
     this.#flush();
     return bytesToHex(this.#hash.digest());

@@ -1,8 +1,7 @@
 /**
- * Which CPUs there are and which vCPUs they are, and how they are brought up. As Linux on Arm, CPU 0 is the one that was
- * entered and the others follow in the device tree's order; each CPU's vCPU id is worked out from its MPIDR by Xen's rule
- * (docs/identity.md) before anything uses it, for all CPUs at once. Option `ids=direct` takes the CPU's number instead, as
- * Linux does.
+ * CPU enumeration, vCPU ids and CPU bring-up. As in Linux on Arm, CPU 0 is the CPU that was entered, and the others
+ * follow in device tree order. The vCPU id of each CPU is computed from its MPIDR by Xen's rule (docs/identity.md), for
+ * all CPUs at once, before any use. With the option `ids=direct` the id is the CPU number instead, as in Linux.
  */
 import {
   PSCI_0_2_FN64_CPU_ON,
@@ -17,20 +16,20 @@ import { atomically, awaitAtLeast, enter, hypercall, leave, panic, say } from '.
 
 /** The affinity fields of MPIDR_EL1. */
 const affinityBits = 0xff_00ff_ffffn;
-/** Of those, what Xen never sets: AFF3, AFF2, and AFF0 above 15. */
+/** The bits among these that Xen never sets: AFF3, AFF2, and AFF0 above 15. */
 const unusedAffinity = 0xff_00ff_00f0n;
 
 /** Tokens of a flattened device tree (Devicetree Specification 0.4, 5.4). */
 const token = { beginNode: 1, endNode: 2, property: 3, nop: 4 } as const;
 
-/** The bytes of `text` as the number that a little-endian load finds. */
+/** The bytes of `text` as the number that a little-endian load reads. */
 function asNumber(text: string): bigint {
   const bytes = Array.from(text, (letter) => BigInt(letter.charCodeAt(0)));
   return bytes.reduceRight((value, byte) => (value << 8n) | byte, 0n);
 }
 
 const readDeviceTree = `
-// Reads the tree at X0: the CPUs' affinities and where the command line is.
+// Reads the device tree at X0: the CPUs' affinities and the address of the command line.
 read_device_tree:
     ldr     w1, [x0, #8]
     rev     w1, w1
@@ -109,7 +108,7 @@ align_token:
     b       next_token`;
 
 const options = `
-// Looks in the command line for a word that begins as the text at X0 says: X0 becomes what follows it, or 0.
+// Searches the command line for a word that begins with the text at X0. X0 becomes the address after it, or 0.
 find_option:
     adrl    x1, bootargs
     ldr     x1, [x1]
@@ -121,7 +120,7 @@ find_option:
     ldrb    w5, [x3], #1
     cmp     w4, w5
     b.eq    2b
-    // On to the next word.
+    // Skip to the next word.
     mov     x3, x1
 5:  ldrb    w5, [x3], #1
     cbz     w5, 4f
@@ -134,7 +133,7 @@ find_option:
 4:  mov     x0, #0
     ret
 
-// The decimal number at X0; changes X1 to X3.
+// Parses the decimal number at X0. Changes X1 to X3.
 read_number:
     mov     x1, #0
     mov     x3, #10
@@ -148,7 +147,7 @@ read_number:
     ret`;
 
 const records = `
-// Fills every CPU's area, its record among it: before any of them is used.
+// Fills every CPU's area including its record, before any of them is used.
 fill_records:
     ${enter}
     adrl    x0, option_direct
@@ -179,8 +178,8 @@ fill_records:
     b.lo    1b
     ${leave}
 
-// The vCPU id of affinity X0: AFF0 and AFF1 hold it, four bits and the rest. Where Xen has set anything else the
-// encoding is another one, and no id beats a wrong one.
+// The vCPU id of affinity X0: AFF0 (four bits) and AFF1. If Xen has set any other bit, the encoding is unknown; then
+// there is no id, which is better than a wrong one.
 vcpu_of_mpidr:
     mov     x1, #${unusedAffinity}
     tst     x0, x1
@@ -193,7 +192,7 @@ vcpu_of_mpidr:
 1:  ${panic('an MPIDR that Xen gives to no vCPU')}`;
 
 const registration = `
-// Registers what this CPU shares with Xen: its vcpu_info and its runstate. X0: 0, or the error of the first.
+// Registers the areas that this CPU shares with Xen: vcpu_info and runstate. X0: 0, or the first error.
 register_areas:
     and     x0, x28, #${physicalMask}
     lsr     x0, x0, #12
@@ -214,7 +213,7 @@ register_areas:
     ${hypercall(__HYPERVISOR_vcpu_op)}
 1:  ret
 
-// From now on this CPU takes part.
+// Marks this CPU as online.
 go_online:
     ldr     x0, [x28, #${own.cpu}]
     adrl    x1, online_mask
@@ -226,7 +225,7 @@ go_online:
     str     x2, [x28, #${own.online}]
     ret
 
-// This CPU takes part no longer, and turns itself off.
+// Marks this CPU as offline, and turns it off.
 go_offline:
     ldr     x0, [x28, #${own.cpu}]
     adrl    x1, online_mask
@@ -244,7 +243,8 @@ go_offline:
     b       1b`;
 
 const bringUp = `
-// Starts the other CPUs and waits until each has come up or given up; X0: how many take part, this one included.
+// Starts the other CPUs and waits until each is online or has failed. X0: the number of CPUs online, including this
+// one.
 start_others:
     ${enter}
     adrl    x19, cpu_count
@@ -256,7 +256,7 @@ start_others:
     b.hs    5f
     mov     x0, #0x4000
     add     x22, x22, x0
-    // As Linux does: what the CPU needs for FIFO events is prepared for it, by its record.
+    // Like Linux: prepare the CPU for FIFO events on its behalf, using its record.
     adrl    x0, event_mode
     ldr     x0, [x0]
     cmp     x0, #2
@@ -301,7 +301,7 @@ start_others:
     bl      count_online
     ${leave}
 
-// X0: how many CPUs are online; changes X1 and X2.
+// X0: the number of CPUs online. Changes X1 and X2.
 count_online:
     mov     x0, #0
     adrl    x1, online_mask
@@ -317,7 +317,7 @@ count_online:
     b       1b
 3:  ret
 
-// The deadline X25: in 10 ms and 1 ms for each CPU, which is long for whatever is waited for.
+// Sets the deadline X25: 10 ms plus 1 ms per CPU, which is ample for every wait.
 set_deadline:
     adrl    x0, cpu_count
     ldr     x0, [x0]
@@ -342,7 +342,7 @@ check_deadline:
     ${say(': no answer\n')}
     ${panic('CPUs do not reach each other')}
 
-// Says which vCPU this CPU takes itself for.
+// Prints which vCPU this CPU believes it is.
 introduce:
     ${enter}
     bl      lock_console
@@ -362,7 +362,7 @@ introduce:
     bl      unlock_console
     ${leave}
 
-// Any other CPU, from its first instruction at the kernel's addresses on.
+// Entry of a secondary CPU at the kernel's addresses.
 start_other:
     bl      start_redistributor
     bl      register_areas

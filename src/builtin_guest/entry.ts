@@ -1,30 +1,33 @@
 /**
- * The image's header, and what each CPU does before it runs at the kernel's addresses: page tables, MMU, its own area.
- * A CPU enters with the MMU off at physical addresses, CPU 0 with the device tree's address in X0 (Linux
- * Documentation/arm64/booting.rst), the others with their area's in X0, as CPU_ON was told.
+ * The image header, and the code that each CPU runs before it uses the kernel's addresses: page tables, MMU, per-CPU
+ * area. A CPU enters with the MMU off at physical addresses. CPU 0 has the address of the device tree in X0 (Linux
+ * Documentation/arm64/booting.rst); the others have the address of their area in X0, the context of CPU_ON.
  */
 import { GUEST_GNTTAB_BASE } from '../abi/index.js';
 import { scratch } from './fuzz.js';
 import { areaBytes, clearedBytes, kernelBase, mostCpus } from './places.js';
 
-/** Descriptors (DDI 0487, D8.3): block or table, accessed, inner shareable; memory type by MAIR_EL1. */
+/**
+ * Descriptor bits (DDI 0487, D8.3): block or table, access flag, inner shareable; the memory type is an index into
+ * MAIR_EL1.
+ */
 const descriptor = { table: 3, block: 1, page: 3, accessed: 1 << 10, shareable: 3 << 8, normal: 1 << 2 };
 const normalBlock = descriptor.block | descriptor.accessed | descriptor.shareable | descriptor.normal;
-/** Neither level may run code there: PXN and UXN. */
+/** PXN and UXN: neither level can execute code there. */
 const deviceBlock = (3n << 53n) | BigInt(descriptor.block | descriptor.accessed);
-/** AP[2:1] = 01: EL0 may read and write; 11: both may read alone. PXN, UXN as above. */
+/** AP[2:1] = 01: EL0 may read and write; 11: both levels may only read. PXN and UXN as above. */
 const userCode =
   (1n << 53n) |
   BigInt(descriptor.page | descriptor.accessed | descriptor.shareable | descriptor.normal | (3 << 6));
 
-/** AP[2:1] = 00: the kernel alone. Neither level runs code there. */
+/** AP[2:1] = 00: EL1 only. Neither level can execute code there. */
 const scratchPage =
   (3n << 53n) | BigInt(descriptor.page | descriptor.accessed | descriptor.shareable | descriptor.normal);
 
 /** Attribute 0: device memory, nGnRE; 1: write-back memory. */
 const memoryTypes = 0xff04;
 /**
- * Two halves of 39 bits, 4 KiB granule, walks through write-back inner-shareable memory, 40 bits of physical address
+ * Two ranges of 39 bits, 4 KiB granule, walks through write-back inner-shareable memory, 40-bit physical addresses
  * (TCR_EL1: T0SZ, IRGN0, ORGN0, SH0, the same for TTBR1 with TG1, IPS).
  */
 const translationControl =
@@ -38,23 +41,26 @@ const translationControl =
   (3n << 28n) |
   (2n << 30n) |
   (2n << 32n);
-/** SCTLR_EL1: its RES1 bits of Armv8.0; MMU, caches, stack alignment. */
+/** SCTLR_EL1: its RES1 bits of Armv8.0; MMU, caches, stack alignment check. */
 const systemControl = 0x30d0_0800 | 1 | (1 << 2) | (1 << 3) | (1 << 12);
 
-/** From here to the end of that GiB's sixteenth, what Xen puts below RAM is memory: grant table and the rings of its services. */
+/**
+ * From here to the end of that sixteenth of a GiB, Xen's areas below RAM are normal memory: grant table and service
+ * rings.
+ */
 const firstNormalBlock = Number(GUEST_GNTTAB_BASE >> 21n);
 const normalBlocks = 16;
 
-/** Where user space sees its one page of code. */
+/** The address of the single page of user code. */
 export const userAddress = 0x20_0000;
 
 export const header = `
 image:
     b       entry
     .word   0
-    .quad   0                     // as near to a 2 MiB boundary as can be
+    .quad   0                     // text_offset
     .quad   memory_end - image
-    .quad   0xa                   // little-endian, 4 KiB pages, anywhere
+    .quad   0xa                   // little-endian, 4 KiB pages, loadable anywhere
     .quad   0, 0, 0
     .ascii  "ARMd"
     .word   0`;
@@ -82,7 +88,7 @@ secondary_entry:
     bl      use_own_area
     b       start_other
 
-// Clears what the CPU with its area at X0 keeps.
+// Clears the area of the CPU at X0.
 clear_area:
     add     x1, x0, #${clearedBytes / 4096}, lsl #12
 1:  stp     xzr, xzr, [x0], #16
@@ -90,7 +96,7 @@ clear_area:
     b.lo    1b
     ret
 
-// Goes over to the kernel's address of the area in X28: stack, vectors.
+// Switches to the kernel's address of the area in X28: stack and vectors.
 use_own_area:
     orr     x28, x28, #${kernelBase}
     mov     x0, #${areaBytes}
@@ -101,13 +107,13 @@ use_own_area:
     adrl    x0, area_template
     sub     x0, x28, x0
     msr     tpidr_el1, x0
-    // Vector registers trap no longer.
+    // Stop trapping vector registers.
     mov     x0, #0x300000
     msr     cpacr_el1, x0
     isb
     ret
 
-// All of memory twice: at its physical addresses until the MMU is on, and from the kernel's base on.
+// Maps all memory twice: at its physical addresses until the MMU is on, and from the kernel's base on.
 make_tables:
     adrl    x0, lower_gigabyte
     mov     x1, #0
@@ -133,12 +139,12 @@ make_tables:
     add     x1, x1, #1
     cmp     x1, #512
     b.lo    2b
-    // User space has one page, which it may read and run.
+    // User space has one page that it may read and execute.
     adrl    x0, user_page
     mov     x1, #${userCode}
     orr     x0, x0, x1
     adrl    x2, user_table_3
-    // And the kernel has some there that it hands out to be written to.
+    // The kernel has some pages there that it passes to Xen for writing.
     adrl    x3, scratch_pages
     mov     x4, #${scratchPage}
     orr     x3, x3, x4
@@ -159,7 +165,7 @@ make_tables:
     dsb     sy
     ret
 
-// Returns to the kernel's address of the caller.
+// Returns to the caller at its kernel address.
 turn_mmu_on:
     mov     x0, #${memoryTypes}
     msr     mair_el1, x0
@@ -175,7 +181,7 @@ turn_mmu_on:
     mov     x0, #${systemControl}
     msr     sctlr_el1, x0
     isb
-    // From here on the lower half is user space's.
+    // From here on, the lower range belongs to user space.
     adrl    x0, user_table
     orr     x30, x30, #${kernelBase}
     adr     x1, 1f
@@ -188,7 +194,7 @@ turn_mmu_on:
     isb
     ret`;
 
-/** What lies behind the image in memory. */
+/** The memory after the image. */
 export const unloaded = `
     .bss
     .balign 4096

@@ -1,6 +1,6 @@
 /**
- * Event channels by both ABIs: a bit for each port in shared_info (public/xen.h), and queues of event words for each vCPU
- * (public/event_channel.h, FIFO). The structures are Xen's; how they are walked is what those headers ask for.
+ * Event channels by both ABIs: two-level with one bit per port in shared_info (public/xen.h), and FIFO with queues of
+ * event words per vCPU (public/event_channel.h). The structures and the rules for walking them come from these headers.
  */
 import {
   DOMID_SELF,
@@ -30,7 +30,7 @@ const upcallState = vcpu_info.arm64.offsets;
 const control = evtchn_fifo_control_block.offsets;
 const linkField = 2 ** EVTCHN_FIFO_LINKED + EVTCHN_FIFO_LINK_MASK;
 
-/** W7 becomes 0 when the command line has the option whose text is at `label`; changes X0 to X5. */
+/** Sets W7 to 0 if the command line has the option whose text is at `label`. Changes X0 to X5. */
 function zeroIfAsked(label: string): string {
   return `
     stp     x29, x30, [sp, #-16]!
@@ -41,7 +41,7 @@ function zeroIfAsked(label: string): string {
     csel    w7, w7, wzr, eq`;
 }
 
-/** Puts Xen's page of the domain in the place of one of ours. */
+/** Replaces one of the guest's pages by the domain's shared_info page. */
 const mapSharedInfo = `
 map_shared_info:
     mov     w0, #${DOMID_SELF}
@@ -59,7 +59,7 @@ map_shared_info:
     ${hypercall(__HYPERVISOR_memory_op)}
     ret`;
 
-/** An area of Xen's FIFO ABI for the CPU whose area is at X22, named by its record; the answer in X0. */
+/** Registers a FIFO control block for the CPU whose area is at X22, using its record. Returns the answer in X0. */
 const initControl = `
 init_control:
     and     x0, x22, #${physicalMask}
@@ -73,7 +73,7 @@ init_control:
     ${eventOperation(EVTCHNOP_init_control)}
     ret
 
-// The page of event words, once the ABI is in use.
+// Adds the page of event words, once the FIFO ABI is in use.
 expand_array:
     adrl    x0, event_array
     and     x0, x0, #${physicalMask}
@@ -86,7 +86,7 @@ expand_array:
     str     x2, [x1]
 1:  ret`;
 
-/** Binds the port by which others call this CPU; the answer in X0. */
+/** Binds the port by which other CPUs call this CPU. Returns the answer in X0. */
 const bindOwnPort = `
 bind_own_port:
     ldr     w7, [x28, #${own.xenVcpuId}]
@@ -99,7 +99,7 @@ bind_own_port:
     b       own_port
 1:  ret
 
-// Notes that port W1 is this CPU's affair, and unmasks it; X0 becomes 0, X1 to X4 change.
+// Records that port W1 belongs to this CPU, and unmasks it. X0 becomes 0, X1 to X4 change.
 own_port:
     lsr     x2, x1, #6
     mov     x0, #1
@@ -115,7 +115,7 @@ own_port:
     mov     x0, #0
     ret
 
-// Sends to the port of the CPU whose area is at X22; the answer in X0.
+// Sends an event to the CPU whose area is at X22. Returns the answer in X0.
 send_event:
     ldr     w0, [x22, #${own.port}]
     str     w0, [x28, #${own.argument}]
@@ -164,7 +164,7 @@ fifo_upcall:
     cbz     w19, upcall_done
     rbit    w0, w19
     clz     w21, w0
-    // The queue's head is ours, unless it was empty.
+    // Our copy of the queue's head is valid, unless the queue was empty.
     add     x22, x28, #${own.fifoHeads}
     ldr     w23, [x22, x21, lsl #2]
     cbnz    w23, 3f
@@ -173,7 +173,7 @@ fifo_upcall:
     ldr     w23, [x0, x21, lsl #2]
 3:  adrl    x24, event_array
     add     x24, x24, x23, lsl #2
-    // Off the queue: the link goes, and tells who is next.
+    // Remove the event from the queue: clear its link, which names the next one.
     mov     w2, #${linkField}
 4:  ldaxr   w0, [x24]
     bic     w1, w0, w2
@@ -196,7 +196,7 @@ fifo_upcall:
     bl      handle_port
     b       1b`;
 
-/** One error each, for the audit to find: a literal 0 where a CPU's record belongs. */
+/** One error each, for the audit to find: a literal 0 in place of a CPU's record. */
 const wrongOptions = `
 option_wrong_control:
     .asciz  "wrong=control"
@@ -227,14 +227,14 @@ upcall_done:
 ${twoLevel}
 ${fifo}
 
-// The event of port X0: a call of another CPU, else a service's, for which it is enough to have been woken.
+// Handles the event of port X0: a call from another CPU, or a service event, which only needs to wake the CPU.
 handle_port:
     ldr     w1, [x28, #${own.port}]
     cmp     w0, w1
     b.eq    take_mail
     ret
 
-// Answers every CPU that has called this one; changes X0 to X7, X16 and X17.
+// Answers every CPU that has called this one. Changes X0 to X7, X16 and X17.
 take_mail:
     mov     x0, #0
 1:  add     x1, x28, #${own.mail}

@@ -1,4 +1,4 @@
-/** The vectors, interrupts, and what becomes of exceptions that nothing expects. */
+/** The exception vectors, the interrupt handlers, and the handling of unexpected exceptions. */
 import {
   GUEST_EVTCHN_PPI,
   GUEST_TIMER_VIRT_PPI,
@@ -9,7 +9,7 @@ import {
 import { own, vectorsOffset } from './places.js';
 import { hypercall, say } from './words.js';
 
-/** The sixteen vectors (DDI 0487, D1.3): what comes from EL1 with its own stack, and from EL0 in AArch64, is handled. */
+/** The sixteen vectors (DDI 0487, D1.3). Exceptions from EL1 with its own stack and from EL0 in AArch64 are handled. */
 const handlers = [
   ...Array.from({ length: 4 }, () => 'unexpected'),
   ...['exception_of_kernel', 'interrupt', 'unexpected', 'unexpected'],
@@ -19,12 +19,12 @@ const handlers = [
 
 /** ESR_EL1.EC. */
 const exceptionClass = { unknown: 0, systemRegister: 0x18, supervisorCall: 0x15, dataAbort: 0x25 } as const;
-/** What the interrupt controller says when nothing is pending, and above. */
+/** INTIDs from this value on mean that no interrupt is pending. */
 const noInterrupt = 1020;
-/** Interrupts below are SGIs. */
+/** INTIDs below this value are SGIs. */
 const firstPrivate = 16;
 
-/** Saves, or with `ldp` restores, the registers that a function may change, but X30. */
+/** Saves, or with `ldp` restores, all registers that a function may change, except X30. */
 function eachPair(operation: 'stp' | 'ldp'): string {
   return Array.from(
     { length: 9 },
@@ -126,7 +126,7 @@ crash:
 1:  wfi
     b       1b
 
-// User space asks for one thing, to come back: X30 of the caller of enter_user is in X19.
+// User space has one system call, which returns to the caller of enter_user. That caller's X30 is in X19.
 exception_of_user:
     mrs     x1, esr_el1
     lsr     x1, x1, #26

@@ -1,6 +1,6 @@
 /**
- * An export table as Linux' images have it on arm64 (include/linux/export-internal.h: three 32-bit distances, each from its
- * own address: value, name, namespace), so that who reads Linux' records from outside can read these.
+ * An export table in the format of Linux's arm64 images (include/linux/export-internal.h: three 32-bit offsets, each
+ * relative to its own address: value, name, namespace), so that the readers of Linux's records can read these.
  */
 import { own } from './places.js';
 

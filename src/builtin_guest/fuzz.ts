@@ -1,9 +1,9 @@
 /**
- * Option `fuzz=COUNT`: every CPU does that many things that no kernel would: hypercalls with any number and arguments, and
- * accesses of any kind to devices, to addresses where nothing is, and to pages that Xen was told of. What they are depends on
- * option `seed=N` alone and on the CPU. The guest means to live through it: it asks neither for its own end nor, on CPU 0,
- * for anything that waits (unless `deadly` allows all of it), hands out pointers to a few pages of its own alone, and passes
- * over aborts.
+ * Option `fuzz=COUNT`: every CPU does COUNT things that no kernel would do: hypercalls with any number and arguments,
+ * and accesses of any kind to devices, to unmapped addresses, and to pages that are shared with Xen. They depend only
+ * on the option `seed=N` and on the CPU. The guest tries to survive: it does not ask for its own end, CPU 0 makes no
+ * call that waits (unless `deadly` allows all of it), pointers point to a few scratch pages only, and aborts are
+ * skipped.
  */
 import {
   DOMID_SELF,
@@ -33,11 +33,14 @@ import {
 import { kernelBase, own, physicalMask } from './places.js';
 import { enter, leave, say } from './words.js';
 
-/** Pages that anybody may write to, mapped by themselves: what runs over their end finds nothing there. */
+/**
+ * Pages that Xen may write to. They are mapped separately, and the pages after them are unmapped, so an access past
+ * their end faults.
+ */
 export const scratch = { address: 0x28_0000, pages: 16 } as const;
 const scratchMask = scratch.pages * 4096 - 1;
 
-/** Sixteen numbers of hypercalls to choose from; half of all calls take any number below 64 instead. */
+/** Sixteen hypercall numbers to choose from. Half of all calls use any number below 64 instead. */
 const families = [
   __HYPERVISOR_memory_op,
   __HYPERVISOR_memory_op,
@@ -57,7 +60,7 @@ const families = [
   __HYPERVISOR_multicall,
 ];
 
-/** Accesses to the address in X0, with X1 and X2; each takes two instructions' room. */
+/** Accesses to the address in X0, with X1 and X2. Each takes the space of two instructions. */
 const accesses = [
   'ldrb    w1, [x0]',
   'ldrh    w1, [x0]',
@@ -78,8 +81,9 @@ const accesses = [
 ] as const;
 
 /**
- * What else may be refused, or change a device, with X1: the CPU interface, the timer that wakes nobody, calls that nobody serves. Two
- * instructions' room each. The first four can keep interrupts away for good: CPU 0, which never waits, alone has them.
+ * Other things that may be refused or change a device, with X1: the CPU interface, the timer that wakes no one,
+ * unserved calls. Each takes the space of two instructions. The first four can block interrupts permanently, so only
+ * CPU 0, which never waits, runs them.
  */
 const oddities = [
   'msr     icc_ctlr_el1, x1',
@@ -103,8 +107,8 @@ const oddities = [
 const device = (base: bigint): string => String(BigInt(kernelBase) + base);
 
 const chance = `
-// The next random number, in X0 (xorshift64*: Vigna, An experimental exploration of Marsaglia's xorshift generators,
-// scrambled, 2016); changes X1.
+// Returns the next random number in X0 (xorshift64*: Vigna, An experimental exploration of Marsaglia's xorshift
+// generators, scrambled, 2016). Changes X1.
 draw:
     ldr     x0, [x28, #${own.random}]
     eor     x0, x0, x0, lsr #12
@@ -115,7 +119,7 @@ draw:
     mul     x0, x0, x1
     ret
 
-// A value that a hypercall might be given, in X0; changes X1 to X3.
+// Returns a typical hypercall argument in X0. Changes X1 to X3.
 draw_value:
     stp     x29, x30, [sp, #-16]!
     bl      draw
@@ -150,7 +154,7 @@ draw_pointer:
     and     x0, x0, #${scratchMask}
     mov     x1, #${scratch.address}
     add     x0, x0, x1
-    // Half of them as a kernel would have them.
+    // Make half of them as a kernel would.
     tbz     w0, #7, 1f
     and     x0, x0, #0xfffffffffffffff8
 1:  ret
@@ -162,10 +166,10 @@ draw_frame:
     ret`;
 
 const call = `
-// One hypercall, or PSCI call, that could be any.
+// Makes a random hypercall or PSCI call.
 random_call:
     ${enter}
-    // Its argument, somewhere in the scratch pages.
+    // Its argument block, somewhere in the scratch pages.
     bl      draw
     bl      draw_pointer
     mov     x19, x0
@@ -177,13 +181,13 @@ random_call:
     lsl     x0, x0, #32
     mov     w21, w21
     orr     x21, x21, x0
-2:  // It may run over the end, where the store is passed over.
+2:  // It may cross the end, where the store faults and is skipped.
     str     x21, [x19]
     add     x19, x19, #8
     sub     x20, x20, #1
     cbnz    x20, 1b
     sub     x19, x19, #64
-    // Often for this domain, which many name first.
+    // Often use this domain's id, which many operations have as first field.
     bl      draw
     tbz     w0, #3, 8f
     mov     w1, #${DOMID_SELF}
@@ -203,7 +207,7 @@ random_call:
     adr     x1, call_families
     and     x0, x24, #15
     ldrb    w25, [x1, x0]
-    // Mostly an operation with the argument, as families of calls take it; or with a count or a vCPU before it.
+    // Mostly an operation with the argument block, as most hypercalls take it; or with a count or a vCPU before it.
 3:  lsr     x0, x24, #16
     and     x0, x0, #31
     tst     x24, #0x700
@@ -224,7 +228,7 @@ random_call:
     mov     x16, x25
     hvc     #0xea1
     b       5f
-    // A power call: 32-bit and 64-bit functions, and what lies beyond them.
+    // A power call: 32-bit and 64-bit functions, and numbers beyond them.
 4:  and     x1, x24, #31
     mov     x0, #0x84000000
     tbz     w24, #5, 6f
@@ -243,7 +247,7 @@ random_call:
     hvc     #0
 5:  ${leave}
 
-// X0: whether call X25 with operation X20 is one that this CPU would not come back from.
+// X0: whether call X25 with operation X20 is one from which this CPU would not return.
 refrain:
     adrl    x0, fuzz_deadly
     ldr     x0, [x0]
@@ -268,7 +272,7 @@ refrain:
     ret
 1:  mov     x0, #1
     ret
-    // Most resets are left out: each takes away all that there was to be wrong about.
+    // Skip most resets: each removes all the state that could be wrong.
 3:  cmp     x20, #${EVTCHNOP_reset}
     b.ne    2b
     lsr     x0, x24, #56
@@ -279,7 +283,7 @@ call_families:
     .balign 4`;
 
 const access = `
-// One access, of any size, to anywhere but to what this kernel lives on.
+// Makes one access of any size to any address, except to the memory that this kernel needs.
 random_access:
     stp     x29, x30, [sp, #-32]!
     str     x19, [sp, #16]
@@ -320,7 +324,7 @@ place_distributor:
     and     x0, x19, #0xffff
     b       place_found
 place_redistributor:
-    // Those that are there, or any.
+    // An implemented redistributor register, or any.
     mov     x1, #${device(GUEST_GICV3_GICR0_BASE)}
     and     x0, x19, #0x3ffff
     tbz     x19, #50, place_found
@@ -352,7 +356,7 @@ place_found:
     adr     x4, access_kinds
 2:  mov     x1, x19
     lsr     x2, x19, #32
-    // Small numbers mean more to the interrupt controller.
+    // Small numbers are more meaningful to the interrupt controller.
     tbz     w19, #3, 3f
     lsr     x1, x19, #54
 3:  ubfx    x3, x19, #44, #4
@@ -367,7 +371,7 @@ access_kinds:
 ${accesses.map((each) => `    ${each}\n    ret`).join('\n')}`;
 
 const running = `
-// Does what options fuzz= and seed= ask for, on every CPU; nothing without.
+// Runs the options fuzz= and seed= on every CPU. Does nothing without them.
 fuzz:
     ${enter}
     adrl    x19, fuzz_count
@@ -383,7 +387,7 @@ fuzz:
     str     x0, [x28, #${own.random}]
     mov     x0, #1
     str     x0, [x28, #${own.passesFaults}]
-    // Interrupts that come now and then let it go on where it waits.
+    // Timer interrupts let it continue where it waits.
     mov     x0, #200
     bl      set_timer
 1:  bl      draw
@@ -401,7 +405,7 @@ fuzz:
     bl      report_fuzz
 3:  ${leave}
 
-// CPU 0 waits until nobody gets on any more, and says how far all of them got.
+// CPU 0 waits until no CPU makes progress any more, and prints how far all of them got.
 report_fuzz:
     ${enter}
     mov     x19, #0

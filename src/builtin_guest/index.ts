@@ -1,7 +1,7 @@
 /**
- * builtin_guest: a small arm64 kernel of our own, assembled from the instruction definitions: it brings its vCPUs up, knows
- * which vCPU each of them is, and has each call each other by every means that Xen offers on Arm. It is an Image like any
- * other; whoever boots it need not know where it comes from.
+ * builtin_guest: a small arm64 kernel, assembled from the instruction definitions. It brings its vCPUs up, knows the
+ * vCPU id of each CPU, and has each CPU call every other by every means that Xen offers on Arm. It is an ordinary arm64
+ * Image.
  */
 import { hashBytes } from '../base/index.js';
 import { a64, assemble } from '../isa/index.js';
@@ -25,13 +25,13 @@ export interface BuiltinKernel {
   /** An arm64 Image. */
   readonly image: Uint8Array;
   readonly textOffset: number;
-  /** What it takes in memory. */
+  /** The size in memory. */
   readonly memoryBytes: number;
 }
 
 const version = '1.0';
 
-/** The kernel's whole text, for the assembler. */
+/** The complete source text of the kernel, for the assembler. */
 export function builtinSource(): string {
   const parts = [
     header,
@@ -52,7 +52,7 @@ export function builtinSource(): string {
   return parts.join('\n');
 }
 
-/** The builtin kernel, assembled anew. */
+/** Assembles the builtin kernel. */
 export function builtinKernel(): BuiltinKernel {
   const { bytes, memoryBytes } = assemble(a64, builtinSource());
   const sha256 = hashBytes(bytes);

@@ -1,4 +1,7 @@
-/** The GICv3 (Arm IHI 0069) and the generic timer, as far as a guest needs them that has its interrupts as PPIs and SGIs. */
+/**
+ * Drivers for the GICv3 (Arm IHI 0069) and the generic timer, as far as a guest needs them that has its interrupts as
+ * PPIs and SGIs.
+ */
 import {
   GUEST_EVTCHN_PPI,
   GUEST_GICV3_GICD_BASE,
@@ -10,14 +13,14 @@ import { panic } from './words.js';
 
 const distributor = BigInt(kernelBase) + GUEST_GICV3_GICD_BASE;
 const redistributors = BigInt(kernelBase) + GUEST_GICV3_GICR0_BASE;
-/** GICD_CTLR: affinity routing, both groups as the non-secure side sees them. */
+/** GICD_CTLR: affinity routing, both groups as in the Non-secure view. */
 const distributorOn = 0x13;
-/** A redistributor has two frames of 64 KiB: its own, and that of its SGIs and PPIs. */
+/** A redistributor has two frames of 64 KiB: its own, and the one for SGIs and PPIs. */
 const frames = { each: 0x2_0000, private: 0x1_0000 } as const;
 const redistributor = { typer: 8, waker: 0x14 } as const;
 const waker = { processorSleep: 1 << 1, childrenAsleep: 2 } as const;
 const privateFrame = { group: 0x80, enable: 0x100, disable: 0x180, priority: 0x400 } as const;
-/** The SGI by which CPUs call each other, beside those that Linux uses first. */
+/** The SGI by which CPUs call each other. It differs from those that Linux uses first. */
 export const callSgi = 7;
 const enabled = 2 ** GUEST_EVTCHN_PPI + 2 ** GUEST_TIMER_VIRT_PPI + 2 ** callSgi;
 
@@ -28,7 +31,7 @@ start_distributor:
     str     w1, [x0]
     ret
 
-// Finds this CPU's redistributor by its affinity, wakes it, and lets its interrupts through; changes X0 to X4.
+// Finds this CPU's redistributor by its affinity, wakes it and enables its interrupts. Changes X0 to X4.
 start_redistributor:
     mov     x0, #${redistributors}
     ldr     x1, [x28, #${own.mpidr}]
@@ -60,7 +63,7 @@ start_redistributor:
     b.lo    4b
     mov     w1, #${enabled}
     str     w1, [x0, #${privateFrame.enable}]
-    // The CPU interface: by system registers, every priority below the mask, group 1.
+    // The CPU interface: system registers, a priority mask that admits every priority, group 1.
     mrs     x1, icc_sre_el1
     orr     x1, x1, #1
     msr     icc_sre_el1, x1
@@ -77,7 +80,7 @@ start_redistributor:
 no_redistributor:
     ${panic('a CPU without a redistributor')}
 
-// Sends the SGI to the CPU whose area is at X22: 16 of one AFF1 can be named by a list.
+// Sends the SGI to the CPU whose area is at X22. A target list can name 16 CPUs of one AFF1.
 send_sgi:
     ldr     x1, [x22, #${own.mpidr}]
     and     x2, x1, #0xf
@@ -94,7 +97,7 @@ send_sgi:
     mov     x0, #0
     ret
 
-// The virtual timer is due: it is turned off, which takes its interrupt away.
+// Handles the virtual timer: turns it off, which clears its interrupt.
 timer_interrupt:
     msr     cntv_ctl_el0, xzr
     isb
@@ -106,7 +109,7 @@ timer_interrupt:
     cbnz    x1, set_timer
     ret
 
-// An interrupt that nobody handles, X0, is turned off.
+// Disables interrupt X0, which has no handler.
 unhandled_interrupt:
     lsr     x1, x0, #5
     mov     w2, #1
@@ -120,7 +123,7 @@ unhandled_interrupt:
     str     w2, [x3, x1, lsl #2]
     ret
 
-// Lets the virtual timer be due in X0 microseconds; changes X1 and X2.
+// Sets the virtual timer to fire in X0 microseconds. Changes X1 and X2.
 set_timer:
     mrs     x1, cntfrq_el0
     mul     x0, x0, x1

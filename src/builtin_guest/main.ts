@@ -1,4 +1,4 @@
-/** What CPU 0 does, from its first instruction at the kernel's addresses to the end. */
+/** The code of CPU 0, from its first instruction at the kernel's addresses to the end. */
 import {
   PSCI_0_2_FN_SYSTEM_OFF,
   SCHEDOP_shutdown,
@@ -11,7 +11,7 @@ import { own } from './places.js';
 import { userAddress } from './entry.js';
 import { hypercall, panic, say } from './words.js';
 
-/** How far the spinning in user space goes: long enough to be seen there. */
+/** Number of loops in user space, long enough for the host to see the guest there. */
 const userSteps = 50_000;
 
 const setUp = `
@@ -59,7 +59,7 @@ start_first:
     bl      introduce
     bl      go_online
     bl      start_others
-    // Those that are up are the ones that meet.
+    // The CPUs that are online take part in the rounds.
     adrl    x1, participants
     str     x0, [x1]
     sev
@@ -79,7 +79,7 @@ first_refused:
     ${say('\n')}
     ${panic('the first CPU cannot use Xen')}
 
-// 0: events by both ABIs, 1: two-level alone, 2: FIFO alone.
+// 0: events by both ABIs, 1: two-level only, 2: FIFO only.
 choose_events:
     stp     x29, x30, [sp, #-16]!
     adrl    x0, option_two_level
@@ -97,7 +97,7 @@ choose_events:
     ret`;
 
 const ending = `
-// Runs the program of user space to its end.
+// Runs the user space program to its end.
 visit_user:
     stp     x29, x30, [sp, #-32]!
     str     x19, [sp, #16]
@@ -145,7 +145,7 @@ option_psci:
 console_text:
     .asciz  "builtin guest: this line came by the PV console\\n"
     .balign 4096
-// User space: a page of its own.
+// The user space program, in a page of its own.
 user_page:
     mov     x0, #${userSteps}
 1:  sub     x0, x0, #1

@@ -1,71 +1,71 @@
-/** Where the guest has what: its addresses, and what each CPU keeps for itself. */
+/** Memory layout: addresses, and the per-CPU area. */
 import { evtchn_fifo_control_block, vcpu_info, vcpu_runstate_info } from '../abi/index.js';
 import { alignUp } from '../base/index.js';
 
-/** The most CPUs that it counts; the most vCPUs that Xen gives an arm64 guest. */
+/** The maximum number of CPUs, which is Xen's limit of vCPUs for an arm64 guest. */
 export const mostCpus = 128;
 
 /**
- * The kernel's addresses are the physical ones from here on: the upper half of a space of 39 bits, of which 512 GiB are
- * mapped by blocks. A bit mask that instructions can hold, like its complement.
+ * The kernel's addresses are the physical addresses plus this base: the upper range of 39 bits, of which 512 GiB are
+ * mapped by blocks. The base is a bit-mask immediate, and so is its complement.
  */
 export const kernelBase = '0xffffff8000000000';
 export const physicalMask = '0x7fffffffff';
 
 /**
- * The exception vectors lie at this offset in all of Linux' images from 5.10 to 7.2, and so do ours: who reads a kernel's
- * records from outside finds its start by them.
+ * Offset of the exception vectors in all Linux images from 5.10 to 7.2, and here too: readers of a kernel's records
+ * find the start of the kernel by them.
  */
 export const vectorsOffset = 0x10800;
 
-/** Each CPU's own area: a page of what it keeps, and its stack above. */
+/** Size of each CPU's area: a page of data, and the stack above it. */
 export const areaBytes = 0x4000;
 
 interface Field {
   readonly bytes: number;
-  /** Xen wants some at a multiple of more than their size. */
+  /** Xen requires some fields to be aligned to more than their size. */
   readonly align?: number;
 }
 
-/** What each CPU keeps, in its area's first page. */
+/** The fields of the first page of a CPU's area. */
 const fields = {
-  /** Its number, and its affinity in MPIDR_EL1. */
+  /** The CPU number, and its affinity in MPIDR_EL1. */
   cpu: { bytes: 8 },
   mpidr: { bytes: 8 },
-  /** Whether it takes part: set by itself when it is ready, cleared when it goes off. */
+  /** Whether the CPU is online. The CPU sets it when it is ready and clears it when it goes offline. */
   online: { bytes: 8 },
-  /** The exported record: which vCPU it is. */
+  /** The exported record: the CPU's vCPU id. */
   xenVcpuId: { bytes: 4 },
-  /** The event channel by which others call it. */
+  /** The event channel by which other CPUs call it. */
   port: { bytes: 4 },
-  /** How often others have answered it, how often it has answered others. */
+  /** How often other CPUs have answered it, and how often it has answered other CPUs. */
   acks: { bytes: 8 },
   answers: { bytes: 8 },
-  /** How often others were to call it by now. */
+  /** How often other CPUs should have called it by now. */
   expected: { bytes: 8 },
-  /** Upcalls and timer interrupts taken. */
+  /** Number of upcalls and timer interrupts taken. */
   upcalls: { bytes: 8 },
   ticks: { bytes: 8 },
-  /** Who has called it and waits for an answer: a bit for each CPU. */
+  /** The CPUs that have called it and wait for an answer, one bit each. */
   mail: { bytes: 16 },
-  /** Whether it does random things: data aborts are passed over and counted then, and events left alone. */
+  /** Whether it is fuzzing: then data aborts are skipped and counted, and events are ignored. */
   passesFaults: { bytes: 8 },
   faults: { bytes: 8 },
-  /** State of its random numbers. */
+  /** State of its PRNG. */
   random: { bytes: 8 },
   /** How many random things it has done. */
   fuzzed: { bytes: 8 },
-  /** Its redistributor's address. */
+  /** Address of its redistributor. */
   redistributor: { bytes: 8 },
-  /** Arguments of hypercalls. */
+  /** Argument block for hypercalls. */
   argument: { bytes: 128 },
   runstate: { bytes: vcpu_runstate_info.size },
-  /** Must not cross a page, and lie at a multiple of its alignment. */
+  /** Must not cross a page, and must be aligned. */
   vcpuInfo: { bytes: vcpu_info.arm64.size, align: 64 },
   control: { bytes: evtchn_fifo_control_block.size, align: 64 },
-  /** The first event of each FIFO queue that is yet to be handled. */
+  /** The next event of each FIFO queue to handle. */
   fifoHeads: { bytes: 64 },
-  /** The ports that are bound to it: those among the 2-level ABI's pending bits that are its affair. */
+  /** The ports bound to this CPU. It handles only these among the pending bits of the two-level ABI. */
   ports: { bytes: 512, align: 64 },
 } as const satisfies Record<string, Field>;
 

@@ -1,15 +1,15 @@
-/** Text on the UART (Arm SBSA, generic UART; Xen 4.17 arch/arm/vpl011.c), line by line from all CPUs. */
+/** Text output on the UART (Arm SBSA, generic UART; Xen 4.17 arch/arm/vpl011.c). Lines of different CPUs do not mix. */
 import { GUEST_PL011_BASE } from '../abi/index.js';
 import { kernelBase } from './places.js';
 
 const uart = BigInt(kernelBase) + GUEST_PL011_BASE;
-/** UARTDR, UARTFR and its bit that says that nothing more goes in. */
+/** UARTDR, UARTFR and its TXFF bit: the transmit FIFO is full. */
 const data = 0;
 const flags = 0x18;
 const transmitFull = 5;
 
 export const printing = `
-// The byte in W0; changes X1 and X2.
+// Prints the byte in W0. Changes X1 and X2.
 print_byte:
     mov     x1, #${uart}
 1:  ldr     w2, [x1, #${flags}]
@@ -17,7 +17,7 @@ print_byte:
     strb    w0, [x1, #${data}]
     ret
 
-// The text that stands behind the call, to which this returns when it has printed it; changes X0 to X3.
+// Prints the text after the call instruction, and returns to the instruction after the text. Changes X0 to X3.
 print_here:
     mov     x3, x30
 1:  ldrb    w0, [x3], #1
@@ -28,7 +28,7 @@ print_here:
     and     x3, x3, #0xfffffffffffffffc
     br      x3
 
-// The text at X0 up to its NUL, or the X1 bytes of it that there are at most.
+// Prints the text at X0 up to its NUL, or at most X1 bytes of it.
 print_text:
     stp     x29, x30, [sp, #-32]!
     stp     x19, x20, [sp, #16]
@@ -44,7 +44,7 @@ print_text:
     ldp     x29, x30, [sp], #32
     ret
 
-// The signed number in X0.
+// Prints the signed number in X0.
 print_decimal:
     stp     x29, x30, [sp, #-64]!
     stp     x19, x20, [sp, #16]
@@ -71,7 +71,7 @@ print_decimal:
     ldp     x29, x30, [sp], #64
     ret
 
-// The unsigned number in X0 in hexadecimal, with 0x.
+// Prints the unsigned number in X0 in hexadecimal, with 0x.
 print_hex:
     stp     x29, x30, [sp, #-32]!
     stp     x19, x20, [sp, #16]
@@ -98,7 +98,7 @@ print_hex:
     ldp     x29, x30, [sp], #32
     ret
 
-// Lines of several CPUs do not mix. Changes X0 and X1.
+// Takes the lock that keeps lines of different CPUs apart. Changes X0 and X1.
 lock_console:
     adrl    x0, console_lock
 1:  ldaxr   x1, [x0]

@@ -1,15 +1,15 @@
 /**
- * What all CPUs do together: each calls each other CPU and has its answer, by an SGI and by events of both ABIs; each is
- * woken by its timer; and in between they wait for each other. CPU 0 says what came of it.
+ * The rounds that all CPUs take part in: each CPU calls every other CPU and waits for its answer, by an SGI and by
+ * events of both ABIs; each is woken by its timer; between rounds they wait for each other. CPU 0 prints the results.
  */
 import { own } from './places.js';
 import { atomically, awaitAtLeast, enter, leave, panic, say } from './words.js';
 
-/** The rounds of `work` between two calls, of all CPUs together. */
+/** Total number of `work` loops of all CPUs between two calls. */
 const workSteps = 20_000;
 
 const waiting = `
-// All CPUs that take part come here before any goes on. X0: which of the meetings it is.
+// Barrier: all CPUs that take part arrive here before any continues. X0: the number of the barrier.
 meet:
     ${enter}
     adrl    x19, arrivals
@@ -21,7 +21,7 @@ meet:
     ${awaitAtLeast('x19', 'ldr x1, [x20]')}
     ${leave}
 
-// Waits, with interrupts masked but for looking, until the 64 bits at X19 are at least X20.
+// Waits until the 64 bits at X19 are at least X20. Interrupts are unmasked only after each WFI.
 await_interrupts:
     ${enter}
     bl      set_deadline
@@ -37,8 +37,8 @@ await_interrupts:
     ${leave}`;
 
 const calling = `
-// Calls each CPU that is online, the next one first, by the function at X0, and waits for each answer; then for being
-// called by each.
+// Calls each online CPU, starting with the next one, by the function at X0, and waits for each answer. Then waits until
+// each CPU has called this one.
 call_each:
     ${enter}
     mov     x24, x0
@@ -63,7 +63,7 @@ call_each:
     bl      set_deadline
     ldr     x21, [x28, #${own.acks}]
     add     x21, x21, #1
-    // The letter first, then the knock.
+    // Write the mail bit first, then send the interrupt.
     ldr     x0, [x28, #${own.cpu}]
     lsr     x1, x0, #6
     mov     x2, #1
@@ -77,7 +77,7 @@ call_each:
     ${awaitAtLeast('x23', 'mov x1, x21')}
     b       1b
 3:  str     x26, [x28, #${own.expected}]
-    // A timer keeps the wait from being for ever.
+    // Set a timer as timeout, so that the wait ends.
     add     x0, x19, #12
     mov     x1, #1000
     mul     x0, x0, x1
@@ -96,8 +96,8 @@ call_refused:
     ${say('\n')}
     ${panic('an event cannot be sent')}
 
-// Something to do between two calls, less the more CPUs there are: without it every turn would end by waiting, and no
-// schedule could change anything.
+// Work between two calls, less with more CPUs. Without it, every turn would end with a wait, and no schedule could
+// change anything.
 work:
     mov     x0, #${workSteps}
     udiv    x0, x0, x19
@@ -105,7 +105,7 @@ work:
     cbnz    x0, 1b
     ret
 
-// Three times the timer, at another time on each CPU.
+// Uses the timer three times, with different delays on each CPU.
 use_timer:
     ${enter}
     mov     x21, #3
@@ -122,7 +122,7 @@ use_timer:
     cbnz    x21, 1b
     ${leave}
 
-// CPU 0 says how many calls there were since it last asked; there must be one for each pair.
+// CPU 0 prints how many calls there were since the last report. There must be one for each pair.
 report_calls:
     ${enter}
     adrl    x19, cpu_count
@@ -158,7 +158,9 @@ function meeting(index: number): string {
     bl      meet`;
 }
 
-/** Ends a round: CPU 0 says that calls went by `how`, while nobody makes any. Takes meetings `index` and the next. */
+/**
+ * Ends a round: CPU 0 prints how many calls went by `how`, while no CPU makes any. Uses barriers `index` and the next.
+ */
 function finishRound(index: number, how: string): string {
   return `
     ${meeting(index)}
@@ -171,7 +173,7 @@ function finishRound(index: number, how: string): string {
 }
 
 const fifoSwitch = `
-// Goes over to FIFO events: CPU 0 first, with the array of event words, then each for itself.
+// Switches to FIFO events: CPU 0 first, with the array of event words, then each CPU for itself.
 switch_to_fifo:
     ${enter}
     ldr     x0, [x28, #${own.cpu}]

@@ -1,6 +1,7 @@
 /**
- * xenstore and the PV console, each a page of rings and an event channel that HVM parameters name (public/io/xs_wire.h,
- * public/io/console.h, public/hvm/params.h). A guest that was built without them goes on without.
+ * Clients of xenstore and the PV console. Each service has a page of rings and an event channel, which HVM parameters
+ * name (public/io/xs_wire.h, public/io/console.h, public/hvm/params.h). A guest that was built without them continues
+ * without them.
  */
 import {
   DOMID_SELF,
@@ -26,12 +27,12 @@ const store = xenstore_domain_interface.offsets;
 const consoleRing = xencons_interface.offsets;
 const outBytes = consoleRing.in_cons - consoleRing.out;
 
-/** What xenstore is asked for: a name relative to the domain's own folder, with its NUL. */
+/** The xenstore path to read: relative to the domain's own directory, with its NUL. */
 const question = 'name';
 const longestAnswer = 63;
 
 const finding = `
-// HVM parameter X0; 0 where there is none.
+// Reads HVM parameter X0; 0 where there is none.
 get_param:
     mov     w1, #${DOMID_SELF}
     strh    w1, [x28, #${own.argument + xen_hvm_param.offsets.domid}]
@@ -47,7 +48,8 @@ get_param:
 1:  mov     x0, #0
     ret
 
-// The service whose page parameter X0 names and whose port parameter X1: X0, X1 become their address and port; 0 for none.
+// Finds the service whose page is in parameter X0 and whose port is in parameter X1. X0 and X1 become address and port;
+// 0 for none.
 find_service:
     ${enter}
     mov     x19, x1
@@ -58,7 +60,7 @@ find_service:
     mov     x0, x19
     bl      get_param
     mov     x21, x0
-    // Its events come to the CPU that asks.
+    // Route its events to the CPU that asks.
     str     w21, [x28, #${own.argument + evtchn_bind_vcpu.offsets.port}]
     ldr     w0, [x28, #${own.xenVcpuId}]
     str     w0, [x28, #${own.argument + evtchn_bind_vcpu.offsets.vcpu}]
@@ -87,14 +89,14 @@ find_services:
     str     x1, [x2, #8]
     ${leave}
 
-// Tells the service at port W0.
+// Notifies the service at port W0.
 notify:
     str     w0, [x28, #${own.argument}]
     ${eventOperation(EVTCHNOP_send)}
     ret`;
 
 const writing = `
-// Writes the text at X0 to the PV console, where there is one.
+// Writes the text at X0 to the PV console, if there is one.
 write_console:
     ${enter}
     adrl    x19, console_ring
@@ -118,7 +120,7 @@ write_console:
 3:  ${leave}`;
 
 const asking = `
-// Asks xenstore for the domain's name, where there is xenstore, and says it.
+// Reads the domain's name from xenstore, if there is one, and prints it.
 read_store:
     ${enter}
     adrl    x19, store_ring
@@ -127,7 +129,7 @@ read_store:
     add     x21, x19, #${store.req}
     mov     w0, #${store.req_cons}
     add     x22, x19, x0
-    // The request, byte by byte round the ring.
+    // Write the request byte by byte to the ring.
     adrl    x23, store_request
     ldr     w24, [x22, #${store.req_prod - store.req_cons}]
     mov     x26, #${xsd_sockmsg.size + question.length + 1}
@@ -141,7 +143,7 @@ read_store:
     str     w24, [x22, #${store.req_prod - store.req_cons}]
     mov     w0, w20
     bl      notify
-    // The answer's head, then as much as it says.
+    // Read the answer's header, then the number of bytes that it gives.
     adrl    x23, store_answer
     mov     x26, #${xsd_sockmsg.size}
     bl      take_answer
@@ -166,7 +168,7 @@ store_done:
 store_refused:
     ${panic('xenstore does not say the name')}
 
-// Takes X26 bytes out of the ring at X19, whose indices are at X22, to X23.
+// Copies X26 bytes from the ring at X19, whose indexes are at X22, to X23.
 take_answer:
     stp     x29, x30, [sp, #-16]!
     bl      set_deadline

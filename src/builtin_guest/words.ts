@@ -1,13 +1,13 @@
-/** Pieces of assembler text that recur. X28 holds the address of the CPU's own area throughout. */
+/** Fragments of assembler text that are used in several places. X28 always holds the address of the CPU's own area. */
 import { XEN_HYPERCALL_TAG, __HYPERVISOR_event_channel_op } from '../abi/index.js';
 import { own } from './places.js';
 
-/** `text` as the assembler reads it. */
+/** `text` as an assembler string literal. */
 export function quoted(text: string): string {
   return `"${text.replaceAll('\n', '\\n')}"`;
 }
 
-/** Prints `text`; changes X0 to X3, X16 and X30. */
+/** Prints `text`. Changes X0 to X3, X16 and X30. */
 export function say(text: string): string {
   return `
     bl      print_here
@@ -15,14 +15,14 @@ export function say(text: string): string {
     .balign 4`;
 }
 
-/** Makes the hypercall `number`, whose arguments are in X0 to X4; X0 is the answer. */
+/** Makes hypercall `number` with the arguments in X0 to X4. Returns the answer in X0. */
 export function hypercall(number: number): string {
   return `
     mov     x16, #${number}
     hvc     #${XEN_HYPERCALL_TAG}`;
 }
 
-/** An operation on event channels whose argument lies in `own.argument`. */
+/** Makes an event channel operation with its argument in `own.argument`. */
 export function eventOperation(operation: number): string {
   return `
     mov     x0, #${operation}
@@ -30,7 +30,10 @@ export function eventOperation(operation: number): string {
     ${hypercall(__HYPERVISOR_event_channel_op)}`;
 }
 
-/** Changes the 64 bits at [`address`] by `change`, which finds them in X16 and leaves them there, as one; uses W17. */
+/**
+ * Atomically changes the 64 bits at [`address`]. `change` computes the new value in X16 from the old value in X16. Uses
+ * W17.
+ */
 export function atomically(address: string, change: string): string {
   return `
 90: ldaxr   x16, [${address}]
@@ -39,7 +42,7 @@ export function atomically(address: string, change: string): string {
     cbnz    w17, 90b`;
 }
 
-/** Begins a function that calls others: saves X19 to X26 and X30. */
+/** Prologue of a function that calls others: saves X19 to X26 and X30. */
 export const enter = `
     stp     x29, x30, [sp, #-80]!
     stp     x19, x20, [sp, #16]
@@ -47,7 +50,7 @@ export const enter = `
     stp     x23, x24, [sp, #48]
     stp     x25, x26, [sp, #64]`;
 
-/** Ends it. */
+/** Epilogue of such a function. */
 export const leave = `
     ldp     x19, x20, [sp, #16]
     ldp     x21, x22, [sp, #32]
@@ -56,14 +59,17 @@ export const leave = `
     ldp     x29, x30, [sp], #80
     ret`;
 
-/** Says why the kernel cannot go on, and ends it. */
+/** Prints why the kernel cannot continue, and powers off. */
 export function panic(why: string): string {
   return `
     ${say(`Kernel panic - not syncing: ${why}\n`)}
     b       crash`;
 }
 
-/** Waits until the 64 bits at [`left`] are at least X1, which `bound` sets; X25 is the deadline. Others tell by SEV. */
+/**
+ * Waits until the 64 bits at [`left`] are at least X1, which `bound` sets. X25 is the deadline. Other CPUs wake it with
+ * SEV.
+ */
 export function awaitAtLeast(left: string, bound: string): string {
   return `
 91: ldr     x0, [${left}]

@@ -1,6 +1,6 @@
 /**
- * The code of the first process for arm64. System calls take their number in X8, their arguments from X0 on, and change X0
- * only (Linux uapi/asm-generic/unistd.h; arch/arm64/kernel/entry.S).
+ * The arm64 code of the first process. System calls take their number in X8 and their arguments from X0 on, and change
+ * only X0 (Linux uapi/asm-generic/unistd.h; arch/arm64/kernel/entry.S).
  */
 import { parameterOffset as parameter } from './parameters.js';
 
@@ -22,27 +22,30 @@ const call = {
   wait4: 260,
 } as const;
 
-/** Errors of execve (Linux uapi/asm-generic/errno-base.h). */
+/** Error numbers of execve (Linux uapi/asm-generic/errno-base.h). */
 const errno = { ENOENT: 2, ENOEXEC: 8, ENOTDIR: 20 } as const;
 
 const directoryMode = 0o755;
 const SIGKILL = 9;
 const SIGCHLD = 17;
-/** The directory that relative paths start from (Linux uapi/linux/fcntl.h). */
+/** The current directory, as base of relative paths (Linux uapi/linux/fcntl.h). */
 const AT_FDCWD = -100;
-/** With argument 1: waits until everything written to a terminal is out (uapi/asm-generic/ioctls.h). */
+/** With argument 1: waits until all output to a terminal was sent (uapi/asm-generic/ioctls.h). */
 const TCSBRK = 0x5409;
 
-/** What shells answer for a command that cannot be run, and for one that does not exist (POSIX Shell Command Language, 2.8.2). */
+/**
+ * Exit codes of shells for a command that cannot be executed, and for one that is not found (POSIX Shell Command
+ * Language, 2.8.2).
+ */
 const shellStatus = { cannotRun: 126, notFound: 127 } as const;
 
-/** The power-off call (Linux uapi/linux/reboot.h), and what else its registers hold. */
+/** The power-off call (Linux uapi/linux/reboot.h), and the values of its other registers. */
 export const powerOffCall = {
   number: call.reboot,
   magic1: 0xfee1dead,
   magic2: 0x28121969,
   command: 0x4321fedc,
-  /** In X4: says that X5 is the command's wait status, and X6 its complement. */
+  /** In X4: marks X5 as the command's wait status and X6 as its complement. */
   tag: 0x444f_4d55_434d_4431n,
 } as const;
 
@@ -80,7 +83,7 @@ start:
     cbz     x0, run_command
     bl      wait_for
     mov     x20, x0
-    // What the command left running can write no more, so that the console comes to an end.
+    // Kill all processes that the command left running, so that console output ends.
     mov     x0, #-1
     mov     x1, #${SIGKILL}
     mov     x8, #${call.kill}
@@ -105,7 +108,7 @@ exit:
     mov     x8, #${call.exitGroup}
     svc     #0
 
-// X0: the child's process id in the parent, 0 in the child.
+// Forks. X0: the child's process id in the parent, 0 in the child.
 fork:
     mov     x0, #${SIGCHLD}
     mov     x1, #0
@@ -114,11 +117,11 @@ fork:
     mov     x4, #0
     mov     x8, #${call.clone}
     svc     #0
-    // Without a child the guest can do nothing more: the kernel panics when its first process ends.
+    // Without a child the guest can do nothing more. The kernel would panic if its first process exited.
     tbnz    x0, #63, power_off_return
     ret
 
-// Waits for the process X0, and for every other that ends before it; X0: its wait status.
+// Waits for process X0, and reaps every other process that ends before it. Returns its wait status in X0.
 wait_for:
     mov     x21, x0
     sub     sp, sp, #16
@@ -134,7 +137,7 @@ wait_for:
     add     sp, sp, #16
     ret
 
-// Runs the program X0 with the arguments X1; returns with a negative error in X0 if that fails.
+// Executes program X0 with arguments X1. Returns only on failure, with a negative error in X0.
 execute:
     ldr     x2, [x19, #${parameter.environment}]
     mov     x8, #${call.execve}
@@ -174,7 +177,7 @@ run_command:
     mov     x20, #${shellStatus.cannotRun}
     cmn     x0, #${errno.ENOEXEC}
     b.ne    2b
-    // A script without an interpreter line is run by a shell, as execvp does.
+    // A script without an interpreter line is run by a shell, like execvp does.
     ldr     x23, [x19, #${parameter.shellArgs}]
     str     x22, [x23, #8]
     ldr     x24, [x19, #${parameter.shells}]

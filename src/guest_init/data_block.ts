@@ -1,4 +1,4 @@
-/** Texts and lists of pointers to them, laid out from an address on. */
+/** Builder for a data block with texts and lists of pointers to them, at a given address. */
 
 import { utf8 } from './utf8.js';
 
@@ -14,13 +14,15 @@ export class DataBlock {
     this.#end = start;
   }
 
-  /** Adds `characters` in UTF-8 with a NUL behind them; their address, and their length without the NUL. */
+  /** Adds `characters` in UTF-8 and a NUL. Returns the address, and the length without the NUL. */
   text(characters: string): { readonly address: number; readonly length: number } {
     const bytes = utf8(`${characters}\0`);
     return { address: this.#add(bytes), length: bytes.length - 1 };
   }
 
-  /** Adds `texts` and a list of pointers to them with so many nulls behind it; the list's address. */
+  /**
+   * Adds `texts` and a list of pointers to them, followed by `nulls` null pointers. Returns the address of the list.
+   */
   list(texts: readonly string[], nulls = 1): number {
     const pointers = texts.map((one) => BigInt(this.text(one).address));
     const all = new BigUint64Array([...pointers, ...Array<bigint>(nulls).fill(0n)]);

@@ -1,16 +1,16 @@
-/** ELF files of one segment (System V ABI, gABI 4.1, "Object Files"; AArch64 ABI for e_machine). */
+/** ELF files with one segment (System V ABI, gABI 4.1, "Object Files"; AArch64 ABI for e_machine). */
 
 const fileHeader = 64;
 const programHeader = 56;
-/** A loadable segment, and one that says that the stack is not executable. */
+/** One loadable segment, and one that marks the stack as not executable. */
 const segments = 2;
 const PT_LOAD = 1;
 const PT_GNU_STACK = 0x6474_e551;
 const [readable, writable, executable] = [4, 2, 1];
 
-/** Bytes before the code, which begins behind them. */
+/** Number of bytes before the code. */
 export const headerBytes = fileHeader + segments * programHeader;
-/** Where the file's first byte is loaded; a multiple of 64 KiB, as pages may be that large. */
+/** Load address of the file's first byte; a multiple of 64 KiB, the largest page size. */
 export const loadAddress = 0x40_0000;
 const pageBytes = 0x1_0000;
 
@@ -28,7 +28,9 @@ function writeProgramHeader(view: DataView, at: number, type: number, flags: num
   );
 }
 
-/** The file: `code`, which begins with {@link headerBytes} of room, and what follows it at once. */
+/**
+ * Builds the file from `code`, which begins with {@link headerBytes} of space for the headers, and the data after it.
+ */
 export function elfFile(code: Uint8Array, ...rest: readonly Uint8Array[]): Uint8Array {
   const parts = [code, ...rest];
   const file = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));

@@ -7,7 +7,7 @@ import { commandEndOf } from './reported_status.js';
 import { utf8 } from './utf8.js';
 
 describe('UTF-8', () => {
-  it('is what every other encoder makes of a text', () => {
+  it('agrees with the standard encoder', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         assert.deepEqual([...utf8(text)], [...Buffer.from(text, 'utf8')]);
@@ -17,12 +17,12 @@ describe('UTF-8', () => {
 });
 
 describe('the first process', () => {
-  it('is an arm64 ELF file that holds the command as it is', () => {
+  it('is an arm64 ELF file that contains the command unchanged', () => {
     const bytes = initProgram({ args: ['echo', 'a  b', ''], setup: null });
     const view = new DataView(bytes.buffer);
     assert.deepEqual([...bytes.subarray(0, 7)], [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
     assert.equal(view.getUint16(18, true), 183);
-    // One load command covers the whole file.
+    // One load segment covers the whole file.
     assert.equal(view.getBigUint64(64 + 32, true), BigInt(bytes.length));
     assert.ok(Buffer.from(bytes).includes('echo\0'));
     assert.ok(Buffer.from(bytes).includes('a  b\0'));
@@ -50,10 +50,10 @@ function stackWith(
 }
 
 describe('the reported status', () => {
-  it('is found wherever the registers are, as wait(2) tells it', () => {
+  it('is found wherever the registers are, with the meaning of wait(2)', () => {
     assert.deepEqual(commandEndOf(stackWith(0, 0)), { exitCode: 0, signal: null });
     assert.deepEqual(commandEndOf(stackWith(1000, 3 << 8)), { exitCode: 3, signal: null });
-    // 0x80: with a core dump.
+    // 0x80 means that a core dump was written.
     assert.deepEqual(commandEndOf(stackWith(16, 0x80 | 11)), { exitCode: null, signal: 11 });
     fc.assert(
       fc.property(fc.nat(255), fc.nat(4000), (code, place) => {
@@ -62,7 +62,7 @@ describe('the reported status', () => {
     );
   });
 
-  it('is none where any of them is another', () => {
+  it('is not found if any of the registers differs', () => {
     for (const register of [1, 2, 4, 5, 6, 8, 32, 33]) {
       const changed = stackWith(
         64,

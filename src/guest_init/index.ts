@@ -1,6 +1,7 @@
 /**
- * guest_init: the first process of a guest that runs one command: a static program, made anew for each command, that mounts
- * the usual file systems, runs the command, reports its wait status to the host, and powers the guest off.
+ * guest_init: builds the first process of a guest that runs one command. It is a static program, built separately for
+ * each command. It mounts the usual file systems, runs the command, reports its wait status to the host, and powers the
+ * guest off.
  */
 export { commandLimits, initProgram } from './init_program.js';
 export type { InitCommand } from './init_program.js';

@@ -1,4 +1,4 @@
-/** Puts the program together: an ELF file of one segment that holds the code and, behind it, what it is to run. */
+/** Builds the program: an ELF file with one segment that contains the code and, after it, the command to run. */
 import { InputError } from '../base/index.js';
 import { a64, assemble } from '../isa/index.js';
 import type { Assembled } from '../isa/index.js';
@@ -9,23 +9,24 @@ import { parameterNames } from './parameters.js';
 import type { ParameterName } from './parameters.js';
 import { utf8 } from './utf8.js';
 
-/** What the first process is to run. */
+/** What the first process runs. */
 export interface InitCommand {
-  /** The command and its arguments, passed as they are; at least one. */
+  /** The command and its arguments, passed unchanged. At least one. */
   readonly args: readonly string[];
-  /** The arguments of a program that prepares the user space first, its path first; null for none. */
+  /** The command line of a program that prepares the user space first; null for none. */
   readonly setup: readonly string[] | null;
 }
 
 /**
- * What Linux passes to a program: 32 pages for one argument, and for all of them a quarter of the stack's usual limit of
- * 8 MiB (Linux fs/exec.c, MAX_ARG_STRLEN, bprm_stack_limits); half of that here, for the environment and pointers.
+ * Argument limits. Linux accepts 32 pages for one argument and, for all together, a quarter of the default stack limit
+ * of 8 MiB (Linux fs/exec.c, MAX_ARG_STRLEN, bprm_stack_limits). The second limit is halved here to leave space for the
+ * environment and the pointers.
  */
 export const commandLimits = { oneArgument: 128 * 1024 - 1, allArguments: 1024 * 1024 } as const;
 
 const searchPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
 const environment = [`PATH=${searchPath.join(':')}`, 'HOME=/root', 'TERM=linux'] as const;
-/** Busybox acts as the shell when it is called sh. */
+/** Busybox is a shell when it is called as sh. */
 const shells = ['/bin/sh', '/usr/bin/sh', '/bin/busybox', '/usr/bin/busybox'] as const;
 const directories = ['/proc', '/sys', '/dev', '/tmp', '/run', '/root'] as const;
 const mounts = ['proc', '/proc', 'sysfs', '/sys', 'devtmpfs', '/dev'] as const;
@@ -38,7 +39,7 @@ function checkArguments(args: readonly string[]): void {
     if (/\p{Surrogate}/u.test(arg))
       throw new InputError(`the argument ${JSON.stringify(arg.slice(0, 40))} is not valid Unicode text`);
     const bytes = utf8(arg).length;
-    // A NUL behind it, and a pointer to it.
+    // Plus a NUL and a pointer.
     total += bytes + 9;
     if (bytes > commandLimits.oneArgument)
       throw new InputError(
@@ -55,19 +56,19 @@ function programsOf(name: string): string[] {
   return name === '' || name.includes('/') ? [name] : searchPath.map((folder) => `${folder}/${name}`);
 }
 
-/** The command's name as a message shows it. */
+/** The name of the command for messages. */
 function shownName(name: string): string {
   return name.length > 200 ? `${name.slice(0, 200)}...` : name;
 }
 
-/** The code with room for the file's header before it, at its address. */
+/** The code at its address, with space for the file's headers before it. */
 export function assembledCode(): Assembled {
   return assemble(a64, `.space ${headerBytes}\n${arm64Code}`, loadAddress);
 }
 
 /**
- * The program, an arm64 ELF file to be the guest's first process. Throws {@link InputError} on arguments that Linux would
- * not pass.
+ * Builds the program, an arm64 ELF file for the guest's first process. Throws {@link InputError} on arguments that
+ * Linux would refuse.
  */
 export function initProgram({ args, setup }: InitCommand): Uint8Array {
   checkArguments(args);
@@ -89,7 +90,7 @@ export function initProgram({ args, setup }: InitCommand): Uint8Array {
     cannotRunText: cannotRun.address,
     cannotRunLength: cannotRun.length,
     directories: data.list(directories),
-    // The second null ends the last pair.
+    // The second null ends the list of pairs.
     mounts: data.list(mounts, 2),
   };
   const parameters = new BigUint64Array(parameterNames.map((key) => BigInt(values[key])));

@@ -1,28 +1,28 @@
-/** The block of pointers and numbers, 8 bytes each, from which the code takes what to run. */
+/** The parameter block of the code: pointers and numbers, 8 bytes each. */
 export const parameterNames = [
-  /** The command's arguments, its name first; a list of pointers that a null ends, as all lists here. */
+  /** The command and its arguments. All lists in the block are lists of pointers that end with a null. */
   'args',
-  /** The paths at which the command's program may be. */
+  /** The paths where the command's program may be. */
   'programs',
   'environment',
-  /** The arguments of a program that is run before the command, its path first; null for none. */
+  /** The command line of a program that runs before the command; null for none. */
   'setup',
-  /** The arguments of a shell that runs the command as a script; the second is filled in by the code. */
+  /** The arguments of a shell that runs the command as a script. The code fills in the second one. */
   'shellArgs',
-  /** The paths at which a shell may be. */
+  /** The paths where a shell may be. */
   'shells',
   'notFoundText',
   'notFoundLength',
   'cannotRunText',
   'cannotRunLength',
   'directories',
-  /** Pairs: the type of a file system, which is its source too, and where it is mounted. */
+  /** Pairs of a file system type, which is also its source, and a mount point. */
   'mounts',
 ] as const;
 
 export type ParameterName = (typeof parameterNames)[number];
 
-/** Where each parameter is, in bytes from the start of the block. */
+/** Byte offset of each parameter in the block. */
 export const parameterOffset = Object.fromEntries(
   parameterNames.map((name, position) => [name, 8 * position]),
 ) as Readonly<Record<ParameterName, number>>;

@@ -1,21 +1,24 @@
 /**
- * Reads the command's wait status when the guest powers off. The first process passes it in registers of its last system
- * call, reboot(2). Linux keeps a system call's registers at the top of the kernel stack of the calling process (struct
- * pt_regs, which begins with uapi/asm/ptrace.h's user_pt_regs: X0 to X30, SP, PC, PSTATE), and makes the power-off call to
- * the hypervisor on that stack. Nothing that a program prints gets there. A program with the right to call reboot(2) can
- * imitate it, if it makes the very same call from the same address.
+ * Reads the command's wait status when the guest powers off. The first process passes it in registers of its last
+ * system call, reboot(2). Linux saves the registers of a system call at the top of the calling process's kernel stack
+ * (struct pt_regs, which begins with uapi/asm/ptrace.h's user_pt_regs: X0 to X30, SP, PC, PSTATE), and makes the
+ * power-off call to the hypervisor on the same stack. Text that a program prints cannot get there. A program that is
+ * permitted to call reboot(2) can imitate the report, if it makes exactly this call from the same address.
  */
 import { powerOffCall } from './arm64_code.js';
 import { assembledCode } from './init_program.js';
 
-/** How a process ended: by an exit code, or killed by a signal. */
+/** How a process ended: with an exit code, or killed by a signal. */
 export type CommandEnd =
   { readonly exitCode: number; readonly signal: null } | { readonly exitCode: null; readonly signal: number };
 
-/** Kernel stacks are at most so large, and do not cross a multiple of it (Linux arch/arm64/include/asm/memory.h, THREAD_SIZE). */
+/**
+ * Maximum size of a kernel stack. A stack does not cross a multiple of it (Linux arch/arm64/include/asm/memory.h,
+ * THREAD_SIZE).
+ */
 export const stackSearchBytes = 0x1_0000;
 
-/** Positions in user_pt_regs, in units of 8 bytes. */
+/** Indexes in user_pt_regs, in units of 8 bytes. */
 const place = { pc: 32, pstate: 33, end: 34 } as const;
 /** PSTATE.M: EL0 in AArch64 state. */
 const modeMask = 0x1fn;
@@ -23,7 +26,7 @@ const mask32 = 0xffff_ffffn;
 
 let knownReturn: bigint | undefined;
 
-/** The PC of a process that is in the power-off call. */
+/** The PC saved by the power-off call. */
 function returnAddress(): bigint {
   knownReturn ??= BigInt(assembledCode().symbols.get('power_off_return') ?? 0);
   return knownReturn;
@@ -41,13 +44,16 @@ function isPowerOff(word: (index: number) => bigint): boolean {
   );
 }
 
-/** The end that a wait status tells (wait(2)). */
+/** Decodes a wait status (wait(2)). */
 function endOf(status: number): CommandEnd {
   const signal = status & 0x7f;
   return signal === 0 ? { exitCode: (status >>> 8) & 0xff, signal: null } : { exitCode: null, signal };
 }
 
-/** How the command ended, by the kernel stack from its stack pointer on; null when the first process did not power off. */
+/**
+ * How the command ended, read from the kernel stack, starting at its stack pointer; null when it was not the first
+ * process that powered off.
+ */
 export function commandEndOf(stack: Uint8Array): CommandEnd | null {
   const view = new DataView(stack.buffer, stack.byteOffset, stack.length);
   for (let at = 0; at + 8 * place.end <= stack.length; at += 8) {

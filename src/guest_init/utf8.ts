@@ -1,4 +1,4 @@
-/** UTF-8 (RFC 3629, section 3), for rooms without Node's and browsers' own encoder. */
+/** UTF-8 encoder (RFC 3629, section 3), for modules that cannot use the encoder of Node and browsers. */
 
 function bytesOf(codePoint: number): number[] {
   if (codePoint < 0x80) return [codePoint];
@@ -11,7 +11,7 @@ function bytesOf(codePoint: number): number[] {
   return [lead | (codePoint >> (6 * following)), ...rest];
 }
 
-/** `text` in UTF-8. It must hold no lone surrogate. */
+/** `text` in UTF-8. It must have no lone surrogates. */
 export function utf8(text: string): Uint8Array {
   return Uint8Array.from(Array.from(text, (character) => bytesOf(character.codePointAt(0) ?? 0)).flat());
 }

@@ -7,7 +7,7 @@ import type { TestGuest } from './test_guest.js';
 const store = (register: string, index: number): string =>
   `li x28, 0x${(results + 8 * index).toString(16)}\nstr ${register}, [x28]`;
 
-/** PSCI CPU_ON (64-bit) of the vCPU with that MPIDR, at a label, with a context. */
+/** PSCI CPU_ON (64-bit) for the vCPU with the given MPIDR: entry at a label, with a context. */
 const cpuOn = (mpidr: number, label: string, context: number): string => `
   li x0, 0xc4000003
   movz x1, #${mpidr}
@@ -18,14 +18,14 @@ const cpuOn = (mpidr: number, label: string, context: number): string => `
 const virtualTimer = 1 << 27;
 const uart = 'li x20, 0x22000000';
 
-/** Lets the virtual timer fire `ticks` of 16 ns from now. */
+/** Sets the virtual timer to fire in `ticks` of 16 ns. */
 const startTimer = (ticks: number): string => `
   movz x1, #${ticks}
   msr cntv_tval_el0, x1
   movz x1, #1
   msr cntv_ctl_el0, x1`;
 
-/** At the vectors, for a synchronous exception from EL1: ESR to result 0, ELR to 1, FAR to 2; off. */
+/** Adds a vector for synchronous exceptions from EL1: saves ESR as result 0, ELR as 1 and FAR as 2, then powers off. */
 function withSynchronousVector(guest: TestGuest): TestGuest {
   const code = `mrs x1, esr_el1\n${store('x1', 0)}\nmrs x1, elr_el1\n${store('x1', 1)}
     mrs x1, far_el1\n${store('x1', 2)}\n${powerOff}`;
@@ -36,7 +36,7 @@ function withSynchronousVector(guest: TestGuest): TestGuest {
 const useVectors = `li x1, 0x${vectors.toString(16)}\nmsr vbar_el1, x1`;
 
 describe('a guest', () => {
-  it('is entered with what it was built with, and ends when it is turned off', () => {
+  it('starts with the configured entry state, and the run ends when it powers off', () => {
     const guest = testGuest(`${store('x0', 0)}\nmrs x1, mpidr_el1\n${store('x1', 1)}\n${powerOff}`);
     assert.equal(guest.runToEnd(), 'shutdown');
     assert.equal(guest.result(0), 0x1234n);
@@ -44,7 +44,7 @@ describe('a guest', () => {
     assert.equal(guest.machine.domain.state.shutdown?.reason, 0);
   });
 
-  it('starts other vCPUs, which know who they are and come with their context', () => {
+  it('starts other vCPUs, which get their MPIDR and their context', () => {
     const started: number[] = [];
     const guest = testGuest(
       `${cpuOn(1, 'other', 77)}
@@ -67,7 +67,7 @@ describe('a guest', () => {
     assert.deepEqual(started, [0, 1]);
   });
 
-  it('may send an interrupt to a vCPU that it has started and that has not run yet', () => {
+  it('can send an interrupt to a vCPU that was started but has not run yet', () => {
     const guest = testGuest(
       `${cpuOn(1, 'other', 0)}
        li x1, 0x3000002
@@ -86,7 +86,7 @@ describe('a guest', () => {
     assert.equal(guest.result(0), 3n);
   });
 
-  it('that waits for nothing is stuck, and one that spins runs to its limit', () => {
+  it('that waits with no event due is stuck, and one that spins runs to its limit', () => {
     assert.equal(testGuest('wait:\nwfi\nb {wait}').runToEnd(), 'stuck');
     const { machine } = testGuest('spin:\nb {spin}');
     assert.equal(machine.run(1_000_000, 10_000_000_000n), 'limit');
@@ -96,7 +96,7 @@ describe('a guest', () => {
 });
 
 describe('time', () => {
-  it('jumps to the timer when all wait; the timer has masked itself then, as Xen has it', () => {
+  it('jumps to the timer when all vCPUs wait; the timer is then masked, as by Xen', () => {
     const guest = testGuest(`
       ${enableInterrupts(virtualTimer)}
       ${startTimer(50_000)}
@@ -123,7 +123,7 @@ describe('time', () => {
     assert.ok((timesNs[2] ?? 0n) > 790_000n, `blocked for ${timesNs.join(' ')} ns`);
   });
 
-  it('does not pass a timer by within a turn', () => {
+  it('does not miss a timer within a turn', () => {
     const guest = testGuest(`
       ${enableInterrupts(virtualTimer)}
       ${startTimer(100)}
@@ -137,7 +137,7 @@ describe('time', () => {
     assert.ok(guest.machine.nowNs >= 1600n && guest.machine.nowNs < 1800n, `${guest.machine.nowNs} ns`);
   });
 
-  it('passes also when every vCPU only yields, and few instructions do it', () => {
+  it('advances when every vCPU only yields, at a cost of few instructions', () => {
     for (const hint of ['wfe', 'yield']) {
       const guest = testGuest(
         `${enableInterrupts(virtualTimer)}
@@ -164,7 +164,7 @@ describe('time', () => {
     }
   });
 
-  it('lets a yielding vCPU have its turns beside one that never yields', () => {
+  it('gives a yielding vCPU its turns beside one that never yields', () => {
     const guest = testGuest(
       `${cpuOn(1, 'spin', 0)}
        movz x5, #100
@@ -183,7 +183,7 @@ describe('time', () => {
 });
 
 describe('calls', () => {
-  it('are served by SMC #0 as by HVC #0, and otherwise Undefined', () => {
+  it('are the same by SMC #0 and HVC #0, and Undefined with other immediates', () => {
     const guest = withSynchronousVector(
       testGuest(`${useVectors}
         li x0, 0x84000000
@@ -205,7 +205,7 @@ describe('calls', () => {
     assert.equal(guest.result(0), 0x200_0000n);
   });
 
-  it('are made again, unseen, until all of a long text is written to Xen’s console', () => {
+  it('are restarted transparently until all of a long text is written to Xen’s console', () => {
     const text = Array.from({ length: 20_000 }, (_, i) => (i % 100 === 99 ? 10 : 0x61 + (i % 26)));
     const lines: string[] = [];
     const heard: string[] = [];
@@ -231,12 +231,12 @@ describe('calls', () => {
     assert.equal(guest.result(0), 0n);
     assert.equal(guest.result(1), 18n);
     assert.deepEqual(heard, ['CONSOLEIO_write']);
-    // Xen keeps 16 KiB of what its host does not take; all of it was written before the turn ended.
+    // Xen buffers 16 KiB that its host has not taken yet. All of it was written before the turn ended.
     assert.equal(lines.at(-1), String.fromCharCode(...text.slice(-100, -1)));
     assert.ok(lines.length >= 160);
   });
 
-  it('are told apart by all 64 bits of their number', () => {
+  it('are identified by all 64 bits of their number', () => {
     // SCHEDOP_yield, and the same with a bit above the low half of x16.
     const call = (x16: string): string => `movz x0, #0\nli x16, ${x16}\nhvc #0xea1`;
     const guest = testGuest(
@@ -246,8 +246,8 @@ describe('calls', () => {
     assert.deepEqual([guest.result(0), guest.result(1)], [0n, BigInt.asUintN(64, -38n)]);
   });
 
-  it('that write into code change what runs', () => {
-    // EVTCHNOP_alloc_unbound hands its port back in the word that was a NOP, and was run as one.
+  it('that write to code change the code that runs', () => {
+    // EVTCHNOP_alloc_unbound returns its port in the word that was a NOP, and that already ran as one.
     const guest = withSynchronousVector(
       testGuest(`${useVectors}
         movz x5, #0
@@ -274,7 +274,7 @@ describe('calls', () => {
     assert.equal(guest.result(0), 0x200_0000n, 'the port is no instruction');
   });
 
-  it('clear the exclusive monitor, as every return to the guest does', () => {
+  it('clear the exclusive monitor, like every return to the guest', () => {
     const guest = testGuest(`
       li x9, 0x${results.toString(16)}
       ldxr x1, [x9]
@@ -290,7 +290,7 @@ describe('calls', () => {
     assert.deepEqual([guest.result(1), guest.result(2)], [0n, 1n]);
   });
 
-  it('register an area by virtual address that tells how long the vCPU waited', () => {
+  it('register a runstate area by virtual address, which shows how long the vCPU was blocked', () => {
     const guest = testGuest(`
       ${enableInterrupts(virtualTimer)}
       li x9, 0x${(results + 0x200).toString(16)}
@@ -321,7 +321,7 @@ describe('an access', () => {
     ['store', 'str x1, [x2]'],
     ['jump', 'br x2'],
   ] as const) {
-    it(`that nothing answers is an abort of which the syndrome says no more, for a ${what}`, () => {
+    it(`that nothing answers is an abort with an empty syndrome, for a ${what}`, () => {
       const guest = withSynchronousVector(testGuest(`${useVectors}\nli x2, 0x30000000\n${code}`));
       assert.equal(guest.runToEnd(), 'shutdown');
       const ec = what === 'jump' ? 0x21n : 0x25n;
@@ -331,7 +331,7 @@ describe('an access', () => {
   }
 });
 
-/** Echoes `count` bytes of the UART, and ends. */
+/** Echoes `count` bytes from the UART, then powers off. */
 const echo = (count: number): string => `
   ${uart}
   movz x5, #${count}
@@ -345,7 +345,7 @@ const echo = (count: number): string => `
   ${powerOff}`;
 
 describe('input', () => {
-  it('comes to the UART at its time, whole and in order, however much it is', () => {
+  it('reaches the UART at its time, complete and in order, however long it is', () => {
     const typed = Uint8Array.from({ length: 300 }, (_, i) => i & 0xff);
     const guest = testGuest(echo(300));
     guest.machine.input('uart', typed.subarray(200), 900_000n);
@@ -380,7 +380,7 @@ describe('input', () => {
   });
 });
 
-/** Each vCPU sends its letter to the UART eight times, a good many instructions apart; the last one ends the guest. */
+/** Each vCPU sends its letter to the UART eight times, with many instructions in between. The last one powers off. */
 const letters = `
   ${cpuOn(1, 'other', 1)}
   ${cpuOn(2, 'other', 2)}
@@ -418,7 +418,7 @@ function sentWith(seed: number, slices: readonly number[] = []): string {
 }
 
 describe('the order of turns', () => {
-  it('is the same for a seed however the run is divided', () => {
+  it('depends on the seed, not on how the run is divided', () => {
     const whole = sentWith(5);
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 60_000 }), { maxLength: 12 }), (slices) => {
@@ -428,7 +428,7 @@ describe('the order of turns', () => {
     );
   });
 
-  it('differs from seed to seed, and nothing is lost', () => {
+  it('differs between seeds, and no output is lost', () => {
     const orders = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => sentWith(seed).split(' ')[0] ?? '');
     assert.ok(new Set(orders).size > 4, orders.join(' '));
     for (const order of orders) assert.equal(Array.from(order).sort().join(''), 'aaaaaaaabbbbbbbbcccccccc');

@@ -1,7 +1,7 @@
 /**
- * An arm64 Xen guest on emulated CPUs: engine, devices and hypervisor put together. Time is one clock for the machine: each
- * instruction that any vCPU executes takes 1 ns, and when all wait the clock jumps to the next event. A vCPU's turn is cut
- * where something is due, so that interrupts come when they should; the turn goes on behind it.
+ * An arm64 Xen guest on emulated CPUs: combines the engine, the devices and the hypervisor. The machine has one clock.
+ * Each instruction of any vCPU takes 1 ns; when all vCPUs wait, the clock jumps to the next event. A vCPU's turn is
+ * divided into slices that end where an event is due, so that interrupts arrive on time; the turn then continues.
  */
 import {
   GUEST_GICV3_GICD_BASE,
@@ -59,24 +59,24 @@ import { Standstill } from './standstill.js';
 import { endTurn, newTurns, nextTurn } from './turns.js';
 import type { Turns } from './turns.js';
 
-/** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is in system registers (Arm DDI 0487, D17.2.64). */
+/** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is accessed by system registers (Arm DDI 0487, D17.2.64). */
 const systemRegisterGic = 1n << 24n;
 
 export interface MachineOptions {
   readonly config: DomainConfig;
   readonly seed: number;
-  /** Guest physical address at which `config.entryVcpu` enters, and its X0. */
+  /** Guest physical address where `config.entryVcpu` starts, and the value of its X0. */
   readonly entry: bigint;
   readonly x0: bigint;
 }
 
-/** Why `run` came back. */
+/** Why `run` returned. */
 export type MachineStop = 'limit' | 'shutdown' | 'stuck';
 
-/** DAIF.I */
+/** PSTATE.I in DAIF. */
 const irqMask = 0x80n;
 
-/** The earlier of two times, of which null is never. */
+/** The earlier of two times; null means never. */
 function earlier(a: bigint | null, b: bigint | null): bigint | null {
   if (a === null || b === null) return a ?? b;
   return b < a ? b : a;
@@ -95,7 +95,7 @@ export class ArmMachine {
   readonly #options: MachineOptions;
   readonly #caller: CallerPort;
   readonly #calls: GuestCalls;
-  /** System time at the start of the present slice of a turn, and where that slice ends, ns. */
+  /** System time in ns at the start of the current slice, and the time at which it ends. */
   #sliceNs = 0n;
   #sliceEndNs = 0n;
   #instructions = 0;
@@ -139,17 +139,17 @@ export class ArmMachine {
     return this.#sliceNs + BigInt(this.processor.executed);
   }
 
-  /** When a vCPU was first seen at EL0, at the end of a slice of its turn, ns; null as long as none was. */
+  /** System time in ns at which a vCPU was first seen at EL0 at the end of a slice; null if none was. */
   get userSpaceNs(): bigint | null {
     return this.#userSpaceNs;
   }
 
-  /** Instructions executed so far, of all vCPUs. */
+  /** Number of instructions executed so far by all vCPUs. */
   get instructions(): number {
     return this.#instructions;
   }
 
-  /** Puts `bytes` into guest RAM from guest physical address `address` on, before the guest runs. */
+  /** Copies `bytes` into guest RAM at guest physical address `address`. Call it before the guest runs. */
   load(address: bigint, bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length;) {
       const at = Number(address) + done;
@@ -161,16 +161,17 @@ export class ArmMachine {
   }
 
   /**
-   * Types `bytes` at one of the guest's consoles: they are there from system time `atNs` on, now unless said, and go to the
-   * guest at the end of the turn that is taken then, as it has room. A run depends on them and on `atNs`, on nothing else.
+   * Types `bytes` at one of the guest's consoles. They become available at system time `atNs` (default: now). The guest
+   * receives them at the end of the turn at that time, as far as its buffer has space. A run is determined by the bytes
+   * and `atNs`.
    */
   input(console: GuestConsole, bytes: Uint8Array, atNs: bigint = this.nowNs): void {
     this.#input.add(console, bytes, atNs);
   }
 
   /**
-   * Runs the guest for about `instructions` more instructions, to system time `untilNs`, or until it can go on no more. How
-   * a run is divided into several changes nothing about it.
+   * Runs the guest for about `instructions` more instructions, until system time `untilNs`, or until it cannot
+   * continue. Dividing a run into several calls does not change its result.
    */
   run(instructions: number, untilNs: bigint): MachineStop {
     const end = this.#instructions + instructions;
@@ -189,7 +190,7 @@ export class ArmMachine {
     return this.#stopped;
   }
 
-  /** Ends the present `run` after the slice that is being run. */
+  /** Ends the current `run` after the current slice. */
   stop(): void {
     this.#stopped = true;
     this.processor.stop();
@@ -221,7 +222,7 @@ export class ArmMachine {
     return !this.#stopped && isRunnable(this.domain, vcpu as XenVcpuId);
   }
 
-  /** Runs the vCPU to where something is due, and does that. */
+  /** Runs the vCPU until an event is due, and handles the event. */
   #runSlice(vcpu: number, left: number): { readonly reason: StopReason; readonly executed: number } {
     const dueNs = this.#dueNs();
     const toDue = dueNs === null ? left : Number(dueNs - this.#sliceNs);
@@ -238,7 +239,7 @@ export class ArmMachine {
     return result;
   }
 
-  /** Whether the vCPU gave the rest of its turn up though it can run. Xen gives WFE's turn away, and lets WFI wait. */
+  /** Whether the vCPU ended its turn early although it is runnable. In Xen, WFE yields and WFI blocks. */
   #gaveUp(vcpu: number, reason: StopReason): boolean {
     if (reason !== 'waitForInterrupt') return reason === 'waitForEvent' || reason === 'yield';
     if (irqAsserted(this.#interrupts.gic, vcpu)) return false;
@@ -247,19 +248,22 @@ export class ArmMachine {
     return isRunnable(this.domain, vcpu as XenVcpuId);
   }
 
-  /** Xen writes the areas that a vCPU registered by virtual address when it is switched to, and when it is switched away from. */
+  /**
+   * Updates the areas that a vCPU registered by virtual address. Xen does this when it switches to the vCPU and away
+   * from it.
+   */
   #refreshAreas(vcpu: number): void {
     refreshAreas(this.domain, vcpu as XenVcpuId, this.#caller);
   }
 
-  /** What a vCPU's identification registers say that is this machine's and not the CPU's own. */
+  /** Sets the identification registers that depend on the machine, not on the CPU model. */
   #identify(vcpu: number): void {
     const view = this.#view(vcpu);
     view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu as XenVcpuId));
     view.setSystemRegister('ID_AA64PFR0_EL1', view.systemRegister('ID_AA64PFR0_EL1') | systemRegisterGic);
   }
 
-  /** A vCPU that was started loads what it was started with. */
+  /** Loads the entry state of a vCPU that was just started. */
   #enterIfStarted(vcpu: number): void {
     const start = takeStart(this.domain, vcpu as XenVcpuId);
     if (start === null) return;
@@ -273,12 +277,12 @@ export class ArmMachine {
     this.#listener.started?.(vcpu);
   }
 
-  /** When something is due by itself, system time in ns; null when nothing is. */
+  /** System time in ns of the next event; null if there is none. */
   #dueNs(): bigint | null {
     return earlier(nextDeadline(this.domain), earlier(this.#interrupts.dueNs, this.#input.dueNs));
   }
 
-  /** System time becomes `ns`, and what is due by then happens. */
+  /** Advances system time to `ns` and handles all events that are due. */
   #passTo(ns: bigint): void {
     this.#sliceNs = ns;
     advanceTo(this.domain, ns);
@@ -289,7 +293,9 @@ export class ArmMachine {
     this.#interrupts.settle();
   }
 
-  /** Answers the guest's xenstore and PV console, and takes what it wrote to Xen's console, whether or not anybody listens. */
+  /**
+   * Serves the guest's xenstore and PV console, and takes its output to Xen's console. Does so even without a listener.
+   */
   #serveGuest(): void {
     if (backendsAwaited(this.domain)) {
       const { console } = serveBackends(this.domain);
@@ -300,16 +306,16 @@ export class ArmMachine {
     for (const line of lines) this.#listener.xenConsole?.(line);
   }
 
-  /** Every vCPU that could run has yielded: time passes, up to what is due. */
+  /** All runnable vCPUs have yielded: advances time, but at most to the next event. */
   #idle(ns: number): void {
     const dueNs = this.#dueNs();
     const to = this.#sliceNs + BigInt(ns);
     const cut = dueNs !== null && dueNs < to ? dueNs : to;
-    // What is overdue has had its chance in the last turn: some time passes, come what may.
+    // An overdue event had its chance in the last turn. Advance time in any case, so that idling makes progress.
     this.#passTo(cut > this.#sliceNs ? cut : to);
   }
 
-  /** All wait: the clock jumps to the next event, or to `untilNs` where that is before. False when there is none. */
+  /** All vCPUs wait: jumps to the next event, or to `untilNs` if that is earlier. False if there is no event. */
   #waitForEvent(untilNs: bigint): boolean {
     const dueNs = this.#dueNs();
     if (dueNs === null) return false;
@@ -318,7 +324,7 @@ export class ArmMachine {
     return true;
   }
 
-  /** What the guest has room for of what is typed, in bytes. */
+  /** Passes typed bytes to a console. Returns how many it accepted. */
   #takeInput(console: GuestConsole, bytes: Uint8Array): number {
     if (console === 'pvConsole') return feedConsole(this.domain, bytes);
     const refused = bytes.findIndex((byte) => !receive(this.#interrupts.uart, byte));
@@ -334,7 +340,7 @@ export class ArmMachine {
     }
   }
 
-  /** A vCPU's IRQ line may have changed. Whatever a vCPU waits for, an interrupt ends it. */
+  /** Called when a vCPU's IRQ line may have changed. An interrupt ends any wait of the vCPU. */
   #drive(vcpu: number, asserted: boolean): void {
     this.processor.setInterruptLine(vcpu, 'irq', asserted);
     if (!asserted || this.#vcpuState(vcpu).blocked === null) return;
@@ -375,7 +381,7 @@ export class ArmMachine {
         write: (vcpu, encoding, value, el) => this.#writeRegister(vcpu, encoding, value, el),
       },
       call: (vcpu, kind, immediate) => this.#call(vcpu, kind, immediate),
-      // The syndrome of an abort that Xen injects says nothing but its class (arch/arm/traps.c, inject_abt64_exception).
+      // The syndrome of an abort that Xen injects contains only its class (arch/arm/traps.c, inject_abt64_exception).
       unansweredIss: () => 0,
     };
   }
@@ -413,13 +419,13 @@ export class ArmMachine {
     return { timers: present(this.#interrupts.timers[vcpu], 'a vCPU'), nowNs: this.nowNs };
   }
 
-  /** Ends the slice that is being run where something is due before its end. */
+  /** Shortens the current slice if an event is due before its end. */
   #cutSlice(): void {
     const dueNs = this.#dueNs();
     if (dueNs !== null && dueNs < this.#sliceEndNs) this.processor.stop();
   }
 
-  /** A vCPU asks Xen for something: false where that is Undefined. */
+  /** Handles a vCPU's HVC or SMC. False if the instruction is Undefined. */
   #call(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean {
     advanceTo(this.domain, this.nowNs);
     if (!this.#calls.make(vcpu, kind, immediate)) return false;

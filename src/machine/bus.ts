@@ -1,4 +1,4 @@
-/** Which device answers at a guest physical address. */
+/** Maps guest physical addresses to devices. */
 import type { MmioBytes, MmioDevice } from '../devices/index.js';
 
 interface Attached {
@@ -12,15 +12,15 @@ function isWithin({ start, device }: Attached, address: number): boolean {
 
 export class Bus {
   readonly #devices: Attached[] = [];
-  /** The device that answered last: a guest that uses one mostly uses it again. */
+  /** The last device used. The next access is likely to use it again. */
   #last: Attached | undefined = undefined;
 
-  /** Lets `device` answer from guest physical address `start` on. */
+  /** Maps `device` at guest physical address `start`. */
   attach(start: number, device: MmioDevice): void {
     this.#devices.push({ start, device });
   }
 
-  /** The value at `address`; null when nobody answers, or the device refuses. */
+  /** The value at `address`; null if there is no device or it refuses the access. */
   read(address: number, bytes: MmioBytes): bigint | null {
     const found = this.#find(address);
     return found === undefined ? null : found.device.read(address - found.start, bytes);

@@ -21,7 +21,9 @@ export function draw(chance: Chance): bigint {
   return mixed ^ (mixed >> 31n);
 }
 
-/** A number from `low` to `high`, both included. The spread is below 2^32, so that its bias does not show. */
+/**
+ * A random integer from `low` to `high`, both inclusive. The range must be below 2^32, which makes the bias negligible.
+ */
 export function drawBetween(chance: Chance, low: number, high: number): number {
   return low + Number(draw(chance) % BigInt(high - low + 1));
 }

@@ -1,4 +1,6 @@
-/** The system registers of the generic timers, by encoding (Arm DDI 0487, D17.11), as EL1 and, where it lets it, EL0 see them. */
+/**
+ * The system registers of the generic timers, by encoding (Arm DDI 0487, D17.11), for EL1 and, if EL1 permits, for EL0.
+ */
 import type { GenericTimerState } from '../devices/index.js';
 import {
   compareOfValue,
@@ -13,10 +15,10 @@ import {
   writeVirtualControl,
 } from '../devices/index.js';
 
-/** Ticks of the counters a second, as the reference guest has them. */
+/** Frequency of the counters in Hz, as on the reference guest. */
 export const counterFrequency = 62_500_000;
 
-/** What a register is read and written with. */
+/** The context of a register access. */
 export interface TimerAccess {
   readonly timers: GenericTimerState;
   readonly nowNs: bigint;
@@ -25,7 +27,7 @@ export interface TimerAccess {
 interface TimerRegister {
   readonly read: (access: TimerAccess) => bigint;
   readonly write?: (access: TimerAccess, value: bigint) => void;
-  /** The bits of CNTKCTL_EL1 of which one must be set for EL0 to use the register; 0: EL0 never may. */
+  /** The bits of CNTKCTL_EL1, one of which must be set for EL0 to use the register; 0 if EL0 may never use it. */
   readonly el0: bigint;
 }
 
@@ -33,9 +35,9 @@ function count({ nowNs }: TimerAccess): bigint {
   return counterAt(nowNs, counterFrequency);
 }
 
-/** What tells the two timers apart. */
+/** The differences between the two timers. */
 interface TimerKind {
-  /** CRm of its registers, under CRn 14. */
+  /** CRm of its registers; CRn is 14. */
   readonly crm: number;
   readonly el0: bigint;
   readonly compare: (timers: GenericTimerState) => bigint;
@@ -44,7 +46,7 @@ interface TimerKind {
   readonly setControl: (timers: GenericTimerState, value: bigint) => void;
 }
 
-/** TVAL, CTL and CVAL of one timer. */
+/** The TVAL, CTL and CVAL registers of one timer. */
 function timer({ crm, el0, compare, setCompare, control, setControl }: TimerKind): [number, TimerRegister][] {
   const rows: Omit<TimerRegister, 'el0'>[] = [
     {

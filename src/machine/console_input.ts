@@ -1,9 +1,9 @@
 /**
- * What is typed at the guest's consoles. Each byte is there from a stated system time on, so that a run with input can be
- * made again; what the guest has no room for waits until it has.
+ * Input typed at the guest's consoles. Each byte has a system time, so that a run with input is reproducible. Bytes
+ * that the guest has no space for wait until it has.
  */
 
-/** The emulated UART, or the PV console on its ring. */
+/** The emulated UART, or the PV console with its ring. */
 export type GuestConsole = 'uart' | 'pvConsole';
 
 interface Typed {
@@ -12,13 +12,13 @@ interface Typed {
   readonly atNs: bigint;
 }
 
-/** Gives the guest bytes; answers how many of them it had room for. */
+/** Passes bytes to the guest. Returns how many it accepted. */
 export type TakeInput = (console: GuestConsole, bytes: Uint8Array) => number;
 
 export class ConsoleInput {
-  /** By time. */
+  /** Ordered by time. */
   #typed: Typed[] = [];
-  /** The first of it is there, but the guest had no room. */
+  /** The first byte is due, but the guest has no space for it. */
   #waitsForRoom = false;
 
   add(console: GuestConsole, bytes: Uint8Array, atNs: bigint): void {
@@ -26,12 +26,12 @@ export class ConsoleInput {
     this.#typed.splice(place, 0, { console, bytes: bytes.slice(), atNs });
   }
 
-  /** When the next byte comes, system time in ns; null when none does, or when it waits for room. */
+  /** System time in ns at which the next byte is due; null if there is none or if it waits for space. */
   get dueNs(): bigint | null {
     return this.#waitsForRoom ? null : (this.#typed[0]?.atNs ?? null);
   }
 
-  /** Gives the guest what is there at `nowNs`, in order. */
+  /** Passes all bytes that are due at `nowNs` to the guest, in order. */
   passTo(nowNs: bigint, take: TakeInput): void {
     this.#waitsForRoom = false;
     for (let [first] = this.#typed; first !== undefined && first.atNs <= nowNs; [first] = this.#typed) {

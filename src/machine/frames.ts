@@ -1,8 +1,8 @@
-/** The machine's memory as frames, over the bytes of the engine's memory: guest RAM, then the frames that Xen keeps. */
+/** The machine's memory as frames in the engine's memory: guest RAM first, then Xen's own frames. */
 import { frameBytes } from '../base/index.js';
 import type { FrameMemory, FrameRange } from '../base/index.js';
 
-/** A range of machine frames that lies at byte `place` of the engine's memory. */
+/** A range of machine frames at byte offset `place` of the engine's memory. */
 interface PlacedRange extends FrameRange {
   readonly place: number;
 }
@@ -13,8 +13,8 @@ export class PlacedFrames implements FrameMemory {
   readonly #written: (place: number, bytes: number) => void;
 
   /**
-   * `ranges` one behind the other from byte `start` of `memory` on. `written` is told of each frame that is handed out for
-   * writing: code in it that was decoded must be decoded anew.
+   * Lays out `ranges` consecutively from byte `start` of `memory`. `written` is called for each frame returned for
+   * writing, so that its decoded code can be invalidated.
    */
   constructor(
     memory: ArrayBuffer,
@@ -32,7 +32,7 @@ export class PlacedFrames implements FrameMemory {
     });
   }
 
-  /** Where frame `mfn` begins in the engine's memory; null where there is no memory. */
+  /** Byte offset of frame `mfn` in the engine's memory; null where there is no memory. */
   placeOf(mfn: number): number | null {
     for (const { start, count, place } of this.#ranges) {
       if (mfn >= start && mfn < start + count) return place + (mfn - start) * frameBytes;

@@ -1,6 +1,6 @@
 /**
- * machine: puts engine, devices and hypervisor together into a guest that runs; its bus, its clock and the turns that its
- * vCPUs take. It loads what it is given, and judges nothing.
+ * machine: combines engine, devices and hypervisor into a guest that runs, with its bus, its clock and the scheduling
+ * of its vCPUs. It loads the given images and does not judge what the guest does.
  */
 export { ArmMachine } from './arm_machine.js';
 export type { MachineOptions, MachineStop } from './arm_machine.js';

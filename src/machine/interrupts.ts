@@ -1,6 +1,6 @@
 /**
- * The interrupt controller and all who pull at its lines: timers, UART, Xen's event channels. What each of them does is
- * looked at when it does it; a CPU's own line is worked out again only where that may have changed it.
+ * The interrupt controller and all its interrupt sources: timers, UART and Xen's event channels. Each source is
+ * evaluated when it acts. A CPU's IRQ line is recomputed only where it may have changed.
  */
 import { GUEST_EVTCHN_PPI, GUEST_VPL011_SPI } from '../abi/index.js';
 import { present } from '../base/index.js';
@@ -24,12 +24,12 @@ export class Interrupts {
   readonly gic: Gic;
   readonly uart: UartState = newUart();
   readonly timers: readonly GenericTimerState[];
-  /** By vCPU, and of all: when the next timer fires. */
+  /** When the next timer fires: by vCPU, and the minimum. */
   readonly #timerNs: (bigint | null)[];
   #firstTimerNs: bigint | null = null;
   readonly #drive: (vcpu: number, asserted: boolean) => void;
 
-  /** `affinities` of the vCPUs; `drive` is told of each IRQ line that may have changed. */
+  /** `affinities` are those of the vCPUs. `drive` is called for each IRQ line that may have changed. */
   constructor(affinities: readonly number[], drive: (vcpu: number, asserted: boolean) => void) {
     this.gic = {
       state: newGic(affinities.length),
@@ -43,12 +43,12 @@ export class Interrupts {
     this.#drive = drive;
   }
 
-  /** When the next timer fires, system time in ns; null when none will. */
+  /** System time in ns at which the next timer fires; null if none will. */
   get dueNs(): bigint | null {
     return this.#firstTimerNs;
   }
 
-  /** Lets the timers fire that are due. */
+  /** Fires the timers that are due. */
   passTo(nowNs: bigint): void {
     if (this.#firstTimerNs === null || this.#firstTimerNs > nowNs) return;
     for (const [vcpu, dueNs] of this.#timerNs.entries()) {
@@ -57,23 +57,26 @@ export class Interrupts {
     this.#findFirstTimer();
   }
 
-  /** The vCPU's timers were written to. */
+  /** Called when the vCPU's timers were written. */
   timersWritten(vcpu: number, nowNs: bigint): void {
     this.#fire(vcpu, nowNs);
     this.#findFirstTimer();
   }
 
-  /** Xen injects its interrupt once for each time that events become pending; from then on it is the GIC's. */
+  /**
+   * Raises the event channel interrupt. Xen injects it once each time that events become pending; after that it is up
+   * to the GIC.
+   */
   upcall(vcpu: number): void {
     latchPrivate(this.gic, vcpu, 1 << GUEST_EVTCHN_PPI);
   }
 
-  /** The UART was used, or given a byte. */
+  /** Called when the UART was accessed or received a byte. */
   uartChanged(): void {
     setLine(this.gic, 0, GUEST_VPL011_SPI, uartAsserted(this.uart));
   }
 
-  /** Drives the lines of all vCPUs that something has happened to. */
+  /** Drives the lines of all vCPUs that may have changed. */
   settle(): void {
     const { stale } = this.gic;
     if (stale.size === 0) return;

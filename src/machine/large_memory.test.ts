@@ -1,4 +1,4 @@
-/** Memory whose place in the engine's is 2^31 or more: every kind of access there does what it does below. */
+/** Tests guest memory at byte offsets of 2^31 and more: every kind of access must work as below 2^31. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { powerOff, ramStart, results, testGuest } from './test_guest.js';
@@ -7,10 +7,13 @@ const mebibyte = 2 ** 20;
 const at = (address: number): string => `0x${address.toString(16)}`;
 
 const tables = ramStart + 0x2000;
-/** A block of 1 GiB that EL1 may do anything with: access flag, attributes 0. */
+/** A block descriptor of 1 GiB with full access for EL1: access flag, attribute index 0. */
 const block = (address: number): bigint => BigInt(address) | 0x401n;
 
-/** Turns translation on, flat, with the 4 GiB from 0 on as Normal memory, so that unaligned accesses and DC ZVA are allowed. */
+/**
+ * Turns translation on with a flat map of the first 4 GiB as Normal memory, so that unaligned accesses and DC ZVA are
+ * allowed.
+ */
 const translated = `
   li x1, ${at(tables)}
   ${[0, 1, 2, 3].map((gib) => `li x2, 0x${block(gib * 2 ** 30).toString(16)}\nstr x2, [x1, #${8 * gib}]`).join('\n')}
@@ -26,7 +29,7 @@ const translated = `
   msr sctlr_el1, x1
   isb`;
 
-/** Accesses of every kind at X20 and behind it, each of which may miss the TLB; what was read is added up in X9. */
+/** Accesses of every kind at X20 and above, each of which may miss the TLB. The values read are summed up in X9. */
 const accesses = `
   li x1, 0x1122334455667788
   movz x9, #0
@@ -61,7 +64,7 @@ const accesses = `
   ldrb w4, [x20, #9]
   add x9, x9, x4`;
 
-/** Writes a routine at X21 that answers X1 in X0, calls it, changes it, and calls it again; both answers are added to X9. */
+/** Writes a routine at X21 that returns X1 in X0, calls it, changes it, and calls it again. Adds both results to X9. */
 const writtenCode = `
   li x2, 0xd2800540
   str w2, [x21]
@@ -74,7 +77,7 @@ const writtenCode = `
   blr x21
   add x9, x9, x0`;
 
-/** What the accesses give with a page at data and code at code, both in a guest of so many MiB. */
+/** The sum of the accesses with a data page and a code page at the given addresses, in a guest of `memoryMiB` MiB. */
 function sumAt(memoryMiB: number, data: number, code: number): bigint {
   const guest = testGuest(
     `${translated}\nli x20, ${at(data)}\nli x21, ${at(code)}\n${accesses}\n${writtenCode}
@@ -88,13 +91,13 @@ function sumAt(memoryMiB: number, data: number, code: number): bigint {
 describe('guest memory', () => {
   const below = sumAt(4, ramStart + mebibyte, ramStart + 2 * mebibyte);
 
-  it('is what it is below 2^31', () => {
+  it('works below 2^31', () => {
     assert.notEqual(below, 0n);
     assert.equal(sumAt(64, ramStart + 32 * mebibyte, ramStart + 48 * mebibyte), below);
   });
 
   for (const memoryMiB of [1984, 2048, 3072]) {
-    it(`is the same at the end of ${memoryMiB} MiB`, () => {
+    it(`works the same at the end of ${memoryMiB} MiB`, () => {
       const end = ramStart + memoryMiB * mebibyte;
       assert.equal(sumAt(memoryMiB, end - mebibyte, end - 2 * mebibyte), below);
       assert.equal(sumAt(memoryMiB, end - 0x4000, end - mebibyte), below);

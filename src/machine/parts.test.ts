@@ -1,4 +1,4 @@
-/** The machine's small parts, each by itself. */
+/** Tests of the machine's small parts in isolation. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -22,7 +22,7 @@ describe('the bus', () => {
     };
   };
 
-  it('finds the device at an address, and gives it offsets', () => {
+  it('finds the device at an address, and passes it offsets', () => {
     const bus = new Bus();
     const [first, second] = [device(0x100, 1n), device(0x100, null)];
     bus.attach(0x1000, first);
@@ -52,7 +52,7 @@ describe('placed frames', () => {
     { start: 7, count: 2 },
   ];
 
-  it('lie one range behind the other', () => {
+  it('are laid out consecutively', () => {
     const frames = new PlacedFrames(new ArrayBuffer(8 * 4096), 4096, ranges, () => undefined);
     assert.deepEqual(
       [100, 102, 7, 8].map((mfn) => frames.placeOf(mfn)),
@@ -65,7 +65,7 @@ describe('placed frames', () => {
     }
   });
 
-  it('say when they are handed out for writing, and only then', () => {
+  it('report each frame returned for writing, and no other', () => {
     const written: number[] = [];
     const frames = new PlacedFrames(new ArrayBuffer(8 * 4096), 4096, ranges, (place) => written.push(place));
     frames.readable(100);
@@ -84,7 +84,7 @@ describe('the registers of the timers', () => {
   const control = systemRegister(3, 0, 14, 1, 0);
   const compare = { physical: at(2, 2), virtual: at(3, 2) };
 
-  it('count 62.5 MHz', () => {
+  it('report 62.5 MHz', () => {
     const access = { timers: newGenericTimer(), nowNs: 1_000_000n };
     assert.equal(readTimerRegister(frequency, access, 1), 62_500_000n);
     assert.equal(readTimerRegister(physicalCount, access, 1), 62_500n);
@@ -92,7 +92,7 @@ describe('the registers of the timers', () => {
     assert.equal(writeTimerRegister(virtualCount, access, 0n, 1), 'undefined');
   });
 
-  it('keep each timer apart, and give back what is written', () => {
+  it('are separate for each timer, and read back what was written', () => {
     fc.assert(
       fc.property(
         fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
@@ -113,7 +113,7 @@ describe('the registers of the timers', () => {
     );
   });
 
-  it('are EL0’s as far as CNTKCTL_EL1 lets it', () => {
+  it('are accessible at EL0 as CNTKCTL_EL1 permits', () => {
     const access = { timers: newGenericTimer(), nowNs: 16n };
     for (const [encoding, bit] of [
       [physicalCount, 1n],
@@ -133,7 +133,7 @@ describe('the registers of the timers', () => {
     assert.equal(access.timers.physical.compare, 0n);
   });
 
-  it('are known by their encoding', () => {
+  it('are found by their encoding', () => {
     assert.ok(isTimerRegister(frequency) && isTimerRegister(control));
     const other = systemRegister(3, 0, 12, 12, 0);
     assert.ok(!isTimerRegister(other));
@@ -142,21 +142,21 @@ describe('the registers of the timers', () => {
   });
 });
 
-describe('calls by convention', () => {
+describe('SMCCC calls', () => {
   const minusOne = (1n << 64n) - 1n;
 
-  it('say which workarounds the CPU needs', () => {
+  it('report which workarounds the CPU needs', () => {
     const features = (argument: number): readonly bigint[] | null => smcccCall(0x8000_0001, argument);
     assert.deepEqual(features(0x8000_8000), [0n]);
     assert.deepEqual(features(0x8000_7fff), [0n]);
     assert.deepEqual(features(0x8000_3fff), [minusOne]);
-    // Xen 4.17 knows no other question, not even about the two calls that it serves.
+    // Xen 4.17 knows no other function here, not even its two workaround calls.
     for (const argument of [0x8000_0000, 0x8000_0001, 0x8400_0000, 5]) {
       assert.deepEqual(features(argument), [minusOne]);
     }
   });
 
-  it('answer the version, nothing to a workaround, and are not others’ calls', () => {
+  it('return the version, return nothing for a workaround, and reject all other functions', () => {
     assert.deepEqual(smcccCall(0x8000_0000, 0), [0x1_0001n]);
     for (const workaround of [0x8000_8000, 0x8000_7fff, 0x8000_3fff]) {
       assert.deepEqual(smcccCall(workaround, 1), []);
@@ -164,7 +164,7 @@ describe('calls by convention', () => {
     for (const other of [0x8400_0000, 0xc400_0003, 0x8600_ff01, 0]) assert.equal(smcccCall(other, 0), null);
   });
 
-  it('let both services say who they are', () => {
+  it('return the UID of both services', () => {
     assert.deepEqual(smcccCall(0x8500_ff00, 0), [3n]);
     assert.deepEqual(smcccCall(0x8500_ff03, 0), [0n, 1n]);
     assert.deepEqual(smcccCall(0x8400_ff00, 0), [15n]);
@@ -174,7 +174,7 @@ describe('calls by convention', () => {
 });
 
 describe('console input', () => {
-  it('gives what is typed by time, each at its own, and nothing twice', () => {
+  it('delivers each byte at its time, exactly once', () => {
     const typed = fc.record({ atNs: fc.bigInt({ min: 0n, max: 50n }), byte: fc.nat(255) });
     fc.assert(
       fc.property(fc.array(typed, { maxLength: 20 }), (all) => {
@@ -194,7 +194,7 @@ describe('console input', () => {
     );
   });
 
-  it('waits where the guest has no room, and keeps its order', () => {
+  it('waits where the guest has no space, and keeps the order', () => {
     const input = new ConsoleInput();
     input.add('pvConsole', Uint8Array.of(1, 2, 3, 4, 5), 10n);
     input.add('uart', Uint8Array.of(6), 10n);

@@ -1,7 +1,7 @@
 /**
  * HVC #0 and SMC #0: calls by Arm's SMC Calling Convention, as Xen 4.17 serves them to a guest (arch/arm/vsmc.c,
- * vsmccc_handle_call). Power calls are the hypervisor's PSCI; here is the rest: the convention's own version, the workarounds
- * of speculation, and what the two services say of themselves.
+ * vsmccc_handle_call). Power calls are the hypervisor's PSCI. This module has the rest: the version of the convention,
+ * the speculation workarounds, and the UID and revision of both services.
  */
 import {
   ARM_SMCCC_ARCH_FEATURES_FID,
@@ -15,7 +15,7 @@ import {
   ARM_SMCCC_VERSION_FID,
 } from '../abi/index.js';
 
-/** The registers that a call changes: x0, x1 and so on, unsigned 64-bit. None, for a call that answers nothing. */
+/** The registers that a call changes: x0, x1 and so on, unsigned 64-bit. Empty for a call without results. */
 export type SmcccAnswer = readonly bigint[];
 
 const version1_1 = 0x1_0001n;
@@ -24,16 +24,17 @@ const version1_1 = 0x1_0001n;
 const workarounds: readonly number[] = [0x8000_8000, 0x8000_7fff, 0x8000_3fff];
 
 /**
- * What ARM_SMCCC_ARCH_FEATURES says of each on a Cortex-A57 whose firmware knows no SMCCC 1.1, as the reference's host has
- * it: Xen hardens the branch predictor, leaves SSBD to the guest, and has a loop instead of the third (arch/arm/cpuerrata.c).
+ * The answer of ARM_SMCCC_ARCH_FEATURES for each workaround, on a Cortex-A57 whose firmware does not implement SMCCC
+ * 1.1, as on the reference host: Xen hardens the branch predictor, leaves SSBD to the guest, and uses a loop instead of
+ * the third workaround (arch/arm/cpuerrata.c).
  */
 const workaroundAnswers = [ARM_SMCCC_SUCCESS, ARM_SMCCC_SUCCESS, ARM_SMCCC_NOT_SUPPORTED] as const;
 
-/** What a service says of itself (public/arch-arm/smccc.h; Arm DEN0028, 6.2). */
+/** The self-description of a service (public/arch-arm/smccc.h; Arm DEN0028, 6.2). */
 interface Service {
   readonly owner: number;
   readonly functions: bigint;
-  /** The bytes of its UID, four to a register, the first lowest. */
+  /** The bytes of its UID, four per register, lowest byte first. */
   readonly uid: SmcccAnswer;
 }
 
@@ -45,14 +46,14 @@ const services: readonly Service[] = [
   },
   {
     owner: ARM_SMCCC_OWNER_STANDARD,
-    // Twelve of PSCI and these three.
+    // Twelve functions of PSCI and these three.
     functions: 15n,
     uid: [0x6f38_63f8n, 0xbd4c_394bn, 0x16ce_2092n, 0x6f9f_e541n],
   },
 ];
 const revision = [0n, 1n] as const;
 
-/** A fast call of 32 bits. */
+/** The function id of a fast 32-bit call. */
 function functionOf(owner: number, number: number): number {
   return (
     ((1 << ARM_SMCCC_TYPE_SHIFT) |
@@ -71,7 +72,10 @@ const serviceAnswers: ReadonlyMap<number, SmcccAnswer> = new Map(
   ]),
 );
 
-/** What a call changes that is no power call; null when `functionId` is none of these. `argument` is w1. */
+/**
+ * The register changes of a call that is not a power call; null when `functionId` is not implemented here. `argument`
+ * is w1.
+ */
 export function smcccCall(functionId: number, argument: number): SmcccAnswer | null {
   if (functionId === ARM_SMCCC_VERSION_FID) return [version1_1];
   if (functionId === ARM_SMCCC_ARCH_FEATURES_FID) {

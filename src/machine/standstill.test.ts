@@ -5,7 +5,7 @@ import { assemble, powerOff, testGuest, vectors } from './test_guest.js';
 const faulting = 0x4000_c000;
 const vector = faulting + 0x200;
 
-/** A guest whose vCPU 1 ends in `lost`, a fault at its own vector for ever if not given, while vCPU 0 does `program`. */
+/** A guest whose vCPU 1 ends in `lost` (default: an endless fault at its own vector) while vCPU 0 runs `program`. */
 const twoVcpus = (program: string, lost = 'brk #1'): ReturnType<typeof testGuest> =>
   testGuest(
     `li x0, 0xc4000003
@@ -21,7 +21,7 @@ const twoVcpus = (program: string, lost = 'brk #1'): ReturnType<typeof testGuest
     { vcpus: 2 },
   );
 
-it('a vCPU that faults at its own vector takes its turns and its time as if it did', () => {
+it('a vCPU in a fault loop takes the same turns and time as if every fault were executed', () => {
   const guest = testGuest(`li x1, 0x${vectors.toString(16)}\nmsr vbar_el1, x1\nbrk #1`);
   assert.equal(guest.machine.run(1_000_000_000, 1n << 62n), 'limit');
   const { instructions, nowNs, processor } = guest.machine;
@@ -33,12 +33,12 @@ it('a vCPU that faults at its own vector takes its turns and its time as if it d
     [before.pc, before.systemRegisters['ELR_EL1']],
     [BigInt(vectors + 0x200), BigInt(vectors + 0x200)],
   );
-  // What it stands in is what the processor itself makes of it.
+  // Compare with the state that the processor itself reaches.
   processor.run(0, 1000);
   assert.deepEqual(view.save(), before);
 });
 
-it('it goes on as soon as another vCPU writes an instruction there', () => {
+it('it continues as soon as another vCPU writes an instruction to the vector', () => {
   const guest = twoVcpus(`
      movz x5, #1, lsl #16
      wait:
@@ -54,7 +54,7 @@ it('it goes on as soon as another vCPU writes an instruction there', () => {
   assert.ok(guest.machine.instructions > 2 ** 17, 'it had stood still until then');
 });
 
-it('turns come in the order in which they do beside a vCPU that really spins', () => {
+it('the order of turns is the same as beside a vCPU that executes every fault', () => {
   const trace = (lost: string): string[] => {
     const program = `li x20, 0x22000000
        again:

@@ -1,4 +1,4 @@
-/** Small guests for the machine's tests: programs as assembler text, in a machine of 1 MiB, without translation. */
+/** Small guests for the machine's tests: assembler programs in a machine of 1 MiB, with translation off. */
 import { invariant } from '../base/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { mpidrOfVcpu, xenVcpuId } from '../identity/index.js';
@@ -6,10 +6,10 @@ import { a64, parseInstruction } from '../isa/index.js';
 import { ArmMachine } from './arm_machine.js';
 import type { MachineListener } from './guest_calls.js';
 
-/** Where guests have their memory, and 1 MiB of it. */
+/** Start of the guests' memory; its size is 1 MiB. */
 export const ramStart = 0x4000_0000;
 const ramFrames = 256;
-/** Where a guest is entered, its exception vectors, and where it leaves what a test looks at. */
+/** Address of the entry point, of the exception vectors, and of the results that a test reads. */
 export const entry = ramStart + 0x1_0000;
 export const vectors = ramStart + 0x8000;
 export const results = ramStart + 0x4000;
@@ -23,7 +23,7 @@ function word(line: string, pc: number): number {
   invariant(false, `not an instruction: ${line}`);
 }
 
-/** `li x1, 0x123456789` as the four instructions that any value needs. */
+/** Expands `li x1, 0x123456789` to the four instructions that any value needs. */
 function expand(line: string): string[] {
   const [, register, text] = /^li (x\d+), (\w+)$/.exec(line) ?? [];
   if (register === undefined || text === undefined) return [line];
@@ -34,7 +34,7 @@ function expand(line: string): string[] {
   ];
 }
 
-/** The words of a program at `address`. `name:` is a label, `{name}` its address, `li` loads any number. */
+/** Assembles a program for `address`. `name:` is a label, `{name}` its address, and `li` loads any number. */
 export function assemble(text: string, address: number): Uint8Array {
   const lines: string[] = [];
   const labels = new Map<string, number>();
@@ -53,10 +53,10 @@ export function assemble(text: string, address: number): Uint8Array {
   return new Uint8Array(Uint32Array.from(words).buffer);
 }
 
-/** Ends the guest: PSCI SYSTEM_OFF. */
+/** Powers the guest off: PSCI SYSTEM_OFF. */
 export const powerOff = 'li x0, 0x84000008\nhvc #0';
 
-/** What a test wants otherwise. */
+/** Options of a test guest. */
 export interface GuestShape {
   readonly vcpus?: number;
   readonly seed?: number;
@@ -66,15 +66,15 @@ export interface GuestShape {
 
 export interface TestGuest {
   readonly machine: ArmMachine;
-  /** What the guest sent to its UART. */
+  /** The bytes that the guest sent to its UART. */
   readonly sent: number[];
   /** The 64-bit word at {@link results} + 8 * index. */
   result(index: number): bigint;
-  /** Runs to the end, which must come within 100 million instructions and 10 s; its stop. */
+  /** Runs the guest to its end and returns the stop reason. Fails after 100 million instructions or 10 s. */
   runToEnd(): string;
 }
 
-/** A guest that is about to be entered at `program`; what an exception does can be put at {@link vectors}. */
+/** A guest that will start at `program`. Exception handlers can be added at {@link vectors}. */
 export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
   const { vcpus = 1, seed = 1, config = {}, listener = {} } = shape;
   const sent: number[] = [];
@@ -109,7 +109,7 @@ export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
   };
 }
 
-/** Lets a vCPU have interrupts: GICD_CTLR, its CPU interface, and the enable bits of its private interrupts. */
+/** Enables interrupts for a vCPU: GICD_CTLR, its CPU interface, and the enable bits of its private interrupts. */
 export function enableInterrupts(privateBits: number, vcpu = 0): string {
   const redistributor = 0x302_0000 + vcpu * 0x2_0000;
   return `

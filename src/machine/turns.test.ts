@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { chanceOf, draw, drawBetween } from './chance.js';
 import { endTurn, newTurns, nextTurn } from './turns.js';
 
-test('chance is SplitMix64: the numbers that others have published for seed 1234567', () => {
+test('the PRNG is SplitMix64: it gives the published numbers for seed 1234567', () => {
   const chance = chanceOf(1_234_567);
   const drawn = [draw(chance), draw(chance), draw(chance)];
   assert.deepEqual(drawn, [
@@ -14,13 +14,13 @@ test('chance is SplitMix64: the numbers that others have published for seed 1234
   ]);
 });
 
-test('a number that is drawn between two lies between them, and both ends come', () => {
+test('drawBetween stays within its bounds and reaches both', () => {
   const chance = chanceOf(1);
   const drawn = new Set(Array.from({ length: 200 }, () => drawBetween(chance, 3, 6)));
   assert.deepEqual([...drawn].sort(), [3, 4, 5, 6]);
 });
 
-test('vCPUs that can run take turns, in order, of lengths that the seed decides', () => {
+test('runnable vCPUs take turns in order, with lengths from the seed', () => {
   fc.assert(
     fc.property(fc.nat(), fc.array(fc.boolean(), { minLength: 1, maxLength: 9 }), (seed, can) => {
       const [turns, same] = [newTurns(seed, can.length), newTurns(seed, can.length)];
@@ -44,7 +44,7 @@ test('vCPUs that can run take turns, in order, of lengths that the seed decides'
   );
 });
 
-test('when all have yielded the machine idles, each time in a row for longer, up to 32 us', () => {
+test('when all vCPUs have yielded the machine idles, for longer each time in a row, up to 32 us', () => {
   const turns = newTurns(1, 2);
   const idled: number[] = [];
   for (let i = 0; i < 24; i += 1) {
@@ -68,7 +68,7 @@ test('when all have yielded the machine idles, each time in a row for longer, up
   );
 });
 
-test('a vCPU that yields is passed over no more than others are', () => {
+test('a vCPU that yields still gets its turns', () => {
   const turns = newTurns(1, 3);
   const order = Array.from({ length: 9 }, () => {
     const next = nextTurn(turns, () => true);

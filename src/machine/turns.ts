@@ -1,7 +1,8 @@
 /**
- * Whose turn it is. vCPUs run one after the other, each for a number of instructions that the seed decides, to the next
- * taken branch, exception or end of a page of code. One that cannot run is passed over; one that yields gives up the rest of
- * its turn. Nothing but the seed and what the guest does decides the order, and no engine's way of cutting code does.
+ * The vCPU scheduler: round-robin with time slices, called turns. Each turn has a length in instructions that is drawn
+ * from the seed, and ends at the next taken branch, exception or end of a code page. A vCPU that cannot run is skipped;
+ * one that yields gives up the rest of its turn. The order depends only on the seed and on what the guest does, not on
+ * how an engine divides code.
  */
 import type { Chance } from './chance.js';
 import { chanceOf, drawBetween } from './chance.js';
@@ -10,18 +11,18 @@ import { chanceOf, drawBetween } from './chance.js';
 const turn = { shortest: 2_000, longest: 20_000 } as const;
 
 /**
- * How long the machine idles when every vCPU that could run has yielded, in ns: twice as long each time in a row, so that
- * short waits are exact and long ones cost little.
+ * Idle time in ns when every runnable vCPU has yielded. It doubles each time in a row, so that short waits are precise
+ * and long waits are cheap.
  */
 const idle = { shortestNs: 1_000, longestNs: 32_000 } as const;
 
 export interface Turns {
   chance: Chance;
-  /** The vCPU whose turn was last. */
+  /** The vCPU that had the last turn. */
   last: number;
-  /** By vCPU: whether its last turn ended with its yielding, and no idling came since. */
+  /** By vCPU: whether its last turn ended with a yield, without idling since. */
   yielded: boolean[];
-  /** How long the next idling is, in ns. */
+  /** The next idle time in ns. */
   idleNs: number;
 }
 
@@ -34,13 +35,15 @@ export function newTurns(seed: number, vcpus: number): Turns {
   };
 }
 
-/** What comes next: a vCPU's turn, a while in which all that could run wait for something to happen, or nothing. */
+/** The next step: a vCPU's turn, an idle time because all runnable vCPUs have yielded, or none. */
 export type NextTurn =
   | { readonly kind: 'turn'; readonly vcpu: number; readonly instructions: number }
   | { readonly kind: 'idle'; readonly ns: number }
   | { readonly kind: 'none' };
 
-/** The next turn: that of the next vCPU after the last one that can run, unless all of those have yielded. */
+/**
+ * The next step. The turn goes to the next runnable vCPU after the last one, unless all runnable vCPUs have yielded.
+ */
 export function nextTurn(turns: Turns, canRun: (vcpu: number) => boolean): NextTurn {
   const { yielded } = turns;
   let next: number | null = null;
@@ -59,7 +62,7 @@ export function nextTurn(turns: Turns, canRun: (vcpu: number) => boolean): NextT
   return { kind: 'idle', ns };
 }
 
-/** A turn is over; `yielded` when the vCPU gave it up. */
+/** Ends a turn. `yielded` tells whether the vCPU yielded. */
 export function endTurn(turns: Turns, vcpu: number, yielded: boolean): void {
   turns.yielded[vcpu] = yielded;
   if (!yielded) turns.idleNs = idle.shortestNs;

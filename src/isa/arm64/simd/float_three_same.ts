@@ -1,4 +1,7 @@
-/** Floating-point operations on registers of one arrangement (DDI 0487, C4.1.96: three same, by element, pairwise, across lanes). */
+/**
+ * Floating-point operations on registers of one arrangement (DDI 0487, C4.1.96: three same, by element, pairwise,
+ * across lanes).
+ */
 import { instruction } from '../../instruction.js';
 import type { Instruction } from '../../instruction.js';
 import type { FloatFormat, FloatOperation } from '../../float_micro_ops.js';
