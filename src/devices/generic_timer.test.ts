@@ -32,7 +32,7 @@ test('the counter of a 62.5 MHz clock ticks every 16 ns', () => {
   assert.equal(counterAt(1_000_000_000n, 62_500_000), 62_500_000n);
 });
 
-test('the time of a count is the first at which the counter has reached it', () => {
+test('timeOfCount gives the first time at which the counter has reached the count', () => {
   fc.assert(
     fc.property(time, frequency, (count, hz) => {
       const at = timeOfCount(count, hz);
@@ -42,7 +42,7 @@ test('the time of a count is the first at which the counter has reached it', () 
   );
 });
 
-test('the counter never goes back', () => {
+test('the counter never decreases', () => {
   fc.assert(
     fc.property(time, time, frequency, (a, b, hz) => {
       assert.ok(a > b || counterAt(a, hz) <= counterAt(b, hz));
@@ -50,7 +50,7 @@ test('the counter never goes back', () => {
   );
 });
 
-test('the virtual timer fires from its tick on, once, and masks itself', () => {
+test('the virtual timer fires once, at its tick or later, and is then masked', () => {
   const timers = newGenericTimer();
   setVirtualCompare(timers.virtual, 100n);
   writeVirtualControl(timers.virtual, 1n);
@@ -75,7 +75,7 @@ test('a masked or disabled virtual timer does not fire', () => {
   }
 });
 
-test('the physical timer goes off once each time it is set, and keeps its status', () => {
+test('the physical timer fires once each time it is set, and keeps its status', () => {
   const timers = newGenericTimer();
   setPhysicalCompare(timers.physical, 100n);
   assert.equal(fireTimers(timers, 200n), 0, 'it is disabled');
@@ -93,7 +93,7 @@ test('the physical timer goes off once each time it is set, and keeps its status
   assert.equal(fireTimers(timers, 2000n), 0);
 });
 
-test('a disabled physical timer forgets its status', () => {
+test('disabling the physical timer clears its status', () => {
   const timers = newGenericTimer();
   writePhysicalControl(timers.physical, 1n);
   fireTimers(timers, 0n);
@@ -101,7 +101,7 @@ test('a disabled physical timer forgets its status', () => {
   assert.equal(readPhysicalControl(timers.physical), 0n);
 });
 
-test('a timer value is a signed distance of 32 bits', () => {
+test('a timer value is a signed 32-bit difference', () => {
   const { virtual } = newGenericTimer();
   const write = (value: bigint, counter: bigint): void =>
     setVirtualCompare(virtual, compareOfValue(value, counter));
@@ -133,14 +133,14 @@ const timerStates: fc.Arbitrary<GenericTimerState> = fc.record(
   plain,
 );
 
-/** Whether something happens when the timers are let fire at that time. */
+/** Whether fireTimers does anything at the given time. */
 function fires(state: GenericTimerState, nowNs: bigint, hz: number): boolean {
   const copy = structuredClone(state);
   fireTimers(copy, counterAt(nowNs, hz));
   return copy.virtual.masked !== state.virtual.masked || copy.physical.armed !== state.physical.armed;
 }
 
-test('the next time is the first at which a timer fires', () => {
+test('nextTimerNs gives the first time at which a timer fires', () => {
   fc.assert(
     fc.property(timerStates, frequency, (state, hz) => {
       const next = nextTimerNs(state, hz);

@@ -1,8 +1,8 @@
 /**
- * The generic timers of a vCPU (Arm DDI 0487, D11) as a guest of Xen has them (Xen 4.17 arch/arm/vtimer.c, and
- * vtimer_interrupt in time.c). Physical and virtual counter are one here, made of system time by its frequency. The virtual
- * timer is the hardware's: when it fires, Xen masks it and injects its interrupt. The physical one is Xen's emulation by
- * a timer of its own, which goes off once each time it was set.
+ * The generic timers of a vCPU (Arm DDI 0487, D11) as a guest of Xen sees them (Xen 4.17 arch/arm/vtimer.c, and
+ * vtimer_interrupt in time.c). The physical and the virtual counter are the same here; they are derived from system
+ * time and a frequency. The virtual timer is the hardware's: when it fires, Xen masks it and injects its interrupt. Xen
+ * emulates the physical timer with a timer of its own, which fires once each time it was set.
  */
 
 export interface TimerState {
@@ -14,16 +14,16 @@ export interface TimerState {
 }
 
 export interface PhysicalTimerState extends TimerState {
-  /** CNTP_CTL_EL0.ISTATUS, as Xen keeps it: set when its timer goes off, however often the counter is set back. */
+  /** CNTP_CTL_EL0.ISTATUS as Xen keeps it: set when its timer fires, and kept even if the counter is set back. */
   pending: boolean;
-  /** Xen's own timer is set to `compare`. */
+  /** Whether Xen's own timer is set to `compare`. */
   armed: boolean;
 }
 
 export interface GenericTimerState {
   physical: PhysicalTimerState;
   virtual: TimerState;
-  /** CNTKCTL_EL1, which says what EL0 may read; kept and given back. */
+  /** CNTKCTL_EL1, the access control for EL0. Only stored here. */
   kernelControl: bigint;
 }
 
@@ -36,12 +36,12 @@ export function newGenericTimer(): GenericTimerState {
   return { physical: { ...timer, pending: false, armed: false }, virtual: timer, kernelControl: 0n };
 }
 
-/** The counter at system time `nowNs`, in ticks of `frequency` a second. */
+/** The counter at system time `nowNs`, in ticks of `frequency` per second. */
 export function counterAt(nowNs: bigint, frequency: number): bigint {
   return (nowNs * BigInt(frequency)) / 1_000_000_000n;
 }
 
-/** The first system time at which the counter is not below `ticks`. */
+/** The first system time in ns at which the counter is at least `ticks`. */
 export function timeOfCount(ticks: bigint, frequency: number): bigint {
   return (ticks * 1_000_000_000n + BigInt(frequency) - 1n) / BigInt(frequency);
 }
@@ -59,7 +59,7 @@ function setControl(timer: TimerState, value: bigint): void {
   timer.masked = (value & maskBit) !== 0n;
 }
 
-/** CNTV_CTL_EL0 as it reads. */
+/** The value read from CNTV_CTL_EL0. */
 export function readVirtualControl(timer: TimerState, counter: bigint): bigint {
   return controlBits(timer, timer.enabled && counter >= timer.compare);
 }
@@ -68,12 +68,15 @@ export function writeVirtualControl(timer: TimerState, value: bigint): void {
   setControl(timer, value);
 }
 
-/** CNTP_CTL_EL0 as it reads. */
+/** The value read from CNTP_CTL_EL0. */
 export function readPhysicalControl(timer: PhysicalTimerState): bigint {
   return controlBits(timer, timer.pending);
 }
 
-/** A timer that is enabled, or enabled again, is set anew; what was pending stays so unless it is disabled. */
+/**
+ * Writes CNTP_CTL_EL0. Sets the timer anew if the value enables it. A pending status is kept unless the value disables
+ * it.
+ */
 export function writePhysicalControl(timer: PhysicalTimerState, value: bigint): void {
   setControl(timer, value);
   timer.armed = timer.enabled;
@@ -91,17 +94,17 @@ export function setPhysicalCompare(timer: PhysicalTimerState, ticks: bigint): vo
   timer.armed = true;
 }
 
-/** CNTx_TVAL_EL0 as it reads: how far `compare` is from the counter, signed, 32 bits of it. */
+/** The value read from CNTx_TVAL_EL0: the low 32 bits of `compare` minus the counter, signed. */
 export function timerValue(compare: bigint, counter: bigint): bigint {
   return BigInt.asUintN(32, compare - counter);
 }
 
-/** What CNTx_CVAL_EL0 becomes when `value` is written to CNTx_TVAL_EL0. */
+/** The value of CNTx_CVAL_EL0 after `value` is written to CNTx_TVAL_EL0. */
 export function compareOfValue(value: bigint, counter: bigint): bigint {
   return counter + BigInt.asIntN(32, value);
 }
 
-/** Lets the timers fire that are due at `counter`; the private interrupts, by INTID as bits, that are to be injected. */
+/** Fires the timers that are due at `counter`. Returns the private interrupts to inject, as a bit mask by INTID. */
 export function fireTimers({ physical, virtual }: GenericTimerState, counter: bigint): number {
   let injected = 0;
   if (virtual.enabled && !virtual.masked && counter >= virtual.compare) {
@@ -116,7 +119,10 @@ export function fireTimers({ physical, virtual }: GenericTimerState, counter: bi
   return injected;
 }
 
-/** The system time from which on {@link fireTimers} has something to do; null when that needs the guest. */
+/**
+ * The first system time in ns at which {@link fireTimers} has something to do; null if it has nothing until the guest
+ * acts.
+ */
 export function nextTimerNs({ physical, virtual }: GenericTimerState, frequency: number): bigint | null {
   const due: bigint[] = [];
   if (virtual.enabled && !virtual.masked) due.push(virtual.compare);

@@ -1,6 +1,6 @@
 /**
- * devices: what a guest reaches through memory-mapped or system registers: interrupt controller, timers, UART. Each
- * is plain state and functions over it; none knows a guest address, a CPU engine or Xen.
+ * devices: the devices of a guest, with memory-mapped or system registers: interrupt controller, timers, UART. Each is
+ * a plain state and functions on it. None knows guest addresses, the CPU engine or Xen.
  */
 export * from './generic_timer.js';
 export * from './gic_v3/index.js';

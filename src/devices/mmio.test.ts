@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { registerDevice, registers32, zeroes } from './mmio.js';
 import type { MmioBytes, Register } from './mmio.js';
 
-/** Two words that keep what is written, a long one, one that reads only and one that takes no read. */
+/** A device with two read-write words, a 64-bit register, a read-only register and a write-only register. */
 function device(elsewhere: 'zero' | 'refused'): {
   words: number[];
   long: { value: bigint };
@@ -40,7 +40,7 @@ function device(elsewhere: 'zero' | 'refused'): {
   return { words, long, mmio: registerDevice(0x100, table, elsewhere) };
 }
 
-test('a row gives each register its index, and a narrow access its bytes', () => {
+test('a row passes the index of each register, and a narrow access reaches its bytes only', () => {
   const { mmio, words } = device('zero');
   assert.equal(mmio.read(0x10, 4), 0x1122_3344n);
   assert.equal(mmio.read(0x14, 4), 0x5566_7788n);
@@ -51,7 +51,7 @@ test('a row gives each register its index, and a narrow access its bytes', () =>
   assert.deepEqual(words, [0xbeef_3344, 0x5566_ff88]);
 });
 
-test('an access that sticks out of its register ends with it', () => {
+test('an access past the end of its register is cut off there', () => {
   const { mmio, words } = device('zero');
   assert.equal(mmio.read(0x12, 4), 0x1122n);
   assert.ok(mmio.write(0x12, 4, 0xaaaa_bbbbn));
@@ -68,7 +68,7 @@ test('a 64-bit register is read and written in halves and whole', () => {
   assert.equal(long.value, 0xffff_ffff_ffff_ffffn);
 });
 
-test('a width that a register does not take, and a direction that it does not have, are refused', () => {
+test('an unsupported width or direction is refused', () => {
   const { mmio } = device('zero');
   assert.equal(mmio.read(0x10, 8), null);
   assert.equal(mmio.write(0x10, 8, 0n), false);
@@ -79,13 +79,13 @@ test('a width that a register does not take, and a direction that it does not ha
   assert.equal(mmio.write(0x58, 4, 0n), false);
 });
 
-test('a register that reads only takes a write without effect', () => {
+test('a read-only register ignores writes', () => {
   const { mmio } = device('zero');
   assert.equal(mmio.write(0x50, 4, 0n), true);
   assert.equal(mmio.read(0x50, 4), 0xffff_ffffn);
 });
 
-test('where there is no register, the device answers as it was told to', () => {
+test('an access without a register is answered as configured', () => {
   assert.equal(device('zero').mmio.read(0, 8), 0n);
   assert.equal(device('zero').mmio.write(0, 1, 1n), true);
   assert.equal(device('refused').mmio.read(0, 8), null);
@@ -99,7 +99,7 @@ const access = fc.record({
   write: fc.boolean(),
 });
 
-test('no access throws, an answer fits its width, and a word stays a word', () => {
+test('no access throws, values read fit their width, and a word stays a word', () => {
   fc.assert(
     fc.property(fc.array(access), (accesses) => {
       const { mmio, words, long } = device('zero');

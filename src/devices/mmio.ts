@@ -1,35 +1,39 @@
 /**
- * Memory-mapped devices: registers at offsets, tables of them, and who reads or writes. No offset, width or value that
- * a guest can choose makes any of this throw.
+ * Memory-mapped devices: tables of registers at offsets, and the accesses to them. No offset, width or value that a
+ * guest can choose makes these functions throw.
  */
 
 export type MmioBytes = 1 | 2 | 4 | 8;
 
-/** A device as the bus sees it. Offsets count from the device's own start; a device never sees a guest address. */
+/**
+ * A device as the bus uses it. Offsets are relative to the start of the device; a device never sees a guest address.
+ */
 export interface MmioDevice {
-  /** Bytes that it answers to. */
+  /** Size of its address range in bytes. */
   readonly size: number;
-  /** The value at `offset`; null when the access is refused, for which the guest takes an external abort. */
+  /** The value at `offset`; null if the access is refused, which is an external abort for the guest. */
   read(offset: number, bytes: MmioBytes): bigint | null;
-  /** Writes `value`, of which bits above `bytes` are not looked at; false when the access is refused, as above. */
+  /**
+   * Writes the low `bytes` bytes of `value`; false if the access is refused, which is an external abort for the guest.
+   */
   write(offset: number, bytes: MmioBytes, value: bigint): boolean;
 }
 
-/** A register, or a row of them: `count` times `bytes` bytes from `offset` on. */
+/** A register, or a row of registers: `count` registers of `bytes` bytes starting at `offset`. */
 export interface Register {
   readonly name: string;
   readonly offset: number;
   readonly bytes: 4 | 8;
   readonly count: number;
-  /** The accesses that it takes, in bytes; one of another width is refused. */
+  /** Supported access widths in bytes. Other widths are refused. */
   readonly widths: readonly MmioBytes[];
-  /** The value of register `index` of the row; null when reads are refused. */
+  /** The value of register `index` of the row; null if reads are refused. */
   readonly read: ((index: number) => bigint) | null;
-  /** Writes it; `mask` has ones at the bits that are written, `value` is 0 outside of them. Null when refused. */
+  /** Writes a register. `mask` has ones at the bits to write; `value` is 0 elsewhere. Null if writes are refused. */
   readonly write: ((index: number, value: bigint, mask: bigint) => void) | null;
 }
 
-/** How a row differs from one register of 32 bits that is accessed whole. */
+/** The differences from a single 32-bit register with 32-bit accesses. */
 interface RowShape {
   readonly count?: number;
   readonly widths?: readonly MmioBytes[];
@@ -37,7 +41,10 @@ interface RowShape {
 
 const wholeWord: readonly MmioBytes[] = [4];
 
-/** A row of 32-bit registers, as numbers; a narrow write keeps the other bytes as they read. Without `write`, read only. */
+/**
+ * A row of 32-bit registers with values as numbers. A narrow write keeps the other bytes as they read. Without `write`,
+ * it is read-only.
+ */
 export function registers32(
   name: string,
   offset: number,
@@ -59,22 +66,22 @@ export function registers32(
   };
 }
 
-/** A row of 32-bit registers that read as zero and take no write, but do answer. */
+/** A row of 32-bit registers that read as zero and ignore writes. */
 export function zeroes(name: string, offset: number, shape: RowShape): Register {
   return registers32(name, offset, shape, () => 0);
 }
 
-/** What a device does where it has no register: answers nothing, or is refused. */
+/** The answer where a device has no register: zero, or a refusal. */
 export type Elsewhere = 'zero' | 'refused';
 
 interface Place {
   readonly register: Register;
   readonly index: number;
-  /** Of the access within the register, in bits. */
+  /** Position of the access in the register, in bits. */
   readonly shift: bigint;
 }
 
-/** Offsets below this have what was found for them kept. */
+/** Lookups of offsets below this are cached. */
 const keptOffsets = 4096;
 const ones = { 1: 0xffn, 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const;
 
@@ -113,7 +120,7 @@ export function registerDevice(size: number, table: readonly Register[], elsewhe
       if (place === null) return elsewhere === 'zero' ? 0n : null;
       const { register, index, shift } = place;
       if (register.read === null || !register.widths.includes(bytes)) return null;
-      // An access that sticks out of its register ends there, as in Xen (asm/vreg.h, vreg_reg32_extract).
+      // An access past the end of its register is cut off there, as in Xen (asm/vreg.h, vreg_reg32_extract).
       return BigInt.asUintN(8 * bytes, register.read(index) >> shift);
     },
     write: (offset, bytes, value) => {
@@ -128,7 +135,7 @@ export function registerDevice(size: number, table: readonly Register[], elsewhe
   };
 }
 
-/** The same device, that says so when it was written to. */
+/** The same device, with a callback after writes. */
 export function withWrites(device: MmioDevice, written: () => void): MmioDevice {
   return {
     ...device,

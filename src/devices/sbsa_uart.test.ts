@@ -14,21 +14,21 @@ function uart(): { state: UartState; sent: number[]; mmio: MmioDevice } {
   return { state, sent, mmio: sbsaUart(state, (byte) => sent.push(byte)) };
 }
 
-test('what is written to the data register is sent, the low byte of it', () => {
+test('a write to the data register sends its low byte', () => {
   const { mmio, sent } = uart();
   for (const bytes of [1, 2, 4] as const) assert.ok(mmio.write(DR, bytes, 0x1_2341n));
   assert.deepEqual(sent, [0x41, 0x41, 0x41]);
   assert.equal(mmio.read(FR, 4), 0x90n, 'nothing received, everything sent');
 });
 
-test('a narrow write sends and takes no received byte', () => {
+test('a narrow write sends, and does not consume a received byte', () => {
   const { mmio, state } = uart();
   receive(state, 7);
   mmio.write(DR, 1, 0x41n);
   assert.deepEqual(state.received, [7]);
 });
 
-test('received bytes are read in order; 32 wait, further ones are not taken', () => {
+test('received bytes are read in order; the FIFO takes 32 and refuses more', () => {
   const { mmio, state } = uart();
   for (let i = 0; i < 32; i += 1) assert.ok(receive(state, i));
   assert.equal(receive(state, 99), false);
@@ -38,7 +38,7 @@ test('received bytes are read in order; 32 wait, further ones are not taken', ()
   assert.equal(mmio.read(FR, 1), 0x90n);
 });
 
-test('a first byte raises the receive timeout, a sixteenth the receive interrupt; reading lowers both', () => {
+test('the first byte raises the receive timeout, the sixteenth the receive interrupt; reading clears both', () => {
   const { mmio, state } = uart();
   receive(state, 1);
   assert.equal(mmio.read(RIS, 4), RTI);
@@ -50,7 +50,7 @@ test('a first byte raises the receive timeout, a sixteenth the receive interrupt
   assert.equal(mmio.read(RIS, 4), 0n);
 });
 
-test('the line is high while an enabled interrupt stands, and clearing lowers it', () => {
+test('the line is high while an enabled interrupt is pending, and clearing lowers it', () => {
   const { mmio, state } = uart();
   mmio.write(DR, 4, 0x41n);
   assert.equal(uartAsserted(state), false);
@@ -77,7 +77,7 @@ test('other registers answer as in Xen: some read as zero, the rest are refused'
   assert.equal(mmio.read(DR, 8), null);
 });
 
-test('whatever the guest does, nothing throws and the state stays a value', () => {
+test('no access throws, and the state stays a plain value', () => {
   const step = fc.record({
     offset: fc.oneof(fc.constantFrom(DR, FR, IMSC, RIS, MIS, ICR), fc.nat(0xfff)),
     bytes: fc.constantFrom<MmioBytes>(1, 2, 4, 8),

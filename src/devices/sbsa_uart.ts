@@ -1,27 +1,27 @@
 /**
- * The SBSA UART (Arm BSA, "SBSA Generic UART": a PL011 without DMA, modem lines and baud rate), as Xen emulates it for a
- * guest (Xen 4.17 arch/arm/vpl011.c). What is sent leaves at once; what is received waits in 32 places.
+ * The SBSA UART (Arm BSA, "SBSA Generic UART": a PL011 without DMA, modem lines and baud rate), as Xen emulates it for
+ * a guest (Xen 4.17 arch/arm/vpl011.c). Bytes are sent immediately; received bytes wait in a FIFO of 32.
  */
 import { registerDevice, registers32, zeroes } from './mmio.js';
 import type { MmioBytes, MmioDevice, Register } from './mmio.js';
 
 const fifoPlaces = 32;
-/** With this many waiting the receive interrupt comes, with fewer only the receive timeout's. */
+/** Number of waiting bytes that raises the receive interrupt. Fewer raise the receive timeout only. */
 const receiveLevel = 16;
 
 /** UARTFR. */
 const receiveEmpty = 1 << 4;
 const receiveFull = 1 << 6;
 const transmitEmpty = 1 << 7;
-/** UARTRIS and its fellows. */
+/** Bits of UARTRIS, UARTIMSC, UARTMIS and UARTICR. */
 const receiveInterrupt = 1 << 4;
 const transmitInterrupt = 1 << 5;
 const receiveTimeout = 1 << 6;
 
 export interface UartState {
-  /** Bytes that wait to be read, oldest first. */
+  /** Received bytes that were not read yet, oldest first. */
   received: number[];
-  /** UARTRIS, every bit of which is kept until something clears it. */
+  /** UARTRIS. Each bit stays set until it is cleared. */
   raw: number;
   /** UARTIMSC. */
   enabled: number;
@@ -36,7 +36,7 @@ export function uartAsserted({ raw, enabled }: UartState): boolean {
   return (raw & enabled) !== 0;
 }
 
-/** Gives the guest a byte to read; false, and the byte is not taken, when 32 wait already. */
+/** Adds a received byte. False if the FIFO already has 32. */
 export function receive(state: UartState, byte: number): boolean {
   if (state.received.length >= fifoPlaces) return false;
   state.received.push(byte & 0xff);
@@ -44,7 +44,7 @@ export function receive(state: UartState, byte: number): boolean {
   return true;
 }
 
-/** UARTDR, read: the oldest byte, 0 when there is none. */
+/** Reads UARTDR: the oldest byte, or 0 if there is none. */
 function takeByte(state: UartState): number {
   const byte = state.received.shift();
   if (byte === undefined) return 0;
@@ -53,14 +53,14 @@ function takeByte(state: UartState): number {
   return byte;
 }
 
-/** UARTFR: sending never waits. */
+/** UARTFR. The transmit FIFO is never full. */
 function flags({ received: { length } }: UartState): number {
   return transmitEmpty | (length === 0 ? receiveEmpty : 0) | (length >= fifoPlaces ? receiveFull : 0);
 }
 
 const narrow: readonly MmioBytes[] = [1, 2, 4];
 
-/** UARTDR by itself: a narrow write must not read it first, which would take a byte. */
+/** UARTDR has its own definition, because a narrow write must not read it first: that would consume a byte. */
 function dataRegister(state: UartState, send: (byte: number) => void): Register {
   return {
     name: 'UARTDR',
@@ -76,7 +76,7 @@ function dataRegister(state: UartState, send: (byte: number) => void): Register 
   };
 }
 
-/** UARTICR, which cannot be read. */
+/** UARTICR, which is write-only. */
 function clearRegister(state: UartState): Register {
   return {
     name: 'UARTICR',
@@ -91,7 +91,9 @@ function clearRegister(state: UartState): Register {
   };
 }
 
-/** The UART's registers; `send` takes each byte that the guest sends. An access to any other offset is refused. */
+/**
+ * The UART's registers. `send` is called with each byte that the guest sends. Accesses to other offsets are refused.
+ */
 export function sbsaUart(state: UartState, send: (byte: number) => void): MmioDevice {
   const shape = { widths: narrow };
   const table: readonly Register[] = [

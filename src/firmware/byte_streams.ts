@@ -1,10 +1,10 @@
 /**
- * Bytes that come piece by piece, as async generators, and the part of the Streams API (WHATWG) that the libraries
- * speak; every host of ours has that API.
+ * Byte streams as async generators, and conversion from and to the part of the Streams API (WHATWG) that the libraries
+ * use. All supported hosts have that API.
  */
 import { InputError } from '../base/index.js';
 
-/** Pieces of one long row of bytes, in order. Stopping to read ends whatever makes them. */
+/** Consecutive pieces of a byte stream. A consumer that stops early ends the producer. */
 export type Pieces = AsyncGenerator<Uint8Array, void, undefined>;
 
 interface StreamReader<T> {
@@ -29,13 +29,13 @@ type WebStreamConstructor = new (source: {
   cancel(): Promise<void>;
 }) => WebStream<Uint8Array>;
 
-/** `bytes` in pieces. */
-// eslint-disable-next-line @typescript-eslint/require-await -- the others do wait
+/** Divides `bytes` into pieces. */
+// eslint-disable-next-line @typescript-eslint/require-await -- other implementations await
 export async function* piecesOf(bytes: Uint8Array, size = 1 << 16): Pieces {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** Pieces as a stream of the Streams API. */
+/** Converts pieces to a stream of the Streams API. */
 export function toWebStream(pieces: Pieces): WebStream<Uint8Array> {
   const { ReadableStream } = globalThis as unknown as { ReadableStream: WebStreamConstructor };
   return new ReadableStream({
@@ -50,7 +50,7 @@ export function toWebStream(pieces: Pieces): WebStream<Uint8Array> {
   });
 }
 
-/** What a stream of the Streams API gives; when the reader stops early, the stream is cancelled. */
+/** The items of a stream of the Streams API. If the reader stops early, the stream is cancelled. */
 export async function* fromWebStream<T>(stream: WebStream<T>): AsyncGenerator<T, void, undefined> {
   const reader = stream.getReader();
   let open = true;
@@ -65,12 +65,12 @@ export async function* fromWebStream<T>(stream: WebStream<T>): AsyncGenerator<T,
     open = false;
     throw error;
   } finally {
-    // How the rest ends does not concern who stopped to read; xz-decompress fails here when it had reached the end.
+    // A reader that has stopped does not care how the stream ends. xz-decompress fails here if it had reached the end.
     if (open) await reader.cancel().catch(() => undefined);
   }
 }
 
-/** All pieces as one. Throws {@link InputError} when they are more than `limit` bytes; `what` names them. */
+/** Concatenates all pieces. Throws {@link InputError} if they exceed `limit` bytes; `what` names them. */
 export async function collect(pieces: Pieces, limit: number, what: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -88,7 +88,7 @@ export async function collect(pieces: Pieces, limit: number, what: string): Prom
   return whole;
 }
 
-/** Bytes as text, one character each: what is ASCII stays so, and no byte is refused. */
+/** Bytes as text, one character per byte: ASCII is unchanged, and no byte is refused. */
 export function byteText(bytes: Uint8Array): string {
   let text = '';
   for (let at = 0; at < bytes.length; at += 4096)

@@ -10,7 +10,7 @@ import type { Compression } from './compression.js';
 const text = 'Which CPU is which?\n'.repeat(40);
 const plain = Uint8Array.from(Buffer.from(text));
 
-/** The text above as xz (with a CRC32) and as zstd pack it. */
+/** The text above, compressed by xz (with a CRC32) and by zstd. */
 const packed: Readonly<Record<Exclude<Compression, 'none'>, Uint8Array>> = {
   gzip: Uint8Array.from(gzipSync(plain)),
   xz: fromHex(`fd377a585a0000016922de360200210116000000742fe5a3e0031f001d5d002b9a092646e07b9eb12ef9525f11dd60dc
@@ -29,12 +29,12 @@ function unpack(bytes: Uint8Array, kind: Compression, limit = 1 << 20): Promise<
 }
 
 for (const kind of kinds) {
-  test(`${kind}: what was packed comes out`, async () => {
+  test(`${kind}: decompression gives the original`, async () => {
     assert.equal(compressionOf(packed[kind]), kind);
     assert.equal(byteText(await unpack(packed[kind], kind)), text);
   });
 
-  test(`${kind}: cut short anywhere, it is refused with one line`, async () => {
+  test(`${kind}: data truncated at any point is refused with one line`, async () => {
     for (let length = 0; length < packed[kind].length; length += 1) {
       await assert.rejects(unpack(packed[kind].subarray(0, length), kind), (error: unknown) => {
         assert.ok(error instanceof InputError, String(error));
@@ -49,7 +49,7 @@ for (const kind of kinds) {
       bent[at]! ^= 0x10;
       try {
         const content = await unpack(bent, kind);
-        // Only gzip and xz carry checksums that are looked at; some header bytes mean nothing.
+        // Only the checksums of gzip and xz are verified, and some header bytes have no meaning.
         if (kind !== 'zstd') assert.equal(byteText(content), text);
       } catch (error) {
         assert.ok(error instanceof InputError, String(error));
@@ -58,7 +58,7 @@ for (const kind of kinds) {
     }
   });
 
-  test(`${kind}: random bytes throw nothing but InputError`, async () => {
+  test(`${kind}: random bytes only throw InputError`, async () => {
     const begun = fc
       .uint8Array({ maxLength: 60 })
       .map((tail) => Uint8Array.from([...packed[kind].slice(0, 24), ...tail]));
@@ -75,19 +75,19 @@ for (const kind of kinds) {
   });
 }
 
-test('gzip: bytes behind the end are not looked at, as with a kernel that padding follows', async () => {
+test('gzip: bytes after the end are ignored, such as the padding after a kernel', async () => {
   const padded = Uint8Array.from([...packed.gzip, ...new Uint8Array(512)]);
   assert.equal(byteText(await unpack(padded, 'gzip')), text);
 });
 
-test('more than the limit is refused before it is all there', async () => {
+test('output above the limit is refused before it is complete', async () => {
   assert.equal((await unpack(packed.gzip, 'gzip', plain.length)).length, plain.length);
   await assert.rejects(unpack(packed.gzip, 'gzip', plain.length - 1), InputError);
   const bomb = gzipSync(new Uint8Array(8 << 20));
   await assert.rejects(unpack(bomb, 'gzip', 1 << 20), /^InputError: it unpacks to more than 1 MiB$/);
 });
 
-test('whoever stops reading ends the unpacking, and others can go on', async () => {
+test('a reader that stops early ends its decompression, and others can continue', async () => {
   for (const kind of kinds) {
     for await (const piece of decompress(packed[kind], kind, 'it')) {
       assert.ok(piece.length > 0);
@@ -97,13 +97,13 @@ test('whoever stops reading ends the unpacking, and others can go on', async () 
   }
 });
 
-test('what is packed by none of them is told from the others', () => {
+test('uncompressed data is recognised', () => {
   assert.equal(compressionOf(plain), 'none');
   assert.equal(compressionOf(new Uint8Array()), 'none');
   assert.equal(compressionOf(packed.xz.subarray(0, 5)), 'none');
 });
 
-test('pieces go through a stream of the Streams API as they are', async () => {
+test('pieces pass unchanged through a stream of the Streams API', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.uint8Array({ maxLength: 100 }),

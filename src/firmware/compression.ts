@@ -1,4 +1,7 @@
-/** Unpacking gzip, xz and Zstandard data piece by piece. The formats are the libraries' affair; the errors are ours. */
+/**
+ * Decompresses gzip, xz and Zstandard data piece by piece. Libraries handle the formats; this module converts their
+ * errors.
+ */
 import { Decompress as ZstdDecompress } from 'fzstd';
 import { Inflate } from 'pako';
 import * as xz from 'xz-decompress';
@@ -14,7 +17,7 @@ const magics: readonly (readonly [Exclude<Compression, 'none'>, readonly number[
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
 ];
 
-/** What `bytes` begin like; `none` when like none of them. */
+/** The compression that `bytes` start like; `none` if no signature matches. */
 export function compressionOf(bytes: Uint8Array): Compression {
   const found = magics.find(([, magic]) => magic.every((byte, i) => bytes[i] === byte));
   return found?.[0] ?? 'none';
@@ -39,7 +42,7 @@ async function* unzstd(bytes: Uint8Array): Pieces {
   let ready: Uint8Array[] = [];
   const state = { ended: false };
   const zstd = new ZstdDecompress((piece, final) => {
-    // The library goes on using its buffer.
+    // Copy the piece, because the library reuses its buffer.
     ready.push(piece.slice());
     state.ended ||= final === true;
   });
@@ -55,13 +58,13 @@ async function* unzstd(bytes: Uint8Array): Pieces {
 
 type XzStreamConstructor = new (compressed: WebStream<Uint8Array>) => WebStream<Uint8Array>;
 
-/** The library is a CommonJS module, whose exports stand in different places in Node and in a bundle. */
+/** The library is a CommonJS module. Its exports are in different places in Node and in a bundle. */
 const xzModule = xz as unknown as {
   readonly XzReadableStream?: XzStreamConstructor;
   readonly default?: { readonly XzReadableStream: XzStreamConstructor };
 };
 
-/** What the library's error codes mean (XZ Embedded, enum xz_ret). */
+/** Texts for the library's error codes (XZ Embedded, enum xz_ret). */
 const xzErrors: Readonly<Record<string, string>> = {
   5: 'they are not xz data',
   6: 'they use what is not supported here',
@@ -82,7 +85,7 @@ async function* unxz(bytes: Uint8Array): Pieces {
 
 const unpackers = { none: piecesOf, gzip: gunzip, xz: unxz, zstd: unzstd } as const;
 
-/** The next piece, or the library's complaint as ours. */
+/** The next piece. Converts an error of the library to an InputError. */
 async function nextOf(pieces: Pieces, complaint: string): Promise<IteratorResult<Uint8Array, void>> {
   try {
     return await pieces.next();
@@ -94,9 +97,8 @@ async function nextOf(pieces: Pieces, complaint: string): Promise<IteratorResult
 }
 
 /**
- * The content of `bytes`, which are compressed as said. Throws {@link InputError} when they are not or are cut short;
- * `what` says in the message whose they are. gzip and xz data carry checksums, which are checked; of Zstandard's the
- * library checks none.
+ * Decompresses `bytes` with the given method. Throws {@link InputError} if they are damaged or truncated; `what` names
+ * the data in the message. The checksums of gzip and xz are verified; the library verifies none for Zstandard.
  */
 export async function* decompress(bytes: Uint8Array, compression: Compression, what: string): Pieces {
   const pieces = unpackers[compression](bytes);

@@ -20,14 +20,14 @@ test('fields, continued values and comments', () => {
   );
 });
 
-test('what is no field is passed over', () => {
+test('lines that are not fields are skipped', () => {
   assert.deepEqual(parseStanzas(''), []);
   assert.deepEqual(parseStanzas('\n \n\t\n'), []);
   assert.deepEqual(parseStanzas(' continued\nnothing\n: no name\n'), []);
   assert.deepEqual([...parseStanzas(' lost\nA: 1')[0]!], [['a', '1']]);
 });
 
-test('what is written is read, whatever the names and values', () => {
+test('any names and values survive a round trip', () => {
   const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
   const value = fc.stringMatching(/^[!-~]([ -~]{0,20}[!-~])?$/);
   const stanza = fc.uniqueArray(fc.tuple(name, value), {

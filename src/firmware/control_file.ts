@@ -1,9 +1,13 @@
-/** Debian control files (Debian Policy, chapter 5): stanzas of fields, as in Packages, Release, .sources and packages. */
+/**
+ * Debian control files (Debian Policy, chapter 5): stanzas of fields, used in Packages, Release, .sources and packages.
+ */
 
-/** The fields of a stanza by lower-case name; the lines of a value are joined by `\n`, each without its leading blank. */
+/**
+ * The fields of a stanza by lower-case name. The lines of a value are joined by `\n`, each without its leading blank.
+ */
 export type Stanza = ReadonlyMap<string, string>;
 
-/** The stanza in `lines`, which have no empty one between them. A line that is no field is passed over. */
+/** Parses a stanza from `lines` without empty lines. Lines that are not fields are skipped. */
 function parseStanza(lines: readonly string[]): Stanza {
   const fields = new Map<string, string>();
   let current = '';
@@ -22,7 +26,10 @@ function parseStanza(lines: readonly string[]): Stanza {
   return fields;
 }
 
-/** The stanzas of a control file that have a field at all. Text is never refused: what is no field is passed over. */
+/**
+ * The stanzas of a control file that have at least one field. No text is refused: lines that are not fields are
+ * skipped.
+ */
 export function parseStanzas(text: string): Stanza[] {
   return text
     .split(/\r?\n(?:[ \t]*\r?\n)+/)

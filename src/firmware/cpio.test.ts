@@ -41,7 +41,7 @@ const entry: fc.Arbitrary<CpioEntry> = fc.record(
   { noNullPrototype: true },
 );
 
-test('what was written is read back', () => {
+test('an archive survives a round trip', () => {
   fc.assert(
     fc.property(fc.array(entry, { maxLength: 6 }), (entries) => {
       assert.deepEqual(readCpio(writeCpio(entries)), entries);
@@ -49,7 +49,7 @@ test('what was written is read back', () => {
   );
 });
 
-test('an archive cut short, and one of another kind, are refused with one line', () => {
+test('a truncated archive and one in another format are refused with one line', () => {
   const archive = writeCpio([example]);
   for (let length = 0; length < archive.length - 4; length += 1) {
     assert.throws(() => readCpio(archive.subarray(0, length)), InputError, String(length));
@@ -58,7 +58,7 @@ test('an archive cut short, and one of another kind, are refused with one line',
   assert.throws(() => writeCpio([{ ...example, path: 'a\0b' }]), InputError);
 });
 
-test('a member without a name is refused, and so is one whose content is not all there', () => {
+test('a member without a name or with truncated content is refused', () => {
   const changed = (index: number, digits: string): Uint8Array => {
     const archive = Uint8Array.from(writeCpio([example]));
     archive.set(Buffer.from(digits), 6 + 8 * index);
@@ -69,7 +69,7 @@ test('a member without a name is refused, and so is one whose content is not all
   assert.throws(() => readCpio(changed(6, '0000000g')), /has no number at byte 0/);
 });
 
-test('random bytes and changed archives throw nothing but InputError', () => {
+test('random bytes and changed archives only throw InputError', () => {
   const archive = writeCpio([example, { ...example, path: 'other' }]);
   const bent = fc
     .array(fc.tuple(fc.nat(archive.length - 1), fc.nat(255)), { maxLength: 4 })

@@ -1,6 +1,7 @@
 /**
- * cpio archives in the "newc" format, as Linux takes an initramfs (Linux Documentation/driver-api/early-userspace/
- * buffer-format.rst): a header of hexadecimal digits, the name, the content, each filled up to four bytes.
+ * cpio archives in the "newc" format, which Linux uses for an initramfs (Linux
+ * Documentation/driver-api/early-userspace/buffer-format.rst): a header of hexadecimal digits, the name, the content,
+ * each padded to four bytes.
  */
 import { InputError } from '../base/index.js';
 import { byteText } from './byte_streams.js';
@@ -15,13 +16,13 @@ export const fileType = {
 
 /** A member of an archive. */
 export interface CpioEntry {
-  /** Without a leading slash. */
+  /** Has no leading slash. */
   readonly path: string;
-  /** Type and permissions. */
+  /** File type and permissions. */
   readonly mode: number;
-  /** A file's content or a symbolic link's target. */
+  /** The content of a file, or the target of a symbolic link. */
   readonly content: Uint8Array;
-  /** A device's number, major and minor; [0, 0] for everything else. */
+  /** The major and minor number of a device; [0, 0] for everything else. */
   readonly device: readonly [major: number, minor: number];
 }
 
@@ -48,7 +49,7 @@ function header(inode: number, entry: CpioEntry, nameBytes: number): string {
 
 const padded = (length: number): number => (length + 3) & ~3;
 
-/** The archive of `entries`. Throws {@link InputError} on a name with a character that no byte can be. */
+/** Writes an archive of `entries`. Throws {@link InputError} if a name has a character above U+00FF. */
 export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   const end: CpioEntry = { path: trailer, mode: 0, content: new Uint8Array(), device: [0, 0] };
   const parts = [...entries, end].map((entry, i) => {
@@ -72,14 +73,14 @@ export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   return archive;
 }
 
-/** One field of the header that begins at `at`. */
+/** A field of the header at `at`. */
 function field(bytes: Uint8Array, at: number, index: number): number {
   const digits = byteText(bytes.subarray(at + 6 + 8 * index, at + 14 + 8 * index));
   if (!/^[0-9a-fA-F]{8}$/.test(digits)) throw new InputError(`the cpio archive has no number at byte ${at}`);
   return Number.parseInt(digits, 16);
 }
 
-/** The member whose header begins at `at`, and where the next begins. */
+/** Reads the member whose header is at `at`, and returns where the next begins. */
 function readEntry(bytes: Uint8Array, at: number): { entry: CpioEntry; next: number } {
   if (byteText(bytes.subarray(at, at + 6)) !== magic) {
     throw new InputError(`not a cpio archive of the newc format: no member begins at byte ${at}`);
@@ -95,7 +96,7 @@ function readEntry(bytes: Uint8Array, at: number): { entry: CpioEntry; next: num
   return { entry: { path, mode, content, device }, next: contentAt + padded(size) };
 }
 
-/** The members of a "newc" archive, up to its trailer. Throws {@link InputError} when it is damaged or cut short. */
+/** The members of a "newc" archive, up to its trailer. Throws {@link InputError} if it is damaged or truncated. */
 export function readCpio(bytes: Uint8Array): CpioEntry[] {
   const entries: CpioEntry[] = [];
   for (let at = 0; ;) {

@@ -19,7 +19,7 @@ async function listed(bytes: Uint8Array): Promise<string[]> {
   return paths;
 }
 
-test('a package gives its control fields and its files, in gzip and bare', async () => {
+test('control fields and files are read from a package, with gzip and uncompressed', async () => {
   for (const pack of [undefined, plain]) {
     const bytes = await debPackage(control, files, pack);
     assert.ok(isDeb(bytes));
@@ -37,7 +37,7 @@ test('a package gives its control fields and its files, in gzip and bare', async
   }
 });
 
-test('a wanted file comes whole behind files that are not wanted', { timeout: 60_000 }, async () => {
+test('a wanted file after unwanted files is complete', { timeout: 60_000 }, async () => {
   const small = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`a/${n}`, bytesOf(`small ${n}`)]));
   const large = new Uint8Array(300_000).fill(7);
   const bytes = await debPackage(control, { ...small, 'b/large': large, 'b/last': bytesOf('end') }, plain);
@@ -48,7 +48,7 @@ test('a wanted file comes whole behind files that are not wanted', { timeout: 60
   assert.deepEqual(found, { 'b/large': 300_000, 'b/last': 3 });
 });
 
-test('kernels are where Debian’s packages have them', () => {
+test('isKernelPath knows the kernel paths of Debian’s packages', () => {
   for (const path of [
     'boot/vmlinuz-6.1.0-56-arm64',
     'boot/vmlinux-6.1',
@@ -67,12 +67,12 @@ test('kernels are where Debian’s packages have them', () => {
   }
 });
 
-test('a long path comes whole', async () => {
+test('a long path is complete', async () => {
   const path = `usr/${'long/'.repeat(40)}file`;
   assert.deepEqual(await listed(await debPackage(control, { [path]: bytesOf('x') })), [path]);
 });
 
-test('what is no package, or half of one, is refused with one line', async () => {
+test('a file that is not a package, or a truncated one, is refused with one line', async () => {
   const whole = await debPackage(control, files);
   const tar = await tarArchive(files);
   const wrong: [Uint8Array, RegExp][] = [
@@ -94,7 +94,7 @@ test('what is no package, or half of one, is refused with one line', async () =>
   }
 });
 
-test('archives within a package that cannot be read are refused when they are', async () => {
+test('unreadable archives in a package are refused when they are read', async () => {
   const parts = (data: Uint8Array, name = 'data.tar.gz'): Uint8Array =>
     arArchive({ 'debian-binary': bytesOf('2.0\n'), 'control.tar': data, [name]: data });
   await assert.rejects(listed(parts(bytesOf('not packed'))), /uses an unknown compression: data\.tar\.gz/);
@@ -105,7 +105,7 @@ test('archives within a package that cannot be read are refused when they are', 
   await assert.rejects(debControl(noControl), /^InputError: it has no control file$/);
 });
 
-test('random bytes and changed packages throw nothing but InputError', async () => {
+test('random bytes and changed packages only throw InputError', async () => {
   const whole = await debPackage(control, files, plain);
   const bent = fc
     .array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 })

@@ -1,6 +1,6 @@
 /**
- * Debian binary packages (deb(5)): an ar archive of a version, a control archive and a data archive, which are tar
- * archives in gzip, xz or Zstandard.
+ * Debian binary packages (deb(5)): an ar archive of a version, a control archive and a data archive. The latter two are
+ * tar archives, compressed by gzip, xz or Zstandard.
  */
 import { InputError } from '../base/index.js';
 import { byteText, piecesOf } from './byte_streams.js';
@@ -13,7 +13,7 @@ import type { ArchiveFile } from './tar.js';
 
 const arMagic = '!<arch>\n';
 const headerBytes = 60;
-/** A file of a package may have this many bytes. */
+/** Maximum size of a file in a package, in bytes. */
 const fileLimit = 1 << 29;
 const controlLimit = 1 << 24;
 
@@ -22,20 +22,20 @@ interface ArMember {
   readonly bytes: Uint8Array;
 }
 
-/** A package, of which nothing has been unpacked yet. */
+/** An opened package. Nothing has been decompressed yet. */
 export interface DebPackage {
-  /** How messages name it. */
+  /** Its name in messages. */
   readonly what: string;
   readonly control: ArMember;
   readonly data: ArMember;
 }
 
-/** Whether `bytes` begin as a package does. */
+/** Whether `bytes` start with the signature of a package. */
 export function isDeb(bytes: Uint8Array): boolean {
   return byteText(bytes.subarray(0, arMagic.length)) === arMagic;
 }
 
-/** The members of an ar archive; each begins at an even offset (deb(5), "Format"). */
+/** The members of an ar archive. Each starts at an even offset (deb(5), "Format"). */
 function arMembers(bytes: Uint8Array, what: string): ArMember[] {
   const members: ArMember[] = [];
   for (let at = arMagic.length; at < bytes.length;) {
@@ -55,7 +55,7 @@ function arMembers(bytes: Uint8Array, what: string): ArMember[] {
   return members;
 }
 
-/** The package in `bytes`. Throws {@link InputError} when it is none; `what` names it there and later. */
+/** Opens the package in `bytes`. Throws {@link InputError} if it is not a package; `what` names it in messages. */
 export function openDeb(bytes: Uint8Array, what: string): DebPackage {
   if (!isDeb(bytes)) throw new InputError(`${what} is not a Debian package`);
   const [version, ...rest] = arMembers(bytes, what);
@@ -70,7 +70,7 @@ export function openDeb(bytes: Uint8Array, what: string): DebPackage {
   return { what, control: archive('control.tar'), data: archive('data.tar') };
 }
 
-/** What a member unpacks to. Its name says how it is packed, and so do its bytes; the bytes are believed. */
+/** The decompressed content of a member. The compression is detected from the bytes, not from the name. */
 function unpacked({ name, bytes }: ArMember, what: string): Pieces {
   const compression = compressionOf(bytes);
   if (compression !== 'none') return decompress(bytes, compression, what);
@@ -78,7 +78,7 @@ function unpacked({ name, bytes }: ArMember, what: string): Pieces {
   return piecesOf(bytes);
 }
 
-/** The control file of the package: its fields. Throws {@link InputError} when there is none. */
+/** The fields of the package's control file. Throws {@link InputError} if it has none. */
 export async function debControl({ control, what }: DebPackage): Promise<Stanza> {
   const wanted = (path: string): boolean => path === 'control';
   for await (const { bytes } of tarFiles(unpacked(control, what), wanted, controlLimit, what)) {
@@ -88,7 +88,7 @@ export async function debControl({ control, what }: DebPackage): Promise<Stanza>
   throw new InputError(`${what} has no control file`);
 }
 
-/** The package's regular files for which `wanted` says yes, as {@link tarFiles}. */
+/** The regular files in the package that satisfy `wanted`, as {@link tarFiles}. */
 export async function* debFiles(
   { data, what }: DebPackage,
   wanted: (path: string) => boolean,
@@ -96,7 +96,7 @@ export async function* debFiles(
   yield* tarFiles(unpacked(data, what), wanted, fileLimit, what);
 }
 
-/** The first of the package's regular files for which `wanted` says yes; null when there is none. */
+/** The first regular file in the package that satisfies `wanted`; null if there is none. */
 export async function findInDeb(
   deb: DebPackage,
   wanted: (path: string) => boolean,
@@ -105,7 +105,7 @@ export async function findInDeb(
   return null;
 }
 
-/** Whether a package has its kernel at `path`: in boot/, or since 2026 beside its modules. */
+/** Whether `path` is the kernel of a package: in boot/, or since 2026 next to its modules. */
 export function isKernelPath(path: string): boolean {
   return /^boot\/vmlinu[xz]-[^/]+$/.test(path) || /^(usr\/)?lib\/modules\/[^/]+\/vmlinu[xz]$/.test(path);
 }

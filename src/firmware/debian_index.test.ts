@@ -13,7 +13,7 @@ import {
 } from './debian_index.js';
 import type { PackageEntry } from './debian_index.js';
 
-test('a release’s date is seconds since 1970', () => {
+test('the date of a release is in seconds since 1970', () => {
   assert.equal(parseReleaseDate('Thu, 01 Jan 1970 00:00:00 UTC'), 0);
   assert.equal(parseReleaseDate('Sat, 21 Nov 2026 00:53:02 UTC'), Date.UTC(2026, 10, 21, 0, 53, 2) / 1000);
   assert.equal(parseReleaseDate('1 Mar 2000 01:02:03 +0000'), Date.UTC(2000, 2, 1, 1, 2, 3) / 1000);
@@ -41,12 +41,12 @@ const [begin, signature, end] = [
 ];
 const signed = (text: string): string => `${begin}\nHash: SHA256\n\n${text}\n${signature}\n\nabc=\n${end}\n`;
 
-test('of a signed message the text is left, with its dashes', () => {
+test('the text of a signed message is extracted, with its dashes unescaped', () => {
   assert.equal(signedText(signed('Origin: A\n- -dash\n- - two'), 'it'), 'Origin: A\n-dash\n- two');
   assert.equal(signedText('Origin: A\n', 'it'), 'Origin: A\n');
 });
 
-test('what stands outside of what is signed is not passed off as signed', () => {
+test('text outside the signed part is not accepted as signed', () => {
   for (const text of [
     `Origin: B\n${signed('Origin: A')}`,
     `${signed('Origin: A')}Origin: B\n`,
@@ -61,7 +61,7 @@ test('what stands outside of what is signed is not passed off as signed', () => 
 
 const digest = (digit: string): string => digit.repeat(64);
 
-test('a Release file gives its dates and what each index hashes to', () => {
+test('the dates and index hashes of a Release file are parsed', () => {
   const text = `Origin: Debian
 Suite: oldstable-security
 Codename: bookworm-security
@@ -90,7 +90,7 @@ SHA256:
   assert.deepEqual([bare.date, bare.validUntil, bare.acquireByHash, bare.files], [null, null, false, []]);
 });
 
-test('what is no Release file is refused with one line', () => {
+test('text that is not a Release file is refused with one line', () => {
   for (const text of ['', '<html>\n', 'Origin: A\n']) {
     assert.throws(
       () => parseRelease(text, 'the index'),
@@ -112,7 +112,7 @@ test('dependencies: alternatives, versions, architectures', () => {
   assert.deepEqual(parseDepends(''), []);
 });
 
-test('a version satisfies its constraint or does not', () => {
+test('version constraints are evaluated', () => {
   const cases: [string, boolean][] = [
     ['', true],
     ['= 6.1-1', true],
@@ -129,7 +129,7 @@ test('a version satisfies its constraint or does not', () => {
 const stanza = (name: string, version: string, more = ''): string =>
   `Package: ${name}\nVersion: ${version}\nArchitecture: arm64\nFilename: pool/${name}_${version}.deb\nSize: 5\nSHA256: ${digest('c')}\n${more}`;
 
-test('the packages that are wanted, out of many', () => {
+test('packagesIn selects the wanted packages', () => {
   const text = [stanza('a', '1'), stanza('b', '2', 'Depends: a\nPre-Depends: c\n'), stanza('a', '3')].join(
     '\n',
   );
@@ -149,7 +149,7 @@ test('the packages that are wanted, out of many', () => {
   });
 });
 
-test('a package that cannot be fetched or would be fetched from elsewhere is none', () => {
+test('a package that cannot be fetched, or not from this archive, is skipped', () => {
   const whole = stanza('a', '1');
   for (const [from, to] of [
     ['Size: 5', 'Size: 0'],
@@ -184,7 +184,7 @@ function entry(name: string, version: string, depends = ''): PackageEntry {
   };
 }
 
-test('the newest comes first, and of equals the first named', () => {
+test('the newest version comes first; equal versions keep their order', () => {
   const order = newestFirst([entry('b', '1'), entry('a', '1:0'), entry('c', '1'), entry('d', '2~')]);
   assert.deepEqual(
     order.map(({ name }) => name),
@@ -192,7 +192,7 @@ test('the newest comes first, and of equals the first named', () => {
   );
 });
 
-test('no text throws anything but InputError', () => {
+test('any text only throws InputError', () => {
   const words = [
     'Package',
     ':',

@@ -1,13 +1,13 @@
 /**
- * The indices of a Debian archive: a suite's Release file, which says what every index hashes to, and Packages files,
- * which say the same of every package.
+ * The indexes of a Debian archive: the Release file of a suite, which has the hash of every index, and Packages files,
+ * which have the hash of every package.
  */
 import { InputError } from '../base/index.js';
 import { parseStanzas } from './control_file.js';
 import type { Stanza } from './control_file.js';
 import { compareVersions } from './debian_version.js';
 
-/** An index as the Release file has it. */
+/** An index listed in the Release file. */
 export interface IndexFile {
   readonly path: string;
   readonly bytes: number;
@@ -19,9 +19,9 @@ export interface Release {
   readonly origin: string;
   readonly suite: string;
   readonly codename: string;
-  /** Seconds since 1970; null when the field is missing or no date. */
+  /** Seconds since 1970; null if the field is missing or not a date. */
   readonly date: number | null;
-  /** Likewise; null when the suite does not expire. */
+  /** Seconds since 1970; null if the suite does not expire. */
   readonly validUntil: number | null;
   readonly acquireByHash: boolean;
   readonly files: readonly IndexFile[];
@@ -32,8 +32,8 @@ const signatureBegin = '-----BEGIN PGP SIGNATURE-----';
 const signatureEnd = '-----END PGP SIGNATURE-----';
 
 /**
- * The text of a clear-signed message (RFC 9580, 7), and nothing that stands outside of what is signed. A text without
- * signature is given back as it is. Throws {@link InputError} when there is more than one message and its signature.
+ * The text of a clear-signed message (RFC 9580, 7), without anything outside the signed part. Text without a signature
+ * is returned unchanged. Throws {@link InputError} if there is more than one message with its signature.
  */
 export function signedText(text: string, what: string): string {
   const lines = text.split(/\r?\n/);
@@ -48,7 +48,7 @@ export function signedText(text: string, what: string): string {
     end > blank &&
     after.every((line) => line.trim() === '');
   if (!wellFormed) throw new InputError(`${what} is not a single signed message`);
-  // Lines that begin with a dash are escaped by one and a blank (7.1).
+  // Lines that start with a dash are escaped by a dash and a blank (7.1).
   return lines
     .slice(blank + 1, end)
     .map((line) => line.replace(/^- /, ''))
@@ -57,16 +57,19 @@ export function signedText(text: string, what: string): string {
 
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 
-/** Days from 1970-01-01 to a day of the Gregorian calendar; `month` counts from 0. */
+/** Number of days from 1970-01-01 to a date of the Gregorian calendar. `month` counts from 0. */
 function daysFromEpoch(year: number, month: number, day: number): number {
-  // Years that begin in March have their leap day at the end.
+  // If years start in March, the leap day is the last day.
   const y = month < 2 ? year - 1 : year;
   const m = (month + 10) % 12;
   const leapDays = Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400);
   return 365 * y + leapDays + Math.floor((153 * m + 2) / 5) + day - 1 - 719_468;
 }
 
-/** Seconds since 1970 of a date as Release files have it, `Sat, 21 Nov 2026 00:53:02 UTC`; null when it is none. */
+/**
+ * Parses a date of a Release file, such as `Sat, 21 Nov 2026 00:53:02 UTC`, to seconds since 1970; null if it is
+ * invalid.
+ */
 export function parseReleaseDate(text: string): number | null {
   const match =
     /^(?:[A-Za-z]{3}, )?(\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:UTC|GMT|[+-]0000)$/.exec(
@@ -80,7 +83,7 @@ export function parseReleaseDate(text: string): number | null {
   return ((days * 24 + Number(hour)) * 60 + Number(minute)) * 60 + Number(second);
 }
 
-/** The files of a hash list: a line each of hash, size and path. What does not look so is passed over. */
+/** Parses a hash list: one line per file with hash, size and path. Other lines are skipped. */
 function indexFiles(list: string): IndexFile[] {
   return list.split('\n').flatMap((line) => {
     const match = /^([0-9a-f]{64})\s+(\d{1,15})\s+(\S+)$/.exec(line.trim());
@@ -88,7 +91,7 @@ function indexFiles(list: string): IndexFile[] {
   });
 }
 
-/** The Release file in `text`, signature taken off. Throws {@link InputError} when it has no SHA256 list. */
+/** Parses a Release file without its signature. Throws {@link InputError} if it has no SHA256 list. */
 export function parseRelease(text: string, what: string): Release {
   const [stanza] = parseStanzas(text);
   const list = stanza?.get('sha256');
@@ -107,19 +110,19 @@ export function parseRelease(text: string, what: string): Release {
   };
 }
 
-/** A dependency: packages of which one is needed, the preferred first. */
+/** A dependency: alternative packages of which one is needed, the preferred one first. */
 export type Alternatives = readonly {
   readonly name: string;
-  /** As `= 6.1.192-2`; empty for any version. */
+  /** Such as `= 6.1.192-2`; empty for any version. */
   readonly constraint: string;
 }[];
 
-/** A package as a Packages file has it. */
+/** A package listed in a Packages file. */
 export interface PackageEntry {
   readonly name: string;
   readonly version: string;
   readonly architecture: string;
-  /** Where it is, from the archive's root on. */
+  /** Path from the root of the archive. */
   readonly filename: string;
   readonly bytes: number;
   /** 64 hexadecimal digits. */
@@ -127,7 +130,7 @@ export interface PackageEntry {
   readonly depends: readonly Alternatives[];
 }
 
-/** The value of a Depends field (Debian Policy 7.1). */
+/** Parses a Depends field (Debian Policy 7.1). */
 export function parseDepends(text: string): Alternatives[] {
   const alternatives = text.split(',').map((part) =>
     part.split('|').flatMap((one) => {
@@ -138,12 +141,12 @@ export function parseDepends(text: string): Alternatives[] {
   return alternatives.filter((each) => each.length > 0);
 }
 
-/** A path within an archive that stays within it. */
+/** Whether a path stays within its archive. */
 function isPlainPath(path: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9+.:~_/-]*$/.test(path) && !path.split('/').includes('..');
 }
 
-/** The package of a stanza; undefined when it lacks what is needed to fetch it. */
+/** The package of a stanza; undefined if a field is missing that is needed to fetch it. */
 function packageOf(stanza: Stanza): PackageEntry | undefined {
   const field = (name: string): string => stanza.get(name) ?? '';
   const bytes = /^\d{1,15}$/.test(field('size')) ? Number(field('size')) : -1;
@@ -161,7 +164,7 @@ function packageOf(stanza: Stanza): PackageEntry | undefined {
   };
 }
 
-/** The packages of a Packages file whose name `wanted` wants. No text is refused. */
+/** The packages of a Packages file whose names satisfy `wanted`. No text is refused. */
 export function packagesIn(text: string, wanted: (name: string) => boolean): PackageEntry[] {
   const found: PackageEntry[] = [];
   for (let at = 0; at < text.length;) {
@@ -169,7 +172,7 @@ export function packagesIn(text: string, wanted: (name: string) => boolean): Pac
     const end = blank < 0 ? text.length : blank;
     const part = text.slice(at, end);
     at = end + 2;
-    // Most stanzas are of packages that nobody asked for: a look at the name is enough for them.
+    // Most stanzas are for other packages. Looking at the name first is cheaper than parsing them.
     const name = /^Package:[ \t]*(\S+)/im.exec(part)?.[1];
     if (name === undefined || !wanted(name)) continue;
     for (const stanza of parseStanzas(part)) {
@@ -195,7 +198,7 @@ export function satisfies(version: string, constraint: string): boolean {
   return holds[relation === '' ? '=' : relation] ?? false;
 }
 
-/** Packages by version, the newest first; of equal ones, those named first stay first. */
+/** Packages by version, newest first. Equal versions keep their order. */
 export function newestFirst<Entry extends PackageEntry>(entries: readonly Entry[]): Entry[] {
   return [...entries].sort((a, b) => compareVersions(b.version, a.version));
 }

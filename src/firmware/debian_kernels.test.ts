@@ -23,7 +23,7 @@ function entry(name: string, version: string, depends = ''): PackageEntry {
   };
 }
 
-test('the name of a kernel’s package says its ABI, its flavour, and whether it is signed', () => {
+test('ABI, flavour and signing are parsed from the name of a kernel package', () => {
   const cases: readonly (readonly [string, string | null, string, boolean])[] = [
     ['linux-image-arm64', null, 'generic', true],
     ['linux-image-cloud-arm64', null, 'cloud', true],
@@ -56,7 +56,7 @@ test('the name of a kernel’s package says its ABI, its flavour, and whether it
   ]);
 });
 
-test('other packages, and those of another architecture, are none', () => {
+test('other packages and other architectures are not kernel packages', () => {
   for (const name of [
     'linux-image-arm64-signed-template',
     'linux-image-6.12-arm64-signed-template',
@@ -80,7 +80,7 @@ test('other packages, and those of another architecture, are none', () => {
   });
 });
 
-test('each name of Debian’s form is read back into its parts', () => {
+test('every name in Debian’s form is parsed into its parts', () => {
   const abi = fc.constantFrom('6.1.0-50', '5.10.0-0.deb10.9', '7.2.12+deb14', '6.12', '7.3-rc1');
   const before = fc.constantFrom('', 'cloud', 'rt', 'zz9');
   const after = fc.constantFrom('', '16k', '64k');
@@ -101,7 +101,7 @@ test('each name of Debian’s form is read back into its parts', () => {
   );
 });
 
-/** Two releases of a generic kernel, one of another flavour, and a newer series that has a flavour of its own. */
+/** Two releases of a generic kernel, one of another flavour, and a newer series with its own flavour. */
 const archive: readonly PackageEntry[] = [
   entry('linux-image-arm64', '6.1.176-1', 'linux-image-6.1.0-50-arm64 (= 6.1.176-1)'),
   entry('linux-image-6.1.0-50-arm64', '6.1.176-1', 'kmod, linux-base (>= 4.3~)'),
@@ -122,7 +122,7 @@ function picked(flavour: string, version: string | null): string[] {
   return offersFor(offers, flavour, version).map(({ entry }) => entry.sha256);
 }
 
-test('the offers of an archive stand by flavour and age, signed ones first', () => {
+test('offers are sorted by flavour and age, signed ones first', () => {
   assert.deepEqual(
     offers.map(({ flavour, abi, entry, isNamed }) => [flavour, abi, entry.version, isNamed]),
     [
@@ -139,7 +139,7 @@ test('the offers of an archive stand by flavour and age, signed ones first', () 
   assert.deepEqual(flavoursOf(offers), ['generic', '16k', 'cloud']);
 });
 
-test('without a version, what the flavour’s own package leads to is meant; the newest whose kernel is there first', () => {
+test('without a version, the kernels that the flavour’s metapackage depends on are meant, the newest available first', () => {
   assert.deepEqual(picked('generic', null), [
     'linux-image-6.1.0-56-arm64_6.1.192-2',
     'linux-image-6.1.0-50-arm64_6.1.176-1',
@@ -147,7 +147,7 @@ test('without a version, what the flavour’s own package leads to is meant; the
   assert.deepEqual(picked('cloud', null), ['linux-image-6.1.0-56-cloud-arm64_6.1.192-2']);
 });
 
-test('a flavour without a package of its own is all that there is of it', () => {
+test('a flavour without a metapackage means all its kernels', () => {
   assert.deepEqual(picked('16k', null), [
     'linux-image-6.12.117-arm64-16k_6.12.117-1',
     'linux-image-6.12.100-arm64-16k_6.12.100-1',
@@ -167,7 +167,7 @@ test('a version is an ABI, a package version, a series, or what uname -r prints'
   assert.deepEqual(picked('rt', null), []);
 });
 
-test('where the image is a small package, the kernel is in what it depends on', () => {
+test('if the image package is small, the kernel is in a package that it depends on', () => {
   const entries = [
     entry('linux-image-arm64', '7.2.12-1', 'linux-image-7.2.12-arm64 (= 7.2.12-1)'),
     entry('linux-image-7.2.12-arm64', '7.2.12-1', 'kmod, linux-binary-7.2.12-arm64 (= 7.2.12-1)'),
@@ -180,7 +180,7 @@ test('where the image is a small package, the kernel is in what it depends on', 
   );
 });
 
-test('packages that depend on each other in a ring hold no kernel', () => {
+test('packages with circular dependencies have no kernel', () => {
   const entries = [
     entry('linux-image-arm64', '1', 'linux-image-1-arm64'),
     entry('linux-image-1-arm64', '1', 'linux-binary-1-arm64'),

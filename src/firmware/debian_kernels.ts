@@ -1,41 +1,43 @@
 /**
- * The kernels of a Debian archive: what their packages are called, which package a kernel is in, and which kernels there
- * are. The names are those of the source packages linux and linux-signed-ARCHITECTURE, from Debian 11 to sid.
+ * The kernels of a Debian archive: the names of their packages, the package that contains a kernel, and the list of
+ * available kernels. Names are those of the source packages linux and linux-signed-ARCHITECTURE, from Debian 11 to sid.
  */
 import { newestFirst, satisfies } from './debian_index.js';
 import type { PackageEntry } from './debian_index.js';
 import { compareVersions } from './debian_version.js';
 
-/** As Debian calls it. */
+/** Debian's name of the architecture. */
 export type DebianArchitecture = 'arm64' | 'amd64';
 
-/** The flavour of the packages that name none: `linux-image-arm64`. */
+/** The flavour of packages without a flavour in their names, such as `linux-image-arm64`. */
 export const genericFlavour = 'generic';
 
-/** What the name of a kernel's package says. */
+/** The parts of a kernel package's name. */
 export interface KernelPackageName {
-  /** `6.1.0-50` of `linux-image-6.1.0-50-cloud-arm64`; null of `linux-image-cloud-arm64`, which depends on the newest. */
+  /**
+   * `6.1.0-50` for `linux-image-6.1.0-50-cloud-arm64`; null for `linux-image-cloud-arm64`, which depends on the newest.
+   */
   readonly abi: string | null;
-  /** `cloud`, `rt`, `16k`, ...; {@link genericFlavour} where the name has none. */
+  /** `cloud`, `rt`, `16k`, ...; {@link genericFlavour} if the name has none. */
   readonly flavour: string;
-  /** The ABI, the flavour and the architecture, as `uname -r` prints them in a guest that runs it. */
+  /** ABI, flavour and architecture, as `uname -r` prints them in a guest with this kernel. */
   readonly release: string;
-  /** False for a package that says that its kernel is not signed for Secure Boot. It is the same kernel otherwise. */
+  /** False if the package's kernel is not signed for Secure Boot. Apart from the signature, it is the same kernel. */
   readonly isSigned: boolean;
 }
 
-/** The names of packages that kernels are in or lead to. */
+/** Whether a package contains a kernel or leads to one by its dependencies. */
 export function isKernelPackage(name: string): boolean {
   return /^linux-(image|binary)-/.test(name) && !/-(dbg(sym)?|signed-template)$/.test(name);
 }
 
-/** How many words at the beginning belong to the ABI: numbers, and what experimental kernels have after them. */
+/** The number of leading words that belong to the ABI: numbers, and the words that experimental kernels add to them. */
 function abiWords(words: readonly string[]): number {
   const end = words.findIndex((word, i) => !/^\d/.test(word) && (i === 0 || !/^(rc\d+|trunk)$/.test(word)));
   return end < 0 ? words.length : end;
 }
 
-/** What `name` says; null when it is not the name of a kernel's package for `architecture`. */
+/** Parses `name`; null if it is not the name of a kernel package for `architecture`. */
 export function parseKernelPackageName(
   name: string,
   architecture: DebianArchitecture,
@@ -55,7 +57,7 @@ export function parseKernelPackageName(
   };
 }
 
-/** What `entry` depends on that can hold its kernel, or leads there; undefined when it is not among `entries`. */
+/** The dependency of `entry` that may contain its kernel or lead to it; undefined if it is not in `entries`. */
 function kernelDependency<Entry extends PackageEntry>(
   entry: Entry,
   entries: readonly Entry[],
@@ -70,7 +72,7 @@ function kernelDependency<Entry extends PackageEntry>(
   return undefined;
 }
 
-/** The package that holds the kernel of `entry`: itself, or what its dependencies lead to. */
+/** The package that contains the kernel of `entry`: itself, or one that its dependencies lead to. */
 function holderOf<Entry extends PackageEntry>(entry: Entry, entries: readonly Entry[]): Entry | undefined {
   let at = entry;
   // Debian needs two steps: linux-image-arm64, linux-image-VERSION-arm64, linux-binary-VERSION-arm64.
@@ -88,11 +90,13 @@ export interface KernelOffer<Entry extends PackageEntry = PackageEntry> {
   readonly flavour: string;
   /** The ABI version, such as `6.1.0-50`. */
   readonly abi: string;
-  /** The package that holds it. */
+  /** The package that contains it. */
   readonly entry: Entry;
-  /** All that a user may give as its version: ABI, package version, `uname -r`, and series (`6.12`) where it has one. */
+  /**
+   * All texts that a user may give as its version: ABI, package version, `uname -r`, and series (`6.12`) if it has one.
+   */
   readonly versions: readonly string[];
-  /** Whether the flavour's own package, `linux-image-arm64` or the like, leads to it. */
+  /** Whether the flavour's metapackage, such as `linux-image-arm64`, leads to it. */
   readonly isNamed: boolean;
 }
 
@@ -103,7 +107,7 @@ interface Lead<Entry extends PackageEntry> {
   readonly holderName: KernelPackageName & { readonly abi: string };
 }
 
-/** Each package that leads to a kernel, with the package that holds it. */
+/** Each package that leads to a kernel, with the package that contains the kernel. */
 function leadsIn<Entry extends PackageEntry>(
   entries: readonly Entry[],
   architecture: DebianArchitecture,
@@ -118,7 +122,7 @@ function leadsIn<Entry extends PackageEntry>(
   });
 }
 
-/** What a user may give as the version of a kernel in a package of this name and version. */
+/** The texts that a user may give as version of the kernel in a package with this name and version. */
 export function kernelVersions(
   { abi, release }: Pick<KernelPackageName, 'abi' | 'release'>,
   version: string,
@@ -140,7 +144,7 @@ function offerOf<Entry extends PackageEntry>(
   };
 }
 
-/** Below 0 when flavour `a` stands before `b` in a list: `generic` before all others. */
+/** Compares flavours for a list: `generic` first, then by name. Negative if `a` comes before `b`. */
 export function compareFlavours(a: string, b: string): number {
   if (a === b) return 0;
   if (a === genericFlavour || b === genericFlavour) return a === genericFlavour ? -1 : 1;
@@ -148,8 +152,8 @@ export function compareFlavours(a: string, b: string): number {
 }
 
 /**
- * The kernels in `entries`: by flavour, `generic` first, and the newest first. Copies of a package in several suites are
- * offers of their own. A signed kernel comes before the same one unsigned.
+ * The kernels in `entries`, by flavour (`generic` first), newest first. Copies of a package in several suites are
+ * separate offers. A signed kernel comes before the same unsigned kernel.
  */
 export function kernelOffers<Entry extends PackageEntry>(
   entries: readonly Entry[],
@@ -173,14 +177,14 @@ export function kernelOffers<Entry extends PackageEntry>(
     );
 }
 
-/** The flavours of `offers`, each once, in their order. */
+/** The flavours of `offers`, without duplicates, in their order. */
 export function flavoursOf(offers: readonly KernelOffer[]): string[] {
   return [...new Set(offers.map(({ flavour }) => flavour))];
 }
 
 /**
- * The offers that a user means by a flavour and a version, the best first. Without a version these are the kernels that the
- * flavour's own package leads to, in each suite that has it; where no suite has such a package, all of the flavour.
+ * The offers for a flavour and a version, the best first. Without a version, these are the kernels that the flavour's
+ * metapackage leads to, in each suite that has it; if no suite has one, all kernels of the flavour.
  */
 export function offersFor<Entry extends PackageEntry>(
   offers: readonly KernelOffer<Entry>[],

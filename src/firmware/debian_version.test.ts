@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { compareVersions } from './debian_version.js';
 
-/** Each older than the next; examples of the policy's own among them. */
+/** In ascending order. Includes the examples of the policy. */
 const ordered = [
   '~~',
   '~~a',
@@ -34,7 +34,7 @@ const ordered = [
   '10:1',
 ];
 
-test('versions are ordered as the policy has it', () => {
+test('versions are ordered as the policy says', () => {
   for (const [i, a] of ordered.entries()) {
     for (const [k, b] of ordered.entries()) {
       assert.equal(Math.sign(compareVersions(a, b)), Math.sign(i - k), `${a} beside ${b}`);
@@ -42,7 +42,7 @@ test('versions are ordered as the policy has it', () => {
   }
 });
 
-test('zeroes before a number, an epoch of 0 and an empty revision make no difference', () => {
+test('leading zeros, an epoch of 0 and an empty revision make no difference', () => {
   for (const [a, b] of [
     ['1.02', '1.2'],
     ['0:1', '1'],
@@ -62,7 +62,7 @@ const version = fc
   )
   .map((parts) => parts.join(''));
 
-test('the order is one: of any three versions', () => {
+test('the order is total and transitive, for any three versions', () => {
   fc.assert(
     fc.property(version, version, version, (a, b, c) => {
       assert.equal(compareVersions(a, a), 0);
@@ -75,7 +75,7 @@ test('the order is one: of any three versions', () => {
 
 const dpkg = spawnSync('dpkg', ['--version']).status === 0;
 
-test('dpkg orders them alike', { skip: dpkg ? false : 'needs dpkg' }, () => {
+test('dpkg orders them the same way', { skip: dpkg ? false : 'needs dpkg' }, () => {
   const pairs = fc.sample(fc.tuple(version, version), { numRuns: 60, seed: 7 });
   for (const [a, b] of pairs) {
     const relation = compareVersions(a, b) < 0 ? 'lt' : compareVersions(a, b) > 0 ? 'gt' : 'eq';

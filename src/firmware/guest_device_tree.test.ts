@@ -23,7 +23,7 @@ const reference: GuestDescription = {
   initrd: { start: 0x4820_0000n, end: 0x482f_130en },
 };
 
-/** What a guest of four vCPUs and 512 MiB found in its device tree under Xen 4.17 on a GICv3, line by line. */
+/** The device tree of a guest with four vCPUs and 512 MiB under Xen 4.17 on a GICv3, line by line. */
 const referenceText = `
 /
   #address-cells 2
@@ -90,7 +90,9 @@ const referenceText = `
 
 const texts = new Set(['bootargs', 'compatible', 'method', 'device_type', 'enable-method']);
 
-/** A tree as the text above: a line for each node, and one for each property with its strings or hexadecimal cells. */
+/**
+ * Formats a tree like the text above: a line per node, and a line per property with its strings or hexadecimal cells.
+ */
 function textOf(node: DeviceTreeNode, path = ''): string {
   const lines = node.properties.map(({ name, value }) => {
     const words = texts.has(name)
@@ -107,13 +109,13 @@ function textOf(node: DeviceTreeNode, path = ''): string {
 
 const textOfGuest = (guest: GuestDescription): string => textOf(guestDeviceTree(guest).root);
 
-test('the reference guest’s device tree says what it said under Xen 4.17', () => {
+test('the reference guest’s device tree equals the one from Xen 4.17', () => {
   assert.equal(`\n${textOfGuest(reference)}`, referenceText);
   const blob = writeDeviceTree(guestDeviceTree(reference));
   assert.equal(`\n${textOf(readDeviceTree(blob).root)}`, referenceText);
 });
 
-test('with a GICv2 two lines differ', () => {
+test('two lines differ for a GICv2', () => {
   const expected = referenceText
     .replace('arm,gic-v3', 'arm,gic-400')
     .replace('0 3001000 0 10000 0 3020000 0 1000000', '0 3001000 0 1000 0 3002000 0 2000');
@@ -133,7 +135,7 @@ test('CPUs are named by their affinity: the seventeenth is 0x100', () => {
   );
 });
 
-test('the release stands in the hypervisor’s node, and no command line is no property', () => {
+test('the hypervisor node has the release, and an empty command line has no property', () => {
   const tree = guestDeviceTree({ ...reference, release: '4.18', bootArgs: '', initrd: null });
   const compatible = deviceTreeProperty(deviceTreeNodeAt(tree, '/hypervisor')!, 'compatible')!;
   assert.deepEqual(stringsOf(compatible), ['xen,xen-4.18', 'xen,xen']);
@@ -156,7 +158,7 @@ test('memory beyond 3 GiB is a second bank of the same node', () => {
   assert.match(text, /\n {2}reg 0 38000000 0 1000000 2 40000000 fd c0000000\n/);
 });
 
-test('too many vCPUs, none, or a command line beyond bytes give one clear line', () => {
+test('too many vCPUs, zero vCPUs, or a command line with characters beyond bytes give one clear line', () => {
   const wrong: [Partial<GuestDescription>, RegExp][] = [
     [{ vcpus: 0 }, /^a guest with a GICv3 has 1 to 128 vCPUs, not 0$/],
     [{ vcpus: 129 }, /1 to 128 vCPUs, not 129$/],
@@ -173,7 +175,7 @@ test('too many vCPUs, none, or a command line beyond bytes give one clear line',
   }
 });
 
-test('any guest’s tree can be written, and is read back', () => {
+test('the tree of any guest survives a round trip', () => {
   const guest = fc.record({
     vcpus: fc.integer({ min: 1, max: 128 }),
     memoryMiB: fc.integer({ min: 1, max: 1_043_456 }),

@@ -1,6 +1,6 @@
 /**
- * The device tree that Xen 4.17 gives an arm64 guest which it builds itself (arch/arm/domain_build.c,
- * prepare_dtb_domU): its nodes, their names, order and values.
+ * The device tree that Xen 4.17 generates for an arm64 guest that it builds itself (arch/arm/domain_build.c,
+ * prepare_dtb_domU): nodes, names, order and values.
  */
 import {
   GUEST_EVTCHN_PPI,
@@ -33,26 +33,26 @@ import { mpidrOfVcpu, xenVcpuId } from '../identity/index.js';
 import { extendedRegions } from './guest_memory_map.js';
 import type { MemoryRange } from './guest_memory_map.js';
 
-/** What a guest's device tree says of it. */
+/** The properties of a guest that its device tree describes. */
 export interface GuestDescription {
-  /** 1 to 128; with a GICv2 up to 8. */
+  /** 1 to 128; up to 8 with a GICv2. */
   readonly vcpus: number;
   /** RAM, see {@link memoryBanks}. */
   readonly memory: readonly MemoryRange[];
   /** The kernel's command line; may be empty. */
   readonly bootArgs: string;
-  /** First byte and the byte after the last; null for none. */
+  /** The first byte and the byte after the last; null for no initrd. */
   readonly initrd: { readonly start: bigint; readonly end: bigint } | null;
-  /** Xen's release, as `4.17`. */
+  /** Xen's release, such as `4.17`. */
   readonly release: string;
   readonly gic: 'v2' | 'v3';
-  /** What the CPUs are, as `arm,cortex-a57`. */
+  /** The CPU model, such as `arm,cortex-a57`. */
   readonly cpuCompatible: string;
-  /** Bits of guest physical address, which bound the extended regions. */
+  /** Number of guest physical address bits, which limit the extended regions. */
   readonly addressBits: number;
 }
 
-/** The description of the reference guest, but for its memory, initrd and command line. */
+/** The description of the reference guest, except its memory, initrd and command line. */
 export const guestDefaults = {
   release: '4.17',
   gic: 'v3',
@@ -63,12 +63,12 @@ export const guestDefaults = {
 /** GUEST_PHANDLE_GIC (public/device_tree_defs.h). */
 const gicPhandle = 65000;
 
-/** The last cell of an interrupt (Linux' binding of the GIC): how it triggers, below the CPUs that it goes to. */
+/** The last cell of an interrupt (Linux's binding of the GIC): the trigger type, with the target CPUs above it. */
 const allCpus = 0xf << 8;
 const levelHigh = 4;
 const levelLow = 8;
 
-/** How many vCPUs a GICv2 can name. */
+/** Maximum number of vCPUs with a GICv2. */
 const gicV2Cpus = 8;
 
 /** The cells of 64-bit addresses and sizes, two each. */
@@ -80,7 +80,7 @@ function rangeCells(ranges: readonly MemoryRange[]): Uint8Array {
   return wideCells(...ranges.flatMap(({ start, size }) => [start, size]));
 }
 
-/** The three cells of an interrupt: PPI or SPI, its number among those, and how it triggers. */
+/** The three cells of an interrupt: PPI or SPI, its number among these, and its trigger type. */
 function interrupt(intid: number, trigger: number): number[] {
   return intid < 32 ? [1, intid - 16, allCpus | trigger] : [0, intid - 32, allCpus | trigger];
 }
@@ -90,7 +90,7 @@ function interrupts(...cells: number[][]): Record<string, Uint8Array> {
   return { interrupts: cellsValue(...cells.flat()), 'interrupt-parent': cellsValue(gicPhandle) };
 }
 
-/** Xen leaves room for an initrd's addresses whether or not there is one; without, they are 0. */
+/** Xen always reserves space for the initrd addresses. Without an initrd they are 0. */
 function chosen({ bootArgs, initrd }: GuestDescription): DeviceTreeNode {
   const { start, end } = initrd ?? { start: 0n, end: 0n };
   return deviceTreeNode('chosen', {
@@ -134,7 +134,7 @@ function memory(banks: readonly MemoryRange[]): DeviceTreeNode {
   });
 }
 
-/** What differs between the interrupt controllers. */
+/** The differences between the interrupt controllers. */
 const gics = {
   v2: {
     compatible: 'arm,gic-400',
@@ -186,8 +186,8 @@ function hypervisor({ release, memory: banks, addressBits }: GuestDescription): 
 }
 
 /**
- * The device tree of a guest. Throws {@link InputError} when the interrupt controller cannot serve that many vCPUs, or
- * when the command line holds a character that no byte can be.
+ * The device tree of a guest. Throws {@link InputError} if the interrupt controller does not support that many vCPUs,
+ * or if the command line has a character above U+00FF.
  */
 export function guestDeviceTree(guest: GuestDescription): DeviceTree {
   const most = guest.gic === 'v2' ? gicV2Cpus : GUEST_MAX_VCPUS;

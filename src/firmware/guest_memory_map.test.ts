@@ -17,13 +17,13 @@ test('memory fills the bank at 1 GiB, then the one at 8 GiB', () => {
   assert.equal(maxMemoryMiB, 3 * 1024 + 1016 * 1024);
 });
 
-test('no memory, too much and half a MiB are refused with one line', () => {
+test('zero memory, too much memory and half a MiB are refused with one line', () => {
   for (const memoryMiB of [0, -1, 0.5, NaN, maxMemoryMiB + 1]) {
     assert.throws(() => memoryBanks(memoryMiB), InputError);
   }
 });
 
-test('extended regions are what RAM leaves, from a 2 MiB boundary on, if that is 64 MiB', () => {
+test('extended regions are the space that RAM leaves, from a 2 MiB boundary, if it has at least 64 MiB', () => {
   const of = (memoryMiB: number, bits = 44): bigint[][] =>
     extendedRegions(memoryBanks(memoryMiB), bits).map(({ start, size }) => [start, size]);
   assert.deepEqual(of(512), [
@@ -39,7 +39,7 @@ test('extended regions are what RAM leaves, from a 2 MiB boundary on, if that is
 
 const sizes: LoadSizes = { textOffset: 0, kernel: 40 << 20, deviceTree: 2000, initrd: 0xf_130e };
 
-test('a guest of 512 MiB is loaded as the reference guest was', () => {
+test('a guest of 512 MiB is loaded at the addresses of the reference guest', () => {
   assert.deepEqual(placeGuest(memoryBanks(512), sizes), {
     kernel: 0x4000_0000n,
     deviceTree: 0x4800_0000n,
@@ -47,7 +47,7 @@ test('a guest of 512 MiB is loaded as the reference guest was', () => {
   });
 });
 
-test('a small guest, or a large kernel, has them at the end of RAM', () => {
+test('with little RAM or a large kernel, device tree and initrd are at the end of RAM', () => {
   assert.deepEqual(placeGuest(memoryBanks(128), sizes), {
     kernel: 0x4000_0000n,
     deviceTree: 0x4000_0000n + 124n * mebibyte,
@@ -60,12 +60,12 @@ test('a small guest, or a large kernel, has them at the end of RAM', () => {
   assert.equal(placeGuest(memoryBanks(64), { ...sizes, textOffset: 0x8_0000 }).kernel, 0x4008_0000n);
 });
 
-test('too little memory says how much there would have to be', () => {
+test('the error for too little memory gives the required size', () => {
   assert.throws(() => placeGuest(memoryBanks(40), sizes), /^InputError: 40 MiB .* take 44 MiB/);
   assert.throws(() => placeGuest([], sizes), InputError);
 });
 
-test('what is loaded lies in RAM, on 2 MiB boundaries but for the kernel, and nothing overlaps', () => {
+test('everything loaded is in RAM, aligned to 2 MiB except the kernel, and nothing overlaps', () => {
   const size = fc.integer({ min: 0, max: 2 ** 31 });
   fc.assert(
     fc.property(

@@ -1,7 +1,7 @@
 /**
- * Where things are in an arm64 guest's physical memory: the banks of RAM, the regions that are free for mapping other
- * domains' memory, and the places at which Xen loads kernel, device tree and initrd (Xen 4.17 arch/arm/domain_build.c
- * and kernel.c). Addresses and sizes are in bytes.
+ * The physical memory map of an arm64 guest: the RAM banks, the regions that are free for mapping other domains'
+ * memory, and the addresses where Xen loads kernel, device tree and initrd (Xen 4.17 arch/arm/domain_build.c and
+ * kernel.c). Addresses and sizes are in bytes.
  */
 import { GUEST_RAM0_BASE, GUEST_RAM0_SIZE, GUEST_RAM1_BASE, GUEST_RAM1_SIZE } from '../abi/index.js';
 import { InputError } from '../base/index.js';
@@ -12,17 +12,17 @@ export interface MemoryRange {
 }
 
 const mebibyte = 1n << 20n;
-/** Xen aligns what it loads, and the regions that it offers, to this. */
+/** Alignment of loaded images and of extended regions in Xen. */
 const sectionBytes = 2n * mebibyte;
 const minRegionBytes = 64n * mebibyte;
 
-/** The room that Xen's memory map has for RAM: a bank below 4 GiB and one from 8 GiB on. */
+/** The address ranges for RAM in Xen's memory map: a bank below 4 GiB and one from 8 GiB on. */
 const ramRoom: readonly MemoryRange[] = [
   { start: GUEST_RAM0_BASE, size: GUEST_RAM0_SIZE },
   { start: GUEST_RAM1_BASE, size: GUEST_RAM1_SIZE },
 ];
 
-/** The most memory that a guest can have, in MiB: 3 GiB in the first bank and 1,016 GiB in the second. */
+/** The maximum memory of a guest in MiB: 3 GiB in the first bank and 1,016 GiB in the second. */
 export const maxMemoryMiB = Number(ramRoom.reduce((sum, { size }) => sum + size, 0n) / mebibyte);
 
 function alignUp(value: bigint, alignment: bigint): bigint {
@@ -33,7 +33,10 @@ function least(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }
 
-/** The guest's RAM: the first bank is filled first. Throws {@link InputError} unless 1 <= `memoryMiB` <= {@link maxMemoryMiB}. */
+/**
+ * The guest's RAM banks; the first is filled first. Throws {@link InputError} unless 1 <= `memoryMiB` <= {@link
+ * maxMemoryMiB}.
+ */
 export function memoryBanks(memoryMiB: number): MemoryRange[] {
   if (!Number.isInteger(memoryMiB) || memoryMiB < 1 || memoryMiB > maxMemoryMiB) {
     throw new InputError(`a guest has 1 to ${maxMemoryMiB} MiB of memory, not ${memoryMiB}`);
@@ -48,8 +51,8 @@ export function memoryBanks(memoryMiB: number): MemoryRange[] {
 }
 
 /**
- * The extended regions: what the RAM leaves free of each bank's room, from a 2 MiB boundary on, within
- * `addressBits` bits of guest physical address; none below 64 MiB (find_domU_holes).
+ * The extended regions: the part of each bank's range that RAM leaves free, from a 2 MiB boundary on, within
+ * `addressBits` bits of guest physical address. Regions below 64 MiB are omitted (find_domU_holes).
  */
 export function extendedRegions(banks: readonly MemoryRange[], addressBits: number): MemoryRange[] {
   const addressEnd = 1n << BigInt(addressBits);
@@ -61,18 +64,18 @@ export function extendedRegions(banks: readonly MemoryRange[], addressBits: numb
   });
 }
 
-/** What is to be loaded, in bytes. */
+/** Sizes of the images to load, in bytes. */
 export interface LoadSizes {
-  /** The kernel's text_offset: how far from the start of RAM it wants to be. */
+  /** The kernel's text_offset: its offset from the start of RAM. */
   readonly textOffset: number;
-  /** What the kernel takes from there on. */
+  /** Size of the kernel in memory from there on. */
   readonly kernel: number;
   readonly deviceTree: number;
-  /** 0 for none. */
+  /** 0 for no initrd. */
   readonly initrd: number;
 }
 
-/** Where each goes; `initrd` is meaningless when there is none. */
+/** Load addresses. `initrd` is meaningless without an initrd. */
 export interface LoadAddresses {
   readonly kernel: bigint;
   readonly deviceTree: bigint;
@@ -80,9 +83,9 @@ export interface LoadAddresses {
 }
 
 /**
- * Where Xen loads a guest's kernel, device tree and initrd: the kernel at the start of RAM plus its offset, the other
- * two, each rounded to 2 MiB, from 128 MiB on; where RAM ends before that or the kernel reaches it, at the end of the
- * first bank (place_modules). Throws {@link InputError} when the first bank has no room for them.
+ * The addresses where Xen loads a guest's kernel, device tree and initrd. The kernel is at the start of RAM plus its
+ * offset. The other two, each rounded up to 2 MiB, are at 128 MiB; or at the end of the first bank, if the bank or the
+ * kernel leaves no space there (place_modules). Throws {@link InputError} if they do not fit in the first bank.
  */
 export function placeGuest([bank]: readonly MemoryRange[], sizes: LoadSizes): LoadAddresses {
   const { start, size } = bank ?? { start: 0n, size: 0n };

@@ -1,7 +1,7 @@
 /**
- * firmware: what a guest finds when it starts, and what it is started from: its memory map and device tree, its kernel
- * out of whatever it came packed in, its initramfs, and the packages and indices of a Debian archive. It turns bytes
- * into plain values and back; it reads no file and asks no network, and it refuses bad input with InputError.
+ * firmware: the boot environment of a guest and the files that it is built from: memory map, device tree, kernel images
+ * in any packaging, initramfs, and packages and indexes of a Debian archive. It converts bytes to plain values and
+ * back. It reads no files and uses no network; it refuses bad input with InputError.
  */
 export * from './guest_device_tree.js';
 export * from './guest_memory_map.js';

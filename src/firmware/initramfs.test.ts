@@ -5,7 +5,7 @@ import { InputError } from '../base/index.js';
 import { fileType, readCpio } from './cpio.js';
 import { busyboxInitramfs, defaultInitramfs, initMarker, isBusyboxPath } from './initramfs.js';
 
-/** What says that a file is a program for arm64, and nothing more. */
+/** The header fields that mark a file as a program for a machine, and nothing else. */
 function program(machine: number): Uint8Array {
   const bytes = new Uint8Array(64);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
@@ -16,7 +16,7 @@ function program(machine: number): Uint8Array {
 const entries = readCpio(defaultInitramfs(program(183)));
 const find = (path: string): (typeof entries)[number] => entries.find((entry) => entry.path === path)!;
 
-test('every file is in a directory that comes before it', () => {
+test('every file comes after its directory', () => {
   for (const [i, { path }] of entries.entries()) {
     const parent = path.split('/').slice(0, -1).join('/');
     const at = entries.findIndex((entry) => entry.path === parent);
@@ -24,7 +24,7 @@ test('every file is in a directory that comes before it', () => {
   }
 });
 
-test('the console is there, and the commands are links to busybox', () => {
+test('the console exists, and the commands are links to busybox', () => {
   assert.deepEqual(find('dev/console').device, [5, 1]);
   assert.equal(find('dev/console').mode & 0o170000, fileType.character);
   assert.equal(find('bin/sh').mode & 0o170000, fileType.symlink);
@@ -32,7 +32,7 @@ test('the console is there, and the commands are links to busybox', () => {
   assert.deepEqual(find('bin/busybox').content, program(183));
 });
 
-test('/init can be run, is a script that a shell can read, and uses no command that is not there', () => {
+test('/init is executable, a valid shell script, and uses only commands that exist', () => {
   const { mode, content } = find('init');
   const script = Buffer.from(content).toString();
   assert.equal(mode & 0o111, 0o111);
@@ -54,7 +54,7 @@ test('a busybox for another machine is refused', () => {
   }
 });
 
-test('an initramfs may have another /init, other commands, and more files', () => {
+test('an initramfs can have another /init, other commands, and more files', () => {
   const made = readCpio(
     busyboxInitramfs(program(183), {
       applets: ['awk'],
@@ -70,7 +70,7 @@ test('an initramfs may have another /init, other commands, and more files', () =
   assert.deepEqual(made.find(({ path }) => path === 'root/more')!.content, Uint8Array.of(1));
 });
 
-test('busybox is found before and after /bin became /usr/bin', () => {
+test('busybox is found in /bin and in /usr/bin', () => {
   for (const path of ['bin/busybox', 'usr/bin/busybox']) assert.ok(isBusyboxPath(path));
   for (const path of ['usr/share/doc/busybox', 'bin/busybox2', 'x/bin/busybox'])
     assert.ok(!isBusyboxPath(path));

@@ -1,18 +1,18 @@
 /**
- * The initramfs that a guest gets when the user gives none: busybox, and an /init that says what it sees of its CPUs
- * and turns the machine off. Each line that it means for its readers begins with {@link initMarker}.
+ * The default initramfs of a guest: busybox, and an /init that prints what it finds out about its CPUs and powers the
+ * machine off. The lines that are meant for the host begin with {@link initMarker}.
  */
 import { InputError } from '../base/index.js';
 import { fileType, writeCpio } from './cpio.js';
 import type { CpioEntry } from './cpio.js';
 
-/** What /init's lines begin with; `initMarker key=value` or `initMarker key: text`. */
+/** Start of the lines that /init prints: `initMarker key=value` or `initMarker key: text`. */
 export const initMarker = 'domulator-init:';
 
-/** The commands that /init uses, as busybox knows them. */
+/** The busybox commands that /init uses. */
 const applets = ['sh', 'mount', 'nproc', 'poweroff', 'sleep', 'uname'] as const;
 
-/** The first line says that user space is there, the last that nothing failed on the way. */
+/** The first line tells that user space has started, the last that nothing failed. */
 const initScript = `#!/bin/sh
 # The first and only process of the guest: says what it sees, and turns the machine off.
 export PATH=/bin
@@ -70,12 +70,12 @@ function text(characters: string): Uint8Array {
   return Uint8Array.from(characters, (character) => character.charCodeAt(0));
 }
 
-/** A symbolic link, whose target is its content. */
+/** A symbolic link. Its content is the target. */
 function link(path: string, target: string): CpioEntry {
   return { path, mode: fileType.symlink | 0o777, content: text(target), device: [0, 0] };
 }
 
-/** Programs open it for nothing to read, also where the kernel makes no devices by itself. */
+/** Programs use it as an empty input. It must exist even if the kernel creates no device nodes. */
 const nullDevice: CpioEntry = {
   path: 'dev/null',
   mode: fileType.character | 0o666,
@@ -83,7 +83,7 @@ const nullDevice: CpioEntry = {
   device: [1, 3],
 };
 
-/** Linux opens /dev/console for the first process before that can mount anything. */
+/** Linux opens /dev/console for the first process, before that process can mount a file system. */
 const consoleDevice: CpioEntry = {
   path: 'dev/console',
   mode: fileType.character | 0o600,
@@ -91,26 +91,26 @@ const consoleDevice: CpioEntry = {
   device: [5, 1],
 };
 
-/** ELF header fields (System V ABI): class 64-bit, little-endian, e_machine AArch64. */
+/** Checks ELF header fields (System V ABI): class 64-bit, little-endian, e_machine AArch64. */
 function isArm64Program(bytes: Uint8Array): boolean {
   const [class64, littleEndian, aarch64] = [2, 1, 183];
   const magic = [0x7f, 0x45, 0x4c, 0x46, class64, littleEndian];
   return magic.every((byte, i) => bytes[i] === byte) && bytes[18] === aarch64 && bytes[19] === 0;
 }
 
-/** What an initramfs of busybox holds beside it. */
+/** The content of a busybox initramfs besides busybox. */
 export interface BusyboxContents {
-  /** The commands that are there under their own names. */
+  /** The commands with links of their own. */
   readonly applets: readonly string[];
-  /** The first process: a script, or a program's bytes. */
+  /** The first process: a script, or the bytes of a program. */
   readonly init: string | Uint8Array;
-  /** More files; the directories that they are in must come first. */
+  /** More files. The directories that contain them must come first. */
   readonly entries?: readonly CpioEntry[];
 }
 
 /**
- * An initramfs, not compressed, of busybox, an /init and what else is given. `busybox` is a statically linked arm64
- * busybox; throws {@link InputError} when it is no arm64 program.
+ * An uncompressed initramfs with busybox, an /init and more files. `busybox` is a statically linked arm64 busybox.
+ * Throws {@link InputError} if it is not an arm64 program.
  */
 export function busyboxInitramfs(
   busybox: Uint8Array,
@@ -127,19 +127,19 @@ export function busyboxInitramfs(
   ]);
 }
 
-/** The default initramfs, made as {@link busyboxInitramfs} makes it. */
+/** The default initramfs, built by {@link busyboxInitramfs}. */
 export function defaultInitramfs(busybox: Uint8Array): Uint8Array {
   return busyboxInitramfs(busybox, { applets, init: initScript });
 }
 
-/** Where the script of a guest that runs one is, and the first process that runs it in an initrd of the user's. */
+/** Paths for a guest that runs a command: the script, and the first process that runs it in the user's initrd. */
 export const commandPaths = { script: 'domulator-script', init: 'domulator-init' } as const;
 
 function scriptEntries(script: Uint8Array | null): CpioEntry[] {
   return script === null ? [] : [program(commandPaths.script, script)];
 }
 
-/** An initramfs of busybox in which `init` is the first process, with a script for it to run if there is one. */
+/** A busybox initramfs with `init` as the first process and, optionally, a script for it to run. */
 export function commandInitramfs(
   busybox: Uint8Array,
   init: Uint8Array,
@@ -150,8 +150,8 @@ export function commandInitramfs(
 }
 
 /**
- * `initrd` with `init` and the script added to it. They stand before it: Linux takes an archive that is not compressed first,
- * and then any other (Documentation/driver-api/early-userspace/buffer-format.rst).
+ * Adds `init` and the script to `initrd`. They come first, because Linux reads an uncompressed archive first and then
+ * any other (Documentation/driver-api/early-userspace/buffer-format.rst).
  */
 export function initrdWithCommand(
   initrd: Uint8Array,
@@ -166,7 +166,7 @@ export function initrdWithCommand(
   return whole;
 }
 
-/** Where the packages of busybox have it. */
+/** Whether `path` is busybox in a Debian package. */
 export function isBusyboxPath(path: string): boolean {
   return /^(usr\/)?bin\/busybox$/.test(path);
 }

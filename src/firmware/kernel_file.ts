@@ -1,4 +1,4 @@
-/** A kernel out of whatever file somebody has of it: a kernel in any of its forms, or a Debian package with one. */
+/** Reads a kernel from a file: an image in any supported format, or a Debian package that contains one. */
 import { InputError } from '../base/index.js';
 import { debControl, findInDeb, isDeb, isKernelPath, openDeb } from './deb.js';
 import type { DebPackage } from './deb.js';
@@ -8,14 +8,14 @@ import { readKernelImage } from './kernel_image.js';
 import type { KernelImage } from './kernel_image.js';
 
 export interface KernelFile {
-  /** The kernel as it was packed: the whole file, or that in the package. */
+  /** The kernel as packaged: the whole file, or the file in the package. */
   readonly packed: Uint8Array;
   readonly image: KernelImage;
-  /** The package that it came in; null when it came in none. */
+  /** The package that contained it; null if there was none. */
   readonly package: { readonly name: string; readonly version: string; readonly path: string } | null;
 }
 
-/** One line on a package that has no kernel: which one might. */
+/** An error that names the package that may have the kernel, for a package without one. */
 async function noKernel(deb: DebPackage): Promise<InputError> {
   const control = await debControl(deb);
   const [needed] = parseDepends(control.get('depends') ?? '')
@@ -40,7 +40,7 @@ async function readPackage(bytes: Uint8Array, what: string): Promise<KernelFile>
   };
 }
 
-/** The kernel in a file's `bytes`. Throws {@link InputError} as {@link readKernelImage} does; `what` names the file. */
+/** The kernel in `bytes`. Throws {@link InputError} as {@link readKernelImage} does; `what` names the file. */
 export async function readKernelFile(bytes: Uint8Array, what: string): Promise<KernelFile> {
   if (isDeb(bytes)) return await readPackage(bytes, what);
   return { packed: bytes, image: await readKernelImage(bytes, what), package: null };

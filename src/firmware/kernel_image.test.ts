@@ -9,7 +9,7 @@ import { readKernelImage } from './kernel_image.js';
 
 const image = kernelImage();
 
-test('a bare Image says what it wants', async () => {
+test('the header fields of an uncompressed Image are read', async () => {
   const read = await readKernelImage(image, 'it');
   assert.deepEqual(read, {
     bytes: image,
@@ -32,16 +32,16 @@ test('a bare Image says what it wants', async () => {
   assert.equal((await readKernelImage(kernelImage({ flags: 0n }), 'it')).pageKiB, null);
 });
 
-test('an Image without a size is of before Linux 3.17, and lies 512 KiB from a boundary', async () => {
+test('an Image without a size is older than Linux 3.17, and has an offset of 512 KiB', async () => {
   const old = await readKernelImage(kernelImage({ imageSize: 0n, textOffset: 0n, pe: false }), 'it');
   assert.deepEqual([old.textOffset, old.memoryBytes], [0x8_0000, 1024]);
 });
 
-test('a kernel that does not say its version has none', async () => {
+test('a kernel without a version text has no version', async () => {
   assert.equal((await readKernelImage(kernelImage({ version: 'x' }), 'it')).version, null);
 });
 
-test('a packed Image is unpacked, and so is one within an EFI application', async () => {
+test('a compressed Image is decompressed, and so is one in an EFI application', async () => {
   const packed = await readKernelImage(gzipSync(image), 'it');
   assert.deepEqual([packed.container, packed.compression], ['compressed', 'gzip']);
   assert.deepEqual(packed.bytes, image);
@@ -50,7 +50,7 @@ test('a packed Image is unpacked, and so is one within an EFI application', asyn
   assert.deepEqual(zboot.bytes, image);
 });
 
-test('a kernel whose table of sections ends with the file is whole, one that ends a byte before is not', async () => {
+test('a kernel is complete if the file contains all sections, and truncated if one byte is missing', async () => {
   const whole = kernelImage({ version: 'x' });
   const end = 64 + 24 + 16 + 40;
   new DataView(whole.buffer).setUint32(64 + 24 + 16 + 20, 0, true); // the section from 0 on
@@ -62,7 +62,7 @@ test('a kernel whose table of sections ends with the file is whole, one that end
   );
 });
 
-/** The Image without a PE header, of which `words` are what it begins with. */
+/** An Image without a PE header that begins with `words`. */
 function plainImage(words: readonly number[]): Uint8Array {
   const bytes = kernelImage({ pe: false });
   const view = new DataView(bytes.buffer);
@@ -70,12 +70,12 @@ function plainImage(words: readonly number[]): Uint8Array {
   return bytes;
 }
 
-/** B to byte `to` from byte `from`. */
+/** A B instruction at byte `from` to byte `to`. */
 function branch(from: number, to: number): number {
   return (0x1400_0000 | (((to - from) >> 2) & 0x3ff_ffff)) >>> 0;
 }
 
-/** By what a kernel begins with: a branch at once, or behind what makes "MZ" of 5.10, of 6.1, or behind a NOP. */
+/** Kernels by their first words: a branch, a branch after the "MZ" instruction of 5.10 or of 6.1, or after a NOP. */
 const beginnings: readonly (readonly number[])[] = [
   [branch(0, 900)],
   [0x9100_5a4d, branch(4, 900)],
@@ -83,7 +83,7 @@ const beginnings: readonly (readonly number[])[] = [
   [0xd503_201f, branch(4, 900)],
 ];
 
-test('an Image without a PE header is whole if its first branch leads into it, and else cut short', async () => {
+test('an Image without a PE header is complete if its first branch leads into it, and truncated otherwise', async () => {
   for (const words of beginnings) {
     const whole = plainImage(words);
     for (let length = 64; length <= whole.length; length += 4) {
@@ -99,14 +99,14 @@ function cutAt(length: number): string {
   return `it is truncated: it has ${length} bytes, and its first instruction to run is at byte 900`;
 }
 
-test('a kernel that begins with a branch back, to itself or to a register, or with data, is not called cut short', async () => {
+test('a kernel that begins with a backward, self or register branch, or with data, is not called truncated', async () => {
   const others = [[branch(900, 0)], [branch(0, 0)], [0xd61f_0000], [0x1234_5678, branch(4, 9000)]];
   for (const words of others) {
     assert.equal((await readKernelImage(plainImage(words), 'it')).container, 'image');
   }
 });
 
-test('a packed kernel that is cut short anywhere is refused with one line', async () => {
+test('a compressed kernel truncated at any point is refused with one line', async () => {
   for (const whole of [gzipSync(image), zbootImage(gzipSync(image), 'gzip')]) {
     for (let length = 0; length < whole.length; length += 1) {
       await assert.rejects(readKernelImage(whole.subarray(0, length), 'it'), (error: unknown) => {
@@ -117,7 +117,7 @@ test('a packed kernel that is cut short anywhere is refused with one line', asyn
   }
 });
 
-/** What is wrong, the bytes, and what is said of it after "it ". */
+/** The name of the case, the bytes, and the message after "it ". */
 const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['an empty file', new Uint8Array(), /^is empty$/],
   ['an empty file, packed', gzipSync(new Uint8Array()), /^is empty after unpacking$/],
@@ -184,7 +184,7 @@ for (const [what, bytes, message] of refused) {
   });
 }
 
-test('a package gives its kernel, and says who has it when it has none', async () => {
+test('a kernel is read from its package; a package without one names the package that has it', async () => {
   const control = { Package: 'linux-image-6.1.0-99-arm64', Version: '6.1.200-1', Depends: 'kmod' };
   const deb = await debPackage(control, {
     'boot/config-6.1': bytesOf('x'),
@@ -208,7 +208,7 @@ test('a package gives its kernel, and says who has it when it has none', async (
   );
 });
 
-test('random and changed kernels are read or refused with InputError', async () => {
+test('random bytes and changed kernels are read, or refused with InputError', async () => {
   const bases = [image, gzipSync(image), zbootImage(gzipSync(image), 'gzip')];
   const bent = fc
     .tuple(

@@ -1,6 +1,6 @@
 /**
- * Kernels as a loader takes them: the arm64 Image (Linux Documentation/arm64/booting.rst), bare, compressed, or within
- * the EFI application that unpacks itself (Linux drivers/firmware/efi/libstub/zboot-header.S).
+ * Kernels in the formats that a loader accepts: the arm64 Image (Linux Documentation/arm64/booting.rst), uncompressed,
+ * compressed, or in the self-extracting EFI application (Linux drivers/firmware/efi/libstub/zboot-header.S).
  */
 import { viewOf } from '../abi/index.js';
 import { InputError } from '../base/index.js';
@@ -8,37 +8,37 @@ import { byteText, collect } from './byte_streams.js';
 import { compressionOf, decompress } from './compression.js';
 import type { Compression } from './compression.js';
 
-/** A kernel that is ready to be loaded. */
+/** A kernel image, ready to be loaded. */
 export interface KernelImage {
   /** The Image itself. */
   readonly bytes: Uint8Array;
-  /** How what was given held it. */
+  /** The format of the input. */
   readonly container: 'image' | 'zboot' | 'compressed';
   readonly compression: Compression;
-  /** How far from a 2 MiB boundary it wants to be, in bytes. */
+  /** The required offset from a 2 MiB boundary, in bytes. */
   readonly textOffset: number;
-  /** The memory that it takes from there on, in bytes, what it clears for itself at the start included. */
+  /** Size in memory from there on, in bytes, including memory that it clears at its start. */
   readonly memoryBytes: number;
-  /** The size of its pages in KiB; null when it does not say. */
+  /** Page size in KiB; null if the header does not tell. */
   readonly pageKiB: 4 | 16 | 64 | null;
-  /** Whether it may lie anywhere in memory, rather than near its start. */
+  /** Whether it can be loaded anywhere in memory. If not, it must be near the start. */
   readonly anywhere: boolean;
-  /** What it calls itself after "Linux version", as `6.1.0-56-arm64`; null when it does not say. */
+  /** The version text after "Linux version", such as `6.1.0-56-arm64`; null if there is none. */
   readonly version: string | null;
 }
 
-/** An Image may have this many bytes. */
+/** Maximum size of an Image in bytes. */
 const imageLimit = 1 << 29;
 const headerBytes = 64;
 
-/** The header's fields as byte offsets. */
+/** Byte offsets of the header's fields. */
 const at = { textOffset: 8, imageSize: 16, flags: 24, magic: 56, peHeader: 60 } as const;
 /** "ARM" and 0x64, as bytes. */
 const imageMagic = 0x644d_5241;
 const peMachineArm64 = 0xaa64;
 const zbootTag = 'zimg';
 
-/** zboot-header.S: the payload's place and size, and the name of its compression. */
+/** zboot-header.S: offset and size of the payload, and the name of its compression. */
 const zboot = { tag: 4, payloadOffset: 8, payloadSize: 12, compression: 24, compressionBytes: 32 } as const;
 const zbootCompressions: Readonly<Record<string, Compression>> = {
   gzip: 'gzip',
@@ -52,7 +52,7 @@ function textAt(bytes: Uint8Array, offset: number, length: number): string {
   return byteText(bytes.subarray(offset, offset + length));
 }
 
-/** ELF's e_machine, for those that people have kernels of (System V ABI). */
+/** Names for ELF's e_machine (System V ABI), for common kernel architectures. */
 const elfMachines: Readonly<Record<number, string>> = {
   3: 'x86',
   21: 'PowerPC',
@@ -71,7 +71,7 @@ function describeElf(bytes: Uint8Array): string {
     : `an ELF file for ${name} machines, not an arm64 kernel`;
 }
 
-/** What people give by mistake, by what stands where in it; the last resort has nothing to say. */
+/** Files that users give by mistake, by signature. The last entry matches everything and has no hint. */
 const mistakes: readonly (readonly [
   test: (bytes: Uint8Array) => boolean,
   what: string | typeof describeElf,
@@ -116,13 +116,13 @@ function refuse(bytes: Uint8Array, what: string): never {
 }
 
 /**
- * Checks that no section of the PE file that the Image also is (Microsoft PE Format; it is how UEFI starts it) lies
- * behind the end of `bytes`, which is how a file that was cut short shows.
+ * Checks that all sections of the PE file are within `bytes`. An Image is also a PE file (Microsoft PE Format), so that
+ * UEFI can start it. A section past the end means that the file is truncated.
  */
 function checkSections(bytes: Uint8Array, what: string): void {
   const view = viewOf(bytes);
   const pe = view.getUint32(at.peHeader, true);
-  // Without that stub, checkEntry is all that there is.
+  // Without the EFI stub, only checkEntry can check the size.
   if (pe === 0 || textAt(bytes, 0, 2) !== 'MZ') return;
   if (pe + 24 > bytes.length || textAt(bytes, pe, 4) !== 'PE\0\0') {
     throw new InputError(`${what} is damaged: its PE header is not in the expected place`);
@@ -143,17 +143,20 @@ function checkSections(bytes: Uint8Array, what: string): void {
   }
 }
 
-/** Words that an EFI kernel has at its start, which are an "MZ" that does nothing (Linux arch/arm64/kernel/efi-header.S), and NOP. */
+/**
+ * The instructions that form "MZ" at the start of an EFI kernel and have no effect (Linux
+ * arch/arm64/kernel/efi-header.S), and NOP.
+ */
 const harmlessWords: readonly number[] = [0xfa40_5a4d, 0x9100_5a4d, 0xd503_201f];
 
-/** How far on an unconditional B goes, in bytes; null where the word is another instruction (Arm DDI 0487, C6.2.26). */
+/** The offset of an unconditional B in bytes; null if the word is another instruction (Arm DDI 0487, C6.2.26). */
 function branchOffset(word: number): number | null {
   return word >>> 26 === 0b000101 ? (word << 6) >> 4 : null;
 }
 
 /**
- * Checks that the branch that a kernel begins with leads into the file. image_size cannot tell whether a file is whole,
- * because it counts memory behind the file's end too (booting.rst).
+ * Checks that the branch at the start of a kernel leads into the file. The field image_size cannot show whether a file
+ * is complete, because it includes memory after the end of the file (booting.rst).
  */
 function checkEntry(bytes: Uint8Array, what: string): void {
   const view = viewOf(bytes);
@@ -167,12 +170,12 @@ function checkEntry(bytes: Uint8Array, what: string): void {
 
 function number64(view: DataView, offset: number, what: string): number {
   const value = view.getBigUint64(offset, true);
-  // More than any memory there is, and few enough to be added up.
+  // More than any memory, and small enough to be added without loss.
   if (value >= 1n << 48n) throw new InputError(`${what} is damaged: its header asks for ${value} bytes`);
   return Number(value);
 }
 
-/** What the kernel calls itself. */
+/** The version text of the kernel. */
 function versionOf(bytes: Uint8Array): string | null {
   const words = Uint8Array.from('Linux version ', (character) => character.charCodeAt(0));
   const first = words[0] ?? 0;
@@ -186,7 +189,7 @@ function versionOf(bytes: Uint8Array): string | null {
 
 type Container = Pick<KernelImage, 'container' | 'compression'>;
 
-/** The Image in `bytes`, which nothing is wrapped around. */
+/** Reads an uncompressed Image. */
 function readImage(bytes: Uint8Array, what: string, container: Container): KernelImage {
   if (bytes.length < headerBytes || viewOf(bytes).getUint32(at.magic, true) !== imageMagic)
     refuse(bytes, what);
@@ -201,7 +204,8 @@ function readImage(bytes: Uint8Array, what: string, container: Container): Kerne
   return {
     bytes,
     ...container,
-    // Before Linux 3.17 there was no size, and the offset was not in the file's byte order: it is this one.
+    // Before Linux 3.17 there was no size, and the offset was not stored in the file's byte order. Its value was always
+    // this.
     textOffset: imageSize === 0 ? 0x8_0000 : number64(view, at.textOffset, what),
     memoryBytes: Math.max(imageSize, bytes.length),
     pageKiB: ([null, 4, 16, 64] as const)[(flags >> 1) & 3] ?? null,
@@ -214,7 +218,7 @@ function isZboot(bytes: Uint8Array): boolean {
   return textAt(bytes, 0, 2) === 'MZ' && textAt(bytes, zboot.tag, 4) === zbootTag;
 }
 
-/** Unpacks the EFI application that holds an Image. */
+/** Extracts the Image from an EFI zboot application. */
 async function readZboot(bytes: Uint8Array, what: string): Promise<KernelImage> {
   if (bytes.length < headerBytes) refuse(bytes, what);
   checkSections(bytes, what);
@@ -238,8 +242,9 @@ async function readZboot(bytes: Uint8Array, what: string): Promise<KernelImage> 
 }
 
 /**
- * The kernel in `bytes`: an arm64 Image, bare, compressed by gzip, xz or Zstandard, or an EFI zboot application. Throws
- * {@link InputError} with one line that says what it is instead, or what is wrong with it; `what` names it there.
+ * Reads the kernel in `bytes`: an arm64 Image, uncompressed or compressed by gzip, xz or Zstandard, or an EFI zboot
+ * application. Throws {@link InputError} with one line that tells what it is instead, or what is wrong with it; `what`
+ * names it.
  */
 export async function readKernelImage(bytes: Uint8Array, what: string): Promise<KernelImage> {
   if (bytes.length === 0) throw new InputError(`${what} is empty`);

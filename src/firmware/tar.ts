@@ -1,17 +1,17 @@
-/** Reading tar archives piece by piece, only as far as somebody wants their files. */
+/** Reads tar archives piece by piece, only as far as needed. */
 import { createTarDecoder } from 'modern-tar';
 import { InputError } from '../base/index.js';
 import { collect, fromWebStream, toWebStream } from './byte_streams.js';
 import type { Pieces, WebStream } from './byte_streams.js';
 
-/** A regular file of an archive. */
+/** A regular file in an archive. */
 export interface ArchiveFile {
-  /** Without a leading `./` or `/`. */
+  /** Has no leading `./` or `/`. */
   readonly path: string;
   readonly bytes: Uint8Array;
 }
 
-/** What the library gives for each member. */
+/** A member as the library returns it. */
 interface TarEntry {
   readonly header: { readonly name: string; readonly type?: string; readonly size: number };
   readonly body: WebStream<Uint8Array>;
@@ -23,15 +23,15 @@ function tarEntries(pieces: Pieces): AsyncGenerator<TarEntry, void, undefined> {
 }
 
 /**
- * Reads a member's content and lets it go. To cancel it would be shorter, but modern-tar 0.8 may have gone on to the next member
- * by then, and takes the cancelling for that one's: whose content never ends then.
+ * Reads a member's content and drops it. Cancelling the stream would be shorter. But modern-tar 0.8 may already be at
+ * the next member and would cancel that one instead, whose content would then never end.
  */
 async function passOver(body: WebStream<Uint8Array>): Promise<void> {
   const pieces = fromWebStream(body);
   while ((await pieces.next()).done !== true);
 }
 
-/** An error that reading `what` ended with, as one of ours. */
+/** Converts an error from reading `what` to an InputError. */
 function asInputError(error: unknown, what: string): InputError {
   if (error instanceof InputError) return error;
   const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
@@ -39,9 +39,9 @@ function asInputError(error: unknown, what: string): InputError {
 }
 
 /**
- * The regular files of a tar archive for which `wanted` says yes, in the archive's order; whoever stops to read, reads
- * no further. Throws {@link InputError} when the archive is damaged or a wanted file has more than `limit` bytes; `what`
- * names the archive.
+ * The regular files of a tar archive that satisfy `wanted`, in the archive's order. If the consumer stops, reading
+ * stops. Throws {@link InputError} if the archive is damaged or a wanted file exceeds `limit` bytes; `what` names the
+ * archive.
  */
 export async function* tarFiles(
   pieces: Pieces,

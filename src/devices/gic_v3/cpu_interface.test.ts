@@ -18,7 +18,10 @@ import { newGic } from './state.js';
 
 const cpus = 4;
 
-/** A GIC as a kernel sets it up: all on, all interrupts enabled at priority 0xa0 and level-triggered but for SGIs. */
+/**
+ * A GIC as a kernel configures it: everything on, all interrupts enabled with priority 0xa0, all but SGIs
+ * level-triggered.
+ */
 function readyGic(): Gic {
   const gic: Gic = {
     state: newGic(cpus),
@@ -45,7 +48,7 @@ function setPriority(gic: Gic, cpu: number, intid: number, priority: number): vo
   bank.priorities[intid % 32] = priority;
 }
 
-test('a level-triggered interrupt waits while its line is high, and comes again after its end', () => {
+test('a level-triggered interrupt is pending while its line is high, and again after its end', () => {
   const gic = readyGic();
   setLine(gic, 1, 27, true);
   assert.ok(irqAsserted(gic, 1));
@@ -60,7 +63,7 @@ test('a level-triggered interrupt waits while its line is high, and comes again 
   assert.ok(!irqAsserted(gic, 1));
 });
 
-test('a level that falls before it is taken is forgotten, an edge is not', () => {
+test('a level that falls before it is acknowledged is no longer pending; an edge stays pending', () => {
   const gic = readyGic();
   setLine(gic, 0, 40, true);
   setLine(gic, 0, 40, false);
@@ -78,7 +81,7 @@ test('a level that falls before it is taken is forgotten, an edge is not', () =>
   assert.ok(!irqAsserted(gic, 0), 'a line that stays high has one edge');
 });
 
-test('an edge that comes while the interrupt is handled is taken after it', () => {
+test('an edge during the handling of the interrupt is taken afterwards', () => {
   const gic = readyGic();
   sendSgi(gic, 0, 0x0300_0002n);
   assert.equal(acknowledge(gic, 1), 3);
@@ -88,7 +91,7 @@ test('an edge that comes while the interrupt is handled is taken after it', () =
   assert.equal(acknowledge(gic, 1), 3);
 });
 
-test('the first and the last of each bank are interrupts of their own', () => {
+test('the first and the last interrupt of each bank are independent', () => {
   for (const intid of [16, 31, 32, 63, 64, 255]) {
     const gic = readyGic();
     setLine(gic, 0, intid, true);
@@ -102,14 +105,14 @@ test('the first and the last of each bank are interrupts of their own', () => {
   assert.equal(acknowledge(gic, 0), 1023);
 });
 
-test('after reset SGIs alone are edge-triggered, and nothing is on', () => {
+test('after reset only SGIs are edge-triggered, and nothing is enabled', () => {
   const { cpus: all, shared } = newGic(1);
   assert.equal(all[0]!.own.edge, 0xffff);
   assert.ok(shared.every(({ edge, enabled }) => edge === 0 && enabled === 0));
   assert.equal(all[0]!.powered, false);
 });
 
-test('what waits is taken by priority, then by number', () => {
+test('pending interrupts are taken by priority, then by number', () => {
   const gic = readyGic();
   setPriority(gic, 0, 100, 0x40);
   setPriority(gic, 0, 70, 0x60);
@@ -124,7 +127,7 @@ test('what waits is taken by priority, then by number', () => {
   assert.equal(acknowledge(gic, 0), 1023);
 });
 
-test('only a higher group priority interrupts a handler, and ending goes back to what was before', () => {
+test('only a higher group priority preempts a handler, and its end restores the previous running priority', () => {
   const gic = readyGic();
   setPriority(gic, 0, 50, 0x80);
   setPriority(gic, 0, 60, 0x40);
@@ -146,7 +149,7 @@ test('only a higher group priority interrupts a handler, and ending goes back to
   assert.equal(runningPriority(gic, 0), 0xff);
 });
 
-test('the binary point says how many bits of a priority interrupt', () => {
+test('the binary point selects the priority bits that can preempt', () => {
   const gic = readyGic();
   const own = gic.state.cpus[0]!.interface;
   setPriority(gic, 0, 50, 0x80);
@@ -164,7 +167,7 @@ test('the binary point says how many bits of a priority interrupt', () => {
   assert.equal(runningPriority(gic, 0), 0, 'no bit is left');
 });
 
-test('an interrupt of the mask’s priority or below waits', () => {
+test('an interrupt of the mask’s priority or lower is not signalled', () => {
   const gic = readyGic();
   setLine(gic, 0, 33, true);
   gic.state.cpus[0]!.interface.priorityMask = 0xa0;
@@ -175,7 +178,7 @@ test('an interrupt of the mask’s priority or below waits', () => {
   assert.ok(irqAsserted(gic, 0));
 });
 
-test('priorities that differ in bits that are not there are equal', () => {
+test('priorities that differ only in unimplemented bits are equal', () => {
   const gic = readyGic();
   setPriority(gic, 0, 40, 0xa7);
   setPriority(gic, 0, 41, 0xa1);
@@ -184,7 +187,7 @@ test('priorities that differ in bits that are not there are equal', () => {
   assert.equal(acknowledge(gic, 0), 40);
 });
 
-test('each switch on the way holds interrupts back', () => {
+test('each enable bit on the way can hold interrupts back', () => {
   const switches: ((gic: Gic) => void)[] = [
     ({ state }) => (state.enabled = false),
     ({ state }) => (state.cpus[2]!.interface.enabled1 = false),
@@ -217,7 +220,7 @@ test('with priority drop and deactivation split, an interrupt stays active until
   assert.equal(acknowledge(gic, 0), 27);
 });
 
-test('without the split ICC_DIR_EL1 does nothing, and special INTIDs end nothing', () => {
+test('without the split ICC_DIR_EL1 does nothing, and special INTIDs are ignored', () => {
   const gic = readyGic();
   setLine(gic, 0, 27, true);
   acknowledge(gic, 0);
@@ -234,7 +237,7 @@ test('without the split ICC_DIR_EL1 does nothing, and special INTIDs end nothing
 const waiting = (gic: Gic, intid: number): number[] =>
   gic.state.cpus.flatMap(({ own }, cpu) => (((own.latched >>> intid) & 1) === 1 ? [cpu] : []));
 
-test('an SGI goes to those listed, oneself too, or to all others', () => {
+test('an SGI goes to the listed CPUs, which may include the sender, or to all others', () => {
   const gic = readyGic();
   sendSgi(gic, 0, 0x0700_000bn);
   assert.deepEqual(waiting(gic, 7), [0, 1, 3]);
@@ -244,7 +247,7 @@ test('an SGI goes to those listed, oneself too, or to all others', () => {
   assert.deepEqual(waiting(gic, 1), [], 'CPU 4 is not there');
 });
 
-test('a CPU that is off misses what is sent, and has forgotten everything when it comes on', () => {
+test('a CPU that is off loses its interrupts, and has none pending or active when it is turned on', () => {
   const gic = readyGic();
   gic.state.routes[0] = 3;
   setLine(gic, 3, 27, true);
@@ -262,7 +265,7 @@ test('a CPU that is off misses what is sent, and has forgotten everything when i
   assert.equal(gic.state.cpus[3]!.own.active, 1 << 27, 'turning on what is on changes nothing');
 });
 
-test('a shared interrupt goes where it is routed, also when that changes while it waits', () => {
+test('a shared interrupt follows its route, even if that changes while it is pending', () => {
   const gic = readyGic();
   gic.state.routes[8] = 2;
   setLine(gic, 0, 40, true);
@@ -277,10 +280,10 @@ test('a shared interrupt goes where it is routed, also when that changes while i
   );
 });
 
-/** One interrupt of the model below. */
+/** An interrupt of the model below. */
 interface ModelInterrupt {
   readonly intid: number;
-  /** Whose; null for a shared one, which goes to `route`. */
+  /** The CPU of a private interrupt; null for a shared one, which goes to `route`. */
   readonly cpu: number | null;
   route: number;
   readonly edge: boolean;
@@ -290,7 +293,7 @@ interface ModelInterrupt {
   active: boolean;
 }
 
-/** The plainest GIC that could serve: a list of interrupts, and for each CPU the priorities that it is handling. */
+/** A simple model of a GIC: a list of interrupts, and for each CPU the priorities that it is handling. */
 class Model {
   readonly handling: number[][] = Array.from({ length: cpus }, () => []);
   readonly interrupts: ModelInterrupt[];
@@ -360,7 +363,7 @@ const step = fc.record({
   high: fc.boolean(),
 });
 
-test('random lines, SGIs, routes and handlers: the GIC answers as the plainest model does', () => {
+test('random lines, SGIs, routes and handlers: the GIC agrees with a simple model', () => {
   fc.assert(
     fc.property(fc.nat(), fc.array(step, { maxLength: 120 }), (seed, steps) => {
       const { gic, model } = sameSetUp(seed);

@@ -1,40 +1,40 @@
 /**
- * The CPU interface: which interrupt a CPU is to take, how it takes and ends it, and how it sends one to others
- * (IHI 0069H, "Interrupt prioritization" and "Interrupt lifecycle").
+ * The CPU interface: selects the interrupt that a CPU takes, and handles acknowledge, end of interrupt and SGIs (IHI
+ * 0069H, "Interrupt prioritization" and "Interrupt lifecycle").
  */
 import type { GicState, InterruptBank } from './state.js';
 import { bankSize, idlePriority, pendingOf, priorityMask, spurious } from './state.js';
 
-/** A GIC, and how its CPUs are named. Who is who is for the machine to say; here a CPU is an index. */
+/** A GIC, and how its CPUs are named. A CPU is an index here; the machine maps affinities to indexes. */
 export interface Gic {
   readonly state: GicState;
   /** The affinity of each CPU, as in MPIDR_EL1: AFF3 in bits 39:32, AFF2 to AFF0 in 23:0. */
   readonly affinities: readonly number[];
-  /** The CPU that an affinity in GICD_IROUTER names; it need not exist. */
+  /** The CPU for an affinity in GICD_IROUTER. It need not exist. */
   readonly cpuOfAffinity: (affinity: bigint) => number;
-  /** The CPUs that affinity and target list of a write to ICC_SGI1R_EL1 name; they need not exist. */
+  /** The CPUs for the affinity and target list of a write to ICC_SGI1R_EL1. They need not exist. */
   readonly cpusOfSgi: (value: bigint) => readonly number[];
-  /** The CPUs whose IRQ line may be another one than when it was last driven: who drives the lines takes them out. */
+  /** The CPUs whose IRQ line may have changed since it was last driven. The code that drives the lines removes them. */
   readonly stale: Set<number>;
 }
 
-/** Says that any CPU's line may be another one. */
+/** Marks the lines of all CPUs as possibly changed. */
 export function allStale({ state, stale }: Gic): void {
   for (const cpu of state.cpus.keys()) stale.add(cpu);
 }
 
 interface Waiting {
   readonly intid: number;
-  /** Only bits of {@link priorityMask}. */
+  /** Has only bits of {@link priorityMask}. */
   readonly priority: number;
 }
 
-/** The bank that has `intid` as CPU `cpu` sees it; undefined where there is none. */
+/** The bank that contains `intid` as seen by CPU `cpu`; undefined if there is none. */
 function bankOf({ state }: Gic, cpu: number, intid: number): InterruptBank | undefined {
   return intid < bankSize ? state.cpus[cpu]?.own : state.shared[Math.floor(intid / bankSize) - 1];
 }
 
-/** The more urgent of `best` and what waits for `cpu` in `bank`, whose first INTID is `first`. */
+/** The more urgent of `best` and the interrupts pending for `cpu` in `bank`, whose first INTID is `first`. */
 function better(
   gic: Gic,
   cpu: number,
@@ -52,7 +52,7 @@ function better(
   return found;
 }
 
-/** What waits for `cpu` with the highest priority, whatever its masks; of equals, the lowest INTID. */
+/** The interrupt pending for `cpu` with the highest priority, ignoring its masks. Among equals, the lowest INTID. */
 function highestPending(gic: Gic, cpu: number): Waiting | null {
   const own = gic.state.cpus[cpu];
   if (own?.powered !== true || !gic.state.enabled || !own.interface.enabled1) return null;
@@ -61,22 +61,22 @@ function highestPending(gic: Gic, cpu: number): Waiting | null {
   return best;
 }
 
-/** ICC_RPR_EL1: the group priority of what `cpu` is handling; 0xff when it is idle. */
+/** ICC_RPR_EL1: the group priority of the interrupt that `cpu` is handling; 0xff when it is idle. */
 export function runningPriority({ state }: Gic, cpu: number): number {
   const active = state.cpus[cpu]?.interface.activePriorities ?? 0;
   return active === 0 ? idlePriority : 8 * (31 - Math.clz32(active & -active));
 }
 
-/** The bits of a priority that decide whether it interrupts another. */
+/** The bits of a priority that decide about preemption. */
 function groupPriority({ state }: Gic, cpu: number, priority: number): number {
   const own = state.cpus[cpu]?.interface;
   if (own === undefined) return priority;
-  // ICC_BPR0_EL1 counts one bit further than ICC_BPR1_EL1 does.
+  // ICC_BPR0_EL1 counts one bit more than ICC_BPR1_EL1.
   const point = own.commonBinaryPoint ? own.binaryPoint0 + 1 : own.binaryPoint1;
   return priority & (0xff << point) & 0xff;
 }
 
-/** What `cpu` would acknowledge now; null when nothing of sufficient priority waits. */
+/** The interrupt that `cpu` would acknowledge now; null if none has sufficient priority. */
 function deliverable(gic: Gic, cpu: number): Waiting | null {
   const best = highestPending(gic, cpu);
   const mask = gic.state.cpus[cpu]?.interface.priorityMask ?? 0;
@@ -89,12 +89,12 @@ export function irqAsserted(gic: Gic, cpu: number): boolean {
   return deliverable(gic, cpu) !== null;
 }
 
-/** ICC_HPPIR1_EL1: the INTID that waits with the highest priority, also when it may not interrupt. */
+/** ICC_HPPIR1_EL1: the INTID of the highest priority pending interrupt, even if it may not preempt. */
 export function highestPendingIntid(gic: Gic, cpu: number): number {
   return highestPending(gic, cpu)?.intid ?? spurious;
 }
 
-/** ICC_IAR1_EL1: takes the interrupt and answers its INTID, or that there is none. */
+/** ICC_IAR1_EL1: acknowledges the interrupt and returns its INTID, or the spurious INTID. */
 export function acknowledge(gic: Gic, cpu: number): number {
   const taken = deliverable(gic, cpu);
   const bank = taken === null ? undefined : bankOf(gic, cpu, taken.intid);
@@ -109,7 +109,10 @@ export function acknowledge(gic: Gic, cpu: number): number {
   return taken.intid;
 }
 
-/** ICC_EOIR1_EL1: drops the running priority and, unless the two are split, deactivates. Special INTIDs do nothing. */
+/**
+ * ICC_EOIR1_EL1: drops the running priority and, unless EOImode splits the two, deactivates. Special INTIDs are
+ * ignored.
+ */
 export function endOfInterrupt(gic: Gic, cpu: number, intid: number): void {
   const own = gic.state.cpus[cpu]?.interface;
   if (own === undefined || (intid >= 1020 && intid <= spurious)) return;
@@ -118,7 +121,7 @@ export function endOfInterrupt(gic: Gic, cpu: number, intid: number): void {
   if (!own.splitEoi) clearActive(gic, cpu, intid);
 }
 
-/** ICC_DIR_EL1, which has no effect unless priority drop and deactivation are split. */
+/** ICC_DIR_EL1. It has no effect unless EOImode splits priority drop and deactivation. */
 export function deactivate(gic: Gic, cpu: number, intid: number): void {
   if (gic.state.cpus[cpu]?.interface.splitEoi === true) clearActive(gic, cpu, intid);
 }
@@ -130,12 +133,12 @@ function clearActive(gic: Gic, cpu: number, intid: number): void {
   gic.stale.add(targetOf(gic, cpu, intid));
 }
 
-/** The CPU to which `intid` goes; `cpu` says whose, of a private one. */
+/** The CPU that `intid` goes to. For a private interrupt, this is `cpu`. */
 function targetOf({ state }: Gic, cpu: number, intid: number): number {
   return intid < bankSize ? cpu : (state.routes[intid - bankSize] ?? 0);
 }
 
-/** Makes the private interrupts `bits` of `cpu` wait, unless the CPU is off. */
+/** Makes the private interrupts `bits` of `cpu` pending, unless the CPU is off. */
 export function latchPrivate({ state, stale }: Gic, cpu: number, bits: number): void {
   const own = state.cpus[cpu];
   if (own?.powered !== true) return;
@@ -143,7 +146,7 @@ export function latchPrivate({ state, stale }: Gic, cpu: number, bits: number): 
   stale.add(cpu);
 }
 
-/** Makes the interrupts `bits` of shared bank `bank` wait, but for those whose CPU is off. */
+/** Makes the interrupts `bits` of shared bank `bank` pending, except those whose CPU is off. */
 export function latchShared({ state, stale }: Gic, bank: number, bits: number): void {
   const interrupts = state.shared[bank];
   if (interrupts === undefined) return;
@@ -156,10 +159,10 @@ export function latchShared({ state, stale }: Gic, bank: number, bits: number): 
   }
 }
 
-/** ICC_SGI1R_EL1.IRM: to all CPUs but the sender. */
+/** ICC_SGI1R_EL1.IRM: all CPUs except the sender. */
 const toOthers = 1n << 40n;
 
-/** ICC_SGI1R_EL1: a software interrupt to the CPUs of a list, or to all others. */
+/** ICC_SGI1R_EL1: sends an SGI to a list of CPUs, or to all others. */
 export function sendSgi(gic: Gic, from: number, value: bigint): void {
   const bit = 1 << Number((value >> 24n) & 0xfn);
   const others = (): number[] => gic.state.cpus.map((_, cpu) => cpu).filter((cpu) => cpu !== from);
@@ -168,8 +171,8 @@ export function sendSgi(gic: Gic, from: number, value: bigint): void {
 }
 
 /**
- * Drives the line of an interrupt: a level-triggered one waits while it is high, an edge-triggered one from its rise
- * on. `cpu` is whose, of a private interrupt; it is not looked at for a shared one.
+ * Drives the line of an interrupt. A level-triggered interrupt is pending while its line is high; an edge-triggered one
+ * becomes pending at a rising edge. `cpu` is the CPU of a private interrupt, and is ignored for a shared one.
  */
 export function setLine(gic: Gic, cpu: number, intid: number, high: boolean): void {
   const bank = bankOf(gic, cpu, intid);
@@ -185,8 +188,8 @@ export function setLine(gic: Gic, cpu: number, intid: number, high: boolean): vo
 }
 
 /**
- * Tells the GIC that a CPU was turned on or off. One that is turned on has forgotten what waited for it or was being
- * handled; what its registers were set to stays (Xen 4.17 arch/arm/vpsci.c, do_common_cpu_on).
+ * Turns a CPU on or off. Turning it on clears its pending and active interrupts, but keeps its register settings (Xen
+ * 4.17 arch/arm/vpsci.c, do_common_cpu_on).
  */
 export function setCpuPower({ state, stale }: Gic, cpu: number, powered: boolean): void {
   const own = state.cpus[cpu];

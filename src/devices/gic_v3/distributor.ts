@@ -6,27 +6,30 @@ import { allStale, latchShared } from './cpu_interface.js';
 import { interruptRegisters } from './interrupt_registers.js';
 import { bankSize, intidCount, sharedBanks } from './state.js';
 
-/** GICD_CTLR as software of the Non-secure state sees it: ARE_NS, always on, and EnableGrp1A. */
+/** GICD_CTLR in the Non-secure view: ARE_NS, which is always on, and EnableGrp1A. */
 const affinityRouting = 1 << 4;
 const enableGroup1 = 1 << 1;
 
-/** GICD_IIDR and GICR_IIDR: a product of Arm's, as Xen has it (asm/gic_v3_defs.h, GICV3_GICD_IIDR_VAL). */
+/** GICD_IIDR and GICR_IIDR: an Arm product, as Xen reports (asm/gic_v3_defs.h, GICV3_GICD_IIDR_VAL). */
 export const iidr = 0x34c;
 /** GICD_PIDR2 and GICR_PIDR2: architecture revision 3. */
 export const pidr2 = 0x30;
 
-/** GICD_IROUTER.Interrupt_Routing_Mode: any CPU may take it. Xen gives it to vCPU 0. */
+/** GICD_IROUTER.Interrupt_Routing_Mode: any CPU. Xen routes such an interrupt to vCPU 0. */
 const anyCpu = 1n << 31n;
-/** The rows of a bit for each interrupt that the map has room for. */
+/** Number of registers with one bit per interrupt that fit in the map. */
 const mapRows = 32;
 
-/** GICD_TYPER: INTIDs of 10 bits, 256 of them, up to eight CPUs for software without affinity routing. */
+/** GICD_TYPER: INTIDs of 10 bits, 256 INTIDs, up to eight CPUs for software without affinity routing. */
 function typer(cpus: number): number {
   const legacyCpus = Math.min(Math.max(cpus, 1), 8);
   return (9 << 19) | ((legacyCpus - 1) << 5) | (intidCount / bankSize - 1);
 }
 
-/** Sends the shared interrupt with index `index` to whom `value` names; nobody there, and all stays as it is. */
+/**
+ * Routes the shared interrupt with index `index` to the CPU that `value` names. Keeps the route if there is no such
+ * CPU.
+ */
 function route({ state, cpuOfAffinity }: Gic, index: number, value: bigint): void {
   const cpu = (value & anyCpu) !== 0n ? 0 : cpuOfAffinity(value);
   if (state.cpus[cpu] !== undefined) state.routes[index] = cpu;
@@ -45,10 +48,10 @@ function routes(gic: Gic): Register {
   };
 }
 
-/** GICD_CPENDSGIR and GICD_SPENDSGIR, which the redistributors took over: they read as zero and refuse writes. */
+/** GICD_CPENDSGIR and GICD_SPENDSGIR, which redistributors replace: they read as zero and refuse writes. */
 const sgiPending: Register = { ...zeroes('GICD_nPENDSGIR', 0xf10, { count: 8 }), write: null };
 
-/** The distributor of `gic`. Private interrupts are the redistributors': here they read as zero. */
+/** The distributor of `gic`. Private interrupts belong to the redistributors; here they read as zero. */
 export function distributor(gic: Gic): MmioDevice {
   const { state } = gic;
   const frame = {

@@ -1,8 +1,8 @@
 /**
- * The ICC_* system registers of a GICv3, by their encoding (IHI 0069H, "AArch64 System register descriptions"). Every
- * interrupt is in Group 1, so Group 0's registers keep what is written and never give an interrupt. What stands in no
- * row is Undefined: the AP registers that five priority bits do not need, and the SGI registers that Xen does not
- * emulate (Xen 4.17 arch/arm/vgic-v3.c, vgic_v3_emulate_sysreg).
+ * The ICC_* system registers of a GICv3, by encoding (IHI 0069H, "AArch64 System register descriptions"). Every
+ * interrupt is in Group 1, so the registers of Group 0 store their values but never signal an interrupt. Registers that
+ * are not in the table are Undefined: the AP registers that five priority bits do not need, and the SGI registers that
+ * Xen does not emulate (Xen 4.17 arch/arm/vgic-v3.c, vgic_v3_emulate_sysreg).
  */
 import type { Gic } from './cpu_interface.js';
 import {
@@ -16,7 +16,7 @@ import {
 import type { CpuInterfaceState } from './state.js';
 import { minBinaryPoint, priorityMask, spurious } from './state.js';
 
-/** A system register's encoding as one number: op0, op1, CRn, CRm, op2 in bits 15:14, 13:11, 10:7, 6:3, 2:0. */
+/** The encoding of a system register as a number: op0, op1, CRn, CRm, op2 in bits 15:14, 13:11, 10:7, 6:3, 2:0. */
 export function systemRegister(op0: number, op1: number, crn: number, crm: number, op2: number): number {
   return (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 }
@@ -24,11 +24,11 @@ export function systemRegister(op0: number, op1: number, crn: number, crm: numbe
 interface IccRegister {
   readonly name: string;
   readonly read?: (gic: Gic, cpu: number) => number;
-  /** `value` is the written one's low 32 bits, `wide` all of it. */
+  /** `value` is the low 32 bits of the written value, `wide` the whole value. */
   readonly write?: (gic: Gic, cpu: number, value: number, wide: bigint) => void;
 }
 
-/** A register that is a part of the CPU interface's own state. */
+/** A register that is part of the CPU interface's own state. */
 function own(
   name: string,
   read: (state: CpuInterfaceState) => number,
@@ -47,7 +47,7 @@ function own(
   };
 }
 
-/** ICC_CTLR_EL1: A3V, INTIDs of 24 bits, five priority bits; below, EOImode and CBPR. */
+/** ICC_CTLR_EL1: A3V, 24-bit INTIDs, five priority bits; the low bits are EOImode and CBPR. */
 const ctlrFixed = (1 << 15) | (1 << 11) | (4 << 8);
 
 function readCtlr({ splitEoi, commonBinaryPoint }: CpuInterfaceState): number {
@@ -59,7 +59,7 @@ function writeCtlr(state: CpuInterfaceState, value: number): void {
   state.commonBinaryPoint = (value & 1) !== 0;
 }
 
-/** While the binary point is common, ICC_BPR1_EL1 shows the other one more and takes no write. */
+/** While the binary point is common, ICC_BPR1_EL1 reads as ICC_BPR0_EL1 plus one and ignores writes. */
 function readBinaryPoint1({ commonBinaryPoint, binaryPoint0, binaryPoint1 }: CpuInterfaceState): number {
   return commonBinaryPoint ? Math.min(binaryPoint0 + 1, 7) : binaryPoint1;
 }
@@ -70,7 +70,7 @@ function writeBinaryPoint1(state: CpuInterfaceState, value: number): void {
 
 const intidBits = 0xff_ffff;
 
-/** By CRm and op2 under op0 3, op1 0 and CRn 12. */
+/** By CRm and op2; op0 is 3, op1 is 0 and CRn is 12. */
 const crn12: readonly (readonly [crm: number, op2: number, IccRegister])[] = [
   [8, 0, { name: 'ICC_IAR0_EL1', read: () => spurious }],
   [8, 1, { name: 'ICC_EOIR0_EL1', write: () => undefined }],
@@ -86,7 +86,7 @@ const crn12: readonly (readonly [crm: number, op2: number, IccRegister])[] = [
       },
     ),
   ],
-  // No interrupt of Group 0 is ever active; any write but of what was read is unpredictable.
+  // No interrupt of Group 0 is ever active. Writing any other value than the one read is UNPREDICTABLE.
   [8, 4, { name: 'ICC_AP0R0_EL1', read: () => 0, write: () => undefined }],
   [
     9,
@@ -107,7 +107,7 @@ const crn12: readonly (readonly [crm: number, op2: number, IccRegister])[] = [
   [12, 2, { name: 'ICC_HPPIR1_EL1', read: highestPendingIntid }],
   [12, 3, own('ICC_BPR1_EL1', readBinaryPoint1, writeBinaryPoint1)],
   [12, 4, own('ICC_CTLR_EL1', readCtlr, writeCtlr)],
-  // The system registers are always on, without IRQ or FIQ bypass.
+  // The system registers are always enabled, without IRQ or FIQ bypass.
   [12, 5, { name: 'ICC_SRE_EL1', read: () => 7, write: () => undefined }],
   [
     12,
@@ -146,7 +146,7 @@ const registers: ReadonlyMap<number, IccRegister> = new Map([
   ...crn12.map(([crm, op2, register]) => [systemRegister(3, 0, 12, crm, op2), register] as const),
 ]);
 
-/** The registers of the CPU interface: encoding (see {@link systemRegister}), name, and what it allows. */
+/** The registers of the CPU interface: encoding (see {@link systemRegister}), name, and permitted accesses. */
 export const iccRegisters: readonly {
   encoding: number;
   name: string;
@@ -164,13 +164,13 @@ export function isIccRegister(encoding: number): boolean {
   return registers.has(encoding);
 }
 
-/** Reads it; null when there is none that can be read, for which the guest takes an Undefined exception. */
+/** Reads a register; null if it cannot be read, which is an Undefined exception for the guest. */
 export function readIcc(gic: Gic, cpu: number, encoding: number): bigint | null {
   const read = registers.get(encoding)?.read;
   return read === undefined ? null : BigInt(read(gic, cpu) >>> 0);
 }
 
-/** Writes it; false when there is none that can be written, as above. */
+/** Writes a register; false if it cannot be written, which is an Undefined exception for the guest. */
 export function writeIcc(gic: Gic, cpu: number, encoding: number, value: bigint): boolean {
   const write = registers.get(encoding)?.write;
   write?.(gic, cpu, Number(BigInt.asUintN(32, value)), BigInt.asUintN(64, value));

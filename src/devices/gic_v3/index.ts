@@ -1,4 +1,6 @@
-/** The GICv3 that Xen shows an arm64 guest: distributor, redistributors and CPU interface over one plain state. */
+/**
+ * The GICv3 that Xen emulates for an arm64 guest: distributor, redistributors and CPU interface over one plain state.
+ */
 export { irqAsserted, latchPrivate, setCpuPower, setLine } from './cpu_interface.js';
 export type { Gic } from './cpu_interface.js';
 export { distributor } from './distributor.js';

@@ -1,21 +1,21 @@
 /**
- * The registers that the distributor and each redistributor have alike: a bit, two bits or a byte for each interrupt
- * (IHI 0069H, "The GIC Distributor register map" and "The GIC Redistributor register map"), as far as Xen emulates
- * them (Xen 4.17 arch/arm/vgic-v3.c, __vgic_v3_distr_common_mmio_read and _write): group, pending and active state
- * read as zero, ICPENDR and ICACTIVER take no effect, and a write to ISACTIVER is refused.
+ * The registers that the distributor and each redistributor have in common, with one bit, two bits or one byte per
+ * interrupt (IHI 0069H, "The GIC Distributor register map" and "The GIC Redistributor register map"). They behave as in
+ * Xen (Xen 4.17 arch/arm/vgic-v3.c, __vgic_v3_distr_common_mmio_read and _write): group, pending and active state read
+ * as zero, ICPENDR and ICACTIVER take no effect, and a write to ISACTIVER is refused.
  */
 import type { Register } from '../mmio.js';
 import { registers32, zeroes } from '../mmio.js';
 import { bankSize, sgiMask } from './state.js';
 import type { InterruptBank } from './state.js';
 
-/** Which banks a frame shows. */
+/** The banks of a frame. */
 export interface BankFrame {
-  /** Registers with a bit for each interrupt that the frame has, banks or not. */
+  /** Number of registers with one bit per interrupt in the frame, including those without a bank. */
   readonly rows: number;
-  /** The bank behind row `row`; undefined where no interrupts are, which reads as zero. */
+  /** The bank of row `row`; undefined where there are no interrupts, which reads as zero. */
   readonly bank: (row: number) => InterruptBank | undefined;
-  /** Makes the interrupts `bits` of row `row` wait. */
+  /** Makes the interrupts `bits` of row `row` pending. */
   readonly latch: (row: number, bits: number) => void;
 }
 
@@ -51,7 +51,7 @@ function states({ rows, latch }: BankFrame): Register[] {
   ];
 }
 
-/** Rows of registers with four interrupts each, so 8 to a bank. */
+/** Registers with four interrupts each, so 8 per bank. */
 function priorities({ rows, bank }: BankFrame): Register {
   const perBank = bankSize / 4;
   return registers32(
@@ -71,7 +71,7 @@ function priorities({ rows, bank }: BankFrame): Register {
   );
 }
 
-/** The sixteen low bits of `bits`, each doubled: bit n goes to bit 2n. */
+/** Spreads the low 16 bits of `bits`: bit n moves to bit 2n. */
 function spread(bits: number): number {
   let value = 0;
   for (let i = 0; i < 16; i += 1) value |= ((bits >>> i) & 1) << (2 * i);
@@ -85,7 +85,7 @@ function gather(value: number): number {
   return bits;
 }
 
-/** Rows of registers with sixteen interrupts each, so two to a bank. SGIs are always edge-triggered and read as 0. */
+/** Registers with sixteen interrupts each, so two per bank. SGIs are always edge-triggered; their fields read as 0. */
 function configurations({ rows, bank }: BankFrame, sgis: boolean): Register {
   const half = (row: number): number => 16 * (row % 2);
   const fixed = (row: number): boolean => sgis && row === 0;
@@ -108,7 +108,9 @@ function configurations({ rows, bank }: BankFrame, sgis: boolean): Register {
   );
 }
 
-/** The rows of a frame, at the offsets at which both frames have them. `sgis` when row 0 holds the SGIs. */
+/**
+ * The common registers of a frame, at their offsets in both kinds of frames. `sgis` is set if row 0 contains the SGIs.
+ */
 export function interruptRegisters(frame: BankFrame, sgis: boolean): Register[] {
   return [
     zeroes('IGROUPR', 0x80, { count: frame.rows }),

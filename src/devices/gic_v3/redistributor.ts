@@ -1,6 +1,6 @@
 /**
- * The redistributors: two frames of 64 KiB for each CPU, one behind the other (IHI 0069H, "The GIC Redistributor
- * register map"; Xen 4.17 arch/arm/vgic-v3.c). No power management: GICR_WAKER reads as awake.
+ * The redistributors: two consecutive frames of 64 KiB per CPU (IHI 0069H, "The GIC Redistributor register map"; Xen
+ * 4.17 arch/arm/vgic-v3.c). There is no power management: GICR_WAKER reads as awake.
  */
 import { registerDevice, registers32, withWrites, zeroes } from '../mmio.js';
 import type { MmioDevice, Register } from '../mmio.js';
@@ -9,17 +9,17 @@ import { latchPrivate } from './cpu_interface.js';
 import { iidr, pidr2 } from './distributor.js';
 import { interruptRegisters } from './interrupt_registers.js';
 
-/** Both frames of one CPU. */
+/** Size of both frames of a CPU. */
 export const redistributorBytes = 0x20000;
 const sgiFrame = 0x10000;
 
 /** GICR_TYPER.Last: no redistributor follows in this region. */
 const lastBit = 1n << 4n;
 
-/** GICR_TYPER: who this is, by affinity and by number. */
+/** GICR_TYPER: the CPU, by affinity and by number. */
 function typer(affinity: number, cpu: number, last: boolean): bigint {
   const bits = BigInt(affinity);
-  // AFF3 stands apart from the others in MPIDR_EL1 and next to them here.
+  // AFF3 is separate from the other fields in MPIDR_EL1 but adjacent to them here.
   const packed = (bits & 0xff_ffffn) | ((bits >> 8n) & 0xff00_0000n);
   return (packed << 32n) | (BigInt(cpu) << 8n) | (last ? lastBit : 0n);
 }
@@ -36,7 +36,7 @@ function typerRegister(value: bigint): Register {
   };
 }
 
-/** The two frames of one CPU; `last` of the one that ends the region. */
+/** The two frames of a CPU. `last` marks the last one of the region. */
 function redistributor(gic: Gic, cpu: number, last: boolean): MmioDevice {
   const frame = {
     rows: 1,
@@ -54,7 +54,7 @@ function redistributor(gic: Gic, cpu: number, last: boolean): MmioDevice {
     typerRegister(typer(gic.affinities[cpu] ?? 0, cpu, last)),
     zeroes('GICR_STATUSR', 0x10, {}),
     zeroes('GICR_WAKER', 0x14, {}),
-    // Always busy, as in Xen; it matters to software that changes LPIs, of which there are none.
+    // Always busy, as in Xen. This matters only to software that changes LPIs, and there are none.
     registers32('GICR_SYNCR', 0xc0, {}, () => 1),
     registers32('GICR_PIDR2', 0xffe8, {}, () => pidr2),
     ...sgiRegisters.map((register) => ({ ...register, offset: register.offset + sgiFrame })),
@@ -62,7 +62,10 @@ function redistributor(gic: Gic, cpu: number, last: boolean): MmioDevice {
   return withWrites(registerDevice(redistributorBytes, table, 'zero'), () => gic.stale.add(cpu));
 }
 
-/** The region of all redistributors of `gic`, `size` bytes of address space; behind the last CPU's it is refused. */
+/**
+ * The region of all redistributors of `gic`, `size` bytes of address space. Accesses after the last CPU's frames are
+ * refused.
+ */
 export function redistributors(gic: Gic, size: number): MmioDevice {
   const cpus = gic.state.cpus.length;
   const frames = gic.state.cpus.map((_, cpu) => redistributor(gic, cpu, cpu === cpus - 1));

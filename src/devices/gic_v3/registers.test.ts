@@ -19,7 +19,7 @@ import {
 } from './index.js';
 import type { Gic } from './index.js';
 
-/** Four CPUs whose affinities are their numbers, and 16 CPUs to an AFF1 in SGIs. */
+/** A GIC whose CPUs have their number as affinity, with 16 CPUs per AFF1 in SGIs. */
 function gicOf(cpus: number): Gic {
   const gic: Gic = {
     state: newGic(cpus),
@@ -44,7 +44,7 @@ function frames(cpus = 4): { gic: Gic; gicd: MmioDevice; gicr: MmioDevice } {
 
 const sgiFrame = 0x10000;
 
-test('the distributor says what it is', () => {
+test('the distributor identifies itself', () => {
   const { gicd } = frames();
   assert.equal(gicd.size, 0x10000);
   assert.equal(gicd.read(0x0, 4), 0x10n, 'affinity routing, nothing enabled');
@@ -58,7 +58,7 @@ test('the distributor says what it is', () => {
   assert.equal(gicd.read(0x0, 4), 0x10n);
 });
 
-test('each redistributor says whose it is, and the last that it is', () => {
+test('each redistributor reports its CPU, and only the last one has the Last bit', () => {
   const { gicr } = frames(20);
   const typer = (cpu: number): bigint | null => gicr.read(cpu * redistributorBytes + 8, 8);
   assert.equal(typer(0), 0n);
@@ -74,12 +74,12 @@ test('each redistributor says whose it is, and the last that it is', () => {
   assert.equal(gicr.write(20 * redistributorBytes, 4, 0n), false);
 });
 
-test('AFF3 has its place in GICR_TYPER', () => {
+test('GICR_TYPER contains AFF3', () => {
   const gic = { ...gicOf(1), affinities: [0x12_0034_5678] };
   assert.equal(redistributors(gic, 0x20000).read(0xc, 4), 0x1234_5678n);
 });
 
-test('enables are set by ones and cleared by ones, of shared and of private interrupts', () => {
+test('enable bits are set and cleared by writing ones, for shared and private interrupts', () => {
   const { gicd, gicr, gic } = frames();
   for (const [mmio, at] of [
     [gicd, 0x104],
@@ -101,7 +101,7 @@ test('enables are set by ones and cleared by ones, of shared and of private inte
   assert.equal(gicd.read(0x17c, 4), 0n, 'no such interrupts');
 });
 
-test('priorities are bytes, kept whole', () => {
+test('priorities are bytes, and all eight bits are kept', () => {
   const { gicd, gicr } = frames();
   gicd.write(0x420, 4, 0xa1a2_a3a4n);
   gicd.write(0x421, 1, 0x55n);
@@ -113,7 +113,7 @@ test('priorities are bytes, kept whole', () => {
   assert.equal(gicr.read(redistributorBytes + sgiFrame + 0x41f, 1), 0n);
 });
 
-test('configurations have two bits each; SGIs are edge-triggered whatever is written', () => {
+test('configurations have two bits each; SGIs stay edge-triggered', () => {
   const { gicd, gicr, gic } = frames();
   gicd.write(0xc08, 4, 0xc000_000bn);
   gicd.write(0xc0c, 4, 0x8000_0002n);
@@ -135,7 +135,7 @@ test('configurations have two bits each; SGIs are edge-triggered whatever is wri
   );
 });
 
-test('groups, pending and active state read as zero, and ISACTIVER refuses', () => {
+test('groups, pending and active state read as zero, and ISACTIVER refuses writes', () => {
   const { gicd, gicr, gic } = frames();
   gicd.write(0x104, 4, 1n);
   gicd.write(0x204, 4, 1n);
@@ -151,7 +151,7 @@ test('groups, pending and active state read as zero, and ISACTIVER refuses', () 
   assert.equal(gicd.read(0xf10, 4), 0n);
 });
 
-test('a route names a CPU by its affinity, any CPU means the first, and nobody leaves it as it is', () => {
+test('a route names a CPU by affinity; "any CPU" means the first, and an unknown CPU changes nothing', () => {
   const { gicd, gic } = frames(20);
   const router = (intid: number): number => 0x6000 + 8 * intid;
   assert.ok(gicd.write(router(32), 8, 0x101n));
@@ -174,7 +174,7 @@ test('a route names a CPU by its affinity, any CPU means the first, and nobody l
 
 const icc = (crm: number, op2: number): number => systemRegister(3, 0, 12, crm, op2);
 
-test('the CPU interface has the registers of five priority bits, and no others', () => {
+test('the CPU interface has the registers for five priority bits, and no others', () => {
   const names = iccRegisters.map(({ name }) => name);
   assert.equal(names.length, 18);
   assert.equal(new Set(names).size, 18);
@@ -197,7 +197,7 @@ test('the CPU interface has the registers of five priority bits, and no others',
   }
 });
 
-test('registers of the CPU interface keep what they have bits for', () => {
+test('registers of the CPU interface keep their implemented bits', () => {
   const { gic } = frames();
   const kept = (encoding: number, value: bigint): bigint | null => {
     writeIcc(gic, 1, encoding, value);
@@ -220,7 +220,7 @@ test('registers of the CPU interface keep what they have bits for', () => {
   assert.deepEqual(gic.state.cpus[0], newGicCpu());
 });
 
-test('an interrupt is taken, ended and deactivated through the registers; bits above an INTID mean nothing', () => {
+test('an interrupt is taken, ended and deactivated through the registers; bits above the INTID are ignored', () => {
   const { gic, gicd, gicr } = frames();
   gicd.write(0x0, 4, 2n);
   gicr.write(sgiFrame + 0x100, 4, 1n << 27n);
@@ -273,7 +273,7 @@ const access = fc.oneof(
   fc.record({ kind: fc.constant('power' as const), cpu: fc.nat(5), on: fc.boolean() }),
 );
 
-test('whatever the guest and its devices do, nothing throws, and the state stays a plain value of words', () => {
+test('no action of the guest or its devices throws, and the state stays a plain value of words', () => {
   fc.assert(
     fc.property(fc.array(access, { maxLength: 80 }), (accesses) => {
       const { gic, gicd, gicr } = frames();

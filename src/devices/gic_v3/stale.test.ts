@@ -27,7 +27,7 @@ const cpu = fc.nat(cpus - 1);
 const intid = fc.nat(100);
 const bits = fc.integer({ min: 0, max: 0xffff_ffff });
 const icc = fc.constantFrom(...iccRegisters.map(({ encoding }) => encoding));
-/** Values with few bits set, as well as any. */
+/** Values with few bits set, and arbitrary values. */
 const value = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   fc.constantFrom(0n, 1n, 2n, 0x10n, 0xf0n, 0xffff_ffffn),
@@ -85,7 +85,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   ),
 );
 
-/** Steps without which nothing is ever asserted. */
+/** Steps that must come first, because no line is asserted without them. */
 const wake: readonly Step[] = [
   ...[0, 1, 2].map(
     (c): Step =>
@@ -104,7 +104,7 @@ const wake: readonly Step[] = [
   },
 ];
 
-test('a line that changes is always among those that are to be looked at', () => {
+test('every CPU whose line changes is in the set of stale CPUs', () => {
   let changes = 0;
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {

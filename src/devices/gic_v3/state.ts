@@ -1,42 +1,42 @@
 /**
  * The state of a GICv3 (Arm IHI 0069H) as plain data: affinity routing always on, no LPIs, every interrupt in Group 1.
- * The interrupt numbers (INTIDs): 0 to 15 SGIs and 16 to 31 PPIs, private to a CPU; 32 to 255 SPIs, shared. They come in
- * banks of 32, one bit of a word each: bank 0 is private, a CPU has its own.
+ * Interrupt numbers (INTIDs): 0 to 15 are SGIs and 16 to 31 are PPIs, private to a CPU; 32 to 255 are SPIs, shared.
+ * They are grouped in banks of 32, with one bit of a word per interrupt. Bank 0 is private: each CPU has its own.
  */
 
 export const bankSize = 32;
-/** Banks of shared interrupts: 224 SPIs, as the reference guest's kernel finds. */
+/** Number of banks of shared interrupts: 224 SPIs, as on the reference guest. */
 export const sharedBanks = 7;
 export const intidCount = bankSize * (1 + sharedBanks);
-/** The SGIs in their bank. */
+/** The SGIs of bank 0. */
 export const sgiMask = 0xffff;
-/** What ICC_IAR1_EL1 answers when nothing waits (IHI 0069H, "Special INTIDs"). */
+/** The answer of ICC_IAR1_EL1 when no interrupt is pending (IHI 0069H, "Special INTIDs"). */
 export const spurious = 1023;
-/** Priority of an idle CPU: lower than any. */
+/** Running priority of an idle CPU, lower than any priority. */
 export const idlePriority = 0xff;
-/** Five bits of priority are told apart, as by the hardware under the reference guest. */
+/** The five implemented bits of a priority, as on the hardware of the reference guest. */
 export const priorityMask = 0xf8;
-/** The smallest ICC_BPR0_EL1 and ICC_BPR1_EL1 that five bits allow (IHI 0069H, "Priority grouping"). */
+/** The smallest values of ICC_BPR0_EL1 and ICC_BPR1_EL1 with five bits (IHI 0069H, "Priority grouping"). */
 export const minBinaryPoint = { group0: 2, group1: 3 } as const;
 
-/** 32 interrupts; in each word bit n speaks of the bank's n-th. */
+/** 32 interrupts. Bit n of each word is for interrupt n of the bank. */
 export interface InterruptBank {
   enabled: number;
-  /** An edge, a software interrupt or a write to ISPENDR: waits until it is acknowledged. */
+  /** Pending by an edge, an SGI or a write to ISPENDR, until it is acknowledged. */
   latched: number;
-  /** The level of the line, as the device drives it. */
+  /** The level of the line that the device drives. */
   line: number;
   active: number;
-  /** Ones for edge-triggered ones, zeroes for level-triggered ones. */
+  /** 1 for edge-triggered, 0 for level-triggered. */
   edge: number;
-  /** GICD_ICFGR's other bit of each, which says nothing but is kept (as Xen does). */
+  /** The other bit of each GICD_ICFGR field. It has no meaning but is stored, as in Xen. */
   configuration: number;
   /** GICD_IPRIORITYR, all eight bits of each. */
   priorities: Uint8Array;
 }
 
 export interface CpuInterfaceState {
-  /** ICC_PMR_EL1: interrupts of this priority value and above wait. */
+  /** ICC_PMR_EL1: interrupts with this priority value or a greater one are not signalled. */
   priorityMask: number;
   /** ICC_BPR0_EL1 and ICC_BPR1_EL1. */
   binaryPoint0: number;
@@ -46,14 +46,14 @@ export interface CpuInterfaceState {
   enabled1: boolean;
   /** ICC_CTLR_EL1.CBPR: Group 1 uses ICC_BPR0_EL1. */
   commonBinaryPoint: boolean;
-  /** ICC_CTLR_EL1.EOImode: an EOI only drops the priority, deactivation is a write of its own. */
+  /** ICC_CTLR_EL1.EOImode: an EOI only drops the priority; deactivation needs a separate write. */
   splitEoi: boolean;
-  /** ICC_AP1R0_EL1: bit n when an interrupt of group priority 8n is being handled. */
+  /** ICC_AP1R0_EL1: bit n is set while an interrupt of group priority 8n is being handled. */
   activePriorities: number;
 }
 
 export interface GicCpuState {
-  /** Interrupts for a CPU that is off are lost (Xen 4.17 arch/arm/vgic.c, vgic_inject_irq). */
+  /** Whether the CPU is on. Interrupts for a CPU that is off are lost (Xen 4.17 arch/arm/vgic.c, vgic_inject_irq). */
   powered: boolean;
   own: InterruptBank;
   interface: CpuInterfaceState;
@@ -62,9 +62,9 @@ export interface GicCpuState {
 export interface GicState {
   /** GICD_CTLR.EnableGrp1. */
   enabled: boolean;
-  /** By bank; the first holds INTIDs 32 to 63. */
+  /** By bank. The first bank has INTIDs 32 to 63. */
   shared: InterruptBank[];
-  /** The CPU that each shared interrupt goes to, by INTID from 32 on. */
+  /** The target CPU of each shared interrupt, by INTID minus 32. */
   routes: number[];
   cpus: GicCpuState[];
 }
@@ -98,7 +98,7 @@ function newCpu(): GicCpuState {
   };
 }
 
-/** A GIC of `cpus` CPUs after reset, all of them off. */
+/** The state after reset of a GIC with `cpus` CPUs, all off. */
 export function newGic(cpus: number): GicState {
   return {
     enabled: false,
@@ -108,7 +108,7 @@ export function newGic(cpus: number): GicState {
   };
 }
 
-/** The interrupts of a bank that wait and may be signalled. */
+/** The interrupts of a bank that are pending, enabled and not active. */
 export function pendingOf({ enabled, active, latched, line, edge }: InterruptBank): number {
   return (enabled & ~active & (latched | (line & ~edge))) >>> 0;
 }
