@@ -3,7 +3,10 @@
  * pages, address translation and exceptions. It names no instruction and knows no device, address or hypervisor; it
  * reaches these through the ports that it declares.
  */
+export type { CpuArchitecture, CpuSet } from './architecture.js';
 export { externalAbort } from './arm64/accesses.js';
+export { arm64 } from './arm64/architecture.js';
+export type { Arm64Line, Arm64Processor } from './arm64/architecture.js';
 export type { VcpuValue, VcpuView } from './arm64/vcpu_view.js';
 export type { DeviceRegisters, EngineHost, PhysicalMemory, RunResult, StopReason } from './ports.js';
 export { Processor } from './processor.js';

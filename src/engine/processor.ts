@@ -3,23 +3,16 @@
  * them. Physical memory, devices and hypervisor calls belong to the machine (ports.ts).
  */
 import { invariant, present } from '../base/index.js';
-import type { Instruction } from '../isa/index.js';
-import { Accesses } from './arm64/accesses.js';
-import { answerCall } from './arm64/system_calls.js';
-import type { CallContext } from './arm64/system_calls.js';
-import { finishInstruction, settle } from './arm64/turns.js';
-import { Vcpu } from './arm64/vcpu.js';
-import { VcpuView } from './arm64/vcpu_view.js';
+import type { CpuArchitecture, CpuSet } from './architecture.js';
 import { CodePages, recordPageBytes } from './code_pages.js';
-import { conditionRows, conditionTable } from './conditions.js';
 import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
 import type { Built } from './interpreter_instance.js';
 import { budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
-import type { EngineHost, RunResult, StopReason } from './ports.js';
+import type { RunResult, StopReason } from './ports.js';
 import { RecordDecoder } from './record_decoder.js';
 import { tlbBytes, Tlbs } from './tlb.js';
-import { at, VcpuBlock } from './vcpu_block.js';
+import { VcpuBlock } from './vcpu_block.js';
 
 export interface ProcessorSizes {
   readonly vcpus: number;
@@ -32,18 +25,20 @@ export interface ProcessorSizes {
 const tableBytes = 4096;
 const defaultDecodedPages = 4096;
 
-export class Processor {
+/** `View`, `Host` and `Line` are those of its {@link CpuArchitecture}. */
+export class Processor<View, Host, Line> {
   /** Byte offset of the guests' memory in the engine's memory, a multiple of 64 KiB. */
   readonly ramStart: number;
   /** The vCPUs; the machine may read and change them. */
-  readonly vcpus: readonly VcpuView[];
+  readonly vcpus: readonly View[];
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
   readonly #pages: CodePages;
-  readonly #context: CallContext;
-  readonly #vcpus: readonly Vcpu[];
+  readonly #cpus: CpuSet<View, Line>;
+  readonly #blocks: readonly VcpuBlock[];
   readonly #interpreter: InterpreterInstance;
-  #running: Vcpu | null = null;
+  /** The index of the vCPU that runs. */
+  #running: number | null = null;
   #budget = 0;
   /** Whether the interpreter is running, and how much was taken off its budget to make it return early. */
   #inside = false;
@@ -51,7 +46,7 @@ export class Processor {
   #stopAsked = false;
 
   /** Throws InvariantError if the sizes do not fit into a WebAssembly memory (4 GiB). */
-  constructor(instructions: readonly Instruction[], host: EngineHost, sizes: ProcessorSizes) {
+  constructor(architecture: CpuArchitecture<View, Host, Line>, host: Host, sizes: ProcessorSizes) {
     const { vcpus, ramBytes, decodedPages = defaultDecodedPages } = sizes;
     const tlbStart = tableBytes + vcpus * cpuOffsets.size;
     const recordsStart = tlbStart + tlbBytes(vcpus);
@@ -61,18 +56,15 @@ export class Processor {
     this.#memory = new EngineMemory(end);
     this.#tlbs = new Tlbs(this.#memory, tlbStart, vcpus);
     this.#pages = new CodePages(this.#memory, this.#tlbs, recordsStart, decodedPages, end);
-    this.#vcpus = Array.from(
+    this.#blocks = Array.from(
       { length: vcpus },
-      (_, index) => new Vcpu(index, new VcpuBlock(this.#memory, tableBytes + index * cpuOffsets.size)),
+      (_, index) => new VcpuBlock(this.#memory, tableBytes + index * cpuOffsets.size),
     );
-    const accesses = new Accesses(this.#memory, this.#tlbs, this.#pages, host);
-    this.#context = { vcpus: this.#vcpus, tlbs: this.#tlbs, accesses, host };
-    this.vcpus = this.#vcpus.map((vcpu) => new VcpuView(vcpu, this.#context));
-    for (const vcpu of this.vcpus) vcpu.reset();
-    for (const [code, row] of conditionRows().entries()) {
-      this.#memory.view.setUint16(conditionTable + 2 * code, row, true);
-    }
-    this.#interpreter = this.#instantiate(interpreterOf(instructions));
+    const [memory, tlbs, pages, blocks] = [this.#memory, this.#tlbs, this.#pages, this.#blocks];
+    this.#cpus = architecture.connect({ memory, tlbs, pages, blocks, host });
+    this.vcpus = this.#cpus.views;
+    architecture.prepare(memory);
+    this.#interpreter = this.#instantiate(interpreterOf(architecture.instructions));
   }
 
   /** The guests' memory. Call `wrote` after writing to it. */
@@ -95,8 +87,8 @@ export class Processor {
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */
   forgetTranslations(): void {
-    this.#context.accesses.forgetFrames();
-    for (const { index } of this.#vcpus) this.#tlbs.forgetAll(index);
+    this.#cpus.flushFrames();
+    for (const vcpu of this.#blocks.keys()) this.#tlbs.forgetAll(vcpu);
   }
 
   /**
@@ -104,35 +96,38 @@ export class Processor {
    * page, or until another event ends the run.
    */
   run(index: number, budget: number): RunResult {
-    const vcpu = present(this.#vcpus[index], 'a vCPU');
+    const block = this.#block(index);
     invariant(
       this.#running === null && budget > 0 && budget < budgetLimit,
       `vCPU ${index} cannot run ${budget}`,
     );
-    this.#running = vcpu;
+    this.#running = index;
     this.#budget = budget;
     this.#stopAsked = false;
-    vcpu.block.budget = budget;
-    // Another vCPU may have stored since this one ran, so clear the monitor.
-    vcpu.block.setLow(at.monitorBytes, 0);
-    const reason = this.#runUntilStopped(vcpu);
+    block.budget = budget;
+    this.#cpus.begin(index);
+    const reason = this.#runUntilStopped(index, block);
     this.#running = null;
-    return { reason, executed: budget - vcpu.block.budget };
+    return { reason, executed: budget - block.budget };
   }
 
-  #runUntilStopped(vcpu: Vcpu): StopReason {
+  #block(index: number): VcpuBlock {
+    return present(this.#blocks[index], 'a vCPU');
+  }
+
+  #runUntilStopped(index: number, block: VcpuBlock): StopReason {
     for (;;) {
       if (this.#stopAsked) return 'stopped';
-      if (vcpu.block.budget <= 0) return 'budget';
-      if (!settle(this.#context, vcpu)) continue;
-      if (this.#stay(vcpu) !== exits.host) continue;
-      const reason = finishInstruction(this.#context, vcpu);
+      if (block.budget <= 0) return 'budget';
+      if (!this.#cpus.settle(index)) continue;
+      if (this.#stay(block) !== exits.host) continue;
+      const reason = this.#cpus.finish(index);
       if (reason !== null) return reason;
     }
   }
 
   /** Enters the interpreter once. Returns the exit number. */
-  #stay({ block }: Vcpu): number {
+  #stay(block: VcpuBlock): number {
     this.#inside = true;
     const exit = this.#interpreter.run(block.place);
     this.#inside = false;
@@ -144,7 +139,7 @@ export class Processor {
   /** Within a host call: the number of instructions that the current run has completed. */
   get executed(): number {
     if (this.#running === null) return 0;
-    const { block } = this.#running;
+    const block = this.#block(this.#running);
     return this.#budget - this.#held - (this.#inside ? block.left : block.budget);
   }
 
@@ -156,35 +151,31 @@ export class Processor {
 
   #endSoon(): void {
     if (this.#running === null || !this.#inside || this.#held !== 0) return;
-    this.#held = Math.max(this.#running.block.left, 0);
-    this.#running.block.left -= this.#held;
+    const block = this.#block(this.#running);
+    this.#held = Math.max(block.left, 0);
+    block.left -= this.#held;
   }
 
   /**
    * Sets an interrupt line of a vCPU. A running vCPU takes an unmasked interrupt at its next taken branch or before.
    */
-  setInterruptLine(index: number, line: 'irq' | 'fiq', asserted: boolean): void {
-    const vcpu = present(this.#vcpus[index], 'a vCPU');
-    const bit = line === 'irq' ? 0x80 : 0x40;
-    const lines = vcpu.block.low(at.lines);
-    vcpu.block.setLow(at.lines, asserted ? lines | bit : lines & ~bit);
-    if (vcpu === this.#running && vcpu.openInterrupts !== 0) this.#endSoon();
+  setInterruptLine(index: number, line: Line, asserted: boolean): void {
+    this.#cpus.setLine(index, line, asserted);
+    if (index === this.#running && this.#cpus.hasOpenInterrupt(index)) this.#endSoon();
   }
 
   #instantiate(made: Built): InterpreterInstance {
-    const context = this.#context;
-    const { accesses } = context;
-    const of = (block: number): Vcpu =>
-      present(this.#vcpus[(block - tableBytes) / cpuOffsets.size], 'the vCPU of a block');
+    const cpus = this.#cpus;
+    const indexOf = (block: number): number => (block - tableBytes) / cpuOffsets.size;
     const instance: InterpreterInstance = new InterpreterInstance(made, this.#memory, {
-      fetch: (block: number, low: number, high: number) => accesses.fetch(of(block), low >>> 0, high >>> 0),
+      fetch: (block: number, low: number, high: number) => cpus.fetch(indexOf(block), low >>> 0, high >>> 0),
       decode: (record: number) => decoder.decode(record),
       slowLoad: (block: number, low: number, high: number, flags: number) =>
-        accesses.load(of(block), low >>> 0, high >>> 0, flags),
+        cpus.load(indexOf(block), low >>> 0, high >>> 0, flags),
       slowStore: (block: number, low: number, high: number, flags: number) =>
-        accesses.store(of(block), low >>> 0, high >>> 0, flags),
+        cpus.store(indexOf(block), low >>> 0, high >>> 0, flags),
       system: (block: number, number: number, a: bigint, b: bigint) =>
-        answerCall(context, of(block), number, a, b) ? 1 : 0,
+        cpus.system(indexOf(block), number, a, b) ? 1 : 0,
     });
     const provide = (handler: number): void => instance.provide(handler);
     const decoder = new RecordDecoder(this.#memory, this.#pages, made.decoder, made.plan, provide);

@@ -3,6 +3,9 @@
  */
 import { invariant, present } from '../base/index.js';
 import { a64, parseInstruction } from '../isa/index.js';
+import { arm64 } from './arm64/architecture.js';
+import type { Arm64Processor } from './arm64/architecture.js';
+import type { VcpuView } from './arm64/vcpu_view.js';
 import type { EngineHost, RunResult } from './ports.js';
 import { Processor } from './processor.js';
 
@@ -25,7 +28,7 @@ export interface Heard {
 }
 
 export interface TestMachine {
-  readonly processor: Processor;
+  readonly processor: Arm64Processor;
   readonly heard: Heard[];
   /** Called after each call or access. */
   reaction: (heard: Heard) => void;
@@ -101,8 +104,8 @@ export function testMachine(
 ): TestMachine {
   const { vcpus = 1, decodedPages = 64, unanswered } = options;
   const host = hostOf(() => machine, unanswered);
-  const processor = new Processor(a64, host, { vcpus, ramBytes, decodedPages });
-  // Do not trap floating point and SIMD.
+  const processor = new Processor(arm64, host, { vcpus, ramBytes, decodedPages });
+  // Floating point and SIMD are not trapped.
   for (const vcpu of processor.vcpus) vcpu.setSystemRegister('CPACR_EL1', 3n << 20n);
   const view = new DataView(processor.ram.buffer, processor.ramStart);
   const machine: TestMachine = {
@@ -135,6 +138,6 @@ export function testMachine(
 }
 
 /** A vCPU of the machine (default: the first). */
-export function vcpuOf({ processor }: TestMachine, index = 0): Processor['vcpus'][number] {
+export function vcpuOf({ processor }: TestMachine, index = 0): VcpuView {
   return present(processor.vcpus[index], `vCPU ${index}`);
 }

@@ -23,8 +23,8 @@ import {
   writeIcc,
 } from '../devices/index.js';
 import type { MmioBytes } from '../devices/index.js';
-import { Processor } from '../engine/index.js';
-import type { EngineHost, StopReason, VcpuView } from '../engine/index.js';
+import { arm64, Processor } from '../engine/index.js';
+import type { Arm64Processor, EngineHost, StopReason, VcpuView } from '../engine/index.js';
 import {
   acknowledgeUpcall,
   advanceTo,
@@ -45,7 +45,6 @@ import {
 import type { CallerPort, Domain, DomainConfig, VcpuState } from '../hypervisor/index.js';
 import { mpidrRegisterOfVcpu } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import { a64 } from '../isa/index.js';
 import { Bus } from './bus.js';
 import { isTimerRegister, readTimerRegister, writeTimerRegister } from './clock_registers.js';
 import type { TimerAccess } from './clock_registers.js';
@@ -83,7 +82,7 @@ function earlier(a: bigint | null, b: bigint | null): bigint | null {
 }
 
 export class ArmMachine {
-  readonly processor: Processor;
+  readonly processor: Arm64Processor;
   readonly frames: PlacedFrames;
   readonly domain: Domain;
   readonly #interrupts: Interrupts;
@@ -109,7 +108,7 @@ export class ArmMachine {
     this.#listener = listener;
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
     const frames = ranges.reduce((sum, { count }) => sum + count, 0);
-    this.processor = new Processor(a64, this.#host(), { vcpus, ramBytes: frames * frameBytes });
+    this.processor = new Processor(arm64, this.#host(), { vcpus, ramBytes: frames * frameBytes });
     this.#standstill = new Standstill(this.processor);
     const { ram, ramStart } = this.processor;
     this.frames = new PlacedFrames(ram.buffer, ramStart, ranges, (place, bytes) =>

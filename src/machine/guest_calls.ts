@@ -3,7 +3,7 @@ import { __HYPERVISOR_grant_table_op, __HYPERVISOR_memory_op, PSCI_RET_SUCCESS }
 import { present } from '../base/index.js';
 import type { Gic } from '../devices/index.js';
 import { irqAsserted, setCpuPower } from '../devices/index.js';
-import type { Processor, VcpuView } from '../engine/index.js';
+import type { Arm64Processor, VcpuView } from '../engine/index.js';
 import { hypercall, psciCall, wakeVcpu } from '../hypervisor/index.js';
 import type { CallerPort, CallRecord, Domain, PsciRecord, VcpuState } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
@@ -40,7 +40,7 @@ export interface MachineListener {
 /** The parts of the machine that calls act on. */
 export interface CallParts {
   readonly domain: Domain;
-  readonly processor: Processor;
+  readonly processor: Arm64Processor;
   readonly gic: Gic;
   readonly caller: CallerPort;
   readonly listener: MachineListener;

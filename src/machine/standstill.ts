@@ -4,7 +4,7 @@
  * jumped into nowhere would keep its host busy for an hour; what does not change need not be done again.
  */
 import { equalValues, present } from '../base/index.js';
-import type { Processor, RunResult, VcpuView } from '../engine/index.js';
+import type { Arm64Processor, RunResult, VcpuView } from '../engine/index.js';
 
 /** Offsets from VBAR_EL1 of a synchronous exception taken at EL1 (Arm DDI 0487, D1.3.1.4). */
 const vectors = [0x0n, 0x200n];
@@ -27,11 +27,11 @@ function traceOf(view: VcpuView): readonly bigint[] {
 }
 
 export class Standstill {
-  readonly #processor: Processor;
+  readonly #processor: Arm64Processor;
   /** The vCPUs of which one instruction was once seen to change nothing at all, and that have not moved since. */
   readonly #still = new Set<number>();
 
-  constructor(processor: Processor) {
+  constructor(processor: Arm64Processor) {
     this.#processor = processor;
   }
 

@@ -2,9 +2,8 @@
  * Runs A64 words on this project's own engine, at EL0 with translation on, and gives what a64_runner.c gives. The machine's
  * exception vectors call the hypervisor, that is, this test.
  */
-import { Processor } from '../../src/engine/index.js';
-import type { EngineHost, VcpuValue, VcpuView } from '../../src/engine/index.js';
-import { a64 } from '../../src/isa/index.js';
+import { arm64, Processor } from '../../src/engine/index.js';
+import type { Arm64Processor, EngineHost, VcpuValue, VcpuView } from '../../src/engine/index.js';
 import {
   memoryBytes,
   memoryPattern,
@@ -63,7 +62,7 @@ const control: Readonly<Record<string, bigint>> = {
 const notAllowed: readonly bigint[] = [0n, 0x18n];
 
 export class Machine {
-  readonly #processor: Processor;
+  readonly #processor: Arm64Processor;
   readonly #cpu: VcpuView;
   readonly #atReset: VcpuValue;
   readonly #ram: Uint8Array<ArrayBuffer>;
@@ -81,7 +80,7 @@ export class Machine {
     this.#codePlace = places.level3 + (codeTables + 2) * page;
     this.#memoryPlace = this.#codePlace + codeBytes;
     const ramBytes = this.#memoryPlace + memoryBytes;
-    this.#processor = new Processor(a64, this.#host(ramBytes), {
+    this.#processor = new Processor(arm64, this.#host(ramBytes), {
       vcpus: 1,
       ramBytes,
       decodedPages: codeBytes / page + 4,

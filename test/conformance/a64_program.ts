@@ -1,6 +1,6 @@
 /** Runs a few A64 instructions, written as text, on this project's engine: at EL1, translation off. */
-import { Processor } from '../../src/engine/index.js';
-import type { VcpuView } from '../../src/engine/index.js';
+import { arm64, Processor } from '../../src/engine/index.js';
+import type { Arm64Processor, VcpuView } from '../../src/engine/index.js';
 import { a64, parseInstruction } from '../../src/isa/index.js';
 
 const ramBytes = 0x10000;
@@ -16,12 +16,12 @@ export function assemble(line: string, pc: bigint): number {
 }
 
 export class Program {
-  readonly #processor: Processor;
+  readonly #processor: Arm64Processor;
   readonly #ram: DataView;
 
   constructor() {
     this.#processor = new Processor(
-      a64,
+      arm64,
       {
         memory: {
           frame: (address) => (address < ramBytes ? this.#processor.ramStart + address : -1),

@@ -6,9 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Processor } from '../../../src/engine/index.js';
-import type { EngineHost } from '../../../src/engine/index.js';
-import { a64 } from '../../../src/isa/index.js';
+import { arm64, Processor } from '../../../src/engine/index.js';
+import type { Arm64Processor, EngineHost } from '../../../src/engine/index.js';
 
 const compiler = 'aarch64-linux-gnu-gcc';
 const emulator = 'qemu-system-aarch64';
@@ -114,7 +113,7 @@ interface Board {
 }
 
 /** PSCI over HVC, as far as the tests call it: SYSTEM_OFF and CPU_ON (Arm DEN 0022). */
-function psci(board: Board, processor: Processor, vcpu: number): boolean {
+function psci(board: Board, processor: Arm64Processor, vcpu: number): boolean {
   const caller = processor.vcpus[vcpu];
   const called = caller?.register(0);
   if (caller === undefined || (called !== systemOff && called !== cpuOn)) return false;
@@ -135,7 +134,7 @@ function psci(board: Board, processor: Processor, vcpu: number): boolean {
   return true;
 }
 
-function boardHost(board: Board, processor: () => Processor): EngineHost {
+function boardHost(board: Board, processor: () => Arm64Processor): EngineHost {
   return {
     memory: {
       frame: (address) => {
@@ -156,12 +155,12 @@ function boardHost(board: Board, processor: () => Processor): EngineHost {
 /** What the test prints here. `change` may make another CPU of it first. CPUs take turns of uneven lengths. */
 export function runHere(
   elf: Uint8Array,
-  change: (processor: Processor) => void = () => undefined,
+  change: (processor: Arm64Processor) => void = () => undefined,
   cpus = 1,
 ): string {
   const board: Board = { printed: '', off: false, running: [true] };
   const host = boardHost(board, () => processor);
-  const processor: Processor = new Processor(a64, host, {
+  const processor: Arm64Processor = new Processor(arm64, host, {
     vcpus: cpus,
     ramBytes: ram.bytes,
     decodedPages: 256,

@@ -1,0 +1,59 @@
+/**
+ * A kind of CPU as the processor takes it. Each architecture has a folder of its own that implements these; the rest of the
+ * engine names no register, exception or instruction.
+ */
+import type { Instruction } from '../isa/index.js';
+import type { CodePages } from './code_pages.js';
+import type { EngineMemory } from './memory.js';
+import type { StopReason } from './ports.js';
+import type { Tlbs } from './tlb.js';
+import type { VcpuBlock } from './vcpu_block.js';
+
+/** What the CPUs of one processor work with. */
+export interface CpuParts<Host> {
+  readonly memory: EngineMemory;
+  readonly tlbs: Tlbs;
+  readonly pages: CodePages;
+  /** The block of each vCPU, by index. */
+  readonly blocks: readonly VcpuBlock[];
+  /** The machine around the vCPUs. */
+  readonly host: Host;
+}
+
+/**
+ * The CPUs of one processor. Addresses are two halves of 32 bits, unsigned. `View` is a vCPU as the machine sees it, `Line` the
+ * name of an interrupt line.
+ */
+export interface CpuSet<View, Line> {
+  /** By index. */
+  readonly views: readonly View[];
+  /** A vCPU is about to run; others may have run since it last did. */
+  begin(vcpu: number): void;
+  /**
+   * Before the interpreter is entered: takes an interrupt that is open, and selects the TLB sets of the present privilege level.
+   * False where the next instruction faults, and that was done.
+   */
+  settle(vcpu: number): boolean;
+  /** After the host made the interpreter come back: completes the instruction. A reason, where that ends the run. */
+  finish(vcpu: number): StopReason | null;
+  setLine(vcpu: number, line: Line, asserted: boolean): void;
+  /** Whether an interrupt is asserted and not masked. */
+  hasOpenInterrupt(vcpu: number): boolean;
+  /** `PhysicalMemory.frame` is to be asked anew. */
+  flushFrames(): void;
+  /** The place of the records of the page of an instruction; -1 where the fetch faults. */
+  fetch(vcpu: number, low: number, high: number): number;
+  /** Where a value to be loaded is, or one of `accessResults`; `flags` as in `accessFlags`. */
+  load(vcpu: number, low: number, high: number, flags: number): number;
+  /** Where a value is to be stored, or one of `accessResults`. The value is in the block's scratch place. */
+  store(vcpu: number, low: number, high: number, flags: number): number;
+  /** Answers a system call of isa by number; true where the instruction is left. */
+  system(vcpu: number, call: number, a: bigint, b: bigint): boolean;
+}
+
+export interface CpuArchitecture<View, Host, Line> {
+  readonly instructions: readonly Instruction[];
+  /** Writes the tables that handlers read, below the first vCPU's block; once for each memory. */
+  prepare(memory: EngineMemory): void;
+  connect(parts: CpuParts<Host>): CpuSet<View, Line>;
+}

@@ -1,0 +1,92 @@
+/** A64 CPUs (Arm DDI 0487) as the processor takes them. */
+import { present } from '../../base/index.js';
+import { a64 } from '../../isa/index.js';
+import type { CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
+import { conditionRows, conditionTable } from '../conditions.js';
+import type { EngineHost, StopReason } from '../ports.js';
+import type { Processor } from '../processor.js';
+import { at } from '../vcpu_block.js';
+import { Accesses } from './accesses.js';
+import { answerCall } from './system_calls.js';
+import type { CallContext } from './system_calls.js';
+import { finishInstruction, settle } from './turns.js';
+import { Vcpu } from './vcpu.js';
+import { VcpuView } from './vcpu_view.js';
+
+export type Arm64Line = 'irq' | 'fiq';
+
+/** A processor of A64 CPUs. */
+export type Arm64Processor = Processor<VcpuView, EngineHost, Arm64Line>;
+
+/** Bits of ISR_EL1. */
+const lineBits: Readonly<Record<Arm64Line, number>> = { irq: 0x80, fiq: 0x40 };
+
+class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
+  readonly views: readonly VcpuView[];
+  readonly #vcpus: readonly Vcpu[];
+  readonly #context: CallContext;
+
+  constructor({ memory, tlbs, pages, blocks, host }: CpuParts<EngineHost>) {
+    this.#vcpus = blocks.map((block, index) => new Vcpu(index, block));
+    const accesses = new Accesses(memory, tlbs, pages, host);
+    const context: CallContext = { vcpus: this.#vcpus, tlbs, accesses, host };
+    this.#context = context;
+    this.views = this.#vcpus.map((vcpu) => new VcpuView(vcpu, context));
+    for (const view of this.views) view.reset();
+  }
+
+  #of(vcpu: number): Vcpu {
+    return present(this.#vcpus[vcpu], 'a vCPU');
+  }
+
+  /** Others may have stored meanwhile: the exclusive monitor is open. */
+  begin(vcpu: number): void {
+    this.#of(vcpu).block.setLow(at.monitorBytes, 0);
+  }
+
+  settle(vcpu: number): boolean {
+    return settle(this.#context, this.#of(vcpu));
+  }
+
+  finish(vcpu: number): StopReason | null {
+    return finishInstruction(this.#context, this.#of(vcpu));
+  }
+
+  setLine(vcpu: number, line: Arm64Line, asserted: boolean): void {
+    const { block } = this.#of(vcpu);
+    const lines = block.low(at.lines);
+    block.setLow(at.lines, asserted ? lines | lineBits[line] : lines & ~lineBits[line]);
+  }
+
+  hasOpenInterrupt(vcpu: number): boolean {
+    return this.#of(vcpu).openInterrupts !== 0;
+  }
+
+  flushFrames(): void {
+    this.#context.accesses.forgetFrames();
+  }
+
+  fetch(vcpu: number, low: number, high: number): number {
+    return this.#context.accesses.fetch(this.#of(vcpu), low, high);
+  }
+
+  load(vcpu: number, low: number, high: number, flags: number): number {
+    return this.#context.accesses.load(this.#of(vcpu), low, high, flags);
+  }
+
+  store(vcpu: number, low: number, high: number, flags: number): number {
+    return this.#context.accesses.store(this.#of(vcpu), low, high, flags);
+  }
+
+  system(vcpu: number, call: number, a: bigint, b: bigint): boolean {
+    return answerCall(this.#context, this.#of(vcpu), call, a, b);
+  }
+}
+
+export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
+  instructions: a64,
+  prepare: ({ view }) => {
+    for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);
+  },
+  connect: (parts) => new Arm64Cpus(parts),
+};
