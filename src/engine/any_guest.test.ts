@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { a64, insertFields, systemRegisters } from '../isa/index.js';
-import type { Instruction } from '../isa/index.js';
+import type { A64Instruction } from '../isa/index.js';
 import { testMachine } from './test_machine.js';
 
 /** Pseudo-random numbers (xorshift). The seed must not be 0. */
@@ -25,7 +25,7 @@ const systemForms = a64.filter(({ name }) =>
 function word(next: () => number): number {
   const kind = next() % 16;
   if (kind === 0) return next();
-  const pick = (from: readonly Instruction[]): Instruction | undefined => from[next() % from.length];
+  const pick = (from: readonly A64Instruction[]): A64Instruction | undefined => from[next() % from.length];
   const chosen = kind < 3 ? pick(moves) : kind < 6 ? pick(systemForms) : pick(a64);
   if (chosen === undefined) return 0;
   const { pattern, name } = chosen;

@@ -4,6 +4,7 @@
  */
 import type { Instruction } from '../isa/index.js';
 import type { CodePages } from './code_pages.js';
+import type { HandlerPlan } from './handlers.js';
 import type { EngineMemory } from './memory.js';
 import type { StopReason } from './ports.js';
 import type { Tlbs } from './tlb.js';
@@ -51,9 +52,25 @@ export interface CpuSet<View, Line> {
   system(vcpu: number, call: number, a: bigint, b: bigint): boolean;
 }
 
+/** What a decoder works with. */
+export interface DecoderParts {
+  readonly memory: EngineMemory;
+  readonly pages: CodePages;
+  readonly plan: HandlerPlan;
+  /** Must be called with the number of a handler before the first record that uses it. */
+  readonly provide: (handler: number) => void;
+}
+
+/** Decodes instructions into records (layout.ts). */
+export interface RecordDecoder {
+  /** Decodes the instruction that belongs to a record, and fills the record. */
+  decode(record: number): void;
+}
+
 export interface CpuArchitecture<View, Host, Line> {
   readonly instructions: readonly Instruction[];
   /** Writes the tables that handlers read, below the first vCPU's block; once for each memory. */
   prepare(memory: EngineMemory): void;
+  decoder(parts: DecoderParts): RecordDecoder;
   connect(parts: CpuParts<Host>): CpuSet<View, Line>;
 }

@@ -1,7 +1,6 @@
 /** Instances of the interpreter's modules over one memory. Batches of cold instructions are added as they are met. */
 import { present } from '../base/index.js';
-import { makeDecoder } from '../isa/index.js';
-import type { Decoder, Instruction } from '../isa/index.js';
+import type { Instruction } from '../isa/index.js';
 import { accessFunctionNames } from './access_functions.js';
 import { floatCalls } from './float/index.js';
 import { planHandlers } from './handlers.js';
@@ -19,7 +18,6 @@ interface CompiledBatch extends ColdBatch {
 /** Everything built from a list of instructions. */
 export interface Built {
   readonly plan: HandlerPlan;
-  readonly decoder: Decoder;
   readonly module: object;
   /** The batches built so far, by number. */
   readonly batches: Map<number, CompiledBatch>;
@@ -36,7 +34,6 @@ export function interpreterOf(instructions: readonly Instruction[]): Built {
   const made = {
     plan,
     module,
-    decoder: makeDecoder(instructions),
     batches: new Map<number, CompiledBatch>(),
   };
   built.set(instructions, made);

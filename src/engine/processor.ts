@@ -6,11 +6,9 @@ import { invariant, present } from '../base/index.js';
 import type { CpuArchitecture, CpuSet } from './architecture.js';
 import { CodePages, recordPageBytes } from './code_pages.js';
 import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
-import type { Built } from './interpreter_instance.js';
 import { budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
 import type { RunResult, StopReason } from './ports.js';
-import { RecordDecoder } from './record_decoder.js';
 import { tlbBytes, Tlbs } from './tlb.js';
 import { VcpuBlock } from './vcpu_block.js';
 
@@ -64,7 +62,7 @@ export class Processor<View, Host, Line> {
     this.#cpus = architecture.connect({ memory, tlbs, pages, blocks, host });
     this.vcpus = this.#cpus.views;
     architecture.prepare(memory);
-    this.#interpreter = this.#instantiate(interpreterOf(architecture.instructions));
+    this.#interpreter = this.#instantiate(architecture);
   }
 
   /** The guests' memory. Call `wrote` after writing to it. */
@@ -164,7 +162,8 @@ export class Processor<View, Host, Line> {
     if (index === this.#running && this.#cpus.hasOpenInterrupt(index)) this.#endSoon();
   }
 
-  #instantiate(made: Built): InterpreterInstance {
+  #instantiate(architecture: CpuArchitecture<View, Host, Line>): InterpreterInstance {
+    const made = interpreterOf(architecture.instructions);
     const cpus = this.#cpus;
     const indexOf = (block: number): number => (block - tableBytes) / cpuOffsets.size;
     const instance: InterpreterInstance = new InterpreterInstance(made, this.#memory, {
@@ -178,7 +177,8 @@ export class Processor<View, Host, Line> {
         cpus.system(indexOf(block), number, a, b) ? 1 : 0,
     });
     const provide = (handler: number): void => instance.provide(handler);
-    const decoder = new RecordDecoder(this.#memory, this.#pages, made.decoder, made.plan, provide);
+    const { plan } = made;
+    const decoder = architecture.decoder({ memory: this.#memory, pages: this.#pages, plan, provide });
     return instance;
   }
 }

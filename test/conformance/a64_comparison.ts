@@ -3,7 +3,7 @@
  * runs as many as one likes.
  */
 import { a64, makeDecoder } from '../../src/isa/index.js';
-import type { Instruction, Statement, SystemCall } from '../../src/isa/index.js';
+import type { A64Instruction, Statement, SystemCall } from '../../src/isa/index.js';
 import { describe, differences, knownFault, referenceOutcome } from './a64_compare.js';
 import { Dice, drawStates } from './a64_draw.js';
 import { slotBytes, stateBytes, wordOffset } from './a64_layout.js';
@@ -30,18 +30,18 @@ const elsewhere: readonly SystemCall[] = [
 ];
 
 /** Whether a statement for which `wanted` holds stands in an instruction's meaning. */
-function says({ semantics }: Instruction, wanted: (statement: Statement) => boolean): boolean {
+function says({ semantics }: A64Instruction, wanted: (statement: Statement) => boolean): boolean {
   const visit = (statements: readonly Statement[]): boolean =>
     statements.some((one) => wanted(one) || (one.op === 'if' && (visit(one.then) || visit(one.otherwise))));
   return visit(semantics.statements);
 }
 
 /** Whether what it does is all in registers and memory, so that a user program can show it. */
-function isSelfContained(definition: Instruction): boolean {
+function isSelfContained(definition: A64Instruction): boolean {
   return !says(definition, (one) => one.op === 'system' && elsewhere.includes(one.name));
 }
 
-function stores(definition: Instruction): boolean {
+function stores(definition: A64Instruction): boolean {
   return says(definition, ({ op }) => ['store', 'storePair', 'storeVector', 'clearBlock'].includes(op));
 }
 
@@ -64,7 +64,7 @@ const referenceFeatures: readonly (string | null)[] = [
   null, 'FEAT_FP', 'FEAT_AdvSIMD', 'FEAT_CRC32', 'FEAT_AES', 'FEAT_PMULL', 'FEAT_SHA1', 'FEAT_SHA256',
 ]; // prettier-ignore
 
-function isBeyond({ feature }: Instruction): boolean {
+function isBeyond({ feature }: A64Instruction): boolean {
   return !referenceFeatures.includes(feature);
 }
 
@@ -153,7 +153,9 @@ export function compareWords(
 }
 
 /** All definitions of the reference's features whose doing a user program can show. */
-export const shown: readonly Instruction[] = a64.filter((one) => isSelfContained(one) && !isBeyond(one));
+export const shown: readonly A64Instruction[] = a64.filter((one) => isSelfContained(one) && !isBeyond(one));
 
 /** The same of features that the reference does not have. */
-export const shownBeyond: readonly Instruction[] = a64.filter((one) => isSelfContained(one) && isBeyond(one));
+export const shownBeyond: readonly A64Instruction[] = a64.filter(
+  (one) => isSelfContained(one) && isBeyond(one),
+);

@@ -1,5 +1,5 @@
 /** Random A64 words, and random states of registers to run them from. Everything follows from a seed. */
-import type { Instruction, Mode } from '../../src/isa/index.js';
+import type { A64Instruction, Mode } from '../../src/isa/index.js';
 import { memoryBytes, memoryStart, stateBytes, stateOffsets } from './a64_layout.js';
 
 /** Numbers of 32 bits, by SplitMix32. */
@@ -32,7 +32,7 @@ export class Dice {
 }
 
 /** A word that is `definition`, with random fields and bits that do not matter; null where eight draws gave none that is allocated. */
-export function drawWord(definition: Instruction, dice: Dice, mode: Mode): number | null {
+export function drawWord(definition: A64Instruction, dice: Dice, mode: Mode): number | null {
   const { pattern } = definition;
   for (let tries = 0; tries < 8; tries += 1) {
     const word = ((dice.word() & ~pattern.mask) | pattern.value) >>> 0;

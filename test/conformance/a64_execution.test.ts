@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Instruction } from '../../src/isa/index.js';
+import type { A64Instruction } from '../../src/isa/index.js';
 import { compareWords, shown, shownBeyond } from './a64_comparison.js';
 import { drawWord } from './a64_draw.js';
 import type { Dice } from './a64_draw.js';
@@ -40,7 +40,7 @@ function compareAll(
 }
 
 /** Draws from definitions in turn. */
-function inTurn(definitions: readonly Instruction[]): (dice: Dice) => number | null {
+function inTurn(definitions: readonly A64Instruction[]): (dice: Dice) => number | null {
   let turn = 0;
   return (dice) => {
     turn += 1;

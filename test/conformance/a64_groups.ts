@@ -1,5 +1,5 @@
 /** The groups into which the manual's first table sorts all words (DDI 0487, C4.1: by bits 28:25), and draws from each. */
-import type { Instruction, Mode } from '../../src/isa/index.js';
+import type { A64Instruction, Mode } from '../../src/isa/index.js';
 import { drawWord } from './a64_draw.js';
 import type { Dice } from './a64_draw.js';
 
@@ -29,7 +29,7 @@ function isOf({ selectors }: EncodingGroup, word: number): boolean {
  */
 export function groupDraw(
   group: EncodingGroup,
-  definitions: readonly Instruction[],
+  definitions: readonly A64Instruction[],
   mode: Mode,
 ): (dice: Dice) => number | null {
   const defined = definitions.filter(({ pattern }) => isOf(group, pattern.value));

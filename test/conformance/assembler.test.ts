@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { builtinKernel, builtinSource } from '../../src/builtin_guest/index.js';
 import { a64, makeDecoder, printInstruction } from '../../src/isa/index.js';
-import { expandAlias } from '../../src/isa/assembler/aliases.js';
+import { expandAlias } from '../../src/isa/arm64/assembler/aliases.js';
 
 const tools = ['as', 'ld', 'objcopy'].map((tool) => `aarch64-linux-gnu-${tool}`);
 const missing = tools.find((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0);

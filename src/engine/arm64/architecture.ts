@@ -7,6 +7,7 @@ import type { EngineHost, StopReason } from '../ports.js';
 import type { Processor } from '../processor.js';
 import { at } from '../vcpu_block.js';
 import { Accesses } from './accesses.js';
+import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CallContext } from './system_calls.js';
 import { finishInstruction, settle } from './turns.js';
@@ -88,5 +89,6 @@ export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
   prepare: ({ view }) => {
     for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);
   },
+  decoder: (parts) => new WordDecoder(parts),
   connect: (parts) => new Arm64Cpus(parts),
 };

@@ -1,6 +1,7 @@
 /** Branches (DDI 0487, C4.1.93): conditional, compare and branch, test and branch, unconditional, register. */
-import { instruction } from '../instruction.js';
-import type { ImmediateOperand, Instruction, RegisterOperand } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { ImmediateOperand, RegisterOperand } from '../instruction.js';
+import type { A64Instruction } from './encoding.js';
 import { conditionHolds } from './flags.js';
 import { bothWidths, branchLabel, conditionNames, source } from './operands.js';
 
@@ -125,7 +126,7 @@ const toRegister = [
 ];
 
 /** All branch instructions. */
-export const branches: readonly Instruction[] = [
+export const branches: readonly A64Instruction[] = [
   ...conditional,
   ...compareWithZero,
   ...testBit,

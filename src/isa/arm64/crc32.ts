@@ -1,6 +1,6 @@
 /** Cyclic redundancy checks (DDI 0487, C4.1.95, data-processing, two sources; FEAT_CRC32), with bits reflected. */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import type { Expr } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
 import { destination, source } from './operands.js';
@@ -45,7 +45,7 @@ function remainder(m: Semantics, value: Expr, bits: number, polynomial: number):
   return sum;
 }
 
-export const crc32: readonly Instruction[] = polynomials.flatMap(({ stem, C, polynomial }) =>
+export const crc32: readonly A64Instruction[] = polynomials.flatMap(({ stem, C, polynomial }) =>
   sizes.map(({ letter, bits, sf, sz }) =>
     instruction({
       name: `${stem.toUpperCase()}${letter.toUpperCase()}_dp_2src`,

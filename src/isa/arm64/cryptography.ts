@@ -1,6 +1,6 @@
 /** The cryptographic extension (DDI 0487, C4.1.96): AES, SHA-1 and SHA-256. The long polynomial product is in simd/. */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import type { Expr } from '../micro_ops.js';
 import type { Semantics, VectorRef } from '../semantics.js';
 import type { VectorExpr } from '../vector_micro_ops.js';
@@ -119,7 +119,7 @@ interface AesDefinition {
   readonly text: string;
 }
 
-const aes: readonly Instruction[] = [
+const aes: readonly A64Instruction[] = [
   ...aesRounds.map(({ mnemonic, opcode, table, direction }) =>
     instruction({
       ...aesShape(mnemonic, opcode),
@@ -357,4 +357,4 @@ const shaTwo = twoRegisters.map(({ mnemonic, opcode, feature, scalar, result }) 
   }),
 );
 
-export const cryptography: readonly Instruction[] = [...aes, ...shaThree, ...shaTwo];
+export const cryptography: readonly A64Instruction[] = [...aes, ...shaThree, ...shaTwo];

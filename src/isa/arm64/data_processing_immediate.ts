@@ -2,10 +2,11 @@
  * Data processing with an immediate (DDI 0487, C4.1.92): add and subtract, logical, move, bit field, extract,
  * PC-relative address.
  */
-import { instruction } from '../instruction.js';
-import type { ImmediateOperand, Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { ImmediateOperand } from '../instruction.js';
+import type { A64Instruction } from './encoding.js';
 import type { Expr, Width } from '../micro_ops.js';
-import type { FieldValues } from '../pattern.js';
+import type { FieldValues } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
 import { decodeBitMask, encodeBitMask } from './bit_mask.js';
 import { addSettingFlags, setLogicalFlags, subtractSettingFlags } from './flags.js';
@@ -41,7 +42,7 @@ function shiftedImmediate(width: Width): ImmediateOperand {
   };
 }
 
-function addSubtract(): Instruction[] {
+function addSubtract(): A64Instruction[] {
   return bothWidths.flatMap(({ width, sf }) => {
     const imm = shiftedImmediate(width);
     const [d, n] = [orStackPointer('Rd', width), orStackPointer('Rn', width)];
@@ -99,7 +100,7 @@ const logicalOperations = [
   { mnemonic: 'eor', combine: (m: Semantics, a: Expr, b: Expr) => m.xor(a, b) },
 ] as const;
 
-function logical(): Instruction[] {
+function logical(): A64Instruction[] {
   return bothWidths.flatMap(({ width, sf }) => {
     const [n, d, imm] = [source('Rn', width), orStackPointer('Rd', width), bitMask(width)];
     const allocated = ({ N = 0, immr = 0, imms = 0 }: FieldValues): boolean =>
@@ -133,7 +134,7 @@ function logical(): Instruction[] {
   });
 }
 
-function moveWide(): Instruction[] {
+function moveWide(): A64Instruction[] {
   return bothWidths.flatMap(({ width, sf }) => {
     const allocated = ({ hw = 0 }: FieldValues): boolean => hw * 16 < width;
     const pattern = (operation: string): string => `${sf} ${operation} 100101 hw:2 imm16:16 Rd:5`;
@@ -186,7 +187,7 @@ function replacedBits({ immr = 0, imms = 0 }: FieldValues, width: Width): bigint
  * arithmetically or logically. The amount of the right shift depends on whether the field moves to the low or the high
  * end.
  */
-function extractingBitFields(width: Width, sf: string): Instruction[] {
+function extractingBitFields(width: Width, sf: string): A64Instruction[] {
   const operands = {
     d: destination('Rd', width),
     n: source('Rn', width),
@@ -214,7 +215,7 @@ function extractingBitFields(width: Width, sf: string): Instruction[] {
   );
 }
 
-function insertingBitField(width: Width, sf: string): Instruction {
+function insertingBitField(width: Width, sf: string): A64Instruction {
   return instruction({
     name: `BFM_${width}_bitfield`,
     pattern: `${sf} 01 100110 ${sf} immr:6 imms:6 Rn:5 Rd:5`,
@@ -235,7 +236,7 @@ function insertingBitField(width: Width, sf: string): Instruction {
   });
 }
 
-function extract(width: Width, sf: string): Instruction {
+function extract(width: Width, sf: string): A64Instruction {
   return instruction({
     name: `EXTR_${width}_extract`,
     pattern: `${sf} 00 100111 ${sf} 0 Rm:5 imms:6 Rn:5 Rd:5`,
@@ -277,7 +278,7 @@ const adrLabel = (pageBits: 0n | 12n): ImmediateOperand => {
   };
 };
 
-const addresses: readonly Instruction[] = [
+const addresses: readonly A64Instruction[] = [
   instruction({
     name: 'ADR_only_pcreladdr',
     pattern: '0 immlo:2 10000 immhi:19 Rd:5',
@@ -295,7 +296,7 @@ const addresses: readonly Instruction[] = [
 ];
 
 /** All instructions of the group. */
-export const dataProcessingImmediate: readonly Instruction[] = [
+export const dataProcessingImmediate: readonly A64Instruction[] = [
   ...addresses,
   ...addSubtract(),
   ...logical(),

@@ -2,8 +2,8 @@
  * Data processing on registers (DDI 0487, C4.1.95): logical, add and subtract, conditional, multiply, divide, bit
  * operations.
  */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import type { Expr, Width } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
 import {
@@ -54,7 +54,7 @@ const logicalOperations: readonly Operation[] = [
   { mnemonic: 'bics', opc: '11', invert: '1', result: (m, a, b) => m.and(a, m.not(b)) },
 ];
 
-function logicalShifted(width: Width, sf: string): Instruction[] {
+function logicalShifted(width: Width, sf: string): A64Instruction[] {
   return logicalOperations.flatMap(({ mnemonic, opc, invert, result }) =>
     shifts.map(({ shift, bits, kind }) =>
       instruction({
@@ -85,7 +85,7 @@ const arithmeticOperations = [
   { mnemonic: 'subs', bits: '11', flags: true, result: subtractSettingFlags },
 ] as const;
 
-function addSubtractShifted(width: Width, sf: string): Instruction[] {
+function addSubtractShifted(width: Width, sf: string): A64Instruction[] {
   return arithmeticOperations.flatMap(({ mnemonic, bits, result }) =>
     shifts.slice(0, 3).map(({ shift, bits: shiftBits, kind }) =>
       instruction({
@@ -117,7 +117,7 @@ function extended(m: Semantics, name: (typeof extensions)[number], value: Expr):
   return name.startsWith('s') ? m.signExtend(value, bits) : m.zeroExtend(value, bits);
 }
 
-function addSubtractExtended(width: Width, sf: string): Instruction[] {
+function addSubtractExtended(width: Width, sf: string): A64Instruction[] {
   return arithmeticOperations.flatMap(({ mnemonic, bits, flags, result }) =>
     extensions.map((extension, option) =>
       instruction({
@@ -143,7 +143,7 @@ function addSubtractExtended(width: Width, sf: string): Instruction[] {
   );
 }
 
-function withCarry(width: Width, sf: string): Instruction[] {
+function withCarry(width: Width, sf: string): A64Instruction[] {
   return (['adc', 'adcs', 'sbc', 'sbcs'] as const).map((mnemonic, index) =>
     instruction({
       name: `${mnemonic.toUpperCase()}_${width}_addsub_carry`,
@@ -166,7 +166,7 @@ const conditionalCompares = [
   { mnemonic: 'ccmp', op: '1', compare: subtractSettingFlags },
 ] as const;
 
-function conditionalCompare(width: Width, sf: string): Instruction[] {
+function conditionalCompare(width: Width, sf: string): A64Instruction[] {
   const condition = choice('cond', conditionNames);
   const nzcv = immediate({ ...unsigned('nzcv', 4, 32), format: hex });
   const n = source('Rn', width);
@@ -215,7 +215,7 @@ const conditionalSelects = [
   },
 ] as const;
 
-function conditionalSelect(width: Width, sf: string): Instruction[] {
+function conditionalSelect(width: Width, sf: string): A64Instruction[] {
   return conditionalSelects.map(({ mnemonic, op, op2, other }) =>
     instruction({
       name: `${mnemonic.toUpperCase()}_${width}_condsel`,
@@ -246,7 +246,7 @@ const twoSources: readonly {
   { mnemonic: 'ror', opcode: '001011', result: (m, a, b) => m.shift('rotr', a, b) },
 ];
 
-function twoSource(width: Width, sf: string): Instruction[] {
+function twoSource(width: Width, sf: string): A64Instruction[] {
   return twoSources.map(({ mnemonic, opcode, result }) =>
     instruction({
       name: `${mnemonic.toUpperCase()}_${width}_dp_2src`,
@@ -284,7 +284,7 @@ function countLeadingSigns(m: Semantics, value: Expr): Expr {
   return m.sub(m.countLeadingZeros(changes), m.constant(width, 1));
 }
 
-function oneSource(width: Width, sf: string): Instruction[] {
+function oneSource(width: Width, sf: string): A64Instruction[] {
   const whole = width === 64 ? '000011' : '000010';
   const rows: { mnemonic: string; opcode: string; result: (m: Semantics, a: Expr) => Expr }[] = [
     { mnemonic: 'rbit', opcode: '000000', result: (m, a) => reversePieces(m, a, 1, width) },
@@ -306,7 +306,7 @@ function oneSource(width: Width, sf: string): Instruction[] {
   );
 }
 
-function multiplyAdd(width: Width, sf: string): Instruction[] {
+function multiplyAdd(width: Width, sf: string): A64Instruction[] {
   return (['madd', 'msub'] as const).map((mnemonic, o0) =>
     instruction({
       name: `${mnemonic.toUpperCase()}_${width}A_dp_3src`,
@@ -327,7 +327,7 @@ function multiplyAdd(width: Width, sf: string): Instruction[] {
 }
 
 /** Multiplications of 32-bit by 32-bit to 64-bit, with an addend. */
-function multiplyLong(): Instruction[] {
+function multiplyLong(): A64Instruction[] {
   const rows = [
     { mnemonic: 'smaddl', bits: '001', o0: '0', signed: true, subtract: false },
     { mnemonic: 'smsubl', bits: '001', o0: '1', signed: true, subtract: true },
@@ -369,7 +369,7 @@ function highProduct(m: Semantics, signed: boolean, first: Expr, second: Expr): 
   return m.sub(m.sub(unsigned, correction(a, b)), correction(b, a));
 }
 
-function multiplyHigh(): Instruction[] {
+function multiplyHigh(): A64Instruction[] {
   return (['smulh', 'umulh'] as const).map((mnemonic, u) =>
     instruction({
       name: `${mnemonic.toUpperCase()}_64_dp_3src`,
@@ -382,7 +382,7 @@ function multiplyHigh(): Instruction[] {
 }
 
 /** All instructions of the group, except CRC32. */
-export const dataProcessingRegister: readonly Instruction[] = [
+export const dataProcessingRegister: readonly A64Instruction[] = [
   ...bothWidths.flatMap(({ width, sf }) => [
     ...logicalShifted(width, sf),
     ...addSubtractShifted(width, sf),

@@ -10,10 +10,10 @@ import {
   parseInstruction,
   printInstruction,
 } from '../index.js';
-import type { Instruction } from '../index.js';
+import type { A64Instruction } from '../index.js';
 
 /** A word of `definition` with random fields; null if these fields are not allocated. */
-function drawWord(definition: Instruction, random: number): number | null {
+function drawWord(definition: A64Instruction, random: number): number | null {
   const { pattern } = definition;
   const free = (random & ~pattern.mask) | pattern.value;
   const word = insertFields(pattern, extractFields(pattern, free));
@@ -47,7 +47,7 @@ test('every definition has a name of its own', () => {
 });
 
 /** Whether one of two patterns is a special case of the other. */
-function isNested(a: Instruction, b: Instruction): boolean {
+function isNested(a: A64Instruction, b: A64Instruction): boolean {
   const both = (a.pattern.mask & b.pattern.mask) >>> 0;
   return (
     fixedBits(a.pattern) !== fixedBits(b.pattern) && (both === a.pattern.mask || both === b.pattern.mask)
@@ -55,7 +55,7 @@ function isNested(a: Instruction, b: Instruction): boolean {
 }
 
 /** A word that matches both patterns; null if 64 random words of their common part do not give one. */
-function commonWord(a: Instruction, b: Instruction, random: () => number): number | null {
+function commonWord(a: A64Instruction, b: A64Instruction, random: () => number): number | null {
   const [first, second] = [a.pattern, b.pattern];
   if (((first.value ^ second.value) & first.mask & second.mask) !== 0) return null;
   const fixed = first.value | second.value;

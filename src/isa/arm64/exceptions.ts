@@ -1,8 +1,9 @@
 /**
  * Instructions that generate an exception or return from one (DDI 0487, C4.1.93): SVC, HVC, SMC, BRK, HLT, ERET, UDF.
  */
-import { instruction } from '../instruction.js';
-import type { Instruction, Mode } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
+import type { Mode } from './registers.js';
 import type { SystemCall } from '../system_calls.js';
 import { hex, immediate, unsigned } from './operands.js';
 
@@ -19,7 +20,7 @@ function generating(
   ll: string,
   call: SystemCall,
   allocated: (fields: unknown, mode: Mode) => boolean = anywhere,
-): Instruction {
+): A64Instruction {
   return instruction({
     name: `${mnemonic.toUpperCase()}_EX_exception`,
     pattern: `11010100 ${opc} imm16:16 000 ${ll}`,
@@ -31,7 +32,7 @@ function generating(
   });
 }
 
-export const exceptions: readonly Instruction[] = [
+export const exceptions: readonly A64Instruction[] = [
   generating('svc', '000', '01', 'supervisorCall'),
   generating('hvc', '000', '10', 'hypervisorCall', privileged),
   generating('smc', '000', '11', 'secureMonitorCall', privileged),

@@ -3,8 +3,8 @@
  * is sequentially consistent, so acquire and release only add an alignment check. The exclusive monitor is part of the
  * vCPU's state: it watches one address and one size. The engine clears it between runs.
  */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import type { AccessBytes, Expr, Width } from '../micro_ops.js';
 import type { RegisterRef, Semantics } from '../semantics.js';
 import { readBase } from './addressing.js';
@@ -91,7 +91,7 @@ function pattern(
 /** Fields that should be all ones but are ignored. */
 const unused = 'yyyyy';
 
-function single(ordered: 0 | 1): Instruction[] {
+function single(ordered: 0 | 1): A64Instruction[] {
   return sizes.flatMap(({ size, suffix, bytes, width }) => [
     instruction({
       name: `LD${ordered ? 'A' : ''}XR${suffix.toUpperCase()}_${width}_ldstexcl`,
@@ -123,7 +123,7 @@ function second(m: Semantics, address: Expr, bytes: AccessBytes): Expr {
   return m.add(address, m.constant(64, bytes));
 }
 
-function pair(ordered: 0 | 1): Instruction[] {
+function pair(ordered: 0 | 1): A64Instruction[] {
   return pairs.flatMap(({ size, bytes, width }) => [
     instruction({
       name: `LD${ordered ? 'A' : ''}XP_${width}_ldstexcl`,
@@ -193,7 +193,7 @@ const ordered = sizes.flatMap(
 );
 
 /** CLREX is defined with the barriers (system.ts). */
-export const exclusives: readonly Instruction[] = [
+export const exclusives: readonly A64Instruction[] = [
   ...single(0),
   ...single(1),
   ...pair(0),

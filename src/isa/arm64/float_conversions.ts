@@ -2,8 +2,9 @@
  * Conversions between floating-point registers and general registers (DDI 0487, C4.1.96): integers and fixed-point
  * numbers.
  */
-import { instruction } from '../instruction.js';
-import type { ImmediateOperand, Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { ImmediateOperand } from '../instruction.js';
+import type { A64Instruction } from './encoding.js';
 import type { FloatRounding } from '../float_micro_ops.js';
 import type { Width } from '../micro_ops.js';
 import { fromLow } from '../vector_expr.js';
@@ -33,7 +34,7 @@ const signs = [
 function toInteger(
   { letter, width: format, ftype }: FloatType,
   { width: bits, sf }: GeneralWidth,
-): Instruction[] {
+): A64Instruction[] {
   return roundings.flatMap(({ letter: mode, rmode, opcode, rounding }) =>
     signs.map(({ sign, U, signed }) =>
       instruction({
@@ -55,7 +56,7 @@ function toInteger(
 function fromInteger(
   { letter, width: format, ftype }: FloatType,
   { width: bits, sf }: GeneralWidth,
-): Instruction[] {
+): A64Instruction[] {
   return signs.map(({ sign, U, signed }) =>
     instruction({
       ...shared,
@@ -84,7 +85,7 @@ function fractionBits(width: Width): ImmediateOperand {
 function fixedPoint(
   { letter, width: format, ftype }: FloatType,
   { width: bits, sf }: GeneralWidth,
-): Instruction[] {
+): A64Instruction[] {
   const fraction = fractionBits(bits);
   const allocated = ({ scale = 0 }): boolean => 64 - scale <= bits;
   return signs.flatMap(({ sign, U, signed }) => [
@@ -115,7 +116,7 @@ function fixedPoint(
   ]);
 }
 
-export const floatConversions: readonly Instruction[] = floatTypes.flatMap((type) =>
+export const floatConversions: readonly A64Instruction[] = floatTypes.flatMap((type) =>
   bothWidths.flatMap((general) => [
     ...toInteger(type, general),
     ...fromInteger(type, general),

@@ -1,6 +1,6 @@
 /** Scalar floating-point arithmetic, comparison and selection (DDI 0487, C4.1.96). */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import type { FloatFormat, FloatOperation, FloatRounding } from '../float_micro_ops.js';
 import type { Expr } from '../micro_ops.js';
 import type { Semantics, VectorRef } from '../semantics.js';
@@ -47,7 +47,7 @@ const oneSource: readonly { mnemonic: string; opcode: string; result: OneResult 
   { mnemonic: 'frinti', opcode: '001111', result: rounding('current', false) },
 ];
 
-function defineOneSource({ letter, width, ftype }: FloatType): Instruction[] {
+function defineOneSource({ letter, width, ftype }: FloatType): A64Instruction[] {
   return oneSource.map(({ mnemonic, opcode, result }) =>
     instruction({
       ...shared,
@@ -67,7 +67,7 @@ const formats = [
 ] as const;
 
 /** FCVT between two formats. */
-function defineFormatConversions(): Instruction[] {
+function defineFormatConversions(): A64Instruction[] {
   return formats.flatMap((from) =>
     formats
       .filter(({ letter }) => letter !== from.letter)
@@ -100,7 +100,7 @@ const twoSources = [
   { mnemonic: 'fnmul', opcode: '1000', kind: 'mul' },
 ] as const;
 
-function defineTwoSources({ letter, width, ftype }: FloatType): Instruction[] {
+function defineTwoSources({ letter, width, ftype }: FloatType): A64Instruction[] {
   return twoSources.map(({ mnemonic, opcode, kind }) =>
     instruction({
       ...shared,
@@ -129,7 +129,7 @@ const fused = [
   { mnemonic: 'fnmsub', o1: '1', o0: '1', product: false, addend: true },
 ] as const;
 
-function defineFused({ letter, width, ftype }: FloatType): Instruction[] {
+function defineFused({ letter, width, ftype }: FloatType): A64Instruction[] {
   return fused.map(({ mnemonic, o1, o0, product, addend }) =>
     instruction({
       ...shared,
@@ -161,7 +161,7 @@ const comparisons = [
   { suffix: 'e', E: '1', kind: 'compareSignalling' },
 ] as const;
 
-function defineComparisons({ letter, width, ftype }: FloatType): Instruction[] {
+function defineComparisons({ letter, width, ftype }: FloatType): A64Instruction[] {
   const n = scalarRegister('Rn', letter);
   const m2 = scalarRegister('Rm', letter);
   const flags = (m: Semantics, kind: 'compare' | 'compareSignalling', a: Expr, b: Expr): void =>
@@ -204,7 +204,7 @@ function defineComparisons({ letter, width, ftype }: FloatType): Instruction[] {
   ]);
 }
 
-function defineSelection({ letter, width, ftype }: FloatType): Instruction {
+function defineSelection({ letter, width, ftype }: FloatType): A64Instruction {
   return instruction({
     ...shared,
     name: `FCSEL_${letter.toUpperCase()}_floatsel`,
@@ -223,7 +223,7 @@ function defineSelection({ letter, width, ftype }: FloatType): Instruction {
   });
 }
 
-export const floatDataProcessing: readonly Instruction[] = [
+export const floatDataProcessing: readonly A64Instruction[] = [
   ...floatTypes.flatMap((type) => [
     ...defineOneSource(type),
     ...defineTwoSources(type),

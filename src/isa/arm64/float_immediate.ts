@@ -1,6 +1,6 @@
 /** 8-bit floating-point immediates: a sign bit, three exponent bits, four fraction bits (DDI 0487, VFPExpandImm). */
 import type { TextOperand } from '../instruction.js';
-import type { FieldValues } from '../pattern.js';
+import type { FieldValues } from '../instruction.js';
 
 /** The number's value. */
 function valueOf(imm8: number): number {

@@ -1,6 +1,6 @@
 /** Floating-point moves (DDI 0487, C4.1.96): between registers, from an immediate, to and from general registers. */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import { fromLow } from '../vector_expr.js';
 import { expandFloat, floatImmediate } from './float_immediate.js';
 import { derived, destination, source } from './operands.js';
@@ -15,7 +15,7 @@ export const floatTypes = [
 ] as const;
 type FloatType = (typeof floatTypes)[number];
 
-function fromImmediate({ letter, width, ftype }: FloatType): Instruction {
+function fromImmediate({ letter, width, ftype }: FloatType): A64Instruction {
   return instruction({
     ...shared,
     name: `FMOV_${letter.toUpperCase()}_floatimm`,
@@ -33,7 +33,7 @@ function fromImmediate({ letter, width, ftype }: FloatType): Instruction {
   });
 }
 
-function betweenRegisters({ letter, width, ftype }: FloatType): Instruction {
+function betweenRegisters({ letter, width, ftype }: FloatType): A64Instruction {
   return instruction({
     ...shared,
     name: `FMOV_${letter.toUpperCase()}_floatdp1`,
@@ -50,7 +50,14 @@ const generalForms = [
   { width: 64, sf: '1', ftype: '10', rmode: '01', letter: 'd', index: 1 },
 ] as const;
 
-function general({ width, sf, ftype, rmode, letter, index }: (typeof generalForms)[number]): Instruction[] {
+function general({
+  width,
+  sf,
+  ftype,
+  rmode,
+  letter,
+  index,
+}: (typeof generalForms)[number]): A64Instruction[] {
   const high = index === 1;
   const name = `${width}_${letter.toUpperCase()}${high ? '_high' : ''}_float2int`;
   const pattern = (opcode: string): string =>
@@ -81,7 +88,7 @@ function general({ width, sf, ftype, rmode, letter, index }: (typeof generalForm
   ];
 }
 
-export const floatMoves: readonly Instruction[] = [
+export const floatMoves: readonly A64Instruction[] = [
   ...floatTypes.flatMap((type) => [fromImmediate(type), betweenRegisters(type)]),
   ...generalForms.flatMap(general),
 ];

@@ -1,5 +1,5 @@
 /** The A64 instruction set: all defined instructions, by group (Arm DDI 0487). */
-import type { Instruction } from '../instruction.js';
+import type { A64Instruction } from './encoding.js';
 import { branches } from './branches.js';
 import { crc32 } from './crc32.js';
 import { cryptography } from './cryptography.js';
@@ -16,7 +16,7 @@ import { advancedSimd } from './simd/index.js';
 import { system } from './system.js';
 import { systemOperations } from './system_operations.js';
 
-export const a64: readonly Instruction[] = [
+export const a64: readonly A64Instruction[] = [
   ...dataProcessingImmediate,
   ...dataProcessingRegister,
   ...branches,

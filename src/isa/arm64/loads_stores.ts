@@ -1,6 +1,7 @@
 /** Loads and stores of general registers (DDI 0487, C4.1.94): single, pair, literal, unprivileged. */
-import { instruction } from '../instruction.js';
-import type { Instruction, RegisterOperand } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
+import type { RegisterOperand } from '../instruction.js';
 import type { AccessBytes, Expr, Width } from '../micro_ops.js';
 import type { RegisterRef, Semantics } from '../semantics.js';
 import { indexExtensions, indexShift, offset9, pairForms, readBase } from './addressing.js';
@@ -78,7 +79,7 @@ function encodingName({ mnemonic, width }: Access, form: string): string {
 }
 
 /** Base plus a scaled unsigned offset. */
-function withOffset(access: Access): Instruction {
+function withOffset(access: Access): A64Instruction {
   const { mnemonic, size, opc, bytes } = access;
   return instruction({
     name: encodingName(access, 'pos'),
@@ -94,7 +95,7 @@ function withOffset(access: Access): Instruction {
 }
 
 /** Base plus an unscaled signed offset: LDUR, and LDTR with EL0's rights. */
-function unscaled(access: Access): Instruction[] {
+function unscaled(access: Access): A64Instruction[] {
   const { mnemonic, size, opc } = access;
   return (['unscaled', 'unpriv'] as const).map((form) =>
     instruction({
@@ -113,7 +114,7 @@ function unscaled(access: Access): Instruction[] {
 }
 
 /** Base with writeback by a signed offset, before or after the access. */
-function indexed(access: Access): Instruction[] {
+function indexed(access: Access): A64Instruction[] {
   const { mnemonic, size, opc } = access;
   return (['immpre', 'immpost'] as const).map((form) =>
     instruction({
@@ -131,7 +132,7 @@ function indexed(access: Access): Instruction[] {
 }
 
 /** Base plus an index register. */
-function withIndex(access: Access): Instruction[] {
+function withIndex(access: Access): A64Instruction[] {
   const { mnemonic, size, opc, bytes } = access;
   return indexExtensions.map(({ extension, option, width }) =>
     instruction({
@@ -159,7 +160,7 @@ const literals = [
 ] as const;
 
 /** PC-relative. */
-function literal(): Instruction[] {
+function literal(): A64Instruction[] {
   return literals.map((row) => {
     const access: Access = { ...row, size: '' };
     return instruction({
@@ -185,7 +186,7 @@ type PairForm = (typeof pairForms)[number];
 function pair(
   { stem, opc, bytes, width, signed: isSigned }: PairKind,
   { form, bits, text }: PairForm,
-): Instruction[] {
+): A64Instruction[] {
   const offset = signed('imm7', 7, bytes);
   const inPlace = form === 'off' || form === 'noalloc';
   const operands = {
@@ -229,7 +230,7 @@ function pair(
 }
 
 /** All instructions of the group, except exclusive and ordered accesses. */
-export const loadsAndStores: readonly Instruction[] = [
+export const loadsAndStores: readonly A64Instruction[] = [
   ...accesses.flatMap((access) => [
     withOffset(access),
     ...unscaled(access),

@@ -1,8 +1,8 @@
 /** Operands of A64 instructions: encoding, printing and parsing (Arm DDI 0487, C1.2 and C6). */
 import type { ImmediateOperand, Parsed, RegisterOperand, TextOperand } from '../instruction.js';
-import { registerFile } from '../instruction.js';
+import { registerFile } from './registers.js';
 import type { Width } from '../micro_ops.js';
-import type { FieldValues } from '../pattern.js';
+import type { FieldValues } from '../instruction.js';
 
 type Fields = FieldValues;
 

@@ -1,6 +1,6 @@
 /** PRFM and PRFUM (DDI 0487, C6.2): prefetch hints. They do nothing, because no cache is emulated. */
-import { instruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
 import { indexExtensions, indexShift, offset9 } from './addressing.js';
 import { branchLabel, hint, optionalNumber, orStackPointer, source, unsigned } from './operands.js';
 
@@ -12,7 +12,7 @@ const words = ['pld', 'pli', 'pst'].flatMap((type) =>
 const operation = hint(words, 'Rt');
 const nothing = (): void => undefined;
 
-export const prefetches: readonly Instruction[] = [
+export const prefetches: readonly A64Instruction[] = [
   instruction({
     name: 'PRFM_P_ldst_pos',
     pattern: '11 111 0 01 10 imm12:12 Rn:5 Rt:5',

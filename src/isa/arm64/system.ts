@@ -2,10 +2,12 @@
  * System instructions (DDI 0487, C4.1.93): hints, barriers, PSTATE fields, and system register moves (MRS and MSR).
  * Cache, TLB and address translation instructions are in system_operations.ts.
  */
-import { instruction } from '../instruction.js';
-import type { ImmediateOperand, Instruction, Mode, TextOperand } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { ImmediateOperand, TextOperand } from '../instruction.js';
+import type { A64Instruction } from './encoding.js';
+import type { Mode } from './registers.js';
 import type { Expr } from '../micro_ops.js';
-import type { FieldValues } from '../pattern.js';
+import type { FieldValues } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
 import type { SystemCall } from '../system_calls.js';
 import { setFlagsFromBits } from './flags.js';
@@ -21,7 +23,7 @@ function bits(value: number, width: number): string {
 }
 
 /** A named hint. `semantics` appends its call, if it has one. */
-function namedHint(mnemonic: string, number: number, semantics: (m: Semantics) => void): Instruction {
+function namedHint(mnemonic: string, number: number, semantics: (m: Semantics) => void): A64Instruction {
   return instruction({
     name: `${mnemonic.toUpperCase()}_HI_hints`,
     pattern: `1101010100 0 00 011 0010 ${bits(number, 7)} 11111`,
@@ -37,7 +39,7 @@ function calling(call: SystemCall): (m: Semantics) => void {
   return (m) => m.system(call);
 }
 
-const hints: readonly Instruction[] = [
+const hints: readonly A64Instruction[] = [
   // All unallocated hints are NOPs too.
   instruction({
     name: 'HINT_HM_hints',
@@ -66,7 +68,7 @@ function barrier(
   text: string,
   option: TextOperand,
   semantics: (m: Semantics) => void = () => undefined,
-): Instruction {
+): A64Instruction {
   return instruction({
     name: `${mnemonic.toUpperCase()}_BN_barriers`,
     pattern: `1101010100 0 00 011 0011 CRm:4 ${op2} 11111`,
@@ -87,7 +89,7 @@ const defaultOption: TextOperand = {
   },
 };
 
-const barriers: readonly Instruction[] = [
+const barriers: readonly A64Instruction[] = [
   barrier('clrex', '010', 'clrex{option}', defaultOption, (m) =>
     m.setState(statePlace('monitorBytes'), m.constant(64, 0)),
   ),
@@ -113,7 +115,7 @@ function selector(op0: number, fixed: FieldValues = {}): ImmediateOperand {
 }
 
 /** DAIFSet and DAIFClr, at EL1, and at EL0 if EL1 permits. */
-function changeMasks(name: 'daifset' | 'daifclr', op2: 6 | 7): Instruction[] {
+function changeMasks(name: 'daifset' | 'daifclr', op2: 6 | 7): A64Instruction[] {
   const form = {
     pattern: `1101010100 0 00 011 0100 CRm:4 ${bits(op2, 3)} 11111`,
     text: `msr ${name}, {imm}`,
@@ -148,7 +150,7 @@ function changeMasks(name: 'daifset' | 'daifclr', op2: 6 | 7): Instruction[] {
   ];
 }
 
-const stateFields: readonly Instruction[] = [
+const stateFields: readonly A64Instruction[] = [
   ...changeMasks('daifset', 6),
   ...changeMasks('daifclr', 7),
   instruction({
@@ -302,7 +304,7 @@ const specialRegisters = [
   }),
 ];
 
-export const system: readonly Instruction[] = [
+export const system: readonly A64Instruction[] = [
   ...hints,
   ...barriers,
   ...stateFields,

@@ -1,6 +1,7 @@
 /** The aliases of SYS: DC, IC, TLBI and AT (DDI 0487, C5.3 to C5.5). SYS encodings without an alias are Undefined. */
-import { instruction } from '../instruction.js';
-import type { Instruction, TextOperand } from '../instruction.js';
+import { instruction } from './encoding.js';
+import type { A64Instruction } from './encoding.js';
+import type { TextOperand } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
 import { derived, source } from './operands.js';
 
@@ -66,7 +67,7 @@ const noRegister: TextOperand = {
   parse: (rest) => ({ fields: { Rt: 31 }, rest }),
 };
 
-function define({ text, at, effect, takes }: Operation, forEl0: boolean): Instruction {
+function define({ text, at, effect, takes }: Operation, forEl0: boolean): A64Instruction {
   const [op1, crn, crm, op2] = at;
   // Bits 20:5 of the instruction (op0 is 1), and Rt below.
   const fixed = (1 << 19) | (op1 << 16) | (crn << 12) | (crm << 8) | (op2 << 5);
@@ -90,6 +91,6 @@ function define({ text, at, effect, takes }: Operation, forEl0: boolean): Instru
 }
 
 /** At EL0, DC ZVA first checks that it is permitted. The other operations are the same at every level. */
-export const systemOperations: readonly Instruction[] = operations.flatMap((operation) =>
+export const systemOperations: readonly A64Instruction[] = operations.flatMap((operation) =>
   operation.el0 ? [define(operation, false), define(operation, true)] : [define(operation, false)],
 );

@@ -5,7 +5,7 @@
  * The file is long because the table is.
  */
 import { present } from '../../base/index.js';
-import type { Mode } from '../instruction.js';
+import type { Mode } from './registers.js';
 
 /**
  * How an access is done. `state`: reads or writes the vCPU's state, without side effects. `call`: needs a call to the

@@ -1,6 +1,6 @@
 /** Integer reductions over all lanes (DDI 0487, C4.1.96, Advanced SIMD across lanes). */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import { binary, joinLow, shiftLanesBy, shuffleLanes, unary } from '../../vector_expr.js';
@@ -89,7 +89,7 @@ const rows: readonly Row[] = [
   { mnemonic: 'addv', U: 0, opcode: '11011', to: same, result: (m, a, { lane }) => sum(m, lane, a) },
 ];
 
-export const acrossLanes: readonly Instruction[] = rows.flatMap(({ mnemonic, U, opcode, to, result }) =>
+export const acrossLanes: readonly A64Instruction[] = rows.flatMap(({ mnemonic, U, opcode, to, result }) =>
   folded.map((arrangement) => {
     const made = to(arrangement);
     return instruction({

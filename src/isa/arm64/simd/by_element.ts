@@ -1,8 +1,9 @@
 /**
  * Integer products by one lane of a register (DDI 0487, C4.1.96, Advanced SIMD vector x indexed element, and scalar).
  */
-import { instruction } from '../../instruction.js';
-import type { ImmediateOperand, Instruction, VectorOperand } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { ImmediateOperand, VectorOperand } from '../../instruction.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Semantics } from '../../semantics.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import { binary, splat } from '../../vector_expr.js';
@@ -116,7 +117,7 @@ function defineSame({
   opcode,
   arrangements: seen,
   result,
-}: (typeof sameRows)[number]): Instruction[] {
+}: (typeof sameRows)[number]): A64Instruction[] {
   return seen.map((arrangement) => {
     const form = elementForm(arrangement);
     const { lane } = arrangement;
@@ -176,7 +177,7 @@ const longRows: readonly LongRow[] = [
   })),
 ];
 
-function defineLong({ mnemonic, U, opcode, sources: seen, result }: LongRow): Instruction[] {
+function defineLong({ mnemonic, U, opcode, sources: seen, result }: LongRow): A64Instruction[] {
   return seen.map((source) => {
     const form = elementForm(source);
     const wide = widened(source);
@@ -196,7 +197,7 @@ function defineLong({ mnemonic, U, opcode, sources: seen, result }: LongRow): In
   });
 }
 
-export const byElement: readonly Instruction[] = [
+export const byElement: readonly A64Instruction[] = [
   ...sameRows.flatMap(defineSame),
   ...longRows.flatMap(defineLong),
 ];

@@ -1,6 +1,7 @@
 /** Copies between lanes and general registers (DDI 0487, C4.1.96, Advanced SIMD copy and scalar copy). */
-import { instruction } from '../../instruction.js';
-import type { ImmediateOperand, Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { ImmediateOperand } from '../../instruction.js';
+import type { A64Instruction } from '../encoding.js';
 import { fromLow, splat, lowBits } from '../../vector_expr.js';
 import { destination, source } from '../operands.js';
 import { integerVectors } from './arrangements.js';
@@ -30,7 +31,7 @@ function laneOfArrangement({ lane }: Arrangement): Lane {
   return lanes.find((row) => row.lane === lane) ?? lanes[0];
 }
 
-function duplicate(arrangement: Arrangement): Instruction[] {
+function duplicate(arrangement: Arrangement): A64Instruction[] {
   const { name, q, lane, bits } = arrangement;
   const form = laneOfArrangement(arrangement);
   const d = vector('Rd', arrangement);
@@ -54,7 +55,7 @@ function duplicate(arrangement: Arrangement): Instruction[] {
   ];
 }
 
-function scalarDuplicate(form: Lane): Instruction {
+function scalarDuplicate(form: Lane): A64Instruction {
   const { letter, lane } = form;
   return instruction({
     ...shared,
@@ -73,7 +74,7 @@ const toGeneral = [
   { mnemonic: 'umov', q: '1', width: 64, bits: '0111', letters: 'd' },
 ] as const;
 
-function moveToGeneral(form: Lane): Instruction[] {
+function moveToGeneral(form: Lane): A64Instruction[] {
   const { letter, lane } = form;
   return toGeneral
     .filter(({ letters }) => letters.includes(letter))
@@ -92,7 +93,7 @@ function moveToGeneral(form: Lane): Instruction[] {
     );
 }
 
-function insert(form: Lane): Instruction[] {
+function insert(form: Lane): A64Instruction[] {
   const { letter, lane, bits, ignored } = form;
   const d = laneRegister('Rd', letter);
   return [
@@ -120,7 +121,7 @@ function insert(form: Lane): Instruction[] {
   ];
 }
 
-export const copies: readonly Instruction[] = [
+export const copies: readonly A64Instruction[] = [
   ...integerVectors.flatMap(duplicate),
   ...lanes.flatMap((form) => [scalarDuplicate(form), ...moveToGeneral(form), ...insert(form)]),
 ];

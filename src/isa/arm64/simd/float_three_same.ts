@@ -2,8 +2,8 @@
  * Floating-point operations on registers of one arrangement (DDI 0487, C4.1.96: three same, by element, pairwise,
  * across lanes).
  */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { FloatFormat, FloatOperation } from '../../float_micro_ops.js';
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
@@ -103,7 +103,7 @@ function pattern(arrangement: Arrangement, { U, a, opcode }: Pick<Row, 'U' | 'a'
   return `${leadingBits(arrangement, U)} ${a}${sizeBit(arrangement)} 1 Rm:5 ${opcode} 1 Rn:5 Rd:5`;
 }
 
-function defineSame(definition: Row): Instruction[] {
+function defineSame(definition: Row): A64Instruction[] {
   const { mnemonic, scalar, result } = definition;
   return [...floatVectors, ...(scalar ? floatScalars : [])].map((arrangement) => {
     const { lane } = arrangement;
@@ -139,7 +139,7 @@ const pairRows = [
   { mnemonic: 'fminp', a: '1', opcode: '11110', pair: '01111', kind: 'min' },
 ] as const;
 
-function definePairs({ mnemonic, a, opcode, kind }: (typeof pairRows)[number]): Instruction[] {
+function definePairs({ mnemonic, a, opcode, kind }: (typeof pairRows)[number]): A64Instruction[] {
   return floatVectors.map((arrangement) =>
     instruction({
       ...shared,
@@ -167,7 +167,7 @@ function definePairs({ mnemonic, a, opcode, kind }: (typeof pairRows)[number]): 
 }
 
 /** Pairwise operations on the two lanes of one register, with a scalar result. */
-function defineScalarPairs({ mnemonic, a, pair, kind }: (typeof pairRows)[number]): Instruction[] {
+function defineScalarPairs({ mnemonic, a, pair, kind }: (typeof pairRows)[number]): A64Instruction[] {
   return (['s', 'd'] as const).map((letter) => {
     const made = arrangements[letter];
     const from = arrangements[letter === 's' ? '2s' : '2d'];
@@ -216,7 +216,7 @@ const elementRows = [
   { mnemonic: 'fmulx', U: 1, opcode: '1001', result: plain('mulExtended') },
 ] as const;
 
-function defineByElement({ mnemonic, U, opcode, result }: (typeof elementRows)[number]): Instruction[] {
+function defineByElement({ mnemonic, U, opcode, result }: (typeof elementRows)[number]): A64Instruction[] {
   return [...floatVectors, ...floatScalars].map((arrangement) => {
     const { lane } = arrangement;
     const form = elementForms[lane === 64 ? 64 : 32];
@@ -243,7 +243,7 @@ function defineByElement({ mnemonic, U, opcode, result }: (typeof elementRows)[n
   });
 }
 
-export const floatThreeSame: readonly Instruction[] = [
+export const floatThreeSame: readonly A64Instruction[] = [
   ...sameRows.flatMap(defineSame),
   ...pairRows.flatMap((pair) => [...definePairs(pair), ...defineScalarPairs(pair)]),
   ...across,

@@ -2,8 +2,8 @@
  * Floating-point operations with one source register (DDI 0487, C4.1.96: two-register miscellaneous, shift by
  * immediate).
  */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { FloatFormat, FloatOperation, FloatRounding } from '../../float_micro_ops.js';
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
@@ -136,7 +136,7 @@ function pattern(arrangement: Arrangement, U: 0 | 1, size: string, opcode: strin
   return `${leadingBits(arrangement, U)} ${size} 10000 ${opcode} 10 Rn:5 Rd:5`;
 }
 
-function define({ mnemonic, U, a, opcode, arrangements: seen, suffix, result }: Row): Instruction[] {
+function define({ mnemonic, U, a, opcode, arrangements: seen, suffix, result }: Row): A64Instruction[] {
   return seen.map((arrangement) =>
     instruction({
       ...shared,
@@ -163,7 +163,7 @@ const formatPairs: readonly { size: string; narrow: readonly ArrangementName[]; 
 ];
 
 /** Conversions to half the width. FCVTXN rounds to odd, so that its result can be rounded again. */
-function defineNarrowings(): Instruction[] {
+function defineNarrowings(): A64Instruction[] {
   const kinds = [
     { mnemonic: 'fcvtn', U: 0, mode: 'current', sizes: ['00', '01'] },
     { mnemonic: 'fcvtxn', U: 1, mode: 'odd', sizes: ['01'] },
@@ -214,7 +214,7 @@ const scalarNarrowing = instruction({
 });
 
 /** Conversions to twice the width. */
-function defineWidenings(): Instruction[] {
+function defineWidenings(): A64Instruction[] {
   return formatPairs.flatMap(({ size, narrow: names, wide: wideName }) =>
     names.map((name) => {
       const [narrow, wide] = [arrangements[name], arrangements[wideName]];
@@ -237,7 +237,7 @@ function defineWidenings(): Instruction[] {
 }
 
 /** Conversions to and from fixed-point numbers with 1 or more fraction bits. */
-function defineFixedPoint(): Instruction[] {
+function defineFixedPoint(): A64Instruction[] {
   return vectorsAndScalars.flatMap((arrangement) =>
     [true, false].flatMap((signed) => {
       const format = formatOf(arrangement);
@@ -268,7 +268,7 @@ function defineFixedPoint(): Instruction[] {
   );
 }
 
-export const floatTwoRegisters: readonly Instruction[] = [
+export const floatTwoRegisters: readonly A64Instruction[] = [
   ...rows.flatMap(define),
   ...defineNarrowings(),
   scalarNarrowing,

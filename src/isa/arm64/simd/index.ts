@@ -1,5 +1,5 @@
 /** Advanced SIMD instructions, by group. */
-import type { Instruction } from '../../instruction.js';
+import type { A64Instruction } from '../encoding.js';
 import { copies } from './copy.js';
 import { simdLoadsAndStores } from './loads_stores.js';
 import { modifiedImmediates } from './modified_immediate.js';
@@ -14,7 +14,7 @@ import { immediateShifts } from './shift_immediate.js';
 import { floatThreeSame } from './float_three_same.js';
 import { floatTwoRegisters } from './float_two_registers.js';
 
-export const advancedSimd: readonly Instruction[] = [
+export const advancedSimd: readonly A64Instruction[] = [
   ...simdLoadsAndStores,
   ...structures,
   ...copies,

@@ -1,6 +1,6 @@
 /** Loads and stores of the low bits of vector registers (DDI 0487, C4.1.94): single, pair, literal. */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Expr } from '../../micro_ops.js';
 import type { RegisterRef, Semantics, VectorRef } from '../../semantics.js';
 import { fromLow } from '../../vector_expr.js';
@@ -84,7 +84,7 @@ function encoding({ letter }: Access, { stem }: Effect, form: string): string {
   return `${stem.toUpperCase()}R_${letter.toUpperCase()}_ldst_${form}`;
 }
 
-function withOffset(access: Access, way: Effect): Instruction {
+function withOffset(access: Access, way: Effect): A64Instruction {
   const { letter, size, opc1, bytes } = access;
   return instruction({
     ...shared,
@@ -100,7 +100,7 @@ function withOffset(access: Access, way: Effect): Instruction {
   });
 }
 
-function unscaled(access: Access, way: Effect): Instruction {
+function unscaled(access: Access, way: Effect): A64Instruction {
   const { letter, size, opc1 } = access;
   return instruction({
     ...shared,
@@ -117,7 +117,7 @@ const indexForms = [
   { form: 'immpost', bits: '01', text: '[{n}], {offset}' },
 ] as const;
 
-function indexed(access: Access, way: Effect): Instruction[] {
+function indexed(access: Access, way: Effect): A64Instruction[] {
   const { letter, size, opc1 } = access;
   return indexForms.map(({ form, bits, text }) =>
     instruction({
@@ -139,7 +139,7 @@ function indexed(access: Access, way: Effect): Instruction[] {
   );
 }
 
-function withIndex(access: Access, way: Effect): Instruction[] {
+function withIndex(access: Access, way: Effect): A64Instruction[] {
   const { letter, size, opc1, bytes } = access;
   return indexExtensions.map(({ extension, option, width }) =>
     instruction({
@@ -168,7 +168,7 @@ const wide = [
 ] as const;
 
 /** PC-relative. */
-function literals(): Instruction[] {
+function literals(): A64Instruction[] {
   return wide.map(({ letter, opc, bytes }) =>
     instruction({
       ...shared,
@@ -188,7 +188,7 @@ function pair(
   { letter, opc, bytes }: (typeof wide)[number],
   { form, bits, text }: (typeof pairForms)[number],
   { effect, stem, load }: Effect,
-): Instruction {
+): A64Instruction {
   const offset = signed('imm7', 7, bytes);
   const inPlace = form === 'off' || form === 'noalloc';
   return instruction({
@@ -218,7 +218,7 @@ function pair(
   });
 }
 
-export const simdLoadsAndStores: readonly Instruction[] = [
+export const simdLoadsAndStores: readonly A64Instruction[] = [
   ...accesses.flatMap((access) =>
     effects.flatMap((way) => [
       withOffset(access, way),

@@ -1,7 +1,8 @@
 /** Vectors built from an 8-bit immediate (DDI 0487, C4.1.96, Advanced SIMD modified immediate; AdvSIMDExpandImm). */
-import { instruction } from '../../instruction.js';
-import type { ImmediateOperand, Instruction, VectorOperand } from '../../instruction.js';
-import type { FieldValues } from '../../pattern.js';
+import { instruction } from '../encoding.js';
+import type { ImmediateOperand, VectorOperand } from '../../instruction.js';
+import type { A64Instruction } from '../encoding.js';
+import type { FieldValues } from '../../instruction.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import { lowBits, splat, vandNot, vnot, vor } from '../../vector_expr.js';
 import { floatImmediate, expandFloat } from '../float_immediate.js';
@@ -113,7 +114,7 @@ function pattern(q: string, op: string, cmode: string): string {
   return `0 ${q} ${op} 0111100000 abc:3 ${cmode} 0 1 defgh:5 Rd:5`;
 }
 
-function integerForm({ effect, op, cmode, arrangements: seen, spellings, expand }: Form): Instruction[] {
+function integerForm({ effect, op, cmode, arrangements: seen, spellings, expand }: Form): A64Instruction[] {
   return seen.map((arrangement) => {
     const { name, lane, q, bits } = arrangement;
     return instruction({
@@ -160,7 +161,7 @@ const bytesText: ImmediateOperand = {
   },
 };
 
-function byteMask(q: '0' | '1', d: VectorOperand): Instruction {
+function byteMask(q: '0' | '1', d: VectorOperand): A64Instruction {
   return instruction({
     ...shared,
     name: `MOVI_${q === '1' ? '2D' : 'D'}_asimdimm`,
@@ -177,7 +178,7 @@ const floatForms = [
   { arrangement: arrangements['2d'], op: '1', format: 64 },
 ] as const;
 
-function float({ arrangement, op, format }: (typeof floatForms)[number]): Instruction {
+function float({ arrangement, op, format }: (typeof floatForms)[number]): A64Instruction {
   return instruction({
     ...shared,
     name: `FMOV_${arrangement.name.toUpperCase()}_asimdimm`,
@@ -194,7 +195,7 @@ function float({ arrangement, op, format }: (typeof floatForms)[number]): Instru
   });
 }
 
-export const modifiedImmediates: readonly Instruction[] = [
+export const modifiedImmediates: readonly A64Instruction[] = [
   ...forms.flatMap(integerForm),
   byteMask('0', scalarRegister('Rd', 'd')),
   byteMask('1', vector('Rd', arrangements['2d'])),

@@ -1,6 +1,6 @@
 /** Vector operands: encoding, printing and parsing (Arm DDI 0487, C1.2.4). */
 import type { ImmediateOperand, Parsed, TextOperand, VectorOperand } from '../../instruction.js';
-import type { FieldValues } from '../../pattern.js';
+import type { FieldValues } from '../../instruction.js';
 import type { VectorRef } from '../../semantics.js';
 import type { Arrangement } from './arrangements.js';
 

@@ -1,6 +1,6 @@
 /** Permutations of lanes and bytes (DDI 0487, C4.1.96, Advanced SIMD permute, extract, table lookup). */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import {
   binary,
@@ -42,7 +42,7 @@ const permutations: readonly {
   },
 ];
 
-function permute(arrangement: Arrangement): Instruction[] {
+function permute(arrangement: Arrangement): A64Instruction[] {
   const { q, size, lane } = arrangement;
   const count = laneCount(arrangement);
   return permutations.map(({ mnemonic, opcode, from }) => {
@@ -73,7 +73,7 @@ function permute(arrangement: Arrangement): Instruction[] {
 const counting = vectorConstant(0x0f0e0d0c0b0a09080706050403020100n);
 
 /** EXT: consecutive bytes from the second source above the first. */
-function extract(arrangement: Arrangement): Instruction {
+function extract(arrangement: Arrangement): A64Instruction {
   const { q, bits } = arrangement;
   return instruction({
     ...shared,
@@ -105,7 +105,7 @@ const memberNames = ['t', 't2', 't3', 't4'] as const;
 /**
  * Selects bytes from one to four registers. An index out of range gives 0 (TBL) or keeps the destination byte (TBX).
  */
-function table(arrangement: Arrangement, mnemonic: 'tbl' | 'tbx', count: number): Instruction {
+function table(arrangement: Arrangement, mnemonic: 'tbl' | 'tbx', count: number): A64Instruction {
   const members = memberNames
     .slice(0, count)
     .map((name, index) => [name, hiddenVector('Rn', index)] as const);
@@ -134,7 +134,7 @@ function table(arrangement: Arrangement, mnemonic: 'tbl' | 'tbx', count: number)
   });
 }
 
-export const permutes: readonly Instruction[] = [
+export const permutes: readonly A64Instruction[] = [
   ...integerVectors.flatMap(permute),
   ...byteVectors.map(extract),
   ...byteVectors.flatMap((arrangement) =>

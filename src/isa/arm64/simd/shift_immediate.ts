@@ -2,8 +2,9 @@
  * Shifts of all lanes by an immediate (DDI 0487, C4.1.96, Advanced SIMD shift by immediate and scalar shift by
  * immediate).
  */
-import { instruction } from '../../instruction.js';
-import type { ImmediateOperand, Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { ImmediateOperand } from '../../instruction.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr, VectorShiftKind } from '../../vector_micro_ops.js';
@@ -109,7 +110,7 @@ interface Row {
   readonly result: Result;
 }
 
-function define({ mnemonic, U, opcode, arrangements: seen, direction, result }: Row): Instruction[] {
+function define({ mnemonic, U, opcode, arrangements: seen, direction, result }: Row): A64Instruction[] {
   return seen.map((arrangement) =>
     instruction({
       ...shared,
@@ -246,7 +247,7 @@ const narrowings: readonly {
 ];
 
 /** Right shifts into lanes of half the width. */
-function defineNarrowings(): Instruction[] {
+function defineNarrowings(): A64Instruction[] {
   return narrowings.flatMap(({ mnemonic, U, opcode, rounding, kind }) =>
     [...narrowVectors, ...(kind === null ? [] : named('b h s'))].map((narrow) => {
       const wide = widened(narrow);
@@ -273,7 +274,7 @@ function defineNarrowings(): Instruction[] {
 }
 
 /** Widening to lanes of twice the width, then a left shift. */
-function defineLong(): Instruction[] {
+function defineLong(): A64Instruction[] {
   return bothSigns.flatMap(({ letter, sign, U }) =>
     narrowVectors.map((source) => {
       const wide = widened(source);
@@ -292,7 +293,7 @@ function defineLong(): Instruction[] {
   );
 }
 
-export const immediateShifts: readonly Instruction[] = [
+export const immediateShifts: readonly A64Instruction[] = [
   ...[...rightRows, ...leftRows, ...saturatingRows].flatMap(define),
   ...defineNarrowings(),
   ...defineLong(),

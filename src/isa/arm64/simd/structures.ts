@@ -2,10 +2,11 @@
  * Structure loads and stores (DDI 0487, C4.1.94): LD1 to LD4 and ST1 to ST4, with whole registers, one lane, or
  * replication.
  */
-import { instruction } from '../../instruction.js';
-import type { ImmediateOperand, Instruction, Operand, RegisterOperand } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { ImmediateOperand, Operand, RegisterOperand } from '../../instruction.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Expr } from '../../micro_ops.js';
-import type { FieldValues } from '../../pattern.js';
+import type { FieldValues } from '../../instruction.js';
 import type { Semantics, VectorRef } from '../../semantics.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import { fromLow, laneOf, lowBits, shuffleBytes, splat } from '../../vector_expr.js';
@@ -44,7 +45,7 @@ interface Shape {
   move(m: Semantics, base: Expr, lane: Expr & { readonly op: 'immediate' }): () => void;
 }
 
-function structure(shape: Shape, { form, post, Rm, text }: BaseForm): Instruction {
+function structure(shape: Shape, { form, post, Rm, text }: BaseForm): A64Instruction {
   const step = form === '_post_imm' ? `, #${shape.bytes}` : text;
   const operands = {
     n: orStackPointer('Rn', 64),
@@ -299,6 +300,6 @@ const shapes: readonly Shape[] = [
   ...listed.flatMap((arrangement) => selectors.map((selector) => replicate(arrangement, selector))),
 ];
 
-export const structures: readonly Instruction[] = shapes.flatMap((shape) =>
+export const structures: readonly A64Instruction[] = shapes.flatMap((shape) =>
   baseForms.map((form) => structure(shape, form)),
 );

@@ -1,6 +1,6 @@
 /** Three registers, some with lanes twice as wide as the others (DDI 0487, C4.1.96, three different and by element). */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import { binary, laneConstant, oddLanes, replaceLane, splat, unary } from '../../vector_expr.js';
@@ -107,7 +107,7 @@ function pattern(source: Arrangement, U: 0 | 1, opcode: string): string {
 
 const shared = { feature: 'FEAT_AdvSIMD', cold: true } as const;
 
-function defineLong({ mnemonic, U, opcode, sources, result }: LongRow): Instruction[] {
+function defineLong({ mnemonic, U, opcode, sources, result }: LongRow): A64Instruction[] {
   return sources.map((source) => {
     const wide = widened(source);
     return instruction({
@@ -167,7 +167,7 @@ const longRows: readonly LongRow[] = [
 ];
 
 /** A wide and a narrow source (SADDW and related instructions). */
-function defineWide(): Instruction[] {
+function defineWide(): A64Instruction[] {
   const kinds = [
     { stem: 'addw', opcode: '0001', kind: 'add' },
     { stem: 'subw', opcode: '0011', kind: 'sub' },
@@ -193,7 +193,7 @@ function defineWide(): Instruction[] {
 }
 
 /** The high half of each wide lane's sum or difference (ADDHN and related instructions). */
-function defineHighHalf(): Instruction[] {
+function defineHighHalf(): A64Instruction[] {
   const kinds = [
     { mnemonic: 'addhn', U: 0, opcode: '0100', kind: 'add', rounding: false },
     { mnemonic: 'raddhn', U: 1, opcode: '0100', kind: 'add', rounding: true },
@@ -221,7 +221,7 @@ function defineHighHalf(): Instruction[] {
 }
 
 /** 128-bit products, part of the cryptographic extension. */
-function definePolynomial(): Instruction[] {
+function definePolynomial(): A64Instruction[] {
   return (['1d', '2d'] as const).map((name, half) => {
     const source = arrangements[name];
     const wide = { name: '1q', scalar: false };
@@ -240,7 +240,7 @@ function definePolynomial(): Instruction[] {
   });
 }
 
-export const threeDifferent: readonly Instruction[] = [
+export const threeDifferent: readonly A64Instruction[] = [
   ...longRows.flatMap(defineLong),
   ...defineWide(),
   ...defineHighHalf(),

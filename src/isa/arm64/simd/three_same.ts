@@ -2,8 +2,8 @@
  * Integer operations on three registers of one arrangement (DDI 0487, C4.1.96, Advanced SIMD three same and scalar
  * three same).
  */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Semantics } from '../../semantics.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import {
@@ -65,7 +65,7 @@ interface Row {
   readonly result: Result;
 }
 
-function define({ mnemonic, U, opcode, arrangements: seen, size, result }: Row): Instruction[] {
+function define({ mnemonic, U, opcode, arrangements: seen, size, result }: Row): A64Instruction[] {
   return seen.map((arrangement) =>
     instruction({
       name: encodingName(mnemonic, arrangement, 'three_same'),
@@ -326,7 +326,7 @@ const comparisons: readonly Row[] = [
   ),
 ];
 
-export const threeSame: readonly Instruction[] = [
+export const threeSame: readonly A64Instruction[] = [
   ...logical,
   ...sums,
   ...comparisons,

@@ -2,8 +2,8 @@
  * Integer operations with one source (DDI 0487, C4.1.96, Advanced SIMD two-register miscellaneous, scalar, and scalar
  * pairwise).
  */
-import { instruction } from '../../instruction.js';
-import type { Instruction } from '../../instruction.js';
+import { instruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import type { Semantics } from '../../semantics.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import {
@@ -74,7 +74,7 @@ function define({
   suffix = '',
   to,
   result,
-}: Row): Instruction[] {
+}: Row): A64Instruction[] {
   return seen.map((arrangement) => {
     const made = to?.(arrangement) ?? arrangement;
     return instruction({
@@ -294,7 +294,7 @@ export function writeNarrowed(
   else writeHalf(m, halfOf(narrow) === 'High', register, lanes);
 }
 
-function defineNarrowings(): Instruction[] {
+function defineNarrowings(): A64Instruction[] {
   return narrowings.flatMap(({ mnemonic, U, opcode, kind }) =>
     [...narrowVectors, ...(kind === null ? [] : named('b h s'))].map((narrow) => {
       const wide = widened(narrow);
@@ -315,7 +315,7 @@ function defineNarrowings(): Instruction[] {
 }
 
 /** SHLL: widens the lanes, then shifts left by the old width. */
-function defineLongShift(): Instruction[] {
+function defineLongShift(): A64Instruction[] {
   return narrowVectors.map((source) => {
     const wide = widened(source);
     return instruction({
@@ -345,7 +345,7 @@ const scalarPair = instruction({
   },
 });
 
-export const twoRegisters: readonly Instruction[] = [
+export const twoRegisters: readonly A64Instruction[] = [
   ...[...reversals, ...bitCounts, ...pairRows, ...comparisons, ...signRows].flatMap(define),
   ...defineNarrowings(),
   ...defineLongShift(),

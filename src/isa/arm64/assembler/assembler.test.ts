@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { InvariantError } from '../../base/index.js';
-import { a64, assemble, makeDecoder, printInstruction } from '../index.js';
+import { InvariantError } from '../../../base/index.js';
+import { a64, assemble, makeDecoder, printInstruction } from '../../index.js';
 import { expandAlias } from './aliases.js';
 
 const decoder = makeDecoder(a64);

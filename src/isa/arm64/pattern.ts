@@ -3,7 +3,8 @@
  * Digits are fixed bits; `x` is an ignored bit; `y` is an ignored bit that should be 1; NAME:N is a field of N bits. A
  * pattern has 32 bits.
  */
-import { invariant } from '../base/index.js';
+import { invariant } from '../../base/index.js';
+import type { FieldValues } from '../instruction.js';
 
 export interface BitFieldPlace {
   readonly name: string;
@@ -23,9 +24,6 @@ export interface Pattern {
   readonly written: number;
   readonly fields: readonly BitFieldPlace[];
 }
-
-/** The values of a pattern's fields in one word, unsigned. */
-export type FieldValues = Readonly<Record<string, number>>;
 
 /** Parses a pattern. Throws InvariantError if it does not have 32 bits or has a field twice. */
 export function parsePattern(text: string): Pattern {

@@ -1,15 +1,16 @@
 /** Decodes instruction words into records. Caches the results, because the same words occur many times. */
-import { present } from '../base/index.js';
-import { extractFields, registerFile } from '../isa/index.js';
-import type { Decoder, ImmediateOperand, Instruction, RegisterOperand } from '../isa/index.js';
-import { variantOf } from './arm64/vcpu.js';
-import type { CodePages } from './code_pages.js';
-import { specialHandlers } from './handlers.js';
-import type { HandlerChoice, HandlerPlan } from './handlers.js';
-import { instructionsPerPage, recordBytes } from './layout.js';
-import type { EngineMemory } from './memory.js';
-import { fillRecord, placedOperands } from './record.js';
-import type { PlacedOperand } from './record.js';
+import { present } from '../../base/index.js';
+import { a64, extractFields, makeDecoder, registerFile } from '../../isa/index.js';
+import type { A64Instruction, Decoder, ImmediateOperand, RegisterOperand } from '../../isa/index.js';
+import type { DecoderParts, RecordDecoder } from '../architecture.js';
+import type { CodePages } from '../code_pages.js';
+import { specialHandlers } from '../handlers.js';
+import type { HandlerChoice, HandlerPlan } from '../handlers.js';
+import { instructionsPerPage, recordBytes } from '../layout.js';
+import type { EngineMemory } from '../memory.js';
+import { fillRecord, placedOperands } from '../record.js';
+import type { PlacedOperand } from '../record.js';
+import { variantOf } from './vcpu.js';
 
 /** Number of cached words, a power of two. */
 const keptWords = 1 << 16;
@@ -34,28 +35,23 @@ interface Way {
   readonly near: ImmediateOperand | null;
 }
 
-export class RecordDecoder {
+/** Made on first use, and then shared by all processors. */
+let a64Decoder: Decoder | null = null;
+
+export class WordDecoder implements RecordDecoder {
   readonly #memory: EngineMemory;
   readonly #pages: CodePages;
-  readonly #decoder: Decoder;
+  readonly #decoder = (a64Decoder ??= makeDecoder(a64));
   readonly #plan: HandlerPlan;
   /** See `kept`. */
   readonly #kept = new Uint32Array(keptWords * kept.words);
-  readonly #ways = new Map<Instruction, Way>();
+  readonly #ways = new Map<A64Instruction, Way>();
 
   readonly #provide: (handler: number) => void;
 
-  /** `provide` is called with the number of a handler before the first record that uses it. */
-  constructor(
-    memory: EngineMemory,
-    pages: CodePages,
-    decoder: Decoder,
-    plan: HandlerPlan,
-    provide: (handler: number) => void,
-  ) {
+  constructor({ memory, pages, plan, provide }: DecoderParts) {
     this.#memory = memory;
     this.#pages = pages;
-    this.#decoder = decoder;
     this.#plan = plan;
     this.#provide = provide;
   }
@@ -89,7 +85,7 @@ export class RecordDecoder {
     else this.#fill(record, word, found, place);
   }
 
-  #fill(record: number, word: number, found: Instruction, place: number): void {
+  #fill(record: number, word: number, found: A64Instruction, place: number): void {
     const { choice, placed, stack, near } = this.#wayOf(found);
     const fields = extractFields(found.pattern, word);
     const onStack = stack !== null && stack.place(fields) === registerFile.stackPointer;
@@ -100,7 +96,7 @@ export class RecordDecoder {
     this.#kept[place + kept.distance] = Number(near.value(fields));
   }
 
-  #wayOf(instruction: Instruction): Way {
+  #wayOf(instruction: A64Instruction): Way {
     const known = this.#ways.get(instruction);
     if (known !== undefined) return known;
     const choice = present(this.#plan.choices.get(instruction.name), instruction.name);

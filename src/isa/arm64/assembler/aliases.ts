@@ -2,7 +2,7 @@
  * Aliases of A64 instructions, and some pseudo-instructions for several instructions (DDI 0487, C6, "alias"). A
  * definition knows only the architectural name of its instruction; this module translates the usual names.
  */
-import { InvariantError } from '../../base/index.js';
+import { InvariantError } from '../../../base/index.js';
 
 type Expand = (operands: readonly string[], line: string) => string[];
 

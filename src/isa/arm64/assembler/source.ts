@@ -2,7 +2,7 @@
  * Parses program text into statements. A line holds labels (`name:`; or `1:`, referenced as `1b` backward and `1f`
  * forward), then an instruction or a directive, then an optional comment after `//`.
  */
-import { InvariantError } from '../../base/index.js';
+import { InvariantError } from '../../../base/index.js';
 
 export type Statement =
   | { readonly kind: 'label'; readonly name: string }

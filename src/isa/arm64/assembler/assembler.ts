@@ -2,9 +2,9 @@
  * A small two-pass assembler based on the instruction definitions: converts text with labels and data to bytes. Its
  * input is always part of this project, so an error in it is a bug: an InvariantError that names the line.
  */
-import { alignUp, InvariantError } from '../../base/index.js';
-import { parseInstruction } from '../instruction.js';
-import type { Instruction } from '../instruction.js';
+import { alignUp, InvariantError } from '../../../base/index.js';
+import { parseInstruction } from '../encoding.js';
+import type { A64Instruction } from '../encoding.js';
 import { expandAlias } from './aliases.js';
 import { statementsOf } from './source.js';
 import type { Statement } from './source.js';
@@ -145,10 +145,10 @@ function withAddresses(layout: Layout, text: string, address: number): string {
 
 /** The second pass: encodes. */
 class Encoder {
-  readonly #byMnemonic = new Map<string, Instruction[]>();
+  readonly #byMnemonic = new Map<string, A64Instruction[]>();
   readonly #layout: Layout;
 
-  constructor(instructions: readonly Instruction[], layout: Layout) {
+  constructor(instructions: readonly A64Instruction[], layout: Layout) {
     this.#layout = layout;
     for (const instruction of instructions) {
       const mnemonic = /^[a-z0-9.]+/.exec(instruction.text)?.[0] ?? '';
@@ -194,7 +194,7 @@ function atLine(line: number, source: readonly string[], work: () => void): void
 }
 
 /** Assembles `source` with `instructions` for address `origin`. Throws InvariantError with the line and the reason. */
-export function assemble(instructions: readonly Instruction[], source: string, origin = 0): Assembled {
+export function assemble(instructions: readonly A64Instruction[], source: string, origin = 0): Assembled {
   const layout = new Layout(origin);
   const lines = source.split('\n');
   for (const [index, line] of lines.entries()) {
