@@ -69,6 +69,8 @@ export interface RecordDecoder {
 
 export interface CpuArchitecture<View, Host, Line> {
   readonly instructions: readonly Instruction[];
+  /** How many registers and state slots a vCPU has. */
+  readonly sizes: { readonly registers: number; readonly state: number };
   /** Writes the tables that handlers read, below the first vCPU's block; once for each memory. */
   prepare(memory: EngineMemory): void;
   decoder(parts: DecoderParts): RecordDecoder;

@@ -266,6 +266,6 @@ export function emitSetSaturated(
   if (condition.width === 64) code.constant(i64, 0).byte(opcodes[i64].ne);
   else code.constant(i32, 0).byte(opcodes[i32].ne);
   code.constant(i32, cumulativeSaturation).byte(opcodes[i32].shl);
-  code.get(e.cpu).memory(load32.word, 2, cpuOffsets.fpsr).byte(opcodes[i32].or);
-  code.memory(store32, 2, cpuOffsets.fpsr);
+  code.get(e.cpu).memory(load32.word, 2, cpuOffsets.floatStatus).byte(opcodes[i32].or);
+  code.memory(store32, 2, cpuOffsets.floatStatus);
 }

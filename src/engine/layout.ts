@@ -3,48 +3,69 @@
  * which is current. Decoded instructions are records of 16 bytes; each code page has one page of records per decode
  * variant.
  */
-import { registerFile, statePlace, statePlaces } from '../isa/index.js';
+import { alignUp } from '../base/index.js';
+import { floatState } from '../isa/index.js';
 
-const stateStart = 1024;
+/** How many registers, vector registers and state slots the block of a vCPU has room for, whatever its architecture. */
+export const blockRoom = { registers: 40, vectors: 32, state: 128 } as const;
 
-/** Byte offsets in a vCPU's block. */
-export const cpuOffsets = {
+/** The fields of a vCPU's block in order, with their sizes in bytes. A field lies at a multiple of its size, up to 16. */
+const blockFields = {
   /** The register file, 64 bits per register. */
-  registers: 0,
-  pc: registerFile.places * 8,
+  registers: 8 * blockRoom.registers,
+  pc: 8,
   /** The four flag sources; see FlagSources in isa/micro_ops.ts. */
-  n: registerFile.places * 8 + 8,
-  z: registerFile.places * 8 + 16,
-  v: registerFile.places * 8 + 24,
-  c: registerFile.places * 8 + 32,
+  n: 8,
+  z: 8,
+  v: 8,
+  c: 4,
   /** Remaining instructions; negative when the last branch exceeded the budget. */
-  budget: registerFile.places * 8 + 40,
+  budget: 4,
   /**
    * Valid during a host call: the current record, and the record at which the budget is used up
    * (interpreter_function.ts).
    */
-  record: registerFile.places * 8 + 44,
-  limit: 332,
+  record: 4,
+  limit: 4,
   /**
    * Byte offsets of the current TLB sets: for accesses with the rights of the current level, and for accesses with
-   * EL0's rights.
+   * those of user code.
    */
-  tlb: 320,
-  unprivilegedTlb: 324,
+  tlb: 4,
+  unprivilegedTlb: 4,
   /** 16 bytes that hold the data of an access that is not plain memory. */
-  scratch: 336,
+  scratch: 16,
   /** The host's answer to a call, 64 bits. */
-  answer: 352,
+  answer: 8,
   /** Where the interpreter saves one of its locals during a call. */
-  pcBase: 360,
-  /** V0 to V31, 16 bytes each. */
-  vectors: 512,
-  /** State other than registers, 64 bits per slot (see isa/arm64/system_registers.ts). */
-  state: stateStart,
-  /** FPCR and FPSR: the low 32 bits of their slots. */
-  fpcr: stateStart + 8 * statePlace('FPCR'),
-  fpsr: stateStart + 8 * statePlace('FPSR'),
-  size: stateStart + Math.ceil((8 * statePlaces) / 1024) * 1024,
+  pcBase: 8,
+  /** The vector registers, 16 bytes each. */
+  vectors: 16 * blockRoom.vectors,
+  /** State other than registers, 64 bits per slot (see isa, statePlace). */
+  state: 8 * blockRoom.state,
+} as const;
+
+type BlockField = keyof typeof blockFields;
+
+function layOutBlock(): Readonly<Record<BlockField, number>> & { readonly end: number } {
+  let end = 0;
+  const entries = Object.entries(blockFields).map(([name, bytes]): [string, number] => {
+    const offset = alignUp(end, Math.min(bytes, 16));
+    end = offset + bytes;
+    return [name, offset];
+  });
+  return { ...(Object.fromEntries(entries) as Record<BlockField, number>), end };
+}
+
+const block = layOutBlock();
+
+/** Byte offsets in a vCPU's block. */
+export const cpuOffsets = {
+  ...block,
+  /** The control and the status of floating point: the low 32 bits of their state slots. */
+  floatControl: block.state + 8 * floatState.control,
+  floatStatus: block.state + 8 * floatState.status,
+  size: alignUp(block.end, 1024),
 } as const;
 
 export const codeTlbEntries = 1024;

@@ -6,7 +6,7 @@ import { invariant, present } from '../base/index.js';
 import type { CpuArchitecture, CpuSet } from './architecture.js';
 import { CodePages, recordPageBytes } from './code_pages.js';
 import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
-import { budgetLimit, cpuOffsets, exits } from './layout.js';
+import { blockRoom, budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
 import type { RunResult, StopReason } from './ports.js';
 import { tlbBytes, Tlbs } from './tlb.js';
@@ -46,6 +46,11 @@ export class Processor<View, Host, Line> {
   /** Throws InvariantError if the sizes do not fit into a WebAssembly memory (4 GiB). */
   constructor(architecture: CpuArchitecture<View, Host, Line>, host: Host, sizes: ProcessorSizes) {
     const { vcpus, ramBytes, decodedPages = defaultDecodedPages } = sizes;
+    const { registers, state } = architecture.sizes;
+    invariant(
+      registers <= blockRoom.registers && state <= blockRoom.state,
+      'a vCPU does not fit into its block',
+    );
     const tlbStart = tableBytes + vcpus * cpuOffsets.size;
     const recordsStart = tlbStart + tlbBytes(vcpus);
     this.ramStart = Math.ceil((recordsStart + decodedPages * recordPageBytes) / 65536) * 65536;

@@ -8,6 +8,7 @@ export type * from './vector_micro_ops.js';
 export type * from './float_micro_ops.js';
 export { systemCalls } from './system_calls.js';
 export type { SystemCall } from './system_calls.js';
+export { floatState } from './state.js';
 export { Semantics } from './semantics.js';
 export { a64 } from './arm64/index.js';
 export { cortexA57, cortexA57Caches } from './arm64/cortex_a57.js';

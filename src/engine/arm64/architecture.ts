@@ -1,6 +1,6 @@
 /** A64 CPUs (Arm DDI 0487) as the processor takes them. */
 import { present } from '../../base/index.js';
-import { a64 } from '../../isa/index.js';
+import { a64, registerFile, statePlaces } from '../../isa/index.js';
 import type { CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
 import { conditionRows, conditionTable } from '../conditions.js';
 import type { EngineHost, StopReason } from '../ports.js';
@@ -86,6 +86,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 
 export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
   instructions: a64,
+  sizes: { registers: registerFile.places, state: statePlaces },
   prepare: ({ view }) => {
     for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);
   },

@@ -81,11 +81,11 @@ export function floatCalls(memory: DataView, operations: readonly FloatOperation
   return (block, number, a, b, c) => {
     const operation = functions[number];
     if (operation === undefined) throw new InvariantError(`there is no floating-point operation ${number}`);
-    const context = new FloatContext(memory.getUint32(block + cpuOffsets.fpcr, true));
+    const context = new FloatContext(memory.getUint32(block + cpuOffsets.floatControl, true));
     const result = operation(context, a, b, c);
     if (context.raised !== 0) {
-      const fpsr = memory.getUint32(block + cpuOffsets.fpsr, true);
-      memory.setUint32(block + cpuOffsets.fpsr, fpsr | context.raised, true);
+      const fpsr = memory.getUint32(block + cpuOffsets.floatStatus, true);
+      memory.setUint32(block + cpuOffsets.floatStatus, fpsr | context.raised, true);
     }
     return result;
   };

@@ -68,21 +68,25 @@ function makeMachine(): Machine {
     memory,
     float: (_block: number, number: number, a: bigint, b: bigint, c: bigint) => {
       machine.asked += 1;
-      const context = new FloatContext(view.getUint32(cpuOffsets.fpcr, true));
+      const context = new FloatContext(view.getUint32(cpuOffsets.floatControl, true));
       const result = floatFunction(floats.operations[number]!)(context, a, b, c);
-      view.setUint32(cpuOffsets.fpsr, view.getUint32(cpuOffsets.fpsr, true) | context.raised, true);
+      view.setUint32(
+        cpuOffsets.floatStatus,
+        view.getUint32(cpuOffsets.floatStatus, true) | context.raised,
+        true,
+      );
       return result;
     },
   };
   const { exports } = new webAssembly.Instance(new webAssembly.Module(module.encode()), { host });
   return Object.assign(machine, {
     run: (index: number, fpcr: number, fpsr: number, inputs: readonly bigint[]) => {
-      view.setUint32(cpuOffsets.fpcr, fpcr, true);
-      view.setUint32(cpuOffsets.fpsr, fpsr, true);
+      view.setUint32(cpuOffsets.floatControl, fpcr, true);
+      view.setUint32(cpuOffsets.floatStatus, fpsr, true);
       const call = exports[`f${index}`] as (cpu: number, ...inputs: bigint[]) => bigint;
       const [a = 0n, b = 0n, c = 0n] = inputs;
       const result = BigInt.asUintN(64, call(0, a, b, c));
-      return { result, fpsr: view.getUint32(cpuOffsets.fpsr, true) };
+      return { result, fpsr: view.getUint32(cpuOffsets.floatStatus, true) };
     },
   });
 }

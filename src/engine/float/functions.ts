@@ -55,12 +55,12 @@ export class FloatFunctions {
       op(opcodes[i32].and, value, (code) => code.constant(i32, mask));
     if (path !== null) {
       w.code.block();
-      w.require(op(opcodes[i32].eqz, masked(register(cpuOffsets.fpcr), controlMask)));
+      w.require(op(opcodes[i32].eqz, masked(register(cpuOffsets.floatControl), controlMask)));
       path(w, {
         a: local(1),
         b: local(2),
         c: local(3),
-        inexactRaised: op(opcodes[i32].ne, masked(register(cpuOffsets.fpsr), inexactBit), (code) =>
+        inexactRaised: op(opcodes[i32].ne, masked(register(cpuOffsets.floatStatus), inexactBit), (code) =>
           code.constant(i32, 0),
         ),
       });

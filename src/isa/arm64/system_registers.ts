@@ -209,9 +209,13 @@ const hiddenPlaces = [
 ] as const;
 
 const keeps: readonly Kind[] = ['stored', 'acted', 'fixed'];
+/** In the order of `floatState`. */
+const floatPlaces: readonly string[] = ['FPCR', 'FPSR'];
+const keptNames = rows.filter(({ kind }) => keeps.includes(kind)).map(({ name }) => name);
 const placeNames: readonly string[] = [
+  ...floatPlaces,
   ...hiddenPlaces,
-  ...rows.filter(({ kind }) => keeps.includes(kind)).map(({ name }) => name),
+  ...keptNames.filter((name) => !floatPlaces.includes(name)),
 ];
 const placeNumbers: ReadonlyMap<string, number> = new Map(placeNames.map((name, place) => [name, place]));
 
