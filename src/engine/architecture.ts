@@ -8,15 +8,33 @@ import type { HandlerPlan } from './handlers.js';
 import type { EngineMemory } from './memory.js';
 import type { StopReason } from './ports.js';
 import type { Tlbs } from './tlb.js';
-import type { VcpuBlock } from './vcpu_block.js';
+import type { Code } from './wasm/code.js';
+
+/** The locals that hold the record and the flag sources (see FlagSources in isa/micro_ops.ts). */
+export interface ConditionLocals {
+  readonly record: number;
+  readonly n: number;
+  readonly z: number;
+  readonly c: number;
+  readonly v: number;
+}
+
+/** What the interpreter is built from. */
+export interface CodeModel {
+  readonly instructions: readonly Instruction[];
+  /** The index in the register file of the stack pointer, for which some handlers are specialised. */
+  readonly stackPointer: number;
+  /** Pushes, as i32, whether the condition holds whose number is in byte `at` of the record. */
+  emitCondition(code: Code, locals: ConditionLocals, at: number): void;
+}
 
 /** What the CPUs of one processor work with. */
 export interface CpuParts<Host> {
   readonly memory: EngineMemory;
   readonly tlbs: Tlbs;
   readonly pages: CodePages;
-  /** The block of each vCPU, by index. */
-  readonly blocks: readonly VcpuBlock[];
+  /** Where the block of each vCPU is, by index. */
+  readonly blocks: readonly number[];
   /** The machine around the vCPUs. */
   readonly host: Host;
 }
@@ -68,7 +86,7 @@ export interface RecordDecoder {
 }
 
 export interface CpuArchitecture<View, Host, Line> {
-  readonly instructions: readonly Instruction[];
+  readonly model: CodeModel;
   /** How many registers and state slots a vCPU has. */
   readonly sizes: { readonly registers: number; readonly state: number };
   /** Writes the tables that handlers read, below the first vCPU's block; once for each memory. */

@@ -5,6 +5,7 @@
  */
 import { systemCalls } from '../isa/index.js';
 import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
+import type { CodeModel } from './architecture.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
 import { cpuOffsets } from './layout.js';
@@ -78,8 +79,8 @@ export interface ColdFunction {
   readonly code: Code;
 }
 
-export function buildColdFunction(instruction: Instruction, host: ColdHost): ColdFunction {
-  return new ColdBuilder(instruction, recordLayout(instruction), host).build();
+export function buildColdFunction(instruction: Instruction, model: CodeModel, host: ColdHost): ColdFunction {
+  return new ColdBuilder(instruction, model, recordLayout(instruction), host).build();
 }
 
 class ColdBuilder {
@@ -88,10 +89,12 @@ class ColdBuilder {
   readonly #host: ColdHost;
   readonly #environment: Environment;
   readonly #pool = new LocalPool(firstFree);
+  readonly #model: CodeModel;
   readonly #flags: boolean;
   readonly #setsFlags: boolean;
 
-  constructor(instruction: Instruction, layout: RecordLayout, host: ColdHost) {
+  constructor(instruction: Instruction, model: CodeModel, layout: RecordLayout, host: ColdHost) {
+    this.#model = model;
     this.#instruction = instruction;
     this.#host = host;
     this.#flags = mentions(instruction.semantics.statements, ['flag', 'condition', 'setFlags']);
@@ -148,7 +151,7 @@ class ColdBuilder {
       code,
       cpu: local.cpu,
       flags: local,
-      ...operandReader(code, layout, null, local),
+      ...operandReader(code, this.#model, layout, null, local),
       pc: () => code.get(local.pc),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, access, statement),
@@ -161,7 +164,7 @@ class ColdBuilder {
       jump: ({ target }) => this.#jump(target),
       system: ({ name, inputs, index }) => this.#system(name, inputs, index),
       checkStack: (operand) => {
-        ifStackMisaligned(code, layout, null, operand);
+        ifStackMisaligned(code, this.#model, layout, null, operand);
         this.#system('misalignedStack', [], null);
         code.end();
       },

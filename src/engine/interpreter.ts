@@ -5,6 +5,7 @@
  */
 import type { FloatOperation, Instruction } from '../isa/index.js';
 import { addAccessFunctions, importAccessFunctions } from './access_functions.js';
+import type { CodeModel } from './architecture.js';
 import { buildColdFunction, coldType } from './cold.js';
 import type { ColdHost } from './cold.js';
 import { FloatFunctions } from './float/index.js';
@@ -44,7 +45,7 @@ function refuseFloat(): never {
 }
 
 /** Encodes the module that contains the interpreter's function, `run`. */
-export function buildInterpreter(plan: HandlerPlan): Uint8Array<ArrayBuffer> {
+export function buildInterpreter(plan: HandlerPlan, model: CodeModel): Uint8Array<ArrayBuffer> {
   const { handlers, unfailing, hot } = plan;
   const module = new WasmModule(memoryPages);
   const imports = importHost(module);
@@ -52,12 +53,12 @@ export function buildInterpreter(plan: HandlerPlan): Uint8Array<ArrayBuffer> {
   // All handlers of one instruction share one function.
   const known = new Map<Instruction, number>();
   const table = handlers.slice(unfailing, hot).map(({ instruction }) => {
-    const index = known.get(instruction) ?? addFunction(module, instruction, host, null);
+    const index = known.get(instruction) ?? addFunction(module, instruction, model, host, null);
     known.set(instruction, index);
     return index;
   });
   module.setTable(table, handlers.length - unfailing, functionTable);
-  const builder = new InterpreterBuilder(plan, imports, module.typeIndex(coldType));
+  const builder = new InterpreterBuilder(plan, model, imports, module.typeIndex(coldType));
   const code = builder.build();
   module.addFunction({ parameters: [i32], results: [i32] }, builder.locals, code, 'run');
   return module.encode();
@@ -66,10 +67,11 @@ export function buildInterpreter(plan: HandlerPlan): Uint8Array<ArrayBuffer> {
 function addFunction(
   module: WasmModule,
   instruction: Instruction,
+  model: CodeModel,
   host: ColdHost,
   exportName: string | null,
 ): number {
-  const { locals, code } = buildColdFunction(instruction, host);
+  const { locals, code } = buildColdFunction(instruction, model, host);
   return module.addFunction(coldType, locals, code, exportName);
 }
 
@@ -78,7 +80,7 @@ export function batchOf({ hot }: HandlerPlan, number: number): number {
   return Math.max(Math.floor((number - specialCount - hot) / batchSize), -1);
 }
 
-export function buildBatch({ handlers, hot }: HandlerPlan, batch: number): ColdBatch {
+export function buildBatch({ handlers, hot }: HandlerPlan, model: CodeModel, batch: number): ColdBatch {
   const module = new WasmModule(memoryPages);
   const imports = importHost(module);
   const accesses = importAccessFunctions(module);
@@ -87,7 +89,7 @@ export function buildBatch({ handlers, hot }: HandlerPlan, batch: number): ColdB
   const first = hot + batch * batchSize;
   const numbers = handlers.slice(first, first + batchSize).map(({ instruction }, index) => {
     const number = specialCount + first + index;
-    addFunction(module, instruction, { ...imports, ...accesses, floatFunction }, String(number));
+    addFunction(module, instruction, model, { ...imports, ...accesses, floatFunction }, String(number));
     return number;
   });
   return { module: module.encode(), numbers, floatOperations: floats.operations };

@@ -14,6 +14,7 @@ import { InvariantError } from '../base/index.js';
 import { systemCalls } from '../isa/index.js';
 import type { Statement, SystemCall } from '../isa/index.js';
 import { pushHalves } from './access_functions.js';
+import type { CodeModel } from './architecture.js';
 import { coldStatus } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
@@ -74,6 +75,7 @@ const firstFree = 13;
 
 export class InterpreterBuilder {
   readonly #code = new Code();
+  readonly #model: CodeModel;
   readonly #handlers: readonly Handler[];
   readonly #choices: HandlerPlan['choices'];
   readonly #host: Host;
@@ -91,7 +93,13 @@ export class InterpreterBuilder {
   /** The type index of these functions. */
   readonly #coldType: number;
 
-  constructor({ handlers, choices, hot, unfailing }: HandlerPlan, host: Host, coldTypeIndex: number) {
+  constructor(
+    { handlers, choices, hot, unfailing }: HandlerPlan,
+    model: CodeModel,
+    host: Host,
+    coldTypeIndex: number,
+  ) {
+    this.#model = model;
     this.#choices = choices;
     this.#handlers = handlers.slice(0, hot);
     this.#host = host;
@@ -383,7 +391,7 @@ export class InterpreterBuilder {
       code,
       cpu: local.cpu,
       flags: { n: local.n, z: local.z, c: local.c, v: local.v },
-      ...operandReader(code, recordLayout(handler.instruction), handler.stack, local),
+      ...operandReader(code, this.#model, recordLayout(handler.instruction), handler.stack, local),
       pc: () => this.#pushPc(),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, this.#access(), statement),
@@ -452,7 +460,7 @@ export class InterpreterBuilder {
     const { stackOperand = null } = this.#choices.get(instruction.name) ?? {};
     // If the stack pointer has a handler of its own, this handler never sees it.
     if (stack === null && stackOperand !== null) return;
-    ifStackMisaligned(code, recordLayout(instruction), stack, operand);
+    ifStackMisaligned(code, this.#model, recordLayout(instruction), stack, operand);
     code.branch(this.#toFunctionDepth() + 1);
     code.end();
   }

@@ -1,8 +1,8 @@
 /** Instances of the interpreter's modules over one memory. Batches of cold instructions are added as they are met. */
 import { present } from '../base/index.js';
-import type { Instruction } from '../isa/index.js';
 import { accessFunctionNames } from './access_functions.js';
 import { floatCalls } from './float/index.js';
+import type { CodeModel } from './architecture.js';
 import { planHandlers } from './handlers.js';
 import type { HandlerPlan } from './handlers.js';
 import { batchOf, buildBatch, buildInterpreter, firstCalled, functionTable } from './interpreter.js';
@@ -15,35 +15,37 @@ interface CompiledBatch extends ColdBatch {
   readonly compiled: object;
 }
 
-/** Everything built from a list of instructions. */
+/** Everything built from a code model. */
 export interface Built {
+  readonly model: CodeModel;
   readonly plan: HandlerPlan;
   readonly module: object;
   /** The batches built so far, by number. */
   readonly batches: Map<number, CompiledBatch>;
 }
 
-/** One build per instruction list, so that a second processor reuses the optimised code of the first. */
-const built = new WeakMap<readonly Instruction[], Built>();
+/** One build per code model, so that a second processor reuses the optimised code of the first. */
+const built = new WeakMap<CodeModel, Built>();
 
-export function interpreterOf(instructions: readonly Instruction[]): Built {
-  const known = built.get(instructions);
+export function interpreterOf(model: CodeModel): Built {
+  const known = built.get(model);
   if (known !== undefined) return known;
-  const plan = planHandlers(instructions);
-  const module = new webAssembly.Module(buildInterpreter(plan));
+  const plan = planHandlers(model.instructions);
+  const module = new webAssembly.Module(buildInterpreter(plan, model));
   const made = {
+    model,
     plan,
     module,
     batches: new Map<number, CompiledBatch>(),
   };
-  built.set(instructions, made);
+  built.set(model, made);
   return made;
 }
 
-function compiledBatch({ plan, batches }: Built, number: number): CompiledBatch {
+function compiledBatch({ plan, model, batches }: Built, number: number): CompiledBatch {
   const known = batches.get(number);
   if (known !== undefined) return known;
-  const batch = buildBatch(plan, number);
+  const batch = buildBatch(plan, model, number);
   const made = { ...batch, compiled: new webAssembly.Module(batch.module) };
   batches.set(number, made);
   return made;

@@ -63,7 +63,8 @@ export class Processor<View, Host, Line> {
       { length: vcpus },
       (_, index) => new VcpuBlock(this.#memory, tableBytes + index * cpuOffsets.size),
     );
-    const [memory, tlbs, pages, blocks] = [this.#memory, this.#tlbs, this.#pages, this.#blocks];
+    const [memory, tlbs, pages] = [this.#memory, this.#tlbs, this.#pages];
+    const blocks = this.#blocks.map(({ place }) => place);
     this.#cpus = architecture.connect({ memory, tlbs, pages, blocks, host });
     this.vcpus = this.#cpus.views;
     architecture.prepare(memory);
@@ -168,7 +169,7 @@ export class Processor<View, Host, Line> {
   }
 
   #instantiate(architecture: CpuArchitecture<View, Host, Line>): InterpreterInstance {
-    const made = interpreterOf(architecture.instructions);
+    const made = interpreterOf(architecture.model);
     const cpus = this.#cpus;
     const indexOf = (block: number): number => (block - tableBytes) / cpuOffsets.size;
     const instance: InterpreterInstance = new InterpreterInstance(made, this.#memory, {

@@ -1,7 +1,6 @@
 /** Reads operands from a record. Shared by the interpreter's handlers and the functions of cold instructions. */
-import { registerFile } from '../isa/index.js';
 import type { FlagName } from '../isa/index.js';
-import { emitCondition } from './conditions.js';
+import type { CodeModel } from './architecture.js';
 import type { Environment } from './emit.js';
 import type { RecordLayout, Slot } from './record.js';
 import { cpuOffsets } from './layout.js';
@@ -14,11 +13,14 @@ export const commonLocals = { cpu: 0, record: 1 } as const;
 type Reader = Pick<Environment, 'registerAddress' | 'vectorAddress' | 'immediate' | 'condition'>;
 
 /** Byte offset of the stack pointer in a vCPU's block. */
-const stackPointer = cpuOffsets.registers + 8 * registerFile.stackPointer;
+function stackPointerOffset({ stackPointer }: CodeModel): number {
+  return cpuOffsets.registers + 8 * stackPointer;
+}
 
 /** Creates an operand reader. `stack` is an operand that is known to be the stack pointer, or null. */
 export function operandReader(
   code: Code,
+  model: CodeModel,
   layout: RecordLayout,
   stack: string | null,
   flags: Readonly<Record<FlagName, number>>,
@@ -32,14 +34,14 @@ export function operandReader(
     registerAddress: (operand) => {
       if (operand === stack) {
         code.get(commonLocals.cpu);
-        return stackPointer;
+        return stackPointerOffset(model);
       }
       place(operand, 3);
       return cpuOffsets.registers;
     },
     vectorAddress: (operand) => place(operand, 4),
     immediate: (operand, type) => pushImmediate(code, slot(operand), type),
-    condition: (operand) => emitCondition(code, { ...commonLocals, ...flags }, slot(operand).at),
+    condition: (operand) => model.emitCondition(code, { ...commonLocals, ...flags }, slot(operand).at),
   };
 }
 
@@ -49,15 +51,20 @@ export function operandReader(
  */
 export function ifStackMisaligned(
   code: Code,
+  model: CodeModel,
   layout: RecordLayout,
   stack: string | null,
   operand: string,
 ): void {
-  code.get(commonLocals.cpu).memory(load32.word, 2, stackPointer).constant(i32, 15).byte(opcodes[i32].and);
+  code
+    .get(commonLocals.cpu)
+    .memory(load32.word, 2, stackPointerOffset(model))
+    .constant(i32, 15)
+    .byte(opcodes[i32].and);
   if (operand !== stack) {
     code.constant(i32, 0).byte(opcodes[i32].ne);
     code.get(commonLocals.record).memory(load32.byte, 0, layout[operand]?.at ?? 0);
-    code.constant(i32, registerFile.stackPointer).byte(opcodes[i32].eq).byte(opcodes[i32].and);
+    code.constant(i32, model.stackPointer).byte(opcodes[i32].eq).byte(opcodes[i32].and);
   }
   code.if();
 }

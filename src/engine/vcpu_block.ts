@@ -1,5 +1,4 @@
 /** The host's view of a vCPU's block: registers, flags, state. */
-import { registerFile, statePlace } from '../isa/index.js';
 import { cpuOffsets } from './layout.js';
 import type { EngineMemory } from './memory.js';
 
@@ -13,10 +12,7 @@ export class VcpuBlock {
     this.place = place;
   }
 
-  /**
-   * Reads a register by its index in the register file: X0 to X30, or `registerFile.stackPointer` for the current stack
-   * pointer.
-   */
+  /** Reads a register by its index in the register file. */
   register(place: number): bigint {
     return this.memory.view.getBigUint64(this.place + cpuOffsets.registers + 8 * place, true);
   }
@@ -35,14 +31,6 @@ export class VcpuBlock {
     const at = this.place + cpuOffsets.registers + 8 * place;
     this.memory.setWord(at, value);
     this.memory.setWord(at + 4, Math.floor(value / 2 ** 32));
-  }
-
-  get stackPointer(): bigint {
-    return this.register(registerFile.stackPointer);
-  }
-
-  set stackPointer(value: bigint) {
-    this.setRegister(registerFile.stackPointer, value);
   }
 
   get pc(): bigint {
@@ -65,32 +53,6 @@ export class VcpuBlock {
   setPcHalves(low: number, high: number): void {
     this.memory.setWord(this.place + cpuOffsets.pc, low);
     this.memory.setWord(this.place + cpuOffsets.pc + 4, high);
-  }
-
-  /** Advances pc to the next instruction. */
-  advance(): void {
-    const low = (this.pcLow + 4) >>> 0;
-    const at = this.place + cpuOffsets.pc;
-    this.memory.setWord(at, low);
-    if (low < 4) this.memory.setWord(at + 4, (this.pcHigh + 1) >>> 0);
-  }
-
-  /** N, Z, C and V as four bits; N is the highest. */
-  get nzcv(): number {
-    const { memory, place } = this;
-    const sign = (offset: number): number => memory.word(place + offset + 4) >>> 31;
-    const zero = memory.word(place + cpuOffsets.z) === 0 && memory.word(place + cpuOffsets.z + 4) === 0;
-    const c = memory.word(place + cpuOffsets.c);
-    return (sign(cpuOffsets.n) << 3) | (zero ? 4 : 0) | (c << 1) | sign(cpuOffsets.v);
-  }
-
-  set nzcv(nzcv: number) {
-    const { memory, place } = this;
-    memory.setWord(place + cpuOffsets.n + 4, (nzcv & 8) !== 0 ? 0x80000000 : 0);
-    memory.setWord(place + cpuOffsets.z, (nzcv & 4) !== 0 ? 0 : 1);
-    memory.setWord(place + cpuOffsets.z + 4, 0);
-    memory.setWord(place + cpuOffsets.c, (nzcv >> 1) & 1);
-    memory.setWord(place + cpuOffsets.v + 4, (nzcv & 1) !== 0 ? 0x80000000 : 0);
   }
 
   /** Reads a state slot, by index (see isa, statePlace). */
@@ -170,11 +132,3 @@ export class VcpuBlock {
     this.memory.setWord(this.place + cpuOffsets.limit, record + 16 * value);
   }
 }
-
-/** State indexes that the host uses often. */
-export const at = {
-  daif: statePlace('DAIF'),
-  lines: statePlace('ISR_EL1'),
-  event: statePlace('event'),
-  monitorBytes: statePlace('monitorBytes'),
-} as const;

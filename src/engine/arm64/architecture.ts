@@ -2,11 +2,11 @@
 import { present } from '../../base/index.js';
 import { a64, registerFile, statePlaces } from '../../isa/index.js';
 import type { CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
-import { conditionRows, conditionTable } from '../conditions.js';
 import type { EngineHost, StopReason } from '../ports.js';
 import type { Processor } from '../processor.js';
-import { at } from '../vcpu_block.js';
 import { Accesses } from './accesses.js';
+import { A64Block, at } from './block.js';
+import { conditionRows, conditionTable, emitCondition } from './conditions.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CallContext } from './system_calls.js';
@@ -28,7 +28,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
   readonly #context: CallContext;
 
   constructor({ memory, tlbs, pages, blocks, host }: CpuParts<EngineHost>) {
-    this.#vcpus = blocks.map((block, index) => new Vcpu(index, block));
+    this.#vcpus = blocks.map((place, index) => new Vcpu(index, new A64Block(memory, place)));
     const accesses = new Accesses(memory, tlbs, pages, host);
     const context: CallContext = { vcpus: this.#vcpus, tlbs, accesses, host };
     this.#context = context;
@@ -85,7 +85,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 }
 
 export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
-  instructions: a64,
+  model: { instructions: a64, stackPointer: registerFile.stackPointer, emitCondition },
   sizes: { registers: registerFile.places, state: statePlaces },
   prepare: ({ view }) => {
     for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);

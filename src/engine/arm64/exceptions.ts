@@ -1,8 +1,8 @@
 /** Taking exceptions to EL1 and returning from them (DDI 0487, D1.3), and what ESR_EL1 says of them (D17.2.37). */
 import { statePlace } from '../../isa/index.js';
 import type { Mode } from '../../isa/index.js';
-import { at } from '../vcpu_block.js';
-import type { VcpuBlock } from '../vcpu_block.js';
+import { at } from './block.js';
+import type { A64Block } from './block.js';
 
 /** Exception classes: ESR_EL1.EC. Aborts have one for those from EL0, and the next for those from EL1. */
 export const exceptionClass = {
@@ -81,7 +81,7 @@ export interface ProcessState {
 }
 
 /** Puts the stack pointer of a mode in use. */
-export function changeMode(block: VcpuBlock, state: ProcessState, mode: Mode): void {
+export function changeMode(block: A64Block, state: ProcessState, mode: Mode): void {
   if (state.mode === mode) return;
   const usesEl1 = (of: Mode): boolean => of === 'EL1h';
   if (usesEl1(state.mode) !== usesEl1(mode)) {
@@ -94,13 +94,13 @@ export function changeMode(block: VcpuBlock, state: ProcessState, mode: Mode): v
 }
 
 /** PSTATE as SPSR_EL1 saves it. */
-function savedState(block: VcpuBlock, { mode, illegal }: ProcessState): number {
+function savedState(block: A64Block, { mode, illegal }: ProcessState): number {
   const masks = block.low(at.daif) & spsrBits.masks;
   return ((block.nzcv << 28) | (illegal ? spsrBits.illegal : 0) | masks | modeBits[mode]) >>> 0;
 }
 
 /** Goes to EL1's vector; pc is where the exception returns to. */
-function enter(block: VcpuBlock, state: ProcessState, kind: keyof typeof vectorKinds): void {
+function enter(block: A64Block, state: ProcessState, kind: keyof typeof vectorKinds): void {
   block.setHalves(places.spsr, savedState(block, state), 0);
   block.setHalves(places.elr, block.pcLow, block.pcHigh);
   const offset = vectorSources[state.mode] + vectorKinds[kind];
@@ -111,7 +111,7 @@ function enter(block: VcpuBlock, state: ProcessState, kind: keyof typeof vectorK
   block.setPcHalves((block.low(places.vbar) + offset) >>> 0, block.high(places.vbar));
 }
 
-export function takeSynchronous(block: VcpuBlock, state: ProcessState, exception: Syndrome): void {
+export function takeSynchronous(block: A64Block, state: ProcessState, exception: Syndrome): void {
   const { exceptionClass: ec, iss, address } = exception;
   // All that is here has IL set: no instruction has 16 bits.
   block.setHalves(places.esr, ((ec << 26) | (1 << 25) | iss) >>> 0, 0);
@@ -119,12 +119,12 @@ export function takeSynchronous(block: VcpuBlock, state: ProcessState, exception
   enter(block, state, 'synchronous');
 }
 
-export function takeInterrupt(block: VcpuBlock, state: ProcessState, kind: 'irq' | 'fiq'): void {
+export function takeInterrupt(block: A64Block, state: ProcessState, kind: 'irq' | 'fiq'): void {
   enter(block, state, kind);
 }
 
 /** ERET (DDI 0487, AArch64.ExceptionReturn): a state that there is not leaves level and stack as they are, and PSTATE.IL set. */
-export function returnFromException(block: VcpuBlock, state: ProcessState): void {
+export function returnFromException(block: A64Block, state: ProcessState): void {
   const spsr = block.low(places.spsr);
   const mode = returnMode(spsr);
   block.setPcHalves(block.low(places.elr), block.high(places.elr));

@@ -1,5 +1,5 @@
 /** The EL1&0 translation regime, decoded from SCTLR, TCR, TTBR0, TTBR1 and MAIR of EL1 (DDI 0487, D8.2). */
-import type { VcpuBlock } from '../vcpu_block.js';
+import type { A64Block } from './block.js';
 import { statePlace } from '../../isa/index.js';
 
 /** One of the two address ranges, translated by TTBR0 or by TTBR1. */
@@ -71,7 +71,7 @@ function granuleLog2(upper: boolean, field: number): number {
   return sizes[field] ?? 12;
 }
 
-function rangeOf(block: VcpuBlock, upper: boolean): Range {
+function rangeOf(block: A64Block, upper: boolean): Range {
   const control = block.low(places.tcr) >>> (upper ? 16 : 0);
   const high = block.high(places.tcr);
   const base = upper ? places.ttbr1 : places.ttbr0;
@@ -95,7 +95,7 @@ function rangeOf(block: VcpuBlock, upper: boolean): Range {
 }
 
 /** The regime from the current register values. */
-export function readRegime(block: VcpuBlock): Regime {
+export function readRegime(block: A64Block): Regime {
   const control = block.low(places.sctlr);
   const asidBase = (block.low(places.tcr) & (1 << 22)) === 0 ? places.ttbr0 : places.ttbr1;
   const asidBits = (block.high(places.tcr) & (1 << 4)) === 0 ? 0xff : 0xffff;
@@ -111,7 +111,7 @@ export function readRegime(block: VcpuBlock): Regime {
 }
 
 /** The key of an address space for the TLBs: both base registers. */
-export function addressSpaceWords(block: VcpuBlock): readonly [number, number, number, number] {
+export function addressSpaceWords(block: A64Block): readonly [number, number, number, number] {
   return [
     block.low(places.ttbr0),
     block.high(places.ttbr0),

@@ -3,7 +3,7 @@ import { cortexA57Caches, statePlace, systemCalls, systemRegisterAt } from '../.
 import type { SystemCall, SystemRegister } from '../../isa/index.js';
 import type { EngineHost } from '../ports.js';
 import type { Tlbs } from '../tlb.js';
-import { at } from '../vcpu_block.js';
+import { at } from './block.js';
 import type { Accesses } from './accesses.js';
 import {
   abortBits,

@@ -1,6 +1,6 @@
 /** What is done between two stays in the interpreter: what the last one left, and what must be before the next. */
 import type { StopReason } from '../ports.js';
-import { at } from '../vcpu_block.js';
+import { at } from './block.js';
 import {
   exceptionClass,
   returnFromException,

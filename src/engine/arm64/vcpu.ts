@@ -6,8 +6,8 @@ import type { Mode } from '../../isa/index.js';
 import { modes, statePlace } from '../../isa/index.js';
 import type { StopReason } from '../ports.js';
 import type { AddressSpaceKey } from '../tlb.js';
-import { at } from '../vcpu_block.js';
-import type { VcpuBlock } from '../vcpu_block.js';
+import { at } from './block.js';
+import type { A64Block } from './block.js';
 import type { ProcessState, Syndrome } from './exceptions.js';
 import { addressSpaceWords, readRegime, sctlr } from './regime.js';
 import type { Regime } from './regime.js';
@@ -27,7 +27,7 @@ const places = { sctlr: statePlace('SCTLR_EL1'), cpacr: statePlace('CPACR_EL1') 
 
 export class Vcpu {
   readonly index: number;
-  readonly block: VcpuBlock;
+  readonly block: A64Block;
   readonly process: ProcessState = { mode: 'EL1h', illegal: false };
   pending: Pending | null = null;
   /** The decode variants of the code pages in the TLBs, for EL0 and for EL1. */
@@ -35,7 +35,7 @@ export class Vcpu {
   #regime: Regime | null = null;
   #key: AddressSpaceKey | null = null;
 
-  constructor(index: number, block: VcpuBlock) {
+  constructor(index: number, block: A64Block) {
     this.index = index;
     this.block = block;
   }

@@ -8,7 +8,7 @@ import {
   systemRegisters,
 } from '../../isa/index.js';
 import type { Mode } from '../../isa/index.js';
-import { at } from '../vcpu_block.js';
+import { at } from './block.js';
 import { changeMode } from './exceptions.js';
 import type { AccessType } from './mmu.js';
 import type { CallContext } from './system_calls.js';

@@ -1,6 +1,7 @@
 /** The condition codes as a table in memory: one row of 16 bits per condition, one bit per value of NZCV. */
-import { i32, i64, load32, opcodes, wrap } from './wasm/code.js';
-import type { Code } from './wasm/code.js';
+import type { ConditionLocals } from '../architecture.js';
+import { i32, i64, load32, opcodes, wrap } from '../wasm/code.js';
+import type { Code } from '../wasm/code.js';
 
 /** Byte offset of the table. It lies before the first vCPU's block. */
 export const conditionTable = 64;
@@ -25,17 +26,7 @@ export function conditionRows(): number[] {
 }
 
 /** Pushes bit NZCV of a condition's row. The number of the condition is in byte `at` of the record. */
-export function emitCondition(
-  code: Code,
-  locals: {
-    readonly record: number;
-    readonly n: number;
-    readonly z: number;
-    readonly c: number;
-    readonly v: number;
-  },
-  at: number,
-): void {
+export function emitCondition(code: Code, locals: ConditionLocals, at: number): void {
   const push = (flag: 'n' | 'z' | 'v', bit: number): void => {
     code.get(locals[flag]);
     if (flag === 'z') code.byte(opcodes[i64].eqz);

@@ -1,0 +1,48 @@
+/** The block of an A64 vCPU: what its architecture adds to registers and state. */
+import { registerFile, statePlace } from '../../isa/index.js';
+import { cpuOffsets } from '../layout.js';
+import { VcpuBlock } from '../vcpu_block.js';
+
+/** State indexes that the host uses often. */
+export const at = {
+  daif: statePlace('DAIF'),
+  lines: statePlace('ISR_EL1'),
+  event: statePlace('event'),
+  monitorBytes: statePlace('monitorBytes'),
+} as const;
+
+export class A64Block extends VcpuBlock {
+  get stackPointer(): bigint {
+    return this.register(registerFile.stackPointer);
+  }
+
+  set stackPointer(value: bigint) {
+    this.setRegister(registerFile.stackPointer, value);
+  }
+
+  /** Advances pc to the next instruction. */
+  advance(): void {
+    const low = (this.pcLow + 4) >>> 0;
+    const at = this.place + cpuOffsets.pc;
+    this.memory.setWord(at, low);
+    if (low < 4) this.memory.setWord(at + 4, (this.pcHigh + 1) >>> 0);
+  }
+
+  /** N, Z, C and V as four bits; N is the highest. */
+  get nzcv(): number {
+    const { memory, place } = this;
+    const sign = (offset: number): number => memory.word(place + offset + 4) >>> 31;
+    const zero = memory.word(place + cpuOffsets.z) === 0 && memory.word(place + cpuOffsets.z + 4) === 0;
+    const c = memory.word(place + cpuOffsets.c);
+    return (sign(cpuOffsets.n) << 3) | (zero ? 4 : 0) | (c << 1) | sign(cpuOffsets.v);
+  }
+
+  set nzcv(nzcv: number) {
+    const { memory, place } = this;
+    memory.setWord(place + cpuOffsets.n + 4, (nzcv & 8) !== 0 ? 0x80000000 : 0);
+    memory.setWord(place + cpuOffsets.z, (nzcv & 4) !== 0 ? 0 : 1);
+    memory.setWord(place + cpuOffsets.z + 4, 0);
+    memory.setWord(place + cpuOffsets.c, (nzcv >> 1) & 1);
+    memory.setWord(place + cpuOffsets.v + 4, (nzcv & 1) !== 0 ? 0x80000000 : 0);
+  }
+}
