@@ -1,5 +1,6 @@
 /** Runs put together by hand, so that what draws and gathers them can be tested on anything, likely or not. */
 import type { HypercallEvent, JudgedCall, Outcome, Platform, TraceEvent } from '../src/audit/index.js';
+import { linux48 } from '../src/explore/index.js';
 import type { CpuRow, ModelRun, Scenario } from '../src/explore/index.js';
 import { invalidVcpuNr, linuxCpu, mpidr, xenVcpuId } from '../src/identity/index.js';
 
@@ -10,7 +11,7 @@ export const handMadeScenario: Scenario = {
   vcpus: 4,
   events: 'fifo',
   release: '4.17',
-  era: { numbering: '<=6.8', delaysTimeInit: false },
+  era: linux48,
   plot: { name: 'boot' },
   idPolicy: 'xen',
   hypotheticalReset: false,

@@ -61,7 +61,8 @@ const onX86: Readonly<Record<string, Intention>> = {
   HVMOP_set_evtchn_upcall_vector: 'own-or-next',
   VCPUOP_register_runstate_memory_area: 'own-or-next',
   VCPUOP_register_runstate_phys_area: 'own-or-next',
-  // For the vDSO, by the boot CPU and for itself alone (xen_setup_vsyscall_time_info).
+  // For the vDSO, by the boot CPU for its own clock (xen_setup_vsyscall_time_info, pvclock_set_pvti_cpu0_va). Linux
+  // passes a literal 0, which names the boot CPU's vCPU only where the kernel was entered on vCPU 0.
   VCPUOP_register_vcpu_time_memory_area: 'self',
   VCPUOP_register_vcpu_time_phys_area: 'self',
 };

@@ -3,6 +3,7 @@
  * stories told with them and the matrix over all of them.
  */
 export type * from './scenario.js';
+export { linux48, linux517, linux61, linux69 } from './eras.js';
 
 // The models: what a run is made of, and the steps of which it is made.
 export type { Environment, Firmware, StepContext } from './model/context.js';

@@ -4,6 +4,7 @@
  */
 import { firstBroken } from '../audit/index.js';
 import type { Finding, Outcome } from '../audit/index.js';
+import { linux48, linux517, linux61, linux69 } from './eras.js';
 import { runScenario } from './run.js';
 import type { PlatformName, Plot, Scenario, StrategyName } from './scenario.js';
 import { strategies } from './model/strategies.js';
@@ -41,8 +42,6 @@ export interface MatrixRow extends MatrixCell {
 
 const boot: Plot = { name: 'boot' };
 const crashOn = (vcpu: number, resetFirst = true): Plot => ({ name: 'kdump', vcpu, resetFirst });
-
-const linux61 = { numbering: '<=6.8', delaysTimeInit: true } as const;
 
 const noPv = (why: string) => (platform: PlatformName) => (platform === 'pv' ? why : null);
 const x86Only = (why: string) => (platform: PlatformName) => {
@@ -84,12 +83,17 @@ const kinds: readonly Kind[] = [
   { name: 'kdump on vCPU 2, no reset', part: { plot: crashOn(2, false) }, without: noReset },
   {
     name: 'kdump on vCPU 2, Linux 6.9',
-    part: { plot: crashOn(2), era: { numbering: '>=6.9', delaysTimeInit: true } },
+    part: { plot: crashOn(2), era: linux69 },
     without: x86Only('what changed in 6.9 is the numbering from an x86 MADT'),
   },
   {
+    name: 'kdump on vCPU 2, Linux 4.8',
+    part: { plot: crashOn(2), era: linux48 },
+    without: x86Only('the time area, which came in 4.15, is x86 alone'),
+  },
+  {
     name: 'kdump on vCPU 33 of 40, Linux 5.17',
-    part: { plot: crashOn(33), vcpus: 40, era: { numbering: '<=6.8', delaysTimeInit: false } },
+    part: { plot: crashOn(33), vcpus: 40, era: linux517 },
     without: pvhvmOnly,
   },
   {

@@ -20,6 +20,16 @@ export interface KernelEra {
   readonly numbering: '<=6.8' | '>=6.9';
   /** From 5.18 on, time set-up waits for vcpu_info when the boot vCPU is 32 or more (commit eed05744322d). */
   readonly delaysTimeInit: boolean;
+  /**
+   * From 4.15 on, x86 registers a time area for the vDSO where the TSC is stable, for vCPU 0 by a literal (commit
+   * 2229f70b5bbb; arch/x86/xen/time.c, xen_setup_vsyscall_time_info).
+   */
+  readonly registersTimeArea: boolean;
+  /**
+   * From 5.11 on, a port that any CPU may handle goes to the online CPU that has the fewest; before, to the lowest
+   * number (commit 88f0a9d06644; drivers/xen/events/events_base.c, select_target_cpu).
+   */
+  readonly spreadsPorts: boolean;
 }
 
 /** What happens to the guest after it has come up. */

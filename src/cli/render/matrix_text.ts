@@ -144,12 +144,21 @@ function platformSections(rows: readonly MatrixRow[], style: Style): string[] {
 const armReset =
   'kexec and kdump assume a soft reset, which no Xen release offers on Arm; "no reset" shows today’s behaviour.';
 
-/** The rules that any cell names, and why each is there. */
+/** The calls with which cells break that rule, as a sentence; empty where the rule is not about calls. */
+function callsText(rows: readonly MatrixRow[], rule: string): string {
+  const broken = rows.flatMap(({ firstBroken }) => (firstBroken?.rule === rule ? [firstBroken] : []));
+  const ops = unique(broken.flatMap(({ op }) => op ?? []));
+  return ops.length === 0 ? '' : ` Broken by ${ops.join(', ')}.`;
+}
+
+/** The rules that any cell names, why each is there, and which calls break it. */
 function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
   const broken = new Set(rows.map((row) => row.firstBroken?.rule));
   const named = rules.filter(({ name }) => broken.has(name));
   if (named.length === 0) return [];
-  const lines = named.flatMap(({ name, reason }) => labelled(`  ${name}: `, reason, style.width));
+  const lines = named.flatMap(({ name, reason }) =>
+    labelled(`  ${name}: `, `${reason}${callsText(rows, name)}`, style.width),
+  );
   return [style.heading('The rules named above'), ...lines, ''];
 }
 

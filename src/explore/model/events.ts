@@ -13,7 +13,7 @@ import {
   u32 as word32,
   vcpu_info,
 } from '../../abi/index.js';
-import { frameBytes, hasBit, u32 } from '../../base/index.js';
+import { frameBytes, hasBit, present, u32 } from '../../base/index.js';
 import type { LinuxCpu } from '../../identity/index.js';
 import { archOfPlatform } from './platform.js';
 import type { StepContext } from './context.js';
@@ -206,6 +206,20 @@ export function forgetPort(kernel: KernelState, cpu: CpuState, purpose: string):
   delete kernel.ports[port];
   // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
   delete cpu.ports[purpose];
+}
+
+/**
+ * The CPU that is to handle a port which any CPU may handle: of those that are online, `leaving` aside, the first of
+ * those that have the fewest ports (Linux 6.1 drivers/xen/events/events_base.c, select_target_cpu). Before 5.11 it is
+ * the first of all.
+ */
+export function targetCpu({ cpus, ports, era }: KernelState, leaving: CpuState | null = null): LinuxCpu {
+  const counts = new Map<LinuxCpu, number>();
+  for (const { cpu } of Object.values(ports)) counts.set(cpu, (counts.get(cpu) ?? 0) + 1);
+  const load = ({ linuxCpu }: CpuState): number => (era.spreadsPorts ? (counts.get(linuxCpu) ?? 0) : 0);
+  const [first, ...others] = cpus.filter((cpu) => cpu.online && cpu !== leaving);
+  const online = present(first, 'a CPU that is online');
+  return others.reduce((best, cpu) => (load(cpu) < load(best) ? cpu : best), online).linuxCpu;
 }
 
 /** What an upcall's port is for, and for whom the kernel bound it. */

@@ -32,6 +32,7 @@ import { callingStep, given, hvmOp, plainCall, structCall, vcpuOp } from '../cal
 import type { Answer } from '../calls.js';
 import { cpuOf, emit, log, nowNs, numberVar, panic, subject, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
+import { targetCpu } from '../events.js';
 import { addressOf, allocateFrames } from '../guest_memory.js';
 import { grantFrame } from '../platform.js';
 import { become, call, callStep, done, goto, next, returning, routine, stay, step } from '../program.js';
@@ -275,7 +276,11 @@ const consoleInit: Step = getParam(
   },
 );
 
-/** xenbus_init and xb_init_comms: the toolstack's channel, first handled by CPU 0. */
+/**
+ * xenbus_init and xb_init_comms: the toolstack's channel. Xen notifies vCPU 0 of it, as of every new port, and
+ * bind_evtchn_to_irq_chip notes CPU 0 for it without a call. Only request_irq, which has it unmasked by then, tells Xen
+ * of the CPU that its affinity gives (Linux 6.1 drivers/xen/events/events_base.c).
+ */
 const xenbus: Routine = routine('late', [
   consoleInit,
   getParam('HVMOP_get_param STORE_EVTCHN', HVM_PARAM_STORE_EVTCHN, ({ kernel }, port) => {
@@ -291,9 +296,11 @@ const xenbus: Routine = routine('late', [
     purpose: 'xenstore',
     port: kernel.xenstore.port,
     anyCpu: true,
-    masked: true,
   })),
-  callStep('affinity', 'rebind-port', ({ kernel }) => ({ cpu: 0, port: kernel.xenstore.port })),
+  callStep('affinity', 'rebind-port', ({ kernel }) => ({
+    cpu: targetCpu(kernel),
+    port: kernel.xenstore.port,
+  })),
 ]);
 
 /** The CPU that others are to see start: what it finds in memory when it does. */

@@ -3,6 +3,7 @@ import { VCPUOP_down } from '../../../abi/index.js';
 import { callingStep, vcpuOp } from '../calls.js';
 import { emit, log, nowNs, numberVar, subject, vcpuNr } from '../context.js';
 import type { StepContext } from '../context.js';
+import { targetCpu } from '../events.js';
 import { become, call, callStep, done, next, routine, step } from '../program.js';
 import type { Flow, Program, Routine } from '../program.js';
 import { cpuOffStep, emitStop, gone, haltStep, reportDeath } from './interrupts.js';
@@ -21,8 +22,7 @@ function ofPlatform(context: StepContext, what: 'cpu-up' | 'cpu-dead' | 'play-de
 function migrate({ kernel, cpu }: StepContext): Flow {
   const { port } = kernel.xenstore;
   if (kernel.ports[String(port)]?.cpu !== cpu.linuxCpu) return next;
-  const other = kernel.cpus.find((candidate) => candidate.settled && candidate !== cpu);
-  return call('rebind-port', { cpu: other?.linuxCpu ?? 0, port });
+  return call('rebind-port', { cpu: targetCpu(kernel, cpu), port });
 }
 
 /** take_cpu_down, on the CPU that goes. It then runs the platform's way to die. */

@@ -102,21 +102,29 @@ function isTscStable({ world, cpu: { vcpuInfo } }: StepContext): boolean {
   return (flags & XEN_PVCLOCK_TSC_STABLE_BIT) !== 0;
 }
 
+/**
+ * The vCPU whose clock Linux takes for that of CPU 0 in the vDSO: a literal, not a record, whichever vCPU the kernel was
+ * entered on (Linux 6.1 arch/x86/xen/time.c, xen_setup_vsyscall_time_info; xen_save_time_memory_area and
+ * xen_restore_time_memory_area pass it too, around a suspension). It is the only literal vCPU id of Linux 6.1 on x86.
+ */
+const vdsoVcpu = 0;
+
+/** xen_setup_vsyscall_time_info: an error only costs user space its fast clock. */
+const timeArea: Step = callingStep('VCPUOP_register_vcpu_time_memory_area', (context) => {
+  const { kernel, cpu } = context;
+  if (!kernel.era.registersTimeArea || !isTscStable(context)) return null;
+  const { gfn } = cpu.ownVcpuInfo;
+  return vcpuOp(VCPUOP_register_vcpu_time_memory_area, vdsoVcpu, vcpu_register_time_memory_area, {
+    addr: { v: addressOf({ gfn, offset: timeAreaOffset }) },
+  });
+});
+
 /** xen_time_init, and the clock events of the boot CPU. */
 const timeInit: Routine = routine(null, [
   callingStep('VCPUOP_stop_periodic_timer', (context) =>
     vcpuOp(VCPUOP_stop_periodic_timer, vcpuNr(context, cpu0)),
   ),
-  callingStep('VCPUOP_register_vcpu_time_memory_area', (context) => {
-    if (!isTscStable(context)) return null;
-    const { gfn } = context.cpu.ownVcpuInfo;
-    return vcpuOp(
-      VCPUOP_register_vcpu_time_memory_area,
-      vcpuNr(context, cpu0),
-      vcpu_register_time_memory_area,
-      { addr: { v: addressOf({ gfn, offset: timeAreaOffset }) } },
-    );
-  }),
+  timeArea,
   callStep('runstate', 'runstate', forCpu0),
   callStep('timer', 'set-up-timer', forCpu0),
   assistRunstate,

@@ -1,10 +1,8 @@
 /** What the stories' scenarios have in common. */
-import type { KernelEra, Scenario } from '../../scenario.js';
+import { linux48 } from '../../eras.js';
+import type { Scenario } from '../../scenario.js';
 
-/** Linux as it was in 2016, and for long after. */
-export const linux2016: KernelEra = { numbering: '<=6.8', delaysTimeInit: false };
-
-/** 4 vCPUs, FIFO events, Xen 4.17 with the ids that it hands out, a plain boot. */
+/** 4 vCPUs, FIFO events, Xen 4.17 with the ids that it hands out, Linux 4.8, a plain boot. */
 export function scenario(
   name: string,
   strategy: Scenario['strategy'],
@@ -18,7 +16,7 @@ export function scenario(
     vcpus: 4,
     events: 'fifo',
     release: '4.17',
-    era: linux2016,
+    era: linux48,
     plot: { name: 'boot' },
     idPolicy: 'xen',
     hypotheticalReset: false,
