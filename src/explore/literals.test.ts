@@ -3,6 +3,7 @@
  * put a record there would hide what breaks when the kernel is entered on a vCPU other than 0 (docs/identity.md).
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { linux48, linux61, linux69 } from './eras.js';
 import { configNrCpus } from './model/kernel.js';
@@ -107,6 +108,45 @@ function firstBinding(
   });
   return bindings[0] ?? [];
 }
+
+describe('docs/identity.md, on ids that do not come from the map', () => {
+  const [, section = ''] = readFileSync('docs/identity.md', 'utf8').split(
+    '\n## Ids that do not come from the map\n',
+  );
+  /** The rows of the section's tables: the operations in the first cell, and the other cells. */
+  const rows = section
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split('|').slice(1, -1))
+    .map(([call = '', ...cells]) => ({
+      ops: [...call.matchAll(/`(\w+)`/g)].map(([, op = '']) => op),
+      cells: cells.map((cell) => cell.trim()),
+    }));
+
+  it('lists every operation with a vCPU id that the models make', () => {
+    const runs = [
+      run('pv', 'as-posted', { plot: { name: 'offline-online', linuxCpu: 2 }, events: '2l' }),
+      run('pvhvm', 'as-posted', crashOn(2)),
+      run('pvh', 'as-posted'),
+      run('arm', 'mend', { ...crashOn(2), hypotheticalReset: true }),
+    ];
+    const made = new Set(runs.flatMap(({ calls }) => calls.map(({ event }) => event.call.op)));
+    const listed = new Set(rows.flatMap(({ ops }) => ops));
+    assert.ok(made.size > 10, [...made].join());
+    assert.deepEqual(
+      [...made].filter((op) => !listed.has(op)),
+      [],
+    );
+  });
+
+  it('names the one literal', () => {
+    const literal = rows.filter(({ cells }) => cells[1]?.startsWith('literal') === true);
+    assert.deepEqual(
+      literal.map(({ ops }) => ops),
+      [[timeArea]],
+    );
+  });
+});
 
 describe('a new port, of which Xen notifies vCPU 0', () => {
   it('stays with vCPU 0 until request_irq, which binds it to the CPU with the fewest ports', () => {
