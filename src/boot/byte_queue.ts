@@ -1,6 +1,6 @@
-/** Collects the bytes that a guest sends one by one: whoever shows them is better told of many at once. */
+/** Collects the bytes that a guest sends one by one, so that they can be displayed in larger pieces. */
 
-/** How many bytes are kept at most before they are passed on. */
+/** Maximum number of bytes before they are passed on. */
 const capacity = 4096;
 
 export class ByteQueue {
@@ -12,14 +12,14 @@ export class ByteQueue {
     this.#take = take;
   }
 
-  /** Keeps a byte; when there is room for no more, all are passed on. */
+  /** Adds a byte; passes all bytes on when the queue is full. */
   add(byte: number): void {
     this.#bytes[this.#length] = byte;
     this.#length += 1;
     if (this.#length === capacity) this.flush();
   }
 
-  /** Passes on what is kept, in an array of its own. */
+  /** Passes all bytes on, in a new array. */
   flush(): void {
     if (this.#length === 0) return;
     const bytes = this.#bytes.slice(0, this.#length);

@@ -5,7 +5,7 @@ import type { CommandEnd } from '../guest_init/index.js';
 import type { ArmMachine } from '../machine/index.js';
 import { readGuest } from './guest_memory.js';
 
-/** The kernel stack of `vcpu` from its stack pointer on, as far as it is mapped. */
+/** The mapped part of the kernel stack of `vcpu`, from its stack pointer on. */
 function kernelStack(machine: ArmMachine, vcpu: number): Uint8Array {
   const from = machine.processor.vcpus[vcpu]?.stackPointer ?? 0n;
   const size = BigInt(stackSearchBytes);
@@ -27,7 +27,7 @@ function kernelStack(machine: ArmMachine, vcpu: number): Uint8Array {
   return stack;
 }
 
-/** Of a guest that `vcpu` has just powered off: how its command ended; null where something else powered it off. */
+/** How the command ended in a guest that `vcpu` has just powered off; null if something else powered it off. */
 export function commandEnd(machine: ArmMachine, vcpu: number): CommandEnd | null {
   return commandEndOf(kernelStack(machine, vcpu));
 }

@@ -1,6 +1,6 @@
-/** Puts the bytes of a console together into lines. */
+/** Assembles the bytes of a console into lines. */
 
-/** A guest may never end its line; what is longer is cut here. */
+/** Maximum length of a line; a longer one is cut here, because a guest may never end its line. */
 const longestLine = 4096;
 
 export class ConsoleLines {

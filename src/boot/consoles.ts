@@ -1,9 +1,9 @@
-/** Which of a guest's consoles is the one that people mean: a guest with xenstore has two, and Linux may write to both. */
+/** Selects the main console of a guest: a guest with xenstore has two, and Linux may write to both. */
 import type { GuestConsole } from '../machine/index.js';
 
 /**
- * The console that the kernel makes /dev/console: the last that its command line names (Linux
- * Documentation/admin-guide/serial-console.rst). The UART where it names none.
+ * The console that becomes /dev/console: the last one that the command line names (Linux
+ * Documentation/admin-guide/serial-console.rst), or the UART if it names none.
  */
 export function mainConsoleOf(commandLine: string): GuestConsole {
   const names = [...commandLine.matchAll(/(?:^|\s)console=(\w+)/g)].map(([, name]) => name);

@@ -1,23 +1,23 @@
 /**
- * What bounds the CPUs of an arm64 Linux beside the device tree: the command line's nr_cpus=, maxcpus= and nosmp, and
+ * What limits the CPUs of an arm64 Linux besides the device tree: the command line's nr_cpus=, maxcpus= and nosmp, and
  * CONFIG_NR_CPUS (Linux kernel/smp.c; arch/arm64/kernel/smp.c, smp_init_cpus and smp_prepare_cpus).
  */
 import type { LeftOut } from '../audit/index.js';
 import type { KernelCpu } from './guest.js';
 
-/** What a command line says. */
+/** The options of a command line. */
 export interface CpuOptions {
-  /** The bound on CPU numbers that `nr_cpus=` sets; null without one. */
+  /** The limit of CPU numbers by `nr_cpus=`; null without one. */
   readonly nrCpus: number | null;
-  /** How many CPUs are online at most when the kernel has booted, 0 as good as 1; null where nothing says so. */
+  /** Maximum number of CPUs online after boot, where 0 has the effect of 1; null without such an option. */
   readonly maxCpus: number | null;
-  /** The option that said `maxCpus`, e.g. `nosmp`. */
+  /** The option that set `maxCpus`, e.g. `nosmp`. */
   readonly maxCpusOption: string;
 }
 
-/** What a kernel has made of it, as far as its memory tells. */
+/** The kernel's own values, as read from its memory. */
 export interface CpuLimits {
-  /** The CPU numbers that it may ever bring up; null where that cannot be read. */
+  /** The CPU numbers that it may ever bring up; null if this cannot be read. */
   readonly possible: ReadonlySet<number> | null;
   /** CONFIG_NR_CPUS; null where it cannot be read. */
   readonly configured: number | null;
@@ -25,13 +25,13 @@ export interface CpuLimits {
   readonly maxCpus: number | null;
 }
 
-/** Splits at spaces outside of quotes, and takes the quotes around a value or a word away (Linux lib/cmdline.c, next_arg). */
+/** Splits at spaces outside quotes, and removes the quotes around a value or a word (Linux lib/cmdline.c, next_arg). */
 function wordsOf(commandLine: string): string[] {
   const words = commandLine.match(/(?:[^\s"]|"[^"]*(?:"|$))+/g) ?? [];
   return words.map((word) => word.replace(/^"(.*?)"?$/s, '$1').replace(/^([^=]*=)"(.*?)"?$/s, '$1$2'));
 }
 
-/** A number as Linux' get_option reads it: decimal, 0x or 0 before it, a sign, and 0 where there is no digit. */
+/** A number as Linux' get_option reads it: decimal, or with the prefix 0x or 0, with an optional sign; 0 without digits. */
 function numberOf(text: string): number {
   const [, sign = '', digits = ''] = /^(-?)(0[xX][0-9a-fA-F]+|\d*)/.exec(text) ?? [];
   const octal = /^0[0-7]*/.exec(digits)?.[0] ?? '';
@@ -41,8 +41,8 @@ function numberOf(text: string): number {
 }
 
 /**
- * What `commandLine` says of CPUs, by Linux' rules for early parameters: `-` and `_` are one, nothing counts from `--` on,
- * of `maxcpus=` and `nosmp` the last one counts, of `nr_cpus=` the least.
+ * The CPU options in `commandLine`, by Linux' rules for early parameters: `-` and `_` are the same, everything after `--` is
+ * ignored, the last of `maxcpus=` and `nosmp` counts, and the smallest `nr_cpus=` counts.
  */
 export function cpuOptions(commandLine: string): CpuOptions {
   const words = wordsOf(commandLine);
@@ -53,7 +53,7 @@ export function cpuOptions(commandLine: string): CpuOptions {
     const name = key.replaceAll('-', '_');
     const count = numberOf(value);
     if (name === 'nosmp') options = { ...options, maxCpus: 0, maxCpusOption: 'nosmp' };
-    // setup_max_cpus is unsigned: a negative number is no bound. Without a value nothing is set.
+    // setup_max_cpus is unsigned, so a negative number is no limit. Without a value nothing is set.
     else if (name === 'maxcpus' && value !== '') {
       options = { ...options, maxCpus: count >>> 0, maxCpusOption: `maxcpus=${value}` };
     } else if (name === 'nr_cpus' && count > 0) {
@@ -68,7 +68,7 @@ function whyImpossible(cpu: number, { nrCpus }: CpuOptions, { configured }: CpuL
   return configured !== null && cpu >= configured ? `CONFIG_NR_CPUS=${configured}` : null;
 }
 
-/** With `nosmp` or `maxcpus=0`, Debian's 7.2 counts the boot CPU alone as possible; 6.12 and earlier count all. */
+/** With `nosmp` or `maxcpus=0`, Debian's 7.2 counts only the boot CPU as possible; 6.12 and earlier count all CPUs. */
 function whyAlone(cpu: number, { maxCpus, maxCpusOption }: CpuOptions): string | null {
   return maxCpus === 0 && cpu > 0 ? maxCpusOption : null;
 }
@@ -82,8 +82,8 @@ function whyLeftOut(cpu: number, options: CpuOptions, limits: CpuLimits): string
 }
 
 /**
- * The CPUs that the kernel need not bring up when it boots, and why. Without `limits` the options are all there is to go
- * by. A CPU that the kernel does not count as possible for no reason that is known here is not among them.
+ * The CPUs that the kernel need not bring up when it boots, and why. Without `limits`, only the options are used.
+ * A CPU that the kernel does not count as possible for an unknown reason is not included.
  */
 export function leftOutOf(
   cpus: readonly KernelCpu[],

@@ -1,10 +1,10 @@
-/** Which findings are listed: a guest may break one rule a hundred thousand times. */
+/** Selects the findings to list: a guest may break one rule a hundred thousand times. */
 import type { Finding } from '../audit/index.js';
 import type { TraceFolding } from './trace_store.js';
 
 export const findingBounds = { same: 16, all: 2000 } as const;
 
-/** The first findings of each kind, in order: those that say the same of the same call are of one kind. */
+/** The first findings of each kind, in order. Findings with the same text about the same call are of one kind. */
 export function listedFindings(findings: readonly Finding[]): Finding[] {
   const told = new Map<string, number>();
   const listed: Finding[] = [];
@@ -19,7 +19,7 @@ export function listedFindings(findings: readonly Finding[]): Finding[] {
   return listed;
 }
 
-/** One line on a trace of which the end is not kept. */
+/** One line about a trace whose end was not kept. */
 export function cutText({ events, auditedUpToStep }: TraceFolding): string {
   return `the audit read the first ${auditedUpToStep ?? events} of ${events} events, which is as many as are kept`;
 }

@@ -1,4 +1,4 @@
-/** Builds the guest: what lies where in its memory, its device tree, and the machine that runs it. */
+/** Builds the guest: the layout of its memory, its device tree, and the machine that runs it. */
 import { writeDeviceTree } from '../abi/index.js';
 import type { DeviceTree } from '../abi/index.js';
 import { frameBytes, InputError } from '../base/index.js';
@@ -15,14 +15,14 @@ import type { BootOptions } from './options.js';
 
 /** The most vCPUs that a guest with a GICv3 has (Xen 4.17, MAX_VIRT_CPUS on arm64). */
 export const maxVcpus = 128;
-/** Room for the device tree: no kernel takes one that is larger (Linux Documentation/arm64/booting.rst, 2). */
+/** Maximum size of the device tree (Linux Documentation/arm64/booting.rst, 2). */
 const treeBytes = 2 << 20;
-/** Xen's own frames begin behind everything that a guest can have. */
+/** Xen's own frames begin after everything that a guest can have. */
 const xenFrames = { start: 2 ** 28, count: 80 } as const;
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
 const configNrCpus = 256;
 
-/** A CPU that the kernel will count, by its own numbering. */
+/** A CPU of the kernel, by the kernel's own numbering. */
 export interface KernelCpu {
   readonly linuxCpu: LinuxCpu;
   readonly mpidr: Mpidr;
@@ -30,14 +30,14 @@ export interface KernelCpu {
 }
 
 /**
- * What is different in a domain that Xen itself builds from the host's device tree: it may use Xen's console, and nobody gave
- * it a UUID (Xen 4.17 arch/arm/domain_build.c, create_domUs).
+ * What differs in a domain that Xen itself builds from the host's device tree: it may use Xen's console, and it has no
+ * UUID (Xen 4.17 arch/arm/domain_build.c, create_domUs).
  */
 const builtByXen = { consoleIo: 'allowed', uuid: '00000000-0000-0000-0000-000000000000' } as const;
 
 export interface Guest {
   readonly machine: ArmMachine;
-  /** The CPUs as Linux will number them. */
+  /** The CPUs in Linux's numbering. */
   readonly cpus: readonly KernelCpu[];
   readonly config: DomainConfig;
   /** Guest physical address of the kernel's image. */
@@ -80,7 +80,7 @@ function configOf(
   };
 }
 
-/** The CPUs as an arm64 Linux of that version numbers them that finds `tree` and is entered on `entryVcpu`. */
+/** The CPUs as an arm64 Linux of that version numbers them, with the device tree `tree` and entered on `entryVcpu`. */
 function numberKernelCpus(tree: DeviceTree, { entryVcpu, kernel: { version } }: BootOptions): KernelCpu[] {
   const { cpus } = numberCpus({
     platform: 'arm64',
@@ -93,7 +93,7 @@ function numberKernelCpus(tree: DeviceTree, { entryVcpu, kernel: { version } }: 
   return cpus.map(({ cpu, mpidr }) => ({ linuxCpu: cpu, mpidr, vcpu: vcpuOfMpidr(mpidr) }));
 }
 
-/** A guest that stands before its first instruction. Throws {@link InputError} when it cannot be built as asked. */
+/** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */
 export function buildGuest(options: BootOptions, listener: MachineListener): Guest {
   const { vcpus, entryVcpu, kernel, initrd, seed } = options;
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > maxVcpus) {

@@ -7,7 +7,7 @@ type Visit = (frame: Uint8Array, from: number, count: number, done: number) => u
 
 type FrameOf = (mfn: number) => Uint8Array | undefined;
 
-/** Visits each frame's part of `size` bytes at `address`, as `vcpu` sees it; false where any is not mapped. */
+/** Visits the part of each frame in `size` bytes at `address`, as `vcpu` sees it; false if a part is not mapped. */
 function visit(
   machine: ArmMachine,
   vcpu: number,
@@ -30,7 +30,7 @@ function visit(
   return true;
 }
 
-/** `size` bytes at `address` as `vcpu` sees them at EL1; null where any of them is not mapped. */
+/** `size` bytes at `address` as `vcpu` sees them at EL1; null if any of them is not mapped. */
 export function readGuest(
   machine: ArmMachine,
   vcpu: number,
@@ -54,8 +54,8 @@ export function writeGuest(machine: ArmMachine, vcpu: number, address: bigint, b
 }
 
 /**
- * The memory itself behind `size` bytes at `address`, as `vcpu` sees it at EL1: a view of each frame's part, which shows what
- * the guest writes for as long as the kernel maps the address there. Null where any of it is not mapped.
+ * Views of the memory behind `size` bytes at `address`, as `vcpu` sees it at EL1, one for each frame. They show what
+ * the guest writes as long as the kernel maps the address to these frames. Null if any of it is not mapped.
  */
 export function guestPlaces(
   machine: ArmMachine,

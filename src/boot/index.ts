@@ -1,6 +1,6 @@
 /**
- * boot: boots a real kernel as a Xen guest and says what it did. It builds the guest, watches it from outside, and has the
- * audit judge what it saw. It fetches nothing and prints nothing.
+ * boot: boots a real kernel as a Xen guest and reports what it did. The module builds the guest, observes it from outside, and
+ * lets the audit judge the trace. It fetches nothing and prints nothing.
  */
 export { Boot } from './run.js';
 export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState, BootWatcher } from './run.js';

@@ -1,7 +1,7 @@
 /**
- * Watches what the kernel's table of interrupts says after each call that binds a port to a vCPU. The kernel writes its table
- * only after the call has returned, so the look is put off until that is certain: until the same vCPU makes its next call,
- * another call speaks of the same port (both hold the interrupt's lock), or the calling function has given its stack frame up.
+ * Reads the kernel's table of interrupts after each call that binds a port to a vCPU. The kernel writes its table
+ * only after the call has returned, so the table is read when that is certain: when the same vCPU makes its next call, when
+ * another call concerns the same port (both hold the interrupt's lock), or when the calling function has returned.
  */
 import { viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
@@ -13,23 +13,23 @@ import type { ArmMachine } from '../machine/index.js';
 import type { KernelView } from './kernel_view.js';
 
 const bindings = ['EVTCHNOP_bind_vcpu', 'EVTCHNOP_bind_ipi', 'EVTCHNOP_bind_virq'];
-/** Registers that a callee preserves (AAPCS64, 6.1.1): what the caller needs after the call lies there or on its stack. */
+/** Registers that a callee preserves (AAPCS64, 6.1.1): values that the caller needs after the call are there or on its stack. */
 const preserved = [19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
-/** So many bytes of the caller's stack are searched. */
+/** How many bytes of the caller's stack are searched. */
 const stackBytes = 512;
-/** A stack is no larger: a stack pointer that is farther away is on another one (Linux THREAD_SIZE with 64 KiB pages). */
+/** Maximum size of a stack (Linux THREAD_SIZE with 64 KiB pages): a stack pointer that is farther away is on another stack. */
 const mostStack = 1n << 16n;
-/** So many ports are waited for at a time. */
+/** Maximum number of ports to wait for at the same time. */
 const mostOpen = 4096;
 
-/** A call whose effect on the table is still to be seen. */
+/** A call whose effect on the table is not visible yet. */
 interface Look {
   readonly vcpu: number;
   /** The stack pointer of the function that made the call. */
   readonly stack: bigint;
 }
 
-/** What is told: the kernel binds `port` for that CPU. */
+/** Called when the kernel has bound `port` for that CPU. */
 export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
 
 export class IrqBindings {
@@ -44,7 +44,7 @@ export class IrqBindings {
     this.#told = told;
   }
 
-  /** `vcpu` has made a call, and nothing of it is in the trace yet. `call` is null where it is no hypercall. */
+  /** `vcpu` has made a call that is not in the trace yet. `call` is null if it is not a hypercall. */
   before(vcpu: number, call: CallRecord | null): void {
     if (this.#open.size === 0) return;
     const port = call === null ? null : portOf(call);
@@ -90,7 +90,7 @@ export class IrqBindings {
     return present(this.#machine.processor.vcpus[vcpu], 'a vCPU').stackPointer;
   }
 
-  /** The entry of the port is in use around the call. */
+  /** Finds the table by the port's entry, to which the caller has a pointer during the call. */
   #search(table: IrqTable, vcpu: number, port: number): void {
     if (table.isFound) return;
     const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');

@@ -1,6 +1,6 @@
 /**
- * Where the kernel's own log is in a guest's memory: by VMCOREINFO once the kernel has made it, before that by BTF and the
- * shape of the ring. A kernel that dies on a CPU that is not yet online says so nowhere else.
+ * Finds the kernel's own log in a guest's memory: by VMCOREINFO once the kernel has made it, before that by BTF and the
+ * structure of the ring buffer. If a kernel dies on a CPU that is not yet online, only the log says so.
  */
 import {
   findVmcoreInfo,
@@ -13,20 +13,20 @@ import {
 } from '../introspect/index.js';
 import type { Layouts, LogRecord, ReadKernel } from '../introspect/index.js';
 
-/** What the log is looked for in. */
+/** The memory in which to search for the log. */
 export interface KernelMemory {
-  /** The kernel's image as it lies in the file. */
+  /** The kernel's image as in the file. */
   readonly image: Uint8Array;
-  /** The image, .bss included, as it lies in memory now. */
+  /** The image, including .bss, as it is in memory now. */
   readonly loaded: Uint8Array;
   /** All guest memory. */
   readonly ram: Uint8Array;
-  /** Whether the page of 4 KiB at an offset in `ram` may hold anything but zeros. */
+  /** Whether the page of 4 KiB at an offset in `ram` may contain anything but zeros. */
   readonly wasWritten: (offset: number) => boolean;
   readonly read: ReadKernel;
 }
 
-/** A kernel has two rings; where more than so many places look like one, it is none. */
+/** Maximum number of candidates for a ring buffer: a kernel has two, so more matches than this are false ones. */
 const mostRings = 64;
 
 interface Place {
@@ -37,10 +37,10 @@ interface Place {
 export class KernelLog {
   readonly #memory: KernelMemory;
   #btf: Layouts | null | undefined;
-  /** By the kernel's note: for good. By the ring's shape: until there is a note. */
+  /** Found by VMCOREINFO: final. Found by the structure of the ring: only until VMCOREINFO exists. */
   #noted: Place | null = null;
   #guessed: Place | null = null;
-  /** When the newest record of the guessed ring was made, as last seen. */
+  /** Time of the newest record in the guessed ring, as last seen. */
   #seenNs: bigint | null = null;
 
   constructor(memory: KernelMemory) {
@@ -48,15 +48,15 @@ export class KernelLog {
   }
 
   /**
-   * The log's last `most` records, oldest first; empty where none can be found. `text` is the kernel virtual address of
-   * the image's start, null while nobody knows.
+   * The log's last `most` records, oldest first; empty if none are found. `text` is the kernel virtual address of
+   * the image's start; null while it is not known.
    */
   tail(most: number, text: bigint | null): readonly LogRecord[] {
     this.#noted ??= this.#byNote();
     if (this.#noted !== null) return this.#read(this.#noted, most);
     const known = this.#guessed === null ? [] : this.#read(this.#guessed, most);
     const newestNs = known.at(-1)?.timeNs ?? null;
-    // A ring to which nothing was added may be one that the kernel has left for a larger one.
+    // If nothing was added to a ring, the kernel may have moved to a larger one.
     if (text === null || (newestNs !== null && newestNs !== this.#seenNs)) {
       this.#seenNs = newestNs;
       return known;
@@ -80,7 +80,7 @@ export class KernelLog {
     return { layouts: layoutsIn(info), ring };
   }
 
-  /** Of what looks like a ring, the one with the newest record: a kernel may have moved from its first to a larger one. */
+  /** Of all candidates, the ring with the newest record: a kernel may have moved from its first ring to a larger one. */
   #byShape(text: bigint): Place | null {
     if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image, ringStructures);
     const layouts = this.#btf;

@@ -1,7 +1,7 @@
 /**
- * Where a running kernel keeps what is read of it. What its image says by export table, kallsyms or BTF is known from the
- * start; the rest is found once it runs, by its registers and its memory: where `_text` lies, and for a kernel of which only
- * BTF is left, each CPU's own area.
+ * The addresses of what is read from a running kernel. What the export table, kallsyms or BTF of its image say is known from the
+ * start. The rest is found from registers and memory once the kernel runs: the address of `_text` and, for a kernel that has only
+ * BTF, each CPU's own area.
  */
 import { viewOf } from '../abi/index.js';
 import { frameBytes, present } from '../base/index.js';
@@ -19,10 +19,10 @@ import type { ArmMachine } from '../machine/index.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 
-/** The areas are searched for at most so many times, at the first, second, fourth, eighth ... time that somebody asks. */
+/** Maximum number of searches for the areas; they take place at the first, second, fourth, eighth ... request. */
 const mostSearches = 16;
 
-/** By which way each of the things is known that boot reads; null where it is not known. */
+/** How each thing that boot reads was found; null if it was not found. */
 export interface KnownBy {
   readonly records: string | null;
   readonly caller: string | null;
@@ -45,7 +45,7 @@ export class KernelPlaces {
   #asked = 0;
   #searches = 0;
 
-  /** `image` is the kernel's unpacked image as it lies in the file. */
+  /** `image` is the kernel's unpacked image as in the file. */
   constructor({ machine, kernelAt, cpus }: Guest, image: Uint8Array) {
     this.#machine = machine;
     this.#kernelAt = kernelAt;
@@ -54,19 +54,19 @@ export class KernelPlaces {
     this.#anchors = findAnchors(image);
   }
 
-  /** Kernel virtual address of `_text`, the image's start; null while it is not known. */
+  /** Kernel virtual address of `_text`, the start of the image; null while it is not known. */
   get text(): bigint | null {
     return this.#text;
   }
 
-  /** Whether the image says that the kernel has records, and enough to find them when it runs. */
+  /** Whether the image shows that the kernel has records, with enough information to find them when it runs. */
   get hasRecords(): boolean {
     const { symbols, btf } = this.#anchors;
     const isListed = symbols.has('xen_vcpu_id') && symbols.has('__per_cpu_offset');
     return isListed || (btf?.area?.xenVcpuId ?? null) !== null;
   }
 
-  /** Looks at the kernel by the registers of `vcpu`, which runs it: where it lies, and where its areas are. */
+  /** Finds the addresses of the kernel and its areas from the registers of `vcpu`, which runs it. */
   look(vcpu: number): void {
     this.#text ??= this.#findText(vcpu);
     this.#areas ??= this.#findAreas(vcpu);
@@ -77,7 +77,7 @@ export class KernelPlaces {
     return this.#anchors.symbols.get(name)?.offset ?? null;
   }
 
-  /** Where the records are; null while that is not known. */
+  /** The address of the records; null while it is not known. */
   get records(): RecordPlaces | null {
     const template = this.#anchors.btf?.area?.xenVcpuId ?? null;
     const inArea = this.#areas === null || template === null ? null : this.#areas.template + template;
@@ -86,12 +86,12 @@ export class KernelPlaces {
     return xenVcpuId === null || perCpuOffset === null ? null : { xenVcpuId, perCpuOffset };
   }
 
-  /** The CPU that the task names that runs on `vcpu`; null where that is not known, or no kernel code runs. */
+  /** The CPU that the current task of `vcpu` names; null if it is not known, or if no kernel code runs. */
   taskCpuOn(vcpu: number): number | null {
     return this.#runningOn(vcpu)?.linuxCpu ?? null;
   }
 
-  /** How far `linuxCpu`, whose per-CPU offset is given, has come up: the address of its state, and what it is once online. */
+  /** The hotplug state of `linuxCpu`, whose per-CPU offset is given: the state's address, and its value when online. */
   hotplugState(perCpuOffset: bigint): { readonly address: bigint; readonly online: number } | null {
     const hotplug = this.#anchors.btf?.area?.hotplug ?? null;
     if (this.#text === null || this.#areas === null || hotplug === null) return null;
@@ -99,7 +99,7 @@ export class KernelPlaces {
     return { address: BigInt.asUintN(64, this.#text + place + perCpuOffset), online: hotplug.online };
   }
 
-  /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while that cannot be told. */
+  /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while this is not known. */
   isAreaOf(vcpu: number, perCpuOffset: bigint, linuxCpu: number): boolean | null {
     const area = this.#anchors.btf?.area ?? null;
     const kernel = this.#kernelOn(vcpu);
@@ -107,7 +107,7 @@ export class KernelPlaces {
     return isAreaOf(kernel, area, this.#areas.template, perCpuOffset, linuxCpu);
   }
 
-  /** What the word at an offset in the image points at, as an offset from `_text`; null while the kernel does not run. */
+  /** The target of the pointer at an offset in the image, as an offset from `_text`; null while the kernel does not run. */
   pointerAt(place: number): number | null {
     const loaded = this.#loaded;
     if (this.#text === null || loaded === null || place < 0 || place + 8 > loaded.length) return null;
@@ -115,7 +115,7 @@ export class KernelPlaces {
     return offset < 0n || offset >= BigInt(loaded.length) ? null : Number(offset);
   }
 
-  /** By which way each thing is known by now. */
+  /** How each thing that is known now was found. */
   get knownBy(): KnownBy {
     const { btf } = this.#anchors;
     const area = this.#areas === null ? null : (btf?.area ?? null);
@@ -128,15 +128,15 @@ export class KernelPlaces {
     };
   }
 
-  /** The way to a variable; where its name is not found, BTF if that says `instead`. */
+  /** How a variable was found; if its name was not found, BTF if that has `instead`. */
   #wayOf(name: AnchorName, instead: unknown): string | null {
     return this.#anchors.symbols.get(name)?.way ?? byBtf(instead);
   }
 
   /**
-   * The image lies in one piece in memory as in the kernel's space, so an address of its code and the physical one behind it
-   * say where its start is. Two addresses must agree: exceptions may be taken by a second mapping of their code (Linux
-   * arch/arm64/kernel/entry.S, the trampoline of CONFIG_UNMAP_KERNEL_AT_EL0), and modules lie elsewhere.
+   * The image is contiguous in physical and in virtual memory, so a virtual address in its code and the physical address
+   * behind it give its start. Two addresses must agree, because exceptions may be taken through a second mapping of their
+   * code (Linux arch/arm64/kernel/entry.S, the trampoline of CONFIG_UNMAP_KERNEL_AT_EL0), and modules are elsewhere.
    */
   #findText(vcpu: number): bigint | null {
     const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
@@ -153,7 +153,7 @@ export class KernelPlaces {
     return null;
   }
 
-  /** The image as it lies in memory now; it begins a page. */
+  /** The image as it is in memory now; it begins at a page boundary. */
   get #loaded(): Uint8Array | null {
     const { processor, frames } = this.#machine;
     const place = frames.placeOf(Number(this.#kernelAt) / frameBytes);
@@ -169,7 +169,7 @@ export class KernelPlaces {
     return { text: this.#text, loaded, read, cpus: this.#cpus };
   }
 
-  /** What runs on `vcpu`: at EL1, SP_EL0 is the address of its task. */
+  /** The current task of `vcpu`: at EL1, SP_EL0 contains its address. */
   #runningOn(vcpu: number): RunningCpu | null {
     const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
     const taskCpu = this.#anchors.btf?.taskCpu ?? null;

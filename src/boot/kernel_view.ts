@@ -1,7 +1,7 @@
 /**
- * What a running kernel believes, read from its registers and its memory as a debugger reads them: where its image lies,
- * which Linux CPU each vCPU is to it, what it has recorded, which CPUs it counts as online, and its symbols. It writes
- * nothing, neither into the guest nor into the trace.
+ * What a running kernel believes, read from its registers and its memory as by a debugger: the address of its image,
+ * the Linux CPU of each vCPU, its records, which CPUs it counts as online, and its symbols. It writes
+ * nothing to the guest or to the trace.
  */
 import { viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
@@ -14,9 +14,9 @@ import type { Guest, KernelCpu } from './guest.js';
 import { guestPlaces, readGuest } from './guest_memory.js';
 import { KernelPlaces } from './kernel_places.js';
 
-/** By which way each thing is read of a kernel: 'export table', 'kallsyms' or 'BTF'; null where it cannot be read. */
+/** How each thing is read from a kernel: 'export table', 'kallsyms' or 'BTF'; null if it cannot be read. */
 export interface Introspection {
-  /** The records: which vCPU each CPU believes to be. */
+  /** The records: which vCPU each CPU believes it is. */
   readonly records: string | null;
   /** Which CPU makes a call. */
   readonly caller: string | null;
@@ -31,18 +31,18 @@ export class KernelView {
   readonly #image: Uint8Array;
   readonly #places: KernelPlaces;
   #records: KernelRecords | null = null;
-  /** The vCPU by whose translation the kernel's memory is read. */
+  /** The vCPU whose page tables are used to read the kernel's memory. */
   #reader = 0;
-  /** Whether TPIDR_EL1 of a vCPU was found among the kernel's per-CPU offsets: then these are what they are taken for. */
+  /** Whether TPIDR_EL1 of a vCPU was found among the kernel's per-CPU offsets, which confirms that these are the offsets. */
   #areOffsetsSeen = false;
-  /** The possible CPUs where there is no mask to be read; they do not change once the areas are set up. */
+  /** The possible CPUs, if there is no mask to read; they do not change after the areas are set up. */
   #possible: ReadonlySet<LinuxCpu> | null = null;
-  /** undefined until somebody asks for it. */
+  /** undefined until the first request. */
   #irqTable: IrqTable | null | undefined;
-  /** undefined until somebody asks for a symbol. */
+  /** undefined until the first request for a symbol. */
   #symbols: Kallsyms | null | undefined;
 
-  /** `image` is the kernel's unpacked image as it lies in the file. */
+  /** `image` is the kernel's unpacked image as in the file. */
   constructor(guest: Guest, image: Uint8Array) {
     this.#machine = guest.machine;
     this.#cpus = guest.cpus;
@@ -56,12 +56,12 @@ export class KernelView {
     return this.#places.text;
   }
 
-  /** Whether it is known where the kernel keeps its records; they may be unreadable until it has its tables. */
+  /** Whether the address of the kernel's records is known; they may be unreadable until the kernel has page tables. */
   get hasRecords(): boolean {
     return this.#places.hasRecords;
   }
 
-  /** The kernel's table of interrupts; null where its layout is not known. */
+  /** The kernel's table of interrupts; null if its layout is not known. */
   get irqTable(): IrqTable | null {
     if (this.#irqTable === undefined) {
       const layout = findIrqInfoLayout(this.#image);
@@ -85,12 +85,12 @@ export class KernelView {
     return text !== null && address >= text && address < text + BigInt(this.#image.length);
   }
 
-  /** Whether the kernel's own account of online CPUs can be read: its mask, or else how far each CPU has come up. */
+  /** Whether the kernel's online CPUs can be read: from its mask, or else from the hotplug state of each CPU. */
   get hasOnlineMask(): boolean {
     return this.#places.knownBy.online !== null;
   }
 
-  /** What could be read of this kernel, and by which way each of it was found. */
+  /** What could be read from this kernel, and how each of it was found. */
   get introspection(): Introspection {
     const { records, caller, online, possible } = this.#places.knownBy;
     return {
@@ -101,11 +101,11 @@ export class KernelView {
     };
   }
 
-  /** The kernel's records, once its memory can be read from `vcpu`; null before, and where it has none. */
+  /** The kernel's records, once its memory can be read from `vcpu`; null before that, and if it has none. */
   recordsFrom(vcpu: number): KernelRecords | null {
     const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');
     if (vbar >> 63n === 0n) return this.#records;
-    // By the tables of who asks: those of another one may be gone, when it is off or just started.
+    // Uses the caller's page tables: those of a vCPU that is off or has just started may be invalid.
     this.#reader = vcpu;
     this.#places.look(vcpu);
     const { text, records } = this.#places;
@@ -117,8 +117,8 @@ export class KernelView {
   }
 
   /**
-   * The Linux CPU that `vcpu` believes to be: the one whose per-CPU offset it has in TPIDR_EL1, or where those are not known,
-   * the one that its task names. Null where that cannot be told.
+   * The Linux CPU that `vcpu` believes it is: the one whose per-CPU offset is in TPIDR_EL1, or if the offsets are not known,
+   * the one that the current task names. Null if this is not known.
    */
   linuxCpuOn(vcpu: number): LinuxCpu | null {
     const records = this.recordsFrom(vcpu);
@@ -130,8 +130,8 @@ export class KernelView {
   }
 
   /**
-   * The CPUs that have an area of their own by now. Before the kernel has set the areas up, and for ever where a CPU is not
-   * possible, a CPU reads the records of the image (Linux mm/percpu.c, setup_per_cpu_areas).
+   * The CPUs that have their own per-CPU area now. Before the kernel has set up the areas, a CPU reads the records of the
+   * image; a CPU that is not possible always does (Linux mm/percpu.c, setup_per_cpu_areas).
    */
   ownAreas(vcpu: number): readonly LinuxCpu[] {
     const records = this.recordsFrom(vcpu);
@@ -147,7 +147,7 @@ export class KernelView {
   }
 
   /**
-   * The memory that tells which CPUs are online, where that can be read, and the record of each CPU with an area of its own, as
+   * The memory that shows which CPUs are online, if that can be read, and the record of each CPU that has its own area, as
    * `vcpu` sees it; null while the kernel's memory cannot be read.
    */
   placesFrom(vcpu: number): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
@@ -173,8 +173,8 @@ export class KernelView {
   }
 
   /**
-   * Which CPUs the kernel counts as online, as `vcpu` reads it: by `__cpu_online_mask`, or where that is not known by how far
-   * each has come up (`cpuhp_state`). Null while neither can be read.
+   * Which CPUs the kernel counts as online, as `vcpu` reads it: from `__cpu_online_mask`, or if that is not known from the
+   * hotplug state of each CPU (`cpuhp_state`). Null while neither can be read.
    */
   onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
     if (this.#places.offsetOf('__cpu_online_mask') !== null) return this.#maskFrom(vcpu, '__cpu_online_mask');
@@ -197,9 +197,9 @@ export class KernelView {
   }
 
   /**
-   * Which CPUs the kernel may ever bring up, as `vcpu` reads it: by `__cpu_possible_mask`, which is empty until the kernel
-   * has counted its CPUs (arm64: smp_init_cpus) and final from then on; or where that is not known, those that have an area
-   * of their own. Null while neither can be read.
+   * Which CPUs the kernel may ever bring up, as `vcpu` reads it: from `__cpu_possible_mask`, which is empty until the kernel
+   * has counted its CPUs (arm64: smp_init_cpus) and final after that; or if that is not known, those that have their own
+   * area. Null while neither can be read.
    */
   possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
     if (this.#places.offsetOf('__cpu_possible_mask') !== null)
@@ -219,7 +219,7 @@ export class KernelView {
 
   /**
    * One more than the highest CPU number that the kernel allows (`nr_cpu_ids`), as `vcpu` reads it: CONFIG_NR_CPUS at
-   * first, then what `nr_cpus=` says, in the end one more than the last possible CPU. Null while it cannot be read.
+   * first, then the value of `nr_cpus=`, finally one more than the last possible CPU. Null while it cannot be read.
    */
   nrCpuIdsFrom(vcpu: number): number | null {
     const value = this.#bytesFrom(vcpu, 'nr_cpu_ids', 4);
@@ -232,14 +232,14 @@ export class KernelView {
     return value === null ? null : viewOf(value).getUint32(0, true);
   }
 
-  /** CONFIG_NR_CPUS, with which `nr_cpu_ids` begins; null where the image does not tell. */
+  /** CONFIG_NR_CPUS, the initial value of `nr_cpu_ids`; null if the image does not show it. */
   get configuredCpus(): number | null {
     const at = this.#places.offsetOf('nr_cpu_ids');
     if (at === null || at < 0 || at + 4 > this.#image.length) return null;
     return viewOf(this.#image).getUint32(at, true);
   }
 
-  /** The bits behind `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the device tree's list. */
+  /** Bits above `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the device tree's list. */
   #maskFrom(vcpu: number, mask: AnchorName): ReadonlySet<LinuxCpu> | null {
     const count = Math.min(this.#cpus.length, this.nrCpuIdsFrom(vcpu) ?? Infinity);
     const bytes = this.#bytesFrom(vcpu, mask, Math.ceil(count / 8));
@@ -248,26 +248,26 @@ export class KernelView {
     return new Set(cpus.filter((cpu) => (((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) & 1) === 1));
   }
 
-  /** `size` bytes of a variable; null where its place is not known, or nothing is mapped there. */
+  /** `size` bytes of a variable; null if its address is not known, or if nothing is mapped there. */
   #bytesFrom(vcpu: number, name: AnchorName, size: number): Uint8Array | null {
     const address = this.#addressOf(name);
     return address === null ? null : readGuest(this.#machine, vcpu, address, size);
   }
 
-  /** Where a variable is; null while that is not known. */
+  /** The address of a variable; null while it is not known. */
   #addressOf(name: AnchorName): bigint | null {
     const [text, offset] = [this.#places.text, this.#places.offsetOf(name)];
     return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
   }
 
-  /** Where `vcpu` will return to from the routine that it is in. */
+  /** The return address of the function that `vcpu` is in. */
   callerOn(vcpu: number): bigint {
     return present(this.#machine.processor.vcpus[vcpu], 'a vCPU').register(30);
   }
 
   /**
-   * A kernel address as `function+0x1c`, by the kernel's own symbols; as `_text+0x81c` where it has none; as a number where
-   * it is not the kernel's, or `_text` is not known yet. A kernel without a mapping of its own runs where it was loaded.
+   * A kernel address as `function+0x1c`, by the kernel's own symbols; as `_text+0x81c` without symbols; as a number if
+   * it is not in the kernel, or if `_text` is not known yet. A kernel without its own mapping runs at its load address.
    */
   symbolAt(address: bigint): string {
     const text = address >> 63n === 0n ? this.#kernelAt : this.#places.text;

@@ -1,6 +1,6 @@
 /**
- * Tells cheaply whether bytes of the guest's memory changed. Where they lie in the host's memory is looked up once; a look
- * then compares bytes and translates nothing.
+ * Detects changes of bytes in the guest's memory at low cost. Their place in the host's memory is looked up once; a check
+ * then only compares bytes and translates no address.
  */
 
 interface Watched {
@@ -17,12 +17,12 @@ function differs({ live, last }: Watched): boolean {
 export class MemoryWatch {
   #watched: readonly Watched[] = [];
 
-  /** Watches `places`, views of the guest's memory, in place of those before; what they hold now counts as seen. */
+  /** Watches `places`, views of the guest's memory, instead of the previous ones; their current contents count as seen. */
   watch(places: readonly Uint8Array[]): void {
     this.#watched = places.map((live) => ({ live, last: live.slice() }));
   }
 
-  /** Whether any byte is another than when {@link watch} was called. */
+  /** Whether any byte has changed since {@link watch} was called. */
   get changed(): boolean {
     return this.#watched.some(differs);
   }

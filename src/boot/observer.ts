@@ -1,7 +1,7 @@
 /**
- * Watches a real kernel from outside, and writes down what the audit reads: its calls with the CPU that it believes to be
- * on, the starts it asks for, what its own records say, and which CPUs it counts as online. What the kernel believes comes
- * from a {@link KernelView}; the kernel is not changed.
+ * Observes a real kernel from outside and writes the trace for the audit: its calls with the CPU that it believes it is
+ * on, the starts that it requests, its own records, and which CPUs it counts as online. What the kernel believes comes
+ * from a {@link KernelView}. The kernel is not changed.
  */
 import type { LeftOut, Outcome, PossibleCpu, TraceEvent } from '../audit/index.js';
 import { equalValues, present } from '../base/index.js';
@@ -21,17 +21,20 @@ import { TraceStore } from './trace_store.js';
 type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 
 /**
- * After so many slices the memory that is watched is looked up anew, and all of it read: a guest may have moved it. That is
- * done more often among the `early` slices, in which a kernel sets up its per-CPU areas. Between those look-ups, the mask of
- * online CPUs is compared after each slice, and the records after each few.
+ * After `lookUps` slices the addresses of the watched memory are looked up again and all of it is read, because a guest may have
+ * moved it. During the first `early` slices, in which a kernel sets up its per-CPU areas, this is done after each `earlyLookUps`
+ * slices. In between, the mask of online CPUs is compared after each slice, and the records after each `records` slices.
  */
 const slicesBetween = { earlyLookUps: 256, lookUps: 4096, records: 8 } as const;
 const early = 8192;
 
-/** How many unheard events the end names: the audit says the same of each, and a guest may have a hundred thousand. */
+/**
+ * Maximum number of unheard events in the end event: a guest may have a hundred thousand, and the finding is the same for
+ * each.
+ */
 const mostUnheard = 16;
 
-/** Whether to ask at slice `count` of a vCPU, from 1: often at first, then now and then. */
+/** Whether to ask at slice `count` of a vCPU, from 1: often at first, later rarely. */
 function isAskedAt(count: number): boolean {
   return (count & (count - 1)) === 0 || count % 64 === 0;
 }
@@ -46,14 +49,14 @@ function onlineWord({ hasOnlineMask }: KernelView): { readonly online?: 'unreada
 }
 
 export interface KernelCommandLine {
-  /** What the kernel was given. */
+  /** The command line that the kernel was given. */
   readonly given: string;
-  /** What its own log says that it is, which may hold more (CONFIG_CMDLINE); null where the log says nothing. */
+  /** The command line in the kernel's log, which may be longer (CONFIG_CMDLINE); null if the log has none. */
   readonly said: () => string | null;
 }
 
 export class Observer {
-  /** What it has seen, in bounded form. */
+  /** The observed events, in bounded form. */
   readonly trace = new TraceStore();
   readonly #machine: ArmMachine;
   readonly #cpus: readonly KernelCpu[];
@@ -66,25 +69,25 @@ export class Observer {
   readonly #recordWatch = new MemoryWatch();
   #isWatching = false;
   #slices = 0;
-  /** Whether a call has carried a vCPU id. Until then the records need not be set: what they hold is no event. */
+  /** Whether a call has carried a vCPU id. Before that the records need not be set, so their contents are not reported. */
   #usesIds = false;
-  /** By vCPU: its slices since it was last asked in vain which CPU it is. */
+  /** By vCPU: its number of slices during which its Linux CPU was not known. */
   readonly #slicesUnknown = new Map<number, number>();
   readonly #everOnline = new Set<number>();
-  /** By vCPU, of a kernel whose mask of online CPUs cannot be read. */
+  /** The vCPUs that are certainly online, for a kernel whose mask of online CPUs cannot be read. */
   readonly #surelyOnline = new Set<number>();
-  /** The vCPUs that run the kernel, as far as starts tell: the one that it is entered on, and those that it turned on. */
+  /** The vCPUs that run the kernel, judged by starts: the one on which it is entered, and those that it started. */
   readonly #started = new Set<number>();
-  /** By vCPU: the port of which it was not told while it was down. */
+  /** By vCPU: the port of the event that it lost while it was down. */
   readonly #lost = new Map<number, number>();
   readonly #heard: (event: TraceEvent) => void;
   readonly #commandLine: KernelCommandLine;
   #leftOut: readonly LeftOut[];
   #hasLimits = false;
-  /** Whether it was known from the start where the kernel says which CPUs are online. */
+  /** Whether the place of the kernel's mask of online CPUs was known from the start. */
   readonly #couldSeeOnline: boolean;
 
-  /** `heard` is told each event as it comes. */
+  /** `heard` is called with each event as it comes. */
   constructor(
     { machine, cpus }: Guest,
     kernel: KernelView,
@@ -182,22 +185,22 @@ export class Observer {
     this.#running.delete(vcpu);
   }
 
-  /** A slice of that vCPU's turn has ended. */
+  /** A time slice of that vCPU, or a part of one, has ended. */
   sliceEnded(vcpu: number): void {
     this.#bindings.paused(vcpu);
-    // Until its first call the kernel may still be on its way to where it will stay.
+    // Before its first call the kernel may still move to its final address.
     if (this.#kernel.textAddress === null) return;
     this.#slices += 1;
     if (this.#isToLook()) this.look(vcpu);
     this.#noteSurelyOnline(vcpu);
-    // The slice in which a vCPU turns itself off ends behind that, with its registers as they were.
+    // When a vCPU turns itself off, its slice ends after that, and its registers are unchanged.
     const isUp = this.#machine.domain.state.vcpus[vcpu]?.up === true;
     if (isUp && !this.#running.has(vcpu)) this.#askWhoRuns(vcpu);
   }
 
   /**
-   * What the kernel has made of its limits, once, where that is not what was known before. It has settled them long before it
-   * starts another CPU or makes a call about one.
+   * Reports once which CPUs the kernel has determined as possible, if that differs from what was known. The kernel determines
+   * them long before it starts another CPU or makes a call about one.
    */
   #noteLimits(vcpu: number): void {
     if (this.#hasLimits) return;
@@ -214,18 +217,18 @@ export class Observer {
       ({ linuxCpu: cpu, vcpu: id }) =>
         limits.possible?.has(cpu) !== false || byGiven.some((left) => left.vcpu === id),
     );
-    // To find the log in memory takes a while.
+    // Finding the log in memory takes a while.
     const leftOut = isExplained ? byGiven : leftOutOf(this.#cpus, cpuOptions(said() ?? given), limits);
     const possible = possibleAmong(this.#cpus, limits.possible);
     const isKnown = possible.length === this.#cpus.length && equalValues(leftOut, this.#leftOut);
-    // BTF alone tells of online CPUs once the kernel runs.
+    // With BTF alone, online CPUs become visible only when the kernel runs.
     const isSeen = this.#kernel.hasOnlineMask === this.#couldSeeOnline;
     this.#leftOut = leftOut;
     if (isKnown && isSeen) return;
     this.#emit({ kind: 'limits', kernel: 0, possible, leftOut, ...onlineWord(this.#kernel) });
   }
 
-  /** Why the kernel need not bring up `vcpu` when it boots; null where nothing says so. */
+  /** Why the kernel need not bring up `vcpu` when it boots; null if there is no such reason. */
   whyLeftOut(vcpu: XenVcpuId): string | null {
     return this.#leftOut.find((left) => left.vcpu === vcpu)?.why ?? null;
   }
@@ -243,7 +246,7 @@ export class Observer {
     if (isAskedAt(count)) this.#noteRunning(vcpu, this.#kernel.linuxCpuOn(vcpu));
   }
 
-  /** Notes what `vcpu` sees of the kernel's records and of its online CPUs, and watches those for changes from now on. */
+  /** Records the kernel's records and online CPUs as `vcpu` sees them, and watches them for changes from now on. */
   look(vcpu: number): void {
     const places = this.#kernel.placesFrom(vcpu);
     if (places === null) return;
@@ -255,7 +258,7 @@ export class Observer {
   }
 
   /**
-   * Where in the kernel the hypercall or power call of a step was made, as {@link KernelView.symbolAt} says it; null for
+   * The place in the kernel that made the hypercall or power call of a step, as {@link KernelView.symbolAt} prints it; null for
    * other steps.
    */
   whereOf(step: number): string | null {
@@ -263,12 +266,12 @@ export class Observer {
     return address === null ? null : this.#kernel.symbolAt(address);
   }
 
-  /** Where the call returns to. The call itself stands in a routine that does nothing else. */
+  /** Notes the return address of the call. The call instruction itself is in a function that does nothing else. */
   #noteCaller(vcpu: number): void {
     this.trace.noteCaller(this.#kernel.callerOn(vcpu));
   }
 
-  /** What the records say now, where that has changed. */
+  /** Reports the records that have changed. */
   #noteRecords(vcpu: number): void {
     const records = this.#usesIds ? this.#kernel.recordsFrom(vcpu) : null;
     if (records === null) return;
@@ -280,12 +283,12 @@ export class Observer {
     }
   }
 
-  /** The record of a CPU as it was last seen; null when it never was. */
+  /** The last known record of a CPU; null if none was ever read. */
   lastRecord(cpu: LinuxCpu): number | null {
     return this.#lastRecords.get(cpu) ?? null;
   }
 
-  /** Which CPUs are online now, where that has changed. */
+  /** Reports the CPUs that have come online or gone offline. */
   noteOnline(vcpu: number): void {
     const online = this.#kernel.onlineFrom(vcpu);
     if (online === null) return;
@@ -307,15 +310,15 @@ export class Observer {
   }
 
   /**
-   * Whether the kernel counted `cpu` as online at any time; null where nothing tells: its mask cannot be read, and the CPU was
-   * started and not seen in user space.
+   * Whether the kernel ever counted `cpu` as online; null if this is not known: its mask cannot be read, and the CPU was
+   * started but not seen in user space.
    */
   wasOnline({ linuxCpu: cpu, vcpu }: KernelCpu): boolean | null {
     if (this.#everOnline.has(cpu)) return true;
     return this.#kernel.hasOnlineMask || !this.#started.has(vcpu) ? false : null;
   }
 
-  /** Of a kernel whose mask cannot be read: the CPU that it is entered on is online, and whatever runs user space. */
+  /** For a kernel whose mask cannot be read: the entry CPU is online, and so is every CPU that runs user space. */
   #noteSurelyOnline(vcpu: number): void {
     if (this.#kernel.hasOnlineMask || this.#surelyOnline.has(vcpu)) return;
     const isEntry = vcpu === this.#cpus[0]?.vcpu;
@@ -325,7 +328,7 @@ export class Observer {
     if (cpu !== undefined) this.#setOnline(cpu, true);
   }
 
-  /** Which vCPUs have lost an upcall, or hear again, where that has changed. */
+  /** Reports the vCPUs that have lost an upcall, or that are told of events again. */
   #noteLost(): void {
     for (const { vcpu } of this.#cpus) {
       const [was, is] = [this.#lost.get(vcpu) ?? null, lostUpcall(this.#machine.domain, vcpu)];
@@ -337,7 +340,7 @@ export class Observer {
   }
 
   /**
-   * The guest is at its end. `unheardUpToNs`: an event that came later than this system time does not count as unheard, because
+   * The guest has ended. Events after the system time `unheardUpToNs` (default: now) do not count as unheard, because
    * the guest might still have started the vCPU.
    */
   end(outcome: Outcome, why: string, unheardUpToNs = this.#machine.nowNs): void {

@@ -1,10 +1,10 @@
-/** What a boot is asked for. */
+/** The options of a boot. */
 import { InputError } from '../base/index.js';
 
-/** What to do to the kernel's records, to see what would be if they were filled as the patch of 2016 once filled them. */
+/** How to change the kernel's records, to show what happens if they are filled as the patch of 2016 did. */
 export type WhatIf = 'as-posted' | 'as-tested';
 
-/** How far the guest is asked to get. */
+/** The goal of the run. */
 export type Until =
   | { readonly kind: 'userspace' }
   | { readonly kind: 'poweroff' }
@@ -13,20 +13,20 @@ export type Until =
 
 /** A kernel, ready to be loaded. */
 export interface BootKernel {
-  /** What the user calls it: `debian:bookworm`, a file's name. */
+  /** The user's name for it: `debian:bookworm`, or a file's name. */
   readonly name: string;
-  /** What it calls itself, as `6.1.0-56-arm64`; null when it does not say. */
+  /** The version that it contains, such as `6.1.0-56-arm64`; null if there is none. */
   readonly version: string | null;
   /** SHA-256 of the kernel as it was given, 64 hex digits. */
   readonly sha256: string;
   /** The unpacked arm64 Image. */
   readonly image: Uint8Array;
-  /** How far from a 2 MiB boundary it is loaded, and what it takes from there on, in bytes. */
+  /** Its load offset from a 2 MiB boundary, and its size in memory from there, in bytes. */
   readonly textOffset: number;
   readonly memoryBytes: number;
 }
 
-/** What a guest's user space is asked to run; one of the two is null. */
+/** The command or script for the guest's user space; one of the two is null. */
 export interface BootCommand {
   /** The command and its arguments. */
   readonly argv: readonly string[] | null;
@@ -42,28 +42,28 @@ export interface BootOptions {
   readonly vcpus: number;
   readonly memoryMiB: number;
   readonly release: '4.17' | '4.18';
-  /** Decides in which order vCPUs take turns, and nothing else. */
+  /** Seed of the lengths of the vCPUs' time slices; nothing else depends on it. */
   readonly seed: number;
   readonly xenstore: boolean;
   readonly whatIf: WhatIf | null;
-  /** The vCPU on which the kernel is entered, the others being off. */
+  /** The vCPU on which the kernel is entered; the others are off. */
   readonly entryVcpu: number;
   readonly until: Until;
-  /** Run by a first process of our own, which the initrd holds (guest_init). None: the initrd does as it likes. */
+  /** Run by our own first process, which is in the initrd (guest_init). Without it, the initrd runs its own first process. */
   readonly command?: BootCommand | null;
-  /** When to give up. */
+  /** When to stop the run. */
   readonly limits: { readonly instructions: number; readonly guestNs: bigint };
 }
 
 /**
  * The most bytes of a command line that arm64 Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
- * arch/arm64/include/uapi/asm/setup.h). It drops what is beyond them without a word.
+ * arch/arm64/include/uapi/asm/setup.h). It silently drops the rest.
  */
 export const mostCommandLineBytes = 2047;
 
-/** Throws {@link InputError} when a kernel would not get all of `commandLine`. */
+/** Throws {@link InputError} if a kernel would not receive all of `commandLine`. */
 export function checkCommandLine(commandLine: string): void {
-  // A character is one byte: others are refused when the device tree is made.
+  // Each character is one byte: others are rejected when the device tree is built.
   const bytes = commandLine.length;
   if (bytes <= mostCommandLineBytes) return;
   throw new InputError(
@@ -71,12 +71,12 @@ export function checkCommandLine(commandLine: string): void {
   );
 }
 
-/** Instructions that every guest is given, and those for each of its vCPUs. */
+/** The limit of instructions: a fixed part, and a part for each vCPU. */
 const usualInstructions = { each: 3_000_000_000, perVcpu: 500_000_000 } as const;
-/** Guest time in which nobody runs, beside that in which somebody does: an instruction takes 1 ns. */
+/** Guest time for waiting, in addition to the time for running: an instruction takes 1 ns. */
 const idleNs = 30_000_000_000n;
 
-/** The limits that a guest of so many vCPUs is given unless it is said otherwise: ample for a stock kernel's boot. */
+/** The default limits for a guest with that many vCPUs: more than enough to boot a stock kernel. */
 export function defaultLimits(vcpus: number): BootOptions['limits'] {
   const instructions = usualInstructions.each + usualInstructions.perVcpu * vcpus;
   return { instructions, guestNs: BigInt(instructions) + idleNs };

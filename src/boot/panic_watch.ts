@@ -1,18 +1,18 @@
 /**
- * Looks into the kernel's log for a panic of which the console says nothing: one on a CPU that is not yet online. Such a
- * kernel spins for ever, and no call or register says that it is dead.
+ * Searches the kernel's log for a panic that the console does not show: one on a CPU that is not yet online. Such a
+ * kernel loops endlessly, and no call or register shows that it has died.
  */
 import type { LogRecord } from '../introspect/index.js';
 import type { ArmMachine } from '../machine/index.js';
 
 const panicLine = /Kernel panic - not syncing: (.*)/;
 
-/** The log is looked into when so many instructions have run, or so much guest time has passed, since the last look. */
+/** The log is searched after this many instructions, or this much guest time, since the last search. */
 const every = { instructions: 50_000_000, ns: 1_000_000_000n } as const;
-/** A panic's first line is among so many of the log's last; a trace of the stack may follow it. */
+/** How many of the log's last records to search for a panic's first line; a stack trace may follow that line. */
 const tail = 100;
 
-/** Why the kernel panicked, as `line` of its console or log says; null when it says no such thing. */
+/** Why the kernel panicked, from a line of its console or log; null if the line does not report a panic. */
 export function panicIn(line: string): string | null {
   return panicLine.exec(line)?.[1] ?? null;
 }
@@ -28,12 +28,12 @@ export class PanicWatch {
     this.#log = log;
   }
 
-  /** How far the machine may run before the next look. */
+  /** How far the machine may run before the next search. */
   get next(): { readonly instructions: number; readonly ns: bigint } {
     return { instructions: this.#instructions, ns: this.#ns };
   }
 
-  /** Why the kernel panicked, when a look was due and found it; null otherwise. When that is, the guest alone decides. */
+  /** Why the kernel panicked, if a search was due and found it; else null. The times of searches depend only on the guest. */
   lookWhenDue(): string | null {
     const { instructions, nowNs } = this.#machine;
     if (instructions < this.#instructions && nowNs < this.#ns) return null;
@@ -42,7 +42,7 @@ export class PanicWatch {
     return this.look();
   }
 
-  /** Why the kernel panicked, by its log as it is now; null when it did not, or no log can be found. */
+  /** Why the kernel panicked, from its log as it is now; null if it did not panic, or if no log is found. */
   look(): string | null {
     const found = this.#log(tail).map(({ text }) => panicIn(text));
     return found.find((reason) => reason !== null) ?? null;

@@ -1,11 +1,11 @@
 /**
- * Leaves repetitions out of a trace. A guest in a loop makes the same few calls over and over; when none of them changes
- * anything, another round tells the rules nothing. Only whole rounds are left out, so each event that is kept still comes
- * after the same events as in the whole trace.
+ * Omits repetitions from a trace. A guest in a loop makes the same few calls repeatedly; if none of them changes
+ * anything, another round gives the rules no information. Only whole rounds are omitted, so each event that is kept still follows
+ * the same events as in the whole trace.
  */
 import type { TracedCall, TraceEvent } from '../audit/index.js';
 
-/** An event, and where its call returns to; null where that is not known. */
+/** An event, and the return address of its call; null if it is not known. */
 export interface Held {
   readonly event: TraceEvent;
   readonly caller: bigint | null;
@@ -25,13 +25,13 @@ function sameValue(a: unknown, b: unknown): boolean {
   return sameMembers(a, b);
 }
 
-/** What is quick to compare and mostly differs comes first. */
+/** Compares first what is quick to compare and usually differs. */
 function sameCall(a: TracedCall, b: TracedCall): boolean {
   if (a.vcpuId !== b.vcpuId || a.returned !== b.returned || a.op !== b.op) return false;
   return a.hypercall === b.hypercall && sameValue(a.detail, b.detail);
 }
 
-/** Whether two events are the same but for their place and time. */
+/** Whether two events are the same except for step and time. */
 export function sameEvent(a: TraceEvent, b: TraceEvent): boolean {
   if (a.kind === 'hypercall' && b.kind === 'hypercall') {
     const isSameCaller = a.vcpu === b.vcpu && a.linuxCpu === b.linuxCpu && a.kernel === b.kernel;
@@ -45,11 +45,11 @@ export class Repeats {
   readonly #longest: number;
   /** The last events since something changed, kept or not. */
   #recent: TraceEvent[] = [];
-  /** After how many events they repeat, as far as it looks now; 0 when they do not. */
+  /** The presumed period, in events; 0 if they do not repeat. */
   #period = 0;
-  /** How many events in a row were the same as the one a period before. */
+  /** How many consecutive events were equal to the event one period before. */
   #matches = 0;
-  /** The round that may be left out once it is complete. */
+  /** The current round, which is omitted once it is complete. */
   #round: Held[] = [];
   #omitted = 0;
 
@@ -59,12 +59,12 @@ export class Repeats {
     this.#longest = longest;
   }
 
-  /** How many events were left out. */
+  /** The number of omitted events. */
   get omitted(): number {
     return this.#omitted;
   }
 
-  /** Takes an event that changes nothing. Returns what is to be kept now, in order. */
+  /** Takes an event that changes nothing. Returns the events to keep now, in order. */
   offer(held: Held): readonly Held[] {
     const continues = this.#matchesPeriod(held.event);
     const released = continues ? [] : this.#release();
@@ -76,7 +76,7 @@ export class Repeats {
     return released;
   }
 
-  /** Something else happens. Returns what is to be kept before it. */
+  /** Another event comes. Returns the events to keep before it. */
   interrupt(): readonly Held[] {
     this.#recent = [];
     this.#period = 0;

@@ -1,4 +1,4 @@
-/** What a boot came to, as the JSON report says it, schema version 1 (schemas/boot-report.schema.json says the same). */
+/** The JSON report of a boot, schema version 1 (the same as schemas/boot-report.schema.json). */
 import type { EndEvent } from '../audit/index.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, WhatIf } from './options.js';
@@ -10,11 +10,11 @@ import type { TraceFolding } from './trace_store.js';
 /** `incomplete`: no rule is broken, but the guest did not reach its goal. */
 export type Verdict = 'pass' | 'fail' | 'incomplete';
 
-/** Where a kernel came from; nulls and no suites for one that is no archive's. */
+/** The origin of a kernel; null and no suites for one that is not from an archive. */
 export interface KernelOrigin {
-  /** The Debian package that it was in. */
+  /** The Debian package that contained it. */
   readonly package: { readonly name: string; readonly version: string } | null;
-  /** Of a mirror: each suite's Release file, and what was checked of it. Times are in seconds since 1970. */
+  /** For a mirror: each suite's Release file, and what was checked. Times are in seconds since 1970. */
   readonly suites: readonly {
     readonly suite: string;
     readonly date: number | null;
@@ -28,7 +28,7 @@ export interface KernelOrigin {
 
 export interface ReportedFinding {
   readonly rule: string;
-  /** `EVTCHNOP_init_control` and the like; null for rules that are over the whole run. */
+  /** `EVTCHNOP_init_control` and the like; null for rules over the whole run. */
   readonly hypercall: string | null;
   readonly linuxCpu: number | null;
   readonly callingVcpu: number | null;
@@ -39,7 +39,7 @@ export interface ReportedFinding {
   /** The answer as a signed number, e.g. -2. */
   readonly returned: number | null;
   readonly guestTimeNs: number;
-  /** The caller within the kernel, as far as it can be named. */
+  /** The caller within the kernel; null if it is not known. */
   readonly where: string | null;
   readonly why: string;
 }
@@ -51,9 +51,9 @@ export interface BootReport {
   readonly kernel: {
     readonly name: string;
     readonly version: string | null;
-    /** Null where the run was stopped before there was a kernel. */
+    /** Null if the run was stopped before the kernel was loaded. */
     readonly sha256: string | null;
-    /** By which way each thing was read of the running kernel; null where the run was stopped before there was one. */
+    /** How each thing was read from the running kernel; null if the run was stopped before the kernel was loaded. */
     readonly introspection: Introspection | null;
   } & KernelOrigin;
   readonly machine: {
@@ -61,7 +61,7 @@ export interface BootReport {
     readonly vcpus: number;
     readonly memoryMiB: number;
     readonly gic: 'v3';
-    /** Null where the guest set up none. */
+    /** Null if the guest set up none. */
     readonly events: 'fifo' | '2l' | null;
     readonly xen: string;
     readonly seed: number;
@@ -70,8 +70,8 @@ export interface BootReport {
     readonly whatIf: WhatIf | null;
   };
   /**
-   * The command that the guest was asked to run, and how it ended: by an exit code, or killed by a signal; neither where the
-   * guest ended before it. Null where none was asked for.
+   * The command of the guest, and how it ended: with an exit code, or killed by a signal; neither if the
+   * guest ended before it. Null without a command.
    */
   readonly command:
     (BootCommand & { readonly exitCode: number | null; readonly signal: number | null }) | null;
@@ -80,41 +80,44 @@ export interface BootReport {
     readonly vcpu: number;
     readonly mpidr: number;
     readonly recordedVcpuId: number | null;
-    /** The ids that this CPU's calls carried, each once, unsigned, in order of size. */
+    /** The ids in this CPU's calls; unsigned, each once, in ascending order. */
     readonly usedVcpuIds: readonly number[];
-    /** Whether the kernel counted it as online at any time; null where it was started, and nothing tells. */
+    /** Whether the kernel ever counted it as online; null if it was started and this is not known. */
     readonly online: boolean | null;
-    /** The guest's own limit by which it was left out, e.g. `nr_cpus=3`; null where there is none, or it came up later. */
+    /**
+     * The guest's own limit because of which it was left out, e.g. `nr_cpus=3`; null if there is none, or if it came up
+     * later.
+     */
     readonly leftOut: string | null;
-    /** Whether the record says which vCPU it is; null where there is no record. */
+    /** Whether the record is the true vCPU id; null if there is no record. */
     readonly agrees: boolean | null;
   }[];
   readonly hypercalls: CallCounts;
-  /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
+  /** Calls that Xen has and the hypervisor does not model, by name, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
-  /** A finding that repeats is listed 16 times at most, and 2000 are listed in all. */
+  /** The number of findings that are not listed: the same finding is listed at most 16 times, and 2000 are listed in all. */
   readonly findings: readonly ReportedFinding[];
   readonly omittedFindings: number;
-  /** Calls that carry a vCPU id of which nothing tells what was meant, by name and reason. They break no rule, and prove nothing. */
+  /** Calls with a vCPU id whose meaning is not known, by name and reason. They break no rule, but are not known to be right. */
   readonly notJudged: readonly { readonly hypercall: string; readonly calls: number; readonly why: string }[];
   readonly instructions: number;
   readonly guestTimeNs: number;
-  /** Of what the guest could see: its calls and their answers, in order, each with its time. */
+  /** SHA-256 of what the guest could see: its calls and their answers, in order, each with its time. */
   readonly traceSha256: string;
-  /** What of the trace was kept for the audit; the other figures are of all of it. */
+  /** How much of the trace was kept for the audit; the other figures cover the whole trace. */
   readonly trace: TraceFolding;
   readonly kernelLogTail: readonly string[];
   /**
-   * The host: milliseconds that the run took, millions of instructions a second, and Node's version. Null in what `--json`
-   * prints: two runs of a seed print the same bytes.
+   * The host: duration of the run in milliseconds, millions of instructions a second, and Node's version. Null in the output of
+   * `--json`, so that two runs with the same seed print the same bytes.
    */
   readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string } | null;
 }
 
-/** What a boot is asked for, before its kernel and initrd are there. */
+/** The options of a boot, without its kernel and initrd. */
 type MachineOptions = Omit<BootOptions, 'kernel' | 'initrd'>;
 
-/** `fail` outranks everything: a panic often follows from a broken rule. */
+/** `fail` takes precedence: a broken rule often leads to a panic. */
 export function verdictOf({ findings, reached }: BootResult): Verdict {
   if (findings.length > 0) return 'fail';
   return reached ? 'pass' : 'incomplete';
@@ -161,7 +164,7 @@ function hostOf(host: Host, instructions: number): NonNullable<BootReport['host'
   return { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) };
 }
 
-/** The report. `host` says what it ran on, and is the only thing in it that differs from run to run. */
+/** The report. Only `host`, which describes the host, differs from run to run. */
 export function bootReport(
   options: BootOptions,
   result: BootResult,
@@ -202,12 +205,12 @@ export function bootReport(
   };
 }
 
-/** The whole trace of a run that was stopped before there was a guest. */
+/** The whole trace of a run that was stopped before the guest existed. */
 export function unstartedEnd(why: string): EndEvent {
   return { kind: 'end', kernel: 0, step: 0, timeNs: 0n, outcome: 'hang', online: [], why };
 }
 
-/** The report of a run that was stopped before there was a guest: of the kernel it knows no more than what it was called. */
+/** The report of a run that was stopped before the guest existed: only the name of the kernel is known. */
 export function unstartedReport(
   options: MachineOptions,
   kernelName: string,

@@ -1,4 +1,4 @@
-/** A boot from its first instruction to its end: who is told what on the way, when it ends, and what it came to. */
+/** A boot from its first instruction to its end: its listeners, the conditions that end it, and its result. */
 import type { Finding, NotJudged, Outcome, Platform, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
 import { frameBytes, present } from '../base/index.js';
@@ -26,79 +26,82 @@ import { unsetRecords } from './what_if.js';
 import { commandEnd } from './command_end.js';
 import type { CommandEnd } from '../guest_init/index.js';
 
-/** What those who watch a boot are told as it goes. */
+/** Listeners of a boot. */
 export interface BootWatcher {
   /** Bytes that the guest wrote to one of its consoles, as they come. */
   console?(bytes: Uint8Array, from: GuestConsole): void;
-  /** What the audit will read, event by event as it comes. */
+  /** Each event that the audit will read, as it comes. */
   event?(event: TraceEvent): void;
   /** A line that the guest wrote to Xen's own console. */
   xenConsole?(line: string): void;
 }
 
-/** A broken rule, and the place of the kernel that made the call; null where there is no call, or it cannot be told. */
+/** A broken rule, and the place in the kernel that made the call; null if there is no call or the place is not known. */
 export interface BootFinding extends Finding {
   readonly where: string | null;
 }
 
-/** Where a boot stands; `waiting`: it can go on no further before the time that it may run to. */
+/** The state of a boot; `waiting`: it has reached the time up to which it may run. */
 export type BootState = 'running' | 'waiting' | 'ended';
 
-/** One Linux CPU in the end. */
+/** The final state of one Linux CPU. */
 export interface BootCpu {
   readonly linuxCpu: LinuxCpu;
   readonly vcpu: XenVcpuId;
   readonly mpidr: number;
-  /** What the kernel's record says; null where it has none, or none that could be read. */
+  /** The kernel's record; null if there is none, or if it could not be read. */
   readonly recordedVcpuId: number | null;
-  /** The ids, unsigned, of the calls that this CPU made about itself or others, each once, in order of size. */
+  /** The ids in this CPU's calls, about itself or others; unsigned, each once, in ascending order. */
   readonly usedVcpuIds: readonly number[];
-  /** Whether the kernel counted it as online at any time; null where it was started, and nothing tells. */
+  /** Whether the kernel ever counted it as online; null if it was started and this is not known. */
   readonly online: boolean | null;
-  /** The limit by which the kernel left it out when it booted, e.g. `nr_cpus=3`; null where there is none, or it came up later. */
+  /**
+   * The limit because of which the kernel left it out when it booted, e.g. `nr_cpus=3`; null if there is none, or if it came
+   * up later.
+   */
   readonly leftOut: string | null;
 }
 
-/** What became of a guest; `stopped` is one that was cut short by us. */
+/** The outcome of a guest; `stopped`: it was stopped from outside. */
 export type BootOutcome = Outcome | 'stopped';
 
 export interface BootResult {
   readonly outcome: BootOutcome;
-  /** One line: what became of the guest. */
+  /** The outcome in one line. */
   readonly ending: string;
-  /** Whether the guest got where it was asked to. */
+  /** Whether the guest reached its goal. */
   readonly reached: boolean;
   readonly findings: readonly BootFinding[];
-  /** Calls that carry a vCPU id of which nothing tells what was meant: no rule speaks of those ids. */
+  /** Calls with a vCPU id whose meaning is not known; no rule judges these ids. */
   readonly notJudged: readonly NotJudged[];
-  /** Findings that are not listed: a finding is listed 16 times at most, and 2000 in all. */
+  /** The number of findings that are not listed: the same finding is listed at most 16 times, and 2000 are listed in all. */
   readonly omittedFindings: number;
-  /** What is kept of the trace, which the audit has read. */
+  /** The events that were kept, which the audit has read. */
   readonly events: readonly TraceEvent[];
-  /** What is not kept. */
+  /** What was left out of the trace. */
   readonly folding: TraceFolding;
-  /** Counts of the whole trace, whatever is kept. */
+  /** Counts over the whole trace, including events that were not kept. */
   readonly counts: TraceCounts;
   readonly cpus: readonly BootCpu[];
   readonly instructions: number;
   readonly guestNs: bigint;
-  /** How the command ended; null where there is none, or the guest ended before it. */
+  /** How the command ended; null if there is none, or if the guest ended before it. */
   readonly commandEnd: CommandEnd | null;
-  /** Calls by name that Xen would have served and that nothing here does, and how often each was made. */
+  /** Calls that Xen has and the hypervisor does not model, by name, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
-  /** By which way each thing was read of the kernel. */
+  /** How each thing was read from the kernel. */
   readonly introspection: Introspection;
-  /** The end of the kernel's own log, from its memory; empty where it could not be found. */
+  /** The end of the kernel's own log, from its memory; empty if the log was not found. */
   readonly kernelLog: readonly LogRecord[];
 }
 
 const logTail = 40;
 /**
- * How long a guest that runs into a limit must have left an event unheard, ns: Linux starts all its CPUs sooner, and before that
- * the vCPU that is to hear of it may still come up.
+ * For how long a guest that reaches a limit must have left an event unheard, ns. Until then the guest may still start the vCPU;
+ * Linux starts all its CPUs in less time.
  */
 const patienceNs = 1_000_000_000n;
-/** The log's records up to the first call that is about a CPU are fewer than this. */
+/** The kernel's log has fewer records than this before the first call about a CPU. */
 const earlyLog = 1000;
 
 export class Boot {
@@ -141,7 +144,7 @@ export class Boot {
       },
       hypercall: (vcpu, record) => {
         this.#lastCaller = vcpu;
-        // Before the records are looked at: what stood there until now is not what this boot is about.
+        // Before the records are read, because their earlier contents do not matter in this boot.
         this.#fillRecords(vcpu, record);
         this.#observer.hypercall(vcpu, record);
         this.#countNotModelled(record);
@@ -173,12 +176,12 @@ export class Boot {
     this.#panics = new PanicWatch(this.machine, (most) => this.#kernelLog(most));
   }
 
-  /** Where in the kernel the call of that step of the trace was made: `function+0x1c`; null for steps that are no call. */
+  /** The place in the kernel that made the call of that step of the trace: `function+0x1c`; null if the step is not a call. */
   whereOf(step: number): string | null {
     return this.#observer.whereOf(step);
   }
 
-  /** A kernel address by the kernel's own symbols: `function+0x1c`, `_text+0x81c` where it has none. */
+  /** A kernel address by the kernel's own symbols: `function+0x1c`, or `_text+0x81c` without symbols. */
   symbolAt(address: bigint): string {
     return this.#kernel.symbolAt(address);
   }
@@ -188,16 +191,16 @@ export class Boot {
   }
 
   /**
-   * Types at one of the guest's consoles: the bytes are there from guest time `atNs` on, now unless said. A run with the
-   * same input at the same times is the same run.
+   * Types at one of the guest's consoles. The guest can read the bytes from guest time `atNs` (default: now). The same input
+   * at the same times gives the same run.
    */
   input(console: GuestConsole, bytes: Uint8Array, atNs?: bigint): void {
     this.machine.input(console, bytes, atNs);
   }
 
   /**
-   * Runs on for about `instructions`, to system time `untilNs`, or to the end. When it ends does not depend on how many
-   * steps led there.
+   * Continues for about `instructions`, up to system time `untilNs`, or to the end of the run. The division into steps does not
+   * change when the run ends.
    */
   step(instructions: number, untilNs?: bigint): BootState {
     const { limits } = this.#options;
@@ -209,12 +212,12 @@ export class Boot {
         Math.min(end, look.instructions) - this.machine.instructions,
         look.ns < endNs ? look.ns : endNs,
       );
-      // A line of its console may have ended it meanwhile.
+      // A line of the guest's console may have ended the run.
       if (this.#hasEnded()) break;
       if (stop === 'shutdown') return this.#shutDown();
       const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
       if (panic !== null) return this.#finish('panic', panic, false);
-      // Where time is given bit by bit, somebody may be about to type.
+      // If the caller limits the time of each step, input may still come.
       if (stop === 'stuck' && untilNs !== undefined) return 'waiting';
       if (stop === 'stuck') return this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
       if (this.#limitReached()) break;
@@ -229,19 +232,19 @@ export class Boot {
   }
 
   /**
-   * Types `bytes` into the guest's console, the last that its command line names: they are there from system time `atNs` on,
-   * now unless said.
+   * Types `bytes` into the guest's console (the last one that its command line names). The guest can read them from system time
+   * `atNs` (default: now).
    */
   type(bytes: Uint8Array, atNs?: bigint): void {
     this.machine.input(mainConsoleOf(this.#options.commandLine), bytes, atNs);
   }
 
-  /** Ends the boot where it stands; `why` is one line. Nothing happens when it has ended. */
+  /** Ends the boot now; `why` is one line. Does nothing if it has already ended. */
   cutShort(why: string): void {
     this.#finish('stopped', why, false);
   }
 
-  /** What the boot came to, once it has ended. A boot that is asked before is cut short. */
+  /** The result of the boot. If the boot has not ended yet, this ends it. */
   result(): BootResult {
     this.cutShort('the run was cut short');
     const { outcome, ending, reached } = this.#end ?? { outcome: 'stopped', ending: '', reached: false };
@@ -252,7 +255,7 @@ export class Boot {
     return {
       outcome,
       ending: isCut ? `${ending}; ${cutText(folding)}` : ending,
-      // Of what was not audited, nobody can say that it is right.
+      // Events that were not audited cannot be called right.
       reached: reached && !isCut,
       findings: findings.map((finding) => ({ ...finding, where: this.#observer.whereOf(finding.step) })),
       omittedFindings: found.length - findings.length,
@@ -342,18 +345,18 @@ export class Boot {
       notAsked === null
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
-    // To the audit, a run that is cut short is one that got no further.
+    // For the audit, a run that was stopped is one that hangs.
     this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending, this.#unheardUpToNs(outcome));
     return 'ended';
   }
 
-  /** Until when an event that no vCPU has heard of by the end is lost, by system time in ns. */
+  /** The latest system time in ns at which an event that is unheard at the end counts as lost. */
   #unheardUpToNs(outcome: BootOutcome): bigint {
     if (outcome === 'stopped') return -1n;
     return this.#hasReachedLimit ? this.machine.nowNs - patienceNs : this.machine.nowNs;
   }
 
-  /** Why the records were not set though they should have been; null where all was done as asked. */
+  /** Why the records were not set as requested; null if they were, or if this was not requested. */
   #notAsAsked(): string | null {
     const { whatIf } = this.#options;
     if (whatIf === null || this.#recordsSet) return null;
@@ -366,7 +369,10 @@ export class Boot {
     return { kind, release, hardwareIds, fifo, softReset };
   }
 
-  /** A guest that was cut short, or of which no more is known, had no time to bring its vCPUs up: then that rule says nothing. */
+  /**
+   * `all-vcpus-up` is not applied to a guest that was stopped or whose trace was cut: it may not have had time to start its
+   * vCPUs.
+   */
   #findings(): Finding[] {
     const { events, folding } = this.#observer.trace;
     const isWhole = folding.auditedUpToStep === null;
@@ -393,7 +399,7 @@ export class Boot {
     });
   }
 
-  /** The command line of which the kernel's log tells; null where it tells of none. */
+  /** The command line in the kernel's log; null if the log has none. */
   #saidCommandLine(): string | null {
     const found = this.#kernelLog(earlyLog).map(
       ({ text }) => /^Kernel command line: (.*)/s.exec(text)?.[1] ?? null,
@@ -415,7 +421,7 @@ function kernelMemory({ machine, kernelAt }: Guest, { kernel }: BootOptions): Ke
     loaded: ram.subarray(place, place + kernel.memoryBytes),
     ram,
     wasWritten: (offset) => machine.processor.wasWritten(ramStart + offset),
-    // A vCPU that is off, or has no page tables yet, sees no kernel addresses.
+    // A vCPU that is off, or that has no page tables yet, cannot translate kernel addresses.
     read: (address, size) => {
       for (const vcpu of machine.processor.vcpus.keys()) {
         const bytes = readGuest(machine, vcpu, address, size);

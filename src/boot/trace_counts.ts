@@ -1,10 +1,10 @@
-/** What is counted of a trace as it comes, whatever is kept of it: the report's figures are of all calls. */
+/** Counts over a trace as it comes, including events that are not kept: the report's figures cover all calls. */
 import type { HypercallEvent, TraceEvent } from '../audit/index.js';
 import { ValueHash, valueToJson } from '../base/index.js';
 
-/** A guest may call 2^64 numbers and pass 2^32 ids: beyond so many, names are counted together and ids left out. */
+/** A guest may use 2^64 hypercall numbers and 2^32 ids: above these limits, names are counted together and ids are left out. */
 export const countBounds = { names: 1000, idsPerCpu: 1024 } as const;
-/** Under this name the calls are counted for whose own name there is no room. */
+/** The name under which calls are counted when the limit of names is reached. */
 const otherNames = '(others)';
 
 export interface CallCounts {
@@ -15,7 +15,7 @@ export interface CallCounts {
 }
 
 /**
- * What the guest saw of an event, as the JSON text of a list; null for an event that the guest does not see.
+ * The part of an event that the guest can see, as the JSON text of a list; null for an event that it cannot see.
  * - A hypercall: its name, its argument, the answer, the vCPU id in it, the vCPU that made it, the system time in ns.
  * - A start: `"start"`, the vCPU that asked, the target, the answer, the time. A stop: `"stop"`, the vCPU, the time.
  */
@@ -74,17 +74,20 @@ export class TraceCounts {
     return { total: this.#total, byName, carryingVcpuId: this.#carryingVcpuId, refused: this.#refused };
   }
 
-  /** How the guest hears of events, as far as it came; null where it set up none. */
+  /** The event ABI that the guest uses; null if it set up none. */
   get eventAbi(): 'fifo' | '2l' | null {
     return this.#eventAbi;
   }
 
-  /** The ids, unsigned, that the calls of a Linux CPU carried, each once, in order of size; 1024 of them at most. */
+  /** The ids in the calls of a Linux CPU; unsigned, each once, in ascending order, at most 1024. */
   idsOf(cpu: number): readonly number[] {
     return [...(this.#ids.get(cpu) ?? [])].sort((a, b) => a - b);
   }
 
-  /** SHA-256 of what the guest could see: its calls and their answers, in order, each with its time. Ends the counting. */
+  /**
+   * SHA-256 of what the guest could see: its calls and their answers, in order, each with its time. Nothing can be added
+   * after this.
+   */
   get sha256(): string {
     this.#digest ??= this.#hash.digest();
     return this.#digest;

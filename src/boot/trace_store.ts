@@ -1,9 +1,9 @@
 /**
- * The trace of a boot in bounded form. The audit needs the events that its rules read, in order; the trace file gets all
- * events as they come, and the counts are of all of them (trace_counts.ts). So this keeps:
- * - of the calls that no rule reads, the first ones, for whoever looks at the trace;
- * - of calls that change nothing and come over and over in the same order (repeats.ts), the first rounds;
- * - all other events, up to a bound. A guest that gets there is audited up to there.
+ * The trace of a boot in bounded form. The audit needs the events that its rules read, in order. The trace file gets all
+ * events as they come, and the counts cover all of them (trace_counts.ts). So this keeps:
+ * - of the calls that no rule reads, the first ones, for a reader of the trace;
+ * - of calls that change nothing and repeat in the same order (repeats.ts), the first rounds;
+ * - all other events, up to a limit. If a guest exceeds the limit, the audit reads the events before it.
  */
 import { isNeutral, isRead } from '../audit/index.js';
 import type { EndEvent, TraceEvent } from '../audit/index.js';
@@ -13,17 +13,17 @@ import { TraceCounts } from './trace_counts.js';
 
 export interface TraceBounds {
   readonly unreadCalls: number;
-  /** Rounds of a loop of calls that change nothing, and how many calls such a loop may have. */
+  /** How many rounds are kept of a loop of calls that change nothing, and the maximum number of calls in such a loop. */
   readonly rounds: number;
   readonly loopCalls: number;
   readonly values: number;
 }
 
-/** What an event counts for, beside the numbers in its argument. */
+/** The size of an event, without the numbers in its argument. */
 const eventValues = 10;
 
 /**
- * How much is kept. `values`: of events that rules read, each of which counts for {@link eventValues} and for the numbers
+ * How much is kept. `values`: the limit for events that rules read. The size of an event is {@link eventValues} plus the numbers
  * in its argument. An ordinary boot of Debian's kernel has some hundred such events for each vCPU.
  */
 export const traceBounds: TraceBounds = {
@@ -33,7 +33,7 @@ export const traceBounds: TraceBounds = {
   values: 1_000_000,
 };
 
-/** What is not in the kept trace. */
+/** What was left out of the trace. */
 export interface TraceFolding {
   /** All events of the run, and those that are kept. */
   readonly events: number;
@@ -42,7 +42,10 @@ export interface TraceFolding {
   readonly unreadCalls: number;
   /** Calls left out because they repeat one that is kept and that changed nothing. */
   readonly repeatedCalls: number;
-  /** The first event that is left out for want of room: the audit reads nothing from there on. Null: it reads all. */
+  /**
+   * The first event that is left out because the limit is reached: the audit reads only what is before it. Null: it reads
+   * all.
+   */
   readonly auditedUpToStep: number | null;
 }
 
@@ -60,7 +63,7 @@ function sizeOf(event: TraceEvent): number {
 export class TraceStore {
   readonly counts = new TraceCounts();
   readonly #events: TraceEvent[] = [];
-  /** By step, of the calls that are kept: where the call returns to. */
+  /** Return addresses of the calls that are kept, by step. */
   readonly #callers = new Map<number, bigint>();
   #nextCaller: bigint | null = null;
   #length = 0;
@@ -69,7 +72,7 @@ export class TraceStore {
   #values = 0;
   #fullAt: number | null = null;
   readonly #repeats: Repeats;
-  /** The vCPUs of which a kept call says that they run, since a CPU came or went. */
+  /** The vCPUs that have a kept call since a CPU last started or stopped. */
   readonly #running = new Set<number>();
   readonly #bounds: TraceBounds;
 
@@ -78,7 +81,7 @@ export class TraceStore {
     this.#repeats = new Repeats(bounds.rounds, bounds.loopCalls);
   }
 
-  /** How many events there were: the next one's step. */
+  /** The number of all events, which is the step of the next one. */
   get length(): number {
     return this.#length;
   }
@@ -98,12 +101,12 @@ export class TraceStore {
     };
   }
 
-  /** Says where the call returns to that the next event is about. */
+  /** Sets the return address of the call of the next event. */
   noteCaller(address: bigint): void {
     this.#nextCaller = address;
   }
 
-  /** Where the call of a step returns to; null for steps that are no call or are not kept. */
+  /** The return address of the call of a step; null if the step is not a call or is not kept. */
   callerOf(step: number): bigint | null {
     return this.#callers.get(step) ?? null;
   }
@@ -119,7 +122,7 @@ export class TraceStore {
     else this.#keepAll([...(isRead(event) ? this.#repeats.interrupt() : []), held]);
   }
 
-  /** Whether no rule reads the event, nor that its vCPU runs. */
+  /** Whether no rule reads the event or needs it as a sign that its vCPU runs. */
   #isUnread(event: TraceEvent): boolean {
     return event.kind === 'hypercall' && !isRead(event) && this.#running.has(event.vcpu);
   }
@@ -143,7 +146,7 @@ export class TraceStore {
     }
   }
 
-  /** To the audit, a guest of which no more is known is one that got no further. */
+  /** For the audit, a guest whose trace is cut is one that hangs. */
   #endOf(event: EndEvent): EndEvent {
     if (this.#fullAt === null) return event;
     // The vCPU of an unheard event may have been started by a call that is not kept.

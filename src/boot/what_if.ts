@@ -1,6 +1,7 @@
 /**
- * What if this kernel's records were filled as the patch of 2016 once filled them on Arm? At the first init_control, which
- * is CPU 0's for itself, the records of the other CPUs are set to what they held then at that time; the kernel goes on.
+ * Shows what happens if this kernel's records are filled as the patch of 2016 filled them on Arm. At the first init_control,
+ * which CPU 0 makes for itself, the records of the other CPUs get the values that they had at that point in 2016. Then the
+ * kernel continues.
  */
 import { viewOf } from '../abi/index.js';
 import type { ArmMachine } from '../machine/index.js';
@@ -9,10 +10,10 @@ import { writeGuest } from './guest_memory.js';
 import type { KernelView } from './kernel_view.js';
 import type { WhatIf } from './options.js';
 
-/** What a record read before its CPU had set it: as posted, all ones; as tested on 4.8-rc4, zero. */
+/** The value of a record before its CPU set it: as posted, all ones; as tested on 4.8-rc4, zero. */
 const unsetRecord: Readonly<Record<WhatIf, number>> = { 'as-posted': 0xffff_ffff, 'as-tested': 0 };
 
-/** Sets the records of all CPUs but CPU 0; false, with some perhaps set, where the kernel has none that can be written. */
+/** Sets the records of all CPUs but CPU 0; false if the kernel has none that can be written (some may have been set). */
 export function unsetRecords(
   machine: ArmMachine,
   kernel: KernelView,

@@ -12,7 +12,7 @@ import { threadText } from './render/thread_text.js';
 export interface ThreadOptions {
   readonly json?: boolean;
   readonly html?: string;
-  /** A number from 1 on, or a scenario's name. */
+  /** A number, starting with 1, or a scenario's name. */
   readonly story?: string;
 }
 
@@ -50,7 +50,7 @@ export interface ExploreOptions {
   readonly json?: boolean;
 }
 
-/** `domulator explore`. Throws InputError when it is not said what to explore. */
+/** `domulator explore`. Throws InputError if the arguments do not say what to explore. */
 export function explore({ matrix = false, json = false }: ExploreOptions): void {
   if (!matrix) throw new InputError("explore needs to be told what to show; give '--matrix'");
   const result = runMatrix();

@@ -1,4 +1,4 @@
-/** What the commands ask of the machine that they run on. */
+/** The commands' access to the host. */
 import {
   closeSync,
   existsSync,
@@ -27,37 +27,37 @@ export const exitStatus = {
   outputFailed: 74,
 } as const;
 
-/** What `git bisect run` wants: 0 good, 1 bad, 125 cannot be told; from 128 on it stops. */
+/** The statuses of `git bisect run`: 0 good, 1 bad, 125 skip; 128 and above stop it. */
 export const bisectStatus = { untold: 125, stop: 128 } as const;
 
 const fullWidth = 110;
 const usualWidth = 100;
 const leastWidth = 80;
 
-/** Colours on a terminal only, and there unless NO_COLOR is set (no-color.org); FORCE_COLOR overrides the terminal. */
+/** Colours are used only on a terminal, and not if NO_COLOR is set (no-color.org); FORCE_COLOR enables them elsewhere. */
 function wantsColour({ NO_COLOR, FORCE_COLOR, TERM }: NodeJS.ProcessEnv, isTerminal: boolean): boolean {
   if (NO_COLOR !== undefined && NO_COLOR !== '') return false;
   if (FORCE_COLOR !== undefined) return FORCE_COLOR !== '' && FORCE_COLOR !== '0';
   return isTerminal && TERM !== 'dumb';
 }
 
-/** As wide as the terminal, within 80 to 110 columns; 100 where the output is no terminal. */
+/** The width of the terminal, limited to 80 to 110 columns; 100 if the output is not a terminal. */
 export function terminalStyle(): Style {
   const { isTTY, columns } = process.stdout;
-  // A terminal that does not know its size gives none, or 0.
+  // A terminal of unknown size reports none, or 0.
   const isSized = isTTY && columns > 0;
   const width = isSized ? Math.min(fullWidth, Math.max(leastWidth, columns)) : usualWidth;
   return createStyle(wantsColour(process.env, isTTY), width);
 }
 
-/** Writes to standard output. What no longer finds a reader is not an error: see {@link watchOutput}. */
+/** Writes to standard output. A closed reader is not an error here: see {@link watchOutput}. */
 export function print(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
 /**
- * Calls `failed` when standard output cannot be written, and says so in one line; without that line where its reader has gone
- * (`| head`), and then `isUnread`.
+ * Calls `failed` when standard output cannot be written, and prints one line about it. If the reader has closed it (`| head`),
+ * `isUnread` is set and no line is printed.
  */
 export function watchOutput(failed: (why: string, isUnread: boolean) => void): void {
   let hasFailed = false;
@@ -74,12 +74,12 @@ export function watchOutput(failed: (why: string, isUnread: boolean) => void): v
   process.stderr.on('error', () => undefined);
 }
 
-/** One line on standard error, whatever `message` holds: no line ends, and nothing that a terminal would obey. */
+/** Prints one line on standard error: line ends and control characters in `message` are replaced. */
 export function complain(message: string): void {
   process.stderr.write(`domulator: ${message.replace(/[\s\p{Cc}]+/gu, ' ').trim()}\n`);
 }
 
-/** The same for what does not keep the command from going on. */
+/** Prints a warning, after which the command continues. */
 export function warn(message: string): void {
   complain(`warning: ${message}`);
 }
@@ -95,16 +95,19 @@ const writeErrors: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long; give a shorter one',
 };
 
-/** What a file that the user named could not be written for, as one line. */
+/** Why a file that the user named could not be written, in one line. */
 export function fileError(name: string, error: unknown): InputError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  // In /proc, and behind a link that leads nowhere, the directory is there and the file cannot be made.
+  // In /proc, and for a dangling link, the directory exists and the file cannot be created.
   if (code === 'ENOENT' && existsSync(name.replace(/[^/]*$/, '') || '.'))
     return new InputError(`cannot write ${name}: no file can be created there; choose another place`);
   return new InputError(`cannot write ${name}: ${writeErrors[code] ?? (code || String(error))}`);
 }
 
-/** The file that `name` leads to; null where there is none yet, and for what is no file: a terminal, a pipe, /dev/null. */
+/**
+ * The file to which `name` leads; null if it does not exist yet, or if it is not a regular file (a terminal, a pipe,
+ * /dev/null).
+ */
 function replaceable(name: string): { readonly path: string; readonly mode: number } | null {
   try {
     const path = realpathSync(name);
@@ -115,7 +118,10 @@ function replaceable(name: string): { readonly path: string; readonly mode: numb
   }
 }
 
-/** Replaces the file at once: whoever reads it finds what it was, or all of `text`. False where its directory takes no new file. */
+/**
+ * Replaces the file atomically: a reader sees either the old contents or all of `text`. False if no file can be created in
+ * its directory.
+ */
 function replaceFile(path: string, mode: number | undefined, text: string): boolean {
   const partial = `${path}.${process.pid}.partial`;
   let file: number;
@@ -136,8 +142,8 @@ function replaceFile(path: string, mode: number | undefined, text: string): bool
 }
 
 /**
- * Writes `text` to the file that the user named: all of it or, where that cannot be done, none. Throws InputError with one
- * line then.
+ * Writes all of `text` to the file that the user named. Throws InputError with one line if that is not possible; then nothing
+ * is written.
  */
 export function writeUserFile(name: string, text: string): void {
   try {
@@ -152,8 +158,8 @@ export function writeUserFile(name: string, text: string): void {
 }
 
 /**
- * Whether the user's file can be written, before hours go into what is to be in it; what `look` says of it, opened. Throws
- * InputError as above.
+ * Checks that the user's file can be written, before a long run produces its contents; returns the result of `look` on the open
+ * file. Throws InputError with one line if it cannot be written.
  */
 export function checkUserFile<T>(name: string, look: (file: number) => T): T {
   const isNew = !existsSync(name);
@@ -163,7 +169,7 @@ export function checkUserFile<T>(name: string, look: (file: number) => T): T {
       return look(file);
     } finally {
       closeSync(file);
-      // Of a link, what it leads to is what was made.
+      // For a link, the target is the file that was created.
       if (isNew && existsSync(name)) rmSync(realpathSync(name));
     }
   } catch (error) {

@@ -1,6 +1,6 @@
-/** What `--json` prints. */
+/** The output of `--json`. */
 
-/** Bigints (times in ns, addresses) become strings of digits: they may lie beyond what a JSON reader takes for exact. */
+/** Bigints (times in ns, addresses) become strings of digits, because JSON readers may not represent them exactly. */
 function plain(_key: string, node: unknown): unknown {
   if (typeof node === 'bigint') return node.toString();
   if (node instanceof Uint8Array) return Buffer.from(node).toString('hex');

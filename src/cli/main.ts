@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `domulator` command. Signals are caught before the rest of the program loads, which takes a fraction of a second, so
- * that a boot that is interrupted even then writes its report.
+ * The `domulator` command. It catches signals before the rest of the program loads, which takes a fraction of a second. So
+ * even a boot that is interrupted then writes its report.
  */
 import { StopRequest } from './boot/stop_request.js';
 

@@ -1,7 +1,7 @@
-/** What holds of the values of all commands' options. */
+/** Checks of option values for all commands. */
 import { InputError } from '../base/index.js';
 
-/** Commander takes whatever follows for an option's value, another option too. Throws InputError where it did. */
+/** Commander accepts any following argument as an option's value, even another option. Throws InputError in that case. */
 export function checkValue(option: string, value: string | undefined): void {
   if (value === '') throw new InputError(`${option} needs a value, but got an empty one`);
   if (value?.startsWith('-') === true)

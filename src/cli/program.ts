@@ -98,7 +98,7 @@ With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.
 A command counts there as in git bisect run: 125 skips, 126 and 127 (it could not
 be run) stop the bisection, any other failure is bad.`;
 
-/** Every command throws rather than ends the process, and prints no error of its own. */
+/** Commands throw errors; they neither end the process nor print the error. */
 function quiet(command: Command): Command {
   return command
     .exitOverride()
@@ -106,7 +106,7 @@ function quiet(command: Command): Command {
     .allowExcessArguments(false);
 }
 
-/** The arguments of `domulator boot` up to `--`, and the command behind it; null where there is no `--`. */
+/** The arguments of `domulator boot` before `--`, and the command after it; null without `--`. */
 function splitAtCommand(
   args: readonly string[],
 ): [own: readonly string[], command: readonly string[] | null] {
@@ -147,7 +147,7 @@ function createProgram(stop: StopRequest, command: readonly string[] | null): Co
   return program;
 }
 
-/** The status of a command that can end well in several ways. */
+/** The status of a command that has more than one successful status. */
 let commandStatus: number = exitStatus.ok;
 
 function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
@@ -231,21 +231,21 @@ async function statusOfCommand(
   }
 }
 
-/** git bisect run takes every status below 128 for a verdict on the kernel; any other failure must stop it. */
+/** `git bisect run` treats every status below 128 as a verdict on the kernel; any other failure must stop it. */
 const verdictStatuses: readonly number[] = [exitStatus.ok, exitStatus.ruleBroken, bisectStatus.untold];
 
 function forBisection(status: number): number {
   return status < bisectStatus.stop && !verdictStatuses.includes(status) ? bisectStatus.stop : status;
 }
 
-/** Runs the command that `given` names and sets the exit status of the process. A boot ends early when `stop` says so. */
+/** Runs the command that `given` names and sets the exit status of the process. `stop` can end a boot early. */
 export async function main(given: readonly string[], stop: StopRequest): Promise<void> {
   const [args, guestCommand] = splitAtCommand(given);
   const isBoot = args[0] === 'boot';
   const final = args.includes('--bisect') ? forBisection : (status: number): number => status;
   watchOutput((why, isUnread) => {
     if (!isBoot) process.exit(isUnread ? exitStatus.ok : exitStatus.outputFailed);
-    // A boot whose end nobody saw must not count as a good one.
+    // A boot whose output was not read to its end must not count as good.
     process.exitCode = final(exitStatus.outputFailed);
     stop.outputFailed(why, exitStatus.outputFailed);
   });

@@ -1,13 +1,13 @@
-/** What is said of arguments that are none of ours. */
+/** Messages about invalid arguments. */
 import type { Command, CommanderError } from 'commander';
 
-/** Commander's complaint as one line that says what to do. */
+/** Commander's error message as one line that says what to do. */
 export function usageLine(
   { message, code }: CommanderError,
   program: Command,
   args: readonly string[],
 ): string {
-  // `domulator help NAME` for a command that there is not: Commander would print the whole help instead.
+  // `domulator help NAME` for an unknown command: Commander would print the whole help instead.
   if (code === 'commander.help') return `unknown command '${args.at(-1) ?? ''}'; see 'domulator --help'`;
   const command = program.commands.find((each) => each.name() === args[0]);
   const help = command === undefined ? "see 'domulator --help'" : `see 'domulator ${command.name()} --help'`;

@@ -1,4 +1,4 @@
-/** The archives that this machine's apt knows (sources.list(5)): one-line and deb822 files, and lists of mirrors. */
+/** The archives in this machine's apt sources (sources.list(5)): one-line and deb822 files, and lists of mirrors. */
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseStanzas } from '../firmware/index.js';
@@ -9,7 +9,7 @@ export interface AptSource {
   readonly uri: string;
   readonly suite: string;
   readonly components: readonly string[];
-  /** Paths of the keyrings that it is signed by, where the source names them. */
+  /** Paths of the keyrings that sign it, if the source names them. */
   readonly keyrings: readonly string[];
 }
 
@@ -21,7 +21,7 @@ function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '');
 }
 
-/** Keyrings are files or, within a source, keys themselves; only the files are of use here. */
+/** A source names keyring files or contains the keys themselves; only files are used here. */
 function keyringPaths(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => path.isAbsolute(word));
 }
@@ -37,12 +37,12 @@ function parseLine(line: string): RawSource[] {
   return [{ uri, suite, components: words(components), keyrings: keyringPaths(signedBy), enabled: true }];
 }
 
-/** The sources of a one-line file. No text is refused. */
+/** The sources of a one-line file. Any text is accepted. */
 export function parseSourcesList(text: string): AptSource[] {
   return usable(text.split('\n').flatMap(parseLine));
 }
 
-/** The sources of a deb822 file: each stanza stands for all pairs of its URIs and suites. No text is refused. */
+/** The sources of a deb822 file: each stanza gives all pairs of its URIs and suites. Any text is accepted. */
 export function parseDeb822Sources(text: string): AptSource[] {
   const raw = parseStanzas(text).flatMap((stanza): RawSource[] => {
     const field = (name: string): string => stanza.get(name) ?? '';
@@ -56,7 +56,7 @@ export function parseDeb822Sources(text: string): AptSource[] {
   return usable(raw);
 }
 
-/** Those that can be used: switched on, with suites rather than bare folders, and reached in a way that we know. */
+/** The usable sources: enabled, with suites rather than plain folders, and with a supported protocol. */
 function usable(sources: readonly RawSource[]): AptSource[] {
   return sources
     .filter(
@@ -88,11 +88,11 @@ async function expandMirrors(source: AptSource): Promise<AptSource[]> {
     .map((uri) => ({ ...source, uri: uri.replace(/\/+$/, '') }));
 }
 
-/** The sources of this machine, in apt's order; `root` is apt's folder of settings. None where there is no apt. */
+/** The sources of this machine, in apt's order; `root` is apt's configuration folder. Empty without apt. */
 export async function readAptSources(root: string): Promise<AptSource[]> {
   const parts = path.join(root, 'sources.list.d');
   const names = await readdir(parts).catch((): string[] => []);
-  // apt takes names of these characters and endings only (sources.list(5)).
+  // apt accepts only names with these characters and endings (sources.list(5)).
   const files = names.filter((name) => /^[A-Za-z0-9_.-]+\.(list|sources)$/.test(name)).sort();
   const sources = parseSourcesList(await readIfThere(path.join(root, 'sources.list')));
   for (const name of files) {

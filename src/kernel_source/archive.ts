@@ -1,6 +1,6 @@
 /**
- * A Debian release as its mirror has it now: its Release files, checked as far as this machine can, and the packages
- * that are wanted of it, each with the hash that leads up to them.
+ * A Debian release as its mirror has it now: its Release files, checked as far as this machine allows, and the packages
+ * that are needed from it, each with its hash from the index.
  */
 import { InputError } from '../base/index.js';
 import {
@@ -22,7 +22,7 @@ import { checkSignature, debianKeyrings } from './signature.js';
 import type { SignatureCheck } from './signature.js';
 import type { Suite, SuiteChoice } from './suites.js';
 
-/** What was looked at of a suite, and what was found. Times are in seconds since 1970. */
+/** What was checked of a suite, and the results. Times are in seconds since 1970. */
 export interface SuiteReport {
   readonly suite: string;
   readonly date: number | null;
@@ -31,7 +31,7 @@ export interface SuiteReport {
   readonly signature: SignatureCheck;
 }
 
-/** A package, and the archive that it is in. */
+/** A package, and its archive. */
 export interface ArchivePackage extends PackageEntry {
   readonly base: string;
 }
@@ -39,7 +39,7 @@ export interface ArchivePackage extends PackageEntry {
 export interface ArchiveSettings {
   readonly architecture: DebianArchitecture;
   readonly fetch: FetchSettings;
-  /** Keyrings to look for beside those that the machine's sources name. */
+  /** Keyrings to use in addition to those that the machine's sources name. */
   readonly keyrings: readonly string[];
   readonly gpgv: string;
   /** Seconds since 1970. */
@@ -53,13 +53,13 @@ export const defaultArchiveSettings = {
   gpgv: 'gpgv',
 } as const;
 
-/** A packed index may unpack to this many bytes. */
+/** Maximum unpacked size of an index, in bytes. */
 const indexLimit = 1 << 29;
 
-/** The package that the default user space is made of. */
+/** The package from which the default user space is made. */
 export const busyboxPackage = 'busybox-static';
 
-/** The packages of an index that are of use here. */
+/** The packages of an index that are needed here. */
 function isOfUse(name: string): boolean {
   return name === busyboxPackage || isKernelPackage(name);
 }
@@ -73,15 +73,15 @@ function day(seconds: number): string {
   return new Date(seconds * 1000).toISOString().slice(0, 10);
 }
 
-/** Whether a Release file is of the suite that it was asked for as, so that no other can be passed off as it. */
+/** Whether a Release file belongs to the requested suite, so that no other suite can be substituted. */
 function isNamed({ codename, suite }: Release, asked: string): boolean {
   return [codename, suite, `${codename}/updates`, `${suite}/updates`].includes(asked);
 }
 
-/** What an archive gave is not what was signed: nothing should quietly take its place. */
+/** Data from an archive differ from what was signed. They must not be replaced silently. */
 export class NotGenuineError extends InputError {}
 
-/** Says aloud what is not as it should be, and goes on; a signature that is wrong is the end. */
+/** Warns about problems and continues; a wrong signature is an error. */
 function judge(
   suite: string,
   release: Release,
@@ -104,13 +104,13 @@ function judge(
   return { suite, date, validUntil, expired, signature };
 }
 
-/** The file of `bytes.length` and hash as `index` says. Throws {@link NotGenuineError} when it is another. */
+/** Checks that `bytes` has the size and hash in `index`. Throws {@link NotGenuineError} if not. */
 function checked(bytes: Uint8Array, index: { bytes: number; sha256: string }, what: string): Uint8Array {
   if (bytes.length === index.bytes && sha256(bytes) === index.sha256) return bytes;
   throw new NotGenuineError(`${what} is not what the archive's index says: its SHA-256 or size differs`);
 }
 
-/** Fetches an index by its hash, which stays right while the mirror changes, else by its name. */
+/** Fetches an index by its hash, which stays valid while the mirror is updated, else by its name. */
 async function fetchIndex(
   { base, suite }: Suite,
   release: Release,
@@ -134,7 +134,7 @@ async function fetchIndex(
   );
 }
 
-/** The best-packed Packages file that a Release file lists; undefined when it has none of our architecture. */
+/** The best-compressed Packages file that a Release file lists; undefined if it has none for our architecture. */
 function packagesIndex({ files }: Release, architecture: DebianArchitecture): IndexFile | undefined {
   const path = `main/binary-${architecture}/Packages`;
   return ['.xz', '.gz', '']
@@ -142,7 +142,7 @@ function packagesIndex({ files }: Release, architecture: DebianArchitecture): In
     .find((file) => file !== undefined);
 }
 
-/** The packages of use in an index; out of the cache where it knows what the same index has. */
+/** The relevant packages in an index; from the cache if it has the same index. */
 async function packagesOf(
   suite: Suite,
   release: Release,
@@ -161,7 +161,7 @@ async function packagesOf(
   return packages;
 }
 
-/** A suite, wholly checked. Throws {@link HttpStatusError} when there is none of that name. */
+/** A suite, fully checked. Throws {@link HttpStatusError} if there is none of that name. */
 async function loadSuite(suite: Suite, cache: Cache, settings: ArchiveSettings): Promise<LoadedSuite> {
   const message = await fetchBytes(`${suite.base}/dists/${suite.suite}/InRelease`, settings.fetch);
   const what = `the Release file of ${suite.suite}`;
@@ -174,7 +174,7 @@ async function loadSuite(suite: Suite, cache: Cache, settings: ArchiveSettings):
   return { report, packages: packages.map((entry) => ({ ...entry, base: suite.base })) };
 }
 
-/** A suite that may be missing; a mirror that has it in no usable form is as one without. */
+/** A suite that may be missing; an unusable one counts as missing. */
 async function loadOptional(
   suite: Suite,
   cache: Cache,
@@ -211,11 +211,11 @@ async function loadChoice(
   };
 }
 
-/** An archive was asked, and has no release of that name. */
+/** The archive was asked and has no release of that name. */
 export class NoReleaseError extends InputError {}
 
 /**
- * The kernels and the busybox of a release, of the first of `choices` that has it, and of the suites that come with it there.
+ * The kernels and the busybox of a release from the first of `choices` that has it, including its additional suites.
  * Throws {@link NoReleaseError} when no choice has it, and what {@link fetchBytes} throws.
  */
 export async function loadRelease(
@@ -238,7 +238,7 @@ export async function loadRelease(
   throw new NoReleaseError(`${where} has no release ${JSON.stringify(release)}`);
 }
 
-/** The package's bytes. Throws {@link InputError} when they are not what its index says. */
+/** The package's bytes. Throws {@link InputError} if they do not match its index. */
 export async function fetchPackage(entry: ArchivePackage, settings: FetchSettings): Promise<Uint8Array> {
   const address = `${entry.base}/${entry.filename.split('/').map(encodeURIComponent).join('/')}`;
   return checked(await fetchBytes(address, settings), entry, `the package ${entry.name} ${entry.version}`);

@@ -1,6 +1,6 @@
 /**
- * The user's cache: files by their SHA-256, and records of what was taken from which package. A file appears whole or not at
- * all, and is hashed whenever it is read.
+ * The user's cache: files by their SHA-256, and records of which file came from which package. Files are written atomically
+ * and hashed whenever they are read.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -11,15 +11,15 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Where the cache is, and what the user should know about that. */
+/** The place of the cache, and a note for the user. */
 export interface CachePlace {
-  /** Null where there is none. */
+  /** Null if there is none. */
   readonly folder: string | null;
-  /** Why it is not where the environment says, or why there is none; null where nothing is odd. */
+  /** Why it is not where the environment says, or why there is none; null if all is normal. */
   readonly note: string | null;
 }
 
-/** The home folder that the environment or the system's list of users names; empty when neither does. */
+/** The home folder from the environment or the system's user database; empty if neither has one. */
 function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
   const home = env['HOME'] ?? '';
   if (path.isAbsolute(home)) return home;
@@ -32,8 +32,8 @@ function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
 }
 
 /**
- * The cache is in XDG_CACHE_HOME or, where that is not set, in ~/.cache. A path that is not absolute is ignored, as the XDG
- * Base Directory Specification demands.
+ * The cache is in XDG_CACHE_HOME or, if that is not set, in ~/.cache. A path that is not absolute is ignored, as the XDG
+ * Base Directory Specification requires.
  */
 export function cachePlace(env: Readonly<Record<string, string | undefined>>): CachePlace {
   const set = env['XDG_CACHE_HOME'] ?? '';
@@ -53,8 +53,8 @@ export function cachePlace(env: Readonly<Record<string, string | undefined>>): C
 }
 
 /**
- * Makes `folder`, and those that it is in. Node's own recursive mkdir does not end where a folder is there but nothing can be
- * made in it and the system says ENOENT of that, as in /proc.
+ * Creates `folder` and its parents. Node's own recursive mkdir loops endlessly if a folder exists but nothing can be
+ * created in it and the system reports ENOENT, as in /proc.
  */
 async function makeFolder(folder: string): Promise<void> {
   try {
@@ -71,7 +71,7 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-/** Writes `bytes` to `file`, so that nobody ever finds a part of them there. */
+/** Writes `bytes` to `file` atomically. */
 async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
   await makeFolder(path.dirname(file));
   const partial = `${file}.${randomUUID()}.partial`;
@@ -97,7 +97,7 @@ const reasons: Readonly<Record<string, string>> = {
   ELOOP: 'its path has a loop of symbolic links',
 };
 
-/** What the file system said, in a few words. */
+/** The file system's error, in a few words. */
 export function cacheReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code = error.message } = error as { code?: string };
@@ -112,14 +112,14 @@ async function readWhole(file: string): Promise<Uint8Array | null> {
   }
 }
 
-/** What {@link Cache.object} found. */
+/** The result of {@link Cache.object}. */
 export type CachedObject =
   | { readonly state: 'there'; readonly bytes: Uint8Array }
   | { readonly state: 'missing' }
   | { readonly state: 'damaged' };
 
 export class Cache {
-  /** Null for a cache that has nothing and keeps nothing. */
+  /** Null for a cache that stores nothing. */
   readonly folder: string | null;
 
   constructor(folder: string | null) {
@@ -139,7 +139,7 @@ export class Cache {
     return this.#path(`${name}.json`);
   }
 
-  /** The file with this hash; one that has another by now is taken away. */
+  /** The file with this hash; a damaged file is removed. */
   async object(hash: string): Promise<CachedObject> {
     if (this.folder === null) return { state: 'missing' };
     const bytes = await readWhole(this.#objectPath(hash));
@@ -149,7 +149,7 @@ export class Cache {
     return { state: 'damaged' };
   }
 
-  /** Whether there is a file for this hash. It is not read. */
+  /** Whether there is a file for this hash. The file is not read. */
   async hasObject(hash: string): Promise<boolean> {
     if (this.folder === null) return false;
     return await access(this.#objectPath(hash)).then(
@@ -158,7 +158,7 @@ export class Cache {
     );
   }
 
-  /** Keeps `bytes`; answers their hash. Throws what the file system says. */
+  /** Stores `bytes` and returns their hash. Throws the file system's errors. */
   async keep(bytes: Uint8Array): Promise<string> {
     const hash = sha256(bytes);
     if (this.folder === null) return hash;
@@ -166,14 +166,14 @@ export class Cache {
     return hash;
   }
 
-  /** What is in a folder of records, sorted: records by the last part of their names, and other folders. */
+  /** The contents of a folder of records, sorted: records by the last part of their names, and other folders. */
   async namesIn(folder: string): Promise<string[]> {
     if (this.folder === null) return [];
     const names = await readdir(this.#path(folder)).catch((): string[] => []);
     return [...new Set(names.map((name) => name.replace(/\.json$/, '')))].sort();
   }
 
-  /** The record `name`, such as `debian/bookworm`, as it was parsed from JSON; null when there is none or it is no JSON. */
+  /** The record `name`, such as `debian/bookworm`, parsed from JSON; null if there is none or it is not JSON. */
   async record(name: string): Promise<unknown> {
     if (this.folder === null) return null;
     const bytes = await readWhole(this.#recordPath(name));
@@ -184,7 +184,7 @@ export class Cache {
     }
   }
 
-  /** Writes the record `name`. Throws what the file system says. */
+  /** Writes the record `name`. Throws the file system's errors. */
   async writeRecord(name: string, record: object): Promise<void> {
     if (this.folder === null) return;
     await writeWhole(this.#recordPath(name), Buffer.from(`${JSON.stringify(record, null, 2)}\n`));

@@ -1,11 +1,11 @@
 /**
- * What the cache has of Debian's releases. Its records, each a {@link ReleaseRecord}:
+ * The cached files of Debian's releases. The records, each a {@link ReleaseRecord}, are:
  *
  * - `debian/RELEASE`: busybox, and the kernel that `debian:RELEASE` means;
  * - `debian/RELEASE/FLAVOUR`: the kernel that `debian:RELEASE/FLAVOUR` means;
- * - `debian/RELEASE/packages/NAME_VERSION`: the kernel of that package, so that many stand side by side.
+ * - `debian/RELEASE/packages/NAME_VERSION`: the kernel of that package, so that several versions can be stored.
  *
- * Those of another architecture than arm64 are in `debian-ARCHITECTURE`.
+ * Records of architectures other than arm64 are in `debian-ARCHITECTURE`.
  */
 import {
   compareVersions,
@@ -20,10 +20,10 @@ import type { DebianSpec } from './kernel_spec.js';
 import { isRecord } from './record.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 
-/** What can be had of a release. */
+/** The available files of a release. */
 export type Wanted = 'kernel' | 'busybox';
 
-/** A file that the cache speaks of, and the record that does. The file itself may be gone. */
+/** A file that a record of the cache names, and the record. The file itself may be missing. */
 export interface CachedFile {
   readonly file: FileRecord;
   readonly record: ReleaseRecord;
@@ -33,11 +33,11 @@ export interface CachedFile {
 export interface CachedKernel extends CachedFile {
   readonly flavour: string;
   readonly abi: string;
-  /** All that a user may give as its version. */
+  /** The texts that a user may give as its version. */
   readonly versions: readonly string[];
 }
 
-/** The kernel of a record; null when it has none, or none that is called as Debian's are. */
+/** The kernel of a record; null if it has none, or none with a Debian name. */
 function kernelOf(record: ReleaseRecord | null, architecture: DebianArchitecture): CachedKernel | null {
   const file = record?.files.kernel;
   const name = file === undefined ? null : parseKernelPackageName(file.package.name, architecture);
@@ -81,7 +81,7 @@ export class CachedFiles {
     return [...names.flat(), ofRelease];
   }
 
-  /** The releases of which there is anything, sorted. */
+  /** The releases with any file, sorted. */
   async releases(): Promise<string[]> {
     const names = await this.#cache.namesIn(this.#top);
     return names.filter((name) => isReleaseName(name));
@@ -101,7 +101,7 @@ export class CachedFiles {
     );
   }
 
-  /** What there is of a specification; null when there is nothing. */
+  /** The files of a specification; null if there are none. */
   async find(spec: DebianSpec, one: Wanted): Promise<CachedFile | null> {
     const { release, flavour, version } = spec;
     if (one === 'kernel' && version !== null) {
@@ -113,7 +113,7 @@ export class CachedFiles {
     return record === null || file === undefined ? null : { file, record };
   }
 
-  /** Adds a file to a record. What the record says of its archive is said of its kernel, where it has one. */
+  /** Adds a file to a record. The record's information on the archive is about its kernel, if it has one. */
   async #add(name: string, one: Wanted, record: ReleaseRecord): Promise<void> {
     const before = await this.#read(name);
     const isAside = one === 'busybox' && before?.files.kernel !== undefined;

@@ -7,12 +7,12 @@ export const isText: Check = (value) => typeof value === 'string';
 /** A SHA-256 as 64 hexadecimal digits. */
 export const isHash: Check = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 
-/** Whether a value is a list of which each entry passes. */
+/** Whether a value is a list whose entries all pass. */
 export function listOf(check: Check): Check {
   return (value) => Array.isArray(value) && value.every(check);
 }
 
-/** Whether a value is an object whose fields pass; fields that are not spoken of may be anything. */
+/** Whether a value is an object whose fields pass; other fields may be anything. */
 export function hasFields(fields: Readonly<Record<string, Check>>): Check {
   return (value) =>
     typeof value === 'object' &&

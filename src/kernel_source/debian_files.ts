@@ -1,6 +1,6 @@
 /**
- * Kernels of a Debian release, and its busybox: from the user's cache where they are there, else from a mirror, checked up to
- * the archive's Release file, and kept.
+ * Kernels of a Debian release, and its busybox: from the user's cache if they are there, else from a mirror, checked up to
+ * the archive's Release file and stored in the cache.
  */
 import { InputError } from '../base/index.js';
 import { findInDeb, isBusyboxPath, isKernelPath, newestFirst, openDeb } from '../firmware/index.js';
@@ -21,37 +21,37 @@ import type { SuiteChoice } from './suites.js';
 
 /** A file of a package of a release. */
 export interface DebianFile extends FileRecord {
-  /** As `debian:bookworm/cloud`. */
+  /** Such as `debian:bookworm/cloud`. */
   readonly name: string;
   readonly bytes: Uint8Array;
   /** Whether it was in the cache, so that nothing was fetched. */
   readonly fromCache: boolean;
-  /** What was checked when it was fetched, a suite each. */
+  /** What was checked when it was fetched, for each suite. */
   readonly suites: readonly SuiteReport[];
 }
 
 export interface DebianSettings extends ArchiveSettings {
-  /** The mirror to use instead of those that the machine names; null for those. */
+  /** The mirror to use instead of those in the machine's apt sources; null to use these. */
   readonly mirror: string | null;
-  /** apt's folder of settings. */
+  /** apt's configuration folder. */
   readonly aptFolder: string;
   /** Null for no cache. */
   readonly cacheFolder: string | null;
-  /** Why the cache is not where the user may think, or why there is none; null where nothing is odd. */
+  /** Why the cache is not in the expected place, or why there is none; null if all is normal. */
   readonly cacheNote: string | null;
   /** Asks the mirror even when the cache has everything. */
   readonly refresh: boolean;
 }
 
-/** A package that a file may be taken from. */
+/** A package from which a file may be taken. */
 interface Candidate {
   readonly entry: ArchivePackage;
-  /** What a user may give as its version. */
+  /** The texts that a user may give as its version. */
   readonly versions?: readonly string[];
 }
 
 interface Kind {
-  /** The packages that it may be taken from, the best first. Throws {@link InputError} when there are none. */
+  /** The packages from which it may be taken, the best first. Throws {@link InputError} if there are none. */
   readonly candidates: (
     loaded: LoadedRelease,
     spec: DebianSpec,
@@ -85,14 +85,14 @@ export function specOf(spec: AnySpec): DebianSpec {
   return typeof spec === 'string' ? parseDebianSpec(spec) : spec;
 }
 
-/** What a cache has. */
+/** The files found in the cache. */
 interface Cached {
   readonly found: Partial<Record<Wanted, DebianFile>>;
-  /** The paths of files that were damaged, which are as good as not there. */
+  /** The paths of damaged files, which count as missing. */
   readonly damaged: readonly string[];
 }
 
-/** What the cache has of `wanted`; a file that is not there or damaged is left out. */
+/** The files of `wanted` that the cache has; missing and damaged files are left out. */
 async function fromCache(
   cache: Cache,
   spec: DebianSpec,
@@ -115,7 +115,7 @@ async function fromCache(
   return { found, damaged };
 }
 
-/** The file of a package. Throws {@link InputError} when it is not in it. */
+/** The file in a package. Throws {@link InputError} if the package does not contain it. */
 async function takeFrom(entry: ArchivePackage, kind: Kind, settings: ArchiveSettings): Promise<ArchiveFile> {
   const what = `the package ${entry.name} ${entry.version}`;
   const deb = openDeb(await fetchPackage(entry, settings.fetch), what);
@@ -135,7 +135,7 @@ function insteadOf({ entry }: Candidate, next: Candidate): string {
   return isSame ? 'trying another copy of it' : `trying ${name} ${version} instead`;
 }
 
-/** Takes the file from the first package that the mirror really has, in the form that its index says. */
+/** Takes the file from the first package that the mirror has and that matches its index. */
 async function take(candidates: readonly Candidate[], kind: Kind, settings: ArchiveSettings): Promise<Taken> {
   let last: Error = new InputError('no package was tried');
   for (const [i, candidate] of candidates.entries()) {
@@ -156,7 +156,7 @@ async function take(candidates: readonly Candidate[], kind: Kind, settings: Arch
   throw last instanceof NotGenuineError ? last : new InputError(last.message, { cause: last });
 }
 
-/** Keeps what was taken, if the cache can be written at all. */
+/** Stores the files, if the cache is writable. */
 async function keep(
   cache: Cache,
   spec: DebianSpec,
@@ -175,7 +175,7 @@ async function keep(
   }
 }
 
-/** Where this machine finds the release's archive. */
+/** The archives in which this machine looks for the release. */
 async function suiteChoicesOf(release: string, settings: DebianSettings): Promise<SuiteChoice[]> {
   const sources = settings.mirror === null ? await readAptSources(settings.aptFolder) : [];
   return suiteChoices(release, sources, settings.mirror);
@@ -190,7 +190,7 @@ export async function askMirror(
   return await loadRelease(release, await suiteChoicesOf(release, settings), cache, settings);
 }
 
-/** Fetches the files from the mirror and keeps them; those of `also` if they can be had. */
+/** Fetches the files from the mirror and stores them; those of `also` only if they are available. */
 async function fromMirror(
   cache: Cache,
   spec: DebianSpec,
@@ -216,9 +216,9 @@ async function fromMirror(
 }
 
 /**
- * The files `wanted` of a Debian release, from the cache if all are there whole, else from a mirror. When a mirror has
- * to be asked, those of `also` are put into the cache with them, so that it need not be asked again. Throws
- * {@link InputError} with one line when the wanted ones can be had from neither.
+ * The files `wanted` of a Debian release: from the cache if it has all of them undamaged, else from a mirror. In that
+ * case the files of `also` are put into the cache too, so that no mirror is needed later. Throws
+ * {@link InputError} with one line if neither has the wanted files.
  */
 export async function debianFiles<One extends Wanted>(
   asked: AnySpec,

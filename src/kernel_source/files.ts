@@ -2,10 +2,10 @@
 import { open, stat } from 'node:fs/promises';
 import { InputError } from '../base/index.js';
 
-/** More bytes than any kernel or initramfs has, and all that a guest's memory can hold. */
+/** A size that no kernel or initramfs reaches, and the maximum of a guest's memory. */
 const sizeLimit = 3072 * 2 ** 20;
 
-/** Bytes that are read at once. */
+/** Number of bytes per read. */
 const chunkBytes = 1 << 20;
 
 const reasons: Readonly<Record<string, string>> = {
@@ -14,7 +14,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is no folder',
 };
 
-/** Throws InputError for what has no end that can be relied on, or too far a one: a device may give bytes for ever. */
+/** Throws InputError for a file that may have no end, such as a device, or that is too large. */
 async function checkKind(file: string, what: string, limit: number): Promise<void> {
   const found = await stat(file);
   const refuse = (why: string): never => {
@@ -29,11 +29,11 @@ function tooLarge(file: string, what: string, limit: number): InputError {
   return new InputError(`the ${what} ${file} is larger than ${Math.floor(limit / 2 ** 20)} MiB`);
 }
 
-/** All bytes up to the end of `file`, which may be later than its size says, as a pipe's is. */
+/** All bytes up to the end of `file`, which may have more than its size says, such as a pipe. */
 async function readWhole(file: string, what: string, limit: number): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let length = 0;
-  // Closed with the stream, however that ends.
+  // The file is closed with the stream, even after an error.
   const stream = (await open(file)).createReadStream({ highWaterMark: chunkBytes }) as AsyncIterable<Buffer>;
   for await (const chunk of stream) {
     length += chunk.length;
@@ -50,8 +50,8 @@ async function readWhole(file: string, what: string, limit: number): Promise<Uin
 }
 
 /**
- * The bytes of `file`, a regular file or a pipe, of `limit` bytes at the most. Throws {@link InputError} with one line when
- * it cannot be read; `what` says what it is for.
+ * The bytes of `file`, a regular file or a pipe, at most `limit` bytes. Throws {@link InputError} with one line if
+ * it cannot be read; `what` names its purpose.
  */
 export async function readInputFile(file: string, what: string, limit = sizeLimit): Promise<Uint8Array> {
   try {

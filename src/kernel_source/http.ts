@@ -1,24 +1,24 @@
-/** Fetching files by HTTP: proxies, redirects, retries, time limits. What arrives is the caller's to check. */
+/** Fetches files by HTTP: proxies, redirects, retries, time limits. The caller must check the contents. */
 import http from 'node:http';
 import https from 'node:https';
 import tls from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What the caller of {@link fetchBytes} may set; times in milliseconds. */
+/** Options of {@link fetchBytes}; times in milliseconds. */
 export interface FetchSettings {
-  /** `http_proxy`, `https_proxy` and `no_proxy` are looked at, in capitals too. */
+  /** `http_proxy`, `https_proxy` and `no_proxy` are read, also in upper case. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** How long nothing may come. */
+  /** Maximum time without data. */
   readonly idleMs: number;
-  /** Waits before the second try and those after it. */
+  /** Delays before the second and later attempts. */
   readonly retryMs: readonly number[];
-  /** Told of each piece: bytes so far, and in all if that is known. */
+  /** Called for each piece with the bytes received so far, and the total if it is known. */
   readonly progress?: (url: string, bytes: number, total: number | null) => void;
 }
 
 export const defaultFetchSettings = { idleMs: 20_000, retryMs: [300, 1_000, 3_000] } as const;
 
-/** The server has answered, and not with the file. */
+/** The server answered, but not with the file. */
 export class HttpStatusError extends Error {
   override readonly name = 'HttpStatusError';
   readonly status: number;
@@ -29,16 +29,16 @@ export class HttpStatusError extends Error {
   }
 }
 
-/** No answer, or not a whole one. */
+/** No answer, or an incomplete one. */
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }
 
-/** Files of more bytes are not taken. */
+/** Maximum size of a file, in bytes. */
 const sizeLimit = 1 << 30;
 const maxRedirects = 5;
 
-/** Whether `host` is one that `no_proxy` speaks of: names, ends of names, or `*`. */
+/** Whether `no_proxy` names `host`: by its name, by a suffix, or by `*`. */
 function isDirect(host: string, noProxy: string): boolean {
   const entries = noProxy.split(/[\s,]+/).filter((entry) => entry !== '');
   return entries.some((entry) => {
@@ -90,7 +90,7 @@ async function tunnel(url: URL, proxy: URL, idleMs: number): Promise<tls.TLSSock
   });
 }
 
-/** The answer's head, once it is there. */
+/** The head of the response. */
 async function open(url: URL, { env, idleMs }: FetchSettings): Promise<http.IncomingMessage> {
   const proxy = proxyFor(url, env);
   const secure = url.protocol === 'https:';
@@ -117,7 +117,7 @@ async function open(url: URL, { env, idleMs }: FetchSettings): Promise<http.Inco
   });
 }
 
-/** The answer that redirections lead to. */
+/** The response after redirects. */
 async function follow(url: URL, settings: FetchSettings): Promise<http.IncomingMessage> {
   let at = url;
   for (let step = 0; step <= maxRedirects; step += 1) {
@@ -157,11 +157,11 @@ async function fetchOnce(url: URL, settings: FetchSettings): Promise<Uint8Array>
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code = error.name } = error as { code?: string };
-  // Node leaves the message empty when it tried several addresses of a host.
+  // Node leaves the message empty if it tried several addresses of a host.
   return (error.message === '' ? code : error.message).split('\n')[0] ?? '';
 }
 
-/** Whether another try could help. */
+/** Whether a retry could succeed. */
 function isPassing(error: unknown): boolean {
   return (
     !(error instanceof HttpStatusError) || error.status >= 500 || error.status === 429 || error.status === 408
@@ -169,8 +169,8 @@ function isPassing(error: unknown): boolean {
 }
 
 /**
- * The file at `address`. Throws {@link HttpStatusError} when the server says that there is none, and
- * {@link NetworkError} with one line when nothing whole comes, however often it is tried.
+ * The file at `address`. Throws {@link HttpStatusError} if the server answers with an error, and
+ * {@link NetworkError} with one line if no attempt gives a complete file.
  */
 export async function fetchBytes(address: string, settings: FetchSettings): Promise<Uint8Array> {
   if (!URL.canParse(address)) throw new NetworkError(`${JSON.stringify(address)} is not a valid address`);

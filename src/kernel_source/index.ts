@@ -1,7 +1,7 @@
 /**
- * kernel_source: where kernels come from. A file that the user names, or a Debian release out of the user's cache or a
- * mirror; each checked as far as this machine can, and never run. It knows the host's files and network, and nothing of
- * what a kernel does.
+ * kernel_source: the origin of kernels. A kernel comes from a file that the user names, or from a Debian release in the user's
+ * cache or on a mirror. The module checks each as far as the machine allows, and never runs it. It uses the host's files and
+ * network, and does not know what a kernel does.
  */
 import { readKernelFile } from '../firmware/index.js';
 import type { KernelImage } from '../firmware/index.js';
@@ -31,25 +31,25 @@ export type { SignatureCheck } from './signature.js';
 
 /** A kernel that can be booted, and where it came from. */
 export interface LoadedKernel {
-  /** What the user asked for: `debian:bookworm/cloud` or the file. */
+  /** The user's request: `debian:bookworm/cloud`, or the file. */
   readonly name: string;
-  /** What the kernel calls itself; null when it does not say. */
+  /** The version that the kernel contains; null if there is none. */
   readonly version: string | null;
-  /** Of the file as it was packed: the file itself, or that in the package. */
+  /** SHA-256 of the file as it was packed: the file itself, or the file in the package. */
   readonly sha256: string;
   readonly package: { readonly name: string; readonly version: string } | null;
   readonly image: KernelImage;
-  /** Of an archive: what was checked when it was fetched. */
+  /** For an archive: what was checked when it was fetched. */
   readonly suites: readonly SuiteReport[];
   readonly fromCache: boolean;
 }
 
-/** The kernel in a file. Throws {@link InputError} with one line when there is none that can be booted. */
+/** The kernel in a file. Throws {@link InputError} with one line if it contains no bootable kernel. */
 export async function loadKernelFile(file: string): Promise<LoadedKernel> {
   return await loadKernelBytes(await readInputFile(file, 'kernel'), file);
 }
 
-/** The same of a file's bytes; `name` is what it is called. */
+/** The same for a file's bytes; `name` is used in messages. */
 export async function loadKernelBytes(bytes: Uint8Array, name: string): Promise<LoadedKernel> {
   const found = await readKernelFile(bytes, name);
   return {
@@ -63,9 +63,9 @@ export async function loadKernelBytes(bytes: Uint8Array, name: string): Promise<
   };
 }
 
-/** A kernel of a Debian release. Throws {@link InputError} with one line when it cannot be had. */
+/** A kernel of a Debian release. Throws {@link InputError} with one line if it is not available. */
 export async function loadDebianKernel(spec: AnySpec, settings: DebianSettings): Promise<LoadedKernel> {
-  // Who boots a kernel of an archive mostly wants the initramfs that is made of its busybox.
+  // A boot of a kernel from an archive usually needs the initramfs that is made from its busybox.
   const { kernel } = await debianFiles(spec, ['kernel'], settings, ['busybox']);
   const { image } = await readKernelFile(kernel.bytes, `${kernel.path} of ${kernel.name}`);
   const { name, package: package_, suites, fromCache } = kernel;

@@ -1,18 +1,18 @@
-/** Which of an archive's kernels a specification means, and what to say where there is none. */
+/** Selects the kernels of an archive that match a specification, or explains why there is none. */
 import { InputError } from '../base/index.js';
 import { flavoursOf, kernelOffers, offersFor } from '../firmware/index.js';
 import type { DebianArchitecture, KernelOffer, PackageEntry } from '../firmware/index.js';
 import { debianSpecText } from './kernel_spec.js';
 import type { DebianSpec } from './kernel_spec.js';
 
-/** So many versions are named where one is asked for that is not there. */
+/** Maximum number of versions to list in the message about a missing version. */
 const namedVersions = 6;
 
 function abisOf(offers: readonly KernelOffer[]): string[] {
   return [...new Set(offers.map(({ abi }) => abi))];
 }
 
-/** One line on why `offers` have none for `spec`, and what they have. */
+/** One line that says why `offers` contain none for `spec`, and what they contain. */
 function missing(
   offers: readonly KernelOffer[],
   spec: DebianSpec,
@@ -34,7 +34,7 @@ function missing(
   );
 }
 
-/** The kernels that a specification means, the best first. Throws {@link InputError} with one line when there are none. */
+/** The kernels that match a specification, the best first. Throws {@link InputError} with one line if there are none. */
 export function offeredKernels<Entry extends PackageEntry>(
   packages: readonly Entry[],
   spec: DebianSpec,

@@ -1,4 +1,4 @@
-/** Which kernels of Debian there are: those that an archive offers now, and those that the cache has. */
+/** The list of Debian kernels: those that an archive offers now, and those in the cache. */
 import { InputError } from '../base/index.js';
 import {
   compareFlavours,
@@ -19,31 +19,31 @@ import { HttpStatusError, NetworkError } from './http.js';
 import { checkReleaseName, debianSpecText } from './kernel_spec.js';
 import { checkMirror } from './suites.js';
 
-/** The releases that are listed where none is named, oldest first. Others are found by their names. */
+/** The releases that are listed by default, oldest first. Others must be named. */
 export const usualReleases: readonly string[] = ['bullseye', 'bookworm', 'trixie', 'forky', 'sid'];
 
 export interface ListedKernel {
-  /** What to give as `--kernel`, with the version: `debian:bookworm/cloud=6.1.0-57`. */
+  /** The value for `--kernel`, with the version: `debian:bookworm/cloud=6.1.0-57`. */
   readonly kernel: string;
   readonly release: string;
   readonly flavour: string;
-  /** The ABI version; the package's version where a newer package has the same ABI version. */
+  /** The ABI version; or the package's version if a newer package has the same ABI version. */
   readonly version: string;
   readonly package: { readonly name: string; readonly version: string };
-  /** Whether it is what `debian:RELEASE/FLAVOUR` means without a version: the one in the cache, else the archive's newest. */
+  /** Whether `debian:RELEASE/FLAVOUR` without a version means this kernel: the one in the cache, else the archive's newest. */
   readonly isDefault: boolean;
   readonly isCached: boolean;
-  /** Whether the archive lists it now; null where the archive was not asked. */
+  /** Whether the archive lists it now; null if the archive was not asked. */
   readonly isListed: boolean | null;
 }
 
 export interface KernelList {
   readonly kernels: readonly ListedKernel[];
-  /** Why only what is in the cache is listed of a release; empty where all archives could be asked. */
+  /** Why only cached kernels of a release are listed; empty if all archives could be asked. */
   readonly notAsked: readonly { readonly release: string; readonly why: string }[];
 }
 
-/** A kernel on its way to the list, by the hash of its package. */
+/** A kernel that will be listed, with the hash of its package. */
 interface Found {
   readonly flavour: string;
   readonly abi: string;
@@ -59,7 +59,10 @@ function ofCache({ flavour, abi, file }: CachedKernel): Found {
   return { flavour, abi, package: file.package };
 }
 
-/** Each kernel once: of a signed one and the same unsigned, or of copies in several suites, the first. By flavour and age. */
+/**
+ * Each kernel once, sorted by flavour and age: of the signed and the unsigned package, or of copies in several suites, only
+ * the first.
+ */
 function inOrder(all: readonly Found[]): Found[] {
   const keyOf = ({ flavour, abi, package: { version } }: Found): string => [flavour, abi, version].join(' ');
   const once = new Map<string, Found>();
@@ -69,7 +72,7 @@ function inOrder(all: readonly Found[]): Found[] {
   );
 }
 
-/** The hashes of the packages that each flavour means without a version: the cache's, else the archive's. */
+/** The hashes of each flavour's default packages: the one in the cache, else the archive's. */
 async function defaultPackages(
   cache: Cache,
   release: string,
@@ -88,7 +91,7 @@ async function defaultPackages(
   return hashes;
 }
 
-/** `offers` null for an archive that was not asked. */
+/** `offers` is null if the archive was not asked. */
 async function listRelease(
   cache: Cache,
   release: string,
@@ -120,12 +123,12 @@ async function listRelease(
 }
 
 interface Answer {
-  /** Null where the archive could not be asked. */
+  /** Null if the archive could not be asked. */
   readonly offers: readonly KernelOffer<ArchivePackage>[] | null;
   readonly error: Error | null;
 }
 
-/** What the archive offers of a release; or why it could not be asked, if the cache is still worth a look then. */
+/** The archive's kernels of a release; or why it could not be asked, if the cache may still have some. */
 async function ask(cache: Cache, release: string, settings: DebianSettings): Promise<Answer> {
   try {
     const { packages } = await askMirror(release, cache, settings);
@@ -147,7 +150,7 @@ async function releasesToList(
   return [...new Set([...usualReleases, ...(await new CachedFiles(cache, architecture).releases())])];
 }
 
-/** What is said where there is nothing to list. */
+/** The message if there is nothing to list. */
 function nothing(release: string, error: Error | null, settings: DebianSettings): unknown {
   const spec = { release, flavour: genericFlavour, version: null };
   if (error !== null) return asInputError(error, spec, settings);
@@ -155,8 +158,8 @@ function nothing(release: string, error: Error | null, settings: DebianSettings)
 }
 
 /**
- * The kernels of `release`, or of the usual releases and those in the cache. Where an archive cannot be asked, those in the
- * cache are listed, and the list says so. Throws {@link InputError} with one line when there is nothing to list.
+ * The kernels of `release`, or of the default releases and those in the cache. If an archive cannot be asked, only cached kernels
+ * are listed, and the list says so. Throws {@link InputError} with one line if there is nothing to list.
  */
 export async function listKernels(release: string | null, settings: DebianSettings): Promise<KernelList> {
   const cache = new Cache(settings.cacheFolder);
@@ -167,7 +170,7 @@ export async function listKernels(release: string | null, settings: DebianSettin
   const notAsked: KernelList['notAsked'][number][] = [];
   let last: Error | null = null;
   for (const one of releases) {
-    // Who cannot be reached for one release cannot be for the next.
+    // If an archive cannot be reached for one release, it is not tried for the next.
     const answer: Answer =
       last instanceof NetworkError ? { offers: null, error: last } : await ask(cache, one, settings);
     last = answer.error;

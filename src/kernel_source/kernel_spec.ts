@@ -1,4 +1,4 @@
-/** What a user may ask for as a kernel: `builtin`, a kernel of a Debian release, or a file. */
+/** The user's specification of a kernel: `builtin`, a kernel of a Debian release, or a file. */
 import { InputError } from '../base/index.js';
 import { genericFlavour } from '../firmware/index.js';
 
@@ -6,9 +6,9 @@ import { genericFlavour } from '../firmware/index.js';
 export interface DebianSpec {
   /** A codename, or a suite such as `stable` or `bookworm-backports`. */
   readonly release: string;
-  /** `generic`, `cloud`, `rt`, `16k` or whatever else the release has. */
+  /** `generic`, `cloud`, `rt`, `16k` or another flavour of the release. */
   readonly flavour: string;
-  /** An ABI version (`6.1.0-50`), a package version or what `uname -r` prints; null for the newest. */
+  /** An ABI version (`6.1.0-50`), a package version or the output of `uname -r`; null for the newest. */
   readonly version: string | null;
 }
 
@@ -24,7 +24,7 @@ interface Part {
   readonly called: string;
 }
 
-/** Each may be part of an address and of a file's name. */
+/** Each can be part of a URL and of a file name. */
 const parts: Readonly<Record<'release' | 'flavour' | 'version', Part>> = {
   release: {
     pattern: /^[a-z][a-z0-9-]{0,40}$/,
@@ -34,7 +34,7 @@ const parts: Readonly<Record<'release' | 'flavour' | 'version', Part>> = {
     pattern: /^[a-z0-9][a-z0-9-]{0,40}$/,
     called: 'the name of a flavour, such as generic or cloud',
   },
-  // Debian Policy 5.6.12, and the underscore that no version has.
+  // Debian Policy 5.6.12; no version contains an underscore.
   version: { pattern: /^[0-9][A-Za-z0-9.+~:-]{0,100}$/, called: 'a version, such as 6.1.0-50' },
 };
 
@@ -50,12 +50,12 @@ export function isReleaseName(text: string): boolean {
   return parts.release.pattern.test(text);
 }
 
-/** Checks that `release` can be part of an address and of a file's name. Throws {@link InputError}. */
+/** Checks that `release` can be part of a URL and of a file name. Throws {@link InputError}. */
 export function checkReleaseName(release: string): string {
   return checked('release', release);
 }
 
-/** `RELEASE[/FLAVOUR][=VERSION]`. Throws {@link InputError} with one line when a part cannot be what it stands for. */
+/** Parses `RELEASE[/FLAVOUR][=VERSION]`. Throws {@link InputError} with one line if a part is invalid. */
 export function parseDebianSpec(text: string): DebianSpec {
   const [, release = '', flavour, version] = /^([^/=]*)(?:\/([^=]*))?(?:=(.*))?$/s.exec(text) ?? [];
   return {
@@ -65,7 +65,7 @@ export function parseDebianSpec(text: string): DebianSpec {
   };
 }
 
-/** The shortest text that {@link parseKernelSpec} takes for `spec`: `debian:bookworm/cloud=6.1.0-50`. */
+/** The shortest text that {@link parseKernelSpec} parses as `spec`: `debian:bookworm/cloud=6.1.0-50`. */
 export function debianSpecText({ release, flavour, version }: DebianSpec): string {
   const [slash, equals] = [
     flavour === genericFlavour ? '' : `/${flavour}`,
@@ -74,7 +74,7 @@ export function debianSpecText({ release, flavour, version }: DebianSpec): strin
   return `debian:${release}${slash}${equals}`;
 }
 
-/** `builtin`, `debian:RELEASE[/FLAVOUR][=VERSION]` or the path of a file. Throws {@link InputError} with one line. */
+/** Parses `builtin`, `debian:RELEASE[/FLAVOUR][=VERSION]` or the path of a file. Throws {@link InputError} with one line. */
 export function parseKernelSpec(text: string): KernelSpec {
   if (text === '') throw new InputError(`a kernel is builtin, ${debianGrammar} or a file`);
   if (text === 'builtin') return { kind: 'builtin' };

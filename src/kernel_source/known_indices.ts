@@ -1,6 +1,6 @@
 /**
- * What the indices of suites were found to have, kept in the cache, so that an index of some 50 MB is not fetched and unpacked
- * again while it stays the same. One record for each suite, `indices/SUITE`, and for another architecture than arm64
+ * The contents of the indices of suites, stored in the cache, so that an unchanged index of some 50 MB is not fetched and
+ * unpacked again. There is one record for each suite, `indices/SUITE`; for architectures other than arm64 it is
  * `indices-ARCHITECTURE/SUITE`.
  */
 import type { DebianArchitecture, PackageEntry } from '../firmware/index.js';
@@ -10,7 +10,7 @@ import type { Check } from './checks.js';
 
 interface KnownIndex {
   readonly version: 1;
-  /** Of the index, as the Release file has it. */
+  /** Hash of the index, from the Release file. */
   readonly sha256: string;
   readonly packages: readonly PackageEntry[];
 }
@@ -38,7 +38,7 @@ function nameOf(suite: string, architecture: DebianArchitecture): string {
   return `${part}/${encodeURIComponent(suite)}`;
 }
 
-/** The packages of use in the index with this hash, which `suite` had before; null when that is not known. */
+/** The relevant packages in the index with this hash, if it is the one stored for `suite`; else null. */
 export async function knownPackages(
   cache: Cache,
   suite: string,
@@ -49,7 +49,7 @@ export async function knownPackages(
   return isKnownIndex(known) && known.sha256 === sha256 ? known.packages : null;
 }
 
-/** Keeps them for the next time, if the cache can be written. */
+/** Stores them for the next time, if the cache is writable. */
 export async function rememberPackages(
   cache: Cache,
   suite: string,

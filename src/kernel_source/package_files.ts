@@ -1,4 +1,4 @@
-/** Any files of a Debian package: the modules of a kernel, beside the one file of it that is booted. */
+/** Any files of a Debian package, such as a kernel's modules, in addition to the kernel itself. */
 import { InputError } from '../base/index.js';
 import { debFiles, openDeb } from '../firmware/index.js';
 import type { ArchiveFile } from '../firmware/index.js';
@@ -11,7 +11,7 @@ import type { FileRecord } from './record.js';
 
 type PackageName = FileRecord['package'];
 
-/** The package as the mirror's index has it now. Throws {@link InputError} when it has another. */
+/** The package as it is in the mirror's index now. Throws {@link InputError} if the index has another version. */
 async function entryOf(
   release: string,
   wanted: PackageName,
@@ -24,7 +24,7 @@ async function entryOf(
   throw new InputError(`debian:${release} no longer has ${wanted.name} ${wanted.version}`);
 }
 
-/** The whole package, from the cache or a mirror; where it was fetched, it is kept. */
+/** The whole package, from the cache or a mirror; a fetched package is stored. */
 async function packageBytes(
   release: string,
   wanted: PackageName,
@@ -41,9 +41,9 @@ async function packageBytes(
 }
 
 /**
- * The regular files for which `isWanted` says yes, by their path, of the package that {@link debianFiles} takes the kernel
- * of a release from. The package itself, some 60 MB, is kept in the cache. Throws {@link InputError} with one line when it
- * cannot be had.
+ * The regular files for which `isWanted` is true, by path, in the package from which {@link debianFiles} takes the kernel
+ * of a release. The package itself, some 60 MB, is stored in the cache. Throws {@link InputError} with one line if it
+ * is not available.
  */
 export async function kernelPackageFiles(
   asked: AnySpec,

@@ -1,11 +1,11 @@
-/** What the cache remembers of what it has from a release, and whether a parsed JSON text is such a record. */
+/** The cache's record of the files that it has from a release, and a check of parsed JSON. */
 import type { SuiteReport } from './archive.js';
 import { hasFields, isHash, isText, listOf } from './checks.js';
 import type { Check } from './checks.js';
 
-/** A file, and the package that it came from. Hashes are 64 hexadecimal digits. */
+/** A file, and the package from which it came. Hashes are 64 hexadecimal digits. */
 export interface FileRecord {
-  /** Within the package. */
+  /** Path within the package. */
   readonly path: string;
   readonly sha256: string;
   readonly package: { readonly name: string; readonly version: string; readonly sha256: string };
@@ -17,7 +17,7 @@ export interface ReleaseRecord {
   readonly fetched: number;
   readonly suites: readonly SuiteReport[];
   readonly files: { readonly kernel?: FileRecord; readonly busybox?: FileRecord };
-  /** What a user may give as the kernel's version. Not in records that were written before there were versions to give. */
+  /** The texts that a user may give as the kernel's version. Older records do not have them. */
   readonly versions?: readonly string[];
 }
 

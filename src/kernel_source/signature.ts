@@ -1,8 +1,8 @@
-/** Checking a Release file's signature with gpgv and the keyrings of this machine, where both are there. */
+/** Checks a Release file's signature with gpgv and this machine's keyrings, if both are available. */
 import { spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 
-/** What came of it: `good` names the keys, the others say why. `bad` means that the file was changed. */
+/** The result: `good` names the keys, the others give the reason. `bad` means that the file was changed. */
 export type SignatureCheck =
   | { readonly state: 'good'; readonly keys: readonly string[]; readonly keyring: string }
   | { readonly state: 'unchecked'; readonly reason: string }
@@ -26,7 +26,7 @@ async function present(files: readonly string[]): Promise<string[]> {
   return files.filter((_, i) => there[i]);
 }
 
-/** Runs gpgv over `message`; its status lines, or null when there is no gpgv. */
+/** Runs gpgv on `message` and returns its status lines, or null if gpgv is not installed. */
 async function runGpgv(
   gpgv: string,
   keyrings: readonly string[],
@@ -38,14 +38,14 @@ async function runGpgv(
     let output = '';
     child.on('error', () => resolve(null));
     child.stdout.on('data', (part: Buffer) => (output += part.toString('latin1')));
-    // gpgv may end before it has read all; what it says then is what counts.
+    // gpgv may end before it has read everything; its output counts anyway.
     child.stdin.on('error', () => undefined);
     child.stdin.end(message);
     child.on('close', () => resolve(output.split('\n').filter((line) => line.startsWith('[GNUPG:] '))));
   });
 }
 
-/** What gpgv's status lines say (GnuPG's doc/DETAILS). */
+/** The result in gpgv's status lines (GnuPG's doc/DETAILS). */
 function judge(lines: readonly string[], keyring: string): SignatureCheck {
   const statuses = lines.map((line) => line.split(' ').slice(1));
   const of = (keyword: string): string[] =>
@@ -63,7 +63,7 @@ function judge(lines: readonly string[], keyring: string): SignatureCheck {
   return { state: 'unchecked', reason: 'it is not signed' };
 }
 
-/** Checks a clear-signed `message` against those of `keyrings` that are there; `gpgv` is the command. */
+/** Checks a clear-signed `message` with those of `keyrings` that exist; `gpgv` is the command. */
 export async function checkSignature(
   message: Uint8Array,
   keyrings: readonly string[],

@@ -1,4 +1,4 @@
-/** Which suites of which archives a Debian release is looked for in. */
+/** The suites and archives in which to look for a Debian release. */
 import { InputError } from '../base/index.js';
 import type { AptSource } from './apt_sources.js';
 
@@ -6,24 +6,24 @@ export interface Suite {
   /** The archive's root, without a slash at its end. */
   readonly base: string;
   readonly suite: string;
-  /** Keyrings that the machine's own settings name for it. */
+  /** Keyrings that the machine's own configuration names for it. */
   readonly keyrings: readonly string[];
 }
 
-/** Suites of which the first is needed and the others are welcome. */
+/** Suites, of which the first is required and the others are optional. */
 export interface SuiteChoice {
   readonly main: Suite;
   readonly others: readonly Suite[];
 }
 
-/** What comes with a release: its updates, and its security updates under their names of before and since 2021. */
+/** The additional suites of a release: updates, and security updates under their names before and since 2021. */
 const companions = ['-updates', '-security', '/updates'] as const;
 
 function trimmed(url: string): string {
   return url.replace(/\/+$/, '');
 }
 
-/** Where a mirror's security archive is if it has one: within it or, as most have it, beside it. */
+/** The possible places of a mirror's security archive: in a folder of the mirror or, usually, next to it. */
 function aroundMirror(base: string, release: string): SuiteChoice {
   const suite = (root: string, name: string): Suite => ({ base: root, suite: name, keyrings: [] });
   return {
@@ -36,13 +36,13 @@ function aroundMirror(base: string, release: string): SuiteChoice {
   };
 }
 
-/** Throws {@link InputError} when `mirror` is not an address that can be asked. */
+/** Throws {@link InputError} if `mirror` is not a supported URL. */
 export function checkMirror(mirror: string): void {
   if (URL.canParse(mirror) && /^https?:\/\//i.test(mirror)) return;
   throw new InputError(`the mirror ${JSON.stringify(mirror)} is not an http or https address`);
 }
 
-/** What the sources name of the release itself; null when they do not name it. */
+/** The entries of the release in the sources; null if they do not name it. */
 function named(sources: readonly AptSource[], release: string): SuiteChoice | null {
   const ofRelease = sources.filter(
     ({ suite, components }) =>
@@ -55,8 +55,8 @@ function named(sources: readonly AptSource[], release: string): SuiteChoice | nu
 }
 
 /**
- * Where to look for `release`, the likeliest first: at `mirror` if there is one; else where the machine's sources name
- * it; else on each archive that they name at all. Throws {@link InputError} when there is nowhere to look.
+ * Where to look for `release`, the likeliest first: on `mirror` if there is one; else where the machine's sources name
+ * it; else on each archive that they name. Throws {@link InputError} if there is no archive.
  */
 export function suiteChoices(
   release: string,

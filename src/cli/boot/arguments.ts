@@ -1,4 +1,4 @@
-/** The arguments of `domulator boot`, as the user writes them, and what they ask for. */
+/** The arguments of `domulator boot`, and the request that they make. */
 import { InputError } from '../../base/index.js';
 import { memoryMiB } from '../../library/index.js';
 import type { BootRequest, WhatIf } from '../../library/index.js';
@@ -23,7 +23,7 @@ export interface BootArguments {
   readonly junit?: string;
   readonly sarif?: string;
   readonly script?: string;
-  /** What stands behind `--`: a command and its arguments. */
+  /** The command and its arguments, after `--`. */
   readonly command?: readonly string[];
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -34,7 +34,7 @@ function isWhole(text: string, low: number, high: number): boolean {
   return /^\d{1,16}$/.test(text) && Number(text) >= low && Number(text) <= high;
 }
 
-/** `note` follows the bounds in the complaint. */
+/** `note` follows the limits in the error message. */
 function whole(option: string, text: string, low: number, high: number, note = ''): number {
   if (isWhole(text, low, high)) return Number(text);
   throw new InputError(`${option} takes a whole number from ${low} to ${high}${note}, not '${text}'`);
@@ -87,7 +87,7 @@ const mostVcpus = 128;
 
 type Reader<K extends keyof BootRequest> = (text: string) => NonNullable<BootRequest[K]>;
 
-/** `read(text)` under the name of the request's field; nothing when the option was not given. */
+/** `read(text)` under the name of the request's field; empty if the option was not given. */
 function given<K extends keyof BootRequest>(
   name: K,
   text: string | undefined,
@@ -96,7 +96,7 @@ function given<K extends keyof BootRequest>(
   return text === undefined ? {} : ({ [name]: read(text) } as Pick<BootRequest, K>);
 }
 
-/** What a command or a script does not go with. */
+/** Options that cannot be combined with a command or a script. */
 function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArguments): void {
   if (command === undefined && script === undefined) return;
   const what = script === undefined ? 'a command' : '--script';
@@ -115,7 +115,7 @@ function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArgu
     );
 }
 
-/** What the builtin guest would not look at. */
+/** Options that have no effect on the builtin guest. */
 function checkBuiltin({ kernel, initrd, mirror }: BootArguments): void {
   if (kernel !== 'builtin') return;
   if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave out --initrd');
@@ -124,7 +124,7 @@ function checkBuiltin({ kernel, initrd, mirror }: BootArguments): void {
 
 const asIs = (text: string): string => text;
 
-/** What the arguments ask for. Throws InputError on one that cannot be. */
+/** The request that the arguments make. Throws InputError on an invalid argument. */
 export function bootRequest(args: BootArguments): BootRequest {
   const { kernel, initrd, mirror, trace, report, junit, sarif, script } = args;
   for (const [option, value] of Object.entries({

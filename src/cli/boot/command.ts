@@ -14,22 +14,22 @@ import { Terminal } from './terminal.js';
 import { TraceFile } from './trace_file.js';
 
 const usualColumns = 80;
-/** How often the status is brought up to date, ms. */
+/** Interval between updates of the status line, ms. */
 const statusMs = 200;
 
-/** Whether what the guest was found wanting in may be ours. */
+/** Whether the failure may be caused by the emulator rather than by the guest. */
 function isOurs({ verdict, notModelled }: BootReport): boolean {
   return verdict === 'incomplete' && Object.keys(notModelled).length > 0;
 }
 
-/** Statuses by which a shell says that it could not run a command at all. */
+/** Statuses by which a shell reports that it could not run a command at all. */
 const notRun: readonly (number | null)[] = [126, 127];
 
 /** The status of a run in which every rule holds, by how its command ended. */
 function commandStatus({ command }: BootReport, bisect: boolean): number {
   if (command === null || command.exitCode === 0) return exitStatus.ok;
   if (!bisect) return exitStatus.commandFailed;
-  // As git bisect run takes it of a command: a script that cannot run says nothing of the kernel, and must stop it.
+  // As for a command of `git bisect run`: a script that cannot run says nothing about the kernel, and must stop the bisection.
   if (command.exitCode === bisectStatus.untold) return bisectStatus.untold;
   return notRun.includes(command.exitCode) ? bisectStatus.stop : exitStatus.ruleBroken;
 }
@@ -46,12 +46,12 @@ function statusLine({ quiet = false, json = false }: BootArguments, interactive:
   return new StatusLine({
     showConsole: !quiet && !json,
     interactive,
-    // A terminal that does not know its size gives none, or 0.
+    // A terminal of unknown size reports none, or 0.
     columns: isTTY ? columns || usualColumns : 0,
   });
 }
 
-/** Runs the guest to its end, or until somebody at the terminal wants it ended. */
+/** Runs the guest to its end, or until the user ends it at the terminal. */
 async function runGuest(request: BootRequest, args: BootArguments, terminal: Terminal): Promise<BootReport> {
   const trace = args.trace === undefined ? null : new TraceFile(args.trace);
   const status = statusLine(args, terminal.isInteractive);
@@ -76,11 +76,11 @@ async function runGuest(request: BootRequest, args: BootArguments, terminal: Ter
 
 interface Ended {
   readonly report: BootReport;
-  /** Whether the builtin guest stands in for the default kernel. */
+  /** Whether the builtin guest replaces the default kernel. */
   readonly isStandIn: boolean;
 }
 
-/** Runs what was asked for, or where that is the default and cannot be had, the builtin guest. */
+/** Runs the request; if the default kernel is not available, runs the builtin guest. */
 async function runOrFallBack(request: BootRequest, args: BootArguments, terminal: Terminal): Promise<Ended> {
   try {
     return { report: await runGuest(request, args, terminal), isStandIn: false };
@@ -96,25 +96,25 @@ function wholeText({ report, isStandIn }: Ended, args: BootArguments): string {
   return [reportText(report, terminalStyle()), ...next, ...help].join('\n');
 }
 
-/** What depends on the host goes to standard error, and as the status line does, to a terminal only. */
+/** Figures that depend on the host go to standard error, and like the status line only to a terminal. */
 function printHost(report: BootReport): void {
   if (process.stderr.isTTY) process.stderr.write(`${hostText(report)}\n`);
 }
 
-/** Somebody who types into a guest means to go on until it powers off. */
+/** In an interactive run the goal is that the guest powers off. */
 const interactiveRequest: BootRequest = {
   until: 'poweroff',
   limits: { guestSeconds: 1_000_000, instructions: 1e15 },
   realTime: true,
 };
 
-/** What a run came to, as a status. One that was cut short from outside ends with the status of what did. */
+/** The exit status of a run. If a signal stopped the run, it is the status of that signal. */
 function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolean): number {
   const wasStopped = report.outcome.what === 'stopped' && reason !== null;
   return wasStopped ? reason.status : statusOf(report, bisect);
 }
 
-/** Boots as asked; the exit status. Throws InputError on bad input. */
+/** Runs the command and returns the exit status. Throws InputError on bad input. */
 export async function boot(args: BootArguments, stop: StopRequest): Promise<number> {
   const { json = false, bisect = false } = args;
   const request = bootRequest(args);
@@ -123,7 +123,7 @@ export async function boot(args: BootArguments, stop: StopRequest): Promise<numb
   const asked = terminal.isInteractive ? { ...interactiveRequest, ...request } : request;
   const ended = await runOrFallBack(asked, args, terminal);
   const { report } = ended;
-  // Before anything is printed: whoever reads that may hold it up, or go away.
+  // Before anything is printed, because the reader of the output may block or close it.
   writeOutputs(report, args);
   if (report.kernel.sha256 === null) releasePipes(args);
   const { exitCode = null, signal = null } = report.command ?? {};

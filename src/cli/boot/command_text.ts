@@ -1,8 +1,8 @@
-/** The command that would run a boot again, for advice that can be copied into a shell. */
+/** The command that repeats a boot, for advice that can be copied into a shell. */
 import { shownLine } from '../render/shown_text.js';
 import type { BootArguments } from './arguments.js';
 
-/** Those that say what is booted and when it ends, in the order in which they are written. Outputs are the first run's. */
+/** The options that decide what is booted and when it ends, in the order in which they are printed. Output files are left out. */
 const valued: readonly (readonly [
   Exclude<keyof BootArguments, 'xenstore' | 'json' | 'quiet' | 'bisect' | 'command'>,
   string,
@@ -22,12 +22,12 @@ const valued: readonly (readonly [
   ['script', '--script'],
 ];
 
-/** A word as a POSIX shell takes it for one (Shell Command Language, 2.2.2). */
+/** `word` quoted for a POSIX shell (Shell Command Language, 2.2.2). */
 function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${shownLine(text).replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** `domulator boot` with these arguments but for its outputs, and quiet. */
+/** `domulator boot --quiet` with these arguments, without output files. */
 export function commandText(args: BootArguments): string {
   const words = valued.flatMap(([name, option]) => {
     const value = args[name];

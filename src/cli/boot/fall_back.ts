@@ -1,24 +1,27 @@
-/** What is booted where the default kernel cannot be had, and what would help. */
+/** What to boot if the default kernel is not available, and advice for the user. */
 import { defaultKernel, UnavailableError } from '../../library/index.js';
 import type { BootRequest } from '../../library/index.js';
 import { warn } from '../host.js';
 import type { BootArguments } from './arguments.js';
 import { commandText } from './command_text.js';
 
-/** Whoever asked for a kernel, a mirror or an initrd wants that one; and a bisection must not take another kernel's word. */
+/** A request for a kernel, a mirror or an initrd must not fall back to another kernel, and neither must a bisection. */
 function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
   const { kernel, initrd, mirror, command, script } = args;
   return bisect || [kernel, initrd, mirror, command, script].some((value) => value !== undefined);
 }
 
-/** The request for the builtin guest, after saying so, where `error` is that the default kernel cannot be had; else throws it. */
+/**
+ * If `error` says that the default kernel is not available: prints a notice and returns a request for the builtin guest. Else
+ * throws `error`.
+ */
 export function fallBack(request: BootRequest, args: BootArguments, error: unknown): BootRequest {
   if (!(error instanceof UnavailableError) || wantsThatKernel(args)) throw error;
   warn(`${error.reason}; booting the builtin guest instead`);
   return { ...request, kernel: 'builtin' };
 }
 
-/** What to give where there is a network, or a mirror that can be reached. */
+/** The options for a machine with a network, or with a reachable mirror. */
 export function helpWithKernel(args: BootArguments): string[] {
   const again = { ...args, kernel: defaultKernel };
   return [

@@ -1,4 +1,4 @@
-/** The report as JUnit XML, which CI systems show as tests: one for each rule, one for the ending, one for the command. */
+/** The report as JUnit XML, which CI systems show as tests: one for each rule, one for the outcome, one for the command. */
 import { create } from 'xmlbuilder2';
 import { rules } from '../../audit/index.js';
 import type { BootReport, ReportedFinding } from '../../library/index.js';
@@ -6,7 +6,7 @@ import { commandWords } from './report_text.js';
 
 type Verdict = 'failure' | 'skipped' | 'error';
 
-/** A test case; one without a verdict has passed. */
+/** A test case; without a verdict it has passed. */
 interface TestCase {
   readonly group: 'audit' | 'run';
   readonly name: string;
@@ -32,7 +32,7 @@ function findingText({
   return [why, ...known.map((fact) => `  ${fact}`), `  guest time: ${guestTimeNs} ns`].join('\n');
 }
 
-/** What `report` leaves open of a rule that is not broken; null where it holds. */
+/** What `report` could not check of a rule that is not broken; null if the rule was checked. */
 function openQuestion(
   rule: string,
   { verdict, outcome, notJudged, instructions }: BootReport,
@@ -93,7 +93,7 @@ function attributesOf(report: BootReport, cases: readonly TestCase[]): Record<st
   };
 }
 
-/** JUnit XML, in UTF-8. Characters that XML cannot hold are replaced by U+FFFD. */
+/** JUnit XML, in UTF-8. Characters that XML does not allow are replaced by U+FFFD. */
 export function junitText(report: BootReport): string {
   const cases = [
     ...rules.map(({ name }) => ruleCase(name, report)),

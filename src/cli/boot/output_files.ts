@@ -1,4 +1,4 @@
-/** The files that a boot writes: each must be one that can be written, and no other file that the arguments name. */
+/** The files that a boot writes: each must be writable, and must differ from all other files in the arguments. */
 import { constants, fstatSync, openSync, statSync, writeSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { InputError } from '../../base/index.js';
@@ -13,7 +13,7 @@ import { sarifLog } from './sarif.js';
 interface Named {
   readonly option: string;
   readonly name: string;
-  /** Equal for two names of one file, links among them; null for what two may share: a terminal, a pipe, /dev/null. */
+  /** Equal for two names of the same file, including links; null for files that may be shared: a terminal, a pipe, /dev/null. */
   readonly identity: string | null;
 }
 
@@ -30,7 +30,7 @@ function checkApart(output: Named, others: readonly Named[]): void {
   );
 }
 
-/** A file that cannot be looked at is no output's either, or reading it says what is wrong with it. */
+/** A file that cannot be examined is not an output; if it is an input, reading it reports the error. */
 function input(option: string, name: string): Named {
   try {
     return named(option, name, statSync(name, { bigint: true, throwIfNoEntry: false }));
@@ -39,7 +39,10 @@ function input(option: string, name: string): Named {
   }
 }
 
-/** Opens one after the other, and keeps each until the last was looked at: a file that is gone may leave its number to the next. */
+/**
+ * Opens one file after the other and keeps each open until the last was examined, because the inode number of a deleted file
+ * may be reused.
+ */
 function checkEach(outputs: readonly (readonly [string, string])[], others: readonly Named[]): void {
   const [first, ...rest] = outputs;
   if (first === undefined) return;
@@ -61,7 +64,7 @@ function inputsOf({ kernel = '', initrd, script }: BootArguments): (readonly [st
   ];
 }
 
-/** Throws InputError when a file cannot be written, or is another of the arguments' too. Leaves no file that was not there. */
+/** Throws InputError if a file cannot be written or is named twice in the arguments. Leaves no new file behind. */
 export function checkOutputs(args: BootArguments): void {
   const { report, junit, sarif, trace } = args;
   const inputs = inputsOf(args).map(([option, name]) => input(option, name));
@@ -74,7 +77,7 @@ export function checkOutputs(args: BootArguments): void {
   checkEach(outputs, inputs);
 }
 
-/** Tries each; then throws what the first that failed has thrown. */
+/** Tries all; then throws the error of the first that failed. */
 function tryEach(acts: readonly (() => void)[]): void {
   const errors: unknown[] = [];
   for (const act of acts) {
@@ -87,7 +90,7 @@ function tryEach(acts: readonly (() => void)[]): void {
   if (errors.length > 0) throw errors[0];
 }
 
-/** Writes the files that are made of the report. Throws InputError when one cannot be written; the others are. */
+/** Writes the files that are made from the report. If one cannot be written, writes the others and throws InputError. */
 export function writeOutputs(result: BootReport, { report, junit, sarif }: BootArguments): void {
   const files: readonly (readonly [string | undefined, () => string])[] = [
     [report, () => `${jsonText(result)}\n`],
@@ -100,8 +103,8 @@ export function writeOutputs(result: BootReport, { report, junit, sarif }: BootA
 }
 
 /**
- * Unblocks threads that still wait for an input that is a pipe, by a byte that nobody looks at: the process cannot exit while
- * a thread of it is in such a call.
+ * Unblocks threads that still read from a pipe, by writing a byte that is not used: the process cannot exit while
+ * one of its threads is in such a call.
  */
 export function releasePipes(args: BootArguments): void {
   for (const [, name] of inputsOf(args)) {
@@ -110,7 +113,7 @@ export function releasePipes(args: BootArguments): void {
       const pipe = openSync(name, constants.O_WRONLY | constants.O_NONBLOCK);
       writeSync(pipe, '\0');
     } catch {
-      // No thread waits for it.
+      // No thread waits for the pipe.
     }
   }
 }

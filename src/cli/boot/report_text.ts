@@ -1,4 +1,4 @@
-/** The report of a boot for the terminal: which CPU is which, what was broken, what became of the guest. */
+/** The report of a boot for the terminal: the CPUs, the broken rules, the outcome. */
 import { answerText, idText } from '../../explore/index.js';
 import { formatMpidr, mpidr } from '../../identity/index.js';
 import type { BootReport } from '../../library/index.js';
@@ -30,7 +30,7 @@ function cpuTable({ cpus }: BootReport): string[] {
   return tableLines(['Linux CPU', 'MPIDR', 'is vCPU', 'recorded id', 'ids in its calls', 'online'], rows);
 }
 
-/** What could not be read of the kernel, and what follows. A kernel that makes no call is not read. */
+/** What could not be read from the kernel, and the consequence. A kernel that makes no call is not read. */
 function unreadLines({ cpus, kernel, hypercalls }: BootReport, style: Style): string[] {
   if (cpus.some(({ recordedVcpuId }) => recordedVcpuId !== null)) return [];
   const words = 'no record of this kernel could be read; it is judged by its calls alone';
@@ -43,7 +43,7 @@ function unreadLines({ cpus, kernel, hypercalls }: BootReport, style: Style): st
   return labelled('Note:   ', `${words}${unread}`, style.width);
 }
 
-/** Findings that say the same are told once, with how often they came. */
+/** Findings with the same text are printed once, with their number. */
 function findingLines({ findings }: BootReport, style: Style): string[] {
   const told = new Map<string, number>();
   for (const { rule, why, returned, where } of findings) {
@@ -63,7 +63,7 @@ function notJudgedLines({ notJudged }: BootReport, style: Style): string[] {
   );
 }
 
-/** What of the trace the audit did not read; nothing where it read all of it. */
+/** The part of the trace that the audit did not read; empty if it read everything. */
 function foldedLines({ trace, omittedFindings }: BootReport, style: Style): string[] {
   const { events, kept, unreadCalls, repeatedCalls, auditedUpToStep } = trace;
   const leftOut = [
@@ -114,7 +114,7 @@ function notModelledLines({ notModelled }: BootReport, style: Style): string[] {
 
 const logLines = 12;
 
-/** Where the guest came to a bad end, the last that it said of it. */
+/** If the run failed, the guest's last output. */
 function logTail({ outcome, verdict, kernelLogTail }: BootReport): string[] {
   const endedWell = outcome.what === 'poweroff' || outcome.what === 'userspace';
   if (verdict === 'pass' || (verdict === 'fail' && endedWell)) return [];
@@ -128,7 +128,7 @@ function figures({ guestTimeNs, instructions }: BootReport): string {
   return `${seconds} s of guest time, ${millions} million instructions`;
 }
 
-/** How the guest's command ended, in words; null where it had none. */
+/** How the guest's command ended, in words; null if there was none. */
 export function commandWords({ command }: BootReport): string | null {
   if (command === null) return null;
   const { exitCode, signal } = command;
@@ -144,14 +144,14 @@ function commandLines(report: BootReport, style: Style): string[] {
   return labelled('Command: ', `${shownLine(name)} ${words}`, style.width);
 }
 
-/** How long the run took on this host, and how fast it was. It differs from run to run, so it is no part of the report's text. */
+/** Duration and speed of the run on this host. They differ from run to run, so they are not part of the report's text. */
 export function hostText({ host }: BootReport): string {
   return host === null
     ? ''
     : `The run took ${(host.wallMs / 1000).toFixed(1)} s on this machine, at ${host.mips} MIPS.`;
 }
 
-/** The report, ready to be printed. */
+/** The report as text. */
 export function reportText(report: BootReport, style: Style): string {
   const { kernel, outcome, verdict, hypercalls } = report;
   const [tone, inFull] = verdicts[verdict];
@@ -181,9 +181,9 @@ export function reportText(report: BootReport, style: Style): string {
   ].join('\n');
 }
 
-/** After a boot in which everything holds: how to see the same kernel with something that does not. */
+/** After a boot without a finding: how to see the same kernel break a rule. */
 export function nextSteps({ verdict, machine, cpus }: BootReport, args: BootArguments): string[] {
-  // A bisection reads no advice.
+  // In a bisection nobody reads the advice.
   const isPlain = machine.whatIf === null && machine.entryVcpu === 0 && args.bisect !== true;
   if (verdict !== 'pass' || !isPlain) return [];
   // The records are filled when the kernel asks for its first FIFO control block, and only where they can be found. The first

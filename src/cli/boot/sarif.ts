@@ -3,7 +3,7 @@ import { rules } from '../../audit/index.js';
 import type { BootReport, ReportedFinding } from '../../library/index.js';
 import { version } from '../host.js';
 
-/** A URI reference for the kernel, which is what a result is about: code hosts want a file for each. */
+/** A URI reference for the kernel, the subject of each result: code hosts require a file for each result. */
 function kernelUri(name: string): string {
   const path = name.replace(/^debian:/, 'debian/').replace(/^\/+/, '');
   return path.split('/').map(encodeURIComponent).join('/');
@@ -43,7 +43,7 @@ const ruleDescriptors = rules.map(({ name, reason, source }) => ({
   defaultConfiguration: { level: 'error' },
 }));
 
-/** What keeps the run from being a verdict on all of the kernel. */
+/** Why the run is not a complete verdict on the kernel. */
 function notificationsOf({ verdict, outcome, notJudged }: BootReport): object[] {
   const ending = { level: 'error', message: { text: `${outcome.what}: ${outcome.why}` } };
   const open = notJudged.map(({ hypercall, calls, why }) => ({

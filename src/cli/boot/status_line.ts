@@ -1,23 +1,23 @@
-/** The guest's console on standard output, and a line on standard error that says how far the run is. */
+/** The guest's console on standard output, and a progress line on standard error. */
 import type { Progress } from '../../library/index.js';
 import { shownText } from '../render/shown_text.js';
 
 /** Erases the line and goes to its start (ECMA-48). */
 const erase = '\r\u001b[K';
-/** A guest may never end its line; of one that is longer, what there is is written. */
+/** Maximum length of a line; a longer one is written in parts, because a guest may never end its line. */
 const longestLine = 4096;
 
-/** A control sequence: ESC [, parameters, a final byte (ECMA-48, 5.4); and one of which the end is missing. */
+/** A control sequence: ESC [, parameters, a final byte (ECMA-48, 5.4); and an incomplete one. */
 const escape = '\u001b';
 const sequence = new RegExp(`${escape}\\[[ -?]*[@-~]`, 'g');
 const unended = new RegExp(`${escape}(\\[[ -?]{0,64})?$`);
 
 export interface StatusOptions {
-  /** Whether the guest's console is to be shown. */
+  /** Whether to show the guest's console. */
   readonly showConsole: boolean;
-  /** Whether a line may come within: where somebody types, what the guest echoes must be seen at once. */
+  /** Whether incomplete lines are written: in an interactive run, the guest's echo must be visible immediately. */
   readonly interactive: boolean;
-  /** Columns of standard error; 0 where it is no terminal, and then there is no status. */
+  /** Columns of standard error; 0 if it is not a terminal, and then there is no status line. */
   readonly columns: number;
 }
 
@@ -27,14 +27,14 @@ export class StatusLine {
   #pending = '';
   #unended = '';
   #lastLine = '';
-  /** The console stands within a line. */
+  /** The console's last line is incomplete. */
   #isWithin = false;
 
   constructor(options: StatusOptions) {
     this.#options = options;
   }
 
-  /** Console output; written by whole lines, so that the status never stands within one. */
+  /** Writes console output in whole lines, so that the status line never interrupts one. */
   print(bytes: Uint8Array): void {
     const added = this.#options.interactive
       ? Buffer.from(bytes).toString('latin1')
@@ -50,12 +50,12 @@ export class StatusLine {
     this.#lastLine = lines.at(-1) ?? this.#lastLine;
     if (!this.#options.showConsole) return;
     this.#hide();
-    // Whoever types sees what the guest's programs draw; each sign stands for a byte.
+    // An interactive user sees what the guest's programs draw; each character represents a byte.
     process.stdout.write(text, 'latin1');
     this.#isWithin = !text.endsWith('\n');
   }
 
-  /** Without sequences that move a cursor or colour; one that has not ended yet is kept until it has. */
+  /** Removes sequences that move the cursor or set colours; an incomplete sequence is kept until it is complete. */
   #fitToBeShown(bytes: Uint8Array): string {
     const text = this.#unended + Buffer.from(bytes).toString('latin1');
     this.#unended = unended.exec(text)?.[0] ?? '';
@@ -63,17 +63,17 @@ export class StatusLine {
     return shownText(Buffer.from(whole, 'latin1'));
   }
 
-  /** Says how far the run is after `wallMs`. */
+  /** Updates the progress line; `wallMs` is the duration of the run. */
   show({ phase, instructions, guestTimeNs }: Progress, wallMs: number): void {
     const { columns, showConsole } = this.#options;
-    // Where somebody types, the screen is the guest's from then on.
+    // In an interactive run, the screen belongs to the guest from then on.
     const isGuests = this.#options.interactive && phase === 'user space';
     if (isGuests) this.#hide();
     if (columns === 0 || this.#isWithin || isGuests) return;
     const speed = Math.round(instructions / 1000 / Math.max(wallMs, 1));
     const guest = (Number(guestTimeNs) / 1e9).toFixed(2);
     const figures = [`${guest} s of guest time`, `${speed} MIPS`];
-    // The kernel's own time says the same as ours.
+    // The kernel's log shows the same time.
     const last = showConsole ? [] : [this.#lastLine.replace(/^\[ *\d+\.\d+\] */, '').trim()];
     const parts = phase === 'loading' ? [phase] : [phase, ...figures, ...last];
     const text = parts.filter((part) => part !== '').join(' · ');
@@ -81,13 +81,13 @@ export class StatusLine {
     this.#visible = true;
   }
 
-  /** Takes the status away, so that something else can be written to the terminal. */
+  /** Removes the status line, so that something else can be written to the terminal. */
   #hide(): void {
     if (this.#visible) process.stderr.write(erase);
     this.#visible = false;
   }
 
-  /** Writes what is left, and takes the status away. */
+  /** Writes the rest of the output and removes the status line. */
   clear(): void {
     this.#hide();
     if (!this.#options.showConsole) return;

@@ -17,7 +17,10 @@ const signals = {
 /** The reason for ^C and ^]. */
 export const interrupted: StopReason = signals.SIGINT;
 
-/** Signals that arrive within so many ms count as one: npm forwards to its command what the terminal has sent to both. */
+/**
+ * Signals within this time (ms) count as one: npm forwards to its command a signal that the terminal has already sent to
+ * both.
+ */
 const oneSignalMs = 200;
 
 type SignalName = keyof typeof signals;
@@ -32,7 +35,7 @@ export class StopRequest {
   #stop: ((why: string) => void) | null = null;
   readonly #listeners = new Map<SignalName, () => void>();
 
-  /** Why the boot is to stop; null while nothing was requested. */
+  /** Why the boot should stop; null if no stop was requested. */
   get reason(): StopReason | null {
     return this.#reason;
   }
@@ -42,12 +45,12 @@ export class StopRequest {
     return this.#isUrgent;
   }
 
-  /** The exit status where standard output could not be written to its end; null where it could. */
+  /** The exit status if standard output could not be written completely; null if it could. */
   get outputStatus(): number | null {
     return this.#outputStatus;
   }
 
-  /** Calls `stop` when the boot is to end; at once if that was requested before. Null: nobody is to be called. */
+  /** Calls `stop` when the boot should end; immediately if that was requested before. Null: no function is called. */
   onRequest(stop: ((why: string) => void) | null): void {
     this.#stop = stop;
     if (this.#reason !== null) stop?.(this.#reason.why);
@@ -78,7 +81,7 @@ export class StopRequest {
     }
   }
 
-  /** Gives the signals their default effect back, once everything is written and only the process is left to end. */
+  /** Restores the default effect of the signals, when everything is written and only the process has to end. */
   releaseSignals(): void {
     for (const [name, listener] of this.#listeners) process.off(name, listener);
     this.#listeners.clear();

@@ -1,16 +1,16 @@
-/** Who sits at the terminal: what they type goes to the guest, and they can end the run. */
+/** The user at the terminal: input goes to the guest, and ^] ends the run. */
 import type { GuestRun } from '../../library/index.js';
 import type { BootArguments } from './arguments.js';
 import { interrupted } from './stop_request.js';
 import type { StopRequest } from './stop_request.js';
 
-/** ^], as telnet and xl console have it. Everything else, ^C too, is the guest's. */
+/** ^], as in telnet and `xl console`. All other input, including ^C, goes to the guest. */
 const escapeByte = 0x1d;
 
 export class Terminal {
   /**
-   * Whether what is typed goes to the guest: where there are a keyboard and a screen, and a user space of the user's own
-   * that may read it. Else the keyboard is left alone, and ^C ends the run.
+   * Whether input goes to the guest: if there are a keyboard and a screen, and the user's own user space may read the
+   * input. Otherwise the keyboard is not read, and ^C ends the run.
    */
   readonly isInteractive: boolean;
   readonly #stop: StopRequest;
@@ -20,12 +20,12 @@ export class Terminal {
     const { initrd, quiet = false, json = false, command, script } = args;
     this.#stop = stop;
     const hasBoth = process.stdin.isTTY && process.stdout.isTTY;
-    // The input of a command is empty, at a terminal as in CI.
+    // The input of a command is empty, both at a terminal and in CI.
     const hasCommand = command !== undefined || script !== undefined;
     this.isInteractive = hasBoth && initrd !== undefined && !hasCommand && !quiet && !json;
   }
 
-  /** From now on the keyboard and what ends a boot from outside are for `run`. */
+  /** From now on, the keyboard and requests to stop control `run`. */
   attach(run: GuestRun): void {
     this.#run = run;
     this.#stop.onRequest((why) => run.stop(why));
@@ -41,7 +41,7 @@ export class Terminal {
     if (!this.isInteractive) return;
     process.stdin.off('data', this.#take);
     process.stdin.setRawMode(false);
-    // A keyboard that is listened to keeps the process alive.
+    // Reading the keyboard would keep the process alive.
     process.stdin.pause();
   }
 

@@ -4,7 +4,7 @@ import type { TraceEvent } from '../../library/index.js';
 import { fileError } from '../host.js';
 import { jsonLine } from '../json.js';
 
-/** Characters that are kept back, so that not every event is a write of its own. */
+/** Number of buffered characters, so that not every event needs its own write. */
 const bufferLength = 1 << 16;
 
 export class TraceFile {
@@ -12,7 +12,7 @@ export class TraceFile {
   readonly #file: number;
   #lines = '';
 
-  /** Throws InputError when the file cannot be made. */
+  /** Throws InputError if the file cannot be created. */
   constructor(name: string) {
     this.#name = name;
     this.#file = this.#try(() => openSync(name, 'w'));
@@ -23,7 +23,7 @@ export class TraceFile {
     if (this.#lines.length > bufferLength) this.#flush();
   }
 
-  /** Throws InputError when what is left cannot be written. */
+  /** Throws InputError if the rest cannot be written. */
   close(): void {
     this.#flush();
     closeSync(this.#file);

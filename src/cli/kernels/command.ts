@@ -1,4 +1,4 @@
-/** `domulator kernels`: which kernels of Debian there are, and which of them the cache has. */
+/** `domulator kernels`: lists the available Debian kernels, and which of them are in the cache. */
 import type { Command } from 'commander';
 import { kernels } from '../../library/index.js';
 import type { KernelList, ListedKernel } from '../../library/index.js';
@@ -85,7 +85,7 @@ async function list(release: string | undefined, { json = false, mirror }: Kerne
   print(json ? jsonText({ domulator: version(), notAsked, kernels: listed }) : listText(found, release));
 }
 
-/** Says what the command takes, and what it does. */
+/** Declares the command's options and its action. */
 export function addKernelsCommand(command: Command): void {
   command
     .description('list the kernels of Debian that can be booted, and which are in the cache')

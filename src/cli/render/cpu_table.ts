@@ -1,35 +1,35 @@
-/** The table of a kernel's CPUs: who each believes to be, and who it is. */
+/** The table of a kernel's CPUs: the recorded and the true vCPU of each. */
 import { formatMpidr, xenVcpuId } from '../../identity/index.js';
 import type { Mpidr } from '../../identity/index.js';
 import { idText } from '../../explore/index.js';
 import type { CpuRow, ModelRun } from '../../explore/index.js';
 
-/** A row of the table, or several that go on alike: `2 to 32`. */
+/** A row of the table, or several consecutive similar rows: `2 to 32`. */
 export interface CpuLine {
   readonly cpu: string;
   readonly hardwareId: string;
   readonly vcpu: string;
   readonly recorded: string;
-  /** Whether the record is what it should be; null where there is none. */
+  /** Whether the record is correct; null if there is none. */
   readonly isTrue: boolean | null;
   readonly online: boolean;
 }
 
 export interface CpuTable {
-  /** Of which kernel: the last that ran. */
+  /** The kernel of the table: the last that ran. */
   readonly kernel: string;
   readonly head: readonly string[];
   readonly lines: readonly CpuLine[];
 }
 
-/** As few rows as this are never drawn together. */
+/** Up to this number, rows are never combined. */
 const fewest = 4;
 
 function isTrue({ vcpu, recorded }: CpuRow): boolean | null {
   return recorded === null ? null : recorded === vcpu;
 }
 
-/** Whether `b` says of the next CPU what `a` says of its own. */
+/** Whether `b` continues `a` for the next CPU. */
 function goesOn(a: CpuRow, b: CpuRow): boolean {
   const follows = (x: number | null, y: number | null): boolean => (x === null ? y === null : y === x + 1);
   const alike = a.online === b.online && isTrue(a) === isTrue(b);
@@ -71,7 +71,7 @@ function lineOf(rows: readonly CpuRow[]): CpuLine[] {
   ];
 }
 
-/** A CPU that never ran is some vCPU all the same: the one that has its hardware id. */
+/** A CPU that never ran is the vCPU with its hardware id. */
 function withTruth(row: CpuRow, { hardwareIds }: ModelRun['platform']): CpuRow {
   const vcpu = hardwareIds.findIndex((id) => id === row.hardwareId);
   return row.vcpu !== null || vcpu < 0 ? row : { ...row, vcpu: xenVcpuId(vcpu) };

@@ -1,14 +1,14 @@
-/** What the audit found, rule by rule. */
+/** The audit's findings, grouped by rule. */
 import type { Finding } from '../../audit/index.js';
 
 export interface BrokenRule {
   readonly rule: string;
   readonly times: number;
-  /** What the first of its findings says. */
+  /** The text of its first finding. */
   readonly first: string;
 }
 
-/** The rules that were broken, in the order in which each first was. */
+/** The broken rules, in order of first occurrence. */
 export function brokenRules(findings: readonly Finding[]): BrokenRule[] {
   const rules = new Map<string, BrokenRule>();
   for (const { rule, why } of findings) {

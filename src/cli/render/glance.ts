@@ -1,4 +1,4 @@
-/** A story in one row of the table that stands before all of them. */
+/** A story's row in the overview table. */
 import type { ToldStory } from '../../explore/index.js';
 import { verdictOf } from './scenario_words.js';
 import type { Tone } from './words.js';
@@ -11,7 +11,7 @@ export interface GlanceRow {
   readonly outcome: string;
   /** `1 of 4`. */
   readonly online: string;
-  /** Calls with an id that was not meant, and how many of them nobody noticed. */
+  /** Calls with a wrong id, and how many of them Xen accepted. */
   readonly wrong: string;
   readonly audit: string;
   readonly tone: Tone;

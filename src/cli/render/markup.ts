@@ -1,4 +1,4 @@
-/** HTML and SVG put together so that nothing a guest or a user said can become markup. */
+/** Builds HTML and SVG so that no text of a guest or a user can become markup. */
 
 /** Text that is markup already. Only {@link markup} makes it. */
 export class Markup {
@@ -9,7 +9,7 @@ export class Markup {
   }
 }
 
-/** What may stand in a template: text is escaped, markup is not, null and false leave nothing. */
+/** Values in a template: text is escaped, markup is not, null and false are omitted. */
 export type Content = string | number | null | false | Markup | readonly Content[];
 
 const entities: Readonly<Record<string, string>> = {
@@ -20,10 +20,10 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Control characters that neither HTML nor SVG may hold; they are shown as a replacement character. */
+/** Control characters that HTML and SVG do not allow; they become a replacement character. */
 const forbidden = /(?![\t\n\r])[\p{Cc}\ufffe\uffff]/gu;
 
-/** `text` as it may stand in an element or between the quotes of an attribute. */
+/** `text` escaped for an element or a quoted attribute. */
 export function escapeHtml(text: string): string {
   return text.replace(forbidden, '\ufffd').replace(/[&<>"']/g, (sign) => entities[sign] ?? sign);
 }

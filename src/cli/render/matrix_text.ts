@@ -1,6 +1,7 @@
 /**
  * The matrix on the terminal: a table for each platform, a row for each kind of scenario, a column for each strategy.
- * Strategies that come out alike share a column, platforms a table; what does not apply is said below, with why.
+ * Strategies with the same results share a column, and platforms a table. Below it is a list of what does not apply, with
+ * reasons.
  */
 import { rules } from '../../audit/index.js';
 import { rangesText } from '../../base/index.js';
@@ -11,9 +12,9 @@ import { labelled, wrap } from './style.js';
 import type { Style } from './style.js';
 import { tableLines } from './table.js';
 
-/** Between columns, and before the first. */
+/** Gap between columns, and before the first one. */
 const gap = 2;
-/** Names of strategies are broken to this, names of kinds at most to that, where the page is too narrow. */
+/** If the page is too narrow: the width of strategy names, and the maximum width of names of kinds. */
 const headWidth = 14;
 const narrowKind = 22;
 const kindHead = 'scenario';
@@ -22,13 +23,13 @@ function unique<T>(values: readonly T[]): T[] {
   return [...new Set(values)];
 }
 
-/** `pass`, `n.a.`, or the name of the first broken rule; without one, what became of the guest. */
+/** `pass`, `n.a.`, or the name of the first broken rule; without one, the outcome. */
 export function cellText({ passed, firstBroken, outcome }: MatrixRow): string {
   if (passed === null) return 'n.a.';
   return passed ? 'pass' : (firstBroken?.rule ?? outcome ?? 'not run');
 }
 
-/** Names whose cells are the same, text for text, put together in the order in which they come. */
+/** Groups names with identical cells, in order of first occurrence. */
 function alike(names: readonly string[], cellsOf: (name: string) => readonly string[]): string[][] {
   const groups = new Map<string, string[]>();
   for (const name of names) {
@@ -55,7 +56,7 @@ function colouredCell(text: string, width: number, style: Style): string {
   return lines.map((line) => style.tone(text === 'pass' ? 'good' : 'bad', line)).join('\n');
 }
 
-/** Why cells do not apply, with whom it holds for: `mend; mend-nr-cpus: ...`. */
+/** Why cells do not apply, with the strategies concerned: `mend; mend-nr-cpus: ...`. */
 function reasons(rows: readonly MatrixRow[], nameOf: (row: MatrixRow) => string): string[] {
   const byReason = new Map<string, string[]>();
   for (const row of rows) {
@@ -69,7 +70,7 @@ function longest(texts: readonly string[]): number {
   return Math.max(...texts.map((text) => text.length));
 }
 
-/** The widths of the columns, gaps included: as wide as they need, or as the page allows. */
+/** The widths of the columns including gaps: what they need, or what the page allows. */
 function columnWidths(
   kinds: readonly string[],
   columns: readonly (readonly string[])[],
@@ -82,10 +83,10 @@ function columnWidths(
   return [narrowKind, ...columns.map(() => each)];
 }
 
-/** The kinds and strategies of one platform that apply there, and what the cells say. */
+/** The kinds and strategies that apply to one platform, and the cells. */
 interface Shown {
   readonly kinds: readonly string[];
-  /** Strategies that come out alike. */
+  /** Strategies with the same results. */
   readonly columns: readonly (readonly string[])[];
   readonly leftOut: readonly string[];
   readonly cell: (kind: string, strategy: string | undefined) => string;
@@ -140,18 +141,18 @@ function platformSections(rows: readonly MatrixRow[], style: Style): string[] {
   ]);
 }
 
-/** What a reader of the Arm table must know. */
+/** A note on the Arm table. */
 const armReset =
   'kexec and kdump assume a soft reset, which no Xen release offers on Arm; "no reset" shows today’s behaviour.';
 
-/** The calls with which cells break that rule, as a sentence; empty where the rule is not about calls. */
+/** The calls with which cells break that rule, as a sentence; empty if the rule is not about calls. */
 function callsText(rows: readonly MatrixRow[], rule: string): string {
   const broken = rows.flatMap(({ firstBroken }) => (firstBroken?.rule === rule ? [firstBroken] : []));
   const ops = unique(broken.flatMap(({ op }) => op ?? []));
   return ops.length === 0 ? '' : ` Broken by ${ops.join(', ')}.`;
 }
 
-/** The rules that any cell names, why each is there, and which calls break it. */
+/** The rules that cells name, with their reasons and the calls that break them. */
 function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
   const broken = new Set(rows.map((row) => row.firstBroken?.rule));
   const named = rules.filter(({ name }) => broken.has(name));
@@ -162,14 +163,14 @@ function ruleLines(rows: readonly MatrixRow[], style: Style): string[] {
   return [style.heading('The rules named above'), ...lines, ''];
 }
 
-/** What each column does. */
+/** The description of each column. */
 function strategyLines(rows: readonly MatrixRow[], style: Style): string[] {
   const shown = new Set(rows.map(({ strategy }) => strategy));
   const lines = [...shown].flatMap((name) => labelled(`  ${name}: `, strategies[name].summary, style.width));
   return [style.heading('The strategies'), ...lines, ''];
 }
 
-/** How ids are handed out where it is not as Xen does it. */
+/** How ids are assigned if not as by Xen. */
 const policyTexts: readonly string[] = [
   'ids sparse: hardware ids with gaps, three apart',
   "ids permuted: Xen's hardware ids, each given to another vCPU",

@@ -1,4 +1,4 @@
-/** The page's style sheet. Light or dark as the reader's system is; no picture, no font, nothing from elsewhere. */
+/** The page's style sheet: light or dark by the reader's system, without images, fonts or other external files. */
 import { Markup } from './markup.js';
 
 export const styleSheet = new Markup(`

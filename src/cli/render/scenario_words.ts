@@ -50,7 +50,7 @@ export interface Verdict {
   readonly tone: Tone;
 }
 
-/** What the audit makes of a run, in one word. */
+/** The audit's result for a run, in one word. */
 export function verdictOf({ findings }: Pick<ModelRun, 'findings'>): Verdict {
   const [first] = brokenRules(findings);
   return first === undefined ? { short: 'holds', tone: 'good' } : { short: first.rule, tone: 'bad' };

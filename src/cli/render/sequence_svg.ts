@@ -1,6 +1,6 @@
 /**
- * A sequence as an SVG drawing: a lane for each vCPU and one for Xen; beside them, what happens and what Xen
- * answered. The drawing has a text alternative beside it on the page, so it is hidden from readers of text.
+ * A sequence as an SVG drawing: a lane for each vCPU and one for Xen; next to them, what happens and what Xen
+ * answered. The page also has the sequence as text, so the drawing is hidden from screen readers.
  */
 import type { CallItem, Sequence, SequenceItem, StartItem } from '../../explore/index.js';
 import { markup } from './markup.js';
@@ -38,7 +38,7 @@ interface Row {
   readonly lines: readonly string[];
   readonly top: number;
   readonly height: number;
-  /** The vCPUs that run the present kernel as the row begins and as it ends. */
+  /** The vCPUs that run the current kernel at the beginning and at the end of the row. */
   readonly before: ReadonlySet<number>;
   readonly after: ReadonlySet<number>;
 }
@@ -69,7 +69,7 @@ function textLines(geometry: Geometry, item: SequenceItem, { text, remark }: Phr
   return fits ? lines : [...lines, ''];
 }
 
-/** Which vCPUs run the present kernel once `item` has happened. */
+/** The vCPUs that run the current kernel after `item`. */
 function runningAfter(item: SequenceItem, before: ReadonlySet<number>): ReadonlySet<number> {
   switch (item.kind) {
     case 'kernel':

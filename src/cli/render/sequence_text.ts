@@ -1,6 +1,6 @@
 /**
- * A sequence as lines of text: a lane for each vCPU, one for Xen, and beside them what happens. `●` stands for who
- * calls, `◆` for the vCPU that is named and was meant, `✗` for one that is named and was not.
+ * A sequence as lines of text: a lane for each vCPU, one for Xen, and next to them what happens. `●` marks the caller,
+ * `◆` a vCPU that is named and was meant, `✗` one that is named but was not meant.
  */
 import type { CallItem, Sequence, SequenceItem, StartItem } from '../../explore/index.js';
 import { wrap } from './style.js';
@@ -13,7 +13,7 @@ const pitch = 5;
 
 interface Lanes {
   readonly vcpus: readonly number[];
-  /** Columns up to the text. */
+  /** Columns before the text. */
   readonly width: number;
 }
 
@@ -31,7 +31,7 @@ function header(lanes: Lanes): string {
   return `${margin}${names.join('')}Xen`;
 }
 
-/** The lanes with nothing happening. */
+/** The empty lanes. */
 function idle(lanes: Lanes): string[] {
   const cells = Array.from({ length: lanes.width }, () => ' ');
   for (const vcpu of lanes.vcpus) cells[column(lanes, vcpu) ?? 0] = '│';
@@ -63,7 +63,7 @@ function drawStart(lanes: Lanes, cells: string[], { from, target }: StartItem): 
   else line(cells, start, end, end > start ? '▶' : '◀');
 }
 
-/** The lanes with the item's signs on them. */
+/** The lanes with the item's symbols. */
 function draw(lanes: Lanes, item: SequenceItem): string[] {
   const cells = idle(lanes);
   switch (item.kind) {

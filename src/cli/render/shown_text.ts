@@ -1,6 +1,6 @@
-/** What guests wrote, made fit to be shown. */
+/** Makes the output of guests safe to display. */
 
-/** The bytes as text, without those that a terminal would obey rather than show; line ends and tabs stay. */
+/** The bytes as text, without control characters except line ends and tabs. */
 export function shownText(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => {
     const shown = byte === 0x0a || byte === 0x0d || byte === 0x09 || (byte >= 0x20 && byte < 0x7f);
@@ -8,7 +8,7 @@ export function shownText(bytes: Uint8Array): string {
   }).join('');
 }
 
-/** A guest's text as one line: control characters, line ends among them, become blanks. */
+/** A guest's text as one line: control characters, including line ends, become spaces. */
 export function shownLine(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trimEnd();
 }

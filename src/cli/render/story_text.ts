@@ -66,12 +66,12 @@ function verdictLines({ run, afterword }: ToldStory, style: Style): string[] {
   ];
 }
 
-/** The lines below the diagram say what became of the guest. */
+/** The lines below the diagram: the outcome of the guest. */
 function withoutEnd(sequence: Sequence): Sequence {
   return { ...sequence, items: sequence.items.filter(({ kind }) => kind !== 'end') };
 }
 
-/** The story: heading, why, the diagram, the CPUs, what became of the guest. */
+/** The story: heading, reason, diagram, CPUs, outcome. */
 export function storyLines(story: ToldStory, style: Style): string[] {
   return [
     ...headingLines(story, style),

@@ -1,9 +1,9 @@
-/** Colours and widths of the terminal. Nothing is ever said by colour alone. */
+/** Colours and widths of the terminal. Colour is never the only carrier of information. */
 import picocolors from 'picocolors';
 import type { Tone } from './words.js';
 
 export interface Style {
-  /** Columns that a line may take. */
+  /** Maximum number of columns in a line. */
   readonly width: number;
   readonly heading: (text: string) => string;
   readonly dim: (text: string) => string;
@@ -11,9 +11,9 @@ export interface Style {
   readonly tone: (tone: Tone, text: string) => string;
 }
 
-/** `colour` off: texts come back as they are. */
+/** Without `colour`, texts are returned unchanged. */
 export function createStyle(colour: boolean, width: number): Style {
-  // Never without an argument: picocolors would then look at the environment by itself.
+  // Always with an argument: otherwise picocolors reads the environment itself.
   const colours = colour ? picocolors.createColors(true) : picocolors.createColors(false);
   const tones = { good: colours.green, bad: colours.red, silent: colours.yellow, plain: String };
   return {
@@ -29,7 +29,7 @@ function fits(line: string, word: string, width: number): boolean {
   return line === '' || line.length + 1 + word.length <= width;
 }
 
-/** `text` in lines of at most `width` characters, broken at spaces; a longer word stands on a line of its own. */
+/** `text` in lines of at most `width` characters, broken at spaces; a longer word has its own line. */
 export function wrap(text: string, width: number): string[] {
   const lines = [''];
   for (const word of text.split(' ')) {

@@ -19,10 +19,10 @@ const none = {
   middle: '',
 };
 
-/** Columns between the edge and the first column, and between any two. */
+/** Width of the left margin, and of the gap between columns. */
 const gap = 2;
 
-/** How long a cell is without its colours. */
+/** The width of a cell without colour codes. */
 function shownLength(cell: string): number {
   // eslint-disable-next-line no-control-regex
   return cell.replace(/\u001b\[\d+m/g, '').length;
@@ -41,7 +41,7 @@ export function tableLines(
     chars: none,
     colWidths: [...widths],
     wordWrap: true,
-    // cli-table3 colours the head by itself otherwise, whatever the terminal is.
+    // Otherwise cli-table3 colours the head, even if colours are off.
     style: { head: [], border: [], 'padding-left': gap, 'padding-right': 0 },
   });
   const rule = head.map((_, column) => {

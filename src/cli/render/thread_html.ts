@@ -1,4 +1,4 @@
-/** The thread as one page that stands alone: it opens from disk and asks nothing of any network. */
+/** The thread as one self-contained page: it can be opened from disk and uses no network. */
 import type { ToldStory } from '../../explore/index.js';
 import { cpuTable } from './cpu_table.js';
 import { brokenRules } from './findings.js';
@@ -49,7 +49,7 @@ function legend(): Markup {
 `;
 }
 
-/** A sequence in words, for whoever cannot see the drawing. */
+/** A sequence as text, for readers who cannot see the drawing. */
 function sequenceList({ sequence }: ToldStory): Markup[] {
   return sequence.items.map((item) => {
     const { text, answer, remark } = phraseOf(item);
@@ -94,7 +94,7 @@ function audit({ run }: ToldStory): Markup {
   return markup`<p>Rules that the audit finds broken, each with its first occurrence:</p><ul>${items}</ul>`;
 }
 
-/** A sentence in which no answer (`-ENOENT`) is broken at its hyphen. */
+/** A sentence whose answers (`-ENOENT`) are not broken at the hyphen. */
 function sentence(text: string): Markup {
   const parts = text.split(/(-E[A-Z0-9]+)/);
   return markup`<p>${parts.map((part, i) => (i % 2 === 0 ? part : markup`<span class="whole">${part}</span>`))}</p>`;

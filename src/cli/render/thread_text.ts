@@ -1,4 +1,4 @@
-/** The whole thread on the terminal: what it was about, how to read it, all stories at a glance, then each. */
+/** The whole thread on the terminal: an introduction, how to read it, an overview of all stories, then each story. */
 import type { ToldStory } from '../../explore/index.js';
 import { glanceHead, glanceOf } from './glance.js';
 import { storyLines } from './story_text.js';
@@ -6,7 +6,7 @@ import { wrap } from './style.js';
 import type { Style } from './style.js';
 import { tableLines } from './table.js';
 
-/** Two sentences for somebody who has never heard of any of this. */
+/** Two introductory sentences for a reader who does not know the subject. */
 export const intro = [
   'A Xen guest names its CPUs in hypercalls by their Xen vCPU ids, and for years Linux passed its own CPU numbers there: the two are equal until a crash kernel boots on a CPU other than 0.',
   'In 2016 a patch gave Linux a per-CPU map from its CPU numbers to Xen vCPU ids, and the mailing list discussed what that means on Arm. The stories below replay that thread: small model guests make the hypercalls of Linux against a hypervisor core that answers as Xen does, and an audit works out which id each call should carry.',

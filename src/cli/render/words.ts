@@ -1,4 +1,4 @@
-/** What a sequence's items are called, for terminal and page alike. */
+/** The text of a sequence's items, for the terminal and the page. */
 import { rangesText } from '../../base/index.js';
 import { idText } from '../../explore/index.js';
 import type {
@@ -11,15 +11,15 @@ import type {
   StopItem,
 } from '../../explore/index.js';
 
-/** How a thing is to be taken: `good`, `bad` (said so), `silent` (wrong, and nobody said so), or none of these. */
+/** The rating of an item: `good`, `bad` (wrong, and refused), `silent` (wrong, but not refused), or none of these. */
 export type Tone = 'good' | 'bad' | 'silent' | 'plain';
 
 export interface Phrase {
   /** What happens. */
   readonly text: string;
-  /** Xen's answer; null where there is none. */
+  /** Xen's answer; null if there is none. */
   readonly answer: string | null;
-  /** What is to be thought of it; empty where it is as it should be. */
+  /** The comment on it; empty if it is correct. */
   readonly remark: string;
   readonly tone: Tone;
 }
@@ -60,7 +60,7 @@ const callTones: Readonly<Record<CallItem['verdict'], Tone>> = {
   'not-judged': 'plain',
 };
 
-/** One or two operations by name; of more the first, and how many there are besides. */
+/** One or two operations by name; for more, the first and the number of others. */
 function listOfOperations({ operations }: CallItem): string {
   const [first = '', ...more] = operations.map(({ op }) => op);
   return more.length === 1 ? `${first}, ${more.join('')}` : `${first} and ${more.length} more`;
@@ -110,7 +110,7 @@ function quietPhrase({ calls, online }: QuietItem): Phrase {
   return plain(`${more}all its ${calls} calls with an id carry the right one`, 'good');
 }
 
-/** What to say of one item. */
+/** The text of one item. */
 export function phraseOf(item: SequenceItem): Phrase {
   switch (item.kind) {
     case 'kernel':
