@@ -1,9 +1,9 @@
-/** What follows from a guest's kind alone. */
+/** Properties of a guest's kind. */
 import { XEN_LEGACY_MAX_VCPUS } from '../abi/index.js';
 import type { Arch } from '../abi/index.js';
 import type { Domain } from './domain.js';
 
-/** By which architecture's layouts the guest and Xen speak. */
+/** The architecture whose layouts the guest and Xen use. */
 export function archOf({ state }: Domain): Arch {
   return state.config.kind === 'arm' ? 'arm64' : 'x86_64';
 }

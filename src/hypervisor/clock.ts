@@ -1,4 +1,4 @@
-/** What Xen tells a guest of time: the wall clock in shared_info, and each x86 vCPU's vcpu_time_info (pvclock). */
+/** The time that Xen gives a guest: the wall clock in shared_info, and each x86 vCPU's vcpu_time_info (pvclock). */
 import { shared_info, vcpu_info, vcpu_time_info, XEN_PVCLOCK_TSC_STABLE_BIT } from '../abi/index.js';
 import type { ValueOf } from '../abi/index.js';
 import { u32 } from '../base/index.js';
@@ -11,7 +11,7 @@ import { sharedInfoView, vcpuInfoView } from './vcpu_info.js';
 /** A TSC of one tick a nanosecond, from a host whose clock source is not the TSC; UTC 2016-06-29 00:00:00. */
 export const defaultClock: ClockConfig = { tscKHz: 1_000_000, tscStable: false, wallclockSec: 1_467_158_400 };
 
-/** How far apart Xen's calibrations are, and so the times from which a guest extrapolates (arch/x86/time.c, EPOCH). */
+/** Interval between Xen's calibrations, from which a guest extrapolates (arch/x86/time.c, EPOCH). */
 const epochNs = 1_000_000_000n;
 
 export function clockOf({ state }: Domain): ClockConfig {
@@ -23,7 +23,7 @@ export function tscAt(domain: Domain, ns: bigint): bigint {
   return (ns * BigInt(clockOf(domain).tscKHz)) / 1_000_000n;
 }
 
-/** A multiplier and a shift that turn ticks into ns: (ticks << shift) * mul >> 32; shift may be negative. */
+/** A multiplier and a shift that convert ticks to ns: (ticks << shift) * mul >> 32; shift may be negative. */
 export interface TscScale {
   readonly mul: number;
   readonly shift: number;
@@ -38,7 +38,7 @@ export function tscScale(tscKHz: number): TscScale {
   return { mul: Number((1_000_000_000n << 32n) / BigInt(ticks)), shift };
 }
 
-/** The calibration from which vCPUs extrapolate at the present time. */
+/** The calibration from which vCPUs currently extrapolate. */
 export function epochOf({ state }: Domain): bigint {
   return state.nowNs - (state.nowNs % epochNs);
 }
@@ -48,7 +48,7 @@ function writingVersion(version: number): number {
   return u32((version + 1) | 1);
 }
 
-/** ... and even when it has written. */
+/** ... and even after it has written. */
 function writtenVersion(version: number): number {
   return u32(version + 1);
 }
@@ -71,7 +71,7 @@ function timeInfo(domain: Domain, version: number): TimeInfo {
   };
 }
 
-/** The three steps of the protocol: an odd version, all of it, an even version. */
+/** The three steps of the protocol: write an odd version, the whole struct, an even version. */
 function writeTime(write: AreaWriter, info: TimeInfo): void {
   const at = vcpu_time_info.offsets.version;
   const versionBytes = (version: number): Uint8Array =>
@@ -88,7 +88,7 @@ function viewWriter(view: DataView, at: number): AreaWriter {
 }
 
 /**
- * Brings an x86 vCPU's time up to the last calibration: in its vcpu_info, wherever that is, and in its secondary
+ * Updates an x86 vCPU's time to the last calibration: in its vcpu_info and in its secondary
  * area (Xen 4.17 arch/x86/time.c, __update_vcpu_system_time). Without `force`, nothing is written when nothing
  * changed. An area registered by virtual address is written when the vCPU is next entered. Nothing on Arm.
  */
@@ -103,7 +103,7 @@ export function updateVcpuTime(domain: Domain, vcpu: VcpuState, force: boolean):
   else if (vcpu.timeArea.virtual !== null) vcpu.areasStale = true;
 }
 
-/** What the vCPU's vcpu_info says of time; the present time with version 0 where it has none. */
+/** The time in the vCPU's vcpu_info; the current time with version 0 if it has no vcpu_info. */
 function vcpuTime(domain: Domain, vcpu: VcpuState): TimeInfo {
   const view = vcpuInfoView(domain, vcpu, false);
   return view === null ? timeInfo(domain, 0) : vcpu_time_info.read(view, vcpu_info.x86_64.offsets.time);
@@ -119,7 +119,7 @@ export function fillTimeArea(domain: Domain, place: FramePlace): void {
   writeTime(placeWriter(domain, place), timeInfo(domain, 0xffff_ffff));
 }
 
-/** Writes the secondary area that the vCPU registered by virtual address, by its own page tables. */
+/** Writes the secondary area that the vCPU registered by virtual address, through its own page tables. */
 export function refreshTimeArea(domain: Domain, vcpu: VcpuState, write: AreaWriter): void {
   const info = vcpuTime(domain, vcpu);
   writeTime(write, { ...info, version: u32(info.version - 1) });

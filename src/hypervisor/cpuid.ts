@@ -1,4 +1,4 @@
-/** What CPUID tells an x86 guest of Xen, and of which vCPU it is on. */
+/** The CPUID leaves that describe Xen and the current vCPU to an x86 guest. */
 import {
   XEN_CPUID_FEAT1_MMU_PT_UPDATE_PRESERVE_AD,
   XEN_CPUID_FIRST_LEAF,
@@ -33,8 +33,8 @@ function registers(some: Partial<CpuidLeaf>): CpuidLeaf {
 }
 
 /**
- * The leaf as vCPU `id` reads it, or null for a leaf of which the hypervisor has nothing to say. Xen's own leaves
- * (from 0x40000000 on) are whole. Of leaf 1 only EBX[31:24], and of leaf 0xb only ECX[7:0] and EDX are filled in:
+ * The leaf as vCPU `id` reads it, or null for a leaf to which the hypervisor adds nothing. Xen's own leaves
+ * (from 0x40000000 on) are complete. Of leaf 1 only EBX[31:24], and of leaf 0xb only ECX[7:0] and EDX are filled in:
  * the vCPU's APIC id; the rest describes the CPU and is for the machine to add. A PV guest finds no APIC id there.
  * (Xen 4.17 arch/x86/cpuid.c, guest_cpuid; arch/x86/traps.c, cpuid_hypervisor_leaves.) Null on Arm.
  */
@@ -70,7 +70,7 @@ function xenLeaf(domain: Domain, id: XenVcpuId, index: number, subleaf: number):
   }
 }
 
-/** How many pages of hypercall code there are, and the MSR by which the guest has Xen write them. */
+/** The number of hypercall pages, and the MSR with which the guest makes Xen write them. */
 function hypercallLeaf({ state }: Domain): CpuidLeaf {
   const ecx = state.config.kind === 'pv' ? XEN_CPUID_FEAT1_MMU_PT_UPDATE_PRESERVE_AD : 0;
   return registers({ eax: 1, ebx: XEN_CPUID_FIRST_LEAF, ecx });
@@ -96,7 +96,7 @@ function timeLeaf(domain: Domain, subleaf: number): CpuidLeaf {
   }
 }
 
-/** No hardware help for the APIC is claimed, which leaves its bits clear. */
+/** No hardware support for the APIC is advertised, so its bits are clear. */
 function hvmLeaf({ state }: Domain, id: XenVcpuId): CpuidLeaf {
   const eax =
     XEN_HVM_CPUID_IOMMU_MAPPINGS |
@@ -106,7 +106,7 @@ function hvmLeaf({ state }: Domain, id: XenVcpuId): CpuidLeaf {
   return registers({ eax, ebx: id, ecx: state.config.domid });
 }
 
-/** How many bits a machine address has on this host. */
+/** The number of bits in a machine address on this host. */
 function pvLeaf({ state }: Domain): CpuidLeaf {
   const { ram, xenFrames } = state.config;
   const end = Math.max(...[...ram, xenFrames].map(({ start, count }) => start + count));

@@ -1,6 +1,6 @@
 /**
- * A domain's whole state as plain data. Nothing about a domain lives anywhere else: not in closures, not in
- * class fields, not in globals. The only companion is the memory (frames of bytes), which is a value too where
+ * A domain's whole state as plain data. No state of a domain is anywhere else: not in closures,
+ * class fields or globals. The only other part is the memory (frames of bytes), which is also a value if
  * it is a SparseMemory.
  */
 import type { FrameMemory, FrameRange } from '../base/index.js';
@@ -15,13 +15,13 @@ export type GuestKind = 'pv' | 'pvhvm' | 'pvh' | 'arm';
 export interface ClockConfig {
   /** Frequency of the TSC, which reads 0 at system time 0 on every vCPU; x86 only. At least 1000. */
   readonly tscKHz: number;
-  /** Whether Xen vouches that all vCPUs' TSCs agree (XEN_PVCLOCK_TSC_STABLE_BIT): `clocksource=tsc` on the host. */
+  /** Whether Xen guarantees that all vCPUs' TSCs agree (XEN_PVCLOCK_TSC_STABLE_BIT): `clocksource=tsc` on the host. */
   readonly tscStable: boolean;
   /** UTC at system time 0, in seconds since 1970. */
   readonly wallclockSec: number;
 }
 
-/** What the toolstack decided when it built the domain. Never changes during a run. */
+/** The toolstack's configuration of the domain. It never changes during a run. */
 export interface DomainConfig {
   readonly kind: GuestKind;
   readonly release: XenRelease;
@@ -32,42 +32,42 @@ export interface DomainConfig {
   readonly xenFrames: FrameRange;
   /** Each vCPU's hardware id, by vCPU id: APIC ids on x86, MPIDR affinities on Arm. */
   readonly hardwareIds: readonly (ApicId | Mpidr)[];
-  /** Whether the FIFO event ABI is offered: it can be left out of Xen's build (CONFIG_EVTCHN_FIFO, since 4.20). */
+  /** Whether the FIFO event ABI is offered; Xen can be built without it (CONFIG_EVTCHN_FIFO, since 4.20). */
   readonly fifo: boolean;
-  /** The greatest port number (xl.cfg `max_event_channels`); absent means xl's own default, 1023. */
+  /** The highest port number (xl.cfg `max_event_channels`; default: xl's default, 1023). */
   readonly maxEvtchnPort?: number;
-  /** Whether the toolstack answers SHUTDOWN_soft_reset with a soft reset. Real Xen can on x86 HVM only. */
+  /** Whether the toolstack answers SHUTDOWN_soft_reset with a soft reset. A real Xen can do so only on x86 HVM. */
   readonly softReset: boolean;
   /** Grant table frames the guest may map. */
   readonly maxGrantFrames: number;
   /** The vCPU that the builder set up and started: vCPU 0 for any real toolstack. */
   readonly entryVcpu: XenVcpuId;
-  /** What the guest is told of time; `defaultClock` when absent. */
+  /** The clock behind the guest's time (default: `defaultClock`). */
   readonly clock?: ClockConfig;
-  /** `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, hexadecimal; all zeroes but for the domain id at its end when absent. */
+  /** `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, hexadecimal (default: all zeroes except the domain id at the end). */
   readonly uuid?: string;
   /**
-   * Who may use Xen's own console by console_io: nobody (absent, or `refused`: a domU of a release build of Xen), whoever
-   * only writes (`write`: Xen built with CONFIG_VERBOSE_DEBUG), or this domain (`allowed`: as Xen allows each that it
-   * builds itself from the host's device tree).
+   * Whether the domain may use Xen's own console through console_io: not at all (`refused`, the default: a domU of a release
+   * build of Xen), only for output (`write`: Xen built with CONFIG_VERBOSE_DEBUG), or fully (`allowed`: a domain that Xen
+   * itself builds from the host's device tree).
    */
   readonly consoleIo?: 'refused' | 'write' | 'allowed';
 }
 
 /**
- * A place in memory that Xen keeps mapped: machine frame and byte offset in it. Xen holds the frame itself, so the
- * place stays the same whatever the guest shows or hides afterwards at the guest frame that it once named.
+ * A place in memory that Xen keeps mapped: a machine frame and a byte offset in it. Xen keeps the frame itself, so the
+ * place does not change when the guest later maps something else at the guest frame that it named.
  */
 export interface FramePlace {
   readonly mfn: number;
   readonly offset: number;
 }
 
-/** Where a vCPU has Xen write its runstate or its time. */
+/** The area to which Xen writes a vCPU's runstate or time. */
 export interface GuestArea {
-  /** Registered by guest virtual address; null for none. Written when the vCPU is entered, by its page tables. */
+  /** Registered by guest virtual address; null for none. Written when the vCPU is entered, through its page tables. */
   virtual: bigint | null;
-  /** Registered by guest physical address (since 4.18); goes before the virtual one. */
+  /** Registered by guest physical address (since 4.18); takes precedence over the virtual one. */
   place: FramePlace | null;
 }
 
@@ -76,7 +76,7 @@ export type Blocked =
   | { readonly why: 'block' }
   | { readonly why: 'poll'; readonly ports: readonly number[]; readonly deadlineNs: bigint | null };
 
-/** Where a started vCPU enters the guest, as it was asked for; the machine consumes it. */
+/** Where a started vCPU enters the guest, as the caller requested; the machine consumes it. */
 export interface StartContext {
   readonly how: 'built' | 'psci' | 'sipi' | 'initialise';
   /** Entry address: PSCI entry point, SIPI vector << 12, or the context's instruction pointer. */
@@ -85,7 +85,7 @@ export interface StartContext {
   readonly contextId: bigint;
 }
 
-/** Time spent in each RUNSTATE_*, in ns, and the present one with its start. */
+/** Time spent in each RUNSTATE_*, in ns, and the current one with its start. */
 export interface RunstateState {
   state: number;
   entryNs: bigint;
@@ -93,14 +93,14 @@ export interface RunstateState {
 }
 
 /**
- * A vCPU's control block and what Xen remembers beside it (Xen's struct evtchn_fifo_vcpu). Xen keeps the frame
- * itself, whatever the guest shows at the guest frame afterwards.
+ * A vCPU's control block and Xen's own state for it (Xen's struct evtchn_fifo_vcpu). Xen keeps the machine frame,
+ * even if the guest later maps something else at the guest frame.
  */
 export interface FifoVcpu {
   readonly controlMfn: number;
   /** In bytes. */
   readonly controlOffset: number;
-  /** The port that was last put into each of the 16 queues; 0 for none since the queue was last known empty. */
+  /** The last port added to each of the 16 queues; 0 if none was added since the queue was last known to be empty. */
   tails: number[];
 }
 
@@ -108,7 +108,7 @@ export interface VcpuState {
   readonly id: XenVcpuId;
   /** Not VPF_down. */
   up: boolean;
-  /** v->is_initialised: has a register state, so that it may be brought up. */
+  /** v->is_initialised: it has a register state, so it may be brought up. */
   initialised: boolean;
   /** Paused because the domain is shut down. */
   pausedForShutdown: boolean;
@@ -120,24 +120,24 @@ export interface VcpuState {
   runstateArea: GuestArea;
   /** x86: the secondary time area. */
   timeArea: GuestArea;
-  /** An area registered by virtual address is to be written when the vCPU is next entered. */
+  /** Whether an area registered by virtual address must be written when the vCPU is next entered. */
   areasStale: boolean;
   runstate: RunstateState;
   /** x86: vector of HVMOP_set_evtchn_upcall_vector, 0 for none. */
   upcallVector: number;
-  /** An upcall waits in the interrupt controller: on x86 the vCPU's own vector, on Arm the private interrupt. */
+  /** Whether an upcall is pending in the interrupt controller: on x86 the vCPU's own vector, on Arm the private interrupt. */
   upcallInjected: boolean;
-  /** Arm: the port of an event of which the vCPU was to be told while it was down; null once it was told of one since. */
+  /** Arm: the port of an event whose upcall the vCPU lost because it was down; null after an upcall that it received. */
   lostUpcallPort: number | null;
-  /** x86: an NMI waits. */
+  /** x86: an NMI is pending. */
   nmiPending: boolean;
   /** Deadline of the one-shot timer, ns of system time. */
   singleshotNs: bigint | null;
-  /** Period of the periodic timer, which runs only while the vCPU does; null when it is stopped. */
+  /** Period of the periodic timer, which runs only while the vCPU runs; null when it is stopped. */
   periodNs: bigint | null;
   /** When the periodic timer last fired, ns of system time; kept while it is stopped. */
   lastPeriodicNs: bigint;
-  /** Port bound to each virq on this vCPU; 0 for none. Global virqs stand at vCPU 0's. */
+  /** Port bound to each virq on this vCPU; 0 for none. Global virqs are stored for vCPU 0. */
   virqPorts: Record<string, number>;
   fifo: FifoVcpu | null;
 }
@@ -152,7 +152,7 @@ export type Binding =
   | { readonly kind: 'ipi' }
   | { readonly kind: 'pirq'; readonly pirq: number };
 
-/** One event channel of the domain. Pending and mask bits live in guest-visible memory, not here. */
+/** One event channel of the domain. Pending and mask bits are in guest-visible memory, not here. */
 export interface Channel {
   binding: Binding;
   notifyVcpu: XenVcpuId;
@@ -161,11 +161,11 @@ export interface Channel {
   /** FIFO only: where the event was last queued, to find its tail again. */
   lastVcpu: XenVcpuId;
   lastPriority: number;
-  /** FIFO only: pended before its event word existed. */
+  /** FIFO only: an event came before its event word existed. */
   pendingEarly: boolean;
   /** System time in ns of the last event that came while {@link notifyVcpu} was down; null once an event came while it was up. */
   lostNs: bigint | null;
-  /** Whether SCHEDOP_poll has named the port since it was bound: the guest may look at it instead of hearing of it. */
+  /** Whether SCHEDOP_poll has named the port since it was bound: the guest may poll it instead of taking upcalls. */
   polled: boolean;
 }
 
@@ -204,44 +204,44 @@ export interface PvConsoleState {
   readonly port: number;
 }
 
-/** What the guest wrote to Xen's own console. A character a byte. */
+/** The guest's output to Xen's own console, one character for each byte. */
 export interface XenConsoleState {
-  /** A line that no newline has ended yet. */
+  /** The current, incomplete line. */
   line: string;
-  /** Lines that the host has not taken. */
+  /** Lines that the host has not taken yet. */
   lines: string[];
 }
 
 export interface DomainState {
   readonly config: DomainConfig;
-  /** System time, ns since the domain was made. Only `advanceTo` moves it. */
+  /** System time, ns since the domain was created. Only `advanceTo` changes it. */
   nowNs: bigint;
   vcpus: VcpuState[];
   events: EventState;
   grants: GrantState;
-  /** Machine frame of the present shared_info page. */
+  /** Machine frame of the current shared_info page. */
   sharedInfoMfn: number;
-  /** Next never used frame of config.xenFrames, counted from its start. */
+  /** The first unused frame of config.xenFrames, counted from its start. */
   nextXenFrame: number;
-  /** Machine frames of config.xenFrames that were given back, to be used first. */
+  /** Freed machine frames of config.xenFrames, which are used first. */
   freeXenFrames: number[];
-  /** Guest frames that do not show the RAM frame of the same number: to a machine frame, or null for a hole. */
+  /** Guest frames that do not map the RAM frame of the same number: the machine frame, or null for a hole. */
   physmap: Record<string, number | null>;
-  /** The reverse of `physmap`: by machine frame, the guest frame of it that shows it. `mapGfn` keeps both. */
+  /** The reverse of `physmap`: for a machine frame, the guest frame that maps it. `mapGfn` maintains both. */
   shownAt: Record<string, number>;
   hvmParams: Record<string, bigint>;
   vmAssist: Record<string, boolean>;
   /**
-   * x86 HVM: the vector that HVM_PARAM_CALLBACK_IRQ last set for all vCPUs; null when none, or another kind of
-   * callback, is in force. The parameter itself stands in hvmParams and may differ (see setCallbackVia).
+   * x86 HVM: the vector that HVM_PARAM_CALLBACK_IRQ last set for all vCPUs; null if there is none or another kind of
+   * callback. The parameter itself is in hvmParams and may differ (see setCallbackVia).
    */
   callbackVector: number | null;
   shutdown: Shutdown | null;
-  /** The reason that SCHEDOP_shutdown_code fixed for the shutdown to come; null for none. */
+  /** The reason that SCHEDOP_shutdown_code set for the next shutdown; null for none. */
   shutdownCode: number | null;
   /** The two timers of SCHEDOP_watchdog, by id - 1. */
   watchdogs: Watchdog[];
-  /** Ports at which the guest sent an event to a daemon that has not been served since, in order. */
+  /** Ports at which the guest sent an event to a daemon that has not run since, in order. */
   remoteEvents: number[];
   /** Null for a domain without a xenstore. */
   xenstore: XenstoreState | null;
@@ -258,10 +258,10 @@ export interface Domain {
   readonly memory: FrameMemory;
 }
 
-/** What the hypervisor asks of the CPU that made a call. */
+/** What the hypervisor needs from the CPU that made a call. */
 export interface CallerPort {
-  /** Guest physical address behind a guest virtual one; null when the access would fault. */
+  /** Translates a guest virtual to a guest physical address; null if the access would fault. */
   translate(vcpu: XenVcpuId, address: bigint, write: boolean): bigint | null;
-  /** Whether the CPU would take an interrupt now (x86: RFLAGS.IF; Arm: not PSTATE.I). Absent means that it would. */
+  /** Whether the CPU would take an interrupt now (x86: RFLAGS.IF; Arm: not PSTATE.I) (default: yes). */
   interruptsOn?(vcpu: XenVcpuId): boolean;
 }

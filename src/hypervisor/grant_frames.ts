@@ -1,6 +1,6 @@
 /**
- * The frames of the grant table, in which a guest says what it grants. Nobody maps this domain's grants here and
- * it maps nobody's, so that all there is of the table is its frames, their number and their version.
+ * The frames of the grant table, in which a guest lists its grants. No other domain maps this domain's grants here, and
+ * this domain maps no others, so the model of the table consists of its frames, their number and their version.
  */
 import {
   grant_entry_v1,
@@ -30,7 +30,7 @@ const statusPerFrame = frameBytes / 2;
 
 const framesPerStatusFrame = statusPerFrame / entriesPerFrame[2];
 
-/** How many frames of status words belong to so many frames of version 2 entries. */
+/** The number of frames of status words for a number of frames of version 2 entries. */
 function statusFramesFor(frames: number): number {
   return Math.ceil(frames / framesPerStatusFrame);
 }
@@ -41,7 +41,7 @@ export function grantEntries({ state }: Domain): number {
 }
 
 /**
- * Makes the table so many frames long, if it is shorter, and its status frames too under version 2. 0, or
+ * Extends the table to this number of frames if it is shorter, and under version 2 its status frames too. 0, or
  * -XEN_ENOMEM when Xen has no frames left (Xen 4.17 common/grant_table.c, gnttab_grow_table).
  */
 export function growGrantTable(domain: Domain, frames: number): number {
@@ -51,7 +51,7 @@ export function growGrantTable(domain: Domain, frames: number): number {
   return grown && growList(domain, grants.statusFrames, statuses) ? 0 : -XEN_ENOMEM;
 }
 
-/** A PV guest works with machine frames, so that it sees each at its own number. */
+/** A PV guest uses machine frames, so each of them has the same number in the guest. */
 function growList(domain: Domain, list: number[], length: number): boolean {
   while (list.length < length) {
     const mfn = allocateXenFrame(domain);
@@ -63,9 +63,9 @@ function growList(domain: Domain, list: number[], length: number): boolean {
 }
 
 /**
- * The machine frame behind XENMAPSPACE_grant_table's `index`, for which the table grows as far as it may; or
- * -XEN_EINVAL when it may not (Xen 4.17 common/grant_table.c, gnttab_map_frame_begin). Only under version 2 the
- * status bit of the index means anything.
+ * The machine frame behind XENMAPSPACE_grant_table's `index`. The table grows for it up to its maximum size; beyond that
+ * the result is -XEN_EINVAL (Xen 4.17 common/grant_table.c, gnttab_map_frame_begin). The status bit of the index
+ * has a meaning only under version 2.
  */
 export function grantFrame(domain: Domain, index: bigint): number {
   const { grants } = domain.state;
@@ -78,7 +78,7 @@ export function grantFrame(domain: Domain, index: bigint): number {
   return list[Number(place)] ?? -XEN_EINVAL;
 }
 
-/** The guest frame at which the guest sees that frame of the table; all ones for none, as Xen's INVALID_GFN is. */
+/** The guest frame of that frame of the table; all ones if there is none (Xen's INVALID_GFN). */
 export function gfnOfGrantFrame(domain: Domain, mfn: number): bigint {
   const gfn = gfnOfMfn(domain, mfn);
   return gfn === null ? 0xffff_ffff_ffff_ffffn : BigInt(gfn);
@@ -90,8 +90,8 @@ function maxVersion(domain: Domain): 1 | 2 {
 }
 
 /**
- * Changes the form of the entries. All of them are dropped but the reserved ones, which are carried over. 0, or
- * in this order: -XEN_EINVAL for no version that there is, -XEN_ENOSYS for one that is not offered, -XEN_ENOMEM,
+ * Changes the format of the entries. All entries are dropped except the reserved ones, which are converted. 0, or
+ * in this order: -XEN_EINVAL for an unknown version, -XEN_ENOSYS for one that is not offered, -XEN_ENOMEM,
  * -XEN_ERANGE for a reserved entry that version 1 cannot express (Xen 4.17 common/grant_table.c, gnttab_set_version).
  */
 export function setGrantVersion(domain: Domain, version: number): number {
@@ -146,7 +146,7 @@ function toVersion1(domain: Domain): number {
 
 const noEntry: EntryV1 = { flags: 0, domid: 0, frame: 0 };
 
-/** Null when one of them is transitive, or of a frame above 2^32. Entries of other types are dropped. */
+/** Null if one of them is transitive, or is for a frame above 2^32. Entries of other types are dropped. */
 function reservedAsVersion1(domain: Domain): EntryV1[] | null {
   const { frames, statusFrames } = domain.state.grants;
   const table = writableView(domain, frames[0]);

@@ -1,4 +1,4 @@
-/** Memory that a guest names and Xen keeps writing to: vcpu_info, runstate, time. */
+/** Memory that a guest registers and Xen writes to repeatedly: vcpu_info, runstate, time. */
 import { XEN_EINVAL, XEN_ENXIO } from '../abi/index.js';
 import { frameBytes, present } from '../base/index.js';
 import type { CallerPort, Domain, FramePlace } from './domain.js';
@@ -9,7 +9,7 @@ import type { XenVcpuId } from '../identity/index.js';
 export const areaAlignment = 8;
 
 /**
- * The place of `size` bytes at guest physical `address`, or why Xen refuses it, as a negative number: -XEN_ENXIO
+ * The place of `size` bytes at guest physical `address`, or the negative error with which Xen refuses it: -XEN_ENXIO
  * when it crosses a page or is misaligned, -XEN_EINVAL when there is no page
  * (Xen 4.18 common/domain.c, map_guest_area; xen/common/memory.c, check_get_page_from_gfn).
  */
@@ -23,14 +23,14 @@ export function findPlace(domain: Domain, address: bigint, size: number): FrameP
 }
 
 /**
- * Whether a 64-bit PV guest may pass that virtual address: Xen keeps 16 * 512 GiB for itself, from the upper half's
- * beginning on (Xen 4.17 arch/x86/include/asm/x86_64/uaccess.h, __addr_ok). Other guests may pass any.
+ * Whether a 64-bit PV guest may pass that virtual address: Xen reserves 16 * 512 GiB for itself, from the start of the
+ * upper half (Xen 4.17 arch/x86/include/asm/x86_64/uaccess.h, __addr_ok). Other guests may pass any.
  */
 export function isPvAddress(address: bigint): boolean {
   return address < 1n << 47n || address >= 0xffff_8800_0000_0000n;
 }
 
-/** Writes bytes into an area at a byte offset; an area that cannot be reached is left as it is. */
+/** Writes bytes into an area at a byte offset; does nothing if the area cannot be reached. */
 export type AreaWriter = (offset: number, bytes: Uint8Array) => void;
 
 /** Writes to a place that Xen keeps mapped. */
@@ -41,7 +41,7 @@ export function placeWriter({ memory }: Domain, place: FramePlace): AreaWriter {
   };
 }
 
-/** Writes to a guest virtual address, by the page tables of `vcpu`; what would fault is not written. */
+/** Writes to a guest virtual address through the page tables of `vcpu`; does nothing if the access would fault. */
 export function virtualWriter(domain: Domain, cpu: CallerPort, vcpu: XenVcpuId, address: bigint): AreaWriter {
   return (offset, bytes) => {
     copyToGuest(domain, cpu, vcpu, BigInt.asUintN(64, address + BigInt(offset)), bytes);

@@ -1,4 +1,4 @@
-/** A domain's parameters (public/hvm/params.h): who may read and write which, and what writing one does. */
+/** A domain's parameters (public/hvm/params.h): which of them a guest may read and write, and the effect of a write. */
 import {
   HVM_PARAM_ACPI_IOPORTS_LOCATION,
   HVM_PARAM_ALTP2M,
@@ -33,7 +33,7 @@ import type { Domain } from './domain.js';
 import { setCallbackVia } from './event_channels/index.js';
 import { domainShutdown } from './power.js';
 
-/** What any guest may read. */
+/** Parameters that any guest may read. */
 const readable: readonly number[] = [
   HVM_PARAM_CALLBACK_IRQ,
   HVM_PARAM_STORE_PFN,
@@ -63,7 +63,7 @@ const writableX86: readonly number[] = [
   HVM_PARAM_X87_FIP_WIDTH,
 ];
 
-/** Nobody may use these any more. */
+/** Deprecated parameters, which cannot be used any more. */
 const deprecatedX86: readonly number[] = [
   HVM_PARAM_PAE_ENABLED,
   HVM_PARAM_DM_DOMAIN,
@@ -77,10 +77,10 @@ const deprecatedX86: readonly number[] = [
   HVM_PARAM_MEMORY_EVENT_MSR,
 ];
 
-/** Arm knows the readable ones and this one; none is the guest's to write (Xen 4.17 arch/arm/hvm.c). */
+/** Arm has the readable ones and this one; a guest may write none of them (Xen 4.17 arch/arm/hvm.c). */
 const toolstackOnlyArm: readonly number[] = [HVM_PARAM_MONITOR_RING_PFN];
 
-/** Why the guest may not read the parameter of that index, below HVM_NR_PARAMS on x86; 0 when it may. */
+/** The error for a guest that reads the parameter of that index (below HVM_NR_PARAMS on x86); 0 if it may. */
 export function readError(domain: Domain, index: number): number {
   if (archOf(domain) === 'x86_64') return accessError(index, readableX86);
   if (readable.includes(index)) return 0;
@@ -92,19 +92,22 @@ function accessError(index: number, allowed: readonly number[]): number {
   return deprecatedX86.includes(index) ? -XEN_EINVAL : -XEN_EPERM;
 }
 
-/** Likewise for writing. */
+/** The error for a write, in the same way. */
 function writeError(domain: Domain, index: number): number {
   if (archOf(domain) === 'x86_64') return accessError(index, writableX86);
   return [...readable, ...toolstackOnlyArm].includes(index) ? -XEN_EPERM : -XEN_EINVAL;
 }
 
 const tssUpdated = 1n << 63n;
-/** A 32-bit TSS, and at most its interrupt redirection map, its I/O bitmap and the byte that ends it. */
+/**
+ * The minimum and maximum size of a 32-bit TSS: the maximum includes the interrupt redirection map, the I/O bitmap and its
+ * end byte.
+ */
 const tssBytes = 104n;
 const tssMostBytes = tssBytes + 32n + 8192n + 1n;
 const lowHalf = 0xffff_ffffn;
 
-/** The parameter as the guest reads it; 0 where it was never set. */
+/** The parameter as the guest reads it; 0 if it was never set. */
 export function hvmParam({ state }: Domain, index: number): bigint {
   const stored = (at: number): bigint => state.hvmParams[at] ?? 0n;
   if (index === HVM_PARAM_VM86_TSS) return stored(HVM_PARAM_VM86_TSS_SIZED) & lowHalf;
@@ -112,7 +115,7 @@ export function hvmParam({ state }: Domain, index: number): bigint {
   return stored(index);
 }
 
-/** The toolstack sets a parameter, with what follows from it for event upcalls and without any check. */
+/** The toolstack sets a parameter, without checks; the effect on event upcalls is the same as for a guest. */
 export function setHvmParam(domain: Domain, index: number, value: bigint): void {
   domain.state.hvmParams[index] = value;
   if (index === HVM_PARAM_CALLBACK_IRQ && archOf(domain) === 'x86_64') setCallbackVia(domain, value);
@@ -139,7 +142,7 @@ export function setOwnParam(domain: Domain, by: XenVcpuId, index: number, value:
   return 0;
 }
 
-/** Where the ACPI power management ports are, old place (0) or new (1); PVH has none. */
+/** The place of the ACPI power management ports: old (0) or new (1); PVH has none. */
 function setIoPorts({ state }: Domain, value: bigint): number {
   if (state.config.kind === 'pvh') return -XEN_ENODEV;
   if (value > 1n) return -XEN_EINVAL;
@@ -156,7 +159,7 @@ function cappedTss(value: bigint): bigint {
   return value >> 32n > tssMostBytes ? (value & lowHalf) | (tssMostBytes << 32n) : value;
 }
 
-/** Xen takes such a value for proof that the guest is broken, and crashes it. */
+/** Xen crashes a guest that sets such a value. */
 function crash(domain: Domain, by: XenVcpuId): number {
   domainShutdown(domain, SHUTDOWN_crash, by);
   return -XEN_EINVAL;

@@ -1,6 +1,6 @@
 /**
- * How a hypercall is declared, and how one is made. A family (`event_channel_op`) is a number and its
- * sub-operations; a sub-operation is a command number, an argument struct, a body, and the errors it can answer in
+ * How hypercalls are declared and made. A family (`event_channel_op`) is a number and its
+ * sub-operations. A sub-operation is a command number, an argument struct, a body, and the possible errors in
  * the order in which Xen checks for them. The table of all families is in table.ts.
  */
 import { viewOf, XEN_EFAULT } from '../abi/index.js';
@@ -9,7 +9,7 @@ import type { CallerPort, Domain, VcpuState } from './domain.js';
 import { notModelled } from './not_modelled.js';
 import { copyFromGuest, copyToGuest } from './physmap.js';
 
-/** Everything a hypercall's body may see. */
+/** The input of a hypercall's body. */
 export interface CallContext {
   readonly domain: Domain;
   readonly cpu: CallerPort;
@@ -19,35 +19,35 @@ export interface CallContext {
   readonly args: readonly bigint[];
 }
 
-/** One error that a sub-operation can answer. */
+/** One possible error of a sub-operation. */
 export interface ErrorRow {
   /** `XEN_ENOENT` and the like, by name. */
   readonly error: string;
   readonly when: string;
-  /** Only in these releases; absent means in all. */
+  /** The releases that have it (default: all). */
   readonly releases?: readonly string[];
 }
 
 export type Detail = Readonly<Record<string, unknown>>;
 
-/** What a call did, for whoever records or audits it. */
+/** What a call did, for the trace and the audit. */
 export interface CallRecord {
   /** `event_channel_op`, or `hypercall_57` for a number that is not in the table. */
   readonly hypercall: string;
-  /** `EVTCHNOP_init_control`; the family's name where it has no sub-operations or the command is unknown. */
+  /** `EVTCHNOP_init_control`; the family's name if it has no sub-operations or the command is unknown. */
   readonly op: string;
   /** The vCPU id that the call carries, unsigned 32-bit as the guest passed it; null when it carries none. */
   readonly vcpuId: number | null;
-  /** The decoded argument struct as it was passed in, and what was filled in by Xen after `returned`. */
+  /** The decoded argument struct as it was passed, with the fields that Xen filled in. */
   readonly detail: Detail;
   /** The answer, signed: 0 or more, or minus a XEN_E* number. */
   readonly returned: number;
   /**
-   * The call is not over: Xen was interrupted, and has the vCPU make it once more with these argument registers, the
-   * same number, and the program counter where it was (hypercall_create_continuation). `returned` means nothing then.
+   * The call is not finished: Xen was interrupted, and makes the vCPU repeat it with these argument registers, the
+   * same number, and the same program counter (hypercall_create_continuation). `returned` is not valid then.
    */
   readonly again?: readonly bigint[];
-  /** Xen would have served the call of this name; `returned` is a refusal of ours (not_modelled.ts). */
+  /** The name of a call that Xen has and that is not modelled; `returned` is then our refusal (not_modelled.ts). */
   readonly notModelled?: string;
 }
 
@@ -60,12 +60,12 @@ export interface SubOperation {
   run(context: CallContext, argument: bigint): Omit<CallRecord, 'hypercall' | 'op'>;
 }
 
-/** A sub-operation as one writes it: `A` is the type of its argument struct. */
+/** The declaration of a sub-operation: `A` is the type of its argument struct. */
 export interface SubOperationOf<A extends Detail> {
   readonly name: string;
   readonly command: number;
   readonly source: string;
-  /** Copied in from the guest before the body; -XEN_EFAULT when it cannot be. */
+  /** Copied in from the guest before the body runs; -XEN_EFAULT if that fails. */
   readonly argument: Struct<unknown, A>;
   /** Whether the struct is copied back to the guest when the body answers 0 or more. */
   readonly copyBack?: boolean;
@@ -76,7 +76,7 @@ export interface SubOperationOf<A extends Detail> {
   body(context: CallContext, argument: A): number;
 }
 
-/** The five argument registers hold an address: the struct there, or null when it would fault. */
+/** The struct at the guest virtual address in an argument register; null if the access would fault. */
 export function copyIn<A>(
   { domain, cpu, caller }: CallContext,
   type: Struct<unknown, A>,
@@ -86,7 +86,7 @@ export function copyIn<A>(
   return bytes === null ? null : type.decode(bytes);
 }
 
-/** Writes a struct to guest virtual `address`; false when it would fault. */
+/** Writes a struct to guest virtual `address`; false if the access would fault. */
 export function copyOut<A>(
   { domain, cpu, caller }: CallContext,
   type: Struct<unknown, A>,
@@ -107,7 +107,7 @@ export function operation<A extends Detail>(definition: SubOperationOf<A>): SubO
     const vcpuId = definition.vcpuId?.(argument) ?? null;
     const passed = { ...argument };
     const answer = definition.body(context, argument);
-    // Over the bytes that came in: padding, and union members that the body did not set, go back as they were.
+    // Encoded over the bytes that were passed: padding, and union members that the body did not set, stay unchanged.
     if (copyBack) type.write(viewOf(bytes), 0, argument);
     const delivered = answer < 0 || !copyBack || copyToGuest(domain, cpu, caller.id, address, bytes);
     const returned = delivered ? answer : -XEN_EFAULT;
@@ -134,20 +134,20 @@ export function plainOperation(definition: {
   return { name, command, source, errors, run };
 }
 
-/** A hypercall number and what stands behind it. */
+/** A hypercall number and its operations. */
 export interface HypercallFamily {
   readonly name: string;
   readonly number: number;
-  /** Which argument register (0 to 4) holds the address that `run` is given. */
+  /** The argument register (0 to 4) that contains the address passed to `run`. */
   readonly argumentRegister: number;
   readonly operations: readonly SubOperation[];
-  /** Where the command is not the low 32 bits of the first argument register. */
+  /** How to get the command (default: the low 32 bits of the first argument register). */
   commandOf?(context: CallContext): number;
   /** The answer to a command that is not in `operations`, minus a XEN_E* number. */
   unknown(context: CallContext): number;
 }
 
-/** `refusal`, and what Xen would have served, if it would. */
+/** `refusal`, and the name of the call if Xen has it. */
 export function markNotModelled(
   refusal: CallRecord,
   domain: Domain,
@@ -158,7 +158,7 @@ export function markNotModelled(
   return name === null ? refusal : { ...refusal, notModelled: name };
 }
 
-/** Makes the call whose command stands in the first argument register. */
+/** Makes the call whose command is in the first argument register. */
 export function callFamily(family: HypercallFamily, context: CallContext): CallRecord {
   const command = family.commandOf?.(context) ?? Number(BigInt.asUintN(32, context.args[0] ?? 0n));
   const found = family.operations.find((candidate) => candidate.command === command);

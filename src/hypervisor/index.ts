@@ -1,8 +1,8 @@
 /**
- * hypervisor: Xen as a guest meets it. A domain is one plain value and its memory; hypercalls, PSCI, INIT-SIPI,
- * CPUID, timers and event channels are functions over it, which answer as Xen 4.17 or 4.18 does, errors and order
- * of checks included. It refuses to know the guest: no register file, no instruction, no schedule, no host clock.
- * Whoever runs the guest (a model, an emulated CPU) calls in here and asks who may run and what awaits them.
+ * hypervisor: Xen as a guest sees it. A domain is one plain value and its memory. Hypercalls, PSCI, INIT-SIPI,
+ * CPUID, timers and event channels are functions over it, which answer as Xen 4.17 or 4.18 does, including errors and the
+ * order of checks. The module knows nothing of the guest: no registers, instructions, schedule or host clock.
+ * A caller that runs the guest (a model, an emulated CPU) asks it which vCPUs may run and what is pending for them.
  */
 export { armMagicPages, backendsAwaited, connectBackends, serveBackends } from './backends.js';
 export type { BackendOptions, BackendOutput } from './backends.js';

@@ -1,7 +1,7 @@
 /**
- * What Xen serves an Arm guest and this hypervisor does not. Its answer here is a refusal, as Xen's would be to a number
- * that it does not know, so that the guest goes on; who runs the guest is told, for what becomes of it then proves nothing.
- * Calls that Xen refuses with the same answer as we do (physdev_op, xsm_op, argo_op) are none of these.
+ * Calls that Xen has for an Arm guest and this hypervisor does not. They are refused, as Xen refuses an unknown number,
+ * so that the guest continues. The caller is informed, because the guest's outcome proves nothing then.
+ * Calls that Xen also refuses with the same answer (physdev_op, xsm_op, argo_op) are not included.
  */
 import {
   GNTTABOP_names,
@@ -62,7 +62,7 @@ function nameOf(number: number, command: number): string | null {
   return null;
 }
 
-/** The name of that command of hypercall `number`, where Xen has it for this guest and we have not; else null. */
+/** The name of that command of hypercall `number` if Xen has it for this guest and it is not modelled; else null. */
 export function notModelled(domain: Domain, number: number, command: number): string | null {
   return archOf(domain) === 'arm64' ? nameOf(number, command) : null;
 }

@@ -3,7 +3,7 @@ import { frameBytes, present } from '../base/index.js';
 import type { CallerPort, Domain } from './domain.js';
 import type { XenVcpuId } from '../identity/index.js';
 
-/** The machine frame that the guest sees at `gfn`; null where it sees none. */
+/** The machine frame at guest frame `gfn`; null if there is none. */
 export function mfnOfGfn({ state }: Domain, gfn: number): number | null {
   const entry = state.physmap[gfn];
   if (entry !== undefined) return entry;
@@ -11,7 +11,7 @@ export function mfnOfGfn({ state }: Domain, gfn: number): number | null {
   return inRam ? gfn : null;
 }
 
-/** Shows machine frame `mfn` to the guest at `gfn`, in place of what was there. */
+/** Maps machine frame `mfn` at guest frame `gfn`, replacing an earlier mapping. */
 export function mapGfn({ state }: Domain, gfn: number, mfn: number | null): void {
   const { physmap, shownAt } = state;
   const before = physmap[gfn] ?? null;
@@ -20,12 +20,12 @@ export function mapGfn({ state }: Domain, gfn: number, mfn: number | null): void
   if (mfn !== null) shownAt[mfn] = gfn;
 }
 
-/** The guest frame at which the guest was made to see machine frame `mfn`; null where it was not. */
+/** The guest frame at which machine frame `mfn` is mapped; null if it is not mapped. */
 export function gfnOfMfn({ state }: Domain, mfn: number): number | null {
   return state.shownAt[mfn] ?? null;
 }
 
-/** A zeroed frame of Xen's own, or null when the domain's share is used up. */
+/** A zeroed frame of Xen's own, or null if the domain's share is exhausted. */
 export function allocateXenFrame(domain: Domain): number | null {
   const { state } = domain;
   const { start, count } = state.config.xenFrames;
@@ -37,23 +37,23 @@ export function allocateXenFrame(domain: Domain): number | null {
   return mfn;
 }
 
-/** Gives a frame of Xen's own back, which the guest must no longer see. */
+/** Frees a frame of Xen's own, which must no longer be mapped in the guest. */
 export function freeXenFrame({ state }: Domain, mfn: number): void {
   state.freeXenFrames.push(mfn);
 }
 
-/** Zeroes machine frame `mfn`, which by construction is there. */
+/** Zeroes machine frame `mfn`, which must exist. */
 export function clearFrame({ memory }: Domain, mfn: number): void {
   present(memory.writable(mfn), `machine frame ${mfn}`).fill(0);
 }
 
-/** The bytes of the frame at `gfn`, for reading; null where the guest sees none. */
+/** The bytes of the frame at `gfn`, for reading; null if there is none. */
 export function readableGfn(domain: Domain, gfn: number): Uint8Array | null {
   const mfn = mfnOfGfn(domain, gfn);
   return mfn === null ? null : (domain.memory.readable(mfn) ?? null);
 }
 
-/** The bytes of the frame at `gfn`, for writing now; null where the guest sees none. */
+/** The bytes of the frame at `gfn`, for writing now; null if there is none. */
 export function writableGfn(domain: Domain, gfn: number): Uint8Array | null {
   const mfn = mfnOfGfn(domain, gfn);
   return mfn === null ? null : (domain.memory.writable(mfn) ?? null);
@@ -65,7 +65,7 @@ interface Piece {
   readonly count: number;
 }
 
-/** The pieces, frame by frame, of `size` bytes at guest virtual `address`; null when any would fault. */
+/** The parts, frame by frame, of `size` bytes at guest virtual `address`; null if an access would fault. */
 function pieces(
   domain: Domain,
   cpu: CallerPort,
@@ -89,7 +89,7 @@ function pieces(
   return found;
 }
 
-/** `size` bytes at guest virtual `address` as `vcpu` sees it; null when any of them would fault. */
+/** `size` bytes at guest virtual `address` as `vcpu` sees it; null if an access would fault. */
 export function copyFromGuest(
   domain: Domain,
   cpu: CallerPort,
@@ -108,7 +108,7 @@ export function copyFromGuest(
   return bytes;
 }
 
-/** Writes `bytes` at guest virtual `address` as `vcpu` sees it. False, with nothing written, when any would fault. */
+/** Writes `bytes` at guest virtual `address` as `vcpu` sees it. If an access would fault, writes nothing and returns false. */
 export function copyToGuest(
   domain: Domain,
   cpu: CallerPort,
@@ -127,7 +127,7 @@ export function copyToGuest(
 }
 
 /**
- * Whether a guest frame number can be mapped at all: 48 bits of guest physical address on x86, and 40 on Arm, which
+ * Whether a guest frame number can be mapped at all: guest physical addresses have 48 bits on x86 and 40 on Arm, which
  * are Xen's limits with four levels of x86 tables and on the common Arm hosts. PV has no such map.
  */
 export function isAddressableGfn({ state }: Domain, gfn: bigint): boolean {

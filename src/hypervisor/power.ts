@@ -1,9 +1,9 @@
-/** Whether vCPUs run: up and down, blocked, paused for a shutdown of the domain, and its end. */
+/** Whether vCPUs run: up or down, blocked, paused for a shutdown; and the shutdown of the domain. */
 import type { Domain, StartContext, VcpuState } from './domain.js';
 import { present } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 
-/** The state of vCPU `id`, which by construction exists. */
+/** The state of vCPU `id`, which must exist. */
 export function vcpuOf({ state }: Domain, id: XenVcpuId): VcpuState {
   return present(state.vcpus[id], 'a vCPU');
 }
@@ -14,7 +14,7 @@ export function isRunnable(domain: Domain, id: XenVcpuId): boolean {
   return vcpu.up && !vcpu.pausedForShutdown && vcpu.blocked === null;
 }
 
-/** Where the vCPU enters the guest, once after each start; null when it was not started since. */
+/** Where the vCPU enters the guest, once after each start; null if it was not started since the last call. */
 export function takeStart(domain: Domain, id: XenVcpuId): StartContext | null {
   const vcpu = vcpuOf(domain, id);
   const { start } = vcpu;
@@ -23,9 +23,9 @@ export function takeStart(domain: Domain, id: XenVcpuId): StartContext | null {
 }
 
 /**
- * The domain shuts down: every vCPU is paused where it is, and the toolstack is told. A reason that
- * SCHEDOP_shutdown_code fixed before stands in place of `reason`. A second shutdown before the domain was
- * resumed changes nothing, its reason included (Xen 4.17 common/domain.c, domain_shutdown).
+ * The domain shuts down: every vCPU is paused, and the toolstack is notified. A reason that
+ * SCHEDOP_shutdown_code set before replaces `reason`. A second shutdown before the domain is
+ * resumed changes nothing, not even the reason (Xen 4.17 common/domain.c, domain_shutdown).
  */
 export function domainShutdown({ state }: Domain, reason: number, by: XenVcpuId): void {
   state.shutdownCode ??= reason;
@@ -34,7 +34,7 @@ export function domainShutdown({ state }: Domain, reason: number, by: XenVcpuId)
   for (const vcpu of state.vcpus) vcpu.pausedForShutdown = true;
 }
 
-/** The domain goes on where each vCPU was paused (Xen 4.17 common/domain.c, domain_resume). */
+/** The domain continues; each vCPU resumes where it was paused (Xen 4.17 common/domain.c, domain_resume). */
 export function domainResume({ state }: Domain): void {
   state.shutdown = null;
   state.shutdownCode = null;

@@ -43,7 +43,7 @@ import { domainShutdown, vcpuOf } from './power.js';
 export interface PsciRecord {
   /** `PSCI_0_2_FN64_CPU_ON` and the like; `psci_0x84000099` for a number that has no name. */
   readonly name: string;
-  /** x0 after the call, signed 32-bit: a PSCI_RET_* number, or what the function answers. */
+  /** x0 after the call, signed 32-bit: a PSCI_RET_* number, or the function's answer. */
   readonly returned: number;
   /** CPU_ON: the vCPU that the target names; null when it names none, and for every other function. */
   readonly target: XenVcpuId | null;
@@ -52,7 +52,7 @@ export interface PsciRecord {
 interface PsciCall {
   readonly domain: Domain;
   readonly caller: VcpuState;
-  /** x1, x2 and x3, as far as they were passed. */
+  /** x1, x2 and x3, if they were passed. */
   readonly args: readonly bigint[];
 }
 
@@ -69,15 +69,15 @@ function answer(returned: number): Answer {
 
 const affinityMask = 0xff_00ff_ffffn;
 
-/** Whether the domain's affinities are those that Xen gives out, by which alone Xen's own decoding is right. */
+/** Whether the domain's affinities are those that Xen assigns; only then is Xen's own decoding right. */
 function hasXenAffinities({ state }: Domain): boolean {
   return state.config.hardwareIds.every((id, vcpu) => id === mpidrOfVcpu(vcpu as XenVcpuId));
 }
 
 /**
- * The vCPU that a target affinity names. Under Xen's own affinities, by Xen's rule, which takes several affinities
- * for one vCPU (identity, vcpuOfMpidr). Under any others, which no real Xen gives out (config.hardwareIds is the
- * policy, Xen's by default), by looking for the affinity itself.
+ * The vCPU that a target affinity names. With Xen's own affinities Xen's rule applies, by which several affinities
+ * name the same vCPU (identity, vcpuOfMpidr). With other affinities, which no real Xen assigns (config.hardwareIds is the
+ * policy, Xen's by default), it is the vCPU that has exactly this affinity.
  */
 function vcpuOfAffinity(domain: Domain, target: bigint): VcpuState | null {
   const { config, vcpus } = domain.state;
@@ -104,13 +104,13 @@ function startVcpu(vcpu: VcpuState, entry: bigint, contextId: bigint): number {
   return PSCI_RET_SUCCESS;
 }
 
-/** Xen does not look whether it is the last: a domain may end with every vCPU down. */
+/** Xen does not check whether it is the last vCPU: a domain may end with all vCPUs down. */
 function cpuOff({ caller }: PsciCall): Answer {
   caller.up = false;
   return answer(PSCI_RET_SUCCESS);
 }
 
-/** Whatever state is asked for, Xen gives standby: the vCPU waits for an event and goes on behind the call. */
+/** Whatever state is requested, Xen uses standby: the vCPU waits for an event and continues after the call. */
 function cpuSuspend({ domain, caller }: PsciCall): Answer {
   blockUnlessPending(domain, caller);
   return answer(PSCI_RET_SUCCESS);
@@ -118,7 +118,7 @@ function cpuSuspend({ domain, caller }: PsciCall): Answer {
 
 const highestAffinityLevel = 3;
 
-/** Whether any vCPU is up whose affinity agrees with the target from that level on. */
+/** Whether any vCPU is up whose affinity equals the target at that level and above. */
 function affinityInfo(call: PsciCall): Answer {
   const [target, lowest] = [argument(call, 0), argument(call, 1)];
   const level = Number(BigInt.asUintN(32, lowest));
@@ -132,7 +132,7 @@ function affinityInfo(call: PsciCall): Answer {
   return answer(isOn ? PSCI_0_2_AFFINITY_LEVEL_ON : PSCI_0_2_AFFINITY_LEVEL_OFF);
 }
 
-/** The domain shuts down; should the caller ever go on, it reads a failure. */
+/** The domain shuts down; if the caller ever continues, it reads a failure. */
 function systemShutdown(reason: number): (call: PsciCall) => Answer {
   return ({ domain, caller }) => {
     domainShutdown(domain, reason, caller.id);
@@ -155,7 +155,7 @@ const functions = new Map<number, (call: PsciCall) => Answer>([
   [PSCI_0_2_FN_SYSTEM_OFF, systemShutdown(SHUTDOWN_poweroff)],
   [PSCI_0_2_FN_SYSTEM_RESET, systemShutdown(SHUTDOWN_reboot)],
   [PSCI_1_0_FN_PSCI_FEATURES, features],
-  // Not PSCI, but what a guest asks for when PSCI_FEATURES says that it may (arch/arm/vsmc.c, handle_arch).
+  // Not PSCI, but a guest may call it if PSCI_FEATURES says so (arch/arm/vsmc.c, handle_arch).
   [ARM_SMCCC_VERSION_FID, () => answer(smcccVersion)],
 ]);
 
@@ -182,7 +182,7 @@ export function psciCall(
   return { name, returned, target };
 }
 
-/** By function number. A Map: numbers this large make an object slow to look into. */
+/** By function number. A Map, because lookups of such large numbers in an object are slow. */
 const names: ReadonlyMap<number, string> = new Map(
   Object.entries(PSCI_FN_names).map(([number, name]) => [Number(number), name]),
 );

@@ -20,9 +20,9 @@ function index(page: Uint8Array, name: Index): number {
 }
 
 /**
- * Takes what the guest has written, at most the 2048 bytes of the ring, and tells the guest that there is room. Empty
- * when there is nothing, no console, or more than the ring can hold (buffer_append). The daemon keeps up with any guest:
- * what nobody reads it throws away.
+ * Takes the guest's output, at most the 2048 bytes of the ring, and notifies the guest that there is space. Empty
+ * if there is no output, no console, or more than the ring can contain (buffer_append). The daemon is as fast as any guest:
+ * it discards output that nobody reads.
  */
 export function drainConsole(domain: Domain): Uint8Array {
   const console = domain.state.pvConsole;
@@ -39,8 +39,8 @@ export function drainConsole(domain: Domain): Uint8Array {
 }
 
 /**
- * Writes input for the guest as far as there is room, and tells the guest. How many bytes were taken: the rest is to be
- * given again later (ring_free_bytes, handle_tty_read).
+ * Writes as much input for the guest as fits, and notifies the guest. Returns the number of bytes accepted; the caller must
+ * pass the rest again later (ring_free_bytes, handle_tty_read).
  */
 export function feedConsole(domain: Domain, text: Uint8Array): number {
   const console = domain.state.pvConsole;

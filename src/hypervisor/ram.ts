@@ -1,11 +1,11 @@
 /**
  * Which of the domain's RAM frames are in use. A domain starts with all of config.ram at guest frames of the same
- * numbers; ballooning gives frames back and takes them again, at the same or at other guest frames.
+ * numbers; ballooning returns frames and takes them again, at the same or at other guest frames.
  */
 import type { Domain } from './domain.js';
 import { clearFrame } from './physmap.js';
 
-/** All of the domain's RAM, in frames: what it started with, and the most that it may have. */
+/** The domain's RAM in frames: its initial size, which is also its maximum. */
 export function ramFrames({ state }: Domain): number {
   return state.config.ram.reduce((sum, { count }) => sum + count, 0);
 }
@@ -14,7 +14,7 @@ function isRam({ state }: Domain, frame: number): boolean {
   return state.config.ram.some(({ start, count }) => frame >= start && frame < start + count);
 }
 
-/** Frames that Xen or a daemon holds mapped for itself, so that they outlive being taken from the guest. */
+/** Frames that Xen or a daemon keeps mapped, so that they stay allocated when the guest loses them. */
 function heldFrames({ state }: Domain): Set<number> {
   const held = new Set(state.events.arrayMfns);
   for (const daemon of [state.xenstore, state.pvConsole]) if (daemon !== null) held.add(daemon.mfn);
@@ -27,7 +27,7 @@ function heldFrames({ state }: Domain): Set<number> {
   return held;
 }
 
-/** RAM frames that the domain does not use, ascending: only those can be whose own guest frame shows something else. */
+/** RAM frames that the domain does not use, ascending. Only frames whose own guest frame maps something else can be unused. */
 export function freeRam(domain: Domain): Set<number> {
   const { physmap } = domain.state;
   const shown = new Set(Object.values(physmap));
@@ -38,14 +38,14 @@ export function freeRam(domain: Domain): Set<number> {
   return new Set(free.sort((a, b) => a - b));
 }
 
-/** How many frames the domain has at present (Xen's domain_tot_pages, of guest RAM alone). */
+/** The current number of the domain's frames (Xen's domain_tot_pages, only guest RAM). */
 export function populatedFrames(domain: Domain): number {
   return ramFrames(domain) - freeRam(domain).size;
 }
 
 /**
- * Takes `count` frames, zeroed, out of the free ones: those of numbers from `wanted` on first. Null, with nothing
- * taken, when they are too few.
+ * Allocates `count` zeroed frames; frames numbered `wanted` and above are used first. If there are too few, allocates
+ * nothing and returns null.
  */
 export function takeRam(domain: Domain, free: Set<number>, count: number, wanted: number): number[] | null {
   if (free.size < count) return null;
@@ -58,7 +58,7 @@ export function takeRam(domain: Domain, free: Set<number>, count: number, wanted
   return [...own, ...others];
 }
 
-/** As {@link takeRam}, but frames one behind the other, the first a multiple of `count`. */
+/** The same as {@link takeRam}, but with contiguous frames, the first at a multiple of `count`. */
 export function takeContiguousRam(domain: Domain, free: Set<number>, count: number): number[] | null {
   for (const first of free) {
     const run = Array.from({ length: count }, (_, i) => first + i);
@@ -68,7 +68,7 @@ export function takeContiguousRam(domain: Domain, free: Set<number>, count: numb
   return null;
 }
 
-/** The greatest guest frame number at which the domain sees anything. */
+/** The highest guest frame number that is mapped. */
 export function maximumGfn({ state }: Domain): number {
   const lastRam = state.config.ram.reduce((last, { start, count }) => Math.max(last, start + count - 1), 0);
   return Object.entries(state.physmap).reduce(

@@ -1,6 +1,6 @@
 /**
- * How long each vCPU was running, blocked or offline, and the memory in which it is told. There is no schedule
- * here: a vCPU that may run counts as running, as if each had a physical CPU of its own.
+ * How long each vCPU was running, blocked or offline, and the memory areas that contain these times. There is no scheduler
+ * here: a vCPU that may run counts as running, as if each vCPU had its own physical CPU.
  */
 import {
   RUNSTATE_blocked,
@@ -20,13 +20,13 @@ import { vcpuOf } from './power.js';
 
 export type Runstate = ValueOf<typeof vcpu_runstate_info>;
 
-/** VPF_blocked goes before everything else (Xen 4.17 common/sched/core.c, sched_unit_runstate_change's callers). */
+/** VPF_blocked takes precedence over everything else (Xen 4.17 common/sched/core.c, sched_unit_runstate_change's callers). */
 function presentState(vcpu: VcpuState): number {
   if (vcpu.blocked !== null) return RUNSTATE_blocked;
   return vcpu.up && !vcpu.pausedForShutdown ? RUNSTATE_running : RUNSTATE_offline;
 }
 
-/** Accounts every vCPU's change of state since the last time, at the present time. */
+/** Accounts for every vCPU's change of state since the last call, at the current time. */
 export function settleRunstates(domain: Domain): void {
   for (const vcpu of domain.state.vcpus) settleRunstate(domain, vcpu);
 }
@@ -52,7 +52,7 @@ export function runstateOf({ runstate }: VcpuState): Runstate {
   return { state: runstate.state, state_entry_time: runstate.entryNs, time: runstate.timesNs };
 }
 
-/** The runstate with the time since its last change counted (Xen's vcpu_runstate_get). */
+/** The runstate including the time since its last change (Xen's vcpu_runstate_get). */
 export function runstateNow(domain: Domain, vcpu: VcpuState): Runstate {
   return { ...runstateOf(vcpu), time: timesNow(domain, vcpu) };
 }
@@ -74,8 +74,8 @@ function writeRunstate(runstate: Runstate, flagged: boolean, write: AreaWriter):
 }
 
 /**
- * Writes the areas that the vCPU registered by virtual address, when there is news. For whoever runs the vCPU, to
- * be called when it enters the guest: Xen writes them at that time too, by the vCPU's own page tables.
+ * Writes the areas that the vCPU registered by virtual address, if they have changed. The machine must call this when the
+ * vCPU enters the guest: Xen writes them at that time too, through the vCPU's own page tables.
  */
 export function refreshAreas(domain: Domain, id: XenVcpuId, cpu: CallerPort): void {
   settleRunstates(domain);

@@ -1,4 +1,4 @@
-/** XEN_DOMCTL_soft_reset: what the guest registered is forgotten, its memory stays, and it goes on where it was. */
+/** XEN_DOMCTL_soft_reset: drops the guest's registrations and keeps its memory; the guest continues where it was. */
 import { XEN_EINVAL, XEN_ENOMEM, XEN_ENOSYS } from '../abi/index.js';
 import { isX86Hvm } from './arch.js';
 import type { Domain } from './domain.js';
@@ -8,17 +8,17 @@ import { domainResume } from './power.js';
 import { freeRam, takeRam } from './ram.js';
 
 /**
- * Resets the domain, of which every vCPU must be paused for a shutdown, and lets it go on: each vCPU returns from
- * where it was paused, those that are down stay down. In this order: every port is closed and the two-level ABI is
- * back; the runstate areas and vcpu_infos are forgotten; the page at shared_info's guest frame becomes fresh RAM,
- * and with it the time areas are forgotten. Upcall vectors, timers, HVM parameters, assists and grant frames stay
- * (Xen 4.17 common/domain.c, domain_soft_reset; arch/x86/domain.c, arch_domain_soft_reset).
+ * Resets the domain, whose vCPUs must all be paused for a shutdown, and resumes it: each vCPU continues from where it was
+ * paused, and those that are down stay down. In this order: every port is closed and the two-level ABI is restored; the
+ * registrations of runstate areas and vcpu_infos are dropped; the page at shared_info's guest frame becomes fresh RAM, and
+ * the registrations of time areas are dropped. Upcall vectors, timers, HVM parameters, assists and grant frames stay (Xen
+ * 4.17 common/domain.c, domain_soft_reset; arch/x86/domain.c, arch_domain_soft_reset).
  *
- * 0, or minus an error: -XEN_EINVAL when a vCPU is not paused, or on PV; -XEN_ENOSYS on Arm; -XEN_ENOMEM. On PV and
- * Arm the ports and the areas are gone all the same, and the domain stays as it was shut down: Xen crashes it.
+ * 0, or minus an error: -XEN_EINVAL when a vCPU is not paused, or on PV; -XEN_ENOSYS on Arm; -XEN_ENOMEM. On PV and Arm the
+ * ports and the areas are gone all the same, and the domain stays as it was shut down: Xen crashes it.
  *
- * No Xen has a soft reset on Arm. Under `config.softReset` there is one, as one might make it: as on x86, and the
- * grant frames are taken out of the guest's sight too, which on Arm may not be mapped a second time otherwise.
+ * No Xen has a soft reset on Arm. `config.softReset` enables a hypothetical one: it does the same as on x86, and it also
+ * removes the grant frames from the guest's physical map, because on Arm they could not be mapped a second time otherwise.
  */
 export function softReset(domain: Domain): number {
   const { vcpus } = domain.state;
@@ -43,7 +43,7 @@ function resetArch(domain: Domain): number {
   return replaceSharedInfo(domain);
 }
 
-/** Nothing happens to a domain that never mapped its shared_info, not even to its time areas. */
+/** A domain that never mapped its shared_info is not changed; its time areas stay too. */
 function replaceSharedInfo(domain: Domain): number {
   const gfn = gfnOfMfn(domain, domain.state.sharedInfoMfn);
   if (gfn === null) return 0;

@@ -1,4 +1,4 @@
-/** Every hypercall that this hypervisor knows, one row a family. */
+/** All hypercalls of this hypervisor, one row for each family. */
 import { XEN_ENOSYS } from '../abi/index.js';
 import { present, u64 } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
@@ -36,7 +36,7 @@ const familyOfNumber: ReadonlyMap<number, HypercallFamily> = new Map(
 
 /**
  * Makes hypercall `number` for vCPU `vcpu`, with up to five argument registers. Changes the domain's state and
- * memory; answers what was asked and what Xen returned. Never throws for anything that the guest passes.
+ * memory; returns a record of the call and its answer. Never throws, whatever the guest passes.
  */
 export function hypercall(
   domain: Domain,

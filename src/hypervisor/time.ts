@@ -1,4 +1,4 @@
-/** What happens when time passes: timers, the ends of polls, watchdogs, and the clocks that the guest reads. */
+/** The effects of passing time: timers, poll timeouts, watchdogs, and the clocks that the guest reads. */
 import { VIRQ_TIMER } from '../abi/index.js';
 import { invariant } from '../base/index.js';
 import { updateVcpuTime } from './clock.js';
@@ -9,8 +9,8 @@ import { settleRunstates } from './runstate.js';
 import { fireWatchdogs, nextWatchdogDeadline } from './watchdog.js';
 
 /**
- * Sets and starts a vCPU's periodic timer. It counts from when it last fired, at first from system time 0; when
- * that is a period ago, it fires at once (Xen 4.17 common/sched/core.c, vcpu_set_periodic_timer).
+ * Sets and starts a vCPU's periodic timer. The period counts from when it last fired, at first from system time 0; if
+ * a whole period has passed, it fires immediately (Xen 4.17 common/sched/core.c, vcpu_set_periodic_timer).
  */
 export function setPeriodicTimer(domain: Domain, vcpu: VcpuState, periodNs: bigint): void {
   vcpu.periodNs = periodNs;
@@ -24,14 +24,14 @@ function firePeriodic(domain: Domain, vcpu: VcpuState): void {
   raiseVirq(domain, vcpu.id, VIRQ_TIMER);
 }
 
-/** The periodic timer stands still while its vCPU does not run, and wakes nobody. */
+/** The periodic timer stops while its vCPU does not run, and does not wake it. */
 function periodicDeadline(domain: Domain, vcpu: VcpuState): bigint | null {
   return vcpu.periodNs !== null && isRunnable(domain, vcpu.id) ? vcpu.lastPeriodicNs + vcpu.periodNs : null;
 }
 
 /**
- * The system time, in ns, at which something is due by itself, not before the present; null when nothing is.
- * A machine of which no vCPU may run has nothing better to do than {@link advanceTo} that time.
+ * The system time in ns of the next deadline, not before now; null if there is none.
+ * If no vCPU may run, the machine should {@link advanceTo} that time.
  */
 export function nextDeadline(domain: Domain): bigint | null {
   const { vcpus, nowNs } = domain.state;
@@ -49,12 +49,12 @@ function earlier(a: bigint | null, b: bigint | null): bigint | null {
 }
 
 /**
- * System time becomes `ns`, which must not be before the present. What falls due until then, `ns` included, happens
- * in order of time; at one time, by vCPU id.
+ * Sets system time to `ns`, which must not be in the past. Everything that is due up to and including `ns` happens
+ * in order of time; at the same time, in order of vCPU id.
  */
 export function advanceTo(domain: Domain, ns: bigint): void {
   const { state } = domain;
-  // The message costs more than all that follows, and this is called for every call of a guest.
+  // The message costs more than the rest of the function, which is called for every call of a guest.
   if (ns < state.nowNs) {
     invariant(false, `time cannot go back from ${String(state.nowNs)} to ${String(ns)} ns`);
   }

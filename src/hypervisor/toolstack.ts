@@ -1,4 +1,4 @@
-/** What the toolstack does with a domain that has shut down, as far as the domain itself notices. */
+/** What the toolstack does with a domain that has shut down, as far as the domain can see it. */
 import { HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_STORE_EVTCHN, SHUTDOWN_soft_reset } from '../abi/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { reconnectBackends } from './backends.js';
@@ -7,7 +7,7 @@ import { createRemoteChannel } from './event_channels/index.js';
 import { setHvmParam } from './hvm_params.js';
 import { softReset } from './soft_reset.js';
 
-/** The channels that the toolstack made for the domain, by the parameter that tells it the port. */
+/** The channels that the toolstack made for the domain, by the parameter that contains the port. */
 const channelParams = [HVM_PARAM_STORE_EVTCHN, HVM_PARAM_CONSOLE_EVTCHN] as const;
 
 /**

@@ -3,12 +3,12 @@ import type { DomainConfig } from './domain.js';
 
 const form = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Whether a text can be a UUID as libxl writes it. */
+/** Whether a text is a UUID in libxl's format. */
 export function isUuid(text: string): boolean {
   return form.test(text);
 }
 
-/** As libxl writes it. */
+/** The UUID in libxl's format. */
 export function uuidText({ uuid, domid }: DomainConfig): string {
   return uuid ?? `00000000-0000-0000-0000-${domid.toString(16).padStart(12, '0')}`;
 }

@@ -1,19 +1,19 @@
-/** Where Xen keeps a vCPU's vcpu_info, and shared_info itself. */
+/** The places of a vCPU's vcpu_info and of shared_info. */
 import { shared_info, vcpu_info, viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
 import { archOf, legacyMaxVcpus } from './arch.js';
 import type { Domain, FramePlace, VcpuState } from './domain.js';
 
-/** The bytes of shared_info, wherever the guest sees it, and whether it does or not. */
+/** The bytes of shared_info, whether or not it is mapped in the guest. */
 export function sharedInfoView({ state, memory }: Domain, write: boolean): DataView {
   const mfn = state.sharedInfoMfn;
   return viewOf(present(write ? memory.writable(mfn) : memory.readable(mfn), `shared_info's frame ${mfn}`));
 }
 
 /**
- * The place that Xen uses for this vCPU's vcpu_info: the registered one, else the slot in shared_info that the
- * first XEN_LEGACY_MAX_VCPUS vCPUs have, else null: Xen then uses a dummy page of its own, in which whatever it
- * writes is lost (Xen 4.17 common/domain.c, vcpu_info_reset).
+ * The place of this vCPU's vcpu_info: the registered one, else the slot in shared_info that the
+ * first XEN_LEGACY_MAX_VCPUS vCPUs have, else null: Xen then writes to its own dummy page, and the data are
+ * lost (Xen 4.17 common/domain.c, vcpu_info_reset).
  */
 export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): FramePlace | null {
   if (vcpu.vcpuInfo !== null) return vcpu.vcpuInfo;
@@ -23,7 +23,7 @@ export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): FramePlace | nul
   return { mfn: domain.state.sharedInfoMfn, offset };
 }
 
-/** The bytes of this vCPU's vcpu_info, to be read or (`write`) written now; null where Xen uses its own dummy page. */
+/** The bytes of this vCPU's vcpu_info, for reading or (`write`) for writing now; null if Xen uses its dummy page. */
 export function vcpuInfoView(domain: Domain, vcpu: VcpuState, write: boolean): DataView | null {
   const place = vcpuInfoPlace(domain, vcpu);
   if (place === null) return null;

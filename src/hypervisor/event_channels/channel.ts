@@ -1,15 +1,15 @@
-/** One event channel: which ports there are, and what stands behind them. Knows neither event ABI. */
+/** Event channels: the valid ports and their bindings. This file knows neither event ABI. */
 import { alignUp, present } from '../../base/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Channel, Domain } from '../domain.js';
 
 /**
- * Xen makes its records of ports by the page: 64 of them, of 64 bytes each (Xen 4.17 include/xen/sched.h,
- * EVTCHNS_PER_BUCKET). A port of a page that was made is valid, though it be free.
+ * Xen allocates its records of ports by the page: 64 records of 64 bytes each (Xen 4.17 include/xen/sched.h,
+ * EVTCHNS_PER_BUCKET). All ports of an allocated page are valid, even if they are free.
  */
 const portsPerBucket = 64;
 
-/** A port that was never used. Zero throughout, as Xen allocates it; so is the priority, until FIFO sets it. */
+/** A port that was never used. All fields are zero, as Xen allocates it; so is the priority, until FIFO sets it. */
 export function freeChannel(): Channel {
   return {
     binding: { kind: 'free' },
@@ -23,18 +23,21 @@ export function freeChannel(): Channel {
   };
 }
 
-/** How many ports are valid, from 0 on. Never shrinks, resets included. */
+/** The number of valid ports, from 0 on. It never shrinks, even after a reset. */
 export function validPorts({ state }: Domain): number {
   return alignUp(state.events.channels.length, portsPerBucket);
 }
 
-/** The channel at `port`; null when the port is not valid. One that was never used is a free one, and not kept. */
+/**
+ * The channel at `port`; null if the port is not valid. For a port that was never used it is a free channel that is not
+ * stored.
+ */
 export function channelAt(domain: Domain, port: number): Channel | null {
   if (port >= validPorts(domain)) return null;
   return domain.state.events.channels[port] ?? freeChannel();
 }
 
-/** The channel at `port`, which is kept from now on, as are those below it. */
+/** The channel at `port`; it and all channels below it are created if needed. */
 export function makeChannel({ state }: Domain, port: number): Channel {
   const { channels } = state.events;
   while (channels.length <= port) channels.push(freeChannel());

@@ -1,6 +1,6 @@
 /**
- * What the rest of the hypervisor asks of event channels: to raise events, to tell vCPUs, to let them wait, to
- * reset. The calls by which a guest works on ports are in hypercalls/event_channel_op.ts.
+ * Event channels for the rest of the hypervisor: raising events, notifying vCPUs, waiting, reset. The guest's
+ * calls on ports are in hypercalls/event_channel_op.ts.
  */
 export { freeChannel } from './channel.js';
 export { expirePolls, nextPollDeadline, unblock } from './pollers.js';

@@ -1,4 +1,4 @@
-/** What either event ABI does to a port, chosen by the one that the domain uses (Xen's evtchn_port_ops). */
+/** Operations on ports, dispatched to the event ABI that the domain uses (Xen's evtchn_port_ops). */
 import { EVTCHN_FIFO_PRIORITY_DEFAULT, EVTCHN_FIFO_PRIORITY_MIN } from '../../abi/index.js';
 import { XEN_EACCES, XEN_EINVAL, XEN_ENOSYS } from '../../abi/index.js';
 import { present } from '../../base/index.js';
@@ -12,7 +12,7 @@ function abiOf({ state }: Domain): typeof fifo | typeof twoLevel {
   return state.events.abi === 'fifo' ? fifo : twoLevel;
 }
 
-/** Whether there is a port `port` at which events can come in. */
+/** Whether events can come in at `port`. */
 function isUsablePort(domain: Domain, port: number): boolean {
   const channel = channelAt(domain, port);
   return channel !== null && isUsable(channel);
@@ -30,7 +30,7 @@ export function setPending(domain: Domain, vcpu: XenVcpuId, port: number): void 
   makeChannel(domain, port).lostNs = target.up ? null : domain.state.nowNs;
 }
 
-/** As {@link setPending}, for the vCPU that the channel notifies. */
+/** The same as {@link setPending}, for the vCPU that the channel notifies. */
 export function notify(domain: Domain, port: number): void {
   const vcpu = channelAt(domain, port)?.notifyVcpu;
   if (vcpu !== undefined) setPending(domain, vcpu, port);
@@ -40,7 +40,7 @@ export function clearPending(domain: Domain, port: number): void {
   if (isUsablePort(domain, port)) abiOf(domain).clearPending(domain, port);
 }
 
-/** Unmasks a valid port; if it is pending, the vCPU that the channel notifies learns of it. */
+/** Unmasks a valid port; if it is pending, notifies the channel's vCPU. */
 export function unmask(domain: Domain, port: number): void {
   const channel = channelAt(domain, port);
   if (channel === null || !isUsable(channel)) return;
@@ -57,7 +57,7 @@ export function isMasked(domain: Domain, port: number): boolean {
   return abiOf(domain).isMasked(domain, port);
 }
 
-/** Whether a free port must not be given out yet: under FIFO, while it is linked in a queue. */
+/** Whether a free port must not be allocated yet: under FIFO, while it is linked in a queue. */
 export function isBusy(domain: Domain, port: number): boolean {
   return domain.state.events.abi === 'fifo' && fifo.isBusy(domain, port);
 }

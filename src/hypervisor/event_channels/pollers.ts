@@ -1,4 +1,4 @@
-/** What ends a vCPU's wait: an unblock, an event at a port that it polls, a time-out. */
+/** The ends of a vCPU's wait: an unblock, an event at a polled port, a timeout. */
 import type { Domain, VcpuState } from '../domain.js';
 
 /** The vCPU no longer blocks nor polls (Xen 4.17 common/sched/core.c, vcpu_unblock). */
@@ -7,8 +7,8 @@ export function unblock(vcpu: VcpuState): void {
 }
 
 /**
- * `port` became pending: wakes who polls for it. Xen remembers the port of a poll for exactly one; a poll for
- * none or for several ends at any event (Xen 4.17 common/event_channel.c, evtchn_check_pollers; do_poll).
+ * `port` became pending: wakes the vCPUs that poll it. Xen stores the port of a poll only if it is for exactly one port; a
+ * poll for none or for several ends at any event (Xen 4.17 common/event_channel.c, evtchn_check_pollers; do_poll).
  */
 export function checkPollers({ state }: Domain, port: number): void {
   for (const vcpu of state.vcpus) {
@@ -18,7 +18,7 @@ export function checkPollers({ state }: Domain, port: number): void {
   }
 }
 
-/** When the next SCHEDOP_poll times out, system time in ns; null when none does. */
+/** The next timeout of a SCHEDOP_poll, system time in ns; null if there is none. */
 export function nextPollDeadline({ state }: Domain): bigint | null {
   let next: bigint | null = null;
   for (const { blocked } of state.vcpus) {
@@ -28,7 +28,7 @@ export function nextPollDeadline({ state }: Domain): bigint | null {
   return next;
 }
 
-/** Ends every poll whose time-out is not after `state.nowNs`. */
+/** Ends every poll whose timeout is not after `state.nowNs`. */
 export function expirePolls({ state }: Domain): void {
   for (const vcpu of state.vcpus) {
     if (vcpu.blocked?.why !== 'poll') continue;

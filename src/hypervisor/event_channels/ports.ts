@@ -1,4 +1,4 @@
-/** Giving ports out and taking them back (Xen 4.17 common/event_channel.c). */
+/** Allocating and freeing ports (Xen 4.17 common/event_channel.c). */
 import { EVTCHN_2L_NR_CHANNELS, EVTCHN_FIFO_NR_CHANNELS } from '../../abi/index.js';
 import { XEN_EINVAL, XEN_ENOSPC } from '../../abi/index.js';
 import { present } from '../../base/index.js';

@@ -1,4 +1,4 @@
-/** The other end of interdomain channels: the toolstack's domain, of which nothing else is modelled. */
+/** The other end of interdomain channels: the toolstack's domain. Nothing else of that domain is modelled. */
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Domain } from '../domain.js';
 import { channelAt } from './channel.js';
@@ -21,7 +21,7 @@ export function createRemoteChannel(domain: Domain, notifyVcpu: XenVcpuId): numb
   return port;
 }
 
-/** The other domain sends through its end of the channel at `port`; false when there is no such channel (any more). */
+/** The other domain sends through its end of the channel at `port`; false if there is no such channel. */
 export function sendFromRemote(domain: Domain, port: number): boolean {
   const binding = channelAt(domain, port)?.binding;
   if (binding?.kind !== 'interdomain' || binding.remoteDomid === domain.state.config.domid) return false;
@@ -29,7 +29,7 @@ export function sendFromRemote(domain: Domain, port: number): boolean {
   return true;
 }
 
-/** The guest sends through its end: a daemon that listens there will find the event when it is served. */
+/** The guest sends through its end: a daemon that listens there receives the event when it is served. */
 export function sendToRemote({ state }: Domain, port: number): void {
   const isHeard = port === state.xenstore?.port || port === state.pvConsole?.port;
   if (isHeard && !state.remoteEvents.includes(port)) state.remoteEvents.push(port);

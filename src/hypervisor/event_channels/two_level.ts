@@ -33,7 +33,7 @@ function test(domain: Domain, bitmap: Bitmap, port: number): boolean {
   return testBit(sharedInfoView(domain, false), bitmapAt(domain, bitmap), port);
 }
 
-/** Sets the port's bit to `value`; what it was. */
+/** Sets the port's bit to `value` and returns the old value. */
 function exchange(domain: Domain, bitmap: Bitmap, port: number, value: boolean): boolean {
   const before = test(domain, bitmap, port);
   if (before !== value) {
@@ -42,7 +42,7 @@ function exchange(domain: Domain, bitmap: Bitmap, port: number, value: boolean):
   return before;
 }
 
-/** Sets the vCPU's selector bit for the port's word; marks the vCPU if it was clear. */
+/** Sets the vCPU's selector bit for the port's word; if it was clear, marks events as pending for the vCPU. */
 function select(domain: Domain, vcpu: VcpuState, port: number): void {
   const view = vcpuInfoView(domain, vcpu, true);
   if (view === null) return;

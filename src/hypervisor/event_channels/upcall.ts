@@ -1,8 +1,8 @@
 /**
- * How a vCPU is told that events wait for it. PV: a call of its event callback. x86 HVM: one vector for all
- * vCPUs, which stands as long as evtchn_upcall_pending does, or a vector of its own through its local APIC, once
- * each time that evtchn_upcall_pending becomes set. Arm: a private interrupt, likewise once each time. The other x86
- * callbacks (a GSI, a PCI INTx line) go through interrupt controllers that are not modelled here: no upcall.
+ * How a vCPU is told of pending events. PV: a call of its event callback. x86 HVM: one vector for all
+ * vCPUs, which is pending as long as evtchn_upcall_pending is set, or the vCPU's own vector through its local APIC, once
+ * each time evtchn_upcall_pending becomes set. Arm: a private interrupt, also once each time. The other x86
+ * callbacks (a GSI, a PCI INTx line) use interrupt controllers that are not modelled here, so they give no upcall.
  */
 import { GUEST_EVTCHN_PPI, HVM_PARAM_CALLBACK_TYPE_VECTOR, vcpu_info } from '../../abi/index.js';
 import { present } from '../../base/index.js';
@@ -12,7 +12,7 @@ import type { Domain, VcpuState } from '../domain.js';
 import { vcpuInfoView } from '../vcpu_info.js';
 import { unblock } from './pollers.js';
 
-/** What awaits a vCPU. `vector` is an interrupt vector of x86; `intid` an interrupt number of the GIC. */
+/** What is pending for a vCPU. `vector` is an interrupt vector of x86; `intid` an interrupt number of the GIC. */
 export type Upcall =
   | { readonly kind: 'callback' }
   | { readonly kind: 'vector'; readonly vector: number }
@@ -22,16 +22,16 @@ export type Upcall =
 const pendingAt = vcpu_info.x86_64.offsets.evtchn_upcall_pending;
 const maskAt = vcpu_info.x86_64.offsets.evtchn_upcall_mask;
 
-/** Whether the vCPU's evtchn_upcall_pending is not 0; false where its vcpu_info is Xen's dummy. */
+/** Whether the vCPU's evtchn_upcall_pending is not 0; false if its vcpu_info is Xen's dummy. */
 function isUpcallPending(domain: Domain, vcpu: VcpuState): boolean {
   const view = vcpuInfoView(domain, vcpu, false);
   return view !== null && view.getUint8(pendingAt) !== 0;
 }
 
 /**
- * Sets evtchn_upcall_pending, and tells the vCPU if it was not set (Xen 4.17 arch/x86/domain.c and
- * arch/arm/domain.c, vcpu_mark_events_pending). A vCPU without a vcpu_info hears nothing: the dummy page is one
- * for all domains of a host, so its pending byte is, in practice, set since long ago. `port` has the event, where there is one.
+ * Sets evtchn_upcall_pending, and notifies the vCPU if it was not set (Xen 4.17 arch/x86/domain.c and
+ * arch/arm/domain.c, vcpu_mark_events_pending). A vCPU without a vcpu_info is never notified: all domains of a host share
+ * the dummy page, so in practice its pending byte is always set. `port` is the port of the event, if there is one.
  */
 export function markEventsPending(domain: Domain, vcpu: VcpuState, port: number | null = null): void {
   const view = vcpuInfoView(domain, vcpu, true);
@@ -44,8 +44,8 @@ export function markEventsPending(domain: Domain, vcpu: VcpuState, port: number 
 }
 
 /**
- * The port of an event of which the vCPU was not told, because it was down (Arm); null when there is none. As long as
- * evtchn_upcall_pending stays set, which only the guest clears, the vCPU is told of no other event either.
+ * The port of an event of which the vCPU was not told because it was down (Arm); null if there is none. While
+ * evtchn_upcall_pending stays set (only the guest clears it), the vCPU is not told of any other event either.
  */
 export function lostUpcall(domain: Domain, id: XenVcpuId): number | null {
   const vcpu = domain.state.vcpus[id];
@@ -53,7 +53,7 @@ export function lostUpcall(domain: Domain, id: XenVcpuId): number | null {
   return isUpcallPending(domain, vcpu) ? vcpu.lostUpcallPort : null;
 }
 
-/** Tells the vCPU, whether or not anything is pending (Xen 4.17 arch/x86/hvm/irq.c, hvm_assert_evtchn_irq). */
+/** Notifies the vCPU, whether or not anything is pending (Xen 4.17 arch/x86/hvm/irq.c, hvm_assert_evtchn_irq). */
 export function assertUpcall(domain: Domain, vcpu: VcpuState): void {
   if (!isX86Hvm(domain)) kick(domain, vcpu);
   else if (vcpu.upcallVector !== 0) injectUpcallVector(vcpu);
@@ -61,8 +61,8 @@ export function assertUpcall(domain: Domain, vcpu: VcpuState): void {
 }
 
 /**
- * PV: always woken. Arm: the GIC drops what comes for a vCPU that is down, and looks at no level: the guest's device
- * tree calls the interrupt level-triggered, but it comes again only when evtchn_upcall_pending is set anew
+ * PV: the vCPU is always woken. Arm: the GIC drops an interrupt for a vCPU that is down, and does not use the level: the
+ * guest's device tree calls the interrupt level-triggered, but it comes again only when evtchn_upcall_pending is set anew
  * (Xen 4.17 arch/arm/vgic.c, vgic_inject_irq; the experimental CONFIG_NEW_VGIC, which does follow the level, is off).
  */
 function kick(domain: Domain, vcpu: VcpuState): void {
@@ -79,8 +79,8 @@ function hasPvEventVector({ state }: Domain): boolean {
 }
 
 /**
- * Into the local APIC, which takes nothing while it is disabled: as it is from INIT on until the guest enables
- * it. The nearest that is known of that here is whether the vCPU has been initialised.
+ * Injects the vector into the local APIC, which accepts nothing while it is disabled: from INIT until the guest enables
+ * it. The closest known state here is whether the vCPU has been initialised.
  */
 function injectUpcallVector(vcpu: VcpuState): void {
   if (!vcpu.initialised || vcpu.upcallInjected) return;
@@ -118,7 +118,7 @@ export function setCallbackVia(domain: Domain, via: bigint): void {
   }
 }
 
-/** What awaits the vCPU now; null for nothing. Whether the CPU takes it (RFLAGS.IF, PSTATE.I) is the machine's to say. */
+/** What is pending for the vCPU now; null for nothing. The machine decides whether the CPU takes it (RFLAGS.IF, PSTATE.I). */
 export function pendingUpcall(domain: Domain, id: XenVcpuId): Upcall | null {
   const vcpu = present(domain.state.vcpus[id], 'a vCPU');
   if (archOf(domain) === 'arm64')
@@ -129,16 +129,19 @@ export function pendingUpcall(domain: Domain, id: XenVcpuId): Upcall | null {
   return pending && !masked ? { kind: 'callback' } : null;
 }
 
-/** The common vector comes first; evtchn_upcall_mask counts for nothing (Xen 4.17 arch/x86/hvm/irq.c, hvm_vcpu_has_pending_irq). */
+/**
+ * The common vector comes first; evtchn_upcall_mask counts for nothing (Xen 4.17 arch/x86/hvm/irq.c,
+ * hvm_vcpu_has_pending_irq).
+ */
 function pendingVector(common: number | null, vcpu: VcpuState, pending: boolean): Upcall | null {
   if (common !== null && pending) return { kind: 'vector', vector: common };
   return vcpu.upcallInjected ? { kind: 'vector', vector: vcpu.upcallVector } : null;
 }
 
 /**
- * The vCPU takes the upcall that {@link pendingUpcall} gives. A vector of its own leaves the local APIC's request
- * register, and Arm's interrupt the GIC; the common vector stays until the guest clears evtchn_upcall_pending; a PV callback is entered with
- * evtchn_upcall_mask set (Xen 4.17 arch/x86/x86_64/entry.S, create_bounce_frame).
+ * The vCPU takes the upcall that {@link pendingUpcall} gives. A vector of its own leaves the local APIC's request register,
+ * and Arm's interrupt the GIC; the common vector stays until the guest clears evtchn_upcall_pending; a PV callback is entered
+ * with evtchn_upcall_mask set (Xen 4.17 arch/x86/x86_64/entry.S, create_bounce_frame).
  */
 export function acknowledgeUpcall(domain: Domain, id: XenVcpuId): void {
   const vcpu = present(domain.state.vcpus[id], `vCPU ${id}`);

@@ -7,7 +7,7 @@ import { notify, setPending } from './pending.js';
 
 const perVcpu: readonly number[] = [VIRQ_TIMER, VIRQ_DEBUG, VIRQ_XENOPROF, VIRQ_XENPMU];
 
-/** Whether the virq is one for the whole domain, bound on vCPU 0 alone (Xen 4.17 common/event_channel.c, virq_is_global). */
+/** Whether the virq is for the whole domain and can be bound only on vCPU 0 (Xen 4.17 common/event_channel.c, virq_is_global). */
 export function virqIsGlobal(virq: number): boolean {
   return !perVcpu.includes(virq);
 }
@@ -25,7 +25,7 @@ export function rememberVirq(vcpu: VcpuState, virq: number, port: number): void 
   vcpu.virqPorts[virq] = port;
 }
 
-/** The virq's port was closed, which notified `notifyVcpu`: a global virq may have been moved, yet stands at vCPU 0's. */
+/** The virq's port, which notified `notifyVcpu`, was closed. A global virq is stored for vCPU 0, even if it was moved. */
 export function forgetVirq(domain: Domain, virq: number, notifyVcpu: XenVcpuId): void {
   const vcpu = vcpuOf(domain, virqIsGlobal(virq) ? 0 : notifyVcpu);
   const rest = Object.entries(vcpu.virqPorts).filter(([bound]) => Number(bound) !== virq);
@@ -33,8 +33,8 @@ export function forgetVirq(domain: Domain, virq: number, notifyVcpu: XenVcpuId):
 }
 
 /**
- * Xen raises `virq`: on `vcpu` if it is one of a vCPU's own, else on the domain, whatever `vcpu` is. Nothing
- * happens when the guest has not bound it (Xen 4.17 common/event_channel.c, send_guest_vcpu_virq and
+ * Xen raises `virq`: on `vcpu` if it is a per-vCPU virq, else on the domain, whatever `vcpu` is. Nothing
+ * happens if the guest has not bound it (Xen 4.17 common/event_channel.c, send_guest_vcpu_virq and
  * send_guest_global_virq).
  */
 export function raiseVirq(domain: Domain, vcpu: XenVcpuId, virq: number): void {

@@ -1,4 +1,4 @@
-/** How a vCPU comes to wait for events, and when it does not since one is there. */
+/** How a vCPU waits for events, or continues because one is pending. */
 import { evtchn_port_t, viewOf, XEN_EFAULT, XEN_EINVAL } from '../../abi/index.js';
 import { s64 } from '../../base/index.js';
 import type { Domain, VcpuState } from '../domain.js';
@@ -9,12 +9,12 @@ import { makeChannel } from './channel.js';
 import { pollPort } from './pending.js';
 import { eventsNeedDelivery } from './upcall.js';
 
-/** The vCPU waits for an event, unless one awaits it (Xen 4.17 common/sched/core.c, vcpu_block). */
+/** The vCPU waits for an event, unless one is pending (Xen 4.17 common/sched/core.c, vcpu_block). */
 export function blockVcpu(domain: Domain, vcpu: VcpuState, interruptsOn: boolean): void {
   vcpu.blocked = eventsNeedDelivery(domain, vcpu, interruptsOn) ? null : { why: 'block' };
 }
 
-/** "Fairly arbitrary", says Xen. */
+/** Xen's own limit, which its source calls fairly arbitrary. */
 const maxPollPorts = 128;
 
 export interface Poll {
@@ -39,12 +39,12 @@ export function pollPorts(context: CallContext, poll: Poll): number {
   return 0;
 }
 
-/** The guest looks at these ports itself. A call that is refused changes nothing. */
+/** Notes that the guest polls these ports itself. A refused call changes nothing. */
 function notePolled(domain: Domain, ports: readonly number[]): void {
   for (const port of ports) makeChannel(domain, port).polled = true;
 }
 
-/** The ports, if none is pending; else the call's answer: 0 for one that is, -XEN_EFAULT or -XEN_EINVAL before it. */
+/** The ports, if none is pending; else the call's answer: 0 if a port is pending, or an error found before that. */
 function quietPorts({ domain, caller, cpu }: CallContext, { address, count }: Poll): number[] | number {
   const ports: number[] = [];
   for (let i = 0; i < count; i += 1) {

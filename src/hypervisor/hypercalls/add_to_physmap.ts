@@ -1,4 +1,4 @@
-/** XENMEM_add_to_physmap, its batch, and XENMEM_remove_from_physmap: what the guest sees at which guest frame. */
+/** XENMEM_add_to_physmap, its batch form, and XENMEM_remove_from_physmap: the guest's physical map. */
 import {
   s32,
   u64 as xen_ulong_t,
@@ -40,7 +40,7 @@ import { fault, memoryOperation, notContinued, startExtent } from './memory_oper
 
 const allOnes = 0xffff_ffff_ffff_ffffn;
 
-/** In Xen's order: translation, hardware-domain spaces, then whose domain it is. The toolstack's is PV on x86. */
+/** Checks in Xen's order: translation, spaces of the hardware domain, then the domain. The toolstack's domain is PV on x86. */
 function permissionError(domain: Domain, domid: number, space: number): number {
   const named = domainNamed(domain, domid);
   if (named === null) return -XEN_ESRCH;
@@ -50,8 +50,8 @@ function permissionError(domain: Domain, domid: number, space: number): number {
 }
 
 /**
- * Shows one frame of a space at `gfn`; 0 or minus an error. On x86 it leaves where it was seen before, and RAM that
- * was at `gfn` is given back (Xen 4.17 arch/x86/mm/p2m.c, xenmem_add_to_physmap_one).
+ * Maps one frame of a space at `gfn`; 0 or minus an error. On x86 its previous mapping is removed, and RAM that
+ * was at `gfn` is freed (Xen 4.17 arch/x86/mm/p2m.c, xenmem_add_to_physmap_one).
  */
 function addX86(domain: Domain, space: number, idx: bigint, gfn: bigint): number {
   const mfn = frameOfSpace(domain, space, idx);
@@ -77,9 +77,9 @@ function frameOfSpace(domain: Domain, space: number, idx: bigint): number {
 }
 
 /**
- * Likewise on Arm, where a frame of Xen's that is seen already, wherever that is, must be removed first (since 4.17,
- * Xen commit 71320946d5ed): a kernel that takes over without a reset cannot map shared_info, unless the one before
- * it let go of it. What was at `gfn` is covered (Xen 4.17 arch/arm/mm.c, xenmem_add_to_physmap_one).
+ * The same on Arm, where a frame of Xen's that is already mapped anywhere must be removed first (since 4.17,
+ * Xen commit 71320946d5ed): a kernel that takes over without a reset can map shared_info only if the previous one
+ * unmapped it. The mapping at `gfn` is replaced (Xen 4.17 arch/arm/mm.c, xenmem_add_to_physmap_one).
  */
 function addArm(domain: Domain, space: number, idx: bigint, gfn: bigint): number {
   if (space !== XENMAPSPACE_shared_info && space !== XENMAPSPACE_grant_table) return -XEN_ENOSYS;
@@ -95,7 +95,7 @@ function addOne(domain: Domain, space: number, idx: bigint, gfn: bigint): number
   return archOf(domain) === 'arm64' ? addArm(domain, space, idx, gfn) : addX86(domain, space, idx, gfn);
 }
 
-/** From where a call that was interrupted goes on; a guest may also make it up. Its low 16 bits must be all of it. */
+/** Where an interrupted call continues; a guest may also pass any value. It must fit into 16 bits. */
 const badExtent: ErrorRow = { error: 'XEN_EDOM', when: "the command's start extent is above 65535" };
 const notTranslated: ErrorRow = { error: 'XEN_EACCES', when: 'the domain is a PV guest' };
 const onlyHardware: ErrorRow = { error: 'XEN_EACCES', when: 'the space is XENMAPSPACE_dev_mmio' };
@@ -111,7 +111,7 @@ const addErrors: readonly ErrorRow[] = [
 
 type AddToPhysmap = ValueOf<typeof xen_add_to_physmap>;
 
-/** A range is moved page by page, up to the first that fails, whose error is the answer. */
+/** A range is moved page by page up to the first failure, whose error is the answer. */
 function addRange({ domain }: CallContext, { size, idx, gpfn }: AddToPhysmap, start: number): number {
   if (size < start) return -XEN_EILSEQ;
   if (gpfn + BigInt(size) > allOnes || idx + BigInt(size) > allOnes) return -XEN_EOVERFLOW;
@@ -171,7 +171,7 @@ function writeError(
   return copyToGuest(domain, cpu, caller.id, BigInt.asUintN(64, address + BigInt(index * 4)), bytes);
 }
 
-/** Each page's own answer goes to `errs`; the call fails only when it cannot go on. */
+/** The answer for each page goes to `errs`; the call fails only if it cannot continue. */
 function addBatch(context: CallContext, { space, size, idxs, gpfns, errs }: Batch, start: number): number {
   if (size < start) return -XEN_EILSEQ;
   if (size === start) return start === 0 ? 0 : -XEN_EILSEQ;
@@ -185,7 +185,7 @@ function addBatch(context: CallContext, { space, size, idxs, gpfns, errs }: Batc
   return 0;
 }
 
-/** A domU has nobody whose frames it might map. */
+/** A domU may not map the frames of any other domain. */
 function addToBatch(domain: Domain, space: number, idx: bigint, gpfn: bigint): number {
   return space === XENMAPSPACE_gmfn_foreign ? -XEN_EPERM : addOne(domain, space, idx, gpfn);
 }
@@ -216,7 +216,7 @@ const batch = memoryOperation({
   },
 });
 
-/** A RAM page that is removed stays the domain's in Xen, out of its sight; here it counts as given back. */
+/** In Xen a removed RAM page still belongs to the domain, unmapped; here it counts as freed. */
 const remove = memoryOperation({
   name: 'XENMEM_remove_from_physmap',
   command: XENMEM_remove_from_physmap,

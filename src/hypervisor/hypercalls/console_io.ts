@@ -1,5 +1,5 @@
 /**
- * console_io(cmd, count, buffer): Xen's own console. A release build of Xen keeps it from a domU, but not from one that it
+ * console_io(cmd, count, buffer): Xen's own console. A release build of Xen denies it to a domU, except to one that Xen
  * built itself from the host's device tree.
  */
 import {
@@ -31,13 +31,13 @@ function countOf({ args }: CallContext): number {
   return Number(BigInt.asUintN(32, args[1] ?? 0n));
 }
 
-/** Xen copies the text in pieces of so many bytes, each of which ends at its first newline. */
+/** Xen copies the text in pieces of at most this size; each piece ends at its first newline. */
 const pieceBytes = 127;
-/** Characters of an unfinished line that Xen keeps, less one (DOMAIN_PBUF_SIZE). */
+/** Size of Xen's buffer for an incomplete line; one less is used (DOMAIN_PBUF_SIZE). */
 const lineBytes = 199;
-/** How much of the host's log is kept for a host that does not take it, in characters. */
+/** Maximum number of characters kept for a host that does not read them. */
 const logBytes = 16384;
-/** After so many bytes the call is interrupted, to be made again for the rest: Xen does so when something else is due. */
+/** The number of bytes after which the call is interrupted and repeated for the rest; Xen does so when other work is due. */
 const interruptBytes = 8192;
 
 /** Xen's isprint, for its own character table: Latin-1 (xen/common/ctype.c). */
@@ -46,7 +46,7 @@ function isPrintable(byte: number): boolean {
 }
 
 /**
- * Adds a piece to the domain's line; a newline, or a line that gets too long, ends it. How many bytes were used
+ * Adds a piece to the domain's line; a newline or the maximum length ends it. Returns the number of bytes used
  * (guest_console_write).
  */
 function writePiece({ state }: Domain, piece: Uint8Array): number {
@@ -67,7 +67,7 @@ function endLine(console: Domain['state']['xenConsole'], line: string): void {
   while (length > logBytes) length -= (console.lines.shift()?.length ?? 0) + 1;
 }
 
-/** Takes the lines that the guest has written to Xen's console, each without its newline; a character is a byte. */
+/** Takes the lines that the guest has written to Xen's console, without newlines; each character is one byte. */
 export function takeXenConsole({ state }: Domain): string[] {
   const { lines } = state.xenConsole;
   state.xenConsole.lines = [];
@@ -102,7 +102,7 @@ const write = plainOperation({
   },
 });
 
-/** What is typed at Xen's console goes to the hardware domain alone, or to an emulated UART: nothing ever comes. */
+/** Input at Xen's console goes only to the hardware domain or to an emulated UART, so there is never any. */
 const read = plainOperation({
   name: 'CONSOLEIO_read',
   command: CONSOLEIO_read,

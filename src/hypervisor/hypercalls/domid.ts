@@ -1,11 +1,11 @@
-/** Which domain a call's domid names, and what a guest may do to it. */
+/** The domain that a call's domid names, and whether a guest may operate on it. */
 import { XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
 import type { Domain } from '../domain.js';
 import { domainNamed } from '../event_channels/bind.js';
 import type { ErrorRow } from '../hypercall.js';
 
 /**
- * What Xen answers before a domU's call on the domain of that domid goes on: 0 for itself, -XEN_ESRCH for none,
+ * Xen's check of the domid in a domU's call: 0 for the domain itself, -XEN_ESRCH for none,
  * -XEN_EPERM for the toolstack's (Xen 4.17 include/xsm/dummy.h, XSM_TARGET).
  */
 export function targetError(domain: Domain, domid: number): number {

@@ -13,7 +13,7 @@ import { domainVcpu, operation } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
 
 const unreadable: ErrorRow = { error: 'XEN_EFAULT', when: 'the argument cannot be read' };
-/** Comes last: what was done stays done. */
+/** Checked last: the effects of the call remain. */
 const unwritable: ErrorRow = { error: 'XEN_EFAULT', when: 'the answer cannot be written; all else was done' };
 const noPort: ErrorRow = { error: 'XEN_ENOSPC', when: 'no port is free' };
 const noDomain: ErrorRow = { error: 'XEN_ESRCH', when: 'there is no domain of that id' };
@@ -138,7 +138,7 @@ const send = operation({
   body: ({ domain }, { port }) => sendFrom(domain, port),
 });
 
-/** An unbound port swallows what is sent. What goes to the toolstack's domain is its daemons' to find. */
+/** An event sent to an unbound port is lost. Events for the toolstack's domain are left for its daemons. */
 function sendFrom(domain: Domain, port: number): number {
   const binding = channelAt(domain, port)?.binding;
   if (binding?.kind === 'unbound') return 0;
@@ -159,7 +159,7 @@ const status = operation({
   body: ({ domain }, argument) => {
     const named = bind.domainNamed(domain, argument.dom);
     if (named === null) return -XEN_ESRCH;
-    // How many ports of the toolstack's domain are valid is not modelled: all are.
+    // The valid ports of the toolstack's domain are not modelled: all are valid.
     if (named === 'toolstack') return -XEN_EPERM;
     const channel = channelAt(domain, argument.port);
     if (channel === null) return -XEN_EINVAL;
@@ -170,7 +170,7 @@ const status = operation({
 
 type Status = abi.ValueOf<typeof abi.evtchn_status>;
 
-/** EVTCHNSTAT_* and the one member of the union that goes with it; none leaves the union as it was passed. */
+/** EVTCHNSTAT_* and the corresponding member of the union; without one, the union stays as it was passed. */
 function statusOf(binding: Binding): Pick<Status, 'status' | 'u'> {
   switch (binding.kind) {
     case 'free':
@@ -313,7 +313,7 @@ const setPortPriority = operation({
   },
 });
 
-/** Every command answers the same in 4.17 and 4.18: their event_channel.c differs in messages alone. */
+/** All commands answer the same in 4.17 and 4.18: their event_channel.c differs only in messages. */
 export const event_channel_op: HypercallFamily = {
   name: 'event_channel_op',
   number: abi.__HYPERVISOR_event_channel_op,

@@ -1,5 +1,5 @@
 /**
- * grant_table_op(cmd, uop, count): setting the grant table up. Nobody grants this domain anything, so that mapping
+ * grant_table_op(cmd, uop, count): setting up the grant table. No other domain grants anything to this one, so mapping
  * and copying are answered as for references that grant nothing.
  */
 import {
@@ -54,10 +54,10 @@ import { copyToGuest } from '../physmap.js';
 import { targetError, targetErrors } from './domid.js';
 
 const source = 'Xen 4.17 common/grant_table.c';
-/** The bits of the command beside the operation's number (Xen's GNTTABOP_ARG_MASK). */
+/** The bits of the command other than the operation's number (Xen's GNTTABOP_ARG_MASK). */
 const commandMask = 0xf_ffff;
 
-/** The third argument, a count of elements, as Xen takes it: 32 bits, signed. */
+/** The third argument, a count of elements, as Xen reads it: 32 bits, signed. */
 function countOf({ args }: CallContext): number {
   return Number(BigInt.asIntN(32, args[2] ?? 0n));
 }
@@ -66,7 +66,7 @@ function wholeCommand({ args }: CallContext): number {
   return Number(BigInt.asUintN(32, args[0] ?? 0n));
 }
 
-/** An HVM guest's command is looked up whole, among fewer (arch/x86/hvm/hypercall.c, hvm_grant_table_op). */
+/** For HVM guests Xen compares the whole command, with a shorter list (arch/x86/hvm/hypercall.c, hvm_grant_table_op). */
 function commandOf(context: CallContext): number {
   const command = wholeCommand(context);
   return isX86Hvm(context.domain) ? command : command & commandMask;
@@ -86,7 +86,7 @@ interface GrantOperation {
   readonly command: number;
   readonly source: string;
   readonly errors: readonly ErrorRow[];
-  /** Xen has not thought it through for HVM guests, and refuses it there before all else. */
+  /** Xen does not support it for HVM guests, and refuses it there before all other checks. */
   readonly notOnHvm?: boolean;
   body(context: CallContext, address: bigint): number | GrantOutcome;
 }
@@ -114,8 +114,8 @@ const fault: ErrorRow = {
 const oneOnly: ErrorRow = { error: 'XEN_EINVAL', when: 'the count is not 1' };
 
 /**
- * An operation on one structure that takes a domain and gives its answer as a status within it. Xen answers 0
- * whatever the status says.
+ * An operation on one structure that names a domain and contains its answer as a status. The call itself answers 0
+ * whatever the status is.
  */
 function statusOperation<A extends { dom: number; status: number } & Detail>(definition: {
   readonly name: string;
@@ -160,7 +160,7 @@ const querySize = statusOperation({
   },
 });
 
-/** Writes where the guest sees each of the frames; a fault shows in the status alone. */
+/** Writes the guest frame of each of the frames; a fault only affects the status. */
 function giveFrames({ domain, cpu, caller }: CallContext, list: bigint, frames: readonly number[]): number {
   let status: number = GNTST_okay;
   for (const [i, mfn] of frames.entries()) {
@@ -196,7 +196,7 @@ const getStatusFrames = statusOperation({
   },
 });
 
-/** The version in force is written back whatever the answer. */
+/** The current version is written back, whatever the answer. */
 const setVersion = grantOperation({
   name: 'GNTTABOP_set_version',
   command: GNTTABOP_set_version,
@@ -239,10 +239,10 @@ const getVersion = grantOperation({
   },
 });
 
-/** After so many elements the call is interrupted: Xen does so when something else is due (hypercall_preempt_check). */
+/** The number of elements after which the call is interrupted; Xen does so when other work is due (hypercall_preempt_check). */
 const interruptElements = 64;
 
-/** An operation on an array of structures, each of which is given its own status. */
+/** An operation on an array of structures, each with its own status. */
 function arrayOperation<A extends { status: number }>(definition: {
   readonly name: string;
   readonly command: number;
@@ -271,12 +271,12 @@ function arrayOperation<A extends { status: number }>(definition: {
   });
 }
 
-/** The call is to be made again for the `count` elements from `address` on (Xen's do_grant_table_op). */
+/** The call must be repeated for the `count` elements from `address` on (Xen's do_grant_table_op). */
 function interrupted(context: CallContext, address: bigint, count: number): GrantOutcome {
   return { returned: 0, detail: {}, again: [BigInt(wholeCommand(context)), address, BigInt(count)] };
 }
 
-/** The references that another domain's table has room for are as many as this one's; none of them grants anything. */
+/** Another domain's table has as many references as this one's; none of them grants anything. */
 const mapGrantRef = arrayOperation({
   name: 'GNTTABOP_map_grant_ref',
   command: GNTTABOP_map_grant_ref,
@@ -296,7 +296,7 @@ const unmapGrantRef = arrayOperation({
   status: () => GNTST_bad_handle,
 });
 
-/** Copies from and to grants that grant nothing, and nothing else: Xen's copies between own frames are not modelled. */
+/** Only copies from and to references that grant nothing; copies between the domain's own frames are not modelled. */
 const copy = arrayOperation({
   name: 'GNTTABOP_copy',
   command: GNTTABOP_copy,

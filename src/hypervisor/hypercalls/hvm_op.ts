@@ -1,4 +1,4 @@
-/** hvm_op(op, arg): parameters, upcall vectors and a few odds and ends of HVM guests; on Arm, parameters alone. */
+/** hvm_op(op, arg): parameters, upcall vectors and a few other operations of HVM guests; on Arm only parameters. */
 import {
   __HYPERVISOR_hvm_op,
   HVM_NR_PARAMS,
@@ -48,7 +48,7 @@ const notOwn: ErrorRow = { error: 'XEN_EPERM', when: 'Arm: the domain is another
 
 type Param = ValueOf<typeof xen_hvm_param>;
 
-/** Everything before the parameter's own checks. */
+/** The checks before the parameter's own checks. */
 function paramError({ domain }: CallContext, { index, domid }: Param): number {
   const onX86 = archOf(domain) === 'x86_64';
   if (onX86 && index >= HVM_NR_PARAMS) return -XEN_EINVAL;
@@ -105,7 +105,7 @@ const getParam = operation({
 
 const leastVector = 0x10;
 
-/** Any vCPU may be named, any number of times; the upcall comes at once. */
+/** Any vCPU may be named, any number of times; the upcall is injected immediately. */
 const setVector = operation({
   name: 'HVMOP_set_evtchn_upcall_vector',
   command: HVMOP_set_evtchn_upcall_vector,
@@ -163,7 +163,7 @@ const getMemType = operation({
   },
 });
 
-/** Of use under shadow paging alone, which this host does not need: guests take the refusal as that. */
+/** Useful only with shadow paging, which this host does not use; guests expect the refusal. */
 const pagetableDying = operation({
   name: 'HVMOP_pagetable_dying',
   command: HVMOP_pagetable_dying,
@@ -210,7 +210,7 @@ const altp2m = plainOperation({
   body: () => -XEN_EOPNOTSUPP,
 });
 
-/** Xen on Arm does not know the operation; a PV guest is refused before the argument is read, where `pv` says so. */
+/** Xen on Arm does not have the operation; if `pv` says so, a PV guest is refused before the argument is read. */
 function x86Only(made: SubOperation, pv: number): SubOperation {
   const refusal = (domain: Domain): number => {
     if (archOf(domain) === 'arm64') return -XEN_ENOSYS;

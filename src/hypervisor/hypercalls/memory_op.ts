@@ -1,4 +1,4 @@
-/** memory_op(cmd, arg): what memory the domain has, and where it sees it. */
+/** memory_op(cmd, arg): the domain's memory and its physical map. */
 import {
   __HYPERVISOR_memory_op,
   xen_memory_domain,
@@ -27,7 +27,7 @@ import { reservationOperations } from './reservation.js';
 
 const source = 'Xen 4.17 common/memory.c, do_memory_op';
 
-/** The end of the host's memory, as far as this domain's frames tell. */
+/** The end of the host's memory, judged by this domain's frames. */
 const maximumRamPage = plainOperation({
   name: 'XENMEM_maximum_ram_page',
   command: XENMEM_maximum_ram_page,
@@ -40,7 +40,7 @@ const maximumRamPage = plainOperation({
   },
 });
 
-/** An operation that asks one number of a domain. */
+/** An operation that reads one number of a domain. */
 function domainNumber(name: string, command: number, answer: (domain: Domain) => number): SubOperation {
   return memoryOperation({
     name,
@@ -60,7 +60,7 @@ function domainNumber(name: string, command: number, answer: (domain: Domain) =>
 const e820EntryBytes = 20;
 const e820Ram = 1;
 
-/** The guest's RAM. What else a firmware would list (its tables, holes) is the builder's to say. */
+/** The guest's RAM. Other entries that firmware would list (its tables, holes) are not included. */
 function e820({ state }: Domain): Uint8Array[] {
   const ranges = [...state.config.ram].sort((a, b) => a.start - b.start);
   return ranges.map(({ start, count }) => {
@@ -73,7 +73,7 @@ function e820({ state }: Domain): Uint8Array[] {
   });
 }
 
-/** As many entries as the guest has room for; their number is written back. */
+/** As many entries as fit into the guest's buffer; their number is written back. */
 const memoryMap = memoryOperation({
   name: 'XENMEM_memory_map',
   command: XENMEM_memory_map,
@@ -111,7 +111,7 @@ export const memory_op: HypercallFamily = {
     memoryMap,
     ...memoryQueries,
   ],
-  // Xen's answer too. Of what Xen does have, XENMEM_exchange, set_memory_map, machphys_mfn_list, access_op and
+  // Xen's answer too. Of the operations that Xen has, XENMEM_exchange, set_memory_map, machphys_mfn_list, access_op and
   // reserved_device_memory_map are not modelled: no Linux domU without devices of its own calls them.
   unknown: () => -XEN_ENOSYS,
 };

@@ -1,4 +1,4 @@
-/** How one XENMEM operation is written: the command's upper bits say from which extent a long call goes on. */
+/** How to declare a XENMEM operation: the command's upper bits contain the extent from which a long call continues. */
 import type { Struct } from '../../abi/index.js';
 import { operation } from '../hypercall.js';
 import type { CallContext, Detail, ErrorRow, SubOperation } from '../hypercall.js';
@@ -12,8 +12,8 @@ export function memoryCommand({ args }: CallContext): number {
 }
 
 /**
- * The extent from which a call goes on that Xen interrupted. Nothing is interrupted here, so that only a guest
- * that makes one up passes anything but 0.
+ * The extent from which an interrupted call continues. No call is interrupted here, so the value is 0 unless
+ * the guest itself passes another one.
  */
 export function startExtent({ args }: CallContext): bigint {
   return BigInt.asUintN(64, args[0] ?? 0n) >> commandBits;

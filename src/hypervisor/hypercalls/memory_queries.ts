@@ -1,4 +1,4 @@
-/** XENMEM operations that a domU may try but has nothing from, and two that only a PV guest's set-up asks. */
+/** XENMEM operations that are of no use to a domU, and two that only the set-up of a PV guest uses. */
 import {
   xen_machphys_mapping,
   xen_mem_acquire_resource,
@@ -60,7 +60,7 @@ const claimPages = memoryOperation({
   },
 });
 
-/** A domain's id proper. */
+/** A real domain id. */
 function isDomid({ state }: Domain, domid: number): boolean {
   return domid === state.config.domid || domid === toolstackDomid;
 }
@@ -109,7 +109,7 @@ const acquireResource = memoryOperation({
   },
 });
 
-/** Populate-on-demand is for whoever builds the domain. The toolstack's domain is PV. */
+/** Populate-on-demand is only for the builder of the domain. The toolstack's domain is PV. */
 function podTarget(name: string, command: number): SubOperation {
   return memoryOperation({
     name,

@@ -1,6 +1,6 @@
 /**
- * XENMEM_increase_reservation, decrease_reservation and populate_physmap, by which a guest balloons. None of them
- * answers an error: the answer is how many extents were done, whatever stopped the call.
+ * XENMEM_increase_reservation, decrease_reservation and populate_physmap, which a guest uses for ballooning. None of them
+ * returns an error: the answer is the number of extents that were processed, whatever stopped the call.
  */
 import {
   u64 as xen_pfn_t,
@@ -24,13 +24,13 @@ import { startExtent } from './memory_operation.js';
 
 type Reservation = ValueOf<typeof xen_memory_reservation>;
 
-/** The greatest extent a domU may name: 2^9 pages (CONFIG_DOMU_MAX_ORDER). */
+/** The maximum extent for a domU: 2^9 pages (CONFIG_DOMU_MAX_ORDER). */
 const maxOrder = 9;
-/** The most extents of one call, so that a start extent fits into the command. */
+/** Maximum number of extents in one call, so that a start extent fits into the command. */
 const maxExtents = 0xffff_ffffn >> 6n;
 const allNodes = 0xff;
 
-/** Address width in bits 7:0, 0 for any; and a NUMA node plus 1 in bits 15:8, which only some may insist on. */
+/** Address width in bits 7:0, 0 for any; a NUMA node plus 1 in bits 15:8, which only some domains may require. */
 function areFlagsRefused(flags: number): boolean {
   const addressBits = flags & 0xff;
   if (addressBits !== 0 && addressBits <= 12) return true;
@@ -38,15 +38,15 @@ function areFlagsRefused(flags: number): boolean {
   return (flags & XENMEMF_vnode) === 0 && node !== allNodes && (flags & XENMEMF_exact_node_request) !== 0;
 }
 
-/** One call as it goes through its extents. */
+/** The state of one call while it processes its extents. */
 interface Run {
   readonly context: CallContext;
   readonly reservation: Reservation;
-  /** RAM frames that are still to be had. */
+  /** RAM frames that are still free. */
   readonly free: Set<number>;
 }
 
-/** Does one extent; false when the call must stop there. */
+/** Processes one extent; false if the call must stop. */
 type Extent = (run: Run, index: number) => boolean;
 
 function runExtents(
@@ -91,7 +91,7 @@ function writeFrame(context: CallContext, reservation: Reservation, index: numbe
   return copyToGuest(domain, cpu, caller.id, frameAddress(reservation, index), bytes);
 }
 
-/** Pages that are gone before the first that is not there stay gone. */
+/** Pages that were removed before the first missing one stay removed. */
 const giveBack: Extent = ({ context, reservation }, index) => {
   const { domain } = context;
   const first = readFrame(context, reservation, index);
@@ -105,8 +105,8 @@ const giveBack: Extent = ({ context, reservation }, index) => {
 };
 
 /**
- * Under translation at the guest frames that are named; under PV wherever there are frames, whose numbers are told.
- * No domain may have its own pages populated on demand.
+ * With translation, at the guest frames that are named; for PV, at any free frames, whose numbers are returned.
+ * No domain may request populate-on-demand for itself.
  */
 const populate: Extent = (run, index) => {
   const { context, reservation, free } = run;
@@ -130,7 +130,7 @@ function takeForPv({ context, reservation, free }: Run, index: number): boolean 
   return unasked || writeFrame(context, reservation, index, frames[0]);
 }
 
-/** Under translation the pages are the domain's but nowhere to be seen: here they stay given back. */
+/** With translation, the pages would belong to the domain without being mapped; here they stay free. */
 const increase: Extent = (run, index) => {
   const { context, reservation, free } = run;
   if (!isTranslated(context.domain)) return takeForPv(run, index);

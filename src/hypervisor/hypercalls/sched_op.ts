@@ -28,7 +28,7 @@ const block = plainOperation({
   errors: [],
   body: ({ domain, caller, cpu }) => {
     enableEvents(domain, caller);
-    // On Arm the call itself unmasks interrupts: a machine that runs the CPU clears its PSTATE.I.
+    // On Arm the call itself unmasks interrupts: the machine clears the CPU's PSTATE.I.
     const interruptsOn = archOf(domain) === 'arm64' || (cpu.interruptsOn?.(caller.id) ?? true);
     blockVcpu(domain, caller, interruptsOn);
     return 0;
@@ -41,7 +41,7 @@ function enableEvents(domain: Domain, caller: VcpuState): void {
   vcpuInfoView(domain, caller, true)?.setUint8(abi.vcpu_info.x86_64.offsets.evtchn_upcall_mask, 0);
 }
 
-/** Only the low byte of a reason counts, and no value of it is refused. */
+/** Only the low byte of a reason counts; every value is accepted. */
 const reasonMask = 0xff;
 
 const shutdown = operation({

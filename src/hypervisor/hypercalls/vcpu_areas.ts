@@ -57,7 +57,7 @@ function findVcpuInfo417(
   return mfn === null ? -XEN_EINVAL : { mfn, offset: info.offset };
 }
 
-/** 4.18's (common_vcpu_op, then map_guest_area): the address as a whole, the vCPU's state, the place. */
+/** 4.18's checks (common_vcpu_op, then map_guest_area): the whole address, the vCPU's state, the page. */
 function findVcpuInfo418(domain: Domain, vcpu: VcpuState, info: Registration): FramePlace | number {
   const address = BigInt.asUintN(64, (info.mfn << 12n) + BigInt(info.offset));
   if (address === allOnes || address >> 12n !== info.mfn) return -XEN_EINVAL;
@@ -68,8 +68,8 @@ function findVcpuInfo418(domain: Domain, vcpu: VcpuState, info: Registration): F
 const allOnes = (1n << 64n) - 1n;
 
 /**
- * From now on Xen uses this place, which takes over what the old one held; where that was Xen's dummy, it starts
- * empty, and on x86 masked. Everything counts as pending, so that nothing gets lost on the way.
+ * From now on Xen uses this place. The contents of the old one are copied; if that was Xen's dummy, the new one starts
+ * empty, and on x86 masked. All events are marked as pending, so that none is lost.
  */
 function moveVcpuInfo(domain: Domain, vcpu: VcpuState, place: FramePlace): void {
   const { size, offsets } = vcpu_info[archOf(domain)];
@@ -107,7 +107,7 @@ const registerVcpuInfo = vcpuOperation({
     const old = domain.state.config.release === '4.17';
     const place = old ? findVcpuInfo417(domain, vcpu, caller, info) : findVcpuInfo418(domain, vcpu, info);
     if (typeof place !== 'number') moveVcpuInfo(domain, vcpu, place);
-    // 4.17 does so whether or not the registration succeeded.
+    // 4.17 does so even if the registration failed.
     if (typeof place !== 'number' || old) updateVcpuTime(domain, vcpu, true);
     return typeof place === 'number' ? place : 0;
   },
@@ -136,12 +136,12 @@ const badHandle: ErrorRow = {
   when: "PV: the area lies in the part of the address space that is Xen's",
 };
 
-/** An area registered by virtual address; a null one takes the registration back. */
+/** Registers an area by virtual address; a null address removes the registration. */
 function registerVirtual(area: GuestArea, address: bigint): void {
   area.virtual = address === 0n ? null : address;
 }
 
-/** Any vCPU may be named. What the area holds at first is written through the caller's page tables; a fault is ignored. */
+/** Any vCPU may be named. The initial contents are written through the caller's page tables; a fault is ignored. */
 const registerRunstateArea = vcpuOperation({
   name: 'VCPUOP_register_runstate_memory_area',
   command: VCPUOP_register_runstate_memory_area,
@@ -187,7 +187,7 @@ const physErrors: readonly ErrorRow[] = [
 ];
 
 /**
- * An area named by guest physical address; all ones takes the registration back. A second registration replaces
+ * Registers an area by guest physical address; all ones removes the registration. A second registration replaces
  * the first (Xen 4.18 common/domain.c, map_guest_area).
  */
 function registerPhysical(
@@ -206,7 +206,7 @@ function registerPhysical(
   return 0;
 }
 
-/** Only the vCPU's own call has the area filled at once. */
+/** Only the vCPU's own call fills the area immediately. */
 const registerRunstatePhysArea = vcpuOperation({
   name: 'VCPUOP_register_runstate_phys_area',
   command: VCPUOP_register_runstate_phys_area,

@@ -1,6 +1,6 @@
 /**
- * The register states that VCPUOP_initialise takes, and what Xen demands of them. Each check answers whether the
- * state is acceptable; Xen's answer otherwise is -XEN_EINVAL, whatever is wrong.
+ * The register states for VCPUOP_initialise, and Xen's checks of them. Each check returns whether the
+ * state is acceptable; otherwise Xen always answers -XEN_EINVAL.
  */
 import { vcpu_guest_context, VCPU_HVM_MODE_32B, VCPU_HVM_MODE_64B } from '../../abi/index.js';
 import { VGCF_in_kernel } from '../../abi/index.js';
@@ -17,7 +17,7 @@ export type HvmContext = ValueOf<typeof vcpu_hvm_context>;
 type HvmRegisters32 = NonNullable<HvmContext['cpu_regs']['x86_32']>;
 type HvmRegisters64 = NonNullable<HvmContext['cpu_regs']['x86_64']>;
 
-/** Bits 63 to 47 all the same. */
+/** Whether bits 63 to 47 are equal. */
 function isCanonical(address: bigint): boolean {
   return s64(address) >> 47n === 0n || s64(address) >> 47n === -1n;
 }
@@ -45,7 +45,7 @@ export function isPvContextValid(domain: Domain, vcpu: VcpuState, context: PvCon
   );
 }
 
-/** 4.18 alone: earlier releases drop what does not fit. */
+/** Only 4.18: earlier releases drop excess bits. */
 function areDebugRegistersValid({ state }: Domain, { debugreg }: PvContext): boolean {
   if (state.config.release === '4.17') return true;
   const small = [debugreg[6], debugreg[7]].every((value = 0n) => value < 1n << 32n);
@@ -75,12 +75,12 @@ function areAssistsValid(domain: Domain, assists: bigint): boolean {
   );
 }
 
-/** A vCPU that starts in user mode needs a page table for it. */
+/** A vCPU that starts in user mode needs a user page table. */
 function hasUserTable({ flags, ctrlreg }: PvContext): boolean {
   return (flags & BigInt(VGCF_in_kernel)) !== 0n || ctrlreg[1] !== 0n;
 }
 
-/** Xen takes the count as 32 bits here, and the frames from its full width. */
+/** Xen uses 32 bits of the count here, and its full width for the frames. */
 function isGdtValid(domain: Domain, { gdt_ents, gdt_frames }: PvContext): boolean {
   if (BigInt.asUintN(32, (gdt_ents + gdtEntriesPerFrame - 1n) / gdtEntriesPerFrame) > 16n) return false;
   const entries = Number(BigInt.asUintN(32, gdt_ents));
@@ -167,7 +167,7 @@ function segment(attributes: number, whenPresent: number): Segment {
 }
 
 const codeType = 0x8;
-/** Of a data segment: writable; of a code segment: readable. */
+/** For a data segment: writable; for a code segment: readable. */
 const accessType = 0x2;
 const busyTask = 11;
 
@@ -183,7 +183,7 @@ function isStack(ss: Segment): boolean {
   return isUsable(ss) && (ss.type & codeType) === 0 && (ss.type & accessType) !== 0;
 }
 
-/** Null attributes are allowed, and code only when it can be read. */
+/** Null attributes are allowed; code segments only if they are readable. */
 function isData(data: Segment): boolean {
   if (data.attributes === 0) return true;
   return isUsable(data) && ((data.type & codeType) === 0 || (data.type & accessType) !== 0);

@@ -1,4 +1,4 @@
-/** vcpu_op(cmd, vcpuid, arg): starting and stopping vCPUs, their timers, and the memory in which Xen talks to them. */
+/** vcpu_op(cmd, vcpuid, arg): starting and stopping vCPUs, their timers, and the memory that they share with Xen. */
 import {
   __HYPERVISOR_vcpu_op,
   VCPUOP_down,
@@ -100,7 +100,7 @@ const up = vcpuOperation({
   },
 });
 
-/** Of the last vCPU that is up, it shuts the domain down instead, and leaves the vCPU up. */
+/** For the last vCPU that is up, it shuts the domain down instead, and the vCPU stays up. */
 const down = vcpuOperation({
   name: 'VCPUOP_down',
   command: VCPUOP_down,
@@ -156,7 +156,7 @@ const stopPeriodic = vcpuOperation({
 });
 
 /**
- * A time that is past gives the event at once. With VCPU_SSHOTTMR_future, 4.17 answers -XEN_ETIME instead, as 4.17.0
+ * A time in the past raises the event immediately. With VCPU_SSHOTTMR_future, 4.17 answers -XEN_ETIME instead, as 4.17.0
  * to 4.17.2 do; 4.18, and 4.17.3 on (Xen commit 7b5155a79ea9), ignore the flag.
  */
 const setSingleshot = vcpuOperation({
@@ -182,7 +182,7 @@ const setSingleshot = vcpuOperation({
   },
 });
 
-/** Xen's times are signed: one of 2^63 ns or more is past to its timers, and fires at the next occasion. */
+/** Xen's times are signed: a time of 2^63 ns or more is in the past, so the timer fires at the next opportunity. */
 function laterThan(nowNs: bigint, timeNs: bigint): bigint {
   return s64(timeNs) < nowNs ? nowNs : timeNs;
 }

@@ -1,4 +1,4 @@
-/** How one VCPUOP is written: vcpu_op carries the target's id in a register, and each operation copies its own argument. */
+/** How to declare a VCPUOP: vcpu_op has the target's id in a register, and each operation copies its own argument. */
 import { XEN_EINVAL, XEN_ENOENT } from '../../abi/index.js';
 import type { Struct } from '../../abi/index.js';
 import { archOf } from '../arch.js';
@@ -6,7 +6,7 @@ import type { Domain, VcpuState } from '../domain.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { CallContext, Detail, ErrorRow, SubOperation } from '../hypercall.js';
 
-/** What the body of an operation sees. */
+/** The input of an operation's body. */
 export interface VcpuCall<A> {
   readonly context: CallContext;
   readonly domain: Domain;
@@ -16,7 +16,7 @@ export interface VcpuCall<A> {
   readonly caller: VcpuState;
   /** The third argument: a guest virtual address, or null (0). */
   readonly address: bigint;
-  /** Copies the argument in from the guest; null when it would fault. */
+  /** Copies the argument in from the guest; null if the access would fault. */
   readonly argument: () => A | null;
 }
 
@@ -24,13 +24,13 @@ export interface VcpuOperation<A> {
   readonly name: string;
   readonly command: number;
   readonly source: string;
-  /** Null when the operation takes no argument or writes one only. */
+  /** Null if the operation takes no argument or only writes one. */
   readonly argument: Struct<unknown, A> | null;
   /** Whether Xen on Arm has it; the others answer -XEN_EINVAL there. */
   readonly onArm?: boolean;
   /** The errors after the two that every operation shares. */
   readonly errors: readonly ErrorRow[];
-  /** What the record shows of the argument; all of it when absent. */
+  /** The part of the argument that the record shows (default: all of it). */
   detail?(argument: A): Detail;
   body(call: VcpuCall<A>): number;
 }

@@ -18,7 +18,7 @@ import { plainOperation } from '../hypercall.js';
 import type { CallContext, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
 
 const everywhere: readonly number[] = [VMASST_TYPE_runstate_update_flag];
-/** Most mean nothing to a 64-bit guest, which may ask for them all the same. */
+/** Most have no effect on a 64-bit guest, which may request them anyway. */
 const onPv: readonly number[] = [
   ...everywhere,
   VMASST_TYPE_4gb_segments,

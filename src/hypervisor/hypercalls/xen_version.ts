@@ -1,4 +1,4 @@
-/** xen_version(cmd, arg): which Xen this is, and what it offers to this kind of guest. */
+/** xen_version(cmd, arg): the Xen version, and what Xen offers to this kind of guest. */
 import {
   __HYPERVISOR_xen_version,
   VMASST_TYPE_pae_extended_cr3,
@@ -51,7 +51,7 @@ import { extraVersion, releaseNumber } from '../release.js';
 const source = 'Xen 4.17 common/kernel.c, do_xen_version';
 const unwritable: ErrorRow = { error: 'XEN_EFAULT', when: 'the answer cannot be written' };
 
-/** The text in a field of that many bytes, cut off where it must be so that it ends with a zero byte. */
+/** The text in a field of that many bytes, truncated if needed so that it ends with a zero byte. */
 function text(value: string, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let i = 0; i < Math.min(value.length, size - 1); i += 1) bytes[i] = value.charCodeAt(i);
@@ -78,7 +78,7 @@ const version = plainOperation({
   body: ({ domain }) => releaseNumber(domain.state.config.release),
 });
 
-/** Built by nobody at no time, so that two runs say the same. */
+/** Constant build information, so that two runs give the same answers. */
 const compileInfo = xen_compile_info.encode({
   compiler: text('domulator', 64),
   compile_by: text('domulator', 16),
@@ -86,7 +86,7 @@ const compileInfo = xen_compile_info.encode({
   compile_date: text('', 32),
 });
 
-/** The kinds of guest that Xen can run (arch/{x86,arm}/setup.c, arch_get_xen_caps), each with a space behind it. */
+/** The kinds of guest that Xen can run (arch/{x86,arm}/setup.c, arch_get_xen_caps), each followed by a space. */
 const capabilities = {
   x86_64: 'xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ',
   arm64: 'xen-3.0-aarch64 xen-3.0-armv7l ',
@@ -95,7 +95,7 @@ const capabilities = {
 /** Where Xen's part of the address space begins: HYPERVISOR_VIRT_START; on Arm XEN_VIRT_START. */
 const virtualStart = { x86_64: 0xffff_8000_0000_0000n, arm64: 0x0000_0000_0020_0000n } as const;
 
-/** Of no use to anybody; 4.18 tells it to PV guests alone, as they might break. */
+/** Not useful; 4.18 gives it only to PV guests, which might rely on it. */
 function platformParameters(domain: Domain): Uint8Array {
   const { kind, release } = domain.state.config;
   const told = release === '4.17' || kind === 'pv';
@@ -119,7 +119,10 @@ const translated = [
 ] as const;
 const hvm = [...translated, XENFEAT_hvm_safe_pvclock, XENFEAT_hvm_callback_vector] as const;
 
-/** Physical interrupts over event channels are for PVHVM, where the toolstack has not turned them off (`xen_pirqs`). */
+/**
+ * Physical interrupts over event channels are available to PVHVM guests, unless the toolstack has disabled them
+ * (`xen_pirqs`).
+ */
 const featuresOf = {
   pv: [
     XENFEAT_mmu_pt_update_preserve_ad,
