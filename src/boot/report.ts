@@ -47,7 +47,20 @@ export interface ReportedFinding {
 export interface BootReport {
   readonly schemaVersion: 1;
   readonly verdict: Verdict;
-  readonly outcome: { readonly what: BootOutcome; readonly why: string };
+  readonly outcome: {
+    readonly what: BootOutcome;
+    readonly why: string;
+    /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
+    readonly refused?: {
+      readonly vcpu: number;
+      /** Its address, in hexadecimal with `0x`. */
+      readonly pc: string;
+      /** As objdump writes it; null where it could not be read. */
+      readonly instruction: string | null;
+      /** The exception level that it needs; null where none would help. */
+      readonly needs: 'EL2' | 'EL3' | null;
+    };
+  };
   readonly kernel: {
     readonly name: string;
     readonly version: string | null;
@@ -127,6 +140,11 @@ function commandOf({ command = null }: MachineOptions, end: BootResult['commandE
   return command === null ? null : { ...command, ...(end ?? { exitCode: null, signal: null }) };
 }
 
+function outcomeOf({ outcome, ending, refused }: BootResult): BootReport['outcome'] {
+  const said = { what: outcome, why: ending };
+  return refused === null ? said : { ...said, refused: { ...refused, pc: `0x${refused.pc.toString(16)}` } };
+}
+
 function machineOf(options: MachineOptions, { counts }: Pick<BootResult, 'counts'>): BootReport['machine'] {
   const { vcpus, memoryMiB, release, seed, xenstore, entryVcpu, whatIf } = options;
   return {
@@ -176,7 +194,7 @@ export function bootReport(
   return {
     schemaVersion: 1,
     verdict: verdictOf(result),
-    outcome: { what: result.outcome, why: result.ending },
+    outcome: outcomeOf(result),
     kernel: {
       name,
       version,

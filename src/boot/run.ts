@@ -10,6 +10,8 @@ import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
 import { ByteQueue } from './byte_queue.js';
 import { buildGuest } from './guest.js';
+import { hungGuest } from './hung_guest.js';
+import type { RefusedInstruction } from './hung_guest.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
@@ -69,6 +71,8 @@ export interface BootResult {
   readonly outcome: BootOutcome;
   /** The outcome in one line. */
   readonly ending: string;
+  /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
+  readonly refused: RefusedInstruction | null;
   /** Whether the guest reached its goal. */
   readonly reached: boolean;
   readonly findings: readonly BootFinding[];
@@ -120,6 +124,7 @@ export class Boot {
   /** The vCPU that made the last hypercall or power call. */
   #lastCaller = 0;
   #commandEnd: CommandEnd | null = null;
+  #refused: RefusedInstruction | null = null;
   #end: { readonly outcome: BootOutcome; readonly ending: string; readonly reached: boolean } | null = null;
 
   /** Throws InputError when the guest cannot be built as asked. */
@@ -219,7 +224,7 @@ export class Boot {
       if (panic !== null) return this.#finish('panic', panic, false);
       // If the caller limits the time of each step, input may still come.
       if (stop === 'stuck' && untilNs !== undefined) return 'waiting';
-      if (stop === 'stuck') return this.#finish('hang', 'every vCPU waits, and nothing is to come', false);
+      if (stop === 'stuck') return this.#hang('hang', 'every vCPU waits, and nothing is to come');
       if (this.#limitReached()) break;
       if (this.machine.nowNs >= endNs) return 'waiting';
       if (this.machine.instructions >= end) return 'running';
@@ -241,7 +246,7 @@ export class Boot {
 
   /** Ends the boot now; `why` is one line. Does nothing if it has already ended. */
   cutShort(why: string): void {
-    this.#finish('stopped', why, false);
+    if (!this.#hasEnded()) this.#hang('stopped', why);
   }
 
   /** The result of the boot. If the boot has not ended yet, this ends it. */
@@ -254,6 +259,7 @@ export class Boot {
     const findings = listedFindings(found);
     return {
       outcome,
+      refused: this.#refused,
       ending: isCut ? `${ending}; ${cutText(folding)}` : ending,
       // Events that were not audited cannot be called right.
       reached: reached && !isCut,
@@ -333,9 +339,23 @@ export class Boot {
     if (spent === null) return false;
     this.#hasReachedLimit = true;
     const panic = this.#panics.look();
-    if (panic === null) this.#finish('hang', `no end after ${spent}, which is the limit`, false);
+    if (panic === null) this.#hang('hang', `no end after ${spent}, which is the limit`);
     else this.#finish('panic', panic, false);
     return true;
+  }
+
+  /** Ends a boot that got nowhere, with what its vCPUs stand at. */
+  #hang(outcome: 'hang' | 'stopped', why: string): BootState {
+    const { image, memoryBytes, version } = this.#options.kernel;
+    const { clauses, refused } = hungGuest(this.machine, {
+      at: this.guest.kernelAt,
+      image,
+      memoryBytes,
+      version,
+      symbolAt: (address) => this.#kernel.symbolAt(address),
+    });
+    this.#refused = refused;
+    return this.#finish(outcome, [why, ...clauses].join('; '), false);
   }
 
   #finish(outcome: BootOutcome, ending: string, reached: boolean): BootState {

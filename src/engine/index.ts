@@ -7,7 +7,7 @@ export type { CpuArchitecture, CpuSet } from './architecture.js';
 export { externalAbort } from './arm64/accesses.js';
 export { arm64 } from './arm64/architecture.js';
 export type { Arm64Line, Arm64Processor } from './arm64/architecture.js';
-export type { VcpuValue, VcpuView } from './arm64/vcpu_view.js';
+export type { OpenExceptionValue, VcpuValue, VcpuView } from './arm64/vcpu_view.js';
 export type { DeviceRegisters, EngineHost, PhysicalMemory, RunResult, StopReason } from './ports.js';
 export { Processor } from './processor.js';
 export type { ProcessorSizes } from './processor.js';

@@ -38,6 +38,8 @@ export class Processor<View, Host, Line> {
   /** The index of the vCPU that runs. */
   #running: number | null = null;
   #budget = 0;
+  /** See `run`. */
+  #before = 0;
   /** Whether the interpreter is running, and how much was taken off its budget to make it return early. */
   #inside = false;
   #held = 0;
@@ -97,9 +99,10 @@ export class Processor<View, Host, Line> {
 
   /**
    * Runs a vCPU until its budget (in instructions, below 2^26) is used up and it reaches a taken branch or the end of a
-   * page, or until another event ends the run.
+   * page, or until another event ends the run. Where several runs are one slice to the machine, `before` is
+   * the number of instructions that the earlier ones executed; `executed` counts them too.
    */
-  run(index: number, budget: number): RunResult {
+  run(index: number, budget: number, before = 0): RunResult {
     const block = this.#block(index);
     invariant(
       this.#running === null && budget > 0 && budget < budgetLimit,
@@ -107,9 +110,10 @@ export class Processor<View, Host, Line> {
     );
     this.#running = index;
     this.#budget = budget;
+    this.#before = before;
     this.#stopAsked = false;
     block.budget = budget;
-    this.#cpus.begin(index);
+    if (before === 0) this.#cpus.begin(index);
     const reason = this.#runUntilStopped(index, block);
     this.#running = null;
     return { reason, executed: budget - block.budget };
@@ -140,11 +144,11 @@ export class Processor<View, Host, Line> {
     return exit;
   }
 
-  /** Within a host call: the number of instructions that the current run has completed. */
+  /** Within a host call: the number of instructions that the current run, and the runs that it continues, have completed. */
   get executed(): number {
     if (this.#running === null) return 0;
     const block = this.#block(this.#running);
-    return this.#budget - this.#held - (this.#inside ? block.left : block.budget);
+    return this.#before + this.#budget - this.#held - (this.#inside ? block.left : block.budget);
   }
 
   /** Within a host call: ends the current run at its next taken branch or before. */

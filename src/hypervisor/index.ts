@@ -39,7 +39,7 @@ export { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
 export type { Reached } from './local_apic.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';
 export { domainResume, isRunnable, takeStart } from './power.js';
-export { psciCall } from './psci.js';
+export { psciCall, servesPsci } from './psci.js';
 export type { PsciRecord } from './psci.js';
 export { feedConsole } from './pv_console.js';
 export { refreshAreas } from './runstate.js';

@@ -164,6 +164,11 @@ function features(call: PsciCall): Answer {
   return answer(functions.has(wanted) ? PSCI_RET_SUCCESS : PSCI_RET_NOT_SUPPORTED);
 }
 
+/** Whether Xen serves the function to an Arm guest. */
+export function servesPsci(functionId: number): boolean {
+  return functions.has(u32(functionId));
+}
+
 /**
  * vCPU `id` makes the call that `functionId` (the low 32 bits of x0) names, with x1 to x3 in `args`. A function that
  * Xen does not have, and on x86 any, is answered as SMCCC says: -1.

@@ -52,11 +52,15 @@ import { ConsoleInput } from './console_input.js';
 import type { GuestConsole } from './console_input.js';
 import { PlacedFrames } from './frames.js';
 import { Interrupts } from './interrupts.js';
+import { codeReader } from './guest_code.js';
+import type { ReadCode } from './guest_code.js';
 import { GuestCalls } from './guest_calls.js';
 import type { MachineListener } from './guest_calls.js';
 import { Standstill } from './standstill.js';
 import { endTurn, newTurns, nextTurn } from './turns.js';
 import type { Turns } from './turns.js';
+import { diagnose } from './vcpu_diagnosis.js';
+import type { VcpuDiagnosis } from './vcpu_diagnosis.js';
 
 /** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is accessed by system registers (Arm DDI 0487, D17.2.64). */
 const systemRegisterGic = 1n << 24n;
@@ -90,6 +94,7 @@ export class ArmMachine {
   readonly #turns: Turns;
   readonly #input = new ConsoleInput();
   readonly #standstill: Standstill;
+  readonly #readCode: ReadCode;
   readonly #listener: MachineListener;
   readonly #options: MachineOptions;
   readonly #caller: CallerPort;
@@ -109,7 +114,6 @@ export class ArmMachine {
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
     const frames = ranges.reduce((sum, { count }) => sum + count, 0);
     this.processor = new Processor(arm64, this.#host(), { vcpus, ramBytes: frames * frameBytes });
-    this.#standstill = new Standstill(this.processor);
     const { ram, ramStart } = this.processor;
     this.frames = new PlacedFrames(ram.buffer, ramStart, ranges, (place, bytes) =>
       this.processor.wrote(place, bytes),
@@ -129,6 +133,8 @@ export class ArmMachine {
       caller: this.#caller,
       listener,
     });
+    this.#readCode = codeReader(domain, this.frames);
+    this.#standstill = new Standstill(processor, this.#readCode);
     this.#attachDevices();
     for (const vcpu of config.hardwareIds.keys()) this.#identify(vcpu);
   }
@@ -187,6 +193,16 @@ export class ArmMachine {
 
   #isStopped(): boolean {
     return this.#stopped;
+  }
+
+  /** Why a vCPU may come to no end; null for one that is down, or has not entered the guest yet. */
+  diagnose(vcpu: number): VcpuDiagnosis | null {
+    const { up, start } = this.#vcpuState(vcpu);
+    if (!up || start !== null) return null;
+    return diagnose(this.#view(vcpu), this.#readCode, {
+      faultsAt: this.#standstill.loopOf(vcpu),
+      unknownCall: this.#calls.unknownCallOf(vcpu),
+    });
   }
 
   /** Ends the current `run` after the current slice. */

@@ -4,10 +4,11 @@ import { present } from '../base/index.js';
 import type { Gic } from '../devices/index.js';
 import { irqAsserted, setCpuPower } from '../devices/index.js';
 import type { Arm64Processor, VcpuView } from '../engine/index.js';
-import { hypercall, psciCall, wakeVcpu } from '../hypervisor/index.js';
+import { hypercall, psciCall, servesPsci, wakeVcpu } from '../hypervisor/index.js';
 import type { CallerPort, CallRecord, Domain, PsciRecord, VcpuState } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { smcccCall } from './smccc.js';
+import type { UnknownCall } from './vcpu_diagnosis.js';
 
 /** HVC's immediate by which a guest calls Xen (public/arch-arm.h, XEN_HYPERCALL_TAG). */
 const hypercallTag = 0xea1;
@@ -48,6 +49,8 @@ export interface CallParts {
 
 export class GuestCalls {
   readonly #parts: CallParts;
+  /** By vCPU: its last call, where Xen does not serve that. */
+  readonly #unknown = new Map<number, UnknownCall>();
 
   constructor(parts: CallParts) {
     this.#parts = parts;
@@ -58,10 +61,16 @@ export class GuestCalls {
    * call by convention (Xen 4.17 arch/arm/vsmc.c, do_trap_smc).
    */
   make(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean {
+    this.#unknown.delete(vcpu);
     if (kind === 'hvc' && immediate === hypercallTag) this.#hypercall(vcpu);
-    else if (immediate === 0) this.#smccc(vcpu);
+    else if (immediate === 0) this.#smccc(vcpu, kind);
     else return false;
     return true;
+  }
+
+  /** What the last call of a vCPU asked for by Arm's convention, where Xen does not serve that; null otherwise. */
+  unknownCallOf(vcpu: number): UnknownCall | null {
+    return this.#unknown.get(vcpu) ?? null;
   }
 
   #view(vcpu: number): VcpuView {
@@ -111,10 +120,11 @@ export class GuestCalls {
     wakeVcpu(domain, vcpu as XenVcpuId);
   }
 
-  #smccc(vcpu: number): void {
+  #smccc(vcpu: number, instruction: 'hvc' | 'smc'): void {
     const view = this.#view(vcpu);
     const functionId = view.registerLow(0);
     const known = smcccCall(functionId, view.registerLow(1));
+    if (known === null && !servesPsci(functionId)) this.#unknown.set(vcpu, { instruction, functionId });
     if (known === null) view.setRegisterNumber(0, this.#power(vcpu, functionId));
     else for (const [register, value] of known.entries()) view.setRegister(register, value);
   }

@@ -5,4 +5,6 @@
 export { ArmMachine } from './arm_machine.js';
 export type { MachineOptions, MachineStop } from './arm_machine.js';
 export type { GuestConsole } from './console_input.js';
+export { needsLevel } from './vcpu_diagnosis.js';
+export type { UnknownCall, VcpuDiagnosis } from './vcpu_diagnosis.js';
 export type { MachineListener } from './guest_calls.js';

@@ -52,6 +52,14 @@ describe('the schema of the report', () => {
     assert.equal(checked(await run.report()).outcome.what, 'stopped');
   });
 
+  it('passes a guest that was refused an instruction, and says which', async () => {
+    const writeHcr = 0xd51c1100; // MSR HCR_EL2, X0
+    const report = await reportOf({ kernel: image([writeHcr, ...spin]), limits: { instructions: 100_000 } });
+    const { pc = '', ...refused } = report.outcome.refused ?? {};
+    assert.match(pc, /^0x[0-9a-f]+40$/);
+    assert.deepEqual(refused, { vcpu: 0, instruction: 'msr hcr_el2, x0', needs: 'EL2' });
+  });
+
   it('passes what is not modelled here', async () => {
     const multicall = hypercall(13, 0, 0);
     const { notModelled, verdict } = await reportOf({
@@ -107,6 +115,10 @@ describe('the schema of the report', () => {
       { ...report, traceSha256: 'none' },
       { ...report, kernel: { ...kernel, version: 6 } },
       { ...report, machine: { ...machine, vcpus: 129 } },
+      {
+        ...report,
+        outcome: { ...report.outcome, refused: { vcpu: 0, pc: 64, instruction: '', needs: null } },
+      },
       { ...report, findings: [{}] },
       {},
     ];

@@ -8,7 +8,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { a64, makeDecoder, printInstruction } from '../../src/isa/index.js';
+import {
+  a64,
+  higherLevelInstruction,
+  makeDecoder,
+  printInstruction,
+  registerAccessText,
+} from '../../src/isa/index.js';
 import { Dice, drawWord } from './a64_draw.js';
 
 const disassembler = 'aarch64-linux-gnu-objdump';
@@ -71,3 +77,67 @@ test('every instruction is written as objdump writes it', { skip: missing ?? fal
   t.diagnostic(`${words.length} words, ${found.length} differ`);
   assert.equal(found.length, 0, `${found.length} differ:\n${found.slice(0, 40).join('\n')}`);
 });
+
+/** Words of the system group: every register and operation, of which the level above EL1 are 4, 5 and 6 by op1. */
+function systemWords(): number[] {
+  return [1, 2, 3].flatMap((op0) =>
+    [0, 1].flatMap((read) =>
+      Array.from(
+        { length: 2 ** 14 },
+        (_, rest) => (0xd5000000 | (read << 21) | (op0 << 19) | (rest << 5) | 3) >>> 0,
+      ),
+    ),
+  );
+}
+
+test('what EL2 and EL3 have is written as objdump writes it', { skip: missing ?? false }, () => {
+  const words = systemWords();
+  const plain = disassemble(words, false);
+  const aliased = disassemble(words, true);
+  assert.equal(plain.length, words.length);
+  const named = words.flatMap((word, index) => {
+    const found = higherLevelInstruction(word);
+    if (found?.isNamed !== true) return [];
+    // Some operations take no register, where objdump wants 31.
+    const [mine, ...others] = [found.text, plain[index], aliased[index], plain[index]?.replace(/, x3$/, '')];
+    const written = others.includes(mine) || (plain[index] ?? '').startsWith('sys ');
+    return [written ? null : `0x${word.toString(16)}: ${mine}, objdump ${plain[index]}`];
+  });
+  assert.ok(named.length > 250, `${named.length} words`);
+  assert.deepEqual(
+    named.filter((each) => each !== null),
+    [],
+  );
+});
+
+test(
+  'an access to a register is written by its number as objdump writes one that it does not know',
+  { skip: missing ?? false },
+  () => {
+    const words = systemWords().filter((word) => ((word >>> 19) & 3) >= 2);
+    const plain = disassemble(words, false);
+    const differ = words.flatMap((word, index) => {
+      const text = plain[index] ?? '';
+      if (!/\bs[23]_/.test(text) || text === registerAccessText(word)) return [];
+      return [`${registerAccessText(word)}, objdump ${text}`];
+    });
+    assert.deepEqual(differ.slice(0, 10), []);
+  },
+);
+
+test(
+  'a register that objdump gives the name of a higher level is said to need it',
+  { skip: missing ?? false },
+  () => {
+    const words = systemWords().filter((word) => ((word >>> 19) & 3) === 3);
+    const plain = disassemble(words, false);
+    const differ = words.flatMap((word, index) => {
+      const [, suffix] = /_el(2|3|12|02)\b/.exec(plain[index] ?? '') ?? [];
+      if (suffix === undefined) return [];
+      // EL2's stack pointer can be named at EL3 only.
+      const level = suffix === '3' || (plain[index] ?? '').includes('sp_el2') ? 3 : 2;
+      return higherLevelInstruction(word)?.level === level ? [] : [`0x${word.toString(16)}: ${plain[index]}`];
+    });
+    assert.deepEqual(differ, []);
+  },
+);

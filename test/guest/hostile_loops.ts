@@ -108,8 +108,8 @@ function deviceLoops(): HostileLoop[] {
   ];
 }
 
-/** Vectors at the next 2 KiB, each of which comes back behind the instruction, or to it. */
-const vectors = (body: string): string => `
+/** Sets VBAR_EL1 to vectors at the next 2 KiB, each of which comes back behind the instruction, or to it. */
+export const vectors = (body: string): string => `
   adr x21, 9f
   msr vbar_el1, x21
   b 8f

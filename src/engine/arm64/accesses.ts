@@ -122,6 +122,13 @@ export class Accesses {
     return this.fetch(cpu, cpu.block.pcLow, cpu.block.pcHigh) >= 0;
   }
 
+  /** The word that the vCPU would fetch from an address; null where it could not. Nothing is remembered of it. */
+  wordAt(cpu: Vcpu, low: number, high: number): number | null {
+    const { fault, page } = this.mmu.translate(cpu.regime, low, high, 'fetch', cpu.isEl0);
+    const frame = fault === null ? this.#host.memory.frame(page, false) : -1;
+    return frame < 0 || (low & 3) !== 0 ? null : this.#memory.word(frame + (low & 0xfff));
+  }
+
   /** The byte offset of the value to load, or one of accessResults. */
   load(cpu: Vcpu, low: number, high: number, flags: number): number {
     const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;

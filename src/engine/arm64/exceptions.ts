@@ -123,6 +123,11 @@ export function takeInterrupt(block: A64Block, state: ProcessState, kind: 'irq' 
   enter(block, state, kind);
 }
 
+/** SPSR_EL1: the state that the last exception saved, or that an exception return is to restore. */
+export function savedStateOf(block: A64Block): number {
+  return block.low(places.spsr);
+}
+
 /** ERET (DDI 0487, AArch64.ExceptionReturn): a state that there is not leaves level and stack as they are, and PSTATE.IL set. */
 export function returnFromException(block: A64Block, state: ProcessState): void {
   const spsr = block.low(places.spsr);

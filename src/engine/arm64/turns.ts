@@ -4,10 +4,12 @@ import { at } from './block.js';
 import {
   exceptionClass,
   returnFromException,
+  savedStateOf,
   syndrome,
   takeInterrupt,
   takeSynchronous,
 } from './exceptions.js';
+import type { Syndrome } from './exceptions.js';
 import type { CallContext } from './system_calls.js';
 import type { Vcpu } from './vcpu.js';
 
@@ -54,11 +56,12 @@ export function finishInstruction(context: CallContext, cpu: Vcpu): StopReason |
     case 'again':
       return null;
     case 'exception':
+      noteException(context, cpu, pending.syndrome);
       if (pending.returnsTo === 'next') block.advance();
       takeSynchronous(block, process, pending.syndrome);
       return null;
     case 'return':
-      returnFromException(block, process);
+      returnFrom(context, cpu);
       return null;
     case 'completed':
       block.advance();
@@ -72,7 +75,29 @@ export function finishInstruction(context: CallContext, cpu: Vcpu): StopReason |
   }
 }
 
-function callMachine({ host }: CallContext, cpu: Vcpu, instruction: 'hvc' | 'smc', immediate: number): void {
+/** Notes an exception that is about to be taken by the instruction at pc. */
+function noteException({ accesses }: CallContext, cpu: Vcpu, syndrome: Syndrome): void {
+  cpu.exceptionsTaken += 1;
+  if (cpu.openException !== null || cpu.isEl0) return;
+  const { pcLow, pcHigh } = cpu.block;
+  const word = syndrome.address === null ? accesses.wordAt(cpu, pcLow, pcHigh) : null;
+  cpu.openException = { pcLow, pcHigh, syndrome, illegalSpsr: null, word };
+}
+
+function returnFrom({ accesses }: CallContext, cpu: Vcpu): void {
+  const { block, process } = cpu;
+  const { pcLow, pcHigh } = block;
+  returnFromException(block, process);
+  if (!process.illegal) {
+    cpu.openException = null;
+  } else if (cpu.openException === null) {
+    const word = accesses.wordAt(cpu, pcLow, pcHigh);
+    cpu.openException = { pcLow, pcHigh, syndrome: null, illegalSpsr: savedStateOf(block), word };
+  }
+}
+
+function callMachine(context: CallContext, cpu: Vcpu, instruction: 'hvc' | 'smc', immediate: number): void {
+  const { host } = context;
   const { block, process } = cpu;
   const [low, high] = [block.pcLow, block.pcHigh];
   block.advance();
@@ -83,5 +108,7 @@ function callMachine({ host }: CallContext, cpu: Vcpu, instruction: 'hvc' | 'smc
     return;
   }
   block.setPcHalves(low, high);
-  takeSynchronous(block, process, syndrome(exceptionClass.unknown, 0));
+  const undefinedInstruction = syndrome(exceptionClass.unknown, 0);
+  noteException(context, cpu, undefinedInstruction);
+  takeSynchronous(block, process, undefinedInstruction);
 }

@@ -23,6 +23,19 @@ export type Pending =
   | { readonly kind: 'call'; readonly instruction: 'hvc' | 'smc'; readonly immediate: number }
   | { readonly kind: 'stop'; readonly reason: StopReason };
 
+/** An exception that was taken to EL1 from EL1, or an exception return that led nowhere. */
+export interface OpenException {
+  /** Where the instruction stands that made it. */
+  readonly pcLow: number;
+  readonly pcHigh: number;
+  /** Null for an exception return. */
+  readonly syndrome: Syndrome | null;
+  /** SPSR_EL1 of an exception return to a state that there is not (PSTATE.IL is set); null for an exception. */
+  readonly illegalSpsr: number | null;
+  /** The instruction; null for an abort, and where it could not be read. */
+  readonly word: number | null;
+}
+
 const places = { sctlr: statePlace('SCTLR_EL1'), cpacr: statePlace('CPACR_EL1') } as const;
 
 export class Vcpu {
@@ -30,6 +43,13 @@ export class Vcpu {
   readonly block: A64Block;
   readonly process: ProcessState = { mode: 'EL1h', illegal: false };
   pending: Pending | null = null;
+  /**
+   * The first exception that it took at EL1 since it last returned from one: where a program came to grief that never returns.
+   * It is no part of the architecture's state.
+   */
+  openException: OpenException | null = null;
+  /** Synchronous exceptions that it has taken, from any level. */
+  exceptionsTaken = 0;
   /** The decode variants of the code pages in the TLBs, for EL0 and for EL1. */
   readonly decodedAs: [number, number] = [-1, -1];
   #regime: Regime | null = null;

@@ -33,6 +33,20 @@ export interface VcpuValue {
   readonly event: boolean;
 }
 
+/** See {@link VcpuView.openException}. */
+export interface OpenExceptionValue {
+  /** The address of the instruction that made it; of a fetch that failed, where nothing could be fetched. */
+  readonly pc: bigint;
+  /** ESR_EL1.EC and ISS; null for an exception return. */
+  readonly syndrome: { readonly exceptionClass: number; readonly iss: number } | null;
+  /** What FAR_EL1 became; null where the exception has no address. */
+  readonly address: bigint | null;
+  /** SPSR_EL1 of an exception return to a state that this CPU has not; null for an exception. */
+  readonly illegalSpsr: number | null;
+  /** The instruction as it stood there; null for an abort, and where it could not be read. */
+  readonly word: number | null;
+}
+
 const places = { spEl0: statePlace('SP_EL0'), spEl1: statePlace('SP_EL1') } as const;
 const general = [...Array(31).keys()];
 const kept = systemRegisters.filter(({ name, place }) => place !== null && name !== 'SP_EL0');
@@ -49,6 +63,10 @@ const resetValues: Readonly<Record<string, bigint>> = {
 
 /** Cache of state indexes by register name. */
 const registerPlaces = new Map<string, number>();
+
+function wide(low: number, high: number): bigint {
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}
 
 export class VcpuView {
   readonly #cpu: Vcpu;
@@ -149,6 +167,29 @@ export class VcpuView {
   }
 
   /**
+   * The first exception that the vCPU took at EL1 since it last returned from one, or started; or the exception return that set
+   * PSTATE.IL. Null where it has returned from all. `save` and `load` do not carry it.
+   */
+  get openException(): OpenExceptionValue | null {
+    const open = this.#cpu.openException;
+    if (open === null) return null;
+    const { syndrome, illegalSpsr, word } = open;
+    const address = syndrome?.address ?? null;
+    return {
+      pc: wide(open.pcLow, open.pcHigh),
+      syndrome,
+      address: address === null ? null : wide(address.low, address.high),
+      illegalSpsr,
+      word,
+    };
+  }
+
+  /** Synchronous exceptions that the vCPU has taken since it was made, from any level. */
+  get exceptionsTaken(): number {
+    return this.#cpu.exceptionsTaken;
+  }
+
+  /**
    * The physical address that an access at EL0 or EL1 would use, by the current translation tables; null where it would
    * fault.
    */
@@ -213,6 +254,7 @@ export class VcpuView {
     block.setState(usesEl1 ? places.spEl0 : places.spEl1, usesEl1 ? spEl0 : spEl1);
     process.mode = value.mode;
     process.illegal = value.illegal;
+    this.#cpu.openException = null;
     this.#cpu.regimeChanged();
     this.#context.tlbs.forgetAll(this.#cpu.index);
   }
