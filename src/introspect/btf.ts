@@ -1,27 +1,27 @@
-/** What a kernel's BTF says of its structures, of its per-CPU variables and of the values of its enumerations. */
+/** Structures, per-CPU variables and enumeration values from a kernel's BTF. */
 import { BtfTypes, kinds } from './btf_types.js';
 import type { BtfType } from './btf_types.js';
 import type { Layouts } from './layouts.js';
 
-/** A structure by its name; of several of one name, the one that has that member. */
+/** A structure by its name; of several with this name, the one that has that member. */
 export type WantedStructure = string | { readonly name: string; readonly having: string };
 
-/** Layouts by BTF. Members of unnamed structures and unions within one are told too: `irq_info.u.virq`, and `page.flags`. */
+/** Layouts by BTF. Members of unnamed nested structures and unions are included: `irq_info.u.virq`, and `page.flags`. */
 export interface BtfLayouts extends Layouts {
-  /** How many elements the array `structure.member` has; null where it is none, or not known. */
+  /** The number of elements of the array `structure.member`; null if it is not an array, or not known. */
   elements(path: string): number | null;
 }
 
 const memberBytes = 12;
 const enumeratorBytes = 8;
 const variableBytes = 12;
-/** Kernels nest their unnamed structures four or five deep, and no structure has more members than this. */
+/** Limits: kernels nest unnamed structures four or five levels deep, and no structure has more members than this. */
 const deepest = 8;
 const mostMembers = 1 << 13;
-/** Kernels have some thousand per-CPU variables, and some ten thousand enumerators. */
+/** Limits: kernels have some thousand per-CPU variables, and some ten thousand enumerators. */
 const mostVariables = 1 << 16;
 const mostEnumerators = 1 << 20;
-/** So many names for one type, and more, would be a circle. */
+/** Maximum number of aliases of a type; more would be a cycle. */
 const mostAliases = 16;
 const aliases: readonly number[] = [
   kinds.typedef,
@@ -31,7 +31,7 @@ const aliases: readonly number[] = [
   kinds.typeTag,
 ];
 
-/** The type behind all of its names and qualifiers. */
+/** The type without aliases and qualifiers. */
 function resolve(types: BtfTypes, id: number): BtfType | null {
   let type = types.byId(id);
   for (let left = mostAliases; left > 0 && type !== null; left -= 1) {
@@ -66,7 +66,7 @@ function* membersOf(types: BtfTypes, structure: BtfType): Generator<Member> {
   }
 }
 
-/** One structure, its members by their paths. */
+/** One structure; its members by path. */
 class LayoutReader {
   readonly size: number;
   readonly offsets = new Map<string, number>();
@@ -119,7 +119,7 @@ function readLayouts(types: BtfTypes, wanted: readonly WantedStructure[]): BtfLa
   };
 }
 
-/** Offsets within section `name` of the variables that it holds. */
+/** Offsets of the variables within section `name`. */
 function readSection(types: BtfTypes, name: string): ReadonlyMap<string, number> {
   const offsets = new Map<string, number>();
   for (const section of types.ofKind(kinds.section)) {
@@ -133,7 +133,7 @@ function readSection(types: BtfTypes, name: string): ReadonlyMap<string, number>
   return offsets;
 }
 
-/** The value of an enumerator of 32 bits, signed; null where there is none of that name. */
+/** The value of an enumerator of 32 bits, signed; null if there is none of that name. */
 function readEnumerator(types: BtfTypes, name: string): number | null {
   let left = mostEnumerators;
   for (const type of types.ofKind(kinds.enumeration)) {
@@ -152,13 +152,13 @@ export class Btf {
     this.#types = types;
   }
 
-  /** The kernel's own BTF in `image`; null where it has none. */
+  /** The kernel's own BTF in `image`; null if it has none. */
   static find(image: Uint8Array): Btf | null {
     const types = BtfTypes.find(image);
     return types === null ? null : new Btf(types);
   }
 
-  /** The layouts of the structures `wanted`. What is broken is passed over. */
+  /** The layouts of the structures `wanted`. Invalid parts are ignored. */
   layouts(wanted: readonly WantedStructure[]): BtfLayouts {
     return readLayouts(this.#types, wanted);
   }
@@ -171,13 +171,13 @@ export class Btf {
     return readSection(this.#types, '.data..percpu');
   }
 
-  /** The value of an enumerator; null where there is none of that name. */
+  /** The value of an enumerator; null if there is none of that name. */
   enumerator(name: string): number | null {
     return readEnumerator(this.#types, name);
   }
 }
 
-/** The layouts of the structures `wanted`, from the BTF in `image`; null where it has none. */
+/** The layouts of the structures `wanted`, from the BTF in `image`; null if it has none. */
 export function readBtfLayouts(image: Uint8Array, wanted: readonly WantedStructure[]): BtfLayouts | null {
   return Btf.find(image)?.layouts(wanted) ?? null;
 }

@@ -1,18 +1,18 @@
 /**
- * BTF, the kernel's own description of its types, as it lies in its image (Linux Documentation/bpf/btf.rst and
+ * BTF, the kernel's own description of its types, as it is in its image (Linux Documentation/bpf/btf.rst and
  * include/uapi/linux/btf.h): a header, types of differing length one behind the other, and their names. From 2026 on a BTF
  * may also say how long the types of each kind are, so that kinds that nobody knows yet can be stepped over.
  */
 
 /** Magic 0xeb9f and version 1, little-endian. */
 const headerStart = [0x9f, 0xeb, 1] as const;
-/** Without and with the place of the kinds' layout. No header is longer than the last. */
+/** Header size without and with the place of the kinds' layout. No header is longer than the last. */
 const headerBytes = { least: 24, withLayout: 32, most: 1024 } as const;
 const typeBytes = 12;
 const layoutBytes = 4;
-/** More of a name is not read: none that anybody asks for is longer, and an image may hold anything. */
+/** Maximum length of a name: no name that is searched is longer, and an image may contain anything. */
 const longestName = 128;
-/** More types are not read: kernels have some 250,000. */
+/** Maximum number of types: kernels have some 250,000. */
 const mostTypes = 1 << 20;
 
 export const kinds = {
@@ -29,7 +29,7 @@ export const kinds = {
   typeTag: 18,
 } as const;
 
-/** What follows a type, in bytes: so much, and so much for each of its members. */
+/** The size of the data after a type, in bytes: a fixed part, and a part for each of its members. */
 interface Tail {
   readonly once: number;
   readonly each: number;
@@ -62,7 +62,7 @@ const tails: readonly Tail[] = [
   { once: 0, each: 12 }, // LOCSEC
 ];
 
-/** The bytes behind a type; null for a kind of which neither this program nor the BTF itself says it. */
+/** The size of the data after a type; null if neither this program nor the BTF itself knows the kind. */
 function tailOf(kind: number, layout: DataView): Tail | null {
   const known = kind === 0 ? undefined : tails[kind];
   if (known !== undefined) return known;
@@ -71,12 +71,12 @@ function tailOf(kind: number, layout: DataView): Tail | null {
   return { once: layout.getUint8(at), each: layout.getUint8(at + 1) };
 }
 
-/** A type: its kind, and what stands in its first words. */
+/** A type: its kind, and the contents of its first words. */
 export interface BtfType {
-  /** Where it begins, in bytes from the first type. */
+  /** Its offset in bytes from the first type. */
   readonly at: number;
   readonly kind: number;
-  /** How many members, values or variables follow. */
+  /** Number of members, values or variables that follow. */
   readonly count: number;
   readonly flag: boolean;
   /** Size in bytes, or the id of another type, by kind. */
@@ -86,7 +86,7 @@ export interface BtfType {
 interface Sections {
   readonly types: DataView;
   readonly names: Uint8Array;
-  /** Four bytes for each kind; empty where the BTF has none. */
+  /** Four bytes for each kind; empty if the BTF has no such table. */
   readonly layout: DataView;
 }
 
@@ -111,7 +111,7 @@ function sectionsAt(image: Uint8Array, at: number): Sections | null {
   };
 }
 
-/** The largest BTF in `image`, the kernel's own (its modules' would be smaller); null where it has none. */
+/** The largest BTF in `image`, which is the kernel's own (those of modules are smaller); null if there is none. */
 function findSections(image: Uint8Array): Sections | null {
   let best: Sections | null = null;
   for (let at = image.indexOf(headerStart[0]); at >= 0; at = image.indexOf(headerStart[0], at + 1)) {
@@ -121,11 +121,11 @@ function findSections(image: Uint8Array): Sections | null {
   return best;
 }
 
-/** The types of an image's BTF. What is broken is left out, with all that stands behind it. */
+/** The types of an image's BTF. An invalid type is left out, with all types after it. */
 export class BtfTypes {
   readonly #types: DataView;
   readonly #names: Uint8Array;
-  /** Where the types begin, in order of their ids, the first of which is 1. */
+  /** The offsets of the types, in order of their ids, which start with 1. */
   readonly #places: number[] = [];
 
   private constructor({ types, names, layout }: Sections) {
@@ -142,7 +142,7 @@ export class BtfTypes {
     }
   }
 
-  /** Null where `image` has no BTF. */
+  /** Null if `image` has no BTF. */
   static find(image: Uint8Array): BtfTypes | null {
     const sections = findSections(image);
     return sections === null ? null : new BtfTypes(sections);
@@ -156,7 +156,7 @@ export class BtfTypes {
     }
   }
 
-  /** The type with that id; null where there is none. */
+  /** The type with that id; null if there is none. */
   byId(id: number): BtfType | null {
     const at = this.#places[id - 1];
     return at === undefined ? null : this.#typeAt(at);
@@ -178,12 +178,12 @@ export class BtfTypes {
     return this.#nameAt(this.#types.getUint32(at, true));
   }
 
-  /** Word `word` of the part behind a type that all of its kind have, or of its member `index` of `bytes` bytes. */
+  /** Word `word` of the fixed part after a type, or of its member `index` of `bytes` bytes. */
   word({ at }: BtfType, word: number, index = 0, bytes = 0): number {
     return this.#types.getUint32(at + typeBytes + index * bytes + 4 * word, true);
   }
 
-  /** The name whose place such a word tells. */
+  /** The name at the offset in such a word. */
   nameIn(type: BtfType, word: number, index: number, bytes: number): string {
     return this.#nameAt(this.word(type, word, index, bytes));
   }

@@ -5,7 +5,7 @@
  * modules has none; one with CONFIG_TRIM_UNUSED_KSYMS has entries for what its modules use, and no others.
  */
 
-/** How far a search may go on by the byte under the text's end (Horspool's way of searching). */
+/** How far a search may advance for each value of the byte at the text's end (Horspool's algorithm). */
 function skips(wanted: Uint8Array): Int32Array {
   const table = new Int32Array(256).fill(wanted.length);
   for (const [i, byte] of wanted.subarray(0, -1).entries()) table[byte] = wanted.length - 1 - i;
@@ -25,7 +25,7 @@ function placesOfName(image: Uint8Array, name: string): number[] {
   return places;
 }
 
-/** The image as words. It may begin anywhere in its buffer, words may not. */
+/** The image as words. It is copied if it is not aligned in its buffer. */
 function wordsOf(image: Uint8Array): Int32Array {
   const { buffer, byteOffset, byteLength } = isOnWord(image) ? image : image.slice();
   return new Int32Array(buffer, byteOffset, Math.floor(byteLength / 4));
@@ -36,8 +36,8 @@ function isOnWord({ byteOffset }: Uint8Array): boolean {
 }
 
 /**
- * By name, the offsets in `image` of what those of the exported symbols `names` stand for that it exports (a negative or
- * large one lies outside the file, as .bss does). `image` is an unpacked kernel Image as it lies in the file.
+ * By name, the offsets in `image` of those symbols in `names` that it exports (a negative or
+ * large offset is outside the file, such as in .bss). `image` is an unpacked kernel Image as in the file.
  */
 export function exportedOffsets(image: Uint8Array, names: readonly string[]): ReadonlyMap<string, number> {
   const texts = new Map<number, string>();
@@ -45,12 +45,12 @@ export function exportedOffsets(image: Uint8Array, names: readonly string[]): Re
   return findEntries(image, wordsOf(image), texts, names.length);
 }
 
-/** As {@link exportedOffsets} for one symbol; null when the image exports no such name. */
+/** The same as {@link exportedOffsets} for one symbol; null if the image does not export it. */
 export function exportedOffset(image: Uint8Array, name: string): number | null {
   return exportedOffsets(image, [name]).get(name) ?? null;
 }
 
-/** What the entries stand for whose names are `texts`, by offset in the image; all are looked for in one pass. */
+/** The values of the entries whose names are `texts`, by offset in the image; one pass finds all of them. */
 function findEntries(
   image: Uint8Array,
   words: Int32Array,
@@ -64,7 +64,7 @@ function findEntries(
     if (place < first || place > last) continue;
     const name = texts.get(place);
     if (name === undefined || found.has(name)) continue;
-    // Other data can hold such a distance by chance; an entry's namespace then is no empty text.
+    // Other data may contain such a distance by coincidence; then its namespace is not an empty text.
     if (image[4 * (word + 1) + (words[word + 1] ?? 0)] !== 0) continue;
     found.set(name, 4 * (word - 1) + (words[word - 1] ?? 0));
   }

@@ -1,6 +1,6 @@
 /**
- * introspect: reads a stock kernel's own records and log from its image and its memory, as a debugger would, without
- * symbol files. It changes nothing and judges nothing.
+ * introspect: reads a stock kernel's own records and log from its image and its memory, as a debugger does, without
+ * symbol files. The module changes nothing and judges nothing.
  */
 export * from './btf.js';
 export * from './export_table.js';

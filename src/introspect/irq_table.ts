@@ -1,7 +1,8 @@
 /**
  * The table of Xen interrupts that a Linux kernel keeps (drivers/xen/events/events_base.c, 5.10 to 6.12): a `struct irq_info`
- * for each, linked into one list whose head lies in the image. Its member `evtchn` is the port and `cpu` the Linux CPU that the
- * port is bound to. The table is read as it lies in memory, which may hold anything: no read throws, and their number is bound.
+ * for each, linked into one list whose head is in the image. Its member `evtchn` is the port, and `cpu` is the Linux CPU to
+ * which the port is bound. The table is read from memory, which may contain anything: no read throws, and the number of reads
+ * is limited.
  */
 import { readBtfLayouts } from './btf.js';
 import type { ReadKernel } from './layouts.js';
@@ -16,7 +17,7 @@ export interface IrqInfoLayout {
   readonly cpu: number;
 }
 
-/** The layout that the BTF in `image` gives; null where it gives none. */
+/** The layout from the BTF in `image`; null if it has none. */
 export function findIrqInfoLayout(image: Uint8Array): IrqInfoLayout | null {
   // The driver of 8250 UARTs has a structure of the same name.
   const layouts = readBtfLayouts(image, [{ name: 'irq_info', having: 'evtchn' }]);
@@ -27,34 +28,34 @@ export function findIrqInfoLayout(image: Uint8Array): IrqInfoLayout | null {
   return { list, evtchn, cpu };
 }
 
-/** A list is followed no further. Kernels have an entry for each port in use, of which FIFO events allow 2^17. */
+/** Maximum length of a list. Kernels have an entry for each port in use, and FIFO events allow 2^17 ports. */
 const mostEntries = 1 << 17;
-/** All walks of a run together, in entries: a guest could change its list before every call. */
+/** Limit of entries read in a whole run: a guest could change its list before every call. */
 const mostSteps = 1 << 20;
-/** So often an entry is looked for among candidates before the search is given up. */
+/** Maximum number of searches for an entry among candidates. */
 const mostSearches = 1 << 10;
 
 export class IrqTable {
   readonly #layout: IrqInfoLayout;
   readonly #isImage: (address: bigint) => boolean;
-  /** Where an entry was seen, by port. */
+  /** The last known address of an entry, by port. */
   #entries = new Map<number, bigint>();
   #stepsLeft: number;
   #searches = 0;
 
-  /** `isImage` says whether a kernel virtual address lies in the kernel's image: entries do not, the list's head does. */
+  /** `isImage` says whether a kernel virtual address is in the kernel's image: the list's head is, its entries are not. */
   constructor(layout: IrqInfoLayout, isImage: (address: bigint) => boolean, steps = mostSteps) {
     this.#layout = layout;
     this.#isImage = isImage;
     this.#stepsLeft = steps;
   }
 
-  /** Whether any entry is known, from which the others can be found. */
+  /** Whether any entry is known; the others can be found from it. */
   get isFound(): boolean {
     return this.#entries.size > 0;
   }
 
-  /** Looks among `candidates` for the address of the entry of `port`, unless one of the table is known. */
+  /** Searches `candidates` for the address of the entry of `port`, unless an entry of the table is known. */
   search(read: ReadKernel, port: number, candidates: readonly bigint[]): void {
     if (this.isFound || this.#searches >= mostSearches) return;
     this.#searches += 1;
@@ -62,7 +63,7 @@ export class IrqTable {
     if (found !== undefined) this.#entries.set(port, found);
   }
 
-  /** The Linux CPU that the table names for `port`; null where it names none, or cannot be read now. */
+  /** The Linux CPU in the table's entry for `port`; null if there is none, or if the table cannot be read now. */
   cpuOf(read: ReadKernel, port: number): number | null {
     const known = this.#entries.get(port);
     if (known !== undefined && this.#isEntryOf(read, known, port)) return this.#cpuAt(read, known);
@@ -86,14 +87,14 @@ export class IrqTable {
     return this.#portAt(read, entry) === port && this.#isLinked(read, entry + BigInt(this.#layout.list));
   }
 
-  /** Whether the neighbours of the list_head at `node` name it as theirs. */
+  /** Whether the neighbours of the list_head at `node` point back to it. */
   #isLinked(read: ReadKernel, node: bigint): boolean {
     const links = linksAt(read, node);
     if (links === null) return false;
     return linksAt(read, links.next)?.previous === node && linksAt(read, links.previous)?.next === node;
   }
 
-  /** Follows the list from an entry that is known, once around. What does not come back to where it began tells nothing. */
+  /** Follows the list once around from a known entry. A list that does not return to its start is not used. */
   #walk(read: ReadKernel): void {
     const list = BigInt(this.#layout.list);
     if (this.#stepsLeft <= 0) return;
@@ -116,7 +117,7 @@ export class IrqTable {
     }
   }
 
-  /** An entry without a port has 0; of two with one port, neither is believed. */
+  /** An entry without a port has 0. If two entries have the same port, neither is used. */
   #note(read: ReadKernel, found: Map<number, bigint | null>, entry: bigint): void {
     const port = this.#portAt(read, entry);
     if (port !== null && port !== 0) found.set(port, found.has(port) ? null : entry);
@@ -124,7 +125,7 @@ export class IrqTable {
 
   #keep(found: ReadonlyMap<number, bigint | null>): void {
     const single = [...found].filter((pair): pair is [number, bigint] => pair[1] !== null);
-    // The list is worth something only as long as it leads on to others.
+    // An entry is useful only while it leads to others.
     if (single.length > 0) this.#entries = new Map(single);
   }
 }
@@ -138,7 +139,7 @@ interface Links {
   readonly previous: bigint;
 }
 
-/** What the list_head at `node` holds; null where nothing is mapped. */
+/** The contents of the list_head at `node`; null if nothing is mapped. */
 function linksAt(read: ReadKernel, node: bigint): Links | null {
   const bytes = read(BigInt.asUintN(64, node), 16);
   if (bytes === null) return null;

@@ -6,39 +6,39 @@
 import { findTokenTable } from './token_table.js';
 import type { TokenTable } from './token_table.js';
 
-/** A symbol, and how far behind its beginning an address is. */
+/** A symbol, and the distance of an address from its beginning. */
 export interface SymbolPlace {
   readonly name: string;
   readonly offset: number;
 }
 
-/** `vectors` lies here in Debian's arm64 kernels from 5.10 to 7.2: an offset from `_text`. Others have it elsewhere. */
+/** The place of `vectors` in Debian's arm64 kernels from 5.10 to 7.2, an offset from `_text`. Other kernels have it elsewhere. */
 export const vectorsOffset = 0x10800;
-/** The architecture wants it at a multiple of this (Arm DDI 0487, VBAR_EL1). */
+/** The alignment that the architecture requires for it (Arm DDI 0487, VBAR_EL1). */
 const vectorsAlignment = 0x800;
-/** Every kernel's first symbol, `_text` or `_stext`, begins a page. */
+/** Every kernel's first symbol, `_text` or `_stext`, is at a page boundary. */
 const pageBytes = 4096;
 
-/** Of every so many names, the first one's place is told by a marker. */
+/** Interval between names whose place a marker gives. */
 const namesPerMarker = 256;
-/** No kernel has fewer symbols, or more. */
+/** Minimum and maximum number of a kernel's symbols. */
 const fewestSymbols = 1000;
 const mostSymbols = 1 << 22;
-/** The longest name, less its end (KSYM_NAME_LEN; 128 before 6.1). */
+/** The longest name, without its NUL (KSYM_NAME_LEN; 128 before 6.1). */
 const longestName = 511;
-/** All names together have no more characters: a kernel's have some 6 million. */
+/** Maximum number of characters in all names: a kernel has some 6 million. */
 const mostCharacters = 1 << 26;
-/** So many names are walked over, at the most, by 256, before what looks like tables of them is given up. */
+/** Maximum number of names, divided by 256, that are read in false candidates for the table. */
 const mostMarks = (4 * mostSymbols) / namesPerMarker;
-/** How far before the token table the names may begin: there are some 2 MiB of them. */
+/** Maximum distance of the names before the token table: they take some 2 MiB. */
 const searchedBytes = 16 << 20;
 
-/** What the parts of the table begin at multiples of, in bytes: 4 in 7.2, 8 before. */
+/** Alignment of the parts of the table, in bytes: 4 in 7.2, 8 before. */
 const alignments = [8, 4] as const;
 type Alignment = (typeof alignments)[number];
 
 interface Names {
-  /** Where the number of symbols is, and behind it the first name: offsets in the image. */
+  /** The places of the number of symbols and of the first name after it: offsets in the image. */
   readonly at: number;
   readonly first: number;
   readonly count: number;
@@ -49,7 +49,7 @@ function alignTo(alignment: Alignment, at: number): number {
   return Math.ceil(at / alignment) * alignment;
 }
 
-/** The length of the compressed name at `at`, and where it begins. From 6.1 on, bit 7 says that a second byte follows. */
+/** The length of the compressed name at `at`, and its start. From 6.1 on, bit 7 means that a second byte follows. */
 function nameAt(image: Uint8Array, at: number): { readonly start: number; readonly length: number } {
   const low = image[at] ?? 0;
   if ((low & 0x80) === 0) return { start: at + 1, length: low };
@@ -62,7 +62,7 @@ function expand(image: Uint8Array, { texts }: TokenTable, at: number): string {
   return Array.from(image.subarray(start, start + length), (token) => texts[token] ?? '').join('');
 }
 
-/** Where the name is that is `count` names behind the one at `at`; -1 where there are not so many. */
+/** The place of the name `count` names after the one at `at`; -1 if there are too few. */
 function nameAfter(image: Uint8Array, at: number, count: number, end: number): number {
   let place = at;
   for (let left = count; left > 0; left -= 1) {
@@ -73,12 +73,12 @@ function nameAfter(image: Uint8Array, at: number, count: number, end: number): n
   return place;
 }
 
-/** What is left of {@link mostMarks}. */
+/** The rest of {@link mostMarks}. */
 interface Walk {
   marks: number;
 }
 
-/** Where each 256th name begins, and the end of the last; null where they are not names up to there. */
+/** The start of each 256th name, and the end of the last; null if the data are not names. */
 function markedNames(
   image: Uint8Array,
   first: number,
@@ -99,7 +99,7 @@ function markedNames(
   return starts;
 }
 
-/** The names whose number is at `at`, if they are borne out by the markers, of 32 bits, behind them. */
+/** The names whose number is at `at`, if the 32-bit markers after them match. */
 function namesAt(
   image: Uint8Array,
   view: DataView,
@@ -132,10 +132,10 @@ function findNames(image: Uint8Array, view: DataView, table: TokenTable): Names 
   return null;
 }
 
-/** An array of offsets as it may lie in the image. */
+/** A candidate for the array of offsets. */
 interface OffsetShape {
   readonly start: number;
-  /** Whether each counts from its own place: then nothing is left to be found out. */
+  /** Whether each offset is relative to its own place; then no base is needed. */
   readonly ownPlace: boolean;
 }
 
@@ -153,12 +153,12 @@ function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): rea
 }
 
 /**
- * Tells of a running kernel what the word at an offset in its image points at, as an offset from `_text`; null where that
- * cannot be told. Relocations have been applied by then.
+ * For a running kernel, the target of the pointer at an offset in its image, as an offset from `_text`; null if it is
+ * not known. Relocations have been applied by then.
  */
 export type PointerAt = (place: number) => number | null;
 
-/** How the symbols' offsets are anchored: where each is listed, and what is known of the running kernel. */
+/** The base of the symbols' offsets: the offset of each symbol, and what is known about the running kernel. */
 interface Anchoring {
   readonly names: readonly string[];
   readonly pointerAt: PointerAt;
@@ -202,7 +202,7 @@ function readOffsets(view: DataView, anchoring: Anchoring, shape: OffsetShape): 
 
 export class Kallsyms {
   readonly #names: readonly string[];
-  /** Of each symbol, from `_text`; they grow. */
+  /** Offset of each symbol from `_text`, ascending. */
   readonly #offsets: Float64Array;
 
   constructor(names: readonly string[], offsets: Float64Array) {
@@ -214,12 +214,12 @@ export class Kallsyms {
     return this.#names.length;
   }
 
-  /** The offset from `_text` of the first symbol with that name; null when there is none. */
+  /** The offset from `_text` of the first symbol with that name; null if there is none. */
   offsetOf(name: string): number | null {
     return this.#offsets[this.#names.indexOf(name)] ?? null;
   }
 
-  /** The symbol that an offset from `_text` lies in or behind; null before the first one, and behind the last. */
+  /** The last symbol at or before an offset from `_text`; null before the first symbol and after the last. */
   symbolAt(offset: number): SymbolPlace | null {
     let [low, high] = [0, this.#offsets.length];
     while (low < high) {
@@ -228,14 +228,14 @@ export class Kallsyms {
       else high = middle;
     }
     if (low === 0 || low === this.#offsets.length) return null;
-    // Of several names for one place, the first: the table puts the better ones there.
+    // Of several names for the same address, the first: the table lists the better ones first.
     let first = low - 1;
     while (first > 0 && this.#offsets[first - 1] === this.#offsets[first]) first -= 1;
     return { name: this.#names[first] ?? '', offset: offset - (this.#offsets[first] ?? 0) };
   }
 }
 
-/** All names, without their kinds; null when they come to more than any kernel's. */
+/** All names, without their kinds; null if they are longer than any kernel's. */
 function readNames(image: Uint8Array, table: TokenTable, { first, count }: Names): string[] | null {
   const names: string[] = [];
   let characters = 0;
@@ -249,8 +249,8 @@ function readNames(image: Uint8Array, table: TokenTable, { first, count }: Names
 }
 
 /**
- * The symbols in `image`, an unpacked kernel Image as it lies in the file; null where it has none. `pointerAt` reads the
- * running kernel: without it, a table that does not list `_text` is anchored by the usual place of `vectors`.
+ * The symbols in `image`, an unpacked kernel Image as in the file; null if it has none. `pointerAt` reads the
+ * running kernel; without it, the base of a table that does not list `_text` follows from the usual place of `vectors`.
  */
 export function findKallsyms(image: Uint8Array, pointerAt: PointerAt = () => null): Kallsyms | null {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);

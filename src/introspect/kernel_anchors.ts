@@ -1,16 +1,16 @@
 /**
- * Where an arm64 kernel keeps what is read from it, found in its image: by its export table, which a kernel with modules
- * has; by kallsyms, which names data with CONFIG_KALLSYMS_ALL; and by BTF, which knows what lies where in each CPU's own area
- * and in a task. Of each fact it is told by which of them it was found.
+ * The places of what is read from an arm64 kernel, found in its image: by the export table, which a kernel with modules
+ * has; by kallsyms, which lists data with CONFIG_KALLSYMS_ALL; and by BTF, which gives the layout of each CPU's own area
+ * and of a task. For each fact, the way in which it was found is reported.
  */
 import { Btf } from './btf.js';
 import { exportedOffsets } from './export_table.js';
 import { findKallsyms } from './kallsyms.js';
 
-/** A way by which something is found. By BTF: its layouts, and what lies in the memory of the running kernel. */
+/** How something is found. By BTF: with its layouts and the memory of the running kernel. */
 export type Way = 'export table' | 'kallsyms' | 'BTF';
 
-/** The kernel's variables that are looked for by name. */
+/** The kernel's variables that are searched by name. */
 export const anchorNames = [
   'xen_vcpu_id',
   '__per_cpu_offset',
@@ -21,39 +21,39 @@ export const anchorNames = [
 ] as const;
 export type AnchorName = (typeof anchorNames)[number];
 
-/** A variable: its offset from `_text`, that of a per-CPU one being its place in the image's template. */
+/** A variable: its offset from `_text`; for a per-CPU variable, of its place in the image's template. */
 export interface Anchor {
   readonly offset: number;
   readonly way: Way;
 }
 
-/** What BTF says of each CPU's own area, in bytes from where it begins. */
+/** The layout of each CPU's own area by BTF, in bytes from its start. */
 export interface AreaLayout {
-  /** `xen_vcpu_id`, the record; null where the kernel has none. */
+  /** `xen_vcpu_id`, the record; null if the kernel has none. */
   readonly xenVcpuId: number | null;
-  /** In `runqueues`: the CPU's own number, and the task that runs. By these an area is told from other memory. */
+  /** In `runqueues`: the CPU's own number, and the current task. They distinguish an area from other memory. */
   readonly runQueueCpu: number;
   readonly runQueueTask: number;
-  /** How far the CPU has come up (`cpuhp_state`), and from which state on it counts as online; null where not known. */
+  /** The CPU's hotplug state (`cpuhp_state`), and the state from which it counts as online; null if not known. */
   readonly hotplug: { readonly state: number; readonly online: number } | null;
 }
 
-/** What BTF says, as far as anybody asks. */
+/** The facts from BTF that are used. */
 export interface BtfFacts {
   /** Offset in struct task_struct of the CPU that the task runs on (`thread_info.cpu`, or `task_struct.cpu` in 5.10). */
   readonly taskCpu: number | null;
-  /** Null where the BTF lists no per-CPU variables. */
+  /** Null if the BTF lists no per-CPU variables. */
   readonly area: AreaLayout | null;
 }
 
-/** What is known of a kernel from its image alone. */
+/** What is known about a kernel from its image alone. */
 export interface KernelAnchors {
   readonly symbols: ReadonlyMap<AnchorName, Anchor>;
-  /** Null where the image has no BTF, or all was found without. */
+  /** Null if the image has no BTF, or if everything was found without it. */
   readonly btf: BtfFacts | null;
 }
 
-/** Of a sum, null where any part is not known. */
+/** The sum; null if any part is not known. */
 function sum(...parts: readonly (number | null | undefined)[]): number | null {
   let total = 0;
   for (const part of parts) {
@@ -108,17 +108,17 @@ function addAll(
   }
 }
 
-/** `nr_cpu_ids` may be a constant, and bounds the masks only; what `setup_max_cpus` says, the command line may say too. */
+/** `nr_cpu_ids` may be a constant and only limits the masks; the command line may also give the value of `setup_max_cpus`. */
 const dispensable: readonly AnchorName[] = ['nr_cpu_ids', 'setup_max_cpus'];
 
-/** Whether nothing stays unread for want of a variable. */
+/** Whether all variables that are needed were found. */
 function isEnough(found: ReadonlyMap<AnchorName, Anchor>): boolean {
   return anchorNames.every((name) => dispensable.includes(name) || found.has(name));
 }
 
 /**
- * What `image`, an unpacked kernel Image as it lies in the file, says of where things are. The export table is asked first,
- * then kallsyms, then BTF, each only where something is still missing: to read them takes tenths of a second.
+ * The places that `image`, an unpacked kernel Image as in the file, gives. The export table is read first,
+ * then kallsyms, then BTF, each only if something is still missing: reading them takes tenths of a second.
  */
 export function findAnchors(image: Uint8Array): KernelAnchors {
   const symbols = new Map<AnchorName, Anchor>();

@@ -4,7 +4,7 @@
  */
 import type { ReadKernel } from './layouts.js';
 
-/** Where the image has what the records hang on: offsets from `_text`. */
+/** The places in the image that are needed to find the records: offsets from `_text`. */
 export interface RecordPlaces {
   readonly xenVcpuId: number;
   readonly perCpuOffset: number;
@@ -35,17 +35,17 @@ export class KernelRecords {
     return bytes === null ? null : Number(littleEndian(bytes));
   }
 
-  /** Where the record lies for the CPU with that per-CPU offset. The sum wraps. */
+  /** The address of the record of the CPU with that per-CPU offset. The sum wraps. */
   recordAddress(perCpuOffset: bigint): bigint {
     return BigInt.asUintN(64, this.#text + BigInt(this.#places.xenVcpuId) + perCpuOffset);
   }
 
   /**
-   * The Linux CPU that runs on a vCPU whose TPIDR_EL1 is `tpidr`, of the first `cpus`; null when none has that
-   * offset (CPU 0 before its area is set up has 0, as have all others then).
+   * The Linux CPU, of the first `cpus`, that runs on a vCPU whose TPIDR_EL1 is `tpidr`; null if none has that
+   * offset (before the areas are set up, CPU 0 and all others have 0).
    */
   linuxCpuOf(tpidr: bigint, cpus: number): number | null {
-    // Asked at every call: all offsets at once, where they can be read.
+    // This runs at every call, so it reads all offsets at once if possible.
     const offsets = this.#read(BigInt.asUintN(64, this.#offsetAddress(0)), 8 * cpus);
     const view = offsets === null ? null : new DataView(offsets.buffer, offsets.byteOffset);
     const offset = (cpu: number): bigint | null =>

@@ -1,10 +1,10 @@
-/** How the kernel lays its structures out: as VMCOREINFO or BTF says, whichever there is. */
+/** The layouts of the kernel's structures, from VMCOREINFO or BTF. */
 export interface Layouts {
-  /** The size of structure `name`, bytes; null when that is not known. */
+  /** The size of structure `name` in bytes; null if it is not known. */
   size(name: string): number | null;
-  /** The offset of `structure.member`, bytes; null when that is not known. */
+  /** The offset of `structure.member` in bytes; null if it is not known. */
   offset(path: string): number | null;
 }
 
-/** Reads `size` bytes at a kernel virtual address; null where nothing is mapped. */
+/** Reads `size` bytes at a kernel virtual address; null if nothing is mapped there. */
 export type ReadKernel = (address: bigint, size: number) => Uint8Array | null;

@@ -1,19 +1,19 @@
 /**
- * The kernel's log, read from its printk ring buffer in memory: descriptors that say where each record's text lies, and
+ * The kernel's log, read from its printk ring buffer in memory: descriptors with the place of each record's text, and
  * a ring of text (Linux kernel/printk/printk_ringbuffer.h, 5.10 on). Layouts come from VMCOREINFO or BTF.
  */
 import type { Layouts, ReadKernel } from './layouts.js';
 
 /** A record of the log. */
 export interface LogRecord {
-  /** When it was made, ns since boot by the kernel's clock. */
+  /** Time of the record, ns since boot by the kernel's clock. */
   readonly timeNs: bigint;
   readonly text: string;
 }
 
-/** A few of the newest records may still be written; so many that cannot be read one after the other are no log. */
+/** A few of the newest records may still be being written; if more than this in a row cannot be read, the data are not a log. */
 const mostUnreadable = 256;
-/** No record of a real kernel is longer; memory may hold anything. */
+/** Maximum length of a record; memory may contain anything. */
 const longestText = 1 << 16;
 
 class Structures {
@@ -25,7 +25,7 @@ class Structures {
     this.#read = read;
   }
 
-  /** The address of a member of the structure at `base`; null when its layout is not known. */
+  /** The address of a member of the structure at `base`; null if its layout is not known. */
   member(base: bigint, path: string): bigint | null {
     const offset = this.#layouts.offset(path);
     return offset === null ? null : base + BigInt(offset);
@@ -49,7 +49,7 @@ class Structures {
   }
 }
 
-/** The rings: how many descriptors and bytes of text, and where they are. */
+/** The rings: the number of descriptors and of bytes of text, and their addresses. */
 interface Rings {
   readonly countBits: bigint;
   readonly descriptors: bigint;
@@ -81,7 +81,7 @@ function readRings(s: Structures, prb: bigint): Rings | null {
   return { countBits, descriptors, infos, headId, tailId, textBits, text };
 }
 
-/** A descriptor's state lies in the top two bits of state_var, its id below (enum desc_state): 1 committed, 2 final. */
+/** A descriptor's state is in the top two bits of state_var, its id below (enum desc_state): 1 committed, 2 final. */
 const idMask = (1n << 62n) - 1n;
 
 function readRecord(s: Structures, rings: Rings, id: bigint): LogRecord | null {
@@ -99,7 +99,7 @@ function readRecord(s: Structures, rings: Rings, id: bigint): LogRecord | null {
   return { timeNs, text: readText(s, rings, begin, next, Number(length)) };
 }
 
-/** A record's text: behind the 8 bytes of its id; one that would run over the ring's end stands at its start. */
+/** A record's text: it follows the 8 bytes of its id; a text that would cross the ring's end is at the ring's start. */
 function readText(
   s: Structures,
   { text, textBits }: Rings,
@@ -108,14 +108,17 @@ function readText(
   length: number,
 ): string {
   const size = 1n << textBits;
-  // Odd positions say that there is no data.
+  // Odd positions mean that there is no data.
   if (((begin | next) & 1n) !== 0n) return '';
   const wraps = begin / size !== (next - 1n) / size;
   const at = (wraps ? 0n : begin % size) + 8n;
   return s.text(text + at, Math.min(length, longestText)) ?? '';
 }
 
-/** The last `most` records of the log whose struct printk_ringbuffer is at `ring`, oldest first; null where that is none. */
+/**
+ * The last `most` records of the log whose struct printk_ringbuffer is at `ring`, oldest first; null if there is no log
+ * there.
+ */
 export function readKernelLog(
   layouts: Layouts,
   ring: bigint,

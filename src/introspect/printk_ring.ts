@@ -14,7 +14,7 @@ export const ringStructures = [
   'printk_info',
 ] as const;
 
-/** Offsets within struct printk_ringbuffer of what its shape is known by. */
+/** Offsets within struct printk_ringbuffer of the fields that identify it. */
 interface Shape {
   readonly countBits: number;
   readonly pointers: readonly number[];
@@ -58,7 +58,7 @@ function isKernelPointer(view: DataView, at: number): boolean {
   return view.getUint32(at + 4, true) >>> 20 === 0xfff && view.getUint32(at, true) % 8 === 0;
 }
 
-/** Ids count up within 62 bits, and a ring holds no more of them than it has descriptors. */
+/** Ids increase within 62 bits, and a ring contains at most as many as it has descriptors. */
 function hasIds(view: DataView, at: number, { countBits, headId, tailId }: Shape): boolean {
   const head = view.getBigUint64(at + headId, true);
   const tail = view.getBigUint64(at + tailId, true);
@@ -71,7 +71,7 @@ function hasIds(view: DataView, at: number, { countBits, headId, tailId }: Shape
   );
 }
 
-/** Offsets in `memory`, the kernel's image as it lies in memory now, of what looks like a ring in use. */
+/** Offsets in `memory`, the kernel's image as it is in memory now, of candidates for a ring in use. */
 export function* printkRingsIn(memory: Uint8Array, layouts: Layouts): Generator<number> {
   const shape = shapeOf(layouts);
   if (shape === null) return;

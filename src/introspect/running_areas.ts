@@ -1,24 +1,24 @@
 /**
- * Finds each CPU's own area in the memory of a running kernel whose symbols are not known, by the layouts that its BTF
- * gives. An area is a copy of the image's per-CPU section, and TPIDR_EL1 says how far it lies behind that; where the section
- * lies is not said. But an area's run queue names its CPU and the task that runs there, and SP_EL0 names that task too
- * (Linux mm/percpu.c, kernel/sched/sched.h, arch/arm64/include/asm/current.h). So one place fits, and no other.
+ * Finds each CPU's own area in the memory of a running kernel without known symbols, by the layouts in its BTF.
+ * An area is a copy of the image's per-CPU section, and TPIDR_EL1 contains its offset from the section; the address of the
+ * section is not known. But an area's run queue names its CPU and the task that runs there, and SP_EL0 names that task too
+ * (Linux mm/percpu.c, kernel/sched/sched.h, arch/arm64/include/asm/current.h). So exactly one address fits.
  */
 import type { AreaLayout } from './kernel_anchors.js';
 import type { ReadKernel } from './layouts.js';
 
-/** A kernel that runs, as far as it is known. */
+/** What is known about a running kernel. */
 export interface RunningKernel {
   /** Kernel virtual address of `_text`. */
   readonly text: bigint;
-  /** Its image as it lies in memory now. */
+  /** Its image as it is in memory now. */
   readonly loaded: Uint8Array;
   readonly read: ReadKernel;
-  /** How many CPUs it may have. */
+  /** Maximum number of its CPUs. */
   readonly cpus: number;
 }
 
-/** What one of its CPUs has in its registers, and which Linux CPU its task says that it is. */
+/** The registers of one of its CPUs, and the Linux CPU that its task names. */
 export interface RunningCpu {
   /** TPIDR_EL1. */
   readonly perCpuOffset: bigint;
@@ -27,12 +27,12 @@ export interface RunningCpu {
   readonly linuxCpu: number;
 }
 
-/** The section is aligned to a page, and 4 KiB is the smallest. */
+/** The section is aligned to a page; the smallest page has 4 KiB. */
 const pageBytes = 4096;
-/** A word that is found at more places than this says nothing. */
+/** A word that occurs more often than this is not used. */
 const mostHits = 1024;
 
-/** Where the areas' template and the array of their offsets lie: offsets from `_text`. */
+/** The areas' template and the array of their offsets: offsets from `_text`. */
 export interface AreaPlaces {
   readonly template: number;
   readonly perCpuOffset: number;
@@ -45,7 +45,7 @@ function word(bytes: Uint8Array | null): bigint | null {
   return value;
 }
 
-/** Whether what lies at `perCpuOffset` behind the template is the area of `linuxCpu`: its run queue says so. */
+/** Whether the memory at `perCpuOffset` from the template is the area of `linuxCpu`, by its run queue. */
 export function isAreaOf(
   { text, read }: RunningKernel,
   { runQueueCpu }: AreaLayout,
@@ -58,7 +58,7 @@ export function isAreaOf(
   return word(read(address, 4)) === BigInt(linuxCpu);
 }
 
-/** The one page of the image that can be the template's first; null where none fits, or several do. */
+/** The only page of the image that can be the template's first; null if none or several match. */
 function findTemplate(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): number | null {
   const { text, loaded, read } = kernel;
   const found: number[] = [];
@@ -70,7 +70,7 @@ function findTemplate(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu):
   return found.length === 1 ? (found[0] ?? null) : null;
 }
 
-/** Offsets in `loaded`, multiples of 8, at which `value` stands. */
+/** Offsets in `loaded`, multiples of 8, with the word `value`. */
 function* placesOf(loaded: Uint8Array, value: bigint): Generator<number> {
   const words = new Int32Array(loaded.buffer, loaded.byteOffset, loaded.length >> 2);
   const [low, high] = [Number(value & 0xffff_ffffn) | 0, Number(value >> 32n) | 0];
@@ -79,7 +79,7 @@ function* placesOf(loaded: Uint8Array, value: bigint): Generator<number> {
   }
 }
 
-/** How many CPUs have their areas where an array at offset `at` says; 0 where CPU 0 has not. */
+/** The number of CPUs whose areas an array at offset `at` gives correctly; 0 if not that of CPU 0. */
 function areasBy(kernel: RunningKernel, area: AreaLayout, template: number, at: number): number {
   const { loaded, cpus } = kernel;
   const view = new DataView(loaded.buffer, loaded.byteOffset, loaded.byteLength);
@@ -92,7 +92,7 @@ function areasBy(kernel: RunningKernel, area: AreaLayout, template: number, at: 
   return Array.from({ length: cpus }, (_, cpu) => cpu).filter(isOwn).length;
 }
 
-/** `__per_cpu_offset`: the array that holds this CPU's offset at its place, and for most others that of an area of theirs. */
+/** `__per_cpu_offset`: the array that contains this CPU's offset at its index, and correct offsets for most other CPUs. */
 function findOffsets(
   kernel: RunningKernel,
   area: AreaLayout,
@@ -115,8 +115,8 @@ function findOffsets(
 }
 
 /**
- * Where the areas hang, as seen while `cpu` runs; null while nothing fits: before the kernel has set up its areas and its
- * scheduler, or between two tasks. `loaded` must begin at a multiple of 4 in its buffer.
+ * The addresses of the areas, as seen while `cpu` runs; null while nothing matches: before the kernel has set up its areas and
+ * its scheduler, or between two tasks. `loaded` must begin at a multiple of 4 in its buffer.
  */
 export function findAreas(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): AreaPlaces | null {
   if (cpu.perCpuOffset === 0n || cpu.perCpuOffset % BigInt(pageBytes) !== 0n) return null;

@@ -1,6 +1,6 @@
-/** Puts BTF together for the tests, type by type, as pahole does. */
+/** Builds BTF for the tests, type by type, as pahole does. */
 
-/** A member: its name, '' for none; its type's id; where it begins, in bits. */
+/** A member: its name, '' for none; its type's id; its offset in bits. */
 export type MadeMember = readonly [name: string, type: number, bits: number];
 
 export class MadeBtf {
@@ -8,14 +8,14 @@ export class MadeBtf {
   #names = '\0';
   #count = 0;
 
-  /** Appends a type with what follows it, in words, and gives its id. */
+  /** Appends a type and the words that follow it; returns its id. */
   type(kind: number, name: string, count: number, sizeOrType: number, tail: readonly number[] = []): number {
     this.#words.push(this.name(name), ((kind << 24) | count) >>> 0, sizeOrType, ...tail);
     this.#count += 1;
     return this.#count;
   }
 
-  /** The place of a name, which is added. */
+  /** Adds a name and returns its offset. */
   name(name: string): number {
     if (name === '') return 0;
     this.#names += `${name}\0`;
@@ -67,7 +67,7 @@ export class MadeBtf {
   }
 }
 
-/** A CPU's area as {@link writeKernelBtf} lays it out, and where a task has its CPU: offsets in bytes. */
+/** The layout of a CPU's area by {@link writeKernelBtf}, and the place of a task's CPU: offsets in bytes. */
 export const madeArea = {
   xenVcpuId: 0x48,
   runQueueCpu: 0x100 + 24,
@@ -76,7 +76,7 @@ export const madeArea = {
   taskCpu: 16,
 } as const;
 
-/** BTF that says what is asked of it of a kernel with records, or without. */
+/** BTF of a kernel with or without records. */
 export function kernelBtf(hasRecords = true): MadeBtf {
   const btf = new MadeBtf();
   const int = btf.int('int');

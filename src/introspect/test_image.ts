@@ -1,4 +1,4 @@
-/** Puts together images that have what the tests read, in the places and forms in which kernels have it. */
+/** Builds images with the data that the tests read, in the places and formats of real kernels. */
 
 /** A symbol as kallsyms lists it: kind and name, and its offset from `_text`. */
 export interface MadeSymbol {
@@ -7,10 +7,10 @@ export interface MadeSymbol {
   readonly offset: number;
 }
 
-/** How the releases lay kallsyms out. */
+/** The formats of kallsyms in the releases. */
 export type KallsymsLayout = '5.10' | '6.1' | '6.12' | '7.2';
 
-/** An image that is written from its beginning on. */
+/** An image that is written from its beginning. */
 export class MadeImage {
   readonly #parts: number[] = [];
 
@@ -114,7 +114,7 @@ export function writeKallsyms(
     return image;
   }
   const alignment = layout === '6.12' ? 8 : 4;
-  // An odd multiple of 4, as it may come.
+  // An odd multiple of 4, which is possible in real kernels.
   if (alignment === 4) image.align(8).word(0);
   writeNames(image, symbols, alignment);
   writeTokens(image, alignment);

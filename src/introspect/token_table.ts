@@ -1,24 +1,24 @@
 /**
- * The table by which a kernel's symbol names are compressed: 256 texts, one behind the other, and an index of 16-bit offsets
+ * The table with which a kernel's symbol names are compressed: 256 consecutive texts, and an index of 16-bit offsets
  * into them (Linux scripts/kallsyms.c, kallsyms_token_table and kallsyms_token_index, 5.10 to 7.2). No symbol says where it
  * is. But a character that names use stands for itself, and so do the digits, which follow each other.
  */
 
 const tokens = 256;
-/** A token stands for a part of a name, and no name is longer (KSYM_NAME_LEN). */
+/** Maximum length of a token: it is a part of a name (KSYM_NAME_LEN). */
 const longestText = 511;
 const zero = 0x30;
 /** `0\0` to `9\0`. */
 const digits = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? zero + i / 2 : 0));
 
 export interface TokenTable {
-  /** Where the texts begin, and where the index behind them ends: offsets in the image. */
+  /** The start of the texts, and the end of the index after them: offsets in the image. */
   readonly start: number;
   readonly end: number;
   readonly texts: readonly string[];
 }
 
-/** Where the text begins that is `count` texts behind the one at `at`; -1 where the image ends before. */
+/** The start of the text `count` texts after the one at `at`; -1 if the image ends before. */
 function textAfter(image: Uint8Array, at: number, count: number): number {
   let place = at;
   for (let left = count; left > 0 && place >= 0; left -= 1) {
@@ -28,14 +28,14 @@ function textAfter(image: Uint8Array, at: number, count: number): number {
   return place;
 }
 
-/** Where the first of the `count` texts before the one at `at` ends; -1 where the image begins behind it. */
+/** The end of the first of the `count` texts before the one at `at`; -1 if the image begins after it. */
 function firstEndBefore(image: Uint8Array, at: number, count: number): number {
   let end = at;
   for (let left = count; left > 0 && end > 0; left -= 1) end = image.lastIndexOf(0, end - 1);
   return end;
 }
 
-/** The texts from `start` on, if the index at `index` says where each of them is. */
+/** The texts from `start` on, if the index at `index` matches them. */
 function textsBy(image: Uint8Array, view: DataView, start: number, index: number): string[] | null {
   const texts: string[] = [];
   for (let at = start; texts.length < tokens;) {
@@ -63,7 +63,7 @@ function tableAround(image: Uint8Array, view: DataView, at: number): TokenTable 
   return null;
 }
 
-/** The token table in a kernel's image; null where there is none. */
+/** The token table in a kernel's image; null if there is none. */
 export function findTokenTable(image: Uint8Array): TokenTable | null {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   for (let at = image.indexOf(zero); at >= 0; at = image.indexOf(zero, at + 1)) {

@@ -1,11 +1,11 @@
 /**
- * VMCOREINFO, the kernel's note to those who read its memory after a crash: lines of text with addresses and layouts
+ * VMCOREINFO, the kernel's note for tools that read its memory after a crash: lines of text with addresses and layouts
  * (Linux Documentation/admin-guide/kdump/vmcoreinfo.rst). It stands in a page of its own once the kernel has made it
  * (subsys_initcall), found by its first line.
  */
 import type { Layouts } from './layouts.js';
 
-/** What the note says, by the word before `=`: `SYMBOL(prb)`, `OFFSET(printk_ringbuffer.fail)`, `OSRELEASE`. */
+/** The values in the note, by the word before `=`: `SYMBOL(prb)`, `OFFSET(printk_ringbuffer.fail)`, `OSRELEASE`. */
 export type VmcoreInfo = ReadonlyMap<string, string>;
 
 const firstWord = Array.from('OSRELEASE=', (letter) => letter.charCodeAt(0));
@@ -14,8 +14,8 @@ const [firstLetter] = firstWord;
 const noteBytes = 4096;
 
 /**
- * The note in `memory`, which is searched page by page; null when it is not there (yet). Pages, by their offset, of which
- * `mayHold` says false are not read: the host would have to provide each page of memory that no one has written.
+ * The note in `memory`, which is searched page by page; null if it is not there (yet). Pages, by offset, for which
+ * `mayHold` is false are not read: reading would make the host allocate pages that were never written.
  */
 export function findVmcoreInfo(
   memory: Uint8Array,
@@ -43,7 +43,7 @@ function parse(note: Uint8Array): VmcoreInfo {
   return new Map(pairs);
 }
 
-/** A symbol's address; null when the note does not have it. */
+/** A symbol's address; null if the note does not contain it. */
 export function symbolIn(info: VmcoreInfo, name: string): bigint | null {
   const text = info.get(`SYMBOL(${name})`);
   return text !== undefined && /^[0-9a-f]{1,16}$/.test(text) ? BigInt(`0x${text}`) : null;
@@ -54,7 +54,7 @@ function layoutIn(info: VmcoreInfo, kind: 'SIZE' | 'OFFSET', name: string): numb
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
-/** The layouts that the note says. */
+/** The layouts in the note. */
 export function layoutsIn(info: VmcoreInfo): Layouts {
   return {
     size: (name) => layoutIn(info, 'SIZE', name),

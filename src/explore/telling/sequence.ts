@@ -1,7 +1,7 @@
 /**
- * A run as a short list of the calls and turns that matter, for whoever draws it: calls that carry a vCPU id, the
- * starts of CPUs, shutdowns, resets and the end. What is right and says nothing new is gathered; nothing
- * that is wrong is ever left out. The list knows no layout: terminal and page draw the same one.
+ * A run as a short list of items to draw: calls that carry a vCPU id, the
+ * starts of CPUs, shutdowns, resets and the end. Items that are right and give no new information are combined; items
+ * that are wrong are never left out. The list is independent of layout: terminal and page draw the same one.
  */
 import { SHUTDOWN_names } from '../../abi/index.js';
 import type {
@@ -26,7 +26,7 @@ export interface KernelItem {
   readonly name: string;
   readonly vcpu: XenVcpuId;
   readonly linuxCpu: LinuxCpu;
-  /** How many CPUs it counts. */
+  /** Number of its CPUs. */
   readonly possible: number;
   readonly leftOut: readonly { readonly vcpu: XenVcpuId; readonly why: string }[];
 }
@@ -51,25 +51,25 @@ export interface CallItem {
   /** The id in the call, unsigned; null when it carries none. */
   readonly passed: number | null;
   readonly meant: XenVcpuId | null;
-  /** What the call is about where its name does not say it: `SHUTDOWN_soft_reset`. */
+  /** The subject of the call if its name does not say it: `SHUTDOWN_soft_reset`. */
   readonly about: string | null;
-  /** The kernel's phase, where it is known: `prepare` and the like. */
+  /** The kernel's phase if it is known: `prepare` and the like. */
   readonly phase: string | null;
   /** `0`, or `-ENOENT`. */
   readonly answer: string;
   readonly verdict: CallVerdict;
 }
 
-/** One vCPU asks for another to be started. */
+/** One vCPU requests the start of another. */
 export interface StartItem {
   readonly kind: 'start';
   readonly from: XenVcpuId;
   readonly how: StartEvent['how'];
   readonly target: XenVcpuId | null;
   readonly meantCpu: LinuxCpu | null;
-  /** Null where the request has no answer. */
+  /** Null if the request has no answer. */
   readonly answer: string | null;
-  /** As which CPU the target then ran kernel code; null when it never did. */
+  /** The CPU as which the target then ran kernel code; null if it never did. */
   readonly runsAs: LinuxCpu | null;
 }
 
@@ -78,7 +78,7 @@ export interface StopItem {
   readonly kind: 'stop';
   readonly vcpu: XenVcpuId;
   readonly linuxCpu: LinuxCpu | null;
-  /** By what. VCPUOP_down is a hypercall, and an item as such. */
+  /** How. VCPUOP_down is a hypercall and has its own item. */
   readonly how: Exclude<StopEvent['how'], 'VCPUOP_down'>;
 }
 
@@ -99,12 +99,12 @@ export interface StrayItem {
   readonly times: number;
 }
 
-/** A kernel that others followed, up to where it handed over, in which nothing was wrong. */
+/** A kernel without errors that was followed by another, up to the handover. */
 export interface QuietItem {
   readonly kind: 'quiet';
-  /** Calls that carried an id: each the right one, and none refused. */
+  /** Number of calls with an id; all ids are right, and no call was refused. */
   readonly calls: number;
-  /** The CPUs that came online after the first, and the vCPUs that they are. */
+  /** The CPUs that came online after the first, and their vCPUs. */
   readonly online: readonly LinuxCpu[];
   readonly vcpus: readonly XenVcpuId[];
 }
@@ -114,13 +114,13 @@ export interface ResetItem {
   readonly kind: 'reset';
 }
 
-/** The items before it once more, for each of these vCPUs in place of the one that they speak of. */
+/** The previous items again, for each of these vCPUs instead of the one that they name. */
 export interface AgainItem {
   readonly kind: 'again';
-  /** How many items are meant. */
+  /** Number of repeated items. */
   readonly items: number;
   readonly times: number;
-  /** Empty where it was the very same. */
+  /** Empty if the repetition is identical. */
   readonly vcpus: readonly XenVcpuId[];
 }
 
@@ -184,7 +184,7 @@ function callItem(event: HypercallEvent, judged: JudgedCall | undefined): CallIt
 }
 
 function startItem(event: StartEvent, events: readonly TraceEvent[]): StartItem | null {
-  // VCPUOP_up is a hypercall, and stands there as one.
+  // VCPUOP_up is a hypercall and is listed as one.
   if (event.how === 'VCPUOP_up') return null;
   const later = events.slice(event.step + 1);
   const end = later.findIndex((other) => other.kind === 'kernel' || other.kind === 'end');
@@ -210,7 +210,7 @@ function isStray(event: HandledEvent): event is HandledEvent & { boundFor: Linux
   return event.boundFor !== null && event.boundFor !== event.linuxCpu;
 }
 
-/** Whether a call is worth a line of its own or of a gathering. */
+/** Whether a call is shown, alone or combined with others. */
 function matters({ call }: HypercallEvent): boolean {
   return call.vcpuId !== null || call.op === 'SCHEDOP_shutdown';
 }
@@ -232,7 +232,7 @@ function isUntold(event: TraceEvent): event is Untold {
   return untold.some((kind) => kind === event.kind);
 }
 
-/** What an event is in the sequence; null where it is not worth an item. */
+/** The item of an event; null if it has none. */
 function itemOf(
   event: TraceEvent,
   run: ModelRun,
@@ -269,7 +269,7 @@ function onlineItem(event: OnlineEvent, events: readonly TraceEvent[]): OnlineIt
   const { kind, kernel, vcpu, linuxCpu } = event;
   const taken = events.find((other) => other.kind === 'kernel' && other.kernel === kernel);
   const isEntry = kind === 'online' && taken?.kind === 'kernel' && taken.entryVcpu === vcpu;
-  // The CPU that a kernel was entered on is online from the first: its kernel item says as much.
+  // The entry CPU is online from the beginning; the kernel's item shows it.
   return isEntry ? null : { kind, vcpu, linuxCpu };
 }
 
@@ -295,7 +295,7 @@ function addOperations(
   return [...counts].map(([op, times]) => ({ op, times }));
 }
 
-/** Right calls between two turns, gathered by caller, phase and id, in the order in which each first came. */
+/** Combines right calls between two other items by caller, phase and id, in order of first occurrence. */
 function gather(items: readonly SequenceItem[]): SequenceItem[] {
   const gathered: SequenceItem[] = [];
   let open = 0;
@@ -341,7 +341,7 @@ export function vcpusOf(item: SequenceItem): number[] {
   }
 }
 
-/** Whether an item says that all is well, and no more. */
+/** Whether an item shows no error. */
 function isWell(item: SequenceItem): boolean {
   if (item.kind === 'start') return item.runsAs === item.meantCpu;
   return isQuiet(item) || item.kind === 'online' || item.kind === 'stop';
@@ -365,14 +365,14 @@ function isHandover(item: SequenceItem | undefined): boolean {
   );
 }
 
-/** Where the kernel that enters at `start` hands over, if all is well until then; else null. */
+/** Where the kernel that enters at `start` hands over, if there is no error until then; else null. */
 function quietUntil(items: readonly SequenceItem[], start: number): number | null {
   const after = items.slice(start + 1).findIndex((item) => !isWell(item));
   const end = start + 1 + after;
   return after > 1 && isHandover(items[end]) ? end : null;
 }
 
-/** Each kernel that is well until it hands over: its entry, and all that it did in one item. */
+/** Each kernel without errors until it hands over: its entry, and one item for everything that it did. */
 function hushed(items: readonly SequenceItem[]): SequenceItem[] {
   const shorter: SequenceItem[] = [];
   for (let at = 0; at < items.length; at += 1) {
@@ -385,7 +385,7 @@ function hushed(items: readonly SequenceItem[]): SequenceItem[] {
   return shorter;
 }
 
-/** What is worth drawing of `run`. */
+/** The items to draw for `run`. */
 export function sequenceOf(run: ModelRun): Sequence {
   const all = hushed(itemsOf(run));
   const items = foldSequence(gather(all.filter((item) => !isOwnTimer(item))));

@@ -1,11 +1,11 @@
-/** Repetition in a sequence, said once: what happens for one CPU after another, and what happens again and again. */
+/** Shortens repetitions in a sequence: the same items for one CPU after another, and identical items. */
 import { present } from '../../base/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { AgainItem, SequenceItem } from './sequence.js';
 
 const longestBlock = 16;
 
-/** Turns in the story, which no repetition spans. */
+/** Items that end a part of the story; no repetition spans them. */
 function isTurn({ kind }: SequenceItem): boolean {
   return ['kernel', 'quiet', 'reset', 'again', 'end'].includes(kind);
 }
@@ -13,7 +13,7 @@ function isTurn({ kind }: SequenceItem): boolean {
 const vcpuFields = new Set(['from', 'target', 'passed', 'meant', 'vcpu']);
 const cpuFields = new Set(['linuxCpu', 'runsAs', 'meantCpu', 'boundFor']);
 
-/** "Every `from` reads `to`", found while two blocks are compared; null as long as they are the same. */
+/** A renaming of `from` to `to`, found while two blocks are compared; null while they are equal. */
 interface Renaming {
   from: number;
   to: number;
@@ -43,11 +43,11 @@ function sameButFor(renamings: Renamings, a: SequenceItem, b: SequenceItem): boo
   );
 }
 
-/** How block `b` differs from block `a`: by one vCPU's and one CPU's name at most, else null. */
+/** The difference of block `b` from block `a`: at most one vCPU and one CPU are renamed; else null. */
 function compareBlocks(a: readonly SequenceItem[], b: readonly SequenceItem[]): Renamings | null {
   if (a.length !== b.length) return null;
   const renamings: Renamings = { vcpu: null, cpu: null };
-  // Twice: what was let pass before a renaming was found is held to it the second time.
+  // Twice: items that were accepted before a renaming was found are checked against it the second time.
   const same = () => a.every((item, i) => sameButFor(renamings, item, present(b[i], 'the other item')));
   return same() && same() ? renamings : null;
 }
@@ -58,7 +58,7 @@ interface Repetition {
   readonly vcpus: readonly XenVcpuId[];
 }
 
-/** How often the block of `length` items at `start` comes again right after itself. */
+/** How often the block of `length` items at `start` is repeated immediately after itself. */
 function repetitionAt(items: readonly SequenceItem[], start: number, length: number): Repetition {
   const block = items.slice(start, start + length);
   const vcpus: XenVcpuId[] = [];
@@ -75,7 +75,7 @@ function repetitionAt(items: readonly SequenceItem[], start: number, length: num
   return { length, times, vcpus };
 }
 
-/** Where nothing is renamed, a count does for a line; else "again" is a line of its own. */
+/** Without a renaming, a count is added to the line; otherwise "again" has its own line. */
 function linesSaved({ length, times, vcpus }: Repetition): number {
   return length * times - (length === 1 && vcpus.length === 0 ? 0 : 1);
 }
@@ -86,7 +86,7 @@ function bestRepetition(items: readonly SequenceItem[], start: number): Repetiti
   return best.times > 0 && linesSaved(best) > 0 ? best : null;
 }
 
-/** The very same item several times over is that item with a count. */
+/** Identical items become one item with a count. */
 function counted(item: SequenceItem, times: number): SequenceItem | null {
   if (item.kind === 'stray') return { ...item, times: item.times + times };
   if (item.kind !== 'call') return null;
@@ -94,7 +94,7 @@ function counted(item: SequenceItem, times: number): SequenceItem | null {
   return { ...item, operations };
 }
 
-/** `items` with each repetition told once, and an {@link AgainItem} that says for whom it holds too. */
+/** `items` with each repetition shown once, and an {@link AgainItem} that lists the other vCPUs. */
 export function foldSequence(items: readonly SequenceItem[]): SequenceItem[] {
   const folded: SequenceItem[] = [];
   for (let at = 0; at < items.length;) {

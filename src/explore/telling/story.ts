@@ -1,6 +1,6 @@
 /**
- * A told story: a scenario, why it is told, and what its run gave. A story states no result: everything that is
- * said of one comes from the run.
+ * A told story: a scenario, the reason to show it, and the result of its run. A story states no result: all results
+ * come from the run.
  */
 import type { ModelRun, Scenario } from '../scenario.js';
 import { runScenario } from '../run.js';
@@ -12,16 +12,16 @@ import type { Tally } from './tally.js';
 
 export interface Story {
   readonly title: string;
-  /** One line: what there is to be seen, and why it is worth it. */
+  /** One line: what the story shows, and why it matters. */
   readonly why: string;
   readonly scenario: Scenario;
-  /** Sentences worked out from the run, to be read after it. */
+  /** Sentences computed from the run, shown after it. */
   afterword?(run: ModelRun): readonly string[];
 }
 
 /** A story and its run. */
 export interface ToldStory {
-  /** From 1, in the order of telling. */
+  /** Number of the story, from 1. */
   readonly number: number;
   /** The scenario's. */
   readonly name: string;
@@ -33,7 +33,7 @@ export interface ToldStory {
   readonly afterword: readonly string[];
 }
 
-/** Runs the story. The same story gives the same value every time. */
+/** Runs the story. The same story always gives the same value. */
 export function tellStory(story: Story, number: number): ToldStory {
   const run = runScenario(story.scenario);
   return {

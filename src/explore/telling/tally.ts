@@ -1,4 +1,4 @@
-/** A run in numbers. */
+/** Counts of a run. */
 import type { ModelRun } from '../scenario.js';
 
 export interface Tally {
@@ -6,9 +6,9 @@ export interface Tally {
   readonly calls: number;
   /** Those that carry the id that was meant. */
   readonly right: number;
-  /** Those that carry another, and were answered with an error. */
+  /** Those that carry another id and were refused. */
   readonly refused: number;
-  /** Those that carry another, and were answered as if all were well. */
+  /** Those that carry another id and were accepted. */
   readonly silent: number;
   /** Requests to start a vCPU (PSCI CPU_ON, SIPI, VCPUOP_up). */
   readonly starts: number;

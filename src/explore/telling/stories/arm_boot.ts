@@ -1,6 +1,6 @@
 /**
- * What the patch did to Arm. There a CPU set its record when it first ran; but the CPU that brings it up makes a
- * call for it before that, if events come by FIFO: EVTCHNOP_init_control, with whatever the unset record reads.
+ * The effect of the patch on Arm. There a CPU set its record when it first ran. But with FIFO events, the CPU that brings it up
+ * makes a call for it before that: EVTCHNOP_init_control, with the value of the unset record.
  */
 import type { Story } from '../story.js';
 import { scenario } from './common.js';

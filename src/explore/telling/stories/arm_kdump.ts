@@ -1,6 +1,6 @@
 /**
- * What the thread left open. No Xen resets an Arm domain, so no Arm guest can take a crash dump this way yet; these
- * stories give it such a reset and crash on another vCPU than 0, where a CPU's number is not its vCPU's id.
+ * What the thread left open. No Xen resets an Arm domain, so no Arm guest can take a crash dump this way yet. These
+ * stories assume such a reset, and crash on a vCPU other than 0, where a CPU's number is not its vCPU's id.
  */
 import type { Story } from '../story.js';
 import { scenario } from './common.js';

@@ -1,8 +1,8 @@
-/** What the stories' scenarios have in common. */
+/** The common parts of the stories' scenarios. */
 import { linux48 } from '../../eras.js';
 import type { Scenario } from '../../scenario.js';
 
-/** 4 vCPUs, FIFO events, Xen 4.17 with the ids that it hands out, Linux 4.8, a plain boot. */
+/** 4 vCPUs, FIFO events, Xen 4.17 with its own ids, Linux 4.8, a plain boot. */
 export function scenario(
   name: string,
   strategy: Scenario['strategy'],

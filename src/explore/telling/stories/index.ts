@@ -1,4 +1,4 @@
-/** The stories of the thread, in the order of telling. */
+/** The stories of the thread, in order. */
 import type { Story } from '../story.js';
 import * as armBoot from './arm_boot.js';
 import * as armKdump from './arm_kdump.js';

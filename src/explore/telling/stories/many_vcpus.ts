@@ -1,6 +1,6 @@
 /**
- * An id can be right and not enough. shared_info has room for the vcpu_info of 32 vCPUs on x86; a kernel that is
- * entered on a later one has none before it registers its own, and its clock is in there.
+ * A right id may not be sufficient. shared_info has slots for the vcpu_info of 32 vCPUs on x86. A kernel that is
+ * entered on a later vCPU has no vcpu_info before it registers one, and its clock is in the vcpu_info.
  */
 import { linux517, linux61 } from '../../eras.js';
 import type { Story } from '../story.js';

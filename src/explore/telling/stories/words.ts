@@ -1,4 +1,4 @@
-/** Sentences about a run, put together from what is in it. Each is true of any run; none knows what should come. */
+/** Sentences about a run, made from its contents. Each is true of any run; none assumes a result. */
 import type { HypercallEvent } from '../../../audit/index.js';
 import { answerText, idText } from '../../answers.js';
 import type { ModelRun } from '../../scenario.js';
@@ -14,7 +14,7 @@ function callsOf({ events }: ModelRun, op: string): HypercallEvent[] {
   );
 }
 
-/** Each text with how often it comes: `3 times with id 0: -EINVAL`, in order of first coming. */
+/** Each text with its number of occurrences: `3 times with id 0: -EINVAL`, in order of first occurrence. */
 function counted(texts: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
@@ -29,7 +29,7 @@ export function howCalled(run: ModelRun, op: string): string {
   return calls.length === 0 ? `${op} was never called.` : `${op} was called ${counted(calls)}.`;
 }
 
-/** How many vCPUs were asked to be started. */
+/** How many starts of vCPUs were requested. */
 export function startsMade(run: ModelRun, name: string): string {
   const { starts } = tallyOf(run);
   return starts === 0
@@ -37,7 +37,7 @@ export function startsMade(run: ModelRun, name: string): string {
     : `${name} was made ${starts === 1 ? 'once' : `${starts} times`}.`;
 }
 
-/** Of the calls with a wrong id: how many were refused, how many taken. */
+/** How many calls with a wrong id were refused, and how many were accepted. */
 export function howWrongWasAnswered(run: ModelRun): string {
   const { refused, silent, calls } = tallyOf(run);
   const wrong = refused + silent;
@@ -45,7 +45,7 @@ export function howWrongWasAnswered(run: ModelRun): string {
   return `${plural(wrong, 'call')} of ${calls} carried an id that was not meant: Xen refused ${refused} and silently accepted ${silent}.`;
 }
 
-/** How often a record was read that nobody had written. */
+/** How often an unset record was read. */
 export function readsOfUnset({ events }: ModelRun): string {
   const reads = events.filter((event) => event.kind === 'use');
   const unset = reads.filter((event) => !event.recorded).length;

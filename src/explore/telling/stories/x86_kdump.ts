@@ -1,6 +1,6 @@
 /**
- * How it began. On x86 a kernel is entered on whichever vCPU crashed, and calls it CPU 0. Xen has its soft reset
- * by then, so that the crash kernel may register everything anew; what it lacks is the right number for each CPU.
+ * The origin of the thread. On x86 a crash kernel is entered on the vCPU that crashed, and calls it CPU 0. Xen already has its
+ * soft reset, so the crash kernel can register everything again; it only lacks the right id for each CPU.
  */
 import type { Story } from '../story.js';
 import { scenario } from './common.js';
