@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseDeb822Sources, parseSourcesList, readAptSources } from './apt_sources.js';
 
-test('one-line sources: options, comments, what is no source of packages', () => {
+test('one-line sources: options, comments, and lines that are not package sources', () => {
   const text = `
 # deb http://commented.example/debian bookworm main
 deb http://a.example/debian/ bookworm main contrib # a remark
@@ -26,7 +26,7 @@ deb
   ]);
 });
 
-test('deb822 sources: every suite of every address, unless switched off', () => {
+test('deb822 sources: every suite of every address, unless disabled', () => {
   const text = `Types: deb deb-src
 # a remark
 URIs: http://a.example/debian/
@@ -68,7 +68,7 @@ Signed-By:
   );
 });
 
-test('the files that apt reads, and lists of mirrors; no apt, no sources', async (t) => {
+test('the files that apt reads, and mirror lists; without apt there are no sources', async (t) => {
   const root = await mkdtemp(path.join(os.tmpdir(), 'apt-'));
   t.after(() => rm(root, { recursive: true }));
   await mkdir(path.join(root, 'sources.list.d'));

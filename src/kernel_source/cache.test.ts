@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-it('is in the user’s cache folder', () => {
+it('is in the user’s cache directory', () => {
   const at = (env: Record<string, string>): unknown => cachePlace(env);
   assert.deepEqual(at({ XDG_CACHE_HOME: '/x', HOME: '/h' }), { folder: '/x/domulator', note: null });
   for (const env of [{}, { XDG_CACHE_HOME: '' }]) {
@@ -22,14 +22,14 @@ it('is in the user’s cache folder', () => {
     folder: '/h/.cache/domulator',
     note: 'XDG_CACHE_HOME is ignored, because "./rel" is not an absolute path; the cache is /h/.cache/domulator',
   });
-  // Without a HOME that can be used, the system's list of users says where it is.
+  // Without a usable HOME, the system's user database gives the home directory.
   const listed = path.join(os.userInfo().homedir, '.cache', 'domulator');
   for (const env of [{}, { HOME: '' }, { HOME: 'relative' }]) {
     assert.deepEqual(at(env), { folder: listed, note: null });
   }
 });
 
-it('is nowhere where there is no folder for it, and then has nothing and keeps nothing', async () => {
+it('without a directory, it has nothing and keeps nothing', async () => {
   const cache = new Cache(null);
   const hash = await cache.keep(bytesOf('kernel'));
   await cache.writeRecord('debian/bookworm', { version: 1 });
@@ -39,7 +39,7 @@ it('is nowhere where there is no folder for it, and then has nothing and keeps n
   assert.deepEqual(await cache.namesIn('debian'), []);
 });
 
-it('keeps files by their hash, and leaves nothing else behind', async () => {
+it('keeps files by their hash, and leaves no other files behind', async () => {
   const cache = new Cache(path.join(folder, 'a'));
   const hash = await cache.keep(bytesOf('kernel'));
   assert.equal(hash, sha256(bytesOf('kernel')));
@@ -49,7 +49,7 @@ it('keeps files by their hash, and leaves nothing else behind', async () => {
   assert.deepEqual(await readdir(path.join(folder, 'a', 'sha256')), [hash]);
 });
 
-it('tells a damaged file, once; then it is gone', async () => {
+it('reports a damaged file once, and removes it', async () => {
   const cache = new Cache(path.join(folder, 'b'));
   const hash = await cache.keep(bytesOf('kernel'));
   await writeFile(path.join(folder, 'b', 'sha256', hash), 'kernem');
@@ -57,7 +57,7 @@ it('tells a damaged file, once; then it is gone', async () => {
   assert.deepEqual(await cache.object(hash), { state: 'missing' });
 });
 
-it('keeps records, and has none where there is no JSON', async () => {
+it('keeps records, and ignores one that is not JSON', async () => {
   const cache = new Cache(path.join(folder, 'c'));
   assert.equal(await cache.record('debian/bookworm'), null);
   await cache.writeRecord('debian/bookworm', { version: 1 });
@@ -71,7 +71,7 @@ it('keeps records, and has none where there is no JSON', async () => {
   assert.equal(await cache.record('debian/bookworm'), null);
 });
 
-/** What keeping a file in `place` fails with. */
+/** The error from keeping a file in `place`. */
 async function refusal(place: string): Promise<string> {
   const attempt = new Cache(place).keep(bytesOf('x'));
   return await attempt.then(
@@ -80,7 +80,7 @@ async function refusal(place: string): Promise<string> {
   );
 }
 
-it('ends with what the file system says where nothing can be kept', async () => {
+it('fails with the file system’s error where nothing can be kept', async () => {
   await writeFile(path.join(folder, 'file'), '');
   await symlink(path.join(folder, 'nowhere', 'x'), path.join(folder, 'dangling'));
   await symlink(path.join(folder, 'loop'), path.join(folder, 'loop'));
@@ -94,7 +94,7 @@ it('ends with what the file system says where nothing can be kept', async () => 
     [path.join(folder, 'loop', 'domulator'), 'its path has a loop of symbolic links'],
     [path.join(folder, 'n'.repeat(300)), 'its path is too long'],
     ['/dev/null/domulator', notFolder],
-    // In /proc a folder is there and nothing can be made in it, of which the system says that it is not there.
+    // In /proc, a directory exists but nothing can be created in it. The error is "no such file or directory".
     ['/proc/domulator', nothing],
     ['/proc/self/a/b/c', nothing],
     ['/proc', nothing],
@@ -102,7 +102,7 @@ it('ends with what the file system says where nothing can be kept', async () => 
   for (const [place, reason] of cases) assert.equal(await refusal(place), reason, place);
 });
 
-it('says why a disk takes nothing more', () => {
+it('says why a disk accepts no more data', () => {
   assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'ENOSPC' })), 'the disk is full');
   assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'EROFS' })), 'its file system is read-only');
   assert.equal(cacheReason(Object.assign(new Error('x'), { code: 'EXXX' })), 'EXXX');

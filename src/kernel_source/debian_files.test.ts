@@ -23,7 +23,7 @@ function busybox(): Uint8Array {
   return bytesOf('busybox');
 }
 
-/** The package that names the newest kernel, and the kernel's: as in Debian up to 13. */
+/** The metapackage for the newest kernel, and the kernel's package, as in Debian up to 13. */
 async function kernelPair(abi: number, version: string, image: Uint8Array): Promise<FakePackage[]> {
   const name = `linux-image-6.1.0-${abi}-arm64`;
   const depends = `${name} (= ${version})`;
@@ -46,7 +46,7 @@ async function kernelPair(abi: number, version: string, image: Uint8Array): Prom
   ];
 }
 
-/** The archive of the tests: an older kernel in the release, a newer one in its security updates. */
+/** The archive of the tests: an older kernel in the release and a newer one in its security updates. */
 async function archive(more: Partial<FakeSuite> = {}): Promise<Files> {
   const applet: FakePackage = {
     name: 'busybox-static',
@@ -79,7 +79,7 @@ interface Try {
   readonly warnings: string[];
 }
 
-/** Settings of a machine without keyrings, with an empty cache of its own. */
+/** Settings of a machine without keyrings and with an empty cache. */
 function machine(more: Partial<DebianSettings> = {}): Try {
   const warnings: string[] = [];
   const settings = debianSettings({}, now, (line) => warnings.push(line), {
@@ -97,7 +97,7 @@ const noSignature = (suite: string): string =>
 const usual = [noSignature('bookworm'), noSignature('bookworm-security')];
 
 describe('a Debian release', () => {
-  it('gives its newest kernel, whichever of its archives has it, and says where from', async () => {
+  it('gives its newest kernel from any of its archives, and says where it came from', async () => {
     const { settings, warnings } = machine();
     const loaded = await loadDebianKernel('bookworm', settings);
     assert.equal(loaded.name, 'debian:bookworm');
@@ -118,7 +118,7 @@ describe('a Debian release', () => {
     assert.deepEqual(warnings, usual);
   });
 
-  it('is fetched once: the second time nobody is asked, and the same comes', async () => {
+  it('is fetched once: the second time the cache gives the same without a request', async () => {
     const first = await debianFiles('bookworm', ['kernel', 'busybox'], machine().settings);
     const asked = server.asked.length;
     await server.stop();
@@ -131,7 +131,7 @@ describe('a Debian release', () => {
     assert.deepEqual(second.busybox.bytes, busybox());
   });
 
-  it('is found where apt’s sources name it', async () => {
+  it('is found in the archive that apt’s sources name', async () => {
     const apt = path.join(root, 'apt');
     await rm(apt, { recursive: true, force: true });
     await (await import('node:fs/promises')).mkdir(apt);
@@ -144,13 +144,13 @@ describe('a Debian release', () => {
     assert.ok(!server.asked.includes('debian/dists/bookworm-updates/InRelease'), 'only what is named');
   });
 
-  it('puts busybox into the cache with a kernel, if it has one', async () => {
+  it('adds busybox to the cache together with a kernel, if it has one', async () => {
     await loadDebianKernel('bookworm', machine().settings);
     await server.stop();
     assert.equal((await debianFiles('bookworm', ['busybox'], machine().settings)).busybox.fromCache, true);
   });
 
-  it('asks for what the cache does not have, and only for that', async () => {
+  it('requests only the files that are not in the cache', async () => {
     await debianFiles('bookworm', ['busybox'], machine().settings);
     const before = server.asked.length;
     const both = await debianFiles('bookworm', ['kernel', 'busybox'], machine().settings);
@@ -159,7 +159,7 @@ describe('a Debian release', () => {
     assert.equal((await debianFiles('bookworm', ['busybox'], machine().settings)).busybox.fromCache, true);
   });
 
-  it('gives other files of the kernel’s package, which is fetched once', async () => {
+  it('gives other files of the kernel’s package, and fetches it only once', async () => {
     const wanted = (file: string): boolean => file.startsWith('boot/');
     const [first] = await kernelPackageFiles('bookworm', wanted, machine().settings);
     assert.deepEqual(first, { path: 'boot/vmlinuz-6.1.0-2-arm64', bytes: kernel });
@@ -177,7 +177,7 @@ describe('a Debian release', () => {
     );
   });
 
-  it('gives way to the next older version when the newest has vanished', async () => {
+  it('falls back to the next older version when the newest has vanished', async () => {
     files[newestDeb] = undefined;
     const { settings, warnings } = machine();
     assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-1-arm64');
@@ -187,7 +187,7 @@ describe('a Debian release', () => {
     );
   });
 
-  it('does not take a package that is not what the index says', async () => {
+  it('refuses a package that does not match the index', async () => {
     files[newestDeb] = bytesOf('something else');
     const { settings, warnings } = machine();
     assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-1-arm64');
@@ -197,7 +197,7 @@ describe('a Debian release', () => {
     );
   });
 
-  it('follows the image to the package that has it, as from 2026 on', async () => {
+  it('finds the package that contains the image by dependencies, as needed from 2026 on', async () => {
     const depends = (name: string): string => `${name} (= 7.2-1)`;
     const empty = await debPackage({ Package: 'x' }, {});
     const packages: FakePackage[] = [
@@ -227,7 +227,7 @@ describe('a Debian release', () => {
     );
   });
 
-  it('warns of a Release file that expired or is to come, and uses it', async () => {
+  it('warns of a Release file that expired or is from the future, and uses it', async () => {
     const dates = { date: 'Sat, 21 Nov 2027 00:00:00 UTC', validUntil: 'Fri, 20 Nov 2026 00:00:00 UTC' };
     Object.assign(files, await archive(dates));
     const { settings, warnings } = machine();
@@ -242,7 +242,7 @@ describe('a Debian release', () => {
     assert.equal(again.suites[0]!.expired, true, 'the cache remembers');
   });
 
-  it('takes an index by its name where the mirror has none by hash', async () => {
+  it('fetches an index by its name if the mirror has none by hash', async () => {
     Object.assign(files, await archive({ byHash: false }));
     assert.equal((await loadDebianKernel('bookworm', machine().settings)).version, '6.1.0-2-arm64');
     for (const file of Object.keys(files)) if (file.includes('by-hash')) files[file] = undefined;
@@ -251,7 +251,7 @@ describe('a Debian release', () => {
   });
 });
 
-/** The one line that an attempt ends with. */
+/** The one-line error of a failed attempt. */
 async function refusal(attempt: Promise<unknown>): Promise<string> {
   const error: unknown = await attempt.then(
     () => null,
@@ -262,7 +262,7 @@ async function refusal(attempt: Promise<unknown>): Promise<string> {
   return error.message;
 }
 
-describe('what cannot be had', () => {
+describe('a request that fails with one line', () => {
   it('a release that the mirror does not have', async () => {
     assert.match(
       await refusal(loadDebianKernel('potato', machine().settings)),
@@ -270,7 +270,7 @@ describe('what cannot be had', () => {
     );
   });
 
-  it('a release whose name is none', async () => {
+  it('an invalid release name', async () => {
     for (const release of ['', '../x', 'Bookworm', 'book worm']) {
       assert.match(
         await refusal(loadDebianKernel(release, machine().settings)),
@@ -288,7 +288,7 @@ describe('what cannot be had', () => {
     }
   });
 
-  it('anything, without network and cache', async () => {
+  it('any release, without network and cache', async () => {
     await server.stop();
     const { settings } = machine();
     assert.match(
@@ -297,12 +297,12 @@ describe('what cannot be had', () => {
     );
   });
 
-  it('anything, where apt names no mirror', async () => {
+  it('any release, if apt names no mirror', async () => {
     const { settings } = machine({ mirror: null, aptFolder: path.join(root, 'no-apt') });
     assert.match(await refusal(loadDebianKernel('bookworm', settings)), /apt sources name no Debian mirror/);
   });
 
-  it('a package that is damaged everywhere', async () => {
+  it('a package that is damaged on every mirror', async () => {
     for (const file of Object.keys(files)) if (file.includes('linux-image-6')) files[file] = bytesOf('x');
     await assert.rejects(loadDebianKernel('bookworm', machine().settings), (error) => {
       assert.ok(error instanceof NotGenuineError);
@@ -311,7 +311,7 @@ describe('what cannot be had', () => {
     });
   });
 
-  it('an index that is not what the Release file says, or a Release file that is none', async () => {
+  it('an index that does not match the Release file, or an invalid Release file', async () => {
     for (const file of Object.keys(files))
       if (file.includes('debian/') && file.includes('Packages')) files[file] = bytesOf('x');
     for (const file of Object.keys(files))
@@ -324,7 +324,7 @@ describe('what cannot be had', () => {
     assert.match(await refusal(loadDebianKernel('bookworm', machine().settings)), /is not a Release file/);
   });
 
-  it('a release whose Release file is of another', async () => {
+  it('a release whose Release file is for another release', async () => {
     files['debian/dists/trixie/InRelease'] = files['debian/dists/bookworm/InRelease'];
     assert.equal(
       await refusal(loadDebianKernel('trixie', machine().settings)),
@@ -341,13 +341,13 @@ describe('what cannot be had', () => {
       await refusal(loadDebianKernel('bookworm', settings)),
       'the Release file of bookworm is not genuine: the signature by 12 is wrong',
     );
-    // Nothing may quietly stand in for it.
+    // No other file may silently replace it.
     await assert.rejects(loadDebianKernel('bookworm', settings), NotGenuineError);
   });
 });
 
 describe('the cache', () => {
-  it('that was damaged is fetched again, and said to be', async () => {
+  it('that was damaged is fetched again, with a warning', async () => {
     await loadDebianKernel('bookworm', machine().settings);
     const object = path.join(cacheFolder, 'sha256', sha256(kernel));
     await writeFile(object, 'damaged');
@@ -364,7 +364,7 @@ describe('the cache', () => {
     assert.match(await refusal(loadDebianKernel('bookworm', machine().settings)), /is damaged in the cache/);
   });
 
-  it('with a record that is none is as if it were empty', async () => {
+  it('with an invalid record counts as empty', async () => {
     const file = path.join(cacheFolder, 'debian', 'bookworm.json');
     for (const text of [
       '',
@@ -388,7 +388,7 @@ describe('the cache', () => {
     }
   });
 
-  it('that cannot be written is no reason to stop', async () => {
+  it('that cannot be written does not stop the command', async () => {
     const blocked = path.join(root, 'blocked');
     await writeFile(blocked, '');
     const { settings, warnings } = machine({ cacheFolder: path.join(blocked, 'x') });
@@ -399,7 +399,7 @@ describe('the cache', () => {
     );
   });
 
-  it('is passed by when a refresh is asked for, unless there is no network', async () => {
+  it('is bypassed by a refresh, unless there is no network', async () => {
     await loadDebianKernel('bookworm', machine().settings);
     files[newestDeb] = undefined;
     const refreshed = await loadDebianKernel('bookworm', machine({ refresh: true }).settings);

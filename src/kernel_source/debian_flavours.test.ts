@@ -21,7 +21,9 @@ interface Try {
   readonly warnings: string[];
 }
 
-/** Settings with a cache that the calls within one test share. Release files are not signed, which is not warned of here. */
+/**
+ * Settings with a cache shared by the calls of one test. Release files are unsigned; warnings about that are dropped.
+ */
 function machine(more: Partial<DebianSettings> = {}): Try {
   const warnings: string[] = [];
   const warn = (line: string): void => {
@@ -38,7 +40,7 @@ function machine(more: Partial<DebianSettings> = {}): Try {
   return { settings, warnings };
 }
 
-/** The one line that an attempt ends with. */
+/** The one-line error of a failed attempt. */
 async function refusal(attempt: Promise<unknown>): Promise<string> {
   const error: unknown = await attempt.then(
     () => null,
@@ -49,7 +51,7 @@ async function refusal(attempt: Promise<unknown>): Promise<string> {
   return error.message;
 }
 
-/** Kernels of two flavours in two versions, and one of a newer series that has no `linux-image-arm64-16k`. */
+/** Kernels of two flavours in two versions, and one of a newer series without a `linux-image-arm64-16k`. */
 async function flavours(): Promise<Files> {
   const kernelOf = async (release: string, version: string): Promise<FakePackage> => ({
     name: `linux-image-${release}`,
@@ -82,7 +84,7 @@ describe('flavours and versions of a release', () => {
   const versionOf = async (spec: string, settings = machine().settings): Promise<string | null> =>
     (await loadDebianKernel(spec, settings)).version;
 
-  it('are had by their names', async () => {
+  it('are found by their names', async () => {
     const cases = [
       ['bookworm', '6.1.0-2-arm64'],
       ['bookworm/cloud', '6.1.0-2-cloud-arm64'],
@@ -93,7 +95,7 @@ describe('flavours and versions of a release', () => {
     for (const [spec, version] of cases) assert.equal(await versionOf(spec), version, spec);
   });
 
-  it('stand side by side in the cache, and none needs the mirror again', async () => {
+  it('are cached side by side, and none needs the mirror again', async () => {
     const specs = [
       'bookworm/cloud',
       'bookworm',
@@ -110,7 +112,7 @@ describe('flavours and versions of a release', () => {
       const again = await loadDebianKernel(spec, settings);
       assert.deepEqual([again.version, again.name, again.fromCache], [first[i], `debian:${spec}`, true]);
     }
-    // What is there may be called by its version, its package's version, its series or its own name.
+    // A cached kernel may be named by its version, its package's version, its series or its own name.
     for (const spec of [
       'bookworm=6.1.0-2',
       'bookworm=6.1.200-1',
@@ -124,7 +126,7 @@ describe('flavours and versions of a release', () => {
     assert.deepEqual(warnings, []);
   });
 
-  it('a version that is asked for does not become the newest', async () => {
+  it('requesting an old version does not change the default version', async () => {
     await versionOf('bookworm=6.1.0-1');
     await server.stop();
     assert.match(
@@ -133,7 +135,7 @@ describe('flavours and versions of a release', () => {
     );
   });
 
-  it('that are not there are refused with what there is', async () => {
+  it('that do not exist are refused with a list of those that do', async () => {
     const cases = [
       ['bookworm/foo', "debian:bookworm has no flavour 'foo'; it has generic, 16k, cloud"],
       ['bookworm/foo=6.1.0-1', "debian:bookworm has no flavour 'foo'; it has generic, 16k, cloud"],
@@ -145,7 +147,7 @@ describe('flavours and versions of a release', () => {
     }
   });
 
-  it('of a version that vanished do not give way to another one', async () => {
+  it('with a version that vanished are not replaced by another version', async () => {
     files['debian/pool/main/linux-image-6.1.0-1-arm64_6.1.100-1_arm64.deb'] = undefined;
     assert.match(
       await refusal(loadDebianKernel('bookworm=6.1.0-1', machine().settings)),
@@ -153,12 +155,12 @@ describe('flavours and versions of a release', () => {
     );
   });
 
-  it('are told from an index that is fetched and unpacked once', async () => {
+  it('come from an index that is fetched and decompressed once', async () => {
     await versionOf('bookworm');
     const before = server.asked.length;
     await versionOf('bookworm/cloud');
     assert.ok(!server.asked.slice(before).some((file) => file.includes('by-hash')), server.asked.join());
-    // Another index is another matter, and a record that was damaged is as good as none.
+    // Another index is read again, and a damaged record counts as missing.
     const index = path.join(cacheFolder, 'indices', 'bookworm.json');
     const record = await readFile(index, 'utf8');
     for (const text of [record.replace(/"sha256": "./, '"sha256": "g'), '{}', record.slice(0, 99)]) {
@@ -168,7 +170,7 @@ describe('flavours and versions of a release', () => {
     }
   });
 
-  it('of another architecture have records of their own', async () => {
+  it('of another architecture have separate records', async () => {
     await versionOf('bookworm/cloud');
     const name = 'linux-image-6.1.0-2-cloud-amd64';
     const image = kernelImage({ version: '6.1.0-2-cloud-amd64' });
@@ -190,7 +192,7 @@ describe('flavours and versions of a release', () => {
     }
   });
 
-  it('of a cache that was written before there were flavours go on', async () => {
+  it('in a cache from before flavours existed still work', async () => {
     await versionOf('bookworm');
     await server.stop();
     const folder = cacheFolder;

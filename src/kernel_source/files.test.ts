@@ -12,7 +12,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 const MiB = 2 ** 20;
 
-/** A pipe with a name, into which `count` zeros are written. */
+/** A named pipe into which `count` zeros are written. */
 function pipeOfZeros(name: string, count: number): string {
   const pipe = path.join(folder, name);
   assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
@@ -28,8 +28,8 @@ async function refused(file: string, says: RegExp, limit?: number): Promise<void
   });
 }
 
-describe('a file that the user names', () => {
-  it('is read to its end, in more than one part', async () => {
+describe('an input file', () => {
+  it('is read to its end in several chunks', async () => {
     const file = path.join(folder, 'parts');
     const bytes = Uint8Array.from({ length: 2 * MiB + 3 }, (_, at) => at % 251);
     writeFileSync(file, bytes);
@@ -41,18 +41,18 @@ describe('a file that the user names', () => {
     assert.equal(bytes.length, MiB + 1);
   });
 
-  it('is refused when it is a device, which may have no end', async () => {
+  it('is refused if it is a device, which may be endless', async () => {
     await refused('/dev/zero', /^the kernel \/dev\/zero cannot be read: it is neither a file nor a pipe$/);
   });
 
-  it('is refused when it has more than 3072 MiB', async () => {
+  it('is refused if it has more than 3072 MiB', async () => {
     const file = path.join(folder, 'sparse');
     writeFileSync(file, '');
     truncateSync(file, 3072 * MiB + 1);
     await refused(file, /is larger than 3072 MiB$/);
   });
 
-  it('is refused as soon as a pipe has given more than the limit', async () => {
+  it('is refused as soon as a pipe exceeds the limit', async () => {
     await refused(pipeOfZeros('endless', 64 * MiB), /is larger than 2 MiB$/, 2 * MiB);
   });
 });

@@ -10,7 +10,7 @@ import type { FetchSettings } from './http.js';
 
 const settings: FetchSettings = { env: {}, idleMs: 30_000, retryMs: [1, 1] };
 
-/** What comes of a fetch from a server that `handle` answers for. */
+/** The result of a fetch from a server that `handle` implements. */
 async function fetched(handle: Handler, more: Partial<FetchSettings> = {}): Promise<[string, Server]> {
   const server = await serve(handle);
   try {
@@ -22,7 +22,7 @@ async function fetched(handle: Handler, more: Partial<FetchSettings> = {}): Prom
 }
 
 describe('fetching', () => {
-  it('gives the file, and tells how far it is', async () => {
+  it('returns the file, and reports progress', async () => {
     const server = await serveFiles({ 'a b': bytesOf('content') });
     const seen: [number, number | null][] = [];
     const progress = (_: string, bytes: number, total: number | null): unknown => seen.push([bytes, total]);
@@ -32,7 +32,7 @@ describe('fetching', () => {
     assert.deepEqual(seen.at(-1), [7, 7]);
   });
 
-  it('follows redirections, but not for ever and not to other kinds of address', async () => {
+  it('follows a limited number of redirects, and only to http and https', async () => {
     const [text, server] = await fetched((request, response) => {
       if (request.url === '/file') response.writeHead(302, { location: '/other' }).end();
       else response.end('moved');
@@ -45,7 +45,7 @@ describe('fetching', () => {
     await assert.rejects(fetched(away), /redirects to file:/);
   });
 
-  it('says at once when the server has no such file', async () => {
+  it('fails at once if the server has no such file', async () => {
     let asked = 0;
     const gone: Handler = (_, response) => {
       asked += 1;
@@ -55,7 +55,7 @@ describe('fetching', () => {
     assert.equal(asked, 1);
   });
 
-  it('tries again when the server is busy, hangs up early or says less than it promised', async () => {
+  it('retries if the server is busy, hangs up early or sends less than it promised', async () => {
     let asked = 0;
     const [text] = await fetched((_, response) => {
       asked += 1;
@@ -69,7 +69,7 @@ describe('fetching', () => {
     assert.deepEqual([text, asked], ['whole', 3]);
   });
 
-  it('tries again on the answers that may pass, and on no others', async () => {
+  it('retries on temporary errors only', async () => {
     for (const [status, tries] of [
       [408, 2],
       [429, 2],
@@ -90,7 +90,7 @@ describe('fetching', () => {
     }
   });
 
-  it('goes as far as five redirections', async () => {
+  it('follows up to five redirects', async () => {
     const chain =
       (length: number): Handler =>
       ({ url = '' }, response) => {
@@ -102,7 +102,7 @@ describe('fetching', () => {
     await assert.rejects(fetched(chain(6), { retryMs: [] }), NetworkError);
   });
 
-  it('gives up after its tries, with one line', async () => {
+  it('fails after its retries, with one line', async () => {
     let asked = 0;
     const never: Handler = (_, response) => {
       asked += 1;
@@ -115,7 +115,7 @@ describe('fetching', () => {
     assert.equal(asked, 3);
   });
 
-  it('does not wait for ever for a server that says nothing, at first or half-way', async () => {
+  it('times out if the server sends nothing, at the start or midway', async () => {
     const silent: Handler = () => undefined;
     await assert.rejects(
       fetched(silent, { idleMs: 50, retryMs: [] }),
@@ -128,7 +128,7 @@ describe('fetching', () => {
     await assert.rejects(fetched(halting, { idleMs: 50, retryMs: [] }), NetworkError);
   });
 
-  it('says when nobody is there, and when the address is none', async () => {
+  it('reports an unreachable server and an invalid address', async () => {
     const server = await serveFiles({});
     await server.stop();
     await assert.rejects(fetchBytes(`${server.url}/x`, settings), /cannot be reached: .*ECONNREFUSED/);
@@ -140,7 +140,7 @@ describe('proxies', () => {
   const proxy = (address: string, env: FetchSettings['env']): string | undefined =>
     proxyFor(new URL(address), env)?.href;
 
-  it('are taken from the environment, in either case, by the kind of address', () => {
+  it('come from the environment, in either case, by protocol', () => {
     assert.equal(proxy('http://a.example', {}), undefined);
     assert.equal(proxy('http://a.example', { http_proxy: 'http://p:3128' }), 'http://p:3128/');
     assert.equal(proxy('http://a.example', { HTTP_PROXY: 'p:3128' }), 'http://p:3128/');
@@ -149,7 +149,7 @@ describe('proxies', () => {
     assert.throws(() => proxy('http://a.example', { http_proxy: 'http://' }), NetworkError);
   });
 
-  it('are left out for what no_proxy names', () => {
+  it('are bypassed for hosts in no_proxy', () => {
     const env = (no_proxy: string): FetchSettings['env'] => ({ http_proxy: 'http://p', no_proxy });
     for (const list of ['*', 'a.example', 'x, .example', '*.example', 'a.example:80']) {
       assert.equal(proxy('http://a.example', env(list)), undefined, list);
@@ -159,7 +159,7 @@ describe('proxies', () => {
     }
   });
 
-  it('are asked for the whole address, by name and password if they have any', async () => {
+  it('receive the full address, and user name and password if the proxy has them', async () => {
     let header: string | undefined;
     const server = await serve((request, response) => {
       header = request.headers['proxy-authorization'];
@@ -173,7 +173,7 @@ describe('proxies', () => {
     assert.equal(header, `Basic ${Buffer.from('me:secret').toString('base64')}`);
   });
 
-  it('that cannot make a tunnel for an https address are named as the reason', async () => {
+  it('that cannot open a tunnel for an https address are named in the error', async () => {
     const asked: string[] = [];
     const proxy = http.createServer().on('connect', (request, socket) => {
       asked.push(request.url ?? '');

@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-it('loads a kernel from a file, whatever it is packed in, and hashes what was packed', async () => {
+it('loads a kernel from a file in any format, and hashes the packaged file', async () => {
   const image = kernelImage();
   const zipped = Uint8Array.from(gzipSync(image));
   const deb = await debPackage({ Package: 'linux-image-x', Version: '1' }, { 'boot/vmlinuz-x': zipped });
@@ -34,7 +34,7 @@ it('loads a kernel from a file, whatever it is packed in, and hashes what was pa
   }
 });
 
-it('says in one line why a file is no kernel', async () => {
+it('says in one line why a file is not a kernel', async () => {
   const empty = path.join(folder, 'empty');
   await writeFile(empty, '');
   const cases: [string, RegExp][] = [

@@ -26,7 +26,7 @@ async function named(name: string, version: string, kernel: string): Promise<Fak
   };
 }
 
-/** Two suites with copies of a kernel, an ABI version with two packages, and one that is there unsigned too. */
+/** Two suites with copies of a kernel, an ABI version with two packages, and one that also exists unsigned. */
 async function archive(): Promise<Files> {
   const both = await kernelOf('6.1.0-1-arm64', '6.1.100-1');
   const main = [
@@ -67,7 +67,7 @@ function machine(more: Partial<DebianSettings> = {}): DebianSettings {
   });
 }
 
-/** Each kernel in a few words: what to give, and `default`, `cached`, `listed` where it is. */
+/** A summary of each kernel: its specification, and `default`, `cached`, `listed` where they apply. */
 function inWords(kernels: readonly ListedKernel[]): string[] {
   return kernels.map(({ kernel, isDefault, isCached, isListed }) =>
     [
@@ -80,7 +80,7 @@ function inWords(kernels: readonly ListedKernel[]): string[] {
 }
 
 describe('the list of kernels', () => {
-  it('has each kernel of a release once, by flavour and age, with what to give for it', async () => {
+  it('has each kernel of a release once, by flavour and age, with its specification', async () => {
     const { kernels, notAsked } = await listKernels('bookworm', machine());
     assert.deepEqual(notAsked, []);
     assert.deepEqual(inWords(kernels), [
@@ -101,7 +101,7 @@ describe('the list of kernels', () => {
     });
   });
 
-  it('names what is booted: each entry loads the package that it names', async () => {
+  it('is accurate: each entry loads the package that it names', async () => {
     const { kernels } = await listKernels('bookworm', machine());
     for (const { kernel, package: package_ } of kernels) {
       const loaded = await loadDebianKernel(kernel.replace('debian:', ''), machine());
@@ -113,10 +113,10 @@ describe('the list of kernels', () => {
     }
   });
 
-  it('says what is in the cache, and takes that for the default', async () => {
+  it('shows which kernels are cached, and marks them as default', async () => {
     await loadDebianKernel('bookworm=6.1.0-1', machine());
     await loadDebianKernel('bookworm', machine());
-    // The archive goes on, and what debian:bookworm means here does not until it is refreshed.
+    // The archive changes, but `debian:bookworm` keeps its meaning here until a refresh.
     const packages = [
       await kernelOf('6.1.0-3-arm64', '6.1.300-1'),
       await named('linux-image-arm64', '6.1.300-1', 'linux-image-6.1.0-3-arm64'),
@@ -131,13 +131,13 @@ describe('the list of kernels', () => {
     ]);
   });
 
-  it('of no release in particular passes over those that the archive does not have', async () => {
+  it('without a release skips releases that the archive does not have', async () => {
     const { kernels, notAsked } = await listKernels(null, machine());
     assert.deepEqual(notAsked, []);
     assert.deepEqual([...new Set(kernels.map(({ release }) => release))], ['bookworm', 'trixie']);
   });
 
-  it('has what is in the cache where no archive can be reached, and says so', async () => {
+  it('has the cached kernels if no archive is reachable, and says so', async () => {
     await loadDebianKernel('bookworm/cloud', machine());
     await loadDebianKernel('trixie', machine());
     await server.stop();
@@ -152,12 +152,12 @@ describe('the list of kernels', () => {
       ['bullseye', 'bookworm', 'trixie', 'forky', 'sid'],
     );
     for (const { why } of notAsked) assert.match(why, /127\.0\.0\.1:\d+ cannot be reached/);
-    // So it is where the machine names no mirror at all.
+    // The same holds if the machine names no mirror at all.
     const alone = machine({ mirror: null, aptFolder: path.join(root, 'no-apt') });
     assert.equal((await listKernels('trixie', alone)).kernels.length, 1);
   });
 
-  it('that would be empty is refused with one line', async () => {
+  it('is refused with one line if it would be empty', async () => {
     const refused = async (release: string | null, says: RegExp): Promise<void> => {
       await assert.rejects(listKernels(release, machine()), (error) => {
         assert.ok(error instanceof InputError, String(error));

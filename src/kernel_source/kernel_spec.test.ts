@@ -12,7 +12,7 @@ const debian = (release: string, flavour = 'generic', version: string | null = n
   version,
 });
 
-it('knows what a user means by a kernel', () => {
+it('parses kernel specifications', () => {
   const cases: readonly (readonly [string, KernelSpec])[] = [
     ['builtin', { kind: 'builtin' }],
     ['./builtin', { kind: 'file', file: './builtin' }],
@@ -31,7 +31,7 @@ it('knows what a user means by a kernel', () => {
   for (const [text, spec] of cases) assert.deepEqual(parseKernelSpec(text), spec, text);
 });
 
-it('says in one line what is wrong with a specification', () => {
+it('reports an invalid specification in one line', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['', /^a kernel is builtin, debian:RELEASE\[\/FLAVOUR\]\[=VERSION\] or a file$/],
     ['debian:', /^"" is not the name of a Debian release, .*debian:RELEASE\[\/FLAVOUR\]\[=VERSION\]$/],
@@ -73,7 +73,7 @@ const anySpec: fc.Arbitrary<DebianSpec> = fc.record({
   version: fc.option(word('0159', 'aZ059.+~:-')),
 });
 
-it('reads back each specification that it writes', () => {
+it('every formatted specification is parsed back', () => {
   fc.assert(
     fc.property(anySpec, (spec) => {
       const text = debianSpecText(spec);
@@ -82,7 +82,7 @@ it('reads back each specification that it writes', () => {
   );
 });
 
-it('takes any text for what it says, or refuses it with one line', () => {
+it('parses any text exactly, or refuses it with one line', () => {
   const piece = fc.oneof(
     fc.constantFrom('debian:', 'bookworm', '/', '=', '6.1', 'cloud', '..', '\n', ' '),
     fc.string(),
@@ -93,7 +93,7 @@ it('takes any text for what it says, or refuses it with one line', () => {
       try {
         const spec = parseKernelSpec(text);
         if (spec.kind === 'file') assert.equal(spec.file, text);
-        // `/generic` is the one part that may be left out.
+        // `/generic` is the only part that may be omitted.
         if (spec.kind === 'debian') assert.equal(debianSpecText(spec), text.replace('/generic', ''));
       } catch (error) {
         assert.ok(error instanceof InputError, String(error));

@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-/** What is made of a gpgv that says these lines. */
+/** The result of a check whose gpgv prints these lines. */
 async function judged(...lines: string[]): Promise<SignatureCheck> {
   const gpgv = path.join(folder, 'gpgv');
   const said = lines.map((line) => `echo '${line}'`).join('\n');
@@ -25,17 +25,17 @@ async function judged(...lines: string[]): Promise<SignatureCheck> {
 }
 
 describe('a signature', () => {
-  it('is good when gpgv says so of one key and of none the contrary', async () => {
+  it('is good if gpgv reports one good key and no bad key', async () => {
     const check = await judged('[GNUPG:] NEWSIG', '[GNUPG:] NO_PUBKEY 11', '[GNUPG:] GOODSIG 22 Somebody');
     assert.deepEqual(check, { state: 'good', keys: ['22'], keyring: path.join(folder, 'ring') });
   });
 
-  it('is bad when one key’s is wrong or revoked, whatever the others are', async () => {
+  it('is bad if the signature of any key is wrong or its key revoked', async () => {
     assert.equal((await judged('[GNUPG:] GOODSIG 22 x', '[GNUPG:] BADSIG 33 x')).state, 'bad');
     assert.equal((await judged('[GNUPG:] REVKEYSIG 33 x')).state, 'bad');
   });
 
-  it('is unchecked, with a reason, in all other cases', async () => {
+  it('is unchecked in all other cases, with a reason', async () => {
     const reason = async (...lines: string[]): Promise<string> => {
       const check = await judged(...lines);
       return check.state === 'unchecked' ? check.reason : check.state;
@@ -59,7 +59,7 @@ describe('a signature', () => {
     });
   });
 
-  it('survives a gpgv that reads nothing', async () => {
+  it('survives a gpgv that does not read its input', async () => {
     const gpgv = path.join(folder, 'deaf');
     await writeFile(gpgv, '#!/bin/sh\nexec 0<&-\nexit 0\n');
     await chmod(gpgv, 0o755);
@@ -72,7 +72,7 @@ describe('a signature', () => {
 const tools = ['gpg', 'gpgv'].every((tool) => spawnSync(tool, ['--version']).status === 0);
 
 describe('gpgv itself', { skip: tools ? false : 'needs gpg and gpgv' }, () => {
-  it('agrees: a message signed by a key of the keyring, the same with a word changed, and with another keyring', async () => {
+  it('agrees for a signed message, a changed message and another keyring', async () => {
     const home = path.join(folder, 'home');
     const gpg = (...args: string[]): Buffer =>
       execFileSync(

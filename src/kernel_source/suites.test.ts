@@ -14,7 +14,7 @@ function places(choice: ReturnType<typeof suiteChoices>[number]): string[] {
   return [choice.main, ...choice.others].map(({ base, suite }) => `${base} ${suite}`);
 }
 
-test('a release that the sources name is taken from where they say, with what belongs to it', () => {
+test('a release in the sources is taken from there, with its companion suites', () => {
   const sources = [
     source(a, 'bookworm-backports'),
     source(b, 'bookworm-security'),
@@ -29,7 +29,7 @@ test('a release that the sources name is taken from where they say, with what be
   assert.deepEqual(choices[0]!.main.keyrings, ['/keys/bookworm']);
 });
 
-test('a release that they do not name is looked for on each archive that they name', () => {
+test('a release that is not in the sources is looked for in each archive of the sources', () => {
   const choices = suiteChoices(
     'bookworm',
     [source(a, 'trixie'), source(b, 'trixie-security'), source(a, 'sid')],
@@ -42,7 +42,7 @@ test('a release that they do not name is looked for on each archive that they na
   assert.ok(places(choices[0]!).includes(`${a}-security bookworm-security`));
 });
 
-test('a mirror that is given goes before all sources', () => {
+test('a given mirror takes precedence over all sources', () => {
   const choices = suiteChoices('bookworm', [source(a, 'bookworm')], 'https://m.example/debian//');
   assert.deepEqual(
     choices.map(({ main }) => main.base),
@@ -50,7 +50,7 @@ test('a mirror that is given goes before all sources', () => {
   );
 });
 
-test('nowhere to look, and a mirror that is no address, give one line', () => {
+test('no archive to search, or an invalid mirror address, gives one line', () => {
   assert.throws(
     () => suiteChoices('bookworm', [], null),
     /^InputError: this machine's apt sources name no [^\n]*$/,

@@ -18,7 +18,7 @@ function callsIn(items: readonly SequenceItem[]): CallItem[] {
   return items.filter((item): item is CallItem => item.kind === 'call');
 }
 
-/** CPU `n` is brought up as on Arm. */
+/** Brings up CPU `n` as on Arm. */
 function bringUp(n: number): LooseEvent[] {
   return [
     callEvent(0, 'EVTCHNOP_init_control', n),
@@ -29,8 +29,8 @@ function bringUp(n: number): LooseEvent[] {
   ];
 }
 
-describe('what a sequence shows', () => {
-  it('gathers right calls by caller and id, and keeps wrong ones apart', () => {
+describe('a sequence', () => {
+  it('groups right calls by caller and id, and lists wrong ones separately', () => {
     const events = [
       kernelEvent(0),
       callEvent(0, 'EVTCHNOP_bind_ipi', 1),
@@ -47,7 +47,7 @@ describe('what a sequence shows', () => {
     assert.equal(wrong.meant, 3);
   });
 
-  it('tells a refused right id from a refused wrong one', () => {
+  it('distinguishes a refused right id from a refused wrong id', () => {
     const events = [callEvent(0, 'A', 0, -22), callEvent(0, 'A', 1, -22)];
     const items = callsIn(sequenceOf(handMadeRun(events, { 1: 2 })).items);
     assert.deepEqual(
@@ -59,7 +59,7 @@ describe('what a sequence shows', () => {
     );
   });
 
-  it('leaves out calls that carry no id, but not shutdowns', () => {
+  it('omits calls without an id, except shutdowns', () => {
     const ops = ['XENVER_version', 'HVMOP_set_param', 'SCHEDOP_shutdown'];
     const { items } = sequenceOf(handMadeRun(ops.map((op) => callEvent(0, op, null, -22))));
     assert.deepEqual(
@@ -68,7 +68,7 @@ describe('what a sequence shows', () => {
     );
   });
 
-  it('hushes a kernel in which all was well, once another has taken over', () => {
+  it('summarises a kernel without errors once another kernel has taken over', () => {
     const boot = [
       kernelEvent(0),
       callEvent(0, 'A', 0),
@@ -91,7 +91,7 @@ describe('what a sequence shows', () => {
       online: [1],
       vcpus: [1],
     });
-    // One wrong id, and all of it is told.
+    // With one wrong id, everything is listed.
     assert.deepEqual(kinds({ 2: 0 }), [
       'kernel',
       'call',
@@ -104,7 +104,7 @@ describe('what a sequence shows', () => {
     ]);
   });
 
-  it('counts right timer calls on oneself, and shows the wrong ones', () => {
+  it('counts right timer calls for the caller’s own vCPU, and lists the wrong ones', () => {
     const timer = 'VCPUOP_set_singleshot_timer';
     const events = [callEvent(1, timer, 1), callEvent(1, timer, 1), callEvent(1, timer, 0, -22)];
     const { items, timerCallsLeftOut } = sequenceOf(handMadeRun(events, { 2: 1 }));
@@ -112,7 +112,7 @@ describe('what a sequence shows', () => {
     assert.equal(callsIn(items).length, 1);
   });
 
-  it('joins a start with the CPU as which the target runs, within the same kernel only', () => {
+  it('links a start to the Linux CPU that then runs on the target, within the same kernel only', () => {
     const events = [
       kernelEvent(0),
       startEvent(0, 1),
@@ -128,7 +128,7 @@ describe('what a sequence shows', () => {
     );
   });
 
-  it('shows an event that comes to another CPU than it was bound for, and no other', () => {
+  it('shows an event only if it arrives at another CPU than it was bound to', () => {
     const items = sequenceOf(
       handMadeRun([strayEvent(0, 0, 1), strayEvent(0, 0, 1), strayEvent(2, 2, 2)]),
     ).items;
@@ -137,14 +137,14 @@ describe('what a sequence shows', () => {
     ]);
   });
 
-  it('names the vCPUs that it needs lanes for, and none that does not exist', () => {
+  it('names the existing vCPUs that need lanes, and no others', () => {
     const { vcpus } = sequenceOf(handMadeRun([callEvent(2, 'A', 0xffff_ffff, -2)], { 0: null }));
     assert.deepEqual(vcpus, [2]);
   });
 });
 
 describe('repetition in a sequence', () => {
-  it('says once what happens for one CPU after another', () => {
+  it('is folded if the same happens for one CPU after another', () => {
     const { items } = sequenceOf(
       handMadeRun([kernelEvent(0), ...[1, 2, 3].flatMap(bringUp), endEvent('userspace', '')]),
     );
@@ -155,7 +155,7 @@ describe('repetition in a sequence', () => {
     assert.deepEqual(items[5], { kind: 'again', items: 4, times: 2, vcpus: [2, 3] });
   });
 
-  it('counts the very same call', () => {
+  it('of an identical call becomes a count', () => {
     const refused = callEvent(0, 'EVTCHNOP_init_control', 0xffff_ffff, -2);
     const meant = { 0: null, 1: null, 2: null };
     const { items } = sequenceOf(handMadeRun([refused, refused, refused], meant));
@@ -165,12 +165,12 @@ describe('repetition in a sequence', () => {
     );
   });
 
-  it('does not take two that differ in more than one vCPU for the same', () => {
+  it('is not folded if two blocks differ in more than one vCPU', () => {
     const events = [...bringUp(1), callEvent(0, 'EVTCHNOP_init_control', 2), startEvent(0, 3)];
     assert.ok(!sequenceOf(handMadeRun(events)).items.some(({ kind }) => kind === 'again'));
   });
 
-  it('loses nothing: unfolded, it has as many calls, starts and turns as the run', () => {
+  it('loses nothing: unfolded, the sequence has as many calls, starts and turning points as the run', () => {
     const oneOf = fc.constantFrom(
       callEvent(0, 'A', 1),
       callEvent(0, 'A', 2),
@@ -203,7 +203,7 @@ function weightOf(item: SequenceItem): number {
   return item.kind === 'stray' ? item.times : 1;
 }
 
-/** How many events the items stand for. */
+/** The number of events that the items represent. */
 function weigh(items: readonly SequenceItem[]): number {
   return items.reduce((sum, item, i) => {
     if (item.kind !== 'again') return sum + weightOf(item);
