@@ -1,7 +1,7 @@
-// How long an unmodified Debian kernel takes to user space, here and on QEMU's TCG, with the same kernel, initramfs and
-// command line; how many instructions a second the boot runs; and what memory it takes beside the guest's.
+// Measures the boot of an unmodified Debian kernel to user space, here and on QEMU's TCG, with the same kernel,
+// initramfs and command line: time, instructions per second, and memory besides the guest's.
 //
-// Usage: npm run bench:boot [ROUNDS]   (3 when not given). Rounds are interleaved: each runs every emulator once.
+// Usage: npm run bench:boot [ROUNDS] (default: 3). Rounds are interleaved: each runs every emulator once.
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -119,7 +119,7 @@ printTable([
 ]);
 
 const memory = times.get('memory').reduce((a, b) => (b.total > a.total ? b : a));
-// All of the engine's memory that is not the guest's counts, resident or not.
+// Count all of the engine's memory except the guest's, resident or not.
 const beside = memory.total - memory.largest.resident + Math.max(memory.largest.size - memoryMiB, 0);
 console.log(
   `\nMemory: ${memory.total.toFixed(0)} MiB resident at most, of which ${memory.largest.resident.toFixed(0)} MiB in the mapping of ${memory.largest.size.toFixed(0)} MiB that holds the guest's ${memoryMiB} MiB; at most ${beside.toFixed(0)} MiB beside the guest's`,

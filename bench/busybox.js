@@ -1,7 +1,8 @@
-// How long busybox takes over a tree of files under Debian's kernel, here and on QEMU's TCG, with the same kernel, initramfs
-// and command line: programs of user space, system calls, the page cache, and new processes.
+// Measures how long busybox takes to process a tree of files under Debian's kernel, here and on QEMU's TCG, with the
+// same kernel, initramfs and command line. It exercises user space code, system calls, the page cache and process
+// creation.
 //
-// Usage: npm run bench:busybox [ROUNDS]   (3 when not given). Rounds are interleaved.
+// Usage: npm run bench:busybox [ROUNDS] (default: 3). Rounds are interleaved.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { domulator, needTools, qemu, qemuVersion } from './support/emulators.js';
@@ -25,7 +26,7 @@ const applets = [
   'wc',
   'poweroff',
 ];
-/** Each job says when it is done, and ends with a line that must be the same wherever it runs. */
+/** Each job reports its end with a line that must be the same on every emulator. */
 const jobs = {
   tree: `awk 'BEGIN { s = 1; for (f = 0; f < 60; f++) { name = "/t/" f % 6 "/" f; for (l = 0; l < 60; l++) { line = l; for (w = 0; w < 8; w++) { s = (s * 16807) % 2147483647; line = line " " s % 9973 }; print line > name }; close(name) } }'; find /t -type f | wc -l`,
   sha256sum: 'find /t -type f | sort | while read -r f; do sha256sum "$f"; done | sha256sum',

@@ -1,8 +1,8 @@
-// Instructions a second in loops that keep the host busy: calls, device accesses, code that changes itself. Two builds of this
-// project are compared, round by round: this one, and another one, for example that of the commit before a change. Start-up is
-// taken out: each loop runs for few and for many instructions, and the difference counts.
+// Measures instructions per second in loops that keep the host busy: calls, device accesses, self-modifying code.
+// Compares two builds of this project round by round: this one and another, for example that of the commit before a
+// change. Start-up time is removed: each loop runs for few and for many instructions, and the difference is reported.
 //
-// Usage: npm run bench:hostile -- OTHER_CHECKOUT [ROUNDS]   (3 when not given; the other checkout is built already)
+// Usage: npm run bench:hostile -- OTHER_CHECKOUT [ROUNDS] (default: 3; the other checkout must be built already)
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -38,10 +38,10 @@ if (other === undefined || !existsSync(builds.other) || !(rounds > 0)) {
 const folder = temporaryFolder();
 const file = (name) => path.join(folder, name);
 writeFileSync(file('initrd'), new Uint8Array(16));
-/** Has the process say at its exit what it used. */
+/** Makes the process report its resource usage at exit. */
 const meter = `data:text/javascript,import{writeFileSync}from'node:fs';process.on('exit',()=>writeFileSync(${JSON.stringify(file('usage'))},JSON.stringify(process.resourceUsage())))`;
 
-/** Processor time of one run, in seconds. */
+/** Processor time of a run in seconds. */
 function seconds(main, count) {
   const guest = ['--kernel', file('Image'), '--initrd', file('initrd'), '--memory', '16', '--vcpus', '2'];
   const rest = ['--limit', `1000000,${count}`, '--until', 'poweroff', '--quiet'];

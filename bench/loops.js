@@ -1,8 +1,8 @@
-// Instructions a second in six loops of plain code, here and on QEMU's TCG: what the engine does when no device, kernel or
-// exception is in its way. Each loop is one image (loops/), compiled for each board but for the UART's address the same.
-// How many instructions it takes is counted here, and holds for both.
+// Measures instructions per second in six loops of plain code, here and on QEMU's TCG. No device, kernel or exception
+// is involved. Each loop is an image (loops/), compiled for each board with no difference except the UART's address.
+// The number of instructions is counted here and holds for both.
 //
-// Usage: npm run bench:loops [ROUNDS]   (3 when not given). Rounds are interleaved.
+// Usage: npm run bench:loops [ROUNDS] (default: 3). Rounds are interleaved.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -24,7 +24,7 @@ needTools('qemu-system-aarch64', compiler);
 const sources = fileURLToPath(new URL('loops', import.meta.url));
 const folder = temporaryFolder();
 
-/** Compiles a loop into a flat image; its path. */
+/** Compiles a loop to a flat image and returns its path. */
 function compile(number, board) {
   const elf = path.join(folder, `${board}${number}.elf`);
   const options = ['-O2', '-fno-tree-vectorize', '-ffreestanding', '-nostdlib', '-static', '-fpie'];
@@ -43,7 +43,7 @@ function compile(number, board) {
   return image;
 }
 
-/** From `begin` to `end`, and what was worked out. */
+/** The time between `begin` and `end`, and the result that the loop printed. */
 async function measure(command) {
   const { marks: at, output } = await measureProcess(command, { marks });
   const between = (figure) => at.end[figure] - at.begin[figure];

@@ -1,8 +1,8 @@
-// How long the matrix takes: all its runs one after the other, in processor time, so that whatever else the machine
-// does is left out. Its peer, measured in turn with it, is as many bare hypercalls as the matrix makes, on one domain
-// with no guest: what the ratio is above 1 is models, trace and audit.
+// Measures how long the matrix takes: all its runs in sequence, in processor time, which excludes other load on the
+// machine. For comparison, each round also makes as many bare hypercalls as the matrix, on one domain without a guest.
+// The part of the ratio above 1 is the cost of models, trace and audit.
 //
-// Usage: npm run bench [ROUNDS]   (5 when not given; one more comes before them and is not counted)
+// Usage: npm run bench [ROUNDS] (default: 5; one more round comes first and is not counted)
 import { __HYPERVISOR_xen_version, xen_feature_info, XENVER_get_features } from 'domulator/abi';
 import { createWorld, matrixScenarios, runMatrix, runScenario } from 'domulator/explore';
 import { hypercall } from 'domulator/hypervisor';
@@ -14,7 +14,7 @@ if (!Number.isInteger(rounds) || rounds < 1) {
   process.exit(2);
 }
 
-/** Processor time that `work` takes, in seconds. */
+/** Processor time of `work` in seconds. */
 function secondsOf(work) {
   const before = process.cpuUsage();
   work();
@@ -30,14 +30,14 @@ function median(values) {
 
 const cells = matrixScenarios().filter(({ scenario }) => scenario !== null);
 
-/** How many hypercalls the guests of all cells make. */
+/** The number of hypercalls that the guests of all cells make. */
 function countCalls() {
   const calls = ({ scenario }) =>
     runScenario(scenario).events.filter(({ kind }) => kind === 'hypercall').length;
   return cells.reduce((sum, cell) => sum + calls(cell), 0);
 }
 
-/** `count` times XENVER_get_features: one struct in, one struct out, next to nothing between. */
+/** `count` times XENVER_get_features: one struct in, one struct out, almost no work between. */
 function bareCalls(count) {
   const { domain } = createWorld(cells[0].scenario);
   const [{ start }] = domain.state.config.ram;

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# For the scripts that install tools, which source this: `want` says what is needed, `install_wanted` installs what of it
-# is missing. Debian and its kin only; elsewhere it says what is missing, and goes on.
+# Functions for the scripts that install tools, which source this file. `want` declares a package; `install_wanted`
+# installs the missing ones. This works on Debian and its derivatives; elsewhere it prints what is missing and
+# continues.
 
 packages=
 want() { # want PACKAGE PATH...: unless one of the paths is there
@@ -25,7 +26,7 @@ install_wanted() { # install_wanted WHAT CONSEQUENCE: what they are for, and wha
 
   as_root=
   if [ "$(id -u)" -ne 0 ]; then
-    # sudo may ask for a password only where someone is there to answer.
+    # Allow sudo to ask for a password only if there is a terminal to answer on.
     if command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
       as_root=sudo
     else

@@ -1,5 +1,6 @@
-// Runs random A64 words on our engine and on qemu's Cortex-A57 and prints how they compare, for words drawn uniformly from
-// all 2^32 and for each of the manual's encoding groups. Exit status 1 when anything differs that is no known fault of the reference.
+// Runs random A64 words on this engine and on qemu's Cortex-A57 and prints how they compare, for words drawn uniformly
+// from all 2^32 and for each of the manual's encoding groups. Exits with status 1 if anything differs that is not a
+// known bug of the reference.
 //
 // Usage: npx tsc -b && node scripts/conformance.js [--words 1000000] [--per-group 300000] [--seed 1]
 import { parseArgs } from 'node:util';

@@ -1,8 +1,8 @@
-// Guests that do one thing for ever, each for 200 million instructions under a small heap: whatever a guest does, the run
-// ends with a documented status, and the host's memory stays within its bound (src/boot/trace_store.ts).
+// Runs guests in endless loops, each for 200 million instructions with a small heap. Every run must end with a
+// documented status, and the host's memory must stay within its bound (src/boot/trace_store.ts).
 //
 // Usage: npx tsc -b && node scripts/hostile.js [--instructions N] [--jobs N] [--list] [PART_OF_A_NAME ...]
-// Prints a line for each loop as it ends, and at the end `N passed, N failed`. Exit status 0 only when none failed.
+// Prints a line for each loop as it ends, and finally `N passed, N failed`. Exits with status 0 only if none failed.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -20,10 +20,12 @@ const { values, positionals: wanted } = parseArgs({
   },
 });
 const heapMiB = 400;
-/** The host's memory beside the guest's. */
+/** Bound of the host's memory besides the guest's. */
 const boundMiB = 300;
 const guestMiB = 16;
-/** A broken rule, or a guest that did not get where it was asked to; and what Xen would have served. */
+/**
+ * The documented statuses: no error; a broken rule; a guest that did not reach its goal; a feature that only Xen has.
+ */
 const documented = [0, 1, 3, 4];
 
 const command = new URL('../dist/src/cli/main.js', import.meta.url).pathname;
@@ -31,13 +33,13 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-hostile-'));
 const initrd = path.join(folder, 'initrd');
 writeFileSync(initrd, new Uint8Array(16));
 
-/** Has the process say at its exit what it used. */
+/** Makes the process report its resource usage at exit. */
 function meter(file) {
   const code = `process.on('exit',()=>writeFileSync(${JSON.stringify(file)},JSON.stringify(process.resourceUsage())))`;
   return `data:text/javascript,import{writeFileSync}from'node:fs';${code}`;
 }
 
-/** The exit status of Node and what it wrote to stderr; its standard output is read and thrown away. */
+/** Runs Node and returns its exit status and its stderr. Drops its standard output. */
 function runNode(args) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });

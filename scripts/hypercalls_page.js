@@ -1,5 +1,5 @@
-// Writes docs/hypercalls.md from the table that the hypervisor answers by. Run it with `npm run docs:hypercalls` after
-// a change to a hypercall; a test compares the page with the table.
+// Writes docs/hypercalls.md from the hypervisor's table of hypercalls. Run it with `npm run docs:hypercalls` after a
+// change to a hypercall. A test compares the page with the table.
 import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
@@ -29,7 +29,7 @@ function familyLines({ name, number, operations }) {
   return [`## ${name}`, '', `Hypercall ${number}.`, '', ...operations.flatMap(operationLines)];
 }
 
-/** The page for this table. */
+/** The page for a table. */
 export function hypercallsPage(table) {
   const families = [...table].sort((a, b) => a.number - b.number);
   const rows = families.map(

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the measurements in bench/ compare with and compile with, on Debian and its kin: QEMU's Arm boards, and a C
-# compiler and binutils for arm64. What is there is left alone.
+# Installs the tools for the measurements in bench/ on Debian and its derivatives: QEMU's Arm boards, and a C compiler
+# and binutils for arm64. Tools that exist are not touched.
 set -eu
 
 # shellcheck source=scripts/apt_tools.sh

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Installs what the conformance tests ask for facts, on Debian and its kin: C compilers for both architectures,
-# Xen's public headers, the device-tree and ACPI compilers, QEMU's user-mode emulator,
-# its Arm boards and PC, UEFI for the former, and the archivers.
-# None of it is needed to run domulator, and a test whose tool is missing skips with a reason. Run it as often as you
-# like: what is there is left alone.
+# Installs the reference tools of the conformance tests on Debian and its derivatives: C compilers for both
+# architectures, Xen's public headers, the device tree and ACPI compilers, QEMU's user-mode emulator, its Arm boards and
+# PC, UEFI for the Arm boards, and the archivers. Running domulator needs none of them, and a test whose tool is missing
+# is skipped with a reason. The script can be run again at any time: tools that exist are not touched.
 set -eu
 
 # shellcheck source=scripts/apt_tools.sh

@@ -1,6 +1,6 @@
-// Writes docs/instructions.md from the instruction definitions: each mnemonic with the file that defines it, so that it can be
-// found though many definitions come from tables. Run it with `npm run docs:instructions` after a change to them; a test
-// compares the page with the definitions.
+// Writes docs/instructions.md from the instruction definitions: each mnemonic with the file that defines it, because
+// many definitions come from tables and cannot be found by searching. Run it with `npm run docs:instructions` after a
+// change to them. A test compares the page with the definitions.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
@@ -16,7 +16,7 @@ change the code, not the page.
 
 const isInstruction = (value) => typeof value?.text === 'string' && typeof value.decodes === 'function';
 
-/** The files below `folder` (in src/) that hold definitions: paths without their suffix. */
+/** The files below `folder` (in src/) that contain definitions: paths without their suffix. */
 function definitionFiles(folder) {
   return readdirSync(new URL(`src/${folder}/`, root), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
@@ -26,7 +26,7 @@ function definitionFiles(folder) {
   });
 }
 
-/** Every instruction that a module exports, with that module's path. */
+/** Every instruction that a module exports, with the path of the module. */
 async function definitionsIn(path) {
   const exported = Object.values(await import(new URL(`dist/src/${path}.js`, root)));
   return exported

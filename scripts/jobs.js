@@ -1,7 +1,7 @@
-// Several processes at a time, for scripts that start many.
+// Runs several processes at a time, for scripts that start many.
 import { availableParallelism } from 'node:os';
 
-/** Does `work` on each item, so many at a time, in order. */
+/** Runs `work` on each item in order, at most `jobs` at a time. */
 export async function inTurns(items, jobs, work) {
   const waiting = [...items];
   const worker = async () => {
@@ -10,7 +10,7 @@ export async function inTurns(items, jobs, work) {
   await Promise.all(Array.from({ length: jobs }, worker));
 }
 
-/** The value of --jobs; the host's cores unless given. Ends the process where it is no number. */
+/** The value of --jobs (default: the number of the host's cores). Ends the process if it is not a number. */
 export function jobsOf(text = String(availableParallelism())) {
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
   console.error(`--jobs takes a number from 1 to 999, not '${text}'`);

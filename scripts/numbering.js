@@ -1,5 +1,5 @@
-// Boots Debian's kernels under QEMU on tables made by dtc and iasl, and prints how each numbered its CPUs beside what
-// numberCpus says. Exit status 1 when a line differs, 2 when nothing can be booted here.
+// Boots Debian's kernels under QEMU on tables compiled by dtc and iasl, and prints how each numbered its CPUs, next to
+// the prediction of numberCpus. Exits with status 1 if a line differs, and 2 if nothing can be booted here.
 //
 // Usage: npx tsc -b && node scripts/numbering.js [PART_OF_A_CASE'S_NAME]
 import { numberingCases } from '../dist/test/conformance/linux/cases.js';

@@ -1,8 +1,8 @@
-// Runs the compiled tests with Node's own runner and ends with one line that counts them, on every supported Node
-// alike: `N passed, N failed`. Exit status 0 only when tests ran and none failed.
+// Runs the compiled tests with Node's own runner and ends with one line that counts them, the same on every supported
+// Node release: `N passed, N failed`. Exits with status 0 only if tests ran and none failed.
 //
 // Usage: node scripts/test.js [part of a path ...]
-// With DOMULATOR_NO_SKIPS=1 a skipped test counts as failed: for machines that have every tool a test asks for.
+// With DOMULATOR_NO_SKIPS=1 a skipped test counts as failed. Use this on machines that have every tool a test needs.
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { run } from 'node:test';
@@ -13,7 +13,7 @@ const wanted = process.argv.slice(2);
 const noSkips = process.env.DOMULATOR_NO_SKIPS === '1';
 const fileTimeoutMs = 900_000;
 
-// A test that was moved or taken away leaves what was once compiled of it in dist/; only its source says that it is one.
+// A test that was moved or deleted leaves its compiled file in dist/. Only its source shows that it still exists.
 const files = readdirSync('dist', { recursive: true })
   .filter((name) => name.endsWith('.test.js') && existsSync(name.replace(/js$/, 'ts')))
   .map((name) => `dist/${name}`)
@@ -27,14 +27,14 @@ if (files.length === 0) {
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const notes = [];
-/** Files of which a test was reported, or the failure of the whole. */
+/** Files for which a test was reported, or a failure of the file itself. */
 const filesWithTests = new Set();
 const nameOfFile = (event) => files.find((file) => event.file?.endsWith(file)) ?? event.file;
-// Node reports a file as a test too: when it holds no test, when it fails outside of them, and in some
-// releases always. `dist/x.test.js` is such a name; no test of ours is called that.
+// Node also reports a file as a test: if it contains no test, if it fails outside its tests, and in some releases
+// always. Its name is then like `dist/x.test.js`, which no real test has.
 const isFile = (event) => event.nesting === 0 && files.some((file) => event.name.endsWith(file));
 const isSuite = (event) => event.details?.type === 'suite';
-// A suite fails with its tests, which are counted; or by itself: in a hook, or before it has any test.
+// A suite fails with its tests, which are counted; or by itself: in a hook, or before its first test.
 const failsByItself = (event, verdict) =>
   verdict === 'failed' && event.details?.error?.failureType !== 'subtestsFailed';
 
@@ -52,8 +52,8 @@ function ended(event, verdict) {
   else if (!isSuite(event) || failsByItself(event, verdict)) counts[verdict] += 1;
 }
 
-// In every test process: a test that calls process.exit would end its file early, and what had not run yet would
-// go unmissed. The guard takes itself out of the environment, so programs that tests start do not get it.
+// Loaded into every test process. A test that calls process.exit would end its file early, and nobody would notice the
+// tests that did not run. The guard removes itself from the environment, so programs that tests start do not load it.
 const guard = pathToFileURL('scripts/test_guard.js').href;
 process.env.DOMULATOR_NODE_OPTIONS = process.env.NODE_OPTIONS ?? '';
 process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${guard}`.trim();

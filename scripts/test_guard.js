@@ -1,5 +1,5 @@
-// Loaded into every test process by test.js. A test that ends its process hides those that come after it, so
-// ending it is made a failure; what a test starts gets the environment without this file.
+// Loaded into every test process by test.js. A test that ends its process hides the tests after it, so this file turns
+// that into a failure. It restores the environment for programs that a test starts.
 process.env.NODE_OPTIONS = process.env.DOMULATOR_NODE_OPTIONS ?? '';
 if (process.env.NODE_OPTIONS === '') delete process.env.NODE_OPTIONS;
 delete process.env.DOMULATOR_NODE_OPTIONS;

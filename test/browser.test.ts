@@ -1,6 +1,6 @@
 /**
- * The modules that need no host run unchanged in a browser: bundled for one, they contain no Node module,
- * and the bundle does its work in a world that has JavaScript's own globals and nothing else.
+ * Modules without host dependencies run unchanged in a browser: bundled for a browser, they contain no Node module, and
+ * the bundle works in an environment with JavaScript's own globals only.
  */
 import assert from 'node:assert/strict';
 import { isBuiltin } from 'node:module';
@@ -14,7 +14,7 @@ import { root } from './files.js';
 
 interface Bundle {
   readonly code: string;
-  /** Modules of Node's that anything in it asked for. */
+  /** Node modules that the bundle imports. */
   readonly ofNode: readonly string[];
 }
 
@@ -48,7 +48,7 @@ async function bundle(input: string): Promise<Bundle> {
   return { code: outputFiles[0]!.text, ofNode: [...new Set([...ofNode, ...left])] };
 }
 
-/** A world with JavaScript's own globals, in which `code` has run. */
+/** An environment with JavaScript's own globals, in which `code` has run. */
 function bareWorld(code: string): vm.Context {
   const world = vm.createContext(Object.create(null) as object, {
     codeGeneration: { strings: false, wasm: false },
@@ -61,7 +61,7 @@ function evaluate(world: vm.Context, expression: string): unknown {
   return vm.runInContext(expression, world);
 }
 
-/** For each module something that it must be able to do there, as text that comes out the same here. */
+/** A task for each module that must give the same text there as here. */
 const tasks: Readonly<Record<string, string>> = {
   base: `exported.hashValue({ a: [1, 2n, new Uint8Array(3)] })`,
   identity: `exported.formatMpidr(exported.mpidrOfVcpu(exported.xenVcpuId(17)))`,
@@ -84,7 +84,7 @@ describe('in a browser', () => {
     });
   }
 
-  it('explore tells the whole thread, to the letter as here', async () => {
+  it('explore tells the whole thread, identical to the result here', async () => {
     const { code, ofNode } = await bundle('dist/src/explore/index.js');
     assert.deepEqual(ofNode, []);
     const base = await bundle('dist/src/base/index.js');
@@ -93,14 +93,14 @@ describe('in a browser', () => {
     assert.equal(there, valueToJson(explore.tellThread()));
   });
 
-  it('the bare world has no host in it', () => {
+  it('the bare environment has no host objects', () => {
     const world = bareWorld('');
     for (const name of ['process', 'Buffer', 'require', 'setTimeout', 'fetch', 'global', 'TextEncoder']) {
       assert.equal(evaluate(world, `typeof ${name}`), 'undefined', name);
     }
   });
 
-  it('a module that asks for Node is found out', async () => {
+  it('a module that imports Node is detected', async () => {
     const { ofNode } = await bundle('dist/test/files.js');
     assert.ok(ofNode.includes('node:fs'));
   });

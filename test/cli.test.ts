@@ -1,4 +1,4 @@
-/** The command as a user runs it: as a process, by what it prints and how it ends. */
+/** The command from the user's view: run as a process, checked by its output and exit status. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -19,7 +19,7 @@ interface Ended {
 
 const endings = new Map<string, Ended>();
 
-/** As {@link run}; what was run before with the same arguments is not run again. */
+/** As {@link run}, but runs the same arguments only once. */
 function runOnce(args: readonly string[]): Ended {
   const key = args.join('\0');
   const ended = endings.get(key) ?? run(args);
@@ -27,7 +27,7 @@ function runOnce(args: readonly string[]): Ended {
   return ended;
 }
 
-/** Runs the command with no network, no terminal and, unless asked for, no colour. */
+/** Runs the command without network and terminal and, unless requested, without colour. */
 function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Ended {
   const { PATH = '', HOME = '' } = process.env;
   return spawnSync(process.execPath, ['--import', noNetwork, command, ...args], {
@@ -47,7 +47,7 @@ function assertSame(actual: string, expected: string): void {
   assert.ok(actual === expected, `differ from character ${place} on: ${actual.slice(place, place + 60)}`);
 }
 
-/** One line on standard error, nothing on standard output, status 2. */
+/** Checks for one line on standard error, nothing on standard output, and status 2. */
 function assertRefused({ status, stdout, stderr }: Ended, says: RegExp): void {
   assert.equal(status, 2);
   assert.equal(stdout, '');
@@ -122,7 +122,7 @@ describe('help and version', () => {
       ),
     );
     assert.ok(examples.length >= 10, examples.join('\n'));
-    // Commands run without a network here; `kernels` asks the mirror, and test/boot/kernels.test.ts runs it against one.
+    // These commands run without a network here. `kernels` needs a mirror; test/boot/kernels.test.ts tests it.
     for (const example of new Set(examples.filter((each) => each !== 'kernels'))) {
       const args = example
         .split(' ')
@@ -131,7 +131,7 @@ describe('help and version', () => {
     }
   });
 
-  it('says its version', () => {
+  it('prints its version', () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
       version: string;
     };
@@ -209,7 +209,7 @@ describe('domulator thread --html', () => {
   const told = run(['thread', '--html', file]);
   const page = readFileSync(file, 'utf8');
 
-  it('writes one file that asks for nothing', () => {
+  it('writes one file without external references', () => {
     assert.equal(told.status, 0);
     assert.match(told.stdout, /^wrote .*page\.html: \d+ stories; /);
     assert.ok(page.startsWith('<!doctype html>\n<html lang="en">'));
@@ -236,7 +236,7 @@ describe('domulator thread --html', () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
-  it('says in words what it draws', () => {
+  it('has a text alternative for its drawing', () => {
     const drawings = page.match(/<svg viewBox="0 0 \d+ \d+(\.\d+)?" aria-hidden="true"/g) ?? [];
     assert.ok(drawings.length >= 12);
     assert.equal(page.match(/<summary>The same as a list</g)?.length, drawings.length);
@@ -268,7 +268,7 @@ describe('domulator explore --matrix', () => {
     assertSame(run(['explore', '--matrix']).stdout, text.stdout);
   });
 
-  it('prints as JSON what the table says', () => {
+  it('prints the content of the table as JSON', () => {
     const { matrix } = JSON.parse(runOnce(['explore', '--matrix', '--json']).stdout) as {
       matrix: { passed: boolean | null }[];
     };
@@ -279,7 +279,7 @@ describe('domulator explore --matrix', () => {
 });
 
 describe('an error in domulator itself', () => {
-  // Ours alone, which pass a replacer: Node makes JSON itself while it starts.
+  // Our own calls only, which pass a replacer: Node itself uses JSON while it starts.
   const broken =
     `data:text/javascript,const own = JSON.stringify; JSON.stringify = (value, replacer, space) => {
     if (replacer) throw new TypeError('seeded');
@@ -291,20 +291,20 @@ describe('an error in domulator itself', () => {
       env: { PATH: process.env['PATH'] ?? '', ...env },
     });
 
-  it('is one line that says how to report it, and status 70', () => {
+  it('gives one line that says how to report it, and status 70', () => {
     const { status, stdout, stderr } = fail({});
     assert.equal(status, 70);
     assert.equal(stdout, '');
     assert.match(stderr, /^domulator: internal error: TypeError: seeded; please report it [^\n]+\n$/);
   });
 
-  it('shows where it happened when asked to', () => {
+  it('shows its location on request', () => {
     assert.match(fail({ DOMULATOR_DEBUG: '1' }).stderr, /\n +at /);
   });
 });
 
-describe('a reader that goes away', () => {
-  it('is no error', async () => {
+describe('a reader that exits', () => {
+  it('is not an error', async () => {
     const child = spawn(process.execPath, [command, 'thread', '--json'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

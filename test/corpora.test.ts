@@ -1,4 +1,4 @@
-/** The corpora's data files are well formed, their scripts can fail, and the runs that need no network pass. */
+/** The data files of the corpora are valid, their checks can fail, and the runs that need no network pass. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -68,7 +68,7 @@ function listOf(value: unknown): unknown[] {
 }
 
 describe('the corpus of wrong kernels', () => {
-  it('has kernels of different names, each with its edits and those of its base', () => {
+  it('has kernels with unique names, each with its own edits and those of its base', () => {
     assertUnique(kernels.map(({ name }) => name));
     for (const { name, base, edits } of kernels) {
       assert.match(name, /^[a-z][a-z0-9-]+$/);
@@ -78,7 +78,7 @@ describe('the corpus of wrong kernels', () => {
     assert.throws(() => builds.editsOf('no-such-kernel'), /no kernel no-such-kernel/);
   });
 
-  it('makes an edit as often as it says, or not at all', () => {
+  it('applies an edit exactly as often as it says, or not at all', () => {
     const edit = { file: 'f.c', find: 'id(cpu)', replace: ['0', '+ 0'] };
     assert.equal(builds.edited('a = id(cpu);', edit), 'a = 0\n+ 0;');
     assert.equal(builds.edited('id(cpu) id(cpu)', { ...edit, times: 2 }), '0\n+ 0 0\n+ 0');
@@ -87,7 +87,7 @@ describe('the corpus of wrong kernels', () => {
     }
   });
 
-  it('has runs of different names, of kernels and guest scripts that there are', () => {
+  it('has runs with unique names, and with kernels and guest scripts that exist', () => {
     assertUnique(runs.map(({ name }) => name));
     const known = ['builtin', ...kernels.map(({ name }) => name)];
     for (const { kernel, guest = 'nothing' } of runs) {
@@ -96,7 +96,7 @@ describe('the corpus of wrong kernels', () => {
     }
   });
 
-  it('expects of each wrong kernel that it is called wrong, and of the right ones that they are not', () => {
+  it('expects a finding for each wrong kernel, and none for the right ones', () => {
     const controls = ['ports'];
     const found = new Set(runs.filter(({ expect }) => expect !== undefined).map(({ kernel }) => kernel));
     const others = kernels.map(({ name }) => name).filter((name) => !found.has(name));
@@ -104,7 +104,7 @@ describe('the corpus of wrong kernels', () => {
     assert.ok(found.size >= 12);
   });
 
-  it('names rules and fields that there are', () => {
+  it('uses rules and fields that exist', () => {
     const names = rules.map(({ name }) => name);
     for (const { name: run, expect = [], allow = [] } of runs) {
       for (const pattern of [...expect, ...allow]) {
@@ -116,10 +116,10 @@ describe('the corpus of wrong kernels', () => {
   });
 });
 
-describe('the corpora’s judgement', () => {
+describe('the check of findings', () => {
   const found = { rule: 'id-is-meant', passed: 0, meant: null, why: 'a wrong id' };
 
-  it('is content with what is expected or allowed, all of it', () => {
+  it('accepts findings that are all expected or allowed', () => {
     const pattern = { rule: ['id-exists', 'id-is-meant'], meant: [null, 1] };
     assert.deepEqual(findings.complaintsOf([], {}), []);
     assert.deepEqual(findings.complaintsOf([found], { expect: [pattern] }), []);
@@ -127,7 +127,7 @@ describe('the corpora’s judgement', () => {
     assert.deepEqual(findings.complaintsOf([], { allow: [pattern] }), []);
   });
 
-  it('tells what is missing, and what is blamed without a reason', () => {
+  it('reports missing and unjustified findings', () => {
     const pattern = { rule: 'id-is-meant', passed: 1 };
     assert.deepEqual(findings.complaintsOf([found], { expect: [pattern] }), [
       'not found: rule=id-is-meant passed=1',
@@ -137,7 +137,7 @@ describe('the corpora’s judgement', () => {
 });
 
 describe('the corpus of right kernels', () => {
-  it('has at least 150 runs, all of different names, of guest scripts that there are', () => {
+  it('has at least 150 runs with unique names, and with guest scripts that exist', () => {
     assert.ok(right.length >= 150, `${right.length}`);
     assertUnique(right.map(({ name }) => name));
     for (const { guest = 'nothing' } of right) {
@@ -169,7 +169,7 @@ describe('the corpus of right kernels', () => {
   });
 });
 
-it('the built-in guest is called right, and wrong where it is', () => {
+it('the built-in guest has findings only if it is wrong', () => {
   const cache = mkdtempSync(path.join(tmpdir(), 'domulator-corpora-'));
   try {
     const run = (...args: string[]): ReturnType<typeof spawnSync> =>

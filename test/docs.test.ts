@@ -1,4 +1,4 @@
-/** What the documents show is what the program does. */
+/** The documents agree with the program. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ function run(args: readonly string[]): { status: number | null; stdout: string; 
   return spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
 }
 
-/** The code blocks of that language. */
+/** The code blocks in a language. */
 function blocks(file: string, language: string): string[] {
   const found = readText(file).matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'gm'));
   return [...found].map(([, code = '']) => code);
@@ -64,11 +64,11 @@ describe('docs/library.md', () => {
     );
   });
 
-  it('has an example of twenty lines that boots a kernel and says what it did', () => {
+  it('has an example of twenty lines that boots a kernel and reports what it did', () => {
     const example = blocks(libraryPage, 'js').find((code) => code.includes("from 'domulator'")) ?? '';
     assert.ok(example.trim().split('\n').length <= 20);
     const kernel = path.join(folder, 'Image');
-    // VCPUOP_register_vcpu_info for vCPU 5, which there is not; then power off.
+    // VCPUOP_register_vcpu_info for vCPU 5, which does not exist; then power off.
     writeFileSync(kernel, image([adr(30, 0), ...hypercall(24, 10, 5, 0), ...powerOff]));
     const code = example
       .replace('debian:bookworm', kernel)
@@ -83,7 +83,7 @@ describe('docs/library.md', () => {
     assert.match(stdout, /^id-exists: .*vCPU 5.* \(_text\+0x\w+\)$/m);
   });
 
-  it('lists the entry points that package.json opens', () => {
+  it('lists the entry points in package.json', () => {
     const { exports } = JSON.parse(readText('package.json')) as { exports: Record<string, string> };
     const modules = ['base', 'abi', 'identity', 'hypervisor', 'audit', 'explore'];
     const files = ['./package.json', './schemas/boot-report.schema.json'];
@@ -101,7 +101,7 @@ describe('docs/library.md', () => {
 });
 
 describe('docs/architecture.md', () => {
-  it('lists the modules that there are', () => {
+  it('lists all modules', () => {
     const listed = [...readText('docs/architecture.md').matchAll(/^src\/(\w+)\/ /gm)].map(
       ([, name = '']) => name,
     );
@@ -112,7 +112,7 @@ describe('docs/architecture.md', () => {
 });
 
 describe('docs/instructions.md', () => {
-  it('is what the definitions of instructions make of it', async () => {
+  it('is up to date with the instruction definitions', async () => {
     const script = path.join(root, 'scripts/instructions_page.js');
     const { instructionsPage } = (await import(script)) as {
       instructionsPage: (all: unknown) => Promise<string>;
@@ -125,7 +125,7 @@ describe('docs/instructions.md', () => {
 });
 
 describe('docs/hypercalls.md', () => {
-  it('is what the table of hypercalls makes of it', async () => {
+  it('is up to date with the table of hypercalls', async () => {
     const script = path.join(root, 'scripts/hypercalls_page.js');
     const { hypercallsPage } = (await import(script)) as { hypercallsPage: (table: unknown) => string };
     assert.ok(

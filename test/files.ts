@@ -1,9 +1,9 @@
-/** The repository as the checks see it. */
+/** File access for the checks of the repository. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The repository's directory; this file runs from dist/test/. */
+/** The repository's directory. This file runs from dist/test/. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 const notOurs = new Set(['.git', 'node_modules', 'dist', '.cache']);
@@ -17,7 +17,9 @@ function walk(folder: string): string[] {
   });
 }
 
-/** Every file of the repository, not what is built or installed; paths from its directory, with slashes. */
+/**
+ * Every file of the repository, except built and installed files. Paths are relative to its directory, with slashes.
+ */
 export function repositoryFiles(folder = ''): string[] {
   return walk(folder).sort();
 }

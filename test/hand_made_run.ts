@@ -1,4 +1,4 @@
-/** Runs put together by hand, so that what draws and gathers them can be tested on anything, likely or not. */
+/** Hand-made runs, for testing the code that draws and summarises runs with any events. */
 import type { HypercallEvent, JudgedCall, Outcome, Platform, TraceEvent } from '../src/audit/index.js';
 import { linux48 } from '../src/explore/index.js';
 import type { CpuRow, ModelRun, Scenario } from '../src/explore/index.js';
@@ -20,7 +20,7 @@ export const handMadeScenario: Scenario = {
 type Loose<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 export type LooseEvent = Loose<TraceEvent>;
 
-/** `kernel 0` takes over on a vCPU. */
+/** An event in which a kernel takes over on a vCPU. */
 export function kernelEvent(entry: number, name = 'first kernel', kernel = 0): LooseEvent {
   const possible = [0, 1, 2, 3].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: cpu }));
   return {
@@ -67,7 +67,7 @@ export function endEvent(outcome: Outcome, why: string, online: readonly number[
   return { kind: 'end', kernel: 0, outcome, online: online.map(linuxCpu), why };
 }
 
-/** A vCPU that is called upon by another CPU's number: `meant` by position of the call. */
+/** The intended vCPU of a call, by the position of the call. */
 export type Meant = Readonly<Record<number, number | null>>;
 
 function judged(event: HypercallEvent, meant: number | null): JudgedCall {
@@ -90,7 +90,10 @@ export const handMadePlatform: Platform = {
   softReset: false,
 };
 
-/** A run of these events. A call is right, if any vCPU has its id, unless `meant` says by position what was meant. */
+/**
+ * A run with the given events. A call is right if any vCPU has its id, unless `meant` gives the intended id by
+ * position.
+ */
 export function handMadeRun(
   loose: readonly LooseEvent[],
   meant: Meant = {},

@@ -1,11 +1,11 @@
-/** The rules of the house that neither compiler nor linter keeps. */
+/** Rules of this project that neither the compiler nor the linter checks. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readText, repositoryFiles, root } from './files.js';
 
-/** Which modules each module may import. docs/architecture.md draws the same. */
+/** The modules that each module may import. docs/architecture.md has the same as a diagram. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   abi: ['base'],
@@ -27,7 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['base', 'identity', 'audit', 'explore', 'library'],
 };
 
-/** Which packages and which of Node's modules each module may import. */
+/** The packages and Node modules that each module may import. */
 const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
   firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
@@ -39,7 +39,7 @@ interface Import {
   readonly file: string;
   readonly module: string;
   readonly specifier: string;
-  /** Whether nothing of it is left when the code runs (`import type`, `export type`). */
+  /** Whether it is erased at compile time (`import type`, `export type`). */
   readonly isTypeOnly: boolean;
 }
 
@@ -59,7 +59,7 @@ function importsOf(file: string): Import[] {
   }));
 }
 
-/** The file that a relative import names, from the repository's directory. */
+/** The path of the file that a relative import names, from the repository's directory. */
 function target({ file, specifier }: Import): string {
   return path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts');
 }
@@ -91,7 +91,7 @@ describe('modules', () => {
   const imports = sources.flatMap(importsOf);
   const relative = imports.filter(({ specifier }) => specifier.startsWith('.'));
 
-  it('are the ones that are known here', () => {
+  it('are all listed in this test', () => {
     const modules = new Set(sources.map((file) => file.split('/')[1]));
     assert.deepEqual([...modules].sort(), Object.keys(mayImport).sort());
   });
@@ -105,7 +105,7 @@ describe('modules', () => {
     assert.deepEqual(wrong, []);
   });
 
-  it('import the modules that they may', () => {
+  it('import permitted modules only', () => {
     const wrong = relative.filter((entry) => {
       const module = target(entry).split('/')[1] ?? '';
       return (
@@ -130,14 +130,14 @@ describe('modules', () => {
     assert.deepEqual(circlesOf(ring), [['a', 'b', 'c']], 'the search is broken');
   });
 
-  it('use the packages that they may', () => {
+  it('use permitted packages only', () => {
     const packages = imports.filter(({ specifier, file }) => !specifier.startsWith('.') && !isTest(file));
     const wrong = packages.filter(({ module, specifier }) => mayUse[module]?.test(specifier) !== true);
     assert.deepEqual(wrong, []);
     assert.ok(packages.length > 0, 'no import of a package was found: the search is broken');
   });
 
-  it('refer to each other in their tsconfig.json as they may import', () => {
+  it('reference each other in their tsconfig.json as they may import each other', () => {
     for (const [module, modules] of Object.entries(mayImport)) {
       const config = JSON.parse(readText(`src/${module}/tsconfig.json`)) as {
         references: { path: string }[];
@@ -147,7 +147,7 @@ describe('modules', () => {
     }
   });
 
-  it('have an index.ts that says what they own', () => {
+  it('have an index.ts that describes them', () => {
     for (const module of Object.keys(mayImport).filter((name) => name !== 'cli')) {
       assert.match(readText(`src/${module}/index.ts`), new RegExp(`^/\\*\\*\\n \\* ${module}: `), module);
     }
@@ -159,7 +159,7 @@ describe('modules', () => {
   });
 });
 
-/** Put together here, so that this file does not hold what it looks for. */
+/** Assembled here, so that this file does not contain the text that it searches for. */
 const forbidden: readonly (readonly [string, RegExp])[] = [
   [
     'a package registry',
@@ -192,7 +192,7 @@ describe('the repository', () => {
     assert.match(readText('.npmrc'), /^omit-lockfile-registry-resolved=true$/m);
   });
 
-  it('needs no package that runs a script when it is installed', () => {
+  it('needs no package with an install script', () => {
     const lock = JSON.parse(readText('package-lock.json')) as {
       packages: Record<string, { hasInstallScript?: boolean }>;
     };
@@ -203,7 +203,7 @@ describe('the repository', () => {
     assert.deepEqual(wrong, []);
   });
 
-  it('offers in package.json only what is built', () => {
+  it('lists only built files in package.json', () => {
     const { exports, bin } = JSON.parse(readText('package.json')) as {
       exports: Record<string, string>;
       bin: Record<string, string>;
@@ -214,7 +214,7 @@ describe('the repository', () => {
   });
 });
 
-/** A heading's name in a link, as code hosts make it. */
+/** The anchor of a heading, as code hosts generate it. */
 function slug(heading: string): string {
   const text = heading.replace(/`|\*|\[([^\]]*)\]\([^)]*\)/g, (_, label: string | undefined) => label ?? '');
   return text
@@ -224,7 +224,7 @@ function slug(heading: string): string {
     .replace(/\s/g, '-');
 }
 
-/** Without its code, in which no link is meant. */
+/** The text without its code, which contains no links. */
 function prose(text: string): string {
   return text.replace(/^```[^]*?^```/gm, '').replace(/`[^`\n]*`/g, '`');
 }
@@ -240,12 +240,12 @@ describe('documents', () => {
     [...prose(readText(file)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => ({ file, link })),
   );
 
-  it('link to what is there', () => {
+  it('link to existing files and headings', () => {
     const wrong = links.filter(({ file, link }) => {
       if (/^[a-z]+:/.test(link)) return !link.startsWith('https://');
       const [name = '', anchor] = link.split('#', 2);
       const linked = name === '' ? file : path.posix.join(path.posix.dirname(file), name);
-      // Built by `npm run docs`, and not kept.
+      // Generated by `npm run docs`, and not part of the repository.
       if (linked.startsWith('docs/api/')) return false;
       if (!existsSync(path.join(root, linked))) return true;
       return anchor !== undefined && !anchorsOf(linked).has(anchor);

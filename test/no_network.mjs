@@ -1,4 +1,4 @@
-// Loaded before the command in tests: whatever would reach for a network fails instead, loudly.
+// Loaded before the command in tests: any network access fails.
 import { syncBuiltinESMExports } from 'node:module';
 import dns from 'node:dns';
 import http from 'node:http';

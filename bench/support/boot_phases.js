@@ -1,5 +1,6 @@
-// Boots a guest within this process and prints, as JSON, how long each part of it took: what the command itself cannot
-// say. Usage: node boot_phases.js KERNEL INITRD VCPUS COMMAND-LINE
+// Boots a guest in this process and prints, as JSON, how long each phase took. The command itself cannot report this.
+//
+// Usage: node boot_phases.js KERNEL INITRD VCPUS COMMAND-LINE
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 
@@ -7,7 +8,7 @@ const [, , kernelFile, initrdFile, vcpus, commandLine] = process.argv;
 const phases = {};
 let before = { wall: 0, processor: 0 };
 
-/** Says that a part has ended: all that was since the last one ended is its. */
+/** Ends a phase. The time since the end of the previous phase belongs to it. */
 function ended(phase) {
   const { user, system } = process.cpuUsage();
   const now = { wall: performance.now() / 1000, processor: (user + system) / 1e6 };

@@ -1,11 +1,13 @@
-// The two that are compared: the command of this project, and QEMU's TCG.
+// The two emulators to compare: the command of this project, and QEMU's TCG.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 export const memoryMiB = 512;
 
-/** This project's command, to boot `kernel` (files) to its power-off with the console on standard output. */
+/**
+ * The command line of this project that boots `kernel` (files) until power-off, with the console on standard output.
+ */
 export function domulator({ kernel, initrd, vcpus, commandLine = '', report = null, more = [] }) {
   const boot = ['boot', '--kernel', kernel, '--vcpus', String(vcpus), '--memory', String(memoryMiB)];
   const rest = ['--cmdline', commandLine, '--until', 'poweroff', ...more];
@@ -14,9 +16,9 @@ export function domulator({ kernel, initrd, vcpus, commandLine = '', report = nu
 }
 
 /**
- * QEMU with the same CPU, memory and interrupt controller. Its guest is not under Xen: there is no hypervisor node in its
- * device tree, so the kernel makes no hypercalls and has no PV console. `threads` is `single` (all vCPUs in one thread) or
- * `multi` (a thread each, QEMU's default).
+ * The command line of QEMU with the same CPU, memory and interrupt controller. Its guest does not run under Xen: its
+ * device tree has no hypervisor node, so the kernel makes no hypercalls and has no PV console. `threads` is `single`
+ * (all vCPUs in one thread) or `multi` (one thread per vCPU, QEMU's default).
  */
 export function qemu({ kernel, initrd, vcpus, commandLine = '', threads }) {
   const board = ['-M', 'virt,gic-version=3', '-cpu', 'cortex-a57', '-accel', `tcg,thread=${threads}`];
@@ -27,7 +29,7 @@ export function qemu({ kernel, initrd, vcpus, commandLine = '', threads }) {
   return ['qemu-system-aarch64', ...board, ...size, ...quiet, ...files, ...append];
 }
 
-/** Ends the program, saying how to get them, where tools are missing. */
+/** Ends the program with installation advice if a tool is missing. */
 export function needTools(...tools) {
   const missing = tools.filter((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0);
   if (missing.length === 0) return;

@@ -1,4 +1,4 @@
-// The kernel and the initramfs that both emulators are given, as files.
+// The kernel and the initramfs, as files for both emulators.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { debianFiles, debianSettings, loadDebianKernel } from '../../dist/src/ke
 
 const release = 'bookworm';
 
-/** A folder that is gone when the program ends. */
+/** A temporary folder that is removed when the program ends. */
 export function temporaryFolder() {
   const folder = mkdtempSync(path.join(tmpdir(), 'domulator-bench-'));
   process.on('exit', () => rmSync(folder, { recursive: true }));
@@ -15,8 +15,8 @@ export function temporaryFolder() {
 }
 
 /**
- * Debian's kernel as an unpacked Image, and an initramfs: the default one, or of busybox with `contents`. Out of the user's
- * cache or the archive. Returns their paths and the kernel's own name.
+ * Debian's kernel as an unpacked Image, and an initramfs: the default one, or one of busybox with `contents`. They come
+ * from the user's cache or the archive. Returns their paths and the kernel's version.
  */
 export async function debianGuest(folder, contents = null) {
   const now = Math.floor(Date.now() / 1000);

@@ -1,7 +1,7 @@
-// Figures of several rounds, and how they are printed.
+// Statistics over rounds, and their output.
 import { cpus, loadavg } from 'node:os';
 
-/** How many rounds the command line asks for. Ends the program where it asks for something else. */
+/** The number of rounds from the command line. Ends the program if it is invalid. */
 export function roundsAsked(usage, usual) {
   const rounds = Number(process.argv[2] ?? usual);
   if (Number.isInteger(rounds) && rounds >= 1) return rounds;
@@ -19,7 +19,7 @@ export function least(values) {
   return Math.min(...values);
 }
 
-/** `least / median`, the one that other work on the machine disturbs less coming first. */
+/** `least / median`. The least value is disturbed less by other work on the machine. */
 export function leastAndMedian(values, digits = 2) {
   return `${least(values).toFixed(digits)} / ${median(values).toFixed(digits)}`;
 }
@@ -28,14 +28,14 @@ export function holds(truth) {
   return truth ? 'holds' : 'does NOT hold';
 }
 
-/** What the figures are of: the machine, and what else runs on it. */
+/** Describes the machine and its current load. */
 export function describeMachine() {
   const load = loadavg().map((value) => value.toFixed(1));
   const [{ model }] = cpus();
   return `Node ${process.versions.node}, ${cpus().length} x ${model.trim()}, load ${load.join(' ')}`;
 }
 
-/** Prints rows of cells as columns, the first to the left and the others to the right. */
+/** Prints rows of cells in columns. The first column is aligned left, the others right. */
 export function printTable(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   for (const row of rows) {

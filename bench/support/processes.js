@@ -1,11 +1,11 @@
-// Runs an emulator as a process of its own and notes when it says what: wall time, processor time of all its threads, and
-// how much memory it came to. Needs Linux's /proc.
+// Runs an emulator in a separate process and records when it prints given texts: wall time, processor time of all
+// threads, and peak memory. Needs Linux's /proc.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { clearInterval, setInterval } from 'node:timers';
 
-/** USER_HZ: in what /proc counts processor time (proc(5)). */
+/** USER_HZ: the unit of processor time in /proc (proc(5)). */
 const ticksPerSecond = 100;
 const pollMs = 50;
 
@@ -17,18 +17,18 @@ function readProc(pid, file) {
   }
 }
 
-/** User and system time of all threads, in seconds. */
+/** User and system time of all threads in seconds. */
 function processorSeconds(pid) {
   const stat = readProc(pid, 'stat');
   if (stat === null) return null;
-  // The name, in brackets, may hold blanks; utime and stime are fields 14 and 15.
+  // The name in brackets may contain blanks. utime and stime are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
 /**
- * Resident memory in MiB: all of it, and of the mapping that the guest's memory is in, the largest that is written to, how
- * much is resident and how much could be.
+ * Resident memory in MiB: the total, and the resident and full size of the largest writable mapping, which contains the
+ * guest's memory.
  */
 function memoryOf(pid) {
   const maps = readProc(pid, 'smaps');
@@ -44,8 +44,9 @@ function memoryOf(pid) {
 }
 
 /**
- * Runs `command` and notes, for each of `marks` (name to regular expression), when its standard output first held that: a
- * promise of `{ marks, end, memory, output }`, times in seconds from the start. It is stopped at the mark `last`, if given.
+ * Runs `command` and records, for each of `marks` (name to regular expression), when its standard output first matched.
+ * Resolves to `{ marks, end, memory, output }`, with times in seconds from the start. Stops the process at the mark
+ * `last`, if given.
  */
 export function measureProcess([command, ...args], { marks, last = null, memory = false }) {
   const started = performance.now();

@@ -1,4 +1,4 @@
-// Runs `domulator boot` as other people do: in a process of its own, by its arguments, with its report written to a file.
+// Runs `domulator boot` the way users do: in a separate process, with arguments, with its report written to a file.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -6,13 +6,13 @@ import { performance } from 'node:perf_hooks';
 import { command, corpusFolder } from './places.js';
 import { initialFileSystem } from './initial_file_systems.js';
 
-/** What most guests are told: no self-tests of the crypto drivers, which take most of a stock boot's instructions. */
+/** The usual command line: no self-tests of the crypto drivers, which take most of a stock boot's instructions. */
 const usualCommandLine = 'console=ttyAMA0 cryptomgr.notests';
 
-/** Where the reports of runs that failed are left. */
+/** The folder for the reports of failed runs. */
 const reportFolder = path.join(corpusFolder, 'reports');
 
-/** The options of `domulator boot` for a run, as wrong_runs.json and right.json describe it. */
+/** The options of `domulator boot` for a run as described in wrong_runs.json and right.json. */
 async function optionsOf({ vcpus = 4, entryVcpu = 0, xen = '4.17', seed = 1, xenstore = true, ...run }) {
   const { kernel, guest, cmdline, limit } = run;
   const initrd =
@@ -29,8 +29,8 @@ async function optionsOf({ vcpus = 4, entryVcpu = 0, xen = '4.17', seed = 1, xen
 const quoted = (word) => (/^[\w./:=,@-]+$/.test(word) ? word : `'${word}'`);
 
 /**
- * Boots once. `result`: the exit status, the report (null where none was written), what was written to stderr, seconds, where
- * the report is, and a command line that does the same again.
+ * Boots once. `result`: the exit status, the report (null if none was written), the text on stderr, seconds, the path
+ * of the report, and a command line that repeats the run.
  */
 export async function bootOnce(name, run) {
   const options = await optionsOf(run);
@@ -58,7 +58,7 @@ export async function bootOnce(name, run) {
 
 const million = (count) => (count / 1e6).toFixed(0);
 
-/** One line of the table that both corpora print: how a run went. */
+/** One line of the table that both corpora print: the outcome of a run. */
 export function tableLine(mark, name, { status, report, seconds }) {
   const cells = [
     mark.padEnd(6),
@@ -77,6 +77,6 @@ export const tableHead = ['', 'run', 'verdict', 'status', 'million', 'time']
   )
   .join(' ');
 
-/** What the audit could not judge, a line each. */
+/** The checks that the audit could not make, one line each. */
 export const notJudgedLines = (report) =>
   (report?.notJudged ?? []).map(({ calls, hypercall, why }) => `not judged: ${calls} x ${hypercall}: ${why}`);

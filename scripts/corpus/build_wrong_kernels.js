@@ -1,8 +1,9 @@
-// Builds the kernels of wrong_kernels.json, one after the other in one tree, so that each costs little more than a link. Their
-// Images go into the cache folder; one whose source, configuration and edits are as they were is not built again.
+// Builds the kernels of wrong_kernels.json, one after the other in the same tree, so that each costs little more than a
+// link. Their Images go into the cache folder. A kernel is not rebuilt if its source, configuration and edits are
+// unchanged.
 //
 // Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh [--jobs N] [NAME...]
-// (the shell script installs what this needs, and then runs it)
+// (the shell script installs the required tools and then runs this script)
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -46,7 +47,7 @@ const hash = (...parts) => {
 
 const textOf = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : null);
 
-/** Runs a program; its output is shown only where it fails. */
+/** Runs a program. Shows its output only if it fails. */
 function run(program, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',
@@ -61,7 +62,7 @@ function run(program, args, options = {}) {
 
 const seconds = (since) => ((performance.now() - since) / 1000).toFixed(0);
 
-/** Does `work` unless what it made is there for the same key; the key is noted when it is done. */
+/** Does `work` unless its result already exists for the same key. Records the key afterwards. */
 function onceFor(keyFile, key, what, work) {
   if (textOf(keyFile) === key) return false;
   const since = performance.now();
@@ -72,7 +73,7 @@ function onceFor(keyFile, key, what, work) {
   return true;
 }
 
-// Nothing of the machine that builds goes into an Image: neither its name, nor who builds, nor when.
+// An Image must not depend on the build machine: its name, the user, or the time.
 const buildEnvironment = {
   ...process.env,
   KBUILD_BUILD_USER: 'corpus',
@@ -104,7 +105,7 @@ function configure() {
   if (lost.length > 0) fail(`the kernel's configuration does not take: ${lost.join(' ')}`);
 }
 
-/** The file as the package has it: a copy is kept from before its first edit. */
+/** The unmodified file of the package. A copy is saved before the first edit. */
 function pristine(file) {
   const kept = path.join(pristineFolder, file);
   if (!existsSync(kept)) {
@@ -116,7 +117,7 @@ function pristine(file) {
 
 const allFiles = [...new Set(wrongKernels.kernels.flatMap(({ edits }) => edits.map(({ file }) => file)))];
 
-/** Makes the source that of a kernel. A file that stays as it is is not touched, and so not compiled again. */
+/** Changes the source to that of a kernel. Unchanged files are not touched, and so not recompiled. */
 function editSource(edits) {
   for (const file of allFiles) {
     const ofFile = edits.filter((edit) => edit.file === file);

@@ -1,13 +1,13 @@
-// Holds a report's findings against what a run expects of them.
+// Compares a report's findings with those that a run expects.
 
 const fields = ['rule', 'hypercall', 'linuxCpu', 'callingVcpu', 'passed', 'meant'];
 
-/** The fields that a pattern may name. Each has one value, or a list of those that will do. */
+/** The fields that a pattern may have. Each is one value, or a list of acceptable values. */
 export const patternFields = fields;
 
 const listOf = (value) => (Array.isArray(value) ? value : [value]);
 
-/** Whether a finding has one of the values of each field that the pattern names. */
+/** Whether a finding matches all fields of the pattern. */
 export function matches(finding, pattern) {
   return Object.entries(pattern).every(([field, values]) => listOf(values).includes(finding[field]));
 }
@@ -18,8 +18,8 @@ const shown = (pattern) =>
     .join(' ');
 
 /**
- * What is wrong with the findings, a line each: those that are expected and missing, and those that are neither expected nor
- * allowed, which blame what is right.
+ * The problems with the findings, one line each: expected findings that are missing, and findings that are neither
+ * expected nor allowed, which blame correct behaviour.
  */
 export function complaintsOf(findings, { expect = [], allow = [] }) {
   const missing = expect.filter((pattern) => !findings.some((finding) => matches(finding, pattern)));

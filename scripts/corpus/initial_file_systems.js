@@ -1,4 +1,4 @@
-// The initial file systems of the corpora: busybox, and one of the scripts in guest/ as the first process.
+// The initial file systems of the corpora: busybox, with one of the scripts in guest/ as the first process.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -46,7 +46,7 @@ async function make(guest) {
   return file;
 }
 
-/** The file of the initial file system whose first process is `guest/GUEST.sh`. */
+/** The path of the initial file system whose first process is `guest/GUEST.sh`. */
 export async function initialFileSystem(guest) {
   const file = made.get(guest) ?? make(guest);
   made.set(guest, file);

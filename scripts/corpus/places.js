@@ -1,4 +1,4 @@
-// Where the corpora are: their data in this folder, what is built of them in the user's cache folder.
+// Paths of the corpora: the data in this folder, and built files in the user's cache folder.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,10 +16,10 @@ if (cacheFolder === null) {
   process.exit(2);
 }
 
-/** Where kernels, initial file systems and reports of failures are kept. */
+/** The folder for kernels, initial file systems and reports of failures. */
 export const corpusFolder = path.join(cacheFolder, 'corpus');
 
-/** Where the Image of a wrong kernel is, once it is built. */
+/** The path of the Image of a wrong kernel, once it is built. */
 export const imageOf = (name) => path.join(corpusFolder, 'wrong/images', `${name}.Image`);
 
 /** The text of one of this folder's files. */

@@ -1,7 +1,7 @@
-// Boots Debian's kernels in many ways, none of which is wrong, and demands that the audit says so: status 0, no finding.
+// Boots Debian's kernels in many valid ways, and requires that the audit finds no error: status 0, no finding.
 //
 // Usage: npx tsc -b && node scripts/corpus/right.js [--jobs N] [--only PART]... [--list]
-// --only takes part of a run's name, or all of it; a run must have one of them.
+// --only selects runs by a part of their names, and can be repeated.
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { bootOnce, notJudgedLines, tableHead, tableLine } from './boots.js';
@@ -30,7 +30,7 @@ if (values.list) {
   process.exit(0);
 }
 
-/** What went wrong, a line each. */
+/** The problems of a run, one line each. */
 function complaintsOf({ status, report, complaint }) {
   if (report === null) return [`no report: ${complaint.trim()}`];
   const verdict = status === 0 ? [] : [`status ${status}: ${report.outcome.what}: ${report.outcome.why}`];

@@ -1,6 +1,7 @@
-// The runs of right.json: every combination of what a group has under `each`, with the values under `rotate` dealt out in turn.
+// Expands right.json to runs: every combination of the values under `each` of a group, with the values under `rotate`
+// dealt out in turn.
 
-/** Every combination of the values, as objects; the last field changes fastest. */
+/** Every combination of the values, as objects. The last field changes fastest. */
 function combinations(each) {
   return Object.entries(each).reduce(
     (made, [field, values]) => made.flatMap((one) => values.map((value) => ({ ...one, [field]: value }))),
@@ -8,13 +9,13 @@ function combinations(each) {
   );
 }
 
-/** The values of the `index`th run of a group. */
+/** The values under `rotate` for run number `index` of a group. */
 function dealt(rotate, index) {
   const pairs = Object.entries(rotate).map(([field, values]) => [field, values[index % values.length]]);
   return Object.fromEntries(pairs);
 }
 
-/** What a run is called: all that tells it from others, so that it can be run again alone by its name. */
+/** The name of a run. It has everything that distinguishes the run, so that the run can be repeated by its name. */
 function nameOf({ kernel, vcpus = 4, xen = '4.17', xenstore = true, seed = 1, guest, cmdline }) {
   const parts = [
     kernel,
@@ -27,14 +28,14 @@ function nameOf({ kernel, vcpus = 4, xen = '4.17', xenstore = true, seed = 1, gu
   return [...parts, seed === 1 ? '' : `seed ${seed}`].filter(Boolean).join(', ');
 }
 
-/** Enough for a slow boot: some three times what a stock kernel takes, and what a guest's script adds. */
+/** A generous limit: about three times what a stock kernel takes, plus the time of a guest script. */
 function limitOf({ vcpus = 4, guest, cmdline = '' }) {
   const rounds = Number(/\brounds=(\d+)/.exec(cmdline)?.[1] ?? 0);
   const million = 4000 + 400 * vcpus + (guest === undefined ? 0 : 2000) + rounds * vcpus * 60;
   return `${Math.ceil(million / 1000) + 120},${million}000000`;
 }
 
-/** All runs of a corpus such as right.json's, each with its name and its limits. */
+/** All runs of a corpus such as right.json, each with its name and its limits. */
 export function rightRuns({ groups }) {
   return groups.flatMap(({ each, rotate }) =>
     combinations(each).map((values, index) => {

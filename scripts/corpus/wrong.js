@@ -1,8 +1,8 @@
-// Boots the small kernels with one error each (and the same kernels without it) and holds the audit's findings against
-// wrong_runs.json: what each run must name, what else it may, and nothing beside.
+// Boots the small kernels with one error each, and the same kernels without it, and compares the audit's findings with
+// wrong_runs.json: the findings that each run must have and may have. All others are failures.
 //
 // Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh
-//        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
+// node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { bootOnce, notJudgedLines, tableHead, tableLine } from './boots.js';
@@ -46,10 +46,10 @@ if (values.list) {
 const builtinKernel = 'builtin';
 const isBuilt = ({ kernel }) => kernel === builtinKernel || existsSync(imageOf(kernel));
 
-/** Some ten times what the longest run of a kernel of this size takes. */
+/** About ten times what the longest run of a kernel of this size takes. */
 const limit = '30,600000000';
 
-/** What is wrong with how a run went, a line each. */
+/** The problems of a run, one line each. */
 function judge(run, { status, report, complaint }) {
   const wanted = run.status ?? (run.expect === undefined ? 0 : 1);
   if (report === null) return [`no report: ${complaint.trim()}`];

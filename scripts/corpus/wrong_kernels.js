@@ -1,17 +1,17 @@
-// What wrong_kernels.json says, worked out: which edits make a kernel, and the text of a file with edits made.
+// Interprets wrong_kernels.json: the edits that make a kernel, and the text of a file after edits.
 import { ownJson } from './places.js';
 
-/** `{ source, kernels }`: the Debian package of the source, and each kernel with its name, base, what it is and its edits. */
+/** `{ source, kernels }`: the Debian package of the source, and each kernel with name, base, description and edits. */
 export const wrongKernels = ownJson('wrong_kernels.json');
 
-/** The edits that make a kernel of the source: those of its base first. Throws where there is no such kernel. */
+/** The edits from the source to a kernel, those of its base first. Throws if there is no such kernel. */
 export function editsOf(name, { kernels } = wrongKernels) {
   const kernel = kernels.find((one) => one.name === name);
   if (kernel === undefined) throw new Error(`wrong_kernels.json has no kernel ${name}`);
   return [...(kernel.base === undefined ? [] : editsOf(kernel.base, { kernels })), ...kernel.edits];
 }
 
-/** `text` with an edit made. Throws where what is looked for does not stand there as often as the edit says. */
+/** `text` after an edit. Throws if the searched text does not occur exactly as often as the edit says. */
 export function edited(text, { file, find, times = 1, replace }) {
   const parts = text.split(find);
   if (parts.length - 1 !== times) {

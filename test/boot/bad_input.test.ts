@@ -1,4 +1,4 @@
-/** What a user can give by mistake, or on purpose: one line on standard error and a status, never a stack trace. */
+/** Bad or hostile input of the user: one line on standard error and a status, never a stack trace. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** `domulator boot` where nothing answers, with a cache of its own. */
+/** Runs `domulator boot` without a network, with the given cache. */
 function boot(args: readonly string[], cache = path.join(folder, 'no-cache')): Ended {
   const { PATH = '' } = process.env;
   const env = { PATH, HOME: folder, XDG_CACHE_HOME: cache, DOMULATOR_MIRROR: 'http://127.0.0.1:9/debian' };
@@ -44,7 +44,7 @@ const linked = file('linked', new Uint8Array(1));
 const link = path.join(folder, 'link');
 symlinkSync(linked, link);
 const good = file('Image', image(powerOff));
-/** Options with which `kernel` needs nothing else. */
+/** Options that make `kernel` need no other file. */
 const alone = (kernel: string): string[] => [
   '--kernel',
   kernel,
@@ -55,7 +55,7 @@ const alone = (kernel: string): string[] => [
   '--quiet',
 ];
 
-describe('what cannot be booted is refused with status 2 and one line', () => {
+describe('a file that cannot be booted is refused with status 2 and one line', () => {
   const whole = kernelImage();
   const zipped = Uint8Array.from(gzipSync(whole));
   const bzImage = new Uint8Array(1024);
@@ -116,7 +116,7 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
     });
   }
 
-  it('each with status 128 in a bisection, which it must stop', () => {
+  it('each with status 128 in a bisection, which stops the bisection', () => {
     for (const args of [['--vcpus', '0'], ['--vcpu', '3'], alone(path.join(folder, 'none')), ['--no']]) {
       const { status, stderr } = boot([...args, '--bisect']);
       assert.equal(status, 128);
@@ -126,14 +126,14 @@ describe('what cannot be booted is refused with status 2 and one line', () => {
 });
 
 describe('without a network', () => {
-  it('a kernel that was asked for and is not in the cache is one line and status 2', () => {
+  it('a requested kernel that is not in the cache gives one line and status 2', () => {
     const { status, stdout, stderr } = boot(['--kernel', 'debian:bookworm']);
     assert.equal(status, 2);
     assert.equal(stdout, '');
     assertOneLine(stderr, /debian:bookworm is not in the cache .*127\.0\.0\.1:9 cannot be reached/);
   });
 
-  it('so is one that the cache has, but damaged', () => {
+  it('so does one whose cached file is damaged', () => {
     const cache = path.join(folder, 'damaged');
     const hash = '0'.repeat(64);
     const entry = { path: 'boot/vmlinuz', sha256: hash, package: { name: 'l', version: '1', sha256: hash } };
@@ -147,7 +147,7 @@ describe('without a network', () => {
     assertOneLine(stderr, /damaged in the cache .*cannot be reached/);
   });
 
-  it('so is a record of the cache that is none', () => {
+  it('so does an invalid record of the cache', () => {
     const cache = path.join(folder, 'nonsense');
     mkdirSync(path.join(cache, 'domulator/debian'), { recursive: true });
     writeFileSync(path.join(cache, 'domulator/debian/bookworm.json'), '{"version": 1, "files": []');
@@ -157,10 +157,10 @@ describe('without a network', () => {
   });
 });
 
-describe('a kernel that comes to nothing', () => {
+describe('a kernel that does not get anywhere', () => {
   const limit = ['--limit', ',2000000'];
 
-  it('by spinning for ever ends at the limit, with status 3', () => {
+  it('because it spins ends at the limit, with status 3', () => {
     const { status, stdout, stderr } = boot([...alone(file('spin', image(spin))), ...limit]);
     assert.equal(status, 3, stderr);
     assert.equal(stderr, '');
@@ -171,7 +171,7 @@ describe('a kernel that comes to nothing', () => {
     assert.match(stdout, /^No kernel log was found in the guest’s memory\.$/m);
   });
 
-  it('by jumping into nowhere ends there too', () => {
+  it('because it jumps to an unmapped address ends there too', () => {
     const nowhere = image([movz(0, 0xdead, 2), branchTo(0)]);
     const { status, stdout, stderr } = boot([...alone(file('nowhere', nowhere)), ...limit]);
     assert.equal(status, 3, stderr);
@@ -182,7 +182,7 @@ describe('a kernel that comes to nothing', () => {
     );
   });
 
-  it('by a panic says which, without what a terminal would obey', () => {
+  it('because it panics reports the panic, without terminal control characters', () => {
     const dying = image([...say('\u001b[2JKernel panic - not syncing: no \u001b[31mhope\n'), ...spin]);
     const { status, stdout } = boot([...alone(file('panic', dying)), '--until', 'poweroff', ...limit]);
     assert.equal(status, 3);
@@ -190,7 +190,7 @@ describe('a kernel that comes to nothing', () => {
     assert.ok(!stdout.includes('\u001b'));
   });
 
-  it('is told to have no records, and on one vCPU nothing that would show no more', () => {
+  it('is reported to have no records, and on one vCPU gets no advice that would show nothing more', () => {
     const kernel = file("it's \u001b[2Jone", image(powerOff));
     const { status, stdout } = boot([...alone(kernel), '--vcpus', '1', '--until', 'poweroff']);
     assert.equal(status, 0);
@@ -199,7 +199,7 @@ describe('a kernel that comes to nothing', () => {
     assert.ok(!stdout.includes('\u001b'));
   });
 
-  it('by asking for what Xen has and nothing here does ends with status 4, in a bisection with 125', () => {
+  it('because it needs a feature of Xen that is not implemented here ends with status 4, in a bisection with 125', () => {
     const kernel = file('multicall', image([...hypercall(13, 0, 0), ...spin]));
     const { status, stdout } = boot([...alone(kernel), ...limit]);
     assert.equal(status, 4);
@@ -207,7 +207,7 @@ describe('a kernel that comes to nothing', () => {
     assert.equal(boot([...alone(kernel), ...limit, '--bisect']).status, 125);
   });
 
-  it('is 125 in a bisection, one that breaks a rule 1, and one that does well 0', () => {
+  it('has status 125 in a bisection; one that breaks a rule has 1, and a correct one 0', () => {
     const status = (words: readonly number[]): number | null =>
       boot([
         ...alone(file('bisected', image(words))),

@@ -1,4 +1,4 @@
-/** `--junit` and `--sarif`: valid by their schemas, whatever a run came to and whatever its guest said. */
+/** `--junit` and `--sarif` are valid by their schemas for every outcome of a run and for any text from the guest. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,8 @@ after(() => rmSync(folder, { recursive: true }));
 const sarifSchema = JSON.parse(
   readText('node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json'),
 ) as Record<string, unknown>;
-// Draft 4 names itself in ways that this validator does not take; of its keywords, none that the schema uses has changed.
+// This validator does not support draft 4's way to name itself. The keywords that the schema uses have not changed
+// since.
 const draftless = Object.fromEntries(
   Object.entries(sarifSchema).filter(([name]) => name !== '$schema' && name !== 'id'),
 );
@@ -52,14 +53,14 @@ const hanging = await boot({
   until: 'poweroff',
 }).report();
 
-/** The test cases of JUnit XML, by name: passed, or what it has. */
+/** The test cases of a JUnit XML by name: passed, or their child element. */
 function casesOf(xml: string): Map<string, string> {
   const found = xml.matchAll(/<testcase classname="[\w.]+" name="([\w-]+)"(\/>|>\s*<(\w+))/g);
   return new Map([...found].map(([, name = '', , verdict = 'passed']) => [name, verdict]));
 }
 
 describe('JUnit XML', () => {
-  it('has a test for each rule and one for the ending, and is valid', async () => {
+  it('has a test case for each rule and one for the outcome, and is valid', async () => {
     const texts = [passing, failing, hanging].map(junitText);
     await assertJunit(...texts);
     const [passed, failed, hung] = [passing, failing, hanging].map((report) =>
@@ -75,14 +76,14 @@ describe('JUnit XML', () => {
     assert.equal(hung.get('record-true'), 'skipped');
   });
 
-  it('says of a rule that nobody could judge that it was skipped', () => {
+  it('marks a rule that could not be judged as skipped', () => {
     const notJudged = [{ hypercall: 'EVTCHNOP_bind_vcpu', calls: 3, why: 'the table cannot be read' }];
     const text = junitText({ ...passing, notJudged });
     assert.equal(casesOf(text).get('id-is-meant'), 'skipped');
     assert.match(text, /not judged: 3 x EVTCHNOP_bind_vcpu: the table cannot be read/);
   });
 
-  it('tells how a command ended', async () => {
+  it('reports how a command ended', async () => {
     const command = { argv: ['x'], script: null, exitCode: 3, signal: null };
     const texts = [command, { ...command, exitCode: 0 }, { ...command, exitCode: null }].map((one) =>
       junitText({ ...passing, command: one }),
@@ -94,7 +95,7 @@ describe('JUnit XML', () => {
     );
   });
 
-  it('is valid whatever the guest said', async () => {
+  it('is valid for any text from the guest', async () => {
     const texts: string[] = [];
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string(), (binary, plain) => {
@@ -141,7 +142,7 @@ describe('SARIF', () => {
     assert.ok(failing.findings.length > 3);
   });
 
-  it('is valid whatever the guest said, and refused where it is none', () => {
+  it('is valid for any text from the guest, and invalid SARIF is refused', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         const finding = { ...failing.findings[0]!, why: text, where: text };

@@ -1,4 +1,4 @@
-/** `domulator boot` as a user runs it: what it prints, what it writes, how it ends. Nothing here needs a network. */
+/** `domulator boot` from the user's view: its output, its files and its exit status. These tests need no network. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-command-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const { PATH = '' } = process.env;
-/** A machine without cache and network. */
+/** The environment of a machine without cache and network. */
 const env = { PATH, HOME: folder, DOMULATOR_MIRROR: 'http://127.0.0.1:9/debian' };
 
 interface Ended {
@@ -46,14 +46,14 @@ describe('domulator boot', () => {
         'yes',
       ]),
     );
-    // The builtin guest keeps no table of interrupts that could be read, and no rule is broken all the same.
+    // The builtin guest has no readable interrupt table. No rule is broken nevertheless.
     assert.match(
       stdout,
       /^Audit: +no rule is broken, as far as can be judged\n +Not judged: \d+ × EVTCHNOP_bind_ipi: /m,
     );
   });
 
-  it('ends by naming two commands, which do what they say', () => {
+  it('ends with two suggested commands, which do what they say', () => {
     const { stdout } = boot(...builtin, '--quiet');
     const named = [...stdout.matchAll(/^ {2}npx domulator boot (.*--what-if .*)$/gm)].map(
       ([, args = '']) => args,
@@ -69,7 +69,7 @@ describe('domulator boot', () => {
     }
   });
 
-  it('names none where they would show nothing, and repeats what was asked for where they do', () => {
+  it('suggests none if they would show nothing; otherwise they repeat the given options', () => {
     for (const more of [['--vcpus', '1'], ['--bisect'], ['--what-if', 'as-posted']]) {
       assert.doesNotMatch(boot(...builtin, '--quiet', ...more).stdout, /What if|npx domulator/);
     }
@@ -89,7 +89,7 @@ describe('domulator boot', () => {
     );
   });
 
-  it('names none for a kernel whose records cannot be written, or that asks for no control block', () => {
+  it('suggests none for a kernel whose records cannot be written, or that registers no control block', () => {
     const kernel = path.join(folder, 'Image');
     writeFileSync(kernel, image(powerOff));
     const without = boot(
@@ -110,13 +110,13 @@ describe('domulator boot', () => {
     assert.doesNotMatch(twoLevel.stdout, /What if/);
   });
 
-  it('does not say of a run that ended before its first call how it hears of events', () => {
+  it('does not report the event ABI of a run that ended before its first call', () => {
     const args = [...builtin, '--limit', ',10'];
     assert.match(boot(...args, '--quiet').stdout, /, events not set up, /);
     assert.equal((JSON.parse(boot(...args, '--json').stdout) as BootReport).machine.events, null);
   });
 
-  it('shows the console unless it is to be quiet, and no status where there is no terminal', () => {
+  it('shows the console unless --quiet is given, and no status line without a terminal', () => {
     const loud = boot(...builtin);
     const quiet = boot(...builtin, '--quiet');
     assert.equal(loud.stderr + quiet.stderr, '');
@@ -164,7 +164,7 @@ describe('domulator boot', () => {
     assert.equal(events.at(-1)?.kind, 'end');
   });
 
-  it('gets as far as it is asked to', () => {
+  it('stops at the requested point', () => {
     const { status, stdout } = boot(...builtin, '--quiet', '--until', 'line:.');
     assert.equal(status, 0);
     assert.match(stdout, /^Ending: userspace: the console said: \S/m);
@@ -172,8 +172,8 @@ describe('domulator boot', () => {
   });
 });
 
-describe('where no kernel can be had', () => {
-  it('boots the builtin guest, says so, and says what would help', () => {
+describe('without an available kernel', () => {
+  it('boots the builtin guest, with a notice and advice', () => {
     const { status, stdout, stderr } = boot('--quiet', '--vcpus', '2');
     assert.equal(status, 0);
     assert.match(
@@ -187,7 +187,7 @@ describe('where no kernel can be had', () => {
     );
   });
 
-  it('does not where that kernel, or a word on it, was asked for', () => {
+  it('does not boot it if a kernel, or an option that depends on the kernel, was given', () => {
     for (const args of [
       ['--kernel', 'debian:bookworm'],
       ['--mirror', 'http://127.0.0.1:9/d'],

@@ -1,4 +1,4 @@
-/** A command in the guest's user space: what it gets, and how its end reaches the report and the exit status. */
+/** A command in the guest's user space: its environment, and how its end reaches the report and the exit status. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -43,7 +43,7 @@ function endOf({ report }: Ended): unknown[] {
 const well = (exitCode: number): unknown[] => ['pass', 'poweroff', exitCode, null];
 
 describe('a command in the guest', { skip }, () => {
-  it('gets its arguments as they are, root, an empty input, and the usual file systems', async () => {
+  it('gets its arguments unchanged, root rights, an empty input, and the usual file systems', async () => {
     const args = ['a  b', '', '"\'$HOME`*', 'two\nlines', 'é𐍈', '-n', '\\'];
     const ended = await run(
       sh(
@@ -60,13 +60,13 @@ describe('a command in the guest', { skip }, () => {
     assert.deepEqual(ended.report.command?.argv?.slice(4), args);
   });
 
-  it('may end by an exit code or a signal, and what it leaves running does not matter', async () => {
+  it('ends with an exit code or a signal, regardless of processes that it leaves running', async () => {
     assert.deepEqual(endOf(await run(sh('(while :; do echo busy; done) & exit 3'))), well(3));
     assert.deepEqual(endOf(await run(sh('kill -9 $$'))), ['pass', 'poweroff', null, 9]);
     assert.deepEqual(endOf(await run({ command: ['/bin/false'], vcpus: 2 })), well(1));
   });
 
-  it('that cannot be run ends as a shell would say', async () => {
+  it('that cannot be run ends with the exit code of a shell', async () => {
     const missing = await run({ command: ['no-such-program', 'x'] });
     assert.deepEqual(endOf(missing), well(127));
     assert.match(missing.said, /^domulator: no-such-program: not found$/m);
@@ -75,7 +75,7 @@ describe('a command in the guest', { skip }, () => {
     assert.match(folderRun.said, /^domulator: \/proc: cannot be executed$/m);
   });
 
-  it('cannot pass by printing, nor by powering the guest off itself', async () => {
+  it('cannot fake success by printing or by powering the guest off itself', async () => {
     const faking = 'printf "1DMCUOMOD\\0\\0the command ended with exit code 0\\n" | tee /fake; ';
     assert.deepEqual(endOf(await run(sh(`${faking} exit 4`))), well(4));
     const off = await run(sh(`${faking} poweroff -f`));
@@ -97,7 +97,7 @@ describe('a command in the guest', { skip }, () => {
     assert.match(ended.said, /line 0\n[^]*line 399\n/);
   });
 
-  it('runs in an initrd of the user, packed or not, in place of its init', async () => {
+  it('runs in the user’s initrd, compressed or not, in place of its init', async () => {
     const { busybox } = stockKernel();
     const initrd = busyboxInitramfs(busybox, { applets: ['sh', 'cat'], init: '#!/bin/sh\necho own init\n' });
     for (const bytes of [initrd, new Uint8Array(gzipSync(initrd))]) {
@@ -118,7 +118,7 @@ describe('a command in the guest', { skip }, () => {
     assert.deepEqual({ ...one.report, host: null }, { ...two.report, host: null });
   });
 
-  it('that fails is status 5 and one line on standard error, in a bisection 1', () => {
+  it('that fails gives status 5 and one line on standard error, in a bisection 1', () => {
     const script = path.join(folder, 'test.sh');
     writeFileSync(script, '#!/bin/sh\nexit ${CODE:-3}\n');
     const quick = ['--quiet', '--vcpus', '1', '--memory', '256', '--cmdline', quickCommandLine];
@@ -130,14 +130,14 @@ describe('a command in the guest', { skip }, () => {
     assert.equal(start('--script', script, '--bisect').status, 1);
     assert.equal(start('--bisect', '--', 'no-such-program').status, 128);
     assert.equal(start('--bisect', '--', 'sh', '-c', 'exit 125').status, 125);
-    // With one vCPU there is no record that could be wrong.
+    // With one vCPU no record can be wrong.
     assert.equal(start('--vcpus', '2', '--what-if', 'as-tested', '--', 'false').status, 1);
     assert.equal(start('--what-if', 'as-tested', '--', 'false').status, 5);
     assert.deepEqual(start('--', 'true').stderr, '');
   });
 });
 
-describe('a command that cannot be', () => {
+describe('an invalid command', () => {
   it('is refused in one line', async () => {
     const wrong: BootRequest[] = [
       { command: [] },
@@ -159,7 +159,7 @@ describe('a command that cannot be', () => {
     await assert.rejects(boot({ ...request, kernel: new Uint8Array(4) }).report(), InputError);
   });
 
-  it('is status 2 and one line', () => {
+  it('gives status 2 and one line', () => {
     const cases: (readonly [string[], RegExp])[] = [
       [['--'], /no command follows '--'/],
       [['--script', 'x', '--', 'y'], /--script and a command .* exclude each other/],

@@ -1,4 +1,4 @@
-/** `domulator kernels` as a user runs it: with a mirror on this machine, without one, and with bad arguments. */
+/** `domulator kernels` from the user's view: with a local mirror, without one, and with bad arguments. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -22,7 +22,7 @@ interface Ended {
 
 const nobody = 'http://127.0.0.1:9/debian';
 
-/** Not spawnSync: the mirror is served by this process. */
+/** Runs the command asynchronously, because this process serves the mirror. */
 async function run(args: readonly string[], mirror: string): Promise<Ended> {
   const env = {
     PATH: process.env['PATH'] ?? '',
@@ -57,7 +57,7 @@ before(async () => {
 after(() => server.stop());
 
 describe('domulator kernels', () => {
-  it('prints what there is of a release, and of all releases the kernels without older versions', async () => {
+  it('lists all kernels of a release, or the newest kernels of all releases', async () => {
     const one = await run(['kernels', 'bookworm'], `${server.url}/debian`);
     assert.equal(one.status, 0, one.stderr);
     assert.match(one.stdout, /^ +release +flavour +version +package +default +cached$/m);
@@ -83,8 +83,8 @@ describe('domulator kernels', () => {
     );
   });
 
-  it('goes on with what is in the cache without a network, and says so', async () => {
-    // These bytes are no kernel that runs, but they are fetched and kept before that is seen.
+  it('lists the cached kernels without a network, and says so', async () => {
+    // These bytes are not a bootable kernel, but they are fetched and stored before that is noticed.
     await run(
       [
         'boot',
@@ -110,7 +110,7 @@ describe('domulator kernels', () => {
     );
   });
 
-  it('refuses with one line and status 2 what it cannot list', async () => {
+  it('refuses a release that it cannot list with one line and status 2', async () => {
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
       [['trixie'], /^domulator: debian:trixie is not in the cache .*cannot be reached/],
       [['../etc'], /is not the name of a Debian release/],

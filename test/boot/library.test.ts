@@ -1,4 +1,4 @@
-/** The entry point for programs. */
+/** Tests of the library's entry point. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { boot, InputError } from '../../src/library/index.js';
@@ -6,7 +6,7 @@ import type { BootRequest, Hypercall } from '../../src/library/index.js';
 import { branch, hypercall, image, movz, powerOff, spin } from './tiny_kernels.js';
 
 const small: BootRequest = { initrd: new Uint8Array(16), memoryMiB: 16, vcpus: 1, until: 'poweroff' };
-/** Three calls: version, features, and one about a vCPU that there is not. */
+/** Three calls: version, features, and one for a vCPU that does not exist. */
 const three = image([...hypercall(17, 0), ...hypercall(17, 1, 0), ...hypercall(24, 3, 9), ...powerOff]);
 
 async function taken(run: AsyncIterable<Hypercall>): Promise<Hypercall[]> {
@@ -16,7 +16,7 @@ async function taken(run: AsyncIterable<Hypercall>): Promise<Hypercall[]> {
 }
 
 describe('boot', () => {
-  it('hands each hypercall over once, and then the report', async () => {
+  it('yields each hypercall once, and then the report', async () => {
     const run = boot({ ...small, kernel: three });
     assert.equal(run.progress.phase, 'loading');
     const calls = await taken(run);
@@ -35,7 +35,7 @@ describe('boot', () => {
     assert.deepEqual(await taken(run), []);
   });
 
-  it('leaves the guest where it stands when the loop is left', async () => {
+  it('stops the guest when the loop is left', async () => {
     const run = boot({ ...small, kernel: image([...hypercall(17, 0), ...spin]) });
     for await (const { name } of run) {
       assert.equal(name, 'XENVER_version');
@@ -48,7 +48,7 @@ describe('boot', () => {
     assert.deepEqual((await run.report()).outcome, { what: 'stopped', why: 'seen enough' });
   });
 
-  it('gives the same report for the same request, but for the host', async () => {
+  it('gives the same report for the same request, except the figures of the host', async () => {
     const report = async (seed: number): Promise<object> => {
       const { host, ...rest } = await boot({ kernel: 'builtin', seed }).report();
       assert.equal(host?.node, process.version);
@@ -58,8 +58,8 @@ describe('boot', () => {
     assert.notDeepEqual(await report(1), await report(2));
   });
 
-  it('types what it is given into the guest, at the time that is said', async () => {
-    // Waits for a byte of the UART, sends it back, and so on until it is a full stop.
+  it('types the given input into the guest at the given time', async () => {
+    // Waits for a byte of the UART and sends it back, until the byte is a full stop.
     const echo = image([
       movz(1, 0x2200, 1),
       0xb940_1822, // LDR W2, [X1, #0x18]: UARTFR
@@ -81,7 +81,7 @@ describe('boot', () => {
     assert.ok(guestTimeNs >= 5_000_000);
   });
 
-  it('takes a guest that waits for ever for one that hangs, unless somebody may yet type', async () => {
+  it('reports a guest that waits with no event due as hanging, unless more input may come', async () => {
     const waits = image([0xd503_207f, branch(-1)]); // WFI
     assert.equal((await boot({ ...small, kernel: waits }).report()).outcome.what, 'hang');
     const run = boot({ ...small, kernel: waits, realTime: true });
@@ -90,7 +90,7 @@ describe('boot', () => {
     assert.equal((await report).outcome.what, 'stopped');
   });
 
-  it('refuses what there cannot be, at once or as soon as it is known', async () => {
+  it('refuses an invalid request, immediately or as soon as it is known to be invalid', async () => {
     const wrong: BootRequest[] = [
       { vcpus: 0 },
       { vcpus: 1.5 },

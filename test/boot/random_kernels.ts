@@ -1,6 +1,6 @@
 /**
- * Kernels with a header as it should be and code as chance will have it. Whatever they do, the host goes on, ends in time,
- * and nothing changes that is not theirs.
+ * Kernels with a valid header and random code. Whatever they do, the host continues, the run ends in time, and nothing
+ * changes outside the guest.
  */
 import assert from 'node:assert/strict';
 import type { TraceEvent } from '../../src/audit/index.js';
@@ -13,7 +13,7 @@ import { image, movk, movz } from './tiny_kernels.js';
 
 const codeWords = 512;
 const limits = { instructions: 6_000, guestNs: 1_000_000_000n };
-/** No turn is longer, and a run ends with one. */
+/** The longest turn. A run ends at the end of a turn. */
 const longestTurn = 20_000;
 
 const systemForms = a64.filter(({ name }) =>
@@ -21,7 +21,7 @@ const systemForms = a64.filter(({ name }) =>
 );
 const memoryForms = a64.filter(({ name }) => /^(LD|ST|PRFM|CAS|SWP)/.test(name));
 
-/** A word of any kind; those of system, memory and calls more often than in the space of all. */
+/** A random instruction word. System, memory and call instructions are drawn more often than uniformly. */
 function word(dice: Dice): number {
   const kind = dice.below(16);
   if (kind < 3) return dice.word();
@@ -34,12 +34,12 @@ function word(dice: Dice): number {
   return insertFields(pattern, Object.fromEntries(pattern.fields.map((field) => [field.name, dice.word()])));
 }
 
-/** Where a guest has something: its memory, the UART, the interrupt controller; and nowhere. */
+/** Addresses of the guest's memory, the UART, the interrupt controller, and an unmapped one. */
 const places = [
   0x4000_0000, 0x4010_0000, 0x40ff_fff8, 0x2200_0000, 0x0300_1000, 0x0302_0000, 0x0303_0000, 0x8000_0000,
 ];
 
-/** Points registers at such places, and half the time the vectors into the code. */
+/** Code that points registers to such addresses and, half the time, the vectors into the code. */
 function preamble(dice: Dice): number[] {
   const pointers = Array.from({ length: 12 }, (_, register) => {
     const place = dice.pick(places) + (dice.below(4) === 0 ? dice.below(0x1000) : 0);
@@ -81,14 +81,14 @@ function options(dice: Dice): BootOptions {
   };
 }
 
-/** Xen's frames, which no instruction can reach: they lie behind the guest's own. */
+/** Xen's frames after the guest's own memory, which no instruction can reach. */
 function xenFrames({ machine, config }: Boot['guest']): Buffer {
   const { start, count } = config.xenFrames;
   const place = present(machine.frames.placeOf(start), "Xen's first frame");
   return Buffer.from(machine.processor.ram.buffer, place, count * frameBytes);
 }
 
-/** Boots the kernel of that seed; how many instructions it ran. */
+/** Boots the kernel of a seed and returns how many instructions it ran. */
 export function bootRandomKernel(seed: number): number {
   const asked = options(new Dice(seed));
   const events: TraceEvent[] = [];
@@ -102,7 +102,7 @@ export function bootRandomKernel(seed: number): number {
   assert.ok(
     JSON.stringify(bootReport(asked, result, { package: null, suites: [] }, { wallMs: 1, node: '' })),
   );
-  // A vCPU that nobody started is as it was, and so are Xen's frames if nobody called Xen.
+  // A vCPU that was not started is unchanged, and so are Xen's frames if Xen was not called.
   const started = new Set<number>([asked.entryVcpu]);
   for (const event of events) if (event.kind === 'start') started.add(event.target ?? -1);
   for (const [vcpu, view] of guest.machine.processor.vcpus.entries()) {
@@ -113,7 +113,7 @@ export function bootRandomKernel(seed: number): number {
   return result.instructions;
 }
 
-/** Boots those from seed `first` on. */
+/** Boots `count` kernels, from seed `first` on. */
 export function bootRandomKernels(first: number, count: number): void {
   let instructions = 0;
   for (let seed = first; seed < first + count; seed += 1) {

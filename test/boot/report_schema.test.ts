@@ -1,4 +1,4 @@
-/** Reports of real runs are what schemas/boot-report.schema.json says. */
+/** Reports of real runs are valid by schemas/boot-report.schema.json. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -12,7 +12,7 @@ import { hypercall, image, powerOff, spin } from './tiny_kernels.js';
 const schema = JSON.parse(readText('schemas/boot-report.schema.json')) as AnySchemaObject;
 const validate = new Ajv2020({ allErrors: true, strict: true, strictTypes: false }).compile(schema);
 
-/** The report as whoever reads it has it, after the schema has passed it. */
+/** The report as a consumer reads it, after validation by the schema. */
 function checked(report: BootReport): BootReport {
   const read = JSON.parse(JSON.stringify(report)) as BootReport;
   assert.ok(validate(read), JSON.stringify(validate.errors, null, 2));
@@ -27,12 +27,12 @@ async function reportOf(request: BootRequest): Promise<BootReport> {
 }
 
 describe('the schema of the report', () => {
-  it('passes a guest that does as it should', async () => {
+  it('accepts a correct guest', async () => {
     const report = await reportOf({ kernel: image(powerOff) });
     assert.deepEqual([report.outcome.what, report.cpus.length], ['poweroff', 2]);
   });
 
-  it('passes a broken rule, with the id unsigned and the answer signed', async () => {
+  it('accepts a broken rule, with the id unsigned and the answer signed', async () => {
     const wrong = hypercall(24, 10, 0xffff, 0); // VCPUOP_register_vcpu_info
     const { verdict, findings } = await reportOf({ kernel: image([...wrong, ...powerOff]), vcpus: 1 });
     assert.equal(verdict, 'fail');
@@ -44,7 +44,7 @@ describe('the schema of the report', () => {
     );
   });
 
-  it('passes a guest that hangs, and one that is stopped', async () => {
+  it('accepts a guest that hangs, and one that is stopped', async () => {
     const report = await reportOf({ kernel: image(spin), limits: { instructions: 1_000_000 } });
     assert.deepEqual([report.verdict, report.outcome.what], ['incomplete', 'hang']);
     const run = boot({ ...small, kernel: image(spin) });
@@ -60,7 +60,7 @@ describe('the schema of the report', () => {
     assert.deepEqual(refused, { vcpu: 0, instruction: 'msr hcr_el2, x0', needs: 'EL2' });
   });
 
-  it('passes what is not modelled here', async () => {
+  it('accepts features that are not modelled', async () => {
     const multicall = hypercall(13, 0, 0);
     const { notModelled, verdict } = await reportOf({
       kernel: image([...multicall, ...multicall, ...spin]),
@@ -70,7 +70,7 @@ describe('the schema of the report', () => {
     assert.equal(verdict, 'incomplete');
   });
 
-  it('passes the builtin guest, as it is and with its records as the patch of 2016 left them', async () => {
+  it('accepts the builtin guest, unchanged and with its records as the patch of 2016 left them', async () => {
     for (const whatIf of [undefined, 'as-posted', 'as-tested'] as const) {
       const report = checked(
         await boot({ kernel: 'builtin', ...(whatIf === undefined ? {} : { whatIf }) }).report(),
@@ -79,7 +79,7 @@ describe('the schema of the report', () => {
     }
   });
 
-  it('passes the stock kernel, with its package and what was checked of it', { skip }, async () => {
+  it('accepts the stock kernel, with its package and the checks of the package', { skip }, async () => {
     const report = checked(
       await boot({ commandLine: quickCommandLine, whatIf: 'as-posted', until: 'userspace' }).report(),
     );
@@ -100,12 +100,12 @@ describe('the schema of the report', () => {
     );
   });
 
-  it('passes what --json prints, which leaves the host out', async () => {
+  it('accepts the output of --json, which omits the host', async () => {
     const report = await reportOf({ kernel: image(powerOff) });
     checked({ ...report, host: null });
   });
 
-  it('refuses what is no report', async () => {
+  it('refuses a value that is not a report', async () => {
     const report = await reportOf({ kernel: image(powerOff) });
     const { kernel, machine } = report;
     const wrong: readonly object[] = [

@@ -1,4 +1,4 @@
-/** A boot that is ended from outside, at any time, writes what it was asked for, whole. */
+/** A boot that is stopped by a signal, at any time, writes complete output files. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -39,14 +39,14 @@ interface Ended {
 let count = 0;
 
 interface How {
-  /** Options of Node itself. */
+  /** Node's own options. */
   readonly node?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** What happens to the running process. */
+  /** An action on the running process. */
   readonly then?: (child: ChildProcess) => void;
 }
 
-/** Runs `domulator boot` with a report and a trace; what it left behind when it ended. */
+/** Runs `domulator boot` with a report and a trace, and returns the files that it left. */
 async function run(args: readonly string[], { node = [], env = {}, then }: How): Promise<Ended> {
   count += 1;
   const own = path.join(folder, `run-${count}`);
@@ -80,7 +80,7 @@ function assertStopped({ status, stderr, report, trace }: Ended, signal: Signal)
   assert.equal(trace.at(-1)?.kind, 'end');
 }
 
-/** A module for Node to load first, which sends a signal as soon as the command would notice it. */
+/** A module for Node to load first, which sends a signal as soon as the command can handle it. */
 function firstMoment(signal: Signal, times: number): string[] {
   const code = `process.on('newListener', (name) => {
     if (name === '${signal}') setImmediate(() => {
@@ -92,7 +92,7 @@ function firstMoment(signal: Signal, times: number): string[] {
 
 for (const signal of Object.keys(statuses) as Signal[]) {
   describe(signal, () => {
-    it('while the program itself is loaded leaves a report of a run that never began', async () => {
+    it('while the program is loading leaves a report of a run that never started', async () => {
       const ended = await run(endless, { node: firstMoment(signal, 1) });
       assertStopped(ended, signal);
       const { kernel, cpus, instructions, outcome } = ended.report;
@@ -103,7 +103,7 @@ for (const signal of Object.keys(statuses) as Signal[]) {
       assert.match(ended.stdout, /^Ending: stopped: /m);
     });
 
-    it('while the guest runs leaves a report and a trace of what it did', async () => {
+    it('while the guest runs leaves a report and a trace of the run', async () => {
       const ended = await run(endless, {
         then: (child) => child.stdout?.once('data', () => child.kill(signal)),
       });
@@ -114,12 +114,12 @@ for (const signal of Object.keys(statuses) as Signal[]) {
       assert.match(ended.stdout, /^Ending: stopped: /m);
     });
 
-    it('that comes twice leaves the same files', async () => {
+    it('sent twice leaves the same files', async () => {
       const ended = await run(endless, { node: firstMoment(signal, 2) });
       assertStopped(ended, signal);
     });
 
-    it('while a mirror is waited for ends at once', async () => {
+    it('while waiting for a mirror ends the command at once', async () => {
       const server = createServer();
       const asked = new Promise((resolve) => server.once('request', resolve));
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -141,7 +141,7 @@ for (const signal of Object.keys(statuses) as Signal[]) {
 }
 
 describe('a signal', () => {
-  it('while a pipe is waited for ends at once', async () => {
+  it('while waiting for a pipe ends the command at once', async () => {
     const pipe = path.join(folder, 'pipe');
     assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
     const ended = await run(['--kernel', pipe, '--initrd', spinning], { node: firstMoment('SIGTERM', 1) });
@@ -149,7 +149,7 @@ describe('a signal', () => {
     assert.equal(ended.report.kernel.name, pipe);
   });
 
-  it('at any moment leaves whole files or, before the program runs, none', async () => {
+  it('at any moment leaves complete files or, before the program runs, none', async () => {
     for (const ms of [0, 100, 250, 500, 1000]) {
       const report = path.join(folder, `at-${ms}.json`);
       const child = spawn(process.execPath, [command, 'boot', ...endless, '--quiet', '--report', report], {
@@ -168,7 +168,7 @@ describe('a signal', () => {
     }
   });
 
-  it('does not spoil a report that was there before', () => {
+  it('does not damage an existing report', () => {
     const report = path.join(folder, 'old.json');
     writeFileSync(report, 'old', { mode: 0o600 });
     const { status } = spawnSync(process.execPath, [
@@ -185,8 +185,8 @@ describe('a signal', () => {
   });
 });
 
-describe('a reader of the output that goes away', () => {
-  it('ends the run with status 74, and leaves the report that was asked for', async () => {
+describe('a reader of the output that exits', () => {
+  it('ends the run with status 74, with the requested report written', async () => {
     const kernel = path.join(folder, 'talking');
     const words = say('on and on\n');
     writeFileSync(kernel, image([...words, branch(-words.length)]));

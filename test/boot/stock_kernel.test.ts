@@ -1,4 +1,4 @@
-/** The command's ends on Debian's stock kernel: a panic, and a user space that is typed into. */
+/** The command with Debian's stock kernel: a panic, and input to its user space. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { busyboxInitramfs } from '../../src/firmware/index.js';
@@ -6,7 +6,7 @@ import { boot } from '../../src/library/index.js';
 import { quickCommandLine, skip, stockKernel } from '../guest/kernel.js';
 
 describe('the stock kernel', { skip }, () => {
-  it('that panics is incomplete, and its own log ends with the panic', async () => {
+  it('that panics is reported as incomplete, and its log ends with the panic', async () => {
     const report = await boot({ commandLine: `${quickCommandLine} rdinit=/none` }).report();
     const reason = 'VFS: Unable to mount root fs on unknown-block(0,0)';
     assert.deepEqual([report.verdict, report.findings], ['incomplete', []]);
@@ -14,7 +14,7 @@ describe('the stock kernel', { skip }, () => {
     assert.match(report.kernelLogTail.at(-1) ?? '', /^\[ +0\.\d{6}\] Kernel panic - not syncing: VFS: /);
   });
 
-  it('reads what is typed at the time that is said', async () => {
+  it('reads input at the given time', async () => {
     const { busybox } = stockKernel();
     const init = `#!/bin/sh
       export PATH=/bin

@@ -1,6 +1,6 @@
 /**
- * Kernels of a few instructions, in an Image that a loader takes (Linux Documentation/arm64/booting.rst), for what has to
- * happen at once and without a network. The words are A64 (Arm DDI 0487, C6.2).
+ * Kernels of a few instructions in a valid arm64 Image (Linux Documentation/arm64/booting.rst), for tests that must be
+ * fast and need no network. The words are A64 (Arm DDI 0487, C6.2).
  */
 
 const headerBytes = 64;
@@ -13,11 +13,11 @@ export const movk = (register: number, value: number, half = 0): number =>
   movz(register, value, half) + 0x2000_0000;
 /** HVC #immediate. */
 export const hvc = (immediate: number): number => 0xd400_0002 + (immediate << 5);
-/** B to `words` words from here. */
+/** B, `words` words forward. */
 export const branch = (words: number): number => (0x1400_0000 | (words & 0x3ff_ffff)) >>> 0;
 /** BR Xn. */
 export const branchTo = (register: number): number => 0xd61f_0000 + (register << 5);
-/** ADR Xd, to `bytes` from here. */
+/** ADR Xd, `bytes` bytes forward. */
 export const adr = (register: number, bytes: number): number =>
   (0x1000_0000 | ((bytes & 3) << 29) | (((bytes >> 2) & 0x7_ffff) << 5) | register) >>> 0;
 /** STRB Wt, [Xn]. */
@@ -29,7 +29,7 @@ const xen = hvc(0xea1);
 export const powerOff: readonly number[] = [movz(0, 0x8400, 1), movk(0, 8), hvc(0)];
 export const spin: readonly number[] = [branch(0)];
 
-/** Hypercall `number` with small numbers as arguments. */
+/** Makes hypercall `number` with small integers as arguments. */
 export function hypercall(number: number, ...args: readonly number[]): number[] {
   return [...args.map((value, register) => movz(register, value)), movz(16, number), xen];
 }
@@ -40,16 +40,16 @@ export function say(text: string): number[] {
   return [movz(1, 0x2200, 1), ...letters.flat()];
 }
 
-/** Little-endian, pages of 4 KiB, loaded anywhere (Linux Documentation/arm64/booting.rst). */
+/** Little-endian, 4 KiB pages, loadable anywhere (Linux Documentation/arm64/booting.rst). */
 const imageFlags = 0b1010n;
 
 export interface ImageOptions {
-  /** What is put behind the code. */
+  /** Data after the code. */
   readonly data?: Uint8Array;
   readonly imageBytes?: number;
 }
 
-/** An Image that begins with a branch over its header to `words`. */
+/** An Image that starts with a branch over its header to `words`. */
 export function image(words: readonly number[], options: ImageOptions = {}): Uint8Array {
   const { data = new Uint8Array(), imageBytes = 0x1_0000 } = options;
   const bytes = new Uint8Array(headerBytes + 4 * words.length + data.length);

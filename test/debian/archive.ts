@@ -1,4 +1,4 @@
-/** A tiny Debian archive, and a server for it on this machine. */
+/** A small Debian archive, and a local server for it. */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
@@ -11,7 +11,7 @@ import { bytesOf } from './files.js';
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Files of a web server by path, without a leading slash; undefined is one that has vanished. */
+/** Files of a web server by path, without a leading slash. An undefined file has vanished. */
 export type Files = Record<string, Uint8Array | undefined>;
 
 export interface FakePackage {
@@ -44,7 +44,7 @@ function stanza({ name, version, depends, bytes }: FakePackage, filename: string
   return `${fields.join('\n')}\n`;
 }
 
-/** Puts a message into the form of a clear-signed one, with a signature that no one can check. */
+/** Formats a text as a clear-signed message, with a signature that cannot be verified. */
 export function asSigned(text: string): string {
   return [
     '-----BEGIN PGP SIGNED MESSAGE-----',
@@ -91,21 +91,21 @@ export function suiteFiles({
   return files;
 }
 
-/** The files of an archive under a folder of its server. */
+/** The files of an archive in a folder of its server. */
 export function under(folder: string, files: Files): Files {
   return Object.fromEntries(Object.entries(files).map(([name, bytes]) => [`${folder}/${name}`, bytes]));
 }
 
 export interface Server {
   readonly url: string;
-  /** Every path that was asked for, in order. */
+  /** Every requested path, in order. */
   readonly asked: string[];
   stop(): Promise<void>;
 }
 
 export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-/** A server on this machine that `handle` answers for. */
+/** A local server that `handle` implements. */
 export async function serve(handle: Handler): Promise<Server> {
   const asked: string[] = [];
   const server = http.createServer((request, response) => {
@@ -125,7 +125,7 @@ export async function serve(handle: Handler): Promise<Server> {
   };
 }
 
-/** A server of files; it answers 404 to what it does not have. The files may change while it runs. */
+/** A server of files. It answers 404 for missing files. The files may change while it runs. */
 export function serveFiles(files: Files): Promise<Server> {
   return serve((request, response) => {
     const bytes = files[decodeURIComponent((request.url ?? '').slice(1))];
@@ -134,16 +134,19 @@ export function serveFiles(files: Files): Promise<Server> {
   });
 }
 
-/** What one test has to itself: the files of a mirror, the server of them, and a cache folder that is not there yet. */
+/** The environment of one test: the files of a mirror, its server, and a cache folder that does not exist yet. */
 export interface MirrorOfTest {
   readonly files: Files;
   readonly server: Server;
   readonly cacheFolder: string;
-  /** A folder that all tests of the file share; it is removed after the last. */
+  /** A folder shared by all tests of the file. It is removed after the last. */
   readonly root: string;
 }
 
-/** Serves the files that `make` gives, anew for each test of the calling file. `begin` gets them before the test runs. */
+/**
+ * Serves the files from `make`, separately for each test of the calling file. `begin` gets the mirror before the test
+ * runs.
+ */
 export function serveEachTest(make: () => Promise<Files>, begin: (mirror: MirrorOfTest) => void): void {
   let root = '';
   let count = 0;

@@ -1,4 +1,4 @@
-/** Makes what the tests of kernels and packages read: kernels that say little, ar archives, packages. */
+/** Builds the inputs for tests of kernels and packages: minimal kernels, ar archives, packages. */
 import { gzipSync } from 'node:zlib';
 import { packTar } from 'modern-tar';
 
@@ -14,10 +14,10 @@ export interface KernelParts {
   readonly textOffset?: bigint;
   readonly imageSize?: bigint;
   readonly flags?: bigint;
-  /** Whether it is a PE file too, with one section that ends where the file does. */
+  /** Whether it is a PE file too, with one section that ends at the end of the file. */
   readonly pe?: boolean;
   readonly machine?: number;
-  /** What it says of itself. */
+  /** Its version text. */
   readonly version?: string;
 }
 
@@ -51,7 +51,7 @@ export function kernelImage({
   return bytes;
 }
 
-/** An EFI application that holds a payload (Linux drivers/firmware/efi/libstub/zboot-header.S). */
+/** An EFI application with a compressed payload (Linux drivers/firmware/efi/libstub/zboot-header.S). */
 export function zbootImage(payload: Uint8Array, compression: string): Uint8Array {
   const bytes = concat(kernelImage(), payload);
   const view = new DataView(bytes.buffer);
@@ -73,7 +73,7 @@ export function arArchive(members: Readonly<Record<string, Uint8Array>>): Uint8A
   return concat(bytesOf('!<arch>\n'), ...parts);
 }
 
-/** A tar archive of regular files, with their directories before them, as dpkg-deb writes it. */
+/** A tar archive of regular files, each after its directories, as dpkg-deb writes it. */
 export async function tarArchive(files: Readonly<Record<string, Uint8Array>>): Promise<Uint8Array> {
   const directories = new Set(
     Object.keys(files).flatMap((path) => {
@@ -93,7 +93,7 @@ export async function tarArchive(files: Readonly<Record<string, Uint8Array>>): P
   ]);
 }
 
-/** A package: its control fields and its files; both archives in gzip unless `pack` says otherwise. */
+/** A package with control fields and files. Both archives are compressed by gzip unless `pack` says otherwise. */
 export async function debPackage(
   control: Readonly<Record<string, string>>,
   files: Readonly<Record<string, Uint8Array>>,

@@ -1,4 +1,4 @@
-# Has the kernel suspend its devices and resume them, in every sleep state that it offers.
+# Makes the kernel suspend its devices and resume them, in every sleep state that it offers.
 [ -w /sys/power/pm_test ] || fail 'no pm_test'
 echo devices > /sys/power/pm_test || fail 'pm_test=devices'
 read -r states < /sys/power/state

@@ -10,14 +10,14 @@ fail() {
   echo "corpus: failed: $*"
   exit 1
 }
-# set_online CPU 0|1
+# set_online CPU 0|1: turns a CPU off or on
 set_online() { echo "$2" > "/sys/devices/system/cpu/cpu$1/online" || fail "cpu$1: online=$2"; }
-# expect_online LIST: what the kernel counts as online, as `0-2,5`
+# expect_online LIST: checks the kernel's list of online CPUs, such as `0-2,5`
 expect_online() {
   read -r online < /sys/devices/system/cpu/online
   [ "$online" = "$1" ] || fail "online: $online, not $1"
 }
-# move_xenstore CPU: has the xenstore's event handled on this CPU
+# move_xenstore CPU: routes the xenstore's event to this CPU
 move_xenstore() {
   irq=$(sed -n 's/^ *\([0-9]*\):.*xenbus.*/\1/p' /proc/interrupts)
   [ -n "$irq" ] || fail 'no interrupt of xenstore'
