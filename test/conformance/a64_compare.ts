@@ -1,4 +1,4 @@
-/** Holds outcomes of our engine against the reference's. */
+/** Compares outcomes of this engine with those of the reference. */
 import { printInstruction } from '../../src/isa/index.js';
 import type { Decoder } from '../../src/isa/index.js';
 import {
@@ -21,7 +21,7 @@ const generalNames = [
   'fpcr',
   'fpsr',
 ];
-/** FPSR's bits 31 to 28 belong to AArch32. */
+/** Bits 31 to 28 of FPSR belong to AArch32. */
 const fpsrMask = 0x0fffffffn;
 
 /** The reference's outcome of test `index`. */
@@ -54,7 +54,9 @@ function hex(value: bigint | undefined): string {
   return `0x${(value ?? 0n).toString(16)}`;
 }
 
-/** What differs; empty when nothing does. What faulted or is not allocated has changed nothing on either side. */
+/**
+ * The differences; empty if there are none. A word that faulted or is not allocated has changed nothing on either side.
+ */
 export function differences(ours: Outcome, theirs: Outcome): string[] {
   if (ours.ending !== theirs.ending) return [`${ours.ending}, reference ${theirs.ending}`];
   const found: string[] = [];
@@ -72,17 +74,17 @@ export function differences(ours: Outcome, theirs: Outcome): string[] {
   return found;
 }
 
-/** A fault of the reference (qemu 7.2, user mode): where it differs from the architecture, and what the manual says. */
+/** A known bug of the reference (qemu 7.2, user mode): a difference from the architecture, with the manual's rule. */
 export interface ReferenceFault {
   readonly name: string;
   readonly manual: string;
-  /** Names of the definitions that it concerns. */
+  /** Names of the affected definitions. */
   readonly instructions: RegExp;
-  /** Whether a difference between these outcomes is this fault. */
+  /** Whether this bug explains the difference between two outcomes. */
   explains(ours: Outcome, theirs: Outcome): boolean;
 }
 
-/** Whether one side faulted where the other did not. */
+/** Whether the sides differ only in that one of them faulted. */
 function onlyFaultDiffers(ours: Outcome, theirs: Outcome): boolean {
   return [ours.ending, theirs.ending].sort().join(' ') === 'done fault';
 }
@@ -104,14 +106,14 @@ export const referenceFaults: readonly ReferenceFault[] = [
   },
 ];
 
-/** The name of the reference's fault that explains how two outcomes of a word differ; null where there is none. */
+/** The name of the reference's bug that explains how two outcomes of a word differ; null if there is none. */
 export function knownFault(decoder: Decoder, word: number, ours: Outcome, theirs: Outcome): string | null {
   const name = decoder.decode(word, 'EL0t')?.name ?? '';
   const fault = referenceFaults.find((one) => one.instructions.test(name) && one.explains(ours, theirs));
   return fault?.name ?? null;
 }
 
-/** The registers that a difference is about, as they were: from the state that the test began with. */
+/** The initial values of the registers in a difference, from the test's initial state. */
 function before(states: DataView, text: string): string {
   const lines: string[] = [];
   for (const [, letter = '', digits = ''] of text.matchAll(/\b([xwbhsdqv])(\d+)\b/g)) {
@@ -131,7 +133,7 @@ function before(states: DataView, text: string): string {
   return [...new Set(lines), ...named].join(' ');
 }
 
-/** One test's difference for a reader: the word, its text, where it began, and what came of it. */
+/** A readable description of a difference: the word, its text, the initial state, and both outcomes. */
 export function describe(
   decoder: Decoder,
   { word, state }: WordTest,

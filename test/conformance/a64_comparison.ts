@@ -1,6 +1,6 @@
 /**
- * Runs random words on both sides, this engine and qemu's Cortex-A57, and counts what came of it. The tests run a sample; scripts/conformance.js
- * runs as many as one likes.
+ * Runs random words on this engine and on qemu's Cortex-A57, and counts the results. The tests run a sample;
+ * scripts/conformance.js runs as many as requested.
  */
 import { a64, makeDecoder } from '../../src/isa/index.js';
 import type { A64Instruction, Statement, SystemCall } from '../../src/isa/index.js';
@@ -15,7 +15,7 @@ const decoder = makeDecoder(a64);
 const statesPerBatch = 256;
 const batchWords = 20_000;
 
-/** What a user program cannot show: calls of a system, waiting, what the machine's devices answer. */
+/** Operations that a user program cannot test: system calls, waiting, and the answers of the machine's devices. */
 const elsewhere: readonly SystemCall[] = [
   'supervisorCall',
   'hypervisorCall',
@@ -29,14 +29,14 @@ const elsewhere: readonly SystemCall[] = [
   'writeRegister',
 ];
 
-/** Whether a statement for which `wanted` holds stands in an instruction's meaning. */
+/** Whether an instruction's semantics contain a statement for which `wanted` holds. */
 function says({ semantics }: A64Instruction, wanted: (statement: Statement) => boolean): boolean {
   const visit = (statements: readonly Statement[]): boolean =>
     statements.some((one) => wanted(one) || (one.op === 'if' && (visit(one.then) || visit(one.otherwise))));
   return visit(semantics.statements);
 }
 
-/** Whether what it does is all in registers and memory, so that a user program can show it. */
+/** Whether an instruction only affects registers and memory, so that a user program can test it. */
 function isSelfContained(definition: A64Instruction): boolean {
   return !says(definition, (one) => one.op === 'system' && elsewhere.includes(one.name));
 }
@@ -45,12 +45,12 @@ function stores(definition: A64Instruction): boolean {
   return says(definition, ({ op }) => ['store', 'storePair', 'storeVector', 'clearBlock'].includes(op));
 }
 
-/** The identification registers, which a system may show to user programs although the CPU does not. */
+/** Identification registers, which an operating system may emulate for user programs. */
 function readsIdentification(word: number): boolean {
   return (word & 0xfffff000) >>> 0 === 0xd5380000;
 }
 
-/** Where a direct branch leads to, from itself, in bytes; null for other words. */
+/** The offset of a direct branch in bytes; null for other words. */
 function distanceOf(word: number): number | null {
   const signed = (bits: number, shift: number): number => ((word << (32 - bits - shift)) >> (32 - bits)) * 4;
   if ((word & 0x7c000000) === 0x14000000) return signed(26, 0);
@@ -59,7 +59,7 @@ function distanceOf(word: number): number | null {
   return (word & 0x7e000000) === 0x36000000 ? signed(14, 5) : null;
 }
 
-/** The features of the reference. Definitions of others are held against a later CPU. */
+/** The features of the reference. Definitions with other features are compared with a later CPU. */
 const referenceFeatures: readonly (string | null)[] = [
   null, 'FEAT_FP', 'FEAT_AdvSIMD', 'FEAT_CRC32', 'FEAT_AES', 'FEAT_PMULL', 'FEAT_SHA1', 'FEAT_SHA256',
 ]; // prettier-ignore
@@ -68,7 +68,7 @@ function isBeyond({ feature }: A64Instruction): boolean {
   return !referenceFeatures.includes(feature);
 }
 
-/** Whether the word would run other words under test. */
+/** Whether the word would execute other words under test. */
 function runsOthers(word: number): boolean {
   const distance = distanceOf(word);
   if (distance === null) return false;
@@ -76,7 +76,7 @@ function runsOthers(word: number): boolean {
   return inSlot <= wordOffset;
 }
 
-/** `beyond` runs those that the reference does not have, and only them. */
+/** A test of a word. `beyond` selects the words that the reference does not have, and only these. */
 function toTest(word: number, dice: Dice, beyond: boolean): WordTest | null {
   const definition = decoder.decode(word, 'EL0t');
   if ((definition !== null && isBeyond(definition)) !== beyond) return null;
@@ -86,17 +86,17 @@ function toTest(word: number, dice: Dice, beyond: boolean): WordTest | null {
 }
 
 export interface Comparison {
-  /** Words drawn; those of them that are run are all but `elsewhere`. */
+  /** Number of words drawn. All of them run, except those in `elsewhere`. */
   drawn: number;
   elsewhere: number;
-  /** Both sides have the instruction, or neither has. */
+  /** Words that are allocated on both sides, or on neither. */
   allocated: number;
   unallocated: number;
-  /** Nothing differs. */
+  /** Words without a difference. */
   equal: number;
-  /** Differences that are the reference's fault, by the fault's name (see a64_compare.ts). */
+  /** Differences explained by a bug of the reference, by the bug's name (see a64_compare.ts). */
   readonly known: Map<string, number>;
-  /** Descriptions of the others. */
+  /** Descriptions of all other differences. */
   readonly found: string[];
 }
 
@@ -121,13 +121,13 @@ function runBatch(reference: Reference, words: readonly number[], dice: Dice, in
 }
 
 export interface ComparisonOptions {
-  /** The reference's CPU: a Cortex-A57, or another, on which only words beyond that one's features are run. */
+  /** The reference's CPU: a Cortex-A57, or a later one, on which only words with features beyond the Cortex-A57 run. */
   readonly cpu?: string;
-  /** Told how many words are done. */
+  /** Called with the number of words done. */
   readonly progress?: (done: number) => void;
 }
 
-/** Runs `count` words that `draw` gives; it may give none. Throws Error where the reference cannot be run. */
+/** Runs `count` words from `draw`, which may also return none. Throws Error if the reference cannot run. */
 export function compareWords(
   count: number,
   seed: number,
@@ -152,10 +152,10 @@ export function compareWords(
   return total;
 }
 
-/** All definitions of the reference's features whose doing a user program can show. */
+/** All definitions with the reference's features that a user program can test. */
 export const shown: readonly A64Instruction[] = a64.filter((one) => isSelfContained(one) && !isBeyond(one));
 
-/** The same of features that the reference does not have. */
+/** The same for features that the reference does not have. */
 export const shownBeyond: readonly A64Instruction[] = a64.filter(
   (one) => isSelfContained(one) && isBeyond(one),
 );

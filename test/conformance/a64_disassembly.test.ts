@@ -1,6 +1,6 @@
 /**
- * Every instruction's text against GNU objdump's, for random words of each definition. DOMULATOR_A64_WORDS and
- * DOMULATOR_A64_SEED as in a64_execution.test.ts.
+ * Compares the text of every instruction with GNU objdump, for random words of each definition. DOMULATOR_A64_WORDS and
+ * DOMULATOR_A64_SEED are as in a64_execution.test.ts.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -25,7 +25,7 @@ const only = new RegExp(process.env['DOMULATOR_A64_ONLY'] ?? '');
 const missing =
   spawnSync(disassembler, ['--version'], { stdio: 'ignore' }).status === 0 ? null : `no ${disassembler}`;
 
-/** What objdump says of each word, the first standing at address 0: with the aliases that are preferred, or without. */
+/** objdump's text of each word, the first at address 0, with or without preferred aliases. */
 function disassemble(words: readonly number[], aliases: boolean): string[] {
   const directory = mkdtempSync(join(tmpdir(), 'domulator-objdump-'));
   const file = join(directory, 'words');
@@ -43,7 +43,7 @@ function disassemble(words: readonly number[], aliases: boolean): string[] {
   }
 }
 
-/** Without comments, with one kind of space. */
+/** The text without comments and with uniform white space. */
 function normal(text: string): string {
   return text
     .replace(/\s*\/\/.*$/, '')
@@ -51,10 +51,10 @@ function normal(text: string): string {
     .trim();
 }
 
-/** Words that objdump refuses although they are allocated: registers that coincide, bits that should be 1 and are not. */
+/** Allocated words that objdump refuses: equal registers, or should-be-one bits that are 0. */
 const refused = /^(LDPSW|LDAR|STLR|LDX|LDAX|STX|STLX|MSR_spsel)/;
 
-test('every instruction is written as objdump writes it', { skip: missing ?? false }, (t) => {
+test('every instruction has the same text as in objdump', { skip: missing ?? false }, (t) => {
   const dice = new Dice(seed);
   const decoder = makeDecoder(a64);
   const chosen = a64.filter(({ name }) => only.test(name));

@@ -1,8 +1,8 @@
-/** Random A64 words, and random states of registers to run them from. Everything follows from a seed. */
+/** Random A64 words and random register states to run them from, all derived from a seed. */
 import type { A64Instruction, Mode } from '../../src/isa/index.js';
 import { memoryBytes, memoryStart, stateBytes, stateOffsets } from './a64_layout.js';
 
-/** Numbers of 32 bits, by SplitMix32. */
+/** A PRNG of 32-bit numbers (SplitMix32). */
 export class Dice {
   #state: number;
 
@@ -31,7 +31,7 @@ export class Dice {
   }
 }
 
-/** A word that is `definition`, with random fields and bits that do not matter; null where eight draws gave none that is allocated. */
+/** A word of `definition` with random fields and random ignored bits; null if eight draws gave no allocated word. */
 export function drawWord(definition: A64Instruction, dice: Dice, mode: Mode): number | null {
   const { pattern } = definition;
   for (let tries = 0; tries < 8; tries += 1) {
@@ -48,7 +48,7 @@ const edges64 = [
 
 function drawGeneral(dice: Dice): bigint {
   const kind = dice.below(16);
-  // Into the middle of the memory, so that offsets stay inside.
+  // The middle of the memory, so that offsets stay inside.
   if (kind < 6) return memoryStart + BigInt(memoryBytes / 2 + 16 * (dice.below(512) - 256));
   if (kind < 7) return memoryStart + BigInt(memoryBytes / 2 + dice.below(8192) - 4096);
   if (kind < 10) return BigInt(dice.below(512));
@@ -57,7 +57,7 @@ function drawGeneral(dice: Dice): bigint {
   return dice.bits64();
 }
 
-/** Single-precision numbers that matter: zeroes, ones, infinities, NaNs of both kinds, subnormals, limits, integers. */
+/** Interesting single-precision numbers: zeros, ones, infinities, NaNs of both kinds, subnormals, limits, integers. */
 const singles = [
   0x00000000, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001,
   0xffa00000, 0x00000001, 0x80000001, 0x007fffff, 0x00800000, 0x00800001, 0x7f7fffff, 0xff7fffff, 0x3f000000,
@@ -80,7 +80,7 @@ const halves = [
   0x7bff, 0xfbff, 0x3800, 0x6400,
 ]; // prettier-ignore
 
-/** A number of 64 bits made of lanes that one kind of instruction finds interesting. */
+/** A 64-bit number built from lanes that are interesting for one kind of instruction. */
 function drawLanes(dice: Dice): bigint {
   const two = (draw: () => number): bigint => (BigInt(draw() >>> 0) << 32n) | BigInt(draw() >>> 0);
   const pair = (draw: () => number): number => ((draw() << 16) | draw()) >>> 0;
@@ -101,7 +101,7 @@ function drawLanes(dice: Dice): bigint {
         pair(() => (dice.pick([0x80, 0x7f, 0xff, 0, 1]) << 8) | dice.pick([0x80, 0x7f, 0, 5])),
       );
     case 7:
-      // Ordinary numbers: near one in either precision.
+      // Ordinary numbers, near one in either precision.
       if (dice.below(2) === 0) return two(() => (0x3f000000 + (dice.word() & 0x81ffffff)) >>> 0);
       return 0x3fe0000000000000n + (dice.bits64() & 0x803fffffffffffffn);
     case 8:

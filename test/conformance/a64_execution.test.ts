@@ -1,9 +1,9 @@
 /**
- * Every instruction, with random fields from random states, on this engine and on qemu's Cortex-A57: registers, flags,
- * floating-point status and memory are the same after it, and so is what is allocated.
+ * Runs every instruction with random fields and random states on this engine and on qemu's Cortex-A57, and compares
+ * registers, flags, floating-point status, memory, and which words are allocated.
  *
- * DOMULATOR_A64_WORDS is how many words are tried (20,000 unless said), DOMULATOR_A64_SEED the seed; DOMULATOR_A64_ONLY, a
- * regular expression, picks definitions by name. scripts/conformance.js runs many more.
+ * DOMULATOR_A64_WORDS is the number of words (default: 20,000), DOMULATOR_A64_SEED the seed. DOMULATOR_A64_ONLY, a
+ * regular expression, selects definitions by name. scripts/conformance.js runs many more words.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

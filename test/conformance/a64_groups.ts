@@ -1,4 +1,4 @@
-/** The groups into which the manual's first table sorts all words (DDI 0487, C4.1: by bits 28:25), and draws from each. */
+/** The groups of the manual's first encoding table (DDI 0487, C4.1: by bits 28:25), and draws from each. */
 import type { A64Instruction, Mode } from '../../src/isa/index.js';
 import { drawWord } from './a64_draw.js';
 import type { Dice } from './a64_draw.js';
@@ -10,7 +10,7 @@ export interface EncodingGroup {
 }
 
 export const encodingGroups: readonly EncodingGroup[] = [
-  // UDF is all that an Armv8.0 CPU has here; the others are SME, SVE and what nobody has.
+  // On an Armv8.0 CPU, this group has only UDF. The other words are SME, SVE or unallocated.
   { name: 'reserved', selectors: [0b0000, 0b0001, 0b0010, 0b0011] },
   { name: 'data processing, immediate', selectors: [0b1000, 0b1001] },
   { name: 'branches, exceptions, system', selectors: [0b1010, 0b1011] },
@@ -24,8 +24,8 @@ function isOf({ selectors }: EncodingGroup, word: number): boolean {
 }
 
 /**
- * Draws words of a group: one half uniformly, the other by definition, since some groups are nearly empty and others nearly all
- * of a few instructions.
+ * Draws words of a group, half of them uniformly and half by definition. Some groups are almost empty, and others
+ * consist almost entirely of a few instructions.
  */
 export function groupDraw(
   group: EncodingGroup,

@@ -1,4 +1,4 @@
-/** Cryptographic instructions against the answers that the standards print. */
+/** Cryptographic instructions, checked with the test vectors of the standards. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import { Program } from './a64_program.js';
 
 type Halves = readonly [bigint, bigint];
 
-/** Sixteen bytes, the first lowest. */
+/** Sixteen bytes, lowest first. */
 function fromBytes(hex: string): Halves {
   const bytes = Buffer.from(hex, 'hex');
   return [bytes.readBigUInt64LE(0), bytes.readBigUInt64LE(8)];
@@ -20,7 +20,7 @@ function toBytes([low, high]: Halves): string {
   return bytes.toString('hex');
 }
 
-/** Four words, the first lowest. */
+/** Four words, lowest first. */
 function fromWords(words: readonly number[]): Halves {
   const [a = 0n, b = 0n, c = 0n, d = 0n] = words.map((word) => BigInt(word >>> 0));
   return [a | (b << 32n), c | (d << 32n)];
@@ -58,7 +58,7 @@ function withKeys(block: string): (cpu: VcpuView) => void {
   };
 }
 
-test('AES-128 encrypts and decrypts the block of the standard', () => {
+test('AES-128 encrypts and decrypts the example of the standard', () => {
   const rounds = Array.from({ length: 9 }, (_, round) => [
     `aese v0.16b, v${16 + round}.16b`,
     'aesmc v0.16b, v0.16b',
@@ -78,7 +78,7 @@ test('AES-128 encrypts and decrypts the block of the standard', () => {
 /** "abc", padded to one block (FIPS 180-4, 5.1.1). */
 const message = [0x61626380, ...Array.from({ length: 14 }, () => 0), 24];
 
-/** The first 32 bits behind the point of the n-th root of the first primes. */
+/** The first 32 fraction bits of the square or cube roots of the first primes. */
 function rootFractions(count: number, degree: 2n | 3n): number[] {
   const primes: number[] = [];
   for (let candidate = 2; primes.length < count; candidate += 1) {
@@ -101,7 +101,7 @@ function setSchedule(cpu: VcpuView, constants: readonly number[]): void {
   }
 }
 
-test('SHA-256 of "abc" is that of the standard', () => {
+test('SHA-256 of "abc" is the value in the standard', () => {
   const lines = Array.from({ length: 16 }, (_, round) => {
     const [w0, w1, w2, w3] = [0, 1, 2, 3].map((next) => `v${4 + ((round + next) % 4)}.4s`);
     const rounds = [
@@ -124,7 +124,7 @@ test('SHA-256 of "abc" is that of the standard', () => {
   assert.equal(digest, 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
 });
 
-test('SHA-1 of "abc" is that of the standard', () => {
+test('SHA-1 of "abc" is the value in the standard', () => {
   const kinds = ['sha1c', 'sha1p', 'sha1m', 'sha1p'];
   const lines = Array.from({ length: 20 }, (_, round) => {
     const [w0, w1, w2, w3] = [0, 1, 2, 3].map((next) => `v${4 + ((round + next) % 4)}.4s`);
@@ -150,7 +150,7 @@ test('SHA-1 of "abc" is that of the standard', () => {
   assert.equal(digest, 'a9993e364706816aba3e25717850c26c9cd0d89d');
 });
 
-test('CRC32 and CRC32C of "123456789" are the check values of their catalogues', () => {
+test('CRC32 and CRC32C of "123456789" are their published check values', () => {
   const data = Buffer.from('123456789');
   for (const [stem, check] of [
     ['crc32', 0xcbf43926],
@@ -167,7 +167,7 @@ test('CRC32 and CRC32C of "123456789" are the check values of their catalogues',
   }
 });
 
-test('the long polynomial product is the sum of shifted factors without carries', () => {
+test('the long polynomial product is the carry-less sum of shifted factors', () => {
   const half = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
   fc.assert(
     fc.property(half, half, (a, b) => {

@@ -1,24 +1,24 @@
-/** Where things are in what a64_runner.c reads and writes: kept equal to the structs there. */
+/** Layout of the data that a64_runner.c reads and writes. It must match the structs there. */
 
 export const memoryStart = 0x20000000n;
 export const memoryBytes = 0x40000;
 export const slotsStart = 0x6000000n;
 export const slotBytes = 64;
-/** The word under test stands behind the instruction that begins a slot. */
+/** Each slot starts with one instruction; the word under test follows. */
 export const wordOffset = 4;
 
-/** `struct state`; X0 to X30 come first. */
+/** `struct state`, which starts with X0 to X30. */
 export const stateOffsets = { sp: 248, nzcv: 256, fpcr: 264, fpsr: 272, v: 288 } as const;
 export const stateBytes = 800;
 
 export const testBytes = 16;
 
-/** `struct outcome`: begins as the state does, with pc where the state has nothing. */
+/** `struct outcome`. It starts like the state, with pc in the unused space of the state. */
 export const outcomeOffsets = { pc: 280, signal: 800, first: 804, last: 808, changed: 816 } as const;
 export const changedBytes = 96;
 export const outcomeBytes = 912;
 
-/** What stands in the memory before a test. */
+/** The memory's content before a test. */
 export function memoryPattern(): Uint8Array {
   const bytes = new Uint8Array(memoryBytes);
   const view = new DataView(bytes.buffer);

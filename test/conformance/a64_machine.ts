@@ -1,6 +1,6 @@
 /**
- * Runs A64 words on this project's own engine, at EL0 with translation on, and gives what a64_runner.c gives. The machine's
- * exception vectors call the hypervisor, that is, this test.
+ * Runs A64 words on this project's engine, at EL0 with translation on, and returns the same results as a64_runner.c.
+ * The machine's exception vectors call the hypervisor, which is this test.
  */
 import { arm64, Processor } from '../../src/engine/index.js';
 import type { Arm64Processor, EngineHost, VcpuValue, VcpuView } from '../../src/engine/index.js';
@@ -16,7 +16,7 @@ import {
 } from './a64_layout.js';
 import type { WordTest } from './a64_reference.js';
 
-/** How an instruction ended: it was done (perhaps somewhere else than behind it), or it is not allocated, or it faulted. */
+/** How an instruction ended: it completed (perhaps at another address), is not allocated, or faulted. */
 export type Ending = 'done' | 'undefined' | 'fault';
 
 export interface Outcome {
@@ -26,12 +26,12 @@ export interface Outcome {
   readonly general: readonly bigint[];
   /** Halves of V0 to V31. */
   readonly vectors: readonly bigint[];
-  /** The changed part of memory, hexadecimal, with where it begins. */
+  /** The changed part of memory in hexadecimal, and its start. */
   readonly memory: string;
 }
 
 const words = {
-  /** BRK #1, and the MRS that begins a slot. */
+  /** BRK #1, and the MRS at the start of a slot. */
   breakpoint: 0xd4200020,
   slotEntry: 0xd53bd05e,
   hypervisorCall: 0xd4000002,
@@ -39,16 +39,25 @@ const words = {
 };
 
 const page = 4096;
-/** Physical addresses: exception vectors, tables of levels 0 to 2, those of level 3 (one for 2 MiB), then code and memory. */
+/**
+ * Physical addresses: exception vectors, tables of levels 0 to 2, tables of level 3 (one per 2 MiB), then code and
+ * memory.
+ */
 const places = { vectors: 0, level0: page, level1: 2 * page, level2: 3 * page, level3: 4 * page } as const;
 
-/** Descriptor bits (DDI 0487, D8.3): a table or page; access flag; inner shareable; EL0 may read and write; not executable. */
+/**
+ * Descriptor bits (DDI 0487, D8.3): table or page; access flag; inner shareable; readable and writable at EL0; not
+ * executable.
+ */
 const tableBits = 3n;
 const pageBits = 3n | (1n << 10n) | (3n << 8n);
 const forEl0 = 1n << 6n;
 const neverExecuted = (1n << 54n) | (1n << 53n);
 
-/** Translation on, with 48 bits of 4 KiB pages and tags in the top byte as Linux has it; EL0 may do what it may in Linux. */
+/**
+ * Translation on, with 48-bit addresses, 4 KiB pages and top byte ignored, as in Linux. EL0 has the same rights as in
+ * Linux.
+ */
 const control: Readonly<Record<string, bigint>> = {
   SCTLR_EL1: 0x34d5d805n & ~0x18n,
   TCR_EL1: (1n << 37n) | (2n << 32n) | (2n << 30n) | (1n << 23n) | (16n << 16n) | 16n,
@@ -58,7 +67,7 @@ const control: Readonly<Record<string, bigint>> = {
   CPACR_EL1: 3n << 20n,
 };
 
-/** Exception classes Unknown and trapped system register (DDI 0487, ESR_EL1.EC), which Linux makes the same of. */
+/** Exception classes Unknown and trapped system register (DDI 0487, ESR_EL1.EC), which Linux handles alike. */
 const notAllowed: readonly bigint[] = [0n, 0x18n];
 
 export class Machine {
@@ -91,7 +100,7 @@ export class Machine {
     this.#view = new DataView(this.#ram.buffer, this.#ram.byteOffset);
     this.#mapAll(codeBytes, codeTables);
     this.#ram.set(this.#pattern, this.#memoryPlace);
-    // Wherever an exception goes, the test is called, and nothing else happens.
+    // Every exception vector calls the test and does nothing else.
     for (let vector = 0; vector < 0x800; vector += 0x80) {
       this.#setWord(places.vectors + vector, words.hypervisorCall);
       this.#setWord(places.vectors + vector + 4, words.branchToItself);
@@ -136,7 +145,7 @@ export class Machine {
     mapPages(0n, places.vectors, page, last + page, pageBits | (1n << 54n));
   }
 
-  /** What becomes of each test. There may be as many as the machine has slots; it can be asked once. */
+  /** The outcome of each test, at most as many as the machine has slots. Can be called only once. */
   run(states: Uint8Array, tests: readonly WordTest[]): Outcome[] {
     if (tests.length > this.#slots) throw new RangeError(`there are ${this.#slots} slots`);
     for (let at = 0; at < (this.#slots + 1) * slotBytes; at += 4) {
@@ -182,7 +191,7 @@ export class Machine {
         ...control,
         FPCR: get(stateOffsets.fpcr),
         FPSR: get(stateOffsets.fpsr),
-        // Through which the reference's X30 comes.
+        // The reference passes X30 in this register.
         TPIDR_EL0: get(8 * 30),
       },
     });
@@ -198,7 +207,7 @@ export class Machine {
     ];
   }
 
-  /** The part of memory that differs from the pattern, which is put back. */
+  /** The part of memory that differs from the pattern. Restores the pattern. */
   #takeChanges(): string {
     const memory = Buffer.from(this.#ram.buffer, this.#ram.byteOffset + this.#memoryPlace, memoryBytes);
     if (memory.equals(this.#pattern)) return '';

@@ -1,4 +1,4 @@
-/** Runs a few A64 instructions, written as text, on this project's engine: at EL1, translation off. */
+/** Runs short A64 assembler programs on this project's engine, at EL1 with translation off. */
 import { arm64, Processor } from '../../src/engine/index.js';
 import type { Arm64Processor, VcpuView } from '../../src/engine/index.js';
 import { a64, parseInstruction } from '../../src/isa/index.js';
@@ -6,7 +6,7 @@ import { a64, parseInstruction } from '../../src/isa/index.js';
 const ramBytes = 0x10000;
 const codeStart = 0x1000;
 
-/** The word that a line of assembler is at an address. Throws where no instruction is written so. */
+/** Assembles a line for an address. Throws if it is not an instruction. */
 export function assemble(line: string, pc: bigint): number {
   for (const definition of a64) {
     const word = parseInstruction(definition, line, pc);
@@ -40,7 +40,7 @@ export class Program {
     this.#ram = new DataView(ram.buffer, ram.byteOffset);
   }
 
-  /** Runs the lines once, from a reset; `prepare` sets registers before. The vCPU as it is after them. */
+  /** Runs the lines once after a reset. `prepare` sets registers first. Returns the vCPU afterwards. */
   run(lines: readonly string[], prepare: (cpu: VcpuView) => void): VcpuView {
     const all = [...lines, 'hvc #0x0'];
     for (const [index, line] of all.entries()) {

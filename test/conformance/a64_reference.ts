@@ -1,4 +1,4 @@
-/** Runs A64 words on qemu's user-mode emulation of a Cortex-A57, in the program a64_runner.c. */
+/** Runs A64 words on qemu's user-mode emulation of a Cortex-A57, by the program a64_runner.c. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { outcomeBytes, stateBytes, testBytes } from './a64_layout.js';
 
-/** A word, the number of the state that it runs from, and whether it may write memory. */
+/** A word, the number of its initial state, and whether it may write memory. */
 export interface WordTest {
   readonly word: number;
   readonly state: number;
@@ -15,24 +15,24 @@ export interface WordTest {
 
 const emulator = 'qemu-aarch64';
 const compiler = 'aarch64-linux-gnu-gcc';
-// From dist/test/conformance, where the compiled test is.
+// The compiled test is in dist/test/conformance.
 const source = fileURLToPath(new URL('../../../test/conformance/a64_runner.c', import.meta.url));
 
 function missing(command: string): boolean {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status !== 0;
 }
 
-/** Why there is no reference to ask; null when there is one. */
+/** Why there is no reference; null if there is one. */
 export function missingReference(): string | null {
   const lacking = [emulator, compiler].filter(missing);
   return lacking.length === 0 ? null : `no ${lacking.join(', no ')}`;
 }
 
-/** The CPU of qemu's that this project's is like. */
+/** The CPU of qemu that corresponds to this project's. */
 export const referenceCpu = 'cortex-a57';
 /**
- * A later one, for instructions of features that the first lacks. It must have them, and not be so late that others change what
- * they do: from Armv8.4 on (FEAT_LSE2) some accesses need no alignment.
+ * A later CPU, for instructions with features that the first lacks. It must have these features, but not be so new that
+ * other features change their behaviour: from Armv8.4 on (FEAT_LSE2) some accesses need no alignment.
  */
 export const laterCpu = 'cortex-a76';
 
@@ -41,7 +41,7 @@ export class Reference {
   readonly #directory = mkdtempSync(join(tmpdir(), 'domulator-a64-'));
   readonly #program = join(this.#directory, 'runner');
 
-  /** Compiles the program, for one of qemu's CPUs. Throws when the compiler refuses. */
+  /** Compiles the program for a CPU of qemu. Throws on compiler errors. */
   constructor(cpu: string = referenceCpu) {
     this.cpu = cpu;
     const options =
@@ -52,7 +52,7 @@ export class Reference {
     if (status !== 0) throw new Error(`${compiler}: ${stderr}`);
   }
 
-  /** The outcomes of `tests`, one after the other; see a64_layout.ts. */
+  /** The outcomes of `tests` in order; see a64_layout.ts. */
   run(states: Uint8Array, tests: readonly WordTest[]): DataView {
     const input = new Uint8Array(8 + states.length + tests.length * testBytes);
     const view = new DataView(input.buffer);

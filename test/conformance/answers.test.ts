@@ -1,7 +1,7 @@
 /**
- * The hypervisor's answers against the audit's own telling of Xen's rules (audit/expected_answers.ts). The two were
- * written apart and share no line; random guests call, start, stop and reset, and the audit must find every answer
- * to be one that Xen could give.
+ * Compares the hypervisor's answers with the audit's own model of Xen's rules (audit/expected_answers.ts). The two were
+ * written separately and share no code. Random guests call, start, stop and reset, and the audit must find that Xen
+ * could give every answer.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -26,10 +26,10 @@ import type { ApicId, XenVcpuId } from '../../src/identity/index.js';
 const vcpus = 34;
 const ram = { start: 0, count: 512 };
 const xenFrames = { start: 0x10000, count: 64 };
-/** Two frames for arguments; the frames below are for what guests register. */
+/** Two frames for arguments. The frames below are for the areas that guests register. */
 const scratchFrame = 510;
 
-/** What the guest does next. */
+/** The guest's next action. */
 type Action =
   | {
       readonly do: 'call';
@@ -134,7 +134,7 @@ function poke(domain: Domain, bytes: Uint8Array): void {
   }
 }
 
-/** A guest that does as it is told, and the trace of it. */
+/** A guest that performs actions, and its trace. */
 class Guest {
   readonly domain: Domain;
   readonly platform: Platform;
@@ -218,7 +218,7 @@ class Guest {
     this.emit({ kind: 'reset' });
   }
 
-  /** False where the domain is at its end. */
+  /** False if the domain has ended. */
   act(action: Action): boolean {
     if (action.do === 'reset') this.reset();
     else if (action.do === 'stop') {
@@ -265,7 +265,7 @@ function platformOf(kind: Platform['kind'], release: Platform['release'], fifo: 
   return { kind, release, hardwareIds, fifo, softReset: kind === 'pvhvm' || kind === 'pvh' };
 }
 
-describe('the hypervisor answers as the audit says that Xen does', () => {
+describe('the hypervisor answers as the audit expects of Xen', () => {
   for (const kind of kinds) {
     for (const release of ['4.17', '4.18'] as const) {
       it(`on ${kind}, Xen ${release}`, () => {
@@ -291,7 +291,7 @@ describe('the hypervisor answers as the audit says that Xen does', () => {
           ),
           { numRuns: 300 },
         );
-        // The guests must have come to every operation, else there was nothing to compare.
+        // The guests must have used every operation; otherwise nothing was compared.
         for (const op of allOps) {
           assert.ok(answered.has(`${op} granted`) || answered.has(`${op} refused`), op);
         }

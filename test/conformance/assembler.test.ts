@@ -1,4 +1,4 @@
-/** The assembler against GNU's: the builtin guest's whole text, made into the same bytes by both. */
+/** Compares the assembler with GNU as: both must assemble the builtin guest's source to the same bytes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const tools = ['as', 'ld', 'objcopy'].map((tool) => `aarch64-linux-gnu-${tool}`)
 const missing = tools.find((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0);
 const skip = missing === undefined ? false : `no ${missing}`;
 
-/** GNU's assembler has no such pair, and all of its labels must lie in one section to be subtracted. */
+/** GNU as does not have this pair, and it needs all labels in one section to subtract them. */
 const preamble = `
 .arch armv8-a+crypto+crc
 .macro adrl register, label
@@ -22,7 +22,10 @@ const preamble = `
 .endm
 `;
 
-/** What GNU's assembler knows otherwise: numbers that take several moves, the section of what is not loaded, and gaps that are filled with NOPs. */
+/**
+ * Adapts the source for GNU as, which differs in numbers that take several moves, the section for uninitialised data,
+ * and gaps filled with NOPs.
+ */
 function forGnu(source: string): string {
   return source
     .split('\n')
@@ -58,7 +61,7 @@ function assembleByGnu(source: string): Uint8Array {
   }
 }
 
-test('GNU as makes the same kernel of the same text', { skip }, () => {
+test('GNU as assembles the same source to the same kernel', { skip }, () => {
   const { image, memoryBytes } = builtinKernel();
   const theirs = assembleByGnu(forGnu(builtinSource()));
   assert.equal(theirs.length, memoryBytes);

@@ -1,6 +1,6 @@
 /**
- * The flattened device tree as read and written in src/abi/devicetree, held against dtc (Debian: device-tree-compiler):
- * readDeviceTree reads what dtc compiles, and dtc decompiles what writeDeviceTree writes.
+ * Compares reading and writing of flattened device trees in src/abi/devicetree with dtc (Debian: device-tree-compiler):
+ * readDeviceTree reads trees compiled by dtc, and dtc decompiles the output of writeDeviceTree.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -51,7 +51,7 @@ const cpuNode = (id: number): string => `
       enable-method = "psci";
     };`;
 
-/** A guest tree of the kind that Xen 4.17's toolstack writes for `vcpus` vCPUs with a GICv3. */
+/** A guest tree as Xen 4.17's toolstack generates it for `vcpus` vCPUs with a GICv3. */
 const guestTree = (vcpus: number): string => `/dts-v1/;
 /memreserve/ 0x48000000 0x200000;
 / {
@@ -86,7 +86,7 @@ const guestTree = (vcpus: number): string => `/dts-v1/;
 };
 `;
 
-/** Names that dtc takes, none of which means anything to it. */
+/** Names that dtc accepts but that have no meaning to it. */
 const name = fc.stringMatching(/^x[a-z0-9,._+-]{0,8}$/);
 const value = fc.uint8Array({ maxLength: 12 });
 function nodesOfDepth(depth: number): fc.Arbitrary<DeviceTreeNode[]> {
@@ -101,7 +101,7 @@ function nodeOfDepth(depth: number): fc.Arbitrary<DeviceTreeNode> {
   return fc.record({ name, properties, children: nodesOfDepth(depth - 1) }, { noNullPrototype: true });
 }
 
-test("dtc: reads the guest's tree that dtc compiled", { skip: missing }, () => {
+test('dtc: reads the guest tree compiled by dtc', { skip: missing }, () => {
   const tree = readDeviceTree(compiled(guestTree(20)));
   assert.deepEqual(tree.reservations, [{ address: 0x4800_0000n, size: 0x20_0000n }]);
   assert.deepEqual(
@@ -116,7 +116,7 @@ test("dtc: reads the guest's tree that dtc compiled", { skip: missing }, () => {
   assert.deepEqual(cellsOf(valueOf('interrupts')), [1, 15, 0xf08]);
 });
 
-test('dtc: finds every CPU in it, and the vCPU that each is', { skip: missing }, () => {
+test('dtc: finds every CPU in the tree, and its vCPU id', { skip: missing }, () => {
   const tree = readDeviceTree(compiled(guestTree(20)));
   const cpus = armCpusOfDeviceTree(tree);
   assert.equal(cpus.length, 20);
@@ -128,14 +128,14 @@ test('dtc: finds every CPU in it, and the vCPU that each is', { skip: missing },
   assert.equal(cpus[19]?.mpidr, mpidrOf({ aff1: 1, aff0: 3 }));
 });
 
-test('dtc: writes the same tree again, as dtc shows it', { skip: missing }, () => {
+test('dtc: writes a tree that dtc decompiles to the same text', { skip: missing }, () => {
   const blob = compiled(guestTree(4));
   const again = writeDeviceTree(readDeviceTree(blob));
   assert.equal(decompiled(again), decompiled(blob));
   assert.deepEqual(readDeviceTree(again), readDeviceTree(blob));
 });
 
-test('dtc: passes a tree that was built here through dtc and back', { skip: missing }, () => {
+test('dtc: a tree built here survives a round trip through dtc', { skip: missing }, () => {
   const tree: DeviceTree = {
     bootCpuidPhys: 0,
     reservations: [],
@@ -148,7 +148,7 @@ test('dtc: passes a tree that was built here through dtc and back', { skip: miss
   assert.deepEqual(readDeviceTree(compiled(decompiled(writeDeviceTree(tree)))), tree);
 });
 
-test('dtc: passes any tree through dtc and back', { skip: missing }, () => {
+test('dtc: any tree survives a round trip through dtc', { skip: missing }, () => {
   fc.assert(
     fc.property(nodeOfDepth(3), (node) => {
       const tree: DeviceTree = { bootCpuidPhys: 0, reservations: [], root: { ...node, name: '' } };

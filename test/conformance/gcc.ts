@@ -1,7 +1,6 @@
 /**
- * Asks a C compiler about Xen's public headers: the value of constant expressions, on x86-64 and on arm64. The
- * compiler only compiles (to assembly text, in which each value stands behind a mark), so the answer for arm64
- * needs nothing that could run it.
+ * Asks a C compiler for the values of constant expressions in Xen's public headers, on x86-64 and on arm64. The
+ * compiler only generates assembly text, in which each value follows a mark, so arm64 code never has to run.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -22,11 +21,11 @@ const compilers: Readonly<Record<Arch, readonly string[]>> = {
   arm64: process.arch === 'arm64' ? ['aarch64-linux-gnu-gcc', 'gcc'] : ['aarch64-linux-gnu-gcc'],
 };
 
-/** Debian's libxen-dev; DOMULATOR_XEN_HEADERS names another directory of public headers (xen.h stands in it). */
+/** Debian's libxen-dev. DOMULATOR_XEN_HEADERS gives another directory of public headers (with xen.h). */
 const xenHeaders = process.env['DOMULATOR_XEN_HEADERS'] ?? '/usr/include/xen';
 const psciHeader = '/usr/include/linux/psci.h';
 
-/** Everything that src/abi/xen and src/abi/arm declare from, as the toolstack sees it. */
+/** All headers that src/abi/xen and src/abi/arm declare from, in the toolstack's view. */
 const preamble = `
 #define __XEN_TOOLS__ 1
 #include <stddef.h>
@@ -61,17 +60,17 @@ function runs(command: string): boolean {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** The compiler for `arch`, or why there is none to ask. */
+/** The compiler for `arch`, or why there is none. */
 export function compilerFor(arch: Arch): { readonly command: string } | { readonly missing: string } {
   if (!existsSync(join(xenHeaders, 'xen.h'))) return { missing: `no ${xenHeaders}/xen.h (libxen-dev)` };
   const command = compilers[arch].find(runs);
   return command === undefined ? { missing: `no ${compilers[arch].join(' or ')}` } : { command };
 }
 
-/** Whether PSCI's numbers can be asked for. */
+/** Whether the header with PSCI's numbers exists. */
 export const hasPsciHeader = existsSync(psciHeader);
 
-/** Each question in a function of its own, so that gcc reports an unknown name every time it occurs. */
+/** Puts each question into a separate function, so that gcc reports an unknown name every time it occurs. */
 function program(expressions: readonly (string | null)[]): string {
   const lines = expressions.map((expression, i) =>
     expression === null
@@ -81,7 +80,7 @@ function program(expressions: readonly (string | null)[]): string {
   return `${preamble}#line 1 "questions"\n${lines.join('\n')}\n`;
 }
 
-/** How gcc says that a constant, a struct, a type or a member is not there. */
+/** gcc's message for an unknown constant, struct, type or member. */
 const unknownName = /undeclared|undefined type|incomplete type|unknown type name|has no member/;
 
 interface Outcome {
@@ -124,7 +123,7 @@ function includeDirectory(): string {
   return directory;
 }
 
-/** What each C expression is worth, as a signed 64-bit number; null where the headers do not know it. */
+/** The value of each C expression as a signed 64-bit number; null if the headers do not know it. */
 export function ask(command: string, expressions: readonly string[]): (bigint | null)[] {
   const directory = includeDirectory();
   try {

@@ -1,6 +1,7 @@
 /**
- * The numbering of CPUs, held against Linux itself: dtc and iasl make tables, QEMU boots Debian's kernels on them, and the
- * CPUs that Linux found are compared with what `numberCpus` says. `node scripts/numbering.js` does so with more tables.
+ * Compares the numbering of CPUs with Linux itself: dtc and iasl compile tables, QEMU boots Debian's kernels on them,
+ * and the CPUs that Linux found are compared with the result of `numberCpus`. `node scripts/numbering.js` does the same
+ * with more tables.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +16,7 @@ import type { LinuxArch } from './linux/machine.js';
 interface Prepared {
   readonly arch: LinuxArch;
   readonly spec: string;
-  /** Or why there is none. */
+  /** A kernel, or why there is none. */
   readonly kernel: DebianLinux | string;
 }
 

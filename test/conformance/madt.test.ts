@@ -1,7 +1,7 @@
 /**
- * The MADT as declared in src/abi/acpi, held against ACPICA's tools (Debian: acpica-tools): iasl's disassembler reads
- * what writeMadt writes, field by field at the same offset; readMadt reads what its compiler makes, and what acpidump
- * prints.
+ * Compares the MADT declarations in src/abi/acpi with ACPICA's tools (Debian: acpica-tools): iasl disassembles the
+ * output of writeMadt, field by field at the same offset; readMadt reads tables compiled by iasl and the output of
+ * acpidump.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -55,7 +55,7 @@ interface Line {
   readonly value: string;
 }
 
-/** The lines of a disassembly that name a field: `[02Ch 0044   1]   Local Apic ID : 02`; later versions write `001h`. */
+/** The field lines of a disassembly: `[02Ch 0044   1]   Local Apic ID : 02`. Later versions write `001h`. */
 function linesOf(listing: string): Line[] {
   const pattern = /^\[[0-9A-F]+h (?<at>\d+) +(?<bytes>[0-9A-F]+)(?<hex>h?)\] +(?<name>.+?) : (?<value>.*)$/gm;
   return [...listing.matchAll(pattern)].map(({ groups = {} }) => ({
@@ -78,7 +78,7 @@ function sameField(line: Line | undefined, what: string, size: number, value: un
   else assert.equal(BigInt(`0x${line.value.split(' ')[0] ?? ''}`), BigInt(value as number | bigint), what);
 }
 
-/** Each field of `layout` at `base`, against iasl's line at the same byte. */
+/** Compares each field of `layout` at `base` with iasl's line for the same byte. */
 function sameFields(lines: readonly Line[], layout: Layout, base: number, value: object): void {
   for (const [field, { size }] of Object.entries(layout.fields)) {
     const at = base + (layout.offsets[field] ?? 0);
@@ -99,7 +99,7 @@ const layouts = {
   gicc: acpi_madt_gicc,
 } as const;
 
-/** What iasl calls the fields that carry ids. */
+/** iasl's names of the fields that contain ids. */
 const idNames: Readonly<Record<string, readonly [field: string, name: string][]>> = {
   local_apic: [
     ['acpi_processor_uid', 'Processor ID'],
@@ -116,7 +116,7 @@ const idNames: Readonly<Record<string, readonly [field: string, name: string][]>
   ],
 };
 
-/** A GICC entry of 80 bytes, ACPI 6.0's length, with every field of its own value. */
+/** A GICC entry of 80 bytes, ACPI 6.0's length. Every field has a different value. */
 const wholeGicc: MadtEntry = {
   ...madtGicc(0x1122, 0x12_0003_0405n, 0x0f),
   cpu_interface_number: 0x3344,
@@ -160,7 +160,7 @@ test(
   },
 );
 
-test('iasl: makes the same bytes again of what it made of ours', { skip: missing }, () => {
+test('iasl: compiles its disassembly of our table to the same bytes', { skip: missing }, () => {
   for (const policy of Object.values(policies)) {
     const entries = hardwareIds(policy, 'x86_64', 4).map(({ acpiUid, apicId }) =>
       fitsXapic(apicId) ? madtLocalApic(acpiUid, apicId) : madtLocalX2apic(acpiUid, apicId),
@@ -169,14 +169,14 @@ test('iasl: makes the same bytes again of what it made of ours', { skip: missing
     disassembled(table);
     iasl('table.dsl');
     const again = readFileSync(join(directory, 'table.aml'));
-    // The compiler puts its own name and version into the header, and so another checksum.
+    // The compiler puts its own name and version into the header, so the checksum differs too.
     assert.deepEqual(readMadt(again).warnings, []);
     assert.deepEqual(readMadt(again).madt.entries, readMadt(table).madt.entries, policy.name);
     assert.deepEqual(vcpuIdsFromMadt(again), vcpuIdsFromMadt(table));
   }
 });
 
-test('iasl: has a template table of its own, which we read', { skip: missing }, () => {
+test('iasl: its own template table can be read', { skip: missing }, () => {
   iasl('-p', join(directory, 'apic'), '-T', 'APIC');
   iasl('apic.asl');
   const { madt, warnings } = readMadt(readFileSync(join(directory, 'apic.aml')));
@@ -186,7 +186,7 @@ test('iasl: has a template table of its own, which we read', { skip: missing }, 
   assert.ok(x86CpusOfMadt(madt).every(({ enabled }) => enabled));
 });
 
-/** What acpidump prints of the tables in these files. */
+/** acpidump's output for the tables in these files. */
 function dumped(...files: string[]): Uint8Array {
   const { status, stdout, stderr } = spawnSync(
     'acpidump',

@@ -1,7 +1,7 @@
 /**
- * Every struct and every number that src/abi/xen and src/abi/arm export, held against gcc and Debian's libxen-dev
- * (4.17): the sizes, alignments and offsets, whether an integer has a sign, and the value of each constant, on
- * both architectures. What is compared is read off the modules' exports; only what the headers lack is listed.
+ * Compares every struct and number that src/abi/xen and src/abi/arm export with gcc and Debian's libxen-dev (4.17):
+ * sizes, alignments and offsets, the signedness of integers, and the value of each constant, on both architectures. The
+ * list of comparisons comes from the modules' exports; only names that the headers lack are listed here.
  */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
@@ -10,7 +10,9 @@ import * as entryPoint from '../../src/abi/index.js';
 import type { Arch, CArray, CType, PerArch, Struct } from '../../src/abi/index.js';
 import { ask, compilerFor, hasPsciHeader } from './gcc.js';
 
-/** What the 4.17 headers do not define, and why it is declared all the same. Compared where newer headers do. */
+/**
+ * Names that the 4.17 headers do not define, and why they are declared. They are compared if newer headers have them.
+ */
 const notInHeaders: readonly (readonly [RegExp, string])[] = [
   [/^XEN_(EINTR|ERESTART)$/, 'defined for Xen itself alone (__XEN__)'],
   [/^EVTCHNOP_reset_cont$/, 'defined for Xen itself alone (__XEN__)'],
@@ -20,7 +22,7 @@ const notInHeaders: readonly (readonly [RegExp, string])[] = [
   [/^ARM_SMCCC_/, 'Arm DEN0028; in no public header'],
 ];
 
-/** What later headers say otherwise, and since when. Either answer is right; no third one. */
+/** Values that later headers changed, and since when. Only the old and the new value are right. */
 const changedLater: Readonly<Record<string, readonly [bigint, string]>> = {
   'xencons_interface: size': [3092n, '4.21 adds `connection` behind the rings'],
   'xenstore_domain_interface: size': [2080n, '4.21 adds `evtchn_port` at the end'],
@@ -33,9 +35,9 @@ interface Question {
   readonly what: string;
   readonly expression: string;
   readonly expected: bigint;
-  /** The export that the question is about. */
+  /** The export that the question concerns. */
   readonly subject: string;
-  /** Whether its answer tells that the headers know the subject at all. */
+  /** Whether its answer shows if the headers know the subject at all. */
   readonly root: boolean;
 }
 
@@ -53,7 +55,7 @@ const isPerArch = (value: unknown): value is PerArch<unknown> =>
 const isNames = (value: unknown): boolean =>
   isRecord(value) && Object.values(value).every((name) => typeof name === 'string');
 
-/** The member at `path` of the C type `c`, which stands at byte `at`: its place, its size and its sign. */
+/** Asks for the member at `path` of the C type `c`, at byte `at`: its offset, size and signedness. */
 function askMember(asking: Asking, c: string, path: string, type: CType<unknown>, at: number): void {
   const member = `((${c} *)0)->${path}`;
   asking(`offset of ${path}`, `offsetof(${c}, ${path})`, at);
@@ -62,7 +64,7 @@ function askMember(asking: Asking, c: string, path: string, type: CType<unknown>
   else if (isArray(type)) askMember(asking, c, `${path}[0]`, type.element, at);
   else if (/^[us]\d+$/.test(type.name)) {
     const sign = type.name.startsWith('s') ? 1 : 0;
-    // A handle or a pointer has no sign; we declare it as an unsigned number of its size.
+    // A handle or a pointer has no sign. It is declared as an unsigned number of its size.
     asking(`sign of ${path}`, `SIGNED(${member}) == 2 ? 0 : SIGNED(${member})`, sign);
   }
 }
@@ -94,7 +96,7 @@ function questionsAbout(subject: string, value: unknown, arch: Arch): Question[]
   return questions;
 }
 
-/** The exports of every module in src/abi/xen and src/abi/arm, but for the tests beside them. */
+/** The exports of every module in src/abi/xen and src/abi/arm, except the tests. */
 async function declared(): Promise<Map<string, unknown>> {
   const all = new Map<string, unknown>();
   for (const folder of ['xen', 'arm']) {
@@ -108,7 +110,7 @@ async function declared(): Promise<Map<string, unknown>> {
   return all;
 }
 
-/** Asks everything; the answers' mistakes, and which exports the headers know. */
+/** Asks all questions. Returns the mismatches, and the exports that the headers know. */
 function confront(command: string, questions: readonly Question[]): { wrong: string[]; known: Set<string> } {
   const answers = ask(
     command,
@@ -129,7 +131,7 @@ function confront(command: string, questions: readonly Question[]): { wrong: str
   return { wrong, known };
 }
 
-describe("Xen's ABI as gcc sees it", () => {
+describe("Xen's ABI compared with gcc", () => {
   let exports = new Map<string, unknown>();
   const knownTo = new Map<Arch, Set<string>>();
 
@@ -159,7 +161,7 @@ describe("Xen's ABI as gcc sees it", () => {
   for (const arch of arches) {
     const compiler = compilerFor(arch);
     const skip = 'missing' in compiler ? compiler.missing : false;
-    it(`has the layouts and values that gcc gives for ${arch}`, { skip }, () => {
+    it(`has gcc's layouts and values for ${arch}`, { skip }, () => {
       if ('missing' in compiler) return;
       const questions = [...exports].flatMap(([name, value]) => questionsAbout(name, value, arch));
       const { wrong, known } = confront(compiler.command, questions);
@@ -169,7 +171,7 @@ describe("Xen's ABI as gcc sees it", () => {
     });
   }
 
-  it('declares nothing that the headers lack, but for what is listed', (t) => {
+  it('declares only names that the headers have or that are listed', (t) => {
     if (knownTo.size < arches.length || !hasPsciHeader) {
       t.skip('needs both compilers, libxen-dev and linux/psci.h');
       return;
@@ -185,7 +187,7 @@ describe("Xen's ABI as gcc sees it", () => {
     assert.deepEqual(unlisted, []);
   });
 
-  it('lists as lacking only what is declared', () => {
+  it('lists only declared names as missing in the headers', () => {
     const idle = notInHeaders.filter(([pattern]) => ![...exports.keys()].some((name) => pattern.test(name)));
     assert.deepEqual(idle, []);
   });

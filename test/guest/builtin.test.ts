@@ -22,7 +22,7 @@ function calls(
   );
 }
 
-/** Of each Linux CPU: its vCPU, its record and whether it was online in the end. */
+/** For each Linux CPU: its vCPU, its record and whether it was online at the end. */
 function cpus({ result }: BuiltinRun): [vcpu: number, recorded: number | null, online: boolean | null][] {
   return result.cpus.map(({ vcpu, recordedVcpuId, online }) => [vcpu, recordedVcpuId, online]);
 }
@@ -36,7 +36,7 @@ function assertPasses(run: BuiltinRun): void {
   );
 }
 
-/** That each CPU called each other in each of these ways, and knows which vCPU it is. */
+/** Checks that each CPU called every other in each of these ways, and knows its vCPU id. */
 function assertCalls(run: BuiltinRun, vcpus: number, ways: readonly string[]): void {
   const pairs = vcpus * (vcpus - 1);
   const said = run.lines.filter((line) => line.endsWith('calls, each answered'));
@@ -50,11 +50,11 @@ function assertCalls(run: BuiltinRun, vcpus: number, ways: readonly string[]): v
     Array.from({ length: vcpus }, (_, i) => [i, i, true]),
   );
   assert.equal(calls(run, 'VCPUOP_register_vcpu_info').length, vcpus);
-  // Two more, at least, for xenstore and the console. The trace keeps no more of them than the audit needs: all are counted.
+  // At least two more, for xenstore and the console. The trace keeps only as many as the audit needs, but counts all.
   assert.ok((run.result.counts.calls.byName['EVTCHNOP_send'] ?? 0) >= (ways.length - 1) * pairs + 2);
 }
 
-/** The kernel, which exports another name in the place of `name`. */
+/** The kernel with the export `name` renamed. */
 function without(name: string): typeof kernel {
   const image = kernel.image.slice();
   const at = Buffer.from(image.buffer).indexOf(`${name}\0`);
@@ -64,7 +64,7 @@ function without(name: string): typeof kernel {
 }
 
 describe('the builtin guest', () => {
-  it('is an Image that a loader takes like any other', async () => {
+  it('is an Image that a loader accepts like any other', async () => {
     const image = await readKernelImage(kernel.image, 'builtin');
     assert.equal(image.pageKiB, 4);
     assert.equal(image.textOffset, kernel.textOffset);
@@ -79,7 +79,7 @@ describe('the builtin guest', () => {
     });
   }
 
-  it('is the same to the byte when it is run again, and another in its order under another seed', () => {
+  it('gives identical bytes when run again, and another order with another seed', () => {
     const runs = Array.from({ length: 10 }, (_, seed) => bootBuiltin({ seed }));
     for (const run of runs) assertPasses(run);
     const orders = runs.map(({ result }) =>
@@ -98,7 +98,7 @@ describe('the builtin guest whose records are unset at its first init_control', 
     ['as-posted', 0xffff_ffff, -XEN_ENOENT],
     ['as-tested', 0, -XEN_EINVAL],
   ] as const) {
-    it(`${whatIf}: has the control block of each other CPU refused, and ends with one CPU`, () => {
+    it(`${whatIf}: the control block of every other CPU is refused, and one CPU remains`, () => {
       const run = bootBuiltin({ whatIf });
       assert.equal(run.result.outcome, 'poweroff');
       assert.deepEqual(
@@ -113,7 +113,7 @@ describe('the builtin guest whose records are unset at its first init_control', 
       );
     });
 
-    it(`${whatIf}, FIFO events from the start: never starts the other CPUs, as Linux does not`, () => {
+    it(`${whatIf}, FIFO events from the start: never starts the other CPUs, like Linux`, () => {
       const run = bootBuiltin({ whatIf, commandLine: 'events=fifo' });
       assert.deepEqual(
         calls(run, 'EVTCHNOP_init_control').map(({ vcpu, vcpuId, returned }) => [vcpu, vcpuId, returned]),
@@ -124,7 +124,7 @@ describe('the builtin guest whose records are unset at its first init_control', 
     });
   }
 
-  it('does without FIFO events what it does with them; but then that was no what-if', () => {
+  it('behaves the same without FIFO events, where the what-if has no effect', () => {
     const run = bootBuiltin({ whatIf: 'as-tested', commandLine: 'events=2l' });
     const { outcome, reached, findings, ending } = run.result;
     assert.deepEqual([outcome, reached, findings], ['poweroff', false, []]);
@@ -133,7 +133,7 @@ describe('the builtin guest whose records are unset at its first init_control', 
   });
 });
 
-describe('the builtin guest entered as a crash kernel is', () => {
+describe('the builtin guest entered like a crash kernel', () => {
   for (const entryVcpu of [1, 2, 3]) {
     it(`on vCPU ${entryVcpu}: its records follow the MPIDRs, and every rule holds`, () => {
       const run = bootBuiltin({ entryVcpu });
@@ -146,7 +146,7 @@ describe('the builtin guest entered as a crash kernel is', () => {
     });
 
     for (const release of ['4.17', '4.18'] as const) {
-      it(`on vCPU ${entryVcpu} of Xen ${release}, with its CPU numbers for ids: is wrong about as many CPUs as have moved`, () => {
+      it(`on vCPU ${entryVcpu} of Xen ${release}, with its CPU numbers as ids: has one wrong id per CPU that is on another vCPU`, () => {
         const run = bootBuiltin({ entryVcpu, release, commandLine: 'ids=direct' });
         const order = [entryVcpu, ...[0, 1, 2, 3].filter((vcpu) => vcpu !== entryVcpu)];
         assert.deepEqual(
@@ -156,7 +156,7 @@ describe('the builtin guest entered as a crash kernel is', () => {
         const moved = order.filter((vcpu, cpu) => vcpu !== cpu);
         const wrong = run.result.findings.filter(({ rule }) => rule === 'record-true');
         assert.equal(wrong.length, moved.length);
-        // CPU 0 takes itself for vCPU 0, and Xen takes its word for it.
+        // CPU 0 uses the id 0, and Xen accepts it.
         const silent = run.result.findings.filter(
           ({ rule, op, returned }) =>
             rule === 'id-is-meant' && op === 'VCPUOP_register_vcpu_info' && returned === 0,
@@ -166,13 +166,14 @@ describe('the builtin guest entered as a crash kernel is', () => {
           0,
           entryVcpu,
         ]);
-        // 4.17 refuses the vcpu_info of another vCPU that is up (arch_set_info and map_vcpu_info check who asks).
+        // 4.17 refuses to register the vcpu_info of another vCPU that is up (arch_set_info and map_vcpu_info check the
+        // caller).
         assert.equal(silent.length, release === '4.17' ? 1 : moved.length);
       });
     }
   }
 
-  it('never takes an MPIDR for an id that Xen gives to no vCPU', () => {
+  it('never derives an id from an MPIDR that Xen gives to no vCPU', () => {
     // The last vCPU of an AFF1 and the first of the next.
     const run = bootBuiltin({ vcpus: 18, entryVcpu: 16, commandLine: 'events=2l' });
     assertPasses(run);
@@ -188,7 +189,7 @@ describe("the builtin guest's options and surroundings", () => {
     assert.equal(calls(run, 'SCHEDOP_shutdown').length, 0);
   });
 
-  it('goes on without xenstore and PV console where there are none', () => {
+  it('continues without xenstore and PV console if there are none', () => {
     const run = bootBuiltin({ xenstore: false });
     assertPasses(run);
     assert.ok(!run.lines.some((line) => line.startsWith('xenstore:')));
@@ -201,30 +202,30 @@ describe("the builtin guest's options and surroundings", () => {
   });
 
   for (const name of ['xen_vcpu_id', '__per_cpu_offset', '__cpu_online_mask']) {
-    it(`is judged by its calls where it exports no ${name}`, () => {
+    it(`is judged by its calls if it does not export ${name}`, () => {
       const run = bootBuiltin({ kernel: without(name) });
       assertPasses(run);
       assert.deepEqual(
         cpus(run).map(([vcpu, , online]) => [vcpu, online]),
-        // Without the mask nothing tells of a CPU that was started whether it is online.
+        // Without the mask, nothing shows whether a started CPU is online.
         [0, 1, 2, 3].map((vcpu) => [vcpu, name === '__cpu_online_mask' && vcpu > 0 ? null : true]),
       );
     });
   }
 
-  it('cannot be asked what if its records were others where it exports none', () => {
+  it('cannot run a what-if if it does not export its records', () => {
     const { result } = bootBuiltin({ kernel: without('xen_vcpu_id'), whatIf: 'as-posted' });
     assert.equal(result.reached, false);
     assert.match(result.ending, /its records were never set as-posted: it has none that can be written$/);
   });
 
-  it('has said a line whatever flags the pattern has that is looked for', () => {
+  it('finds a console line with a pattern of any flags', () => {
     const pattern = /answered/g;
     pattern.lastIndex = 1000;
     assert.equal(bootBuiltin({ until: { kind: 'line', pattern } }).result.reached, true);
   });
 
-  it('is refused a command line that Linux would cut', () => {
+  it('refuses a command line that Linux would truncate', () => {
     const tooLong = { commandLine: 'x'.repeat(3 << 20) };
     assert.throws(() => bootBuiltin(tooLong), {
       name: 'InputError',
@@ -243,8 +244,8 @@ describe("the builtin guest's options and surroundings", () => {
   });
 });
 
-describe('a machine whose consoles nobody listens to', () => {
-  it('serves xenstore and PV console all the same', () => {
+describe('a machine without console listeners', () => {
+  it('still serves xenstore and PV console', () => {
     const { guest } = new Boot(bootOptions());
     const { config, kernelAt } = guest;
     const sizes = {

@@ -1,6 +1,6 @@
 /**
- * The builtin guest does what no kernel would (src/builtin_guest/fuzz.ts): 100,000 random hypercalls and accesses from all
- * vCPUs. Nothing may throw or hang here, and nothing but what the guest handed out may change.
+ * Fuzzing by the builtin guest (src/builtin_guest/fuzz.ts): 100,000 random hypercalls and accesses from all vCPUs.
+ * Nothing may throw or hang, and only memory that the guest shared may change.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -9,22 +9,22 @@ import { Boot } from '../../src/boot/index.js';
 import type { BootOptions, BootResult } from '../../src/boot/index.js';
 import { bootOptions, kernel } from './builtin_runs.js';
 
-/** Bytes that stand in guest memory where nobody is told to write; odd ones, so that zeros written there show. */
+/** A pattern in guest memory that Xen must not write to. Its bytes are odd, so that written zeros show. */
 const canary = Uint8Array.from({ length: 256 * 1024 }, (_, i) => ((i * 2_654_435_761) >>> 13) | 1);
 
 interface Fuzzed {
   readonly console: string;
   readonly result: BootResult;
-  /** How many random things the guest says it did; 0 when it did not live to say so. */
+  /** Number of random actions that the guest reports; 0 if it did not survive to report. */
   readonly done: number;
 }
 
-/** Where `bytes` stand in `memory`. */
+/** The offset of `bytes` in `memory`. */
 function placeOf(memory: Uint8Array, bytes: Uint8Array): number {
   return Buffer.from(memory.buffer, memory.byteOffset, memory.byteLength).indexOf(bytes);
 }
 
-/** What the engine keeps before all that changes in a run: its tables. */
+/** Size of the engine's constant tables, which come before everything that changes in a run. */
 const tableBytes = 4096;
 
 function fuzz(commandLine: string, options: Partial<BootOptions> = {}): Fuzzed {
@@ -46,7 +46,7 @@ function fuzz(commandLine: string, options: Partial<BootOptions> = {}): Fuzzed {
   const { start, count } = boot.guest.config.xenFrames;
   const end = present(boot.machine.frames.placeOf(start + count - 1), "Xen's last frame") + frameBytes;
   const behind = new Uint8Array(ram.buffer, end);
-  // The engine's memory is made of larger pages; with xenstore's frames there is room behind them.
+  // The engine's memory has larger pages. With xenstore's frames there is space after them.
   assert.ok(behind.length > 0 || options.xenstore === false);
   assert.ok(
     behind.every((byte) => byte === 0),
@@ -60,7 +60,7 @@ function fuzz(commandLine: string, options: Partial<BootOptions> = {}): Fuzzed {
   };
 }
 
-/** What a run's calls were answered, by the operation's name. */
+/** The answers of a run's calls, by the operation's name. */
 function answers({ result }: Fuzzed): Map<string, Set<number>> {
   const found = new Map<string, Set<number>>();
   for (const event of result.events) {
@@ -71,7 +71,7 @@ function answers({ result }: Fuzzed): Map<string, Set<number>> {
   return found;
 }
 
-describe('a guest that does random things', () => {
+describe('a guest with random actions', () => {
   const runs: Fuzzed[] = [];
 
   for (const [vcpus, release, xenstore] of [
@@ -89,13 +89,13 @@ describe('a guest that does random things', () => {
     });
   }
 
-  // A CPU may block when others have turned its interrupts off, and then stays behind.
-  it('does 100,000 things in all', () => {
+  // A CPU may block if others have disabled its interrupts, and then falls behind.
+  it('makes 100,000 actions in total', () => {
     const done = runs.map((run) => run.done);
     assert.ok(done.reduce((sum, each) => sum + each, 0) >= 100_000, done.join(' '));
   });
 
-  it('has most operations refused, and many taken', () => {
+  it('gets most operations refused, and many accepted', () => {
     const all = runs.map(answers);
     const operations = new Set(all.flatMap((found) => [...found.keys()]));
     const taken = [...operations].filter((op) =>
@@ -105,7 +105,7 @@ describe('a guest that does random things', () => {
     assert.ok(taken.length > 40, `only ${taken.join(' ')} were ever taken`);
   });
 
-  it('is answered as Xen would answer, as far as the audit can tell', () => {
+  it('gets the answers that the audit expects of Xen', () => {
     const wrong = runs.flatMap(({ result }) =>
       result.findings.filter(({ rule }) => rule === 'answer-as-xen'),
     );
@@ -115,13 +115,13 @@ describe('a guest that does random things', () => {
     );
   });
 
-  it('does the same when it is run again', () => {
+  it('behaves identically when run again', () => {
     const [first, again] = [1, 2].map(() => fuzz('fuzz=1000 seed=5'));
     assert.equal(hashValue(again?.result.events), hashValue(first?.result.events));
     assert.equal(again?.console, first?.console);
   });
 
-  it('may ask for its own end, or turn its CPUs off and on at any address', () => {
+  it('can request its own end, and turn its CPUs off and on at any address', () => {
     const outcomes = Array.from({ length: 40 }, (_, seed) => {
       const limits = { instructions: 3_000_000, guestNs: 100_000_000_000n };
       return fuzz(`fuzz=2000 seed=${1000 + seed} deadly`, { seed, limits }).result.outcome;

@@ -1,4 +1,4 @@
-/** Boots of the builtin guest for tests: what is not said is as `domulator boot --kernel builtin` has it. */
+/** Boots the builtin guest for tests. Defaults are those of `domulator boot --kernel builtin`. */
 import { Boot } from '../../src/boot/index.js';
 import type { BootOptions, BootResult } from '../../src/boot/index.js';
 import { builtinKernel } from '../../src/builtin_guest/index.js';

@@ -1,6 +1,6 @@
 /**
- * A guest's user space computes: busybox hashes, packs, sorts and calculates over a generated tree, and gives what the same
- * program gives on another emulator, and the machine's own tools.
+ * Computation in a guest's user space: busybox hashes, compresses, sorts and calculates over a generated tree. The
+ * results must equal those of the same program on another emulator, and of the host's own tools.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ import { bootStock, skip, stockKernel } from './kernel.js';
 
 const script = readFileSync(path.join(root, 'test/guest/busybox_work.sh'), 'utf8');
 
-/** The tree's files by path: words, numbers, bytes that cannot be packed, and such as can. */
+/** The files of the tree by path: words, numbers, incompressible bytes, and compressible bytes. */
 function makeTree(): ReadonlyMap<string, Buffer> {
   const dice = new Dice(2016);
   const letters = 'abcdefghijklmnopqrstuvwxyz';
@@ -50,7 +50,7 @@ function makeTree(): ReadonlyMap<string, Buffer> {
 const tree = makeTree();
 const folders = ['tree', 'tree/text', 'tree/data'];
 
-/** `work: NAME=VALUE` lines of an output, by name. */
+/** The `work: NAME=VALUE` lines of an output, by name. */
 function resultsIn(output: string): Map<string, string> {
   const lines = [...output.matchAll(/^work: ([^=\r]+)=([^\r\n]*)\r?$/gm)];
   return new Map(lines.map(([, name = '', value = '']) => [name, value]));
@@ -70,7 +70,7 @@ function runHere(busybox: string): Map<string, string> {
   }
 }
 
-/** The results of the guest's own busybox on qemu; null where there is none. */
+/** The results of the guest's own busybox on qemu; null if qemu is missing. */
 function runOnQemu(busybox: Uint8Array): Map<string, string> | null {
   if (spawnSync('qemu-aarch64', ['--version']).status !== 0) return null;
   const folder = mkdtempSync(path.join(tmpdir(), 'domulator-busybox-'));
@@ -112,12 +112,12 @@ function initramfs(busybox: Uint8Array): Uint8Array {
   return busyboxInitramfs(busybox, { applets, init, entries: [...directories, ...regular] });
 }
 
-/** Whether a result does not depend on how a program packs, and is not that of a command that is not there. */
+/** Whether a result does not depend on the compressor, and is not from a missing command. */
 function isAnyones([name, value]: readonly [string, string]): boolean {
   return !name.startsWith('packed-') && value !== '' && value !== sha256([]);
 }
 
-test('busybox works in the guest as it does elsewhere', { skip }, (t) => {
+test('busybox gives the same results in the guest as elsewhere', { skip }, (t) => {
   const { busybox } = stockKernel();
   const result = bootStock({ initrd: initramfs(busybox), vcpus: 2, xenstore: false });
   const { console } = result;
@@ -141,7 +141,7 @@ test('busybox works in the guest as it does elsewhere', { skip }, (t) => {
 
 type TreeFile = readonly [name: string, content: Buffer];
 
-/** As `sort` has them in the C locale. */
+/** The order of `sort` in the C locale. */
 function byPath([a]: TreeFile, [b]: TreeFile): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

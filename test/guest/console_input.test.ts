@@ -1,4 +1,4 @@
-/** What is typed reaches a shell in a stock kernel, over the emulated UART and over the PV console on its ring. */
+/** Typed input reaches a shell in a stock kernel, over the emulated UART and over the PV console. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Boot } from '../../src/boot/index.js';
@@ -11,7 +11,7 @@ for i in 1 2 3; do read line; echo "got <$line>"; done
 poweroff -f
 `;
 
-/** Longer than the UART has room for at once. */
+/** Longer than the UART's FIFO. */
 const long = 'x'.repeat(100);
 
 function typeAt(device: string, console: 'uart' | 'pvConsole'): void {
@@ -45,14 +45,14 @@ function typeAt(device: string, console: 'uart' | 'pvConsole'): void {
     Array.from(said.matchAll(/got <(.*)>/g), ([, line]) => line),
     ['hello', long, 'last one'],
   );
-  // Waiting for it cost next to nothing.
+  // Waiting for the input cost almost no instructions.
   assert.ok(boot.machine.nowNs > 4_000_000_000n && boot.machine.instructions < 1_000_000_000);
 }
 
-test('the UART takes what is typed', { skip }, () => {
+test('the UART receives typed input', { skip }, () => {
   typeAt('ttyAMA0', 'uart');
 });
 
-test('the PV console takes what is typed', { skip }, () => {
+test('the PV console receives typed input', { skip }, () => {
   typeAt('hvc0', 'pvConsole');
 });

@@ -1,4 +1,7 @@
-/** Errors in what a guest asks for: an id of another CPU or of another kind, or none that there is. */
+/**
+ * Errors in the arguments of a guest's calls: an id of another CPU, an id of another kind, or an id that does not
+ * exist.
+ */
 import { linux61 } from '../../src/explore/index.js';
 import { both, byCpu, everywhere, inKernel, withIdOf, wrongId } from './mutations.js';
 import { arm, cycle, kdump, pv, pvh, pvhvm } from './runs.js';

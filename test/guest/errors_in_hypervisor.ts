@@ -1,4 +1,7 @@
-/** Errors of the hypervisor: wrong answers, what a reset keeps, events and starts that go astray; and kernels that do not mind. */
+/**
+ * Errors of the hypervisor: wrong answers, state kept over a reset, misdirected events and starts; and kernels that
+ * ignore errors.
+ */
 import { XEN_EINVAL, XEN_ENOENT, XEN_ENOMEM, XEN_EPERM } from '../../src/abi/index.js';
 import { present } from '../../src/base/index.js';
 import { sendFromRemote } from '../../src/hypervisor/index.js';
@@ -20,7 +23,7 @@ import type { Seed } from './seed.js';
 
 const armReset = { ...kdump, hypotheticalReset: true, strategy: 'ids-from-firmware' } as const;
 
-/** vCPU 2 gets the start that was vCPU 1's. */
+/** vCPU 2 is started in place of vCPU 1. */
 function startsAnother({ domain }: World): boolean {
   const [, asked, other] = domain.state.vcpus;
   if (asked === undefined || other === undefined || asked.start === null || other.up) return false;

@@ -1,9 +1,9 @@
-/** Errors in what a guest records of its CPUs: by its own rules, or by what the tables tell it. */
+/** Errors in a guest's records of its CPUs: from its own rules, or from the firmware's tables. */
 import { withMadt, withRules } from './mutations.js';
 import { arm, kdump, pvh, pvhvm } from './runs.js';
 import type { Seed } from './seed.js';
 
-/** The MADT with its UIDs as `uid` gives them. */
+/** The MADT with the UIDs that `uid` returns. */
 function madtUids(uid: (right: number) => number): Seed['change'] {
   return withMadt(pvhvm(), (madt) => ({
     ...madt,

@@ -1,4 +1,4 @@
-/** Errors in what a guest does: a step left out, taken twice or out of turn, an answer not looked at. */
+/** Errors in a guest's steps: a step omitted, repeated or out of order, or an ignored answer. */
 import { present } from '../../src/base/index.js';
 import { delayed, ignoredError, skipped, withStep, wrongStart } from './mutations.js';
 import { arm, cycle, kdump, pvh, pvhvm } from './runs.js';

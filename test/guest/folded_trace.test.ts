@@ -1,4 +1,6 @@
-/** A trace that is kept in bounded form is judged as the whole one: the models' runs, right and wrong, folded as far as can be. */
+/**
+ * A bounded trace is judged like the full trace: runs of the models, right and wrong, are folded as far as possible.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { audit } from '../../src/audit/index.js';
@@ -6,10 +8,10 @@ import type { Finding, Platform, TraceEvent } from '../../src/audit/index.js';
 import { traceBounds, TraceStore } from '../../src/boot/trace_store.js';
 import { matrixScenarios, platformOf, runScenario } from '../../src/explore/index.js';
 
-/** Nothing that can be left out is kept, but one call of those that are the same: what follows a repeat is the same then. */
+/** Drops everything that may be dropped, and keeps one call of several identical ones. */
 const tight = { ...traceBounds, unreadCalls: 0, rounds: 1 };
 
-/** Each event, and each call of which no more is to be learned three times more. */
+/** Each event, with three more copies of each call that may be folded. */
 function withRepeats(events: readonly TraceEvent[]): TraceEvent[] {
   return events.flatMap((event) => {
     const repeats = event.kind === 'hypercall' && event.call.returned < 0 ? 4 : 1;
@@ -29,7 +31,7 @@ function assertSame(platform: Platform, whole: readonly TraceEvent[]): number {
 }
 
 describe('a folded trace', () => {
-  it('breaks the same rules at the same steps', () => {
+  it('shows the same broken rules at the same steps', () => {
     const scenarios = matrixScenarios()
       .flatMap(({ scenario }) => scenario ?? [])
       .filter(({ platform }, index) => platform === 'arm' && index % 3 === 0);

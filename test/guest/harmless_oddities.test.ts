@@ -1,6 +1,6 @@
 /**
- * What a guest may do, though no guest is known to; what Xen may offer, though it mostly does not; and what tables
- * may say: none of it breaks a rule.
+ * Unusual behaviour that breaks no rule: guests may do it, although none is known to; Xen may offer it, although it
+ * usually does not; or tables may contain it.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -18,7 +18,7 @@ import type { Mutation } from './mutations.js';
 import { arm, cycle, kdump, pv, pvh, pvhvm, runBoth, withoutLiteral } from './runs.js';
 import type { Change } from './runs.js';
 
-/** CPUs from the last to the first, in routine `name` that brings them up. */
+/** Brings up the CPUs in reverse order, in routine `name`. */
 function backwards(name: string): Mutation {
   return withSteps(name, (steps, hit) => {
     const up = find(steps, 'up');
@@ -45,7 +45,7 @@ function backwards(name: string): Mutation {
   });
 }
 
-/** What the CPU that makes the call takes for its own vCPU id. */
+/** The vCPU id that the calling CPU has recorded for itself. */
 const ownRecord = ({ kernel, cpu }: StepContext): number =>
   kernel.map.entries[cpu.linuxCpu]?.value ?? kernel.map.initial;
 
@@ -59,7 +59,7 @@ const probes = [0, 3, 4, 31, 32, 1000, 0xffff_ffff].map((id) =>
   callingStep(`is ${id} up?`, () => vcpuOp(VCPUOP_is_up, id)),
 );
 
-/** The MADT without CPU 3: it is there, but not enabled. */
+/** The MADT with CPU 3 present but disabled. */
 const withoutLast = withMadt(pvhvm(), (madt) => ({
   ...madt,
   entries: madt.entries.map((entry, at) =>
@@ -67,7 +67,7 @@ const withoutLast = withMadt(pvhvm(), (madt) => ({
   ),
 }));
 
-/** The MADT with its entries from the last to the first. */
+/** The MADT with its entries in reverse order. */
 const madtBackwards = withMadt(pvhvm(), (madt) => ({ ...madt, entries: madt.entries.toReversed() }));
 
 const oddities: readonly Change[] = [
@@ -189,7 +189,7 @@ describe('an oddity', () => {
     });
   }
 
-  it('is one of 10 or more, each with a name of its own', () => {
+  it('is one of at least 10, with unique names', () => {
     assert.ok(oddities.length >= 10);
     assert.equal(new Set(oddities.map(({ name }) => name)).size, oddities.length);
   });

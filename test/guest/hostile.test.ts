@@ -10,7 +10,7 @@ import type { BootReport } from '../../src/library/index.js';
 import { hostileImage, hostileLoops } from './hostile_loops.js';
 
 const command = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
-/** Node aborts with less than some 30 MiB; what these loops made it keep before the trace was bounded was some 150 MiB. */
+/** Node aborts with less than about 30 MiB. Before the trace was bounded, these loops made it keep about 150 MiB. */
 const heapMiB = 80;
 const instructions = 2_000_000;
 
@@ -29,7 +29,7 @@ after(() => {
 });
 
 for (const name of loops) {
-  test(`a small heap is enough for a guest in a loop: ${name}`, () => {
+  test(`a guest in a loop needs only a small heap: ${name}`, () => {
     const { program } = present(
       hostileLoops().find((loop) => loop.name === name),
       `the loop '${name}'`,

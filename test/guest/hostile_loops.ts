@@ -1,17 +1,17 @@
-/** Guests that do one thing for ever: each hypercall, each power call, each device, faults, and code that changes itself. */
+/** Guests in endless loops: each hypercall, each power call, each device, faults, and self-modifying code. */
 import { hypercallTable } from '../../src/hypervisor/index.js';
 import { a64, assemble } from '../../src/isa/index.js';
 
 export interface HostileLoop {
   readonly name: string;
-  /** Assembler text. It is entered with all registers 0 but X0, and ends in a loop. */
+  /** Assembler text. All registers except X0 are 0 at its start, and it ends in a loop. */
   readonly program: string;
   readonly vcpus?: number;
 }
 
-/** Where programs are linked; what they address is relative to that. */
+/** Link address of programs. Their addresses are relative to it. */
 const headerBytes = 64;
-/** A page that the program may write: what calls point to. X27 holds its address. */
+/** A writable page for the arguments of calls. X27 holds its address. */
 const prologue = `
   adr x27, 0f
   b 1f
@@ -45,7 +45,7 @@ function hypercallLoops(): HostileLoop[] {
   });
 }
 
-/** Calls whose arguments are never the same: nothing of them folds. */
+/** Calls whose arguments always differ, so that none can be folded. */
 function changingLoops(): HostileLoop[] {
   const call = (number: number, before: string): string =>
     forever(`add x20, x20, #1\n${before}\n${load('x16', number)}\nhvc #0xea1`);
@@ -161,7 +161,7 @@ function codeLoops(): HostileLoop[] {
   ];
 }
 
-/** All of them. */
+/** All loops. */
 export function hostileLoops(): HostileLoop[] {
   return [
     ...hypercallLoops(),
@@ -173,7 +173,9 @@ export function hostileLoops(): HostileLoop[] {
   ];
 }
 
-/** The program as an arm64 Image (Linux Documentation/arm64/booting.rst), which begins with a branch over its header. */
+/**
+ * The program as an arm64 Image (Linux Documentation/arm64/booting.rst), which starts with a branch over its header.
+ */
 export function hostileImage(program: string): Uint8Array {
   const text = `b 6f\n.space ${headerBytes - 4}\n6:\n${prologue}\n${program}`;
   const { bytes, memoryBytes } = assemble(a64, text);

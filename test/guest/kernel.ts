@@ -1,6 +1,6 @@
 /**
- * Debian's stock kernel and its busybox for the tests of whole boots, from the cache or the mirror. Where they cannot be
- * had the tests skip and say why; with DOMULATOR_NEED_KERNEL=1 they fail instead.
+ * Debian's stock kernel and its busybox for tests with full boots, from the cache or the mirror. If they are not
+ * available, the tests are skipped with a reason; with DOMULATOR_NEED_KERNEL=1 they fail instead.
  */
 import { InputError } from '../../src/base/index.js';
 import { Boot, defaultLimits, mainConsoleOf } from '../../src/boot/index.js';
@@ -26,7 +26,7 @@ async function load(): Promise<StockKernel> {
   };
 }
 
-/** The kernel; or why there is none here. */
+/** The kernel, or why there is none. */
 async function find(): Promise<StockKernel | string> {
   try {
     return await load();
@@ -38,22 +38,19 @@ async function find(): Promise<StockKernel | string> {
 
 const found = await find();
 
-/** For a test's options: false, or why it must be skipped. */
+/** The option `skip` of a test: false, or the reason. */
 export const skip: string | false = typeof found === 'string' ? found : false;
 
-/** The kernel, in a test that is not skipped. */
+/** The kernel, for a test that is not skipped. */
 export function stockKernel(): StockKernel {
   if (typeof found === 'string') throw new Error(found);
   return found;
 }
 
-/** Without the self-tests of the crypto drivers, which take most of a stock boot's instructions. */
+/** Disables the self-tests of the crypto drivers, which take most of a stock boot's instructions. */
 export const quickCommandLine = 'console=ttyAMA0 cryptomgr.notests';
 
-/**
- * An initramfs whose first process runs `lines` of shell and turns the machine off. $cpus is the folder of the CPUs in
- * sysfs.
- */
+/** An initramfs whose first process runs `lines` of shell and powers off. $cpus is the CPU directory in sysfs. */
 export function scriptInitramfs(lines: readonly string[]): Uint8Array {
   const init = [
     '#!/bin/busybox sh',
@@ -70,12 +67,12 @@ export function scriptInitramfs(lines: readonly string[]): Uint8Array {
   return busyboxInitramfs(stockKernel().busybox, { applets, init });
 }
 
-/** What a boot came to, and all that it wrote to the console that its command line names last. */
+/** The result of a boot, and the full text of the console that its command line names last. */
 export interface Booted extends BootResult {
   readonly console: string;
 }
 
-/** Boots the stock kernel to the end: four vCPUs, the default initramfs, power-off, unless said otherwise. */
+/** Boots the stock kernel to its end. Defaults: four vCPUs, the default initramfs, until power-off. */
 export function bootStock(options: Partial<BootOptions> = {}): Booted {
   const { kernel, initrd } = stockKernel();
   const { vcpus = 4, commandLine = quickCommandLine } = options;

@@ -1,11 +1,11 @@
-/** Debian's unmodified kernel, booted with as many vCPUs as people have. */
+/** Boots Debian's unmodified kernel with common numbers of vCPUs. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bootStock, skip } from './kernel.js';
 
 describe('a stock kernel', { skip }, () => {
   for (const vcpus of [1, 2, 4, 8]) {
-    it(`boots with ${vcpus} vCPUs, and each knows which vCPU it is`, () => {
+    it(`boots with ${vcpus} vCPUs, and each CPU knows its vCPU id`, () => {
       const { outcome, ending, reached, findings, cpus, events, console } = bootStock({ vcpus });
       assert.deepEqual(
         { outcome, reached, findings },
@@ -23,11 +23,11 @@ describe('a stock kernel', { skip }, () => {
     });
   }
 
-  it('has a PV console and xenbus with xenstore, and neither without', () => {
+  it('has a PV console and xenbus with xenstore, and neither without xenstore', () => {
     const { console } = bootStock({ commandLine: 'console=hvc0 cryptomgr.notests' });
     assert.match(console, /printk: console \[hvc0\] enabled\n/);
     assert.match(console, /domulator-init: done\n/);
-    // Its event came, so xenstore answered.
+    // Its interrupt occurred, so xenstore has answered.
     assert.match(console, /interrupts: .* [1-9]\d* .*xen-dyn .* xenbus\n/);
     assert.match(console, /interrupts: .*hvc_console\n/);
     const without = bootStock({ xenstore: false });

@@ -1,4 +1,4 @@
-/** Debian's kernel takes CPUs offline and online again, as user space asks: that is no error, however often. */
+/** Debian's kernel takes CPUs offline and online again on request of user space. That is never an error. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TraceEvent } from '../../src/audit/index.js';
@@ -10,7 +10,7 @@ function count(events: readonly TraceEvent[], kind: TraceEvent['kind'], vcpu: nu
   return events.filter((event) => event.kind === kind && 'vcpu' in event && event.vcpu === vcpu).length;
 }
 
-/** Each CPU for itself, CPU 0 included; then two at once, and all but one. */
+/** Each CPU alone, including CPU 0; then two at once, and all but one. */
 const storm = [
   'down() { echo 0 >$cpus/cpu$1/online; }',
   'up() { echo 1 >$cpus/cpu$1/online; }',
@@ -39,10 +39,10 @@ describe('CPU hotplug', { skip }, () => {
       assert.deepEqual(counts('stop'), [2, 3, 4, 2]);
       assert.deepEqual(counts('running'), [3, 4, 5, 3]);
       assert.deepEqual(counts('online'), [3, 4, 5, 3]);
-      // Whoever powers off has all others go offline first.
+      // Powering off takes all other CPUs offline first.
       assert.deepEqual(counts('offline'), [2, 4, 5, 3]);
       assert.ok(cpus.every(({ online }) => online));
-      // A CPU goes offline, turns its vCPU off, is started, runs and is online, in this order, each time.
+      // Each time, a CPU goes offline, turns its vCPU off, is started, runs and is online, in this order.
       const ofOne = events.filter(
         (event) => ('vcpu' in event && event.vcpu === 1) || (event.kind === 'start' && event.target === 1),
       );

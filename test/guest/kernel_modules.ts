@@ -6,12 +6,14 @@ import type { CpioEntry } from '../../src/firmware/index.js';
 import { debianSettings, kernelPackageFiles } from '../../src/kernel_source/index.js';
 
 export interface KernelModule {
-  /** As other modules name it: with underscores. */
+  /** Its name in other modules, with underscores. */
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
-/** The values of a key of a module's .modinfo section: `key=value`, each ended by a zero byte (Linux linux/moduleparam.h). */
+/**
+ * The values of a key in a module's .modinfo section: `key=value` strings, each with a NUL (Linux linux/moduleparam.h).
+ */
 function modinfo(bytes: Uint8Array, key: string): string[] {
   const text = Buffer.from(bytes).toString('latin1');
   return [...text.matchAll(new RegExp(`\\0${key}=([^\\0]*)(?=\\0)`, 'g'))].map(([, value = '']) => value);
@@ -21,14 +23,14 @@ function nameOf(path: string): string {
   return (/([^/]+)\.ko$/.exec(path)?.[1] ?? '').replaceAll('-', '_');
 }
 
-/** What must be loaded before: `depends` by name, and those of `softdep` that are there. */
+/** The modules to load before: those in `depends`, and those in `softdep` that exist. */
 function needs({ bytes }: KernelModule): string[] {
   const hard = modinfo(bytes, 'depends').flatMap((list) => list.split(','));
   const soft = modinfo(bytes, 'softdep').flatMap((list) => (/pre: ([^:]*)/.exec(list)?.[1] ?? '').split(' '));
   return [...hard, ...soft].filter((name) => name !== '').map((name) => name.replaceAll('-', '_'));
 }
 
-/** Files of the kernel's package; null, with the test skipped, where they cannot be had (see kernel.ts). */
+/** Files of the kernel's package; null if they are not available. Then the test is skipped (see kernel.ts). */
 async function packageFiles(
   t: TestContext,
   isWanted: (path: string) => boolean,
@@ -44,8 +46,8 @@ async function packageFiles(
 }
 
 /**
- * Those modules of the kernel's package whose path is wanted, each behind what it needs of them; null, with the test skipped, where
- * they cannot be had.
+ * The modules of the kernel's package whose paths are wanted, each after its dependencies; null if they are not
+ * available. Then the test is skipped.
  */
 export async function kernelModules(
   t: TestContext,
@@ -75,8 +77,8 @@ const folder: CpioEntry = {
 };
 
 /**
- * An initramfs that loads the modules in their order and then runs `after`; the console says `loaded: NAME` or `not loaded: NAME` of
- * each. `parameters` are given to modules by name.
+ * An initramfs that loads the modules in order and then runs `after`. It prints `loaded: NAME` or `not loaded: NAME`
+ * for each module. `parameters` are module parameters by module name.
  */
 export function modulesInitramfs(
   busybox: Uint8Array,
@@ -106,7 +108,7 @@ export function modulesInitramfs(
   return busyboxInitramfs(busybox, { applets, init, entries: [folder, ...files] });
 }
 
-/** The modules of which the console says that they were not loaded. */
+/** The modules that were not loaded, according to the console. */
 export function notLoaded(console: string): string[] {
   return [...console.matchAll(/^not loaded: (\w+)/gm)].map(([, name = '']) => name).sort();
 }

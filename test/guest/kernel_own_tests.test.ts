@@ -1,6 +1,6 @@
 /**
- * What the stock kernel tests of itself beside its ciphers: parity in SIMD registers, programs that its BPF compiler writes
- * as machine code and then runs, code that it patches while it runs, and accesses of user memory.
+ * The stock kernel's self-tests other than those of ciphers: parity in SIMD registers, machine code from its BPF
+ * compiler, code that it patches at run time, and accesses to user memory.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

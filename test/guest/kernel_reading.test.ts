@@ -1,6 +1,6 @@
 /**
- * Debian's kernel, read by each way alone: what is read must be the same. What the other ways need is blanked in the image;
- * the kernel itself does without it until it loads a module.
+ * Reads Debian's kernel by each method alone; the results must be equal. The data for the other methods is blanked in
+ * the image. The kernel does not need it unless it loads a module.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -9,12 +9,13 @@ import { anchorNames, exportedOffsets } from '../../src/introspect/index.js';
 import { bootStock, quickCommandLine, skip, stockKernel } from './kernel.js';
 import type { Booted } from './kernel.js';
 
-/** The image without the entries of its export table that are read. */
+/** The image without the used entries of its export table. */
 function withoutExports(image: Uint8Array): Uint8Array {
   const blanked = image.slice();
   const words = new Int32Array(blanked.buffer);
   const values = new Set(exportedOffsets(image, anchorNames).values());
-  // An entry's first word is the distance to the value: with another one it is not this symbol's.
+  // The first word of an entry is the offset of the value. With another offset it is no longer the entry of this
+  // symbol.
   for (let word = 0; word + 2 < words.length; word += 1) {
     const isEntry = values.has(4 * word + (words[word] ?? 0));
     if (isEntry && image[4 * (word + 2) + (words[word + 2] ?? 0)] === 0) words[word + 1] = 0;
@@ -23,7 +24,7 @@ function withoutExports(image: Uint8Array): Uint8Array {
   return blanked;
 }
 
-/** The image without what every BTF begins with. */
+/** The image without the header of its BTF. */
 function withoutBtf(image: Uint8Array): Uint8Array {
   const blanked = image.slice();
   for (let at = blanked.indexOf(0x9f); at >= 0; at = blanked.indexOf(0x9f, at + 1)) {
@@ -41,7 +42,7 @@ function bootAs(image: Uint8Array): Booted {
   });
 }
 
-/** What was read, of each CPU and of each call. */
+/** The data read for each CPU and each call. */
 function readIn({ cpus, events }: Booted): unknown {
   const callers = events.flatMap((event) => (event.kind === 'hypercall' ? [event.linuxCpu] : []));
   const records = events.flatMap((event) =>
@@ -52,7 +53,7 @@ function readIn({ cpus, events }: Booted): unknown {
 }
 
 describe('a stock kernel', { skip }, () => {
-  it('is read by its BTF alone as by its export table', () => {
+  it('gives the same data by its BTF alone as by its export table', () => {
     const { image } = stockKernel().kernel;
     const whole = bootAs(image);
     const bare = bootAs(withoutExports(image));
@@ -65,7 +66,7 @@ describe('a stock kernel', { skip }, () => {
     assert.ok(bare.cpus.every(({ vcpu, recordedVcpuId, online }) => recordedVcpuId === vcpu && online));
   });
 
-  it('is not read, and says so, where none is left; then no call is judged by what is not known', () => {
+  it('without both is reported as unreadable, and no call is judged without data', () => {
     const { image } = stockKernel().kernel;
     const none = bootAs(withoutBtf(withoutExports(image)));
     assert.deepEqual(none.introspection, { records: null, caller: null, online: null, possible: null });

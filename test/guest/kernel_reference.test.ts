@@ -1,16 +1,16 @@
 /**
- * What a stock kernel says here, line by line beside what it said under a real Xen 4.17 (QEMU's virt board, GICv3, a domU of
- * four vCPUs that Xen built itself). What may differ, and why, stands in docs/beside_xen.md.
+ * Compares the messages of a stock kernel, line by line, with those under a real Xen 4.17 (QEMU's virt board, GICv3, a
+ * domU of four vCPUs that Xen built itself). docs/beside_xen.md lists the permitted differences and their reasons.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readText } from '../files.js';
 import { bootStock, skip, stockKernel } from './kernel.js';
 
-/** SHA-256 of the kernel that spoke in the reference: 6.1.192-2 of Debian bookworm. */
+/** SHA-256 of the reference kernel: 6.1.192-2 of Debian bookworm. */
 const referenceKernel = '858a488b7c361d98ecc9ab9f76ec848e95204316d0d552a12007b00a57763324';
 
-/** Lines that differ from run to run or with what is booted: see docs/beside_xen.md. */
+/** Lines that differ between runs or kernels: see docs/beside_xen.md. */
 const differing = [
   /^Kernel command line: /,
   /^Unknown kernel command line parameters /,
@@ -20,12 +20,12 @@ const differing = [
   /^audit: type=2000 /,
   /^Trying to unpack rootfs image /,
   /^Linux version /,
-  // This CPU has neither AArch32 nor big-endian data, and does not say that it had.
+  // This CPU has neither AArch32 nor big-endian data, and does not report them.
   /^CPU features: detected: 32-bit EL[01] Support$/,
   /setend/,
 ];
 
-/** What the kernel says of what is emulated here. */
+/** The kernel's messages about emulated hardware. */
 const emulated =
   /xen|grant|event|gic|irq|redistributor|arch_timer|clocksource|sched_clock|psci|smc |smp|cpu|secondary|timer|uart|ttyAMA|percpu/i;
 
@@ -35,20 +35,20 @@ function kernelLines(console: string): string[] {
   return lines.slice(0, end + 1).filter((line) => !differing.some((pattern) => pattern.test(line)));
 }
 
-describe('beside a real Xen', { skip }, () => {
-  it('the kernel says the same, line by line', () => {
+describe('compared with a real Xen', { skip }, () => {
+  it('the kernel prints the same, line by line', () => {
     const reference = readText('test/guest/reference/xen_4_17_gicv3_4_vcpus.txt')
       .split('\n')
       .filter((line) => line !== '' && !differing.some((pattern) => pattern.test(line)));
     const { console } = bootStock({ xenstore: false, commandLine: 'console=ttyAMA0' });
     const same = stockKernel().kernel.sha256 === referenceKernel;
-    // Another build says another version and the like; what is emulated here looks the same to it.
+    // Another build has another version text, but sees the same emulated hardware.
     const wanted = (line: string): boolean => same || emulated.test(line);
     assert.ok(reference.filter((line) => emulated.test(line)).length > 40);
     assert.deepEqual(kernelLines(console).filter(wanted), reference.filter(wanted));
   });
 
-  it('the processors, interrupts and hypervisor that user space sees are the same', () => {
+  it('user space sees the same processors, interrupts and hypervisor', () => {
     const { console } = bootStock({ xenstore: false });
     const said = (key: string): string | undefined =>
       new RegExp(`domulator-init: ${key}=(.*)\\n`).exec(console)?.[1];

@@ -1,4 +1,4 @@
-/** The regression of 2016 on a kernel of today, and a kernel entered on another vCPU than 0, as a crash kernel is. */
+/** The regression of 2016 on a current kernel, and a kernel entered on a vCPU other than 0, like a crash kernel. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TraceEvent } from '../../src/audit/index.js';
@@ -11,13 +11,13 @@ function callsOf({ events }: Booted, op: string): Call[] {
   return events.filter((event): event is Call => event.kind === 'hypercall' && event.call.op === op);
 }
 
-/** `vCPU: id → answer` of each call of an operation. */
+/** `vCPU: id → answer` for each call of an operation. */
 function told(booted: Booted, op: string): string[] {
   return callsOf(booted, op).map(({ vcpu, call }) => `${vcpu}: ${call.vcpuId} → ${call.returned}`);
 }
 
-describe('what if the records were filled as the patch of 2016 did', { skip }, () => {
-  // What a real Xen 4.17 answered when a debugger set this kernel's records so.
+describe('the what-if of records filled by the patch of 2016', { skip }, () => {
+  // The answers of a real Xen 4.17 when a debugger set this kernel's records accordingly.
   const cases = [
     { whatIf: 'as-posted', passed: 0xffff_ffff, answer: -2 },
     { whatIf: 'as-tested', passed: 0, answer: -22 },
@@ -41,23 +41,23 @@ describe('what if the records were filled as the patch of 2016 did', { skip }, (
 });
 
 /**
- * What becomes of it. 4.17 refuses a second vcpu_info for a vCPU, and Linux dies of that on a CPU that has no console yet; 4.18
- * takes it, and the kernel waits for ever for an event that went to another vCPU.
+ * The outcome by release. 4.17 refuses a second vcpu_info for a vCPU, and Linux dies on a CPU that has no console yet.
+ * 4.18 accepts it, and the kernel waits for an event that went to another vCPU.
  */
 const fates = {
   '4.17': ['panic', 'Attempted to kill the idle task!'],
   '4.18': ['hang', 'no end after 5 s of guest time, which is the limit'],
 } as const;
 
-/** CPU 0 is the entry vCPU; the others follow the device tree's order. */
+/** CPU 0 is the entry vCPU; the others follow in device tree order. */
 function vcpuOrder(entry: number): number[] {
   return [entry, ...[0, 1, 2, 3].filter((vcpu) => vcpu !== entry)];
 }
 
-describe('a kernel that is entered as a crash kernel', { skip }, () => {
+describe('a kernel entered like a crash kernel', { skip }, () => {
   for (const release of ['4.17', '4.18'] as const) {
     for (const entryVcpu of [1, 2, 3]) {
-      it(`on vCPU ${entryVcpu} of 4 under Xen ${release} takes each CPU for the vCPU of its own number`, () => {
+      it(`on vCPU ${entryVcpu} of 4 under Xen ${release} uses the number of each CPU as its vCPU id`, () => {
         const limits = { instructions: 3_000_000_000, guestNs: 5_000_000_000n };
         const booted = bootStock({ entryVcpu, release, limits });
         const order = vcpuOrder(entryVcpu);
@@ -65,7 +65,7 @@ describe('a kernel that is entered as a crash kernel', { skip }, () => {
           booted.cpus.map(({ vcpu }) => vcpu),
           order,
         );
-        // Every record that was written says the CPU's own number; each wrong one is found.
+        // Every written record is the CPU's own number. Each wrong one is found.
         const wrong = order.flatMap((vcpu, cpu) => (vcpu === cpu ? [] : [cpu]));
         const records = booted.findings.filter(({ rule }) => rule === 'record-true');
         const written = booted.cpus.filter(({ recordedVcpuId }) => recordedVcpuId !== null);
@@ -74,10 +74,10 @@ describe('a kernel that is entered as a crash kernel', { skip }, () => {
           records.map(({ linuxCpu }) => linuxCpu),
           wrong,
         );
-        // CPU 0 registers itself as vCPU 0 and Xen says nothing.
+        // CPU 0 registers itself as vCPU 0, and Xen accepts it.
         assert.equal(told(booted, 'EVTCHNOP_init_control')[0], `${entryVcpu}: 0 → 0`);
         assert.equal(told(booted, 'VCPUOP_register_vcpu_info')[0], `${entryVcpu}: 0 → 0`);
-        // Each call whose id is not its CPU's vCPU is found, the silent and the refused apart.
+        // Each call whose id is not the vCPU id of its CPU is found. Silent and refused calls are distinguished.
         const wrongCalls = booted.events.filter(
           (event): event is Call =>
             event.kind === 'hypercall' &&

@@ -1,4 +1,4 @@
-/** The limits that are documented, each at the limit, one below and one above, by the builtin guest. */
+/** The documented limits, each tested at the limit, one below and one above, with the builtin guest. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { InputError } from '../../src/base/index.js';
@@ -16,7 +16,7 @@ async function assertBoots(request: BootRequest): Promise<void> {
   assert.deepEqual([verdict, outcome.what], ['pass', 'poweroff'], outcome.why);
 }
 
-/** `boot` itself throws: nothing is loaded for a request that cannot be fulfilled. */
+/** `boot` itself throws: nothing is loaded for an invalid request. */
 function assertRefused(request: BootRequest, says: RegExp): void {
   assert.throws(
     () => boot({ kernel: 'builtin', ...request }),
@@ -25,7 +25,8 @@ function assertRefused(request: BootRequest, says: RegExp): void {
 }
 
 describe('memory', () => {
-  // At 1984 MiB the guest's memory first reaches 2^31 of the engine's; at 2048 MiB its end is beyond 2^31 in any layout.
+  // At 1984 MiB the guest's memory reaches offset 2^31 of the engine's. At 2048 MiB its end is above 2^31 in any
+  // layout.
   for (const memoryMiB of [16, 17, 1983, 1984, 2047, 2048, 2049, 3071, 3072]) {
     it(`of ${memoryMiB} MiB`, async () => {
       await assertBoots({ memoryMiB });
@@ -55,7 +56,7 @@ describe('vCPUs', () => {
     });
   }
 
-  it('fewer or more are refused, and so is an entry beyond the last', () => {
+  it('fewer or more are refused, and so is an entry vCPU beyond the last', () => {
     for (const vcpus of [0, 129])
       assertRefused({ vcpus }, /number of vCPUs must be a whole number from 1 to 128/);
     for (const entryVcpu of [-1, 4])
@@ -72,11 +73,11 @@ describe('the command line', () => {
     });
   }
 
-  it('is refused where arm64 Linux would drop its end', () => {
+  it('is refused if arm64 Linux would truncate it', () => {
     assertRefused({ commandLine: line(2048) }, /has 2048 bytes; arm64 Linux reads 2047/);
   });
 
-  it("of 2047 bytes comes whole to Debian's kernel", { skip }, () => {
+  it("of 2047 bytes reaches Debian's kernel untruncated", { skip }, () => {
     const commandLine = `${quickCommandLine} pad=`.padEnd(2046, 'x');
     const { kernelLog, console } = bootStock({ commandLine: `${commandLine}Z`, vcpus: 1 });
     assert.ok(console.includes('xxxZ') || kernelLog.some(({ text }) => text.includes('xxxZ')));
@@ -86,11 +87,11 @@ describe('the command line', () => {
 describe('kernel and initrd', () => {
   const kernel = image(powerOff, { imageBytes: 4 << 20 });
   const request = { kernel, memoryMiB: 16, until: 'poweroff', vcpus: 1 } as const;
-  // Of 16 MiB the kernel takes 4, the device tree 2, and the initrd what is left, in steps of 2 MiB.
+  // Of 16 MiB the kernel takes 4, the device tree 2, and the initrd the rest, in steps of 2 MiB.
   const room = 10 << 20;
 
   for (const bytes of [room - 1, room]) {
-    it(`an initrd of ${bytes} bytes in ${room} bytes of room`, async () => {
+    it(`an initrd of ${bytes} bytes in ${room} bytes of space`, async () => {
       await assertBoots({ ...request, initrd: new Uint8Array(bytes) });
     });
   }
@@ -100,7 +101,7 @@ describe('kernel and initrd', () => {
     await assert.rejects(late, /16 MiB of memory is too little: .* take 18 MiB/);
   });
 
-  it('a kernel that fills what there is, one byte less, and one more', async () => {
+  it('a kernel that fills the memory, one byte less, and one more', async () => {
     const initrd = new Uint8Array(1);
     const sized = (bytes: number): BootRequest => ({
       ...request,
@@ -133,7 +134,7 @@ describe('seed and limits', () => {
     }
   });
 
-  it('a run is cut where its limit is reached, and no guest before that', async () => {
+  it('a run stops when it reaches its limit, and not before', async () => {
     const cut = await reportOf({ limits: { instructions: 1 } });
     assert.deepEqual([cut.verdict, cut.outcome.what], ['incomplete', 'hang']);
     const { instructions } = await reportOf({});
@@ -142,7 +143,7 @@ describe('seed and limits', () => {
     assert.equal(less.outcome.what, 'hang');
   });
 
-  it('the largest limits are taken', async () => {
+  it('the largest limits are accepted', async () => {
     await assertBoots({ limits: { guestSeconds: 1_000_000, instructions: 1e15 } });
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Ways to put one error into a run: into what the guest asks for, into what it makes of an answer, into the steps
- * of its program, into its map of ids, into the firmware's tables, or into the hypervisor. Each tells `hit` when it
- * takes effect, so that a test can see that it did.
+ * Mutations that put one error into a run: into a guest's call, its handling of an answer, the steps of its program,
+ * its map of ids, the firmware's tables, or the hypervisor. Each calls `hit` when it takes effect, so that a test can
+ * check that it did.
  */
 import {
   __HYPERVISOR_event_channel_op,
@@ -42,12 +42,12 @@ const families: Readonly<Record<number, Names>> = {
   [__HYPERVISOR_sched_op]: SCHEDOP_names,
 };
 
-/** `VCPUOP_up` and the like; empty for calls that no seed needs by name. */
+/** The operation, such as `VCPUOP_up`; empty for calls that no seed names. */
 export function opOf({ number, command }: GuestCall): string {
   return families[number]?.[command] ?? '';
 }
 
-/** The vCPU id in a call; null when it carries none. */
+/** The vCPU id in a call; null if it has none. */
 export function idOf({ vcpuId, argument }: GuestCall): number | null {
   if (vcpuId !== null) return vcpuId;
   const id = argument?.value['vcpu'];
@@ -60,15 +60,15 @@ function withId(call: GuestCall, id: number): GuestCall {
   return { ...call, argument: { ...argument, value: { ...argument.value, vcpu: id } } };
 }
 
-/** Which calls an error befalls. */
+/** Selects the calls that an error affects. */
 export type Where = (occasion: Occasion, id: number) => boolean;
 export const everywhere: Where = () => true;
-/** The calls that CPU `cpu` makes. */
+/** Selects the calls of CPU `cpu`. */
 export const byCpu =
   (cpu: number): Where =>
   ({ linuxCpu }) =>
     linuxCpu === cpu;
-/** The calls that carry `id`. */
+/** Selects the calls that carry `id`. */
 export const withIdOf =
   (id: number): Where =>
   (_occasion, carried) =>
@@ -82,7 +82,7 @@ export const both =
   (occasion, id) =>
     all.every((where) => where(occasion, id));
 
-/** In calls of `op`, another id: what `wrong` makes of the right one. */
+/** Replaces the id in calls of `op` by the result of `wrong` for the right one. */
 export function wrongId(
   op: string,
   where: Where,
@@ -102,7 +102,7 @@ export function wrongId(
   });
 }
 
-/** The guest takes a refusal of `op` for a success. */
+/** The guest treats a refusal of `op` as success. */
 export function ignoredError(op: string): Mutation {
   return (hit) => ({
     interposers: {
@@ -117,7 +117,7 @@ export function ignoredError(op: string): Mutation {
 
 type Answers = (record: CallRecord, occasion: Occasion) => number | null;
 
-/** The hypervisor answers `op` otherwise, where `answers` gives a number. */
+/** The hypervisor gives another answer to `op` where `answers` returns a number. */
 export function wrongAnswer(op: string, answers: Answers): Mutation {
   return (hit) => ({
     interposers: {
@@ -131,7 +131,7 @@ export function wrongAnswer(op: string, answers: Answers): Mutation {
   });
 }
 
-/** The hypervisor does something to the domain of its own after it has granted `op`. */
+/** The hypervisor changes the domain after it has granted `op`. */
 export function afterGrant(op: string, act: (world: World, record: CallRecord) => boolean): Mutation {
   return (hit) => ({
     interposers: {
@@ -146,13 +146,13 @@ export function afterGrant(op: string, act: (world: World, record: CallRecord) =
 type VcpuStates = World['domain']['state']['vcpus'];
 type EventState = World['domain']['state']['events'];
 
-/** What a domain had before it was reset. */
+/** The state of a domain before its reset. */
 export interface Before {
   readonly vcpus: VcpuStates;
   readonly events: EventState;
 }
 
-/** A soft reset after which the hypervisor still has something of what was there before. */
+/** A soft reset after which the hypervisor keeps some of the old state. */
 export function keptOverReset(keep: (world: World, before: Before) => void): Mutation {
   let before: Before | null = null;
   return (hit) => ({
@@ -172,7 +172,7 @@ export function keptOverReset(keep: (world: World, before: Before) => void): Mut
   });
 }
 
-/** After the step `label` of routine `name`, something befalls the domain. */
+/** Changes the domain after step `label` of routine `name`. */
 export function afterStep(name: string, label: string, act: (occasion: Occasion) => boolean): Mutation {
   return (hit) => ({
     interposers: {
@@ -183,7 +183,7 @@ export function afterStep(name: string, label: string, act: (occasion: Occasion)
   });
 }
 
-/** Routine `name` with its steps as `change` gives them. */
+/** Replaces the steps of routine `name` by the result of `change`. */
 export function withSteps(
   name: string,
   change: (steps: readonly Step[], hit: Hit) => readonly Step[],
@@ -195,7 +195,7 @@ export function withSteps(
   };
 }
 
-/** `step`, which tells that it was taken. */
+/** `step`, with a report when it runs. */
 function counted(step: Step, hit: Hit): Step {
   return {
     ...step,
@@ -213,7 +213,7 @@ export function find(steps: readonly Step[], label: string): Step {
   );
 }
 
-/** Routine `name` with step `label` in another form. */
+/** Replaces step `label` of routine `name`. */
 export function withStep(name: string, label: string, change: (step: Step, hit: Hit) => Step): Mutation {
   return withSteps(name, (steps, hit) => {
     const found = find(steps, label);
@@ -221,7 +221,7 @@ export function withStep(name: string, label: string, change: (step: Step, hit: 
   });
 }
 
-/** The step is passed over where `where` holds. */
+/** Skips the step where `where` holds. */
 export function skipped(
   name: string,
   label: string,
@@ -237,7 +237,7 @@ export function skipped(
   }));
 }
 
-/** Step `label` of routine `name` comes after step `later` instead, which so comes too early. */
+/** Moves step `label` of routine `name` after step `later`, which then comes too early. */
 export function delayed(name: string, label: string, later: string): Mutation {
   return withSteps(name, (steps, hit) => {
     const moved = find(steps, label);
@@ -248,7 +248,7 @@ export function delayed(name: string, label: string, later: string): Mutation {
   });
 }
 
-/** Step `label` of routine `name` is taken twice. */
+/** Runs step `label` of routine `name` twice. */
 export function twice(name: string, label: string): Mutation {
   return withSteps(name, (steps, hit) =>
     steps.flatMap((step) =>
@@ -257,7 +257,7 @@ export function twice(name: string, label: string): Mutation {
   );
 }
 
-/** Before step `label` of routine `name`, other steps. */
+/** Inserts steps before step `label` of routine `name`. */
 export function inserted(name: string, label: string, others: readonly Step[]): Mutation {
   return withSteps(name, (steps, hit) => {
     const place = find(steps, label);
@@ -267,7 +267,7 @@ export function inserted(name: string, label: string, others: readonly Step[]): 
   });
 }
 
-/** The request to start CPU `cpu` carries another hardware id. */
+/** The request to start CPU `cpu` has another hardware id. */
 export function wrongStart(
   name: string,
   label: string,
@@ -289,7 +289,7 @@ export function wrongStart(
   }));
 }
 
-/** The kernel sets its records by other rules. Whether that shows is for the run to say. */
+/** The kernel sets its records by other rules. The run must show whether that makes a difference. */
 export function withRules(
   strategy: StrategyName,
   platform: PlatformName,
@@ -303,7 +303,7 @@ export function withRules(
   };
 }
 
-/** The firmware's MADT says something else. */
+/** Changes the firmware's MADT. */
 export function withMadt(scenario: Scenario, change: (madt: Madt) => Madt): Mutation {
   return (hit) => {
     const firmware = firmwareOf(scenario);
@@ -313,7 +313,7 @@ export function withMadt(scenario: Scenario, change: (madt: Madt) => Madt): Muta
   };
 }
 
-/** The firmware's device tree says something else. */
+/** Changes the firmware's device tree. */
 export function withDeviceTree(scenario: Scenario, change: (tree: DeviceTree) => DeviceTree): Mutation {
   return (hit) => {
     const firmware = firmwareOf(scenario);
@@ -323,7 +323,7 @@ export function withDeviceTree(scenario: Scenario, change: (tree: DeviceTree) =>
   };
 }
 
-/** Two mutations at once; both must take effect for `hit` to be told. */
+/** Two mutations at once. `hit` is called only if both take effect. */
 export function together(one: Mutation, other: Mutation): Mutation {
   return (hit) => {
     const effects = [0, 0];

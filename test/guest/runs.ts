@@ -1,4 +1,4 @@
-/** Runs that break no rule, each the ground that errors are put into; and what a run with something put into it gave. */
+/** Runs without errors, into which errors are put; and the results of a run with an error. */
 import { isDeepStrictEqual } from 'node:util';
 import { linux61, runScenario } from '../../src/explore/index.js';
 import type { ModelRun, PlatformName, Scenario } from '../../src/explore/index.js';
@@ -36,12 +36,12 @@ export const kdump: Partial<Scenario> = {
   era: withoutLiteral,
 };
 
-/** Something put into a run. */
+/** A change to a run. */
 export interface Change {
-  /** What is put in, in words. */
+  /** Description of the change. */
   readonly name: string;
   readonly scenario: Scenario;
-  /** What is changed in the run; or another scenario altogether, where that is the change. */
+  /** The change of the run, or another scenario altogether. */
   readonly change: Mutation | Scenario;
 }
 
@@ -50,11 +50,11 @@ export interface Changed {
   readonly run: ModelRun;
   /** How often the change took effect. */
   readonly hits: number;
-  /** Whether the run shows it at all. */
+  /** Whether the run differs at all. */
   readonly differs: boolean;
 }
 
-/** Runs the scenario as it is, and with the change. */
+/** Runs the scenario unchanged, and with the change. */
 export function runBoth({ scenario, change }: Change): Changed {
   let hits = 0;
   const sound = runScenario(scenario);
@@ -71,7 +71,7 @@ export function runBoth({ scenario, change }: Change): Changed {
   return { sound, run, hits: isScenario ? 1 : hits, differs: !isDeepStrictEqual(sound.events, run.events) };
 }
 
-/** The names of the rules that a run breaks, each once. */
+/** The names of the rules that a run breaks, without duplicates. */
 export function brokenRules({ findings }: ModelRun): string[] {
   return [...new Set(findings.map(({ rule }) => rule))];
 }

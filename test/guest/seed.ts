@@ -1,12 +1,12 @@
-/** An error to be put into a run. */
+/** An error to put into a run. */
 import type { Change } from './runs.js';
 
 export interface Seed extends Change {
-  /** The rule that must be among those found broken. */
+  /** The rule that must be among the broken ones. */
   readonly rule: string;
 }
 
-// Calls that several seeds are about.
+// Calls that several seeds use.
 export const vcpuInfo = 'VCPUOP_register_vcpu_info';
 export const control = 'EVTCHNOP_init_control';
 export const runstate = 'VCPUOP_register_runstate_memory_area';

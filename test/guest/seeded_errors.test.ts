@@ -1,6 +1,6 @@
 /**
- * Errors put one at a time into guests, their maps of ids, their firmware and the hypervisor. Each is found by the
- * rule that is named beside it; without the error, the same run breaks no rule.
+ * Puts errors one at a time into guests, their maps of ids, their firmware and the hypervisor. Each must be found by
+ * the rule named with it. Without the error, the same run breaks no rule.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -32,16 +32,16 @@ describe('an error that is put into a run', () => {
 });
 
 describe('the list of errors', () => {
-  it('has 40 of them or more, each with a name of its own', () => {
+  it('has at least 40 errors with unique names', () => {
     assert.ok(seeds.length >= 40, `${seeds.length}`);
     assert.equal(new Set(seeds.map(({ name }) => name)).size, seeds.length);
   });
 
-  it('has every rule find one', () => {
+  it('covers every rule', () => {
     assert.deepEqual(new Set(seeds.map(({ rule }) => rule)), new Set(rules.map(({ name }) => name)));
   });
 
-  it('has every platform', () => {
+  it('covers every platform', () => {
     const platforms = new Set(seeds.map(({ scenario }) => scenario.platform));
     assert.deepEqual(platforms, new Set(['arm', 'pv', 'pvh', 'pvhvm']));
   });

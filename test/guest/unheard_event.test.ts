@@ -1,4 +1,7 @@
-/** An event for a vCPU that never comes up: when a hang is put down to it, and when not. Guests of a few instructions. */
+/**
+ * An event for a vCPU that never comes up: when a hang is attributed to it, and when not. The guests have a few
+ * instructions.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { present } from '../../src/base/index.js';
@@ -6,14 +9,14 @@ import { Boot } from '../../src/boot/index.js';
 import type { BootFinding, BootOptions } from '../../src/boot/index.js';
 import { hostileImage } from './hostile_loops.js';
 
-/** Makes the call `command` of event_channel_op (public/event_channel.h) with the struct at X27. */
+/** Makes call `command` of event_channel_op (public/event_channel.h) with the struct at X27. */
 const eventCall = (command: number): string => `
   mov x0, #${command}
   mov x1, x27
   mov x16, #32
   hvc #0xea1`;
 
-/** VCPUOP_register_vcpu_info for vCPU 1 in a page behind the code (public/vcpu.h). */
+/** VCPUOP_register_vcpu_info for vCPU 1, with a page after the code (public/vcpu.h). */
 const registers = `
   add x20, x27, #1, lsl #12
   lsr x20, x20, #12
@@ -25,7 +28,7 @@ const registers = `
   mov x16, #24
   hvc #0xea1`;
 
-/** EVTCHNOP_alloc_unbound and EVTCHNOP_bind_interdomain with itself, which sends the first event at the port in W21. */
+/** EVTCHNOP_alloc_unbound, and EVTCHNOP_bind_interdomain to itself, which sends the first event on the port in W21. */
 const binds = `
   movz w20, #0x7ff0
   movk w20, #0x7ff0, lsl #16
@@ -51,7 +54,7 @@ const closes = `
   str w21, [x27]
   ${eventCall(3)}`;
 
-/** SCHEDOP_poll of that port, with no time-out (public/sched.h). */
+/** SCHEDOP_poll of that port without a timeout (public/sched.h). */
 const polls = `
   str w21, [x27, #32]
   add x20, x27, #32
@@ -64,7 +67,7 @@ const polls = `
   mov x16, #29
   hvc #0xea1`;
 
-/** PSCI CPU_ON of the vCPU whose affinity is `vcpu`, which waits from its first instruction on. */
+/** PSCI CPU_ON of the vCPU with affinity `vcpu`, which waits from its first instruction. */
 const starts = (vcpu: number): string => `
   movz x0, #3
   movk x0, #0xc400, lsl #16
@@ -111,7 +114,7 @@ function run(program: string, limits = enough, entryVcpu = 1): Run {
 const lost = `${registers}\n${binds}`;
 
 describe('a guest that hangs, and had an event for a vCPU that is down', () => {
-  it('is told the port, the vCPU and the moment', () => {
+  it('is reported with the port, the vCPU and the time', () => {
     const { outcome, unheard } = run(`${lost}\n${waits}`);
     assert.equal(outcome, 'hang');
     assert.equal(unheard.length, 1);
@@ -122,12 +125,12 @@ describe('a guest that hangs, and had an event for a vCPU that is down', () => {
     assert.ok(atNs > 0 && atNs < 100_000, `the event came within the first instructions, not at ${atNs} ns`);
   });
 
-  it('is told so where the guest binds the port to that vCPU itself, by a literal 0', () => {
+  it('is reported so if the guest itself binds the port to that vCPU, by a literal 0', () => {
     assert.equal(run(`${lost}\n${moves(0)}\n${waits}`).unheard.length, 1);
   });
 
-  it('is told so at the limit of guest time, a second after the event or later', () => {
-    // It waits for its timer, which is longer off than either limit.
+  it('is reported so at the limit of guest time, if that is a second or more after the event', () => {
+    // It waits for its timer, which is later than either limit.
     const late = { instructions: 40_000_000_000, guestNs: 1_002_000_000n };
     const early = { ...late, guestNs: 990_000_000n };
     const setsTimer = 'movz x20, #0x7fff, lsl #16\nmsr cntv_tval_el0, x20\nmovz x1, #1\nmsr cntv_ctl_el0, x1';
@@ -135,25 +138,25 @@ describe('a guest that hangs, and had an event for a vCPU that is down', () => {
     assert.deepEqual(run(`${lost}\n${setsTimer}\n${waits}`, early).unheard, []);
   });
 
-  it('is not told so when it is cut short by a limit at once: the vCPU might still come up', () => {
+  it('is not reported so if a limit stops it soon after: the vCPU might still come up', () => {
     const { outcome, unheard } = run(`${lost}\n${spins}`);
     assert.deepEqual([outcome, unheard], ['hang', []]);
   });
 
-  it('is not told so when it has closed the port, polled it, or bound it to a vCPU that is up', () => {
+  it('is not reported so if it has closed the port, polled it, or bound it to a vCPU that is up', () => {
     for (const change of [closes, polls, moves(1)]) {
       const { outcome, unheard } = run(`${lost}\n${change}\n${waits}`);
       assert.deepEqual([outcome, unheard], ['hang', []]);
     }
   });
 
-  it('is not told so when it started the vCPU since, takes no events at all, or ended as it meant to', () => {
+  it('is not reported so if it started the vCPU since, takes no events at all, or ended as intended', () => {
     assert.deepEqual(run(`${lost}\n${starts(0)}\n${waits}`), { outcome: 'hang', unheard: [] });
     assert.deepEqual(run(`${binds}\n${waits}`), { outcome: 'hang', unheard: [] });
     assert.deepEqual(run(`${lost}\n${powersOff}`), { outcome: 'poweroff', unheard: [] });
   });
 
-  it('is not told so when that vCPU is up', () => {
+  it('is not reported so if that vCPU is up', () => {
     assert.deepEqual(run(`${lost}\n${waits}`, enough, 0), { outcome: 'hang', unheard: [] });
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Programs without an operating system, at EL1 and EL0, print the same here as on QEMU: exceptions with their syndromes,
- * system registers, exclusives and alignment, translation with every fault. Where QEMU 7.2 is known to differ from the
- * manual, or this CPU from QEMU's Cortex-A57, the line is listed with the reason.
+ * Programs without an operating system, at EL1 and EL0, must print the same here as on QEMU: exceptions with syndromes,
+ * system registers, exclusives and alignment, translation with every fault. Known differences of QEMU 7.2 from the
+ * manual, or of this CPU from QEMU's Cortex-A57, are listed with the reason.
  */
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -13,11 +13,11 @@ const missing = missingTool();
 const skip = missing === null ? false : `no ${missing}`;
 const sources = path.join(root, 'test/conformance/baremetal');
 
-/** Lines that differ from QEMU's: how they begin, what they must say here, and why. */
+/** Lines that differ from QEMU's: their start, the expected text here, and the reason. */
 interface Difference {
   readonly line: RegExp;
   readonly here: RegExp;
-  /** What the manual says, where QEMU is wrong; or what was decided. */
+  /** The manual's rule if QEMU is wrong, or the decision made here. */
   readonly why: string;
 }
 
@@ -84,7 +84,7 @@ const programs: readonly Program[] = [
     ],
   },
   { name: 'translation, 4 KiB', source: 'translation', defines: ['GRANULE=12'], differences: parFaults },
-  // A Cortex-A57 has no pages of 16 KiB.
+  // A Cortex-A57 does not support 16 KiB pages.
   {
     name: 'translation, 16 KiB',
     source: 'translation',
@@ -100,7 +100,7 @@ function lines(text: string): string[] {
   return text.split('\n').map((line) => line.trim());
 }
 
-/** What the program of that name prints here, and there. */
+/** The output of a program here and on QEMU. */
 function outputs({ source, defines, cpu, cpus }: Program): { here: string[]; there: string[] } {
   const elf = compileTest(sources, source, defines);
   return { here: lines(runHere(elf, undefined, cpus)), there: lines(runOnQemu(elf, cpu, cpus)) };
@@ -109,7 +109,7 @@ function outputs({ source, defines, cpu, cpus }: Program): { here: string[]; the
 describe('bare-metal programs', { skip }, () => {
   for (const program of programs) {
     const { name, differences = [], cpus = 1 } = program;
-    test(`${name}: the same as on QEMU`, () => {
+    test(`${name}: prints the same as on QEMU`, () => {
       const { here, there } = outputs(program);
       const excused = new Set<RegExp>();
       const compared = here.map((line, index) => {
@@ -120,7 +120,7 @@ describe('bare-metal programs', { skip }, () => {
         return there[index];
       });
       assert.deepEqual(compared, there);
-      // A difference that is no longer there must not stay in the list.
+      // A difference that no longer exists must be removed from the list.
       assert.deepEqual(
         differences.filter(({ line }) => !excused.has(line)).map(({ line, why }) => `${line.source}: ${why}`),
         [],
@@ -129,7 +129,7 @@ describe('bare-metal programs', { skip }, () => {
     });
   }
 
-  test('instructions that are not there are Undefined, at EL1 and EL0', () => {
+  test('unimplemented instructions are Undefined, at EL1 and EL0', () => {
     const said = lines(runHere(compileTest(sources, 'absent'))).filter((line) => line !== '');
     assert.deepEqual(
       said.filter((line) => !line.includes(' esr=2000000')),
@@ -138,7 +138,7 @@ describe('bare-metal programs', { skip }, () => {
   });
 });
 
-/** Encodings that only one side has, or that do otherwise there; `encodings.c` says how they are written. */
+/** Encodings that exist on one side only, or that behave differently. `encodings.c` documents the format. */
 const encodingDifferences: readonly { readonly line: RegExp; readonly why: string }[] = [
   { line: /^(el0 )?mrs s3_3_e_[0-3]_\d /, why: 'the timers are devices, of which these programs have none' },
   { line: /^mrs s3_0_e_1_0 /, why: 'CNTKCTL_EL1: likewise' },
@@ -156,7 +156,7 @@ const encodingDifferences: readonly { readonly line: RegExp; readonly why: strin
   { line: /^sys s1_3_7_4_1 /, why: 'DC ZVA of Device memory takes an Alignment fault (DDI 0487, DC ZVA)' },
 ];
 
-test('system registers and instructions: QEMU has the same', { skip }, () => {
+test('system registers and instructions are the same as on QEMU', { skip }, () => {
   const { here, there } = outputs({ name: 'encodings', source: 'encodings' });
   const [ours, theirs] = [new Set(here), new Set(there)];
   const differ = [...here.filter((line) => !theirs.has(line)), ...there.filter((line) => !ours.has(line))];

@@ -1,6 +1,6 @@
 /**
- * Runs one bare-metal test twice: on QEMU's `virt` board with a Cortex-A57, and on this project's own vCPU with the same
- * memory and a UART at the same address. What each prints is what is compared.
+ * Runs a bare-metal test twice: on QEMU's `virt` board with a Cortex-A57, and on this project's own vCPU with the same
+ * memory and a UART at the same address. The outputs are compared.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,12 +24,12 @@ function runs(command: string): boolean {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** Why the tests cannot be run here; null where they can. */
+/** Why the tests cannot run here; null if they can. */
 export function missingTool(): string | null {
   return [compiler, emulator].find((command) => !runs(command)) ?? null;
 }
 
-/** Compiles a test. Throws Error with what the compiler said. */
+/** Compiles a test. Throws Error with the compiler's output. */
 export function compileTest(sources: string, name: string, defines: readonly string[] = []): Uint8Array {
   const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
   try {
@@ -50,7 +50,7 @@ export function compileTest(sources: string, name: string, defines: readonly str
   }
 }
 
-/** What the test prints on QEMU. */
+/** The output of the test on QEMU. */
 export function runOnQemu(elf: Uint8Array, cpu = 'cortex-a57', cpus = 1): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
   try {
@@ -105,14 +105,14 @@ function readElf(elf: Uint8Array): { readonly entry: bigint; readonly segments: 
   return { entry: view.getBigUint64(24, true), segments };
 }
 
-/** The board as it is here: what was printed, and which CPUs run. */
+/** The emulated board here: its output, and the CPUs that are on. */
 interface Board {
   printed: string;
   off: boolean;
   readonly running: boolean[];
 }
 
-/** PSCI over HVC, as far as the tests call it: SYSTEM_OFF and CPU_ON (Arm DEN 0022). */
+/** The part of PSCI over HVC that the tests call: SYSTEM_OFF and CPU_ON (Arm DEN 0022). */
 function psci(board: Board, processor: Arm64Processor, vcpu: number): boolean {
   const caller = processor.vcpus[vcpu];
   const called = caller?.register(0);
@@ -152,7 +152,7 @@ function boardHost(board: Board, processor: () => Arm64Processor): EngineHost {
   };
 }
 
-/** What the test prints here. `change` may make another CPU of it first. CPUs take turns of uneven lengths. */
+/** The output of the test here. `change` may modify the CPU first. The CPUs run in time slices of varying lengths. */
 export function runHere(
   elf: Uint8Array,
   change: (processor: Arm64Processor) => void = () => undefined,

@@ -1,4 +1,4 @@
-/** The tables on which Linux and `numberCpus` are compared. The emulated machines have the CPUs 0 to 3. */
+/** The tables for the comparison of Linux and `numberCpus`. The emulated machines have CPUs 0 to 3. */
 import {
   ACPI_MADT_GICC_ONLINE_CAPABLE,
   madtGicc,
@@ -9,17 +9,17 @@ import type { MadtEntry } from '../../../src/abi/index.js';
 import type { LinuxArch } from './machine.js';
 import type { TreeSource } from './tables.js';
 
-/** A comparison. `options` is both appended to the command line and told to `numberCpus`. */
+/** A comparison. `options` is appended to the command line and also passed to `numberCpus`. */
 interface Compared {
   readonly name: string;
-  /** Whether the test suite boots it; the others are for `scripts/numbering.js`. */
+  /** Whether the test suite boots it. All others are for `scripts/numbering.js`. */
   readonly quick?: boolean;
   readonly options?: {
     readonly nr_cpus?: number;
     readonly maxcpus?: number;
     readonly possible_cpus?: number;
   };
-  /** Linux waits in vain for these CPUs, since the emulated ones do not do what the table says. */
+  /** CPUs that Linux cannot start, because the emulated CPUs do not match the table. */
   readonly neverComes?: readonly number[];
 }
 
@@ -31,7 +31,10 @@ export interface TreeCase extends Compared {
 export interface MadtCase extends Compared {
   readonly arch: LinuxArch;
   readonly madt: readonly MadtEntry[];
-  /** Only for the series that begin so: what is left out concerns bare metal, which an emulated PC is. */
+  /**
+   * Restricts the case to matching kernel series. The omitted ones have a rule for bare metal, and an emulated PC
+   * counts as that.
+   */
   readonly only?: RegExp;
 }
 

@@ -1,4 +1,4 @@
-/** Holds what `numberCpus` says of a table against how Linux numbered its CPUs when it was booted on it. */
+/** Compares the result of `numberCpus` for a table with the numbering of a Linux that was booted on it. */
 import { readDeviceTree, readMadt } from '../../../src/abi/index.js';
 import {
   apicId,
@@ -15,7 +15,7 @@ import { machineCpus } from './machine.js';
 import type { LinuxMachine, Observed, Tables } from './machine.js';
 import { compiledMadt, compiledTree } from './tables.js';
 
-/** A CPU as `numberCpus` says. NR_CPUS of Debian's kernels is no bound on the few CPUs of a case. */
+/** A CPU in the result of `numberCpus`. NR_CPUS of Debian's kernels does not limit the few CPUs of a case. */
 interface Said {
   readonly cpu: number;
   readonly id: number;
@@ -29,7 +29,9 @@ function tablesOf(one: NumberingCase, folder: string): Tables {
     : { kind: 'acpi', madt: compiledMadt(one.madt, folder) };
 }
 
-/** What `numberCpus` says of the tables. The kernel is entered on CPU 0, which the emulated PC marks as the BSP. */
+/**
+ * The result of `numberCpus` for the tables. The kernel is entered on CPU 0, which the emulated PC marks as the BSP.
+ */
 function saidOf({ arch, options = {} }: NumberingCase, tables: Tables, version: string): Said[] {
   const limits: CpuLimits = {
     version,
@@ -62,7 +64,7 @@ function saidOf({ arch, options = {} }: NumberingCase, tables: Tables, version: 
   return cpus.map((cpu) => ({ ...cpu, id: cpu.apicId }));
 }
 
-/** As /sys prints a mask of CPUs: `0,2-3`. */
+/** A CPU mask in the format of /sys: `0,2-3`. */
 function maskText(cpus: readonly number[]): string {
   const starts = cpus.filter((cpu) => !cpus.includes(cpu - 1));
   return starts
@@ -74,7 +76,7 @@ function maskText(cpus: readonly number[]): string {
     .join(',');
 }
 
-/** What of a numbering can be seen from within, as one line. */
+/** The observable part of a numbering, as one line. */
 export interface Shown {
   readonly said: string;
   readonly seen: string;
@@ -90,11 +92,11 @@ function shown(
 
 function compare(one: NumberingCase, said: readonly Said[], seen: Observed): Shown {
   const numbers = (cpus: readonly Said[]): number[] => cpus.map(({ cpu }) => cpu);
-  // The emulated machine has no more CPUs than these, whatever a table says.
+  // The emulated machine has only these CPUs, whatever a table lists.
   const online = said.filter(
     ({ cpu, id, started }) => started && id < machineCpus && one.neverComes?.includes(cpu) !== true,
   );
-  // On x86 up to 6.8 the mask also has room for CPUs without a number, which may be added later.
+  // On x86 up to 6.8, the mask also includes CPUs without a number, which may be added later.
   const possible = one.arch === 'amd64' ? seen.possible : maskText(numbers(said));
   const present = maskText(numbers(said.filter((cpu) => cpu.present)));
   const ids = new Map(online.map(({ cpu, id }) => [cpu, id]));
@@ -104,7 +106,7 @@ function compare(one: NumberingCase, said: readonly Said[], seen: Observed): Sho
   };
 }
 
-/** Boots `kernel` on the tables of `one`, and says what was expected and what came. */
+/** Boots `kernel` on the tables of `one`, and returns the expected and the observed numbering. */
 export function compareWithLinux(one: NumberingCase, kernel: DebianLinux, machine: LinuxMachine): Shown {
   const tables = tablesOf(one, machine.folder);
   const options = Object.entries(one.options ?? {}).map(([key, value]) => `${key}=${value}`);
@@ -112,7 +114,7 @@ export function compareWithLinux(one: NumberingCase, kernel: DebianLinux, machin
   return compare(one, saidOf(one, tables, kernel.version), seen);
 }
 
-/** Whether the case is one for that kernel. */
+/** Whether the case applies to a kernel. */
 export function isFor(one: NumberingCase, { version }: DebianLinux): boolean {
   return 'tree' in one || one.only === undefined || one.only.test(version);
 }

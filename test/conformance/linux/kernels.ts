@@ -10,13 +10,13 @@ export interface DebianLinux {
   readonly image: Uint8Array;
 }
 
-/** What there is: Linux 6.1 and 6.12. The cloud flavour is the smallest, and numbers CPUs as the others do. */
+/** The kernels: Linux 6.1 and 6.12. The cloud flavour is the smallest, and numbers CPUs like the others. */
 export const kernelSpecs: Readonly<Record<LinuxArch, readonly string[]>> = {
   arm64: ['bookworm', 'trixie/cloud'],
   amd64: ['bookworm/cloud', 'trixie/cloud'],
 };
 
-/** The kernel `spec` for `arch`, or why it cannot be had. With DOMULATOR_NEED_KERNEL=1 that is an error. */
+/** The kernel `spec` for `arch`, or why it is not available. With DOMULATOR_NEED_KERNEL=1 that is an error. */
 export async function debianLinux(spec: string, arch: LinuxArch): Promise<DebianLinux | string> {
   const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined, {
     architecture: arch,

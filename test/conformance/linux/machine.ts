@@ -1,6 +1,6 @@
 /**
- * Boots a Debian kernel under QEMU on tables of our making, and reads how it numbered its CPUs: from what a tiny init
- * prints of /sys and /proc, and on arm64 from the kernel's own lines about the CPUs that it booted.
+ * Boots a Debian kernel under QEMU on generated tables, and determines how it numbered its CPUs: from the output of a
+ * small init that reads /sys and /proc, and on arm64 from the kernel's messages about the CPUs that it booted.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -14,7 +14,7 @@ import type { TreeSource } from './tables.js';
 
 export type LinuxArch = 'arm64' | 'amd64';
 
-/** The CPUs that the emulated machines have: MPIDR or APIC id 0 to 3, and the kernel is entered on 0. */
+/** The number of emulated CPUs. Their MPIDR or APIC id is 0 to 3, and the kernel is entered on 0. */
 export const machineCpus = 4;
 
 const firmware = '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd';
@@ -35,7 +35,7 @@ function compilerFor(arch: LinuxArch): string | undefined {
   return compilers[arch].find((command) => runs(command, '--version'));
 }
 
-/** Why nothing can be booted here; null when it can. */
+/** Why nothing can be booted here; null if it can. */
 export function missingMachine(arch: LinuxArch): string | null {
   if (!runs(emulators[arch], '--version')) return `no ${emulators[arch]} (qemu-system)`;
   if (compilerFor(arch) === undefined) return `no C compiler for ${arch}`;
@@ -44,10 +44,10 @@ export function missingMachine(arch: LinuxArch): string | null {
   return arch === 'arm64' && !existsSync(firmware) ? `no ${firmware} (qemu-efi-aarch64)` : null;
 }
 
-/** What the kernel is given beside the initramfs. */
+/** The tables for the kernel. */
 export type Tables =
   | { readonly kind: 'devicetree'; readonly tree: TreeSource }
-  /** In the place of the MADT that the firmware offers. */
+  /** Replaces the firmware's MADT. */
   | { readonly kind: 'acpi'; readonly madt: Uint8Array };
 
 /** How a kernel numbered its CPUs. The masks are as /sys prints them: `0,2-3`. */
@@ -55,11 +55,11 @@ export interface Observed {
   readonly possible: string;
   readonly present: string;
   readonly online: string;
-  /** Of the CPUs that ran: Linux CPU to MPIDR or APIC id. */
+  /** For the CPUs that ran: Linux CPU to MPIDR or APIC id. */
   readonly hardware: ReadonlyMap<number, number>;
 }
 
-/** Where an arm64 kernel and what belongs to it lie in the 384 MiB from 0x40000000 on. */
+/** Addresses of an arm64 kernel and its data in the 384 MiB from 0x40000000 on. */
 const places = {
   kernel: 0x4020_0000,
   tree: 0x5000_0000,
@@ -67,7 +67,10 @@ const places = {
   entry: 0x5200_0000,
 } as const;
 
-/** Enters the kernel as its boot protocol asks (Linux Documentation/arm64/booting.rst): the tree in X0, X1 to X3 zero. */
+/**
+ * Code that enters the kernel by its boot protocol (Linux Documentation/arm64/booting.rst): the tree's address in X0,
+ * X1 to X3 zero.
+ */
 function entryCode(): Uint8Array {
   const words = [
     0x580000c0, // ldr x0, tree
@@ -82,7 +85,7 @@ function entryCode(): Uint8Array {
   return new Uint8Array(Uint32Array.from(words).buffer);
 }
 
-/** Guest time counts instructions, so that a busy host is nothing that the guest can notice. */
+/** Guest time is the instruction count, so that load on the host does not affect the guest. */
 const clock = ['-accel', 'tcg,thread=single', '-icount', 'shift=3,sleep=off'];
 const quiet = ['-nic', 'none', '-nographic', '-no-reboot'];
 
@@ -97,7 +100,7 @@ function file(path: string, content: Uint8Array): CpioEntry {
   return { path, mode: fileType.regular | 0o755, content, device: [0, 0] };
 }
 
-/** A folder of its own, and what all boots of one architecture share. */
+/** A temporary folder, and the files shared by all boots of one architecture. */
 export class LinuxMachine {
   readonly folder = mkdtempSync(join(tmpdir(), 'domulator-linux-'));
   readonly arch: LinuxArch;
@@ -133,7 +136,7 @@ export class LinuxMachine {
     return path;
   }
 
-  /** The initramfs; before it, uncompressed, the MADT that Linux takes in place of the firmware's (ACPI_TABLE_UPGRADE). */
+  /** The initramfs. The MADT that replaces the firmware's is before it, uncompressed (ACPI_TABLE_UPGRADE). */
   #initramfs(tables: Tables): Uint8Array {
     const initramfs = writeCpio([directory('sys'), directory('proc'), file('init', this.#init)]);
     if (tables.kind === 'devicetree') return initramfs;
@@ -142,7 +145,7 @@ export class LinuxMachine {
     return Buffer.concat([tablesFirst, initramfs]);
   }
 
-  /** QEMU's own boot loader: it brings the kernel and the tables that the firmware makes. */
+  /** Boots with QEMU's own boot loader, which provides the kernel and the firmware's tables. */
   #usualBoot(kernel: Uint8Array, initrd: Uint8Array, commandLine: string): string[] {
     const board =
       this.arch === 'amd64'
@@ -153,7 +156,7 @@ export class LinuxMachine {
     return [...board, ...files, '-append', `${first} ${commandLine}`];
   }
 
-  /** A boot loader of our own, since QEMU's puts a psci node of its own into every tree. */
+  /** Boots with our own boot loader, because QEMU's adds its own psci node to every tree. */
   #treeBoot(kernel: Uint8Array, initrd: Uint8Array, commandLine: string, tree: TreeSource): string[] {
     const chosen = {
       commandLine: `console=ttyAMA0 ${commandLine}`,
@@ -173,7 +176,7 @@ export class LinuxMachine {
     ];
   }
 
-  /** Boots `kernel`. Throws when the kernel does not come as far as init within ten minutes. */
+  /** Boots `kernel`. Throws if it does not reach init within ten minutes. */
   boot(kernel: Uint8Array, tables: Tables, commandLine: string): Observed {
     const all = `cryptomgr.notests panic=-1 ${commandLine}`;
     const initrd = this.#initramfs(tables);
@@ -190,7 +193,7 @@ export class LinuxMachine {
   }
 }
 
-/** What a console says. Throws when the boot did not get to its end. */
+/** Parses a console output. Throws if the boot is incomplete. */
 function observed(console: string, stderr: string): Observed {
   assert.match(
     console,

@@ -1,4 +1,4 @@
-/** The tables of the cases, made by others' compilers: device trees by dtc, MADTs by iasl. */
+/** The tables of the cases, compiled by independent tools: device trees by dtc, MADTs by iasl. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { acpi_madt_entry, writeMadt } from '../../../src/abi/index.js';
 import type { MadtEntry } from '../../../src/abi/index.js';
 
-/** What is asked of a tree: the source text of its CPU nodes, and what is not as usual. */
+/** The variable parts of a tree: the source text of its CPU nodes, and deviations from the defaults. */
 export interface TreeSource {
   readonly cpus: string;
   readonly addressCells?: number;
@@ -16,13 +16,13 @@ export interface TreeSource {
 
 const usualPsci = 'compatible = "arm,psci-1.0", "arm,psci-0.2"; method = "hvc";';
 
-/** What the boot loader puts into /chosen. Addresses are below 4 GiB. */
+/** The properties that the boot loader adds to /chosen. Addresses are below 4 GiB. */
 export interface Chosen {
   readonly commandLine: string;
   readonly initrd: { readonly start: number; readonly end: number };
 }
 
-/** A tree of QEMU's virt board (hw/arm/virt.c), as far as Linux needs it to boot. */
+/** A tree of QEMU's virt board (hw/arm/virt.c) with all that Linux needs to boot. */
 function treeSource(source: TreeSource, { commandLine, initrd }: Chosen): string {
   const { cpus, addressCells = 1, cpusNode = 'cpus', psci = usualPsci } = source;
   return `/dts-v1/;
@@ -63,7 +63,7 @@ function treeSource(source: TreeSource, { commandLine, initrd }: Chosen): string
 `;
 }
 
-/** The blob that dtc makes of it. */
+/** The tree compiled by dtc. */
 export function compiledTree(source: TreeSource, chosen: Chosen): Uint8Array {
   const { status, stdout, stderr } = spawnSync('dtc', ['-q', '-q', '-f', '-I', 'dts', '-O', 'dtb', '-'], {
     input: treeSource(source, chosen),
@@ -85,15 +85,17 @@ const armControllers: readonly MadtEntry[] = [
   other(12, 0, 0, ...word(0), ...word(0x800_0000), ...word(0), ...word(0), 3, 0, 0, 0),
   other(14, 0, 0, ...word(0x80a_0000), ...word(0), ...word(0xf6_0000)),
 ];
-/** Those of its PC: the I/O APIC (type 1), and where the timer's interrupt goes (type 2). */
+/**
+ * The interrupt controllers of QEMU's PC: the I/O APIC (type 1), and the override of the timer's interrupt (type 2).
+ */
 const x86Controllers: readonly MadtEntry[] = [
   other(1, 0, 0, ...word(0xfec0_0000), ...word(0)),
   other(2, 0, 0, ...word(2), 0, 0),
 ];
 
 /**
- * The MADT that iasl makes of its own reading of these entries and the board's controllers. It bears the names of QEMU's
- * own table and a later revision, so Linux takes it in place of that.
+ * The MADT with these entries and the board's controllers, compiled by iasl. It has the same names as QEMU's own table
+ * and a later revision, so Linux uses it in place of that one.
  */
 export function compiledMadt(cpus: readonly MadtEntry[], folder: string): Uint8Array {
   const arm = cpus.some(({ kind }) => kind === 'gicc');
