@@ -1,4 +1,4 @@
-/** The thread as it must come out, read off the runs; the stories themselves say nothing of it. */
+/** The expected outcome of each story, checked on its run. The stories themselves state no results. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { invalidVcpuNr } from '../../identity/index.js';
@@ -28,7 +28,7 @@ function assertHolds(name: string, cpus: number): void {
   assert.equal(onlineAtEnd(story), cpus);
 }
 
-/** EVTCHNOP_init_control for secondaries: who called, with which id, and the answer. */
+/** EVTCHNOP_init_control for secondary CPUs: the caller, the id, and the answer. */
 function laterControls({ run }: ToldStory): (readonly [number, number | null, number])[] {
   const calls = run.events.filter(
     (event) => event.kind === 'hypercall' && event.call.op === 'EVTCHNOP_init_control',
@@ -41,16 +41,16 @@ function laterControls({ run }: ToldStory): (readonly [number, number | null, nu
 }
 
 describe('the thread', () => {
-  it('begins with the crash dump: silent calls, and a kernel that does not come up', () => {
+  it('starts with the crash dump: silent calls, and a kernel that does not come up', () => {
     const { run, tally } = named('pvhvm-kdump-before-the-patch');
     assert.notEqual(run.outcome, 'userspace');
     assert.ok(tally.silent >= 3, `${tally.silent} silent calls`);
     assert.ok(run.findings.some(({ rule }) => rule === 'id-is-meant'));
   });
 
-  it('has the patch mend it', () => assertHolds('pvhvm-kdump-as-posted', 4));
+  it('shows that the patch fixes it', () => assertHolds('pvhvm-kdump-as-posted', 4));
 
-  it('has Arm as posted ask for vCPU 0xffffffff, once for each secondary, and come up with one CPU', () => {
+  it('shows Arm with the patch as posted: a call for vCPU 0xffffffff per secondary, and one CPU online', () => {
     const story = named('arm-as-posted-fifo');
     assert.deepEqual(
       laterControls(story),
@@ -59,7 +59,7 @@ describe('the thread', () => {
     assert.deepEqual([story.run.outcome, onlineAtEnd(story), story.tally.starts], ['userspace', 1, 0]);
   });
 
-  it('has Arm as tested ask for vCPU 0, which has its control block, and come up with one CPU', () => {
+  it('shows Arm with the patch as tested: calls for vCPU 0, which already has its control block, and one CPU online', () => {
     const story = named('arm-as-tested-fifo');
     assert.deepEqual(
       laterControls(story),
@@ -69,26 +69,26 @@ describe('the thread', () => {
   });
 
   for (const name of ['arm-as-posted-2l', 'arm-mend-fifo', 'arm-mend-nr-cpus-fifo']) {
-    it(`has ${name} hold`, () => assertHolds(name, 4));
+    it(`shows that ${name} works`, () => assertHolds(name, 4));
   }
 
-  it('has the mend not hold in a crash kernel on Arm', () => {
+  it('shows that the fix does not work in a crash kernel on Arm', () => {
     const { run, tally } = named('arm-kdump-mend');
     assert.notEqual(run.outcome, 'userspace');
     assert.ok(tally.silent > 0);
   });
 
   for (const name of ['arm-kdump-no-hypercalls-in-prepare', 'arm-kdump-ids-from-firmware']) {
-    it(`has ${name} hold`, () => assertHolds(name, 4));
+    it(`shows that ${name} works`, () => assertHolds(name, 4));
   }
 
-  it('has a crash on vCPU 33 of 40 fail before 5.18 though every id is right', () => {
+  it('shows that a crash on vCPU 33 of 40 fails before 5.18 although every id is right', () => {
     const { run, tally } = named('pvhvm-kdump-33-of-40-before-5.18');
     assert.equal(run.outcome, 'panic');
     assert.equal(tally.right, tally.calls);
   });
 
-  it('has it come up from 5.18 on, with one id that Linux passes as a literal', () => {
+  it('shows that it comes up from 5.18 on, with one id that Linux passes as a literal', () => {
     const story = named('pvhvm-kdump-33-of-40-from-5.18');
     const { run, tally } = story;
     assert.deepEqual([run.outcome, onlineAtEnd(story)], ['userspace', 40]);
@@ -110,7 +110,7 @@ function isCall(item: SequenceItem): item is CallItem {
 }
 
 describe('a told story', () => {
-  it('hides no wrong call in its sequence', () => {
+  it('shows every wrong call in its sequence', () => {
     for (const { name, sequence, tally } of told) {
       const repeats = sequence.items.map((_, i) => {
         const again = sequence.items
@@ -129,7 +129,7 @@ describe('a told story', () => {
     }
   });
 
-  it('says in one line why it is told, and nothing of how it ends', () => {
+  it('gives its reason in one line, without the outcome', () => {
     for (const { title, why } of stories) {
       assert.ok(title.length <= 36 && why.length <= 120, title);
       assert.doesNotMatch(
@@ -144,7 +144,7 @@ describe('a told story', () => {
     assert.equal(new Set(stories.map(({ scenario }) => scenario.name)).size, stories.length);
   });
 
-  it('is told the same way twice', () => {
+  it('gives the same value twice', () => {
     assert.deepEqual(tellThread(), told);
   });
 });
