@@ -1,6 +1,6 @@
 /**
- * A kind of CPU as the processor takes it. Each architecture has a folder of its own that implements these; the rest of the
- * engine names no register, exception or instruction.
+ * The interface between the processor and a kind of CPU. Each architecture implements it in a folder of its own; the
+ * rest of the engine names no register, exception or instruction.
  */
 import type { Instruction } from '../isa/index.js';
 import type { CodePages } from './code_pages.js';
@@ -19,58 +19,61 @@ export interface ConditionLocals {
   readonly v: number;
 }
 
-/** What the interpreter is built from. */
+/** The input of the interpreter's builder. */
 export interface CodeModel {
   readonly instructions: readonly Instruction[];
-  /** The index in the register file of the stack pointer, for which some handlers are specialised. */
+  /** Index of the stack pointer in the register file. Some handlers are specialised for it. */
   readonly stackPointer: number;
-  /** Pushes, as i32, whether the condition holds whose number is in byte `at` of the record. */
+  /** Pushes whether a condition holds, as i32. The number of the condition is in byte `at` of the record. */
   emitCondition(code: Code, locals: ConditionLocals, at: number): void;
 }
 
-/** What the CPUs of one processor work with. */
+/** The parts of the engine that the CPUs of a processor use. */
 export interface CpuParts<Host> {
   readonly memory: EngineMemory;
   readonly tlbs: Tlbs;
   readonly pages: CodePages;
-  /** Where the block of each vCPU is, by index. */
+  /** Byte offset of each vCPU's block, by index. */
   readonly blocks: readonly number[];
   /** The machine around the vCPUs. */
   readonly host: Host;
 }
 
 /**
- * The CPUs of one processor. Addresses are two halves of 32 bits, unsigned. `View` is a vCPU as the machine sees it, `Line` the
- * name of an interrupt line.
+ * The CPUs of one processor. Addresses are two unsigned halves of 32 bits. `View` is the machine's view of a vCPU,
+ * `Line` the name of an interrupt line.
  */
 export interface CpuSet<View, Line> {
-  /** By index. */
+  /** The views of the vCPUs, by index. */
   readonly views: readonly View[];
-  /** A vCPU is about to run; others may have run since it last did. */
+  /** Called before a vCPU runs. Other vCPUs may have run since its last run. */
   begin(vcpu: number): void;
   /**
-   * Before the interpreter is entered: takes an interrupt that is open, and selects the TLB sets of the present privilege level.
-   * False where the next instruction faults, and that was done.
+   * Called before the interpreter is entered: takes an unmasked interrupt, and selects the TLB sets of the current
+   * privilege level. Returns false if the next instruction faults; the fault has then been taken.
    */
   settle(vcpu: number): boolean;
-  /** After the host made the interpreter come back: completes the instruction. A reason, where that ends the run. */
+  /**
+   * Called after a host call made the interpreter return: completes the instruction. Returns a reason if that ends the
+   * run.
+   */
   finish(vcpu: number): StopReason | null;
   setLine(vcpu: number, line: Line, asserted: boolean): void;
   /** Whether an interrupt is asserted and not masked. */
   hasOpenInterrupt(vcpu: number): boolean;
-  /** `PhysicalMemory.frame` is to be asked anew. */
+  /** Drops all cached results of `PhysicalMemory.frame`. */
   flushFrames(): void;
-  /** The place of the records of the page of an instruction; -1 where the fetch faults. */
+  /** The byte offset of the records for an instruction's page; -1 if the fetch faults. */
   fetch(vcpu: number, low: number, high: number): number;
-  /** Where a value to be loaded is, or one of `accessResults`; `flags` as in `accessFlags`. */
+  /** The byte offset of the value to load, or one of `accessResults`. `flags` is as in `accessFlags`. */
   load(vcpu: number, low: number, high: number, flags: number): number;
-  /** Where a value is to be stored, or one of `accessResults`. The value is in the block's scratch place. */
+  /** The byte offset to store to, or one of `accessResults`. The value is in the block's scratch area. */
   store(vcpu: number, low: number, high: number, flags: number): number;
-  /** Answers a system call of isa by number; true where the instruction is left. */
+  /** Handles a system call of isa by number. Returns true if the instruction must be left. */
   system(vcpu: number, call: number, a: bigint, b: bigint): boolean;
 }
 
-/** What a decoder works with. */
+/** The parts of the engine that a decoder uses. */
 export interface DecoderParts {
   readonly memory: EngineMemory;
   readonly pages: CodePages;
@@ -87,9 +90,9 @@ export interface RecordDecoder {
 
 export interface CpuArchitecture<View, Host, Line> {
   readonly model: CodeModel;
-  /** How many registers and state slots a vCPU has. */
+  /** Number of registers and of state slots per vCPU. */
   readonly sizes: { readonly registers: number; readonly state: number };
-  /** Writes the tables that handlers read, below the first vCPU's block; once for each memory. */
+  /** Writes the tables that handlers read, below the first vCPU's block. Called once per memory. */
   prepare(memory: EngineMemory): void;
   decoder(parts: DecoderParts): RecordDecoder;
   connect(parts: CpuParts<Host>): CpuSet<View, Line>;

@@ -6,10 +6,10 @@
 import { alignUp } from '../base/index.js';
 import { floatState } from '../isa/index.js';
 
-/** How many registers, vector registers and state slots the block of a vCPU has room for, whatever its architecture. */
+/** Capacity of a vCPU's block, for every architecture: registers, vector registers and state slots. */
 export const blockRoom = { registers: 40, vectors: 32, state: 128 } as const;
 
-/** The fields of a vCPU's block in order, with their sizes in bytes. A field lies at a multiple of its size, up to 16. */
+/** The fields of a vCPU's block in order, with their sizes in bytes. A field is aligned to its size, up to 16. */
 const blockFields = {
   /** The register file, 64 bits per register. */
   registers: 8 * blockRoom.registers,
@@ -62,7 +62,7 @@ const block = layOutBlock();
 /** Byte offsets in a vCPU's block. */
 export const cpuOffsets = {
   ...block,
-  /** The control and the status of floating point: the low 32 bits of their state slots. */
+  /** Floating-point control and status: the low 32 bits of their state slots. */
   floatControl: block.state + 8 * floatState.control,
   floatStatus: block.state + 8 * floatState.status,
   size: alignUp(block.end, 1024),

@@ -23,7 +23,7 @@ export interface ProcessorSizes {
 const tableBytes = 4096;
 const defaultDecodedPages = 4096;
 
-/** `View`, `Host` and `Line` are those of its {@link CpuArchitecture}. */
+/** `View`, `Host` and `Line` are the types of its {@link CpuArchitecture}. */
 export class Processor<View, Host, Line> {
   /** Byte offset of the guests' memory in the engine's memory, a multiple of 64 KiB. */
   readonly ramStart: number;

@@ -105,7 +105,7 @@ export function testMachine(
   const { vcpus = 1, decodedPages = 64, unanswered } = options;
   const host = hostOf(() => machine, unanswered);
   const processor = new Processor(arm64, host, { vcpus, ramBytes, decodedPages });
-  // Floating point and SIMD are not trapped.
+  // Do not trap floating point and SIMD.
   for (const vcpu of processor.vcpus) vcpu.setSystemRegister('CPACR_EL1', 3n << 20n);
   const view = new DataView(processor.ram.buffer, processor.ramStart);
   const machine: TestMachine = {

@@ -1,6 +1,7 @@
 /**
- * What an instruction is, whatever its encoding: operands, text and semantics. Each architecture adds its encodings to this
- * (arm64/encoding.ts). The decoder, disassembler, assembler, interpreter and conformance tests are all derived from it.
+ * Instructions without their encoding: operands, text and semantics. Each architecture adds the encoding
+ * (arm64/encoding.ts). The decoder, disassembler, assembler, interpreter and conformance tests are all derived from the
+ * definitions.
  */
 import type { Expr, Width } from './micro_ops.js';
 import { Semantics } from './semantics.js';
@@ -65,7 +66,7 @@ type Reference<O> = O extends RegisterOperand
 
 export type References<Operands> = { readonly [K in keyof Operands]: Reference<Operands[K]> };
 
-/** What a definition says of an instruction beside its encoding. */
+/** The part of an instruction's definition that does not depend on its encoding. */
 export interface Meaning<Operands> {
   /** The encoding's name in the manual. Must be unique. */
   readonly name: string;
@@ -81,7 +82,7 @@ export interface Meaning<Operands> {
   semantics(m: Semantics, operands: References<Operands>): void;
 }
 
-/** A defined instruction, whatever its encoding. */
+/** A defined instruction, without its encoding. */
 export interface Instruction {
   readonly name: string;
   readonly feature: string | null;
@@ -94,7 +95,7 @@ export interface Instruction {
   readonly vector: boolean;
 }
 
-/** The instruction of a definition: its meaning, and `encoding`, which is what its architecture adds. */
+/** Creates an instruction from its definition and `encoding`, the part that its architecture adds. */
 export function withMeaning<
   const Operands extends Readonly<Record<string, Operand>>,
   Encoding extends object,

@@ -1,4 +1,4 @@
-/** The state slots that every architecture has, whatever else a vCPU keeps beside its registers. */
+/** The state slots that every architecture has, in addition to its own. */
 
-/** The slots, by index, of the control and the status of floating point. Each architecture numbers its state from these on. */
+/** Indexes of the slots for floating-point control and status. Each architecture numbers its own slots after these. */
 export const floatState = { control: 0, status: 1 } as const;

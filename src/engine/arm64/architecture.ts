@@ -1,4 +1,4 @@
-/** A64 CPUs (Arm DDI 0487) as the processor takes them. */
+/** The engine's interface for A64 CPUs (Arm DDI 0487). */
 import { present } from '../../base/index.js';
 import { a64, registerFile, statePlaces } from '../../isa/index.js';
 import type { CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
@@ -40,7 +40,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
     return present(this.#vcpus[vcpu], 'a vCPU');
   }
 
-  /** Others may have stored meanwhile: the exclusive monitor is open. */
+  /** Another vCPU may have stored since this one ran, so clear the exclusive monitor. */
   begin(vcpu: number): void {
     this.#of(vcpu).block.setLow(at.monitorBytes, 0);
   }

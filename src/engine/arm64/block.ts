@@ -1,4 +1,4 @@
-/** The block of an A64 vCPU: what its architecture adds to registers and state. */
+/** The block of an A64 vCPU, with the accessors that are specific to the architecture. */
 import { registerFile, statePlace } from '../../isa/index.js';
 import { cpuOffsets } from '../layout.js';
 import { VcpuBlock } from '../vcpu_block.js';

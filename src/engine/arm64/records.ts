@@ -35,7 +35,7 @@ interface Way {
   readonly near: ImmediateOperand | null;
 }
 
-/** Made on first use, and then shared by all processors. */
+/** Created on first use, and shared by all processors. */
 let a64Decoder: Decoder | null = null;
 
 export class WordDecoder implements RecordDecoder {

@@ -1,4 +1,6 @@
-/** How A64 instructions are encoded: 32-bit words with a pattern. Printing and parsing follow from pattern and operands. */
+/**
+ * The encoding of A64 instructions: 32-bit words with a pattern. Printing and parsing use the pattern and the operands.
+ */
 import { withMeaning } from '../instruction.js';
 import type { FieldValues, Instruction, Meaning, Operand } from '../instruction.js';
 import { extractFields, insertFields, matches, parsePattern } from './pattern.js';

@@ -1,4 +1,4 @@
-/** The modes of an A64 CPU, and how the engine's register file is laid out for it. */
+/** The modes of an A64 CPU, and the layout of its register file. */
 
 /** Exception level and selected stack pointer (DDI 0487, PSTATE.M). They determine which instructions are allocated. */
 export const modes = ['EL0t', 'EL1t', 'EL1h'] as const;
