@@ -317,7 +317,7 @@ describe('a reader that exits', () => {
   });
 
   it(
-    'a full disk is one, in one line',
+    'a full disk is an error, reported in one line',
     { skip: process.platform !== 'linux' && 'there is no /dev/full here' },
     () => {
       const { status, stderr } = spawnSync(

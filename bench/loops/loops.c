@@ -1,6 +1,6 @@
 /*
- * Six loops, one of which LOOP names. Each prints `begin` on the UART at UART, works for a number of rounds that is fixed,
- * and prints `end` with what it worked out, which must be the same wherever it runs.
+ * Six loops; LOOP selects one. Each prints `begin` on the UART at UART, works for a fixed number of rounds, and prints
+ * `end` with its result, which must be the same on every emulator.
  */
 typedef unsigned long u64;
 typedef unsigned int u32;
@@ -45,7 +45,7 @@ static u64 work(void) {
   return blocks[0][1234] ^ blocks[0][65535];
 }
 #elif LOOP == 3
-/* Branches: calls through a table by random bits, and conditions that nothing predicts. */
+/* Branches: calls through a table by random bits, and unpredictable conditions. */
 static u64 first(u64 x) { return (x & 1) ? x * 3 + 1 : x >> 1; }
 static u64 second(u64 x) { return (x & 6) ? x + 17 : x ^ 0x5555; }
 static u64 third(u64 x) { return (x >> 40) > 1000 ? x - 3 : x + 9; }

@@ -1,7 +1,7 @@
 /*
  * The start of every loop: an arm64 Image (Linux, Documentation/arch/arm64/booting.rst) that runs at EL1 from the start of
  * RAM at 0x40000000, turns translation on over one table (devices in the first GiB, memory in the second), calls
- * loop_main, and turns the machine off. Nothing in it is relocated: where it lies does not matter.
+ * loop_main, and powers off. It needs no relocation, so its load address does not matter.
  */
         .section .start, "ax"
         .global _start

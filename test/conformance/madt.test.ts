@@ -139,7 +139,7 @@ after(() => {
 });
 
 test(
-  'iasl: sees the header and every field of the three entry types where they are declared',
+  'iasl: finds the header and every field of the three entry types at the declared offsets',
   { skip: missing },
   () => {
     const entries = [madtLocalApic(0x11, 0x22, 1), madtLocalX2apic(0x1234, 0x1_0001, 2), wholeGicc];
@@ -200,7 +200,7 @@ function dumped(...files: string[]): Uint8Array {
 }
 
 test(
-  'acpidump: what it prints of a MADT, alone and among others, is read as the table',
+  'acpidump: its output for a MADT, alone or among other tables, is read as the table',
   { skip: missing },
   () => {
     const entries = [madtLocalApic(0x11, 0x22, 1), madtLocalX2apic(0x1234, 0x1_0001, 2), wholeGicc];

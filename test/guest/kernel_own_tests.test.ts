@@ -11,7 +11,7 @@ const wanted =
   /\/(raid6_pq|xor|xor-neon|async_\w+|libcrc32c|crc32c_generic|test_bpf|test_static_keys|test_static_key_base|test_user_copy)\.ko$/;
 
 test(
-  'the kernel passes its own tests of parity, of compiled and patched code, and of user memory',
+  'the kernel passes its self-tests of parity, compiled and patched code, and user memory',
   {
     skip,
   },

@@ -1,4 +1,4 @@
-/* What Armv8.0 does not have, or an identification register does not advertise: Undefined at EL1 and at EL0. */
+/* Instructions that Armv8.0 does not have or that are not advertised must be Undefined at EL1 and at EL0. */
 #include "bare.h"
 
 static const struct { const char *what; u32 word; } absent[] = {

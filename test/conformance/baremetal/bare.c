@@ -41,13 +41,13 @@ void begin(const char *what)
   print(": ");
 }
 
-/* Which vectors have an ESR: the synchronous ones. */
+/* The vectors with an ESR: the synchronous ones. */
 static int is_synchronous(u64 kind) { return (kind & 3) == 0; }
 
-/* Aborts and misaligned pc say where. */
+/* Exception classes with a fault address: aborts and misaligned pc. */
 static int has_address(u64 class) { return class == 0x20 || class == 0x21 || class == 0x22 || class == 0x24 || class == 0x25; }
 
-/* Prints the exception and lets the code that was tried end; SVC #0xfffe goes on instead. */
+/* Prints the exception and ends the tested code; SVC #0xfffe continues it instead. */
 void on_exception(u64 kind, u64 *frame)
 {
   u64 esr = read_sysreg(esr_el1);
@@ -78,7 +78,7 @@ void on_exception(u64 kind, u64 *frame)
 
 void try_el0(void *code, u64 a, u64 b)
 {
-  /* From here EL0 is entered within a call that any exception ends. */
+  /* Enters EL0 within a call that any exception ends. */
   struct { void *code; u64 a, b; } request = { code, a, b };
   extern void enter_requested(u64, u64);
   try_code((void *)enter_requested, (u64)&request, 0);

@@ -1,4 +1,4 @@
-/* What the bare-metal tests share: a UART to print on, exceptions that are printed, and code that is tried. */
+/* Shared by the bare-metal tests: output on a UART, reports of exceptions, and calls of the code under test. */
 #ifndef BARE_H
 #define BARE_H
 
@@ -13,7 +13,7 @@ void print_hex(u64 value);
 /* `NAME=VALUE` and a space. */
 void print_field(const char *name, u64 value);
 void end_line(void);
-/* Prints a line, and begins what is printed about `what`. */
+/* Prints the start of a line about `what`. */
 void begin(const char *what);
 
 #define read_sysreg(name)                                       \
@@ -26,7 +26,7 @@ void begin(const char *what);
 #define isb() asm volatile("isb" ::: "memory")
 #define dsb() asm volatile("dsb sy" ::: "memory")
 
-/* Runs code(a, b) at EL1 or at EL0; an exception ends it and is printed. What it returns, at EL1, is the result. */
+/* Runs code(a, b) at EL1 or at EL0; an exception ends it and is printed. At EL1, the result is its return value. */
 u64 try_code(void *code, u64 a, u64 b);
 void try_el0(void *code, u64 a, u64 b);
 

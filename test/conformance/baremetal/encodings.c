@@ -1,6 +1,6 @@
 /*
- * Which system registers and system instructions there are at EL1 and at EL0: every encoding is tried, and those are printed
- * that are not Undefined, or trapped to EL1 from EL0.
+ * Lists the system registers and system instructions that exist at EL1 and at EL0: tries every encoding, and prints those
+ * that are not Undefined, or that trap from EL0 to EL1.
  */
 #include "bare.h"
 
@@ -22,10 +22,10 @@ static void write_code(u32 word, u32 end)
   asm volatile("dc cvau, %0\ndsb ish\nic ivau, %0\ndsb ish\nisb" ::"r"(code) : "memory");
 }
 
-/* The class of the exception that the word makes at EL1 or EL0; 64 where it makes none. */
+/* The class of the exception that the word causes at EL1 or EL0; 64 if it causes none. */
 static u64 class_of(u32 word, int el0)
 {
-  /* What is written is 0; an instruction that wants an address gets one. */
+  /* Writes 0; an instruction that takes an address gets a valid one. */
   u64 operand = (word & 0xfff80000u) == SYS ? (u64)block : 0;
   exceptions = 0;
   write_code(word, el0 ? SVC_END : RET);
@@ -46,7 +46,7 @@ static void print_encoding(u32 word)
   }
 }
 
-/* Hints, of which some wait for ever, and SPSel, after which the stack is another. */
+/* Skip hints, because some wait forever, and SPSel, because it changes the stack pointer. */
 static int is_left_out(u32 word)
 {
   u32 field = word >> 5 & 0x3fff;
@@ -79,7 +79,7 @@ void test_main(void)
     list(mode ? "el0 state" : "state", STATE | 31, 0, 1 << 14, mode);
     list(mode ? "el0 state x0" : "state x0", STATE, 0, 1 << 14, mode);
   }
-  /* Of debug and identification; others mean too much. */
+  /* Debug and identification registers; writing others has side effects. */
   list("msr", MSR, 2 << 14, 3 << 14, 0);
   list("msr", MSR, 3 << 14, (3 << 14) + (1 << 7), 0);
   end_line();

@@ -1,4 +1,4 @@
-/* Exceptions that instructions make, their syndromes and vectors, and returns from them. */
+/* Exceptions caused by instructions: syndromes, vectors and returns. */
 #include "bare.h"
 
 snippet(nothing, "mov x0, #1");
@@ -71,13 +71,13 @@ snippet(fpsr, "msr fpsr, x0");
 
 static u8 block[256] __attribute__((aligned(64)));
 
-/* Exceptions from EL1 on SP_EL0, which have vectors of their own. */
+/* Exceptions from EL1 on SP_EL0, which have separate vectors. */
 snippet(from_el1t, "mov x9, sp\nmsr sp_el0, x9\nmsr spsel, #0\nmov x0, sp\nsvc #9");
 snippet(el1t_sp_el0, "mov x9, sp\nmsr sp_el0, x9\nmsr spsel, #0\nmrs x0, sp_el0");
 snippet(el1t_spsel, "mov x9, sp\nmsr sp_el0, x9\nmrs x0, spsel\nmsr spsel, #0\nmrs x1, spsel\nmsr spsel, #1\norr x0, x0, x1, lsl #4");
 snippet(spsel_register, "mov x9, sp\nmsr sp_el0, x9\nmov x1, #0\nmsr spsel, x1\nmov x0, sp\nsub x0, x0, x9\nmov x1, #1\nmsr spsel, x1");
 
-/* A stack pointer that is no multiple of 16, on SP_EL0. */
+/* A misaligned stack pointer, on SP_EL0. */
 snippet(el1t_sp, "mov x9, sp\nsub x10, x9, x0\nmsr sp_el0, x10\nmsr spsel, #0\nldr x0, [sp, #-16]\nmsr spsel, #1");
 
 static void stacks(const char *phase)
@@ -94,7 +94,7 @@ static void stacks(const char *phase)
   }
 }
 
-/* Returns by ERET to x0 with SPSR x1; the place returned to makes an exception that shows what has become of PSTATE. */
+/* Returns by ERET to x0 with SPSR x1; the code there causes an exception that shows the new PSTATE. */
 snippet(return_to, "msr elr_el1, x0\nmsr spsr_el1, x1\neret");
 snippet(landing, "svc #0x66");
 

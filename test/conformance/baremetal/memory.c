@@ -1,4 +1,4 @@
-/* Exclusives, ordered accesses, alignment, DC ZVA and code that changes, with translation off. */
+/* Exclusives, ordered accesses, alignment, DC ZVA and self-modifying code, with translation off. */
 #include "bare.h"
 
 static u64 cells[64] __attribute__((aligned(128)));
@@ -35,7 +35,7 @@ snippet(clear_block, "dc zva, x0");
 snippet(maintain, "dc cvac, x0\ndc cvau, x0\ndc civac, x0\nic ivau, x0\ndc isw, xzr\ndc csw, xzr\ndc cisw, xzr\nic iallu\nic ialluis\nmov x0, #1");
 snippet(wfe_with_event, "sevl\nwfe\nsev\nwfe\nmov x0, #1");
 
-/* A function that is written as data: MOV X0, #n; RET. */
+/* A function written as data: MOV X0, #n; RET. */
 static u32 code[1024] __attribute__((aligned(4096)));
 
 static void write_code(u32 n)
@@ -55,7 +55,7 @@ static void changing_code(void)
   }
   print_hex(sum);
   begin("code that changes itself");
-  /* The store changes the second instruction behind it; ISB makes it be fetched anew. */
+  /* The store changes a later instruction; ISB makes the CPU fetch it again. */
   static u32 itself[] __attribute__((aligned(64))) = {
     0x10000082, /* adr x2, .+16 */
     0xb9000041, /* str w1, [x2] */

@@ -1,4 +1,4 @@
-/* System registers: what they keep, what they say. Where QEMU keeps bits that are RES0, they are not written here. */
+/* System registers: their values and the bits that they keep. RES0 bits that QEMU keeps are not written here. */
 #include "bare.h"
 
 #define keeps(name, value)                 \

@@ -1,4 +1,4 @@
-/* Two CPUs: exclusives that must not lose an increment, locks, messages by WFE and SEV, code that one writes and the other runs. */
+/* Two CPUs: exclusive increments, locks, messages by WFE and SEV, and code that one CPU writes and the other runs. */
 #include "bare.h"
 
 #define ROUNDS 20000ul
@@ -88,7 +88,7 @@ static void await(volatile u64 *word, u64 value)
   while (acquired(word) != value) asm volatile("wfe" ::: "memory");
 }
 
-/* Both come here before either goes on. */
+/* Barrier for both CPUs. */
 static void meet(u64 cpu, u64 which)
 {
   publish(&done[2 * (which & 1) + cpu], which);
@@ -125,7 +125,7 @@ static void work(u64 cpu)
   meet(cpu, 3);
   take_turns();
   meet(cpu, 4);
-  /* What the other stores meanwhile makes a store-exclusive fail. */
+  /* A store by the other CPU makes a store-exclusive fail. */
   if (cpu == 1) {
     u64 value;
     u32 failed;

@@ -1,6 +1,6 @@
 /*
- * Translation: every kind of fault at every level, permissions, sizes of address spaces, tags, ASIDs, blocks, walks that
- * end nowhere, AT, and TLB maintenance. GRANULE is the binary logarithm of the granule: 12, 14 or 16.
+ * Translation: every kind of fault at every level, permissions, sizes of address spaces, tags, ASIDs, blocks, walks to
+ * unmapped memory, AT, and TLB maintenance. GRANULE is the binary logarithm of the granule: 12, 14 or 16.
  */
 #include "bare.h"
 
@@ -35,16 +35,16 @@
 
 #define RAM 0x40000000ul
 #define UART_PAGE 0x09000000ul
-/* Where EL0 sees the RAM. */
+/* Address of the RAM at EL0. */
 #define USER_VIEW 0x80000000ul
 /* What the tests map: under an entry of its own in the first table, whatever the granule. */
 #define WINDOW 0x900000000000ul
-/* A physical address where nothing is. */
+/* A physical address without memory. */
 #define NOWHERE 0x3000000000ul
 
 static u64 pool[40][PAGE / 8] __attribute__((aligned(65536)));
 static unsigned pool_used;
-/* The page that is mapped for the tests, and the one behind it. */
+/* The page mapped for the tests, and the page after it. */
 static u8 target[2 * PAGE] __attribute__((aligned(65536)));
 
 static u64 *new_table(void)
@@ -70,7 +70,7 @@ static u64 *entry(u64 *root, unsigned bits, u64 address, unsigned level)
 }
 
 static u64 *root0;
-/* What TTBR1 has where nothing is to be found there. */
+/* The value of TTBR1 for an empty upper range. */
 static u64 *empty;
 
 #define TG0 (GRANULE == 12 ? 0ul : GRANULE == 14 ? 2ul : 1ul)
@@ -250,7 +250,7 @@ static void blocks(void)
   *found = base | BLOCK | NORMAL | INNER | ACCESSED | USER | CONTIGUOUS | NOT_GLOBAL;
   invalidate();
   probe("block", WINDOW + offset);
-  /* What is forgotten of one address of a block is forgotten of all. */
+  /* Invalidating one address of a block invalidates all of it. */
   *found = base | BLOCK | NORMAL | INNER | ACCESSED | READ_ONLY;
   asm volatile("dsb sy\ntlbi vae1, %0\ndsb sy\nisb" ::"r"((WINDOW + 2 * PAGE) >> 12) : "memory");
   probe("block that became read-only", WINDOW + offset);
@@ -278,7 +278,7 @@ static void contiguous(void)
   check("gone", load, WINDOW + offset, 0);
 }
 
-/* Every form of TLBI that EL1 has, where it must forget a page that is then taken away. */
+/* Every form of TLBI at EL1 must invalidate a page that is then unmapped. */
 #define form(name)                                                             \
   snippet(forget_##name, "dsb sy\ntlbi " #name ", x0\ndsb sy\nisb\nldr x0, [x1]")
 form(vae1);
@@ -315,7 +315,7 @@ static void forgetting(void)
     *leaf = 0;
     check(forms[i].name, forms[i].code, operand, WINDOW + 128);
     check("after, as a user", load_user, WINDOW + 128, 0);
-    /* From nothing to a page: what faulted is not remembered. */
+    /* From unmapped to mapped: a fault is not cached. */
     *leaf = LEAF | USER | NOT_GLOBAL;
     asm volatile("dsb sy\nisb" ::: "memory");
     check("again", load, WINDOW + 128, 0);
@@ -325,7 +325,7 @@ static void forgetting(void)
   invalidate();
 }
 
-/* SCTLR_EL1.WXN: what can be written is not executed. What runs meanwhile is made read-only, page by page. */
+/* SCTLR_EL1.WXN: writable pages are not executable. The running code is made read-only, page by page. */
 static void never_both(void)
 {
   extern u8 text_end[];
@@ -382,7 +382,7 @@ static void sizes(void)
     user_view(user_load, at, 0, "el0 in range");
     pool_used = used;
   }
-  /* Walks switched off, and a table that is nowhere. */
+  /* Walks disabled, and a table outside memory. */
   write_sysreg(tcr_el1, TCR | 1 << 23);
   invalidate();
   check("walks are off", load, -PAGE + 128, 0);
@@ -430,7 +430,7 @@ static void tags(void)
   invalidate();
 }
 
-/* Accesses that go over the end of a page behind which nothing is mapped. */
+/* Accesses that cross into an unmapped page. */
 static void across(void)
 {
   u64 *first = entry(root0, 48, WINDOW, 3);
@@ -469,7 +469,7 @@ static void across(void)
   invalidate();
 }
 
-/* Other accesses of what is not there, and of what is read-only. */
+/* Other accesses to unmapped and read-only pages. */
 static void kinds(void)
 {
   u64 *leaf = entry(root0, 48, WINDOW, 3);
@@ -526,7 +526,7 @@ static void address_spaces(void)
   for (int i = 0; i < 2; i++) {
     roots[i] = new_table();
     for (unsigned n = 0; n < PAGE / 8; n++) roots[i][n] = root0[n];
-    /* The window's part of the address space is its own. */
+    /* Each address space has its own tables for the window. */
     *entry(roots[i], 48, WINDOW, start_level(48)) = 0;
     tables[i] = entry(roots[i], 48, WINDOW, 3);
     *tables[i] = (u64)pages[i] | PAGE_TYPE | NORMAL | INNER | ACCESSED | NOT_GLOBAL | USER;
@@ -570,7 +570,7 @@ static void address_spaces(void)
   invalidate();
 }
 
-/* Code that is written through another mapping than the one it runs at. */
+/* Code written through another mapping than it runs at. */
 static void aliased_code(void)
 {
   u64 *leaf = entry(root0, 48, WINDOW, 3);
