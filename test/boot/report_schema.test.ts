@@ -52,7 +52,7 @@ describe('the schema of the report', () => {
     assert.equal(checked(await run.report()).outcome.what, 'stopped');
   });
 
-  it('passes a guest that was refused an instruction, and says which', async () => {
+  it('accepts a guest whose instruction was refused, and names the instruction', async () => {
     const writeHcr = 0xd51c1100; // MSR HCR_EL2, X0
     const report = await reportOf({ kernel: image([writeHcr, ...spin]), limits: { instructions: 100_000 } });
     const { pc = '', ...refused } = report.outcome.refused ?? {};
