@@ -24,7 +24,7 @@ import type { StoreConnection, XenstoreState } from './state.js';
 import { dropAllTransactions, findTransaction } from './transactions.js';
 import { removeAllWatches } from './watches.js';
 
-/** A connection over which nothing was said. */
+/** A new connection. */
 export function newConnection(): StoreConnection {
   return {
     ignored: false,
@@ -56,7 +56,7 @@ function setField(page: Page, name: keyof typeof offsets, value: number): void {
   viewOf(page).setUint32(offsets[name], value, true);
 }
 
-/** How many bytes are in a ring; more than it holds when the guest put nonsense there. */
+/** The number of bytes in a ring; it can exceed the ring's size if the guest wrote invalid indices. */
 function used(page: Page, ring: Ring): number {
   return (field(page, `${ring}_prod`) - field(page, `${ring}_cons`)) >>> 0;
 }
@@ -75,7 +75,7 @@ function takeBytes(page: Page, most: number): Uint8Array {
   return taken;
 }
 
-/** Puts as many of the bytes into the answers as there is room for; how many. */
+/** Writes as many of the bytes as fit into the ring of answers, and returns their number. */
 function putBytes(page: Page, bytes: Uint8Array): number {
   const from = field(page, 'rsp_prod');
   const ring = ringBytes(page, 'rsp');
@@ -110,7 +110,7 @@ function reconnect(store: XenstoreState, page: Page): boolean {
   return true;
 }
 
-/** Forgets everything that was said, and empties both rings; nodes stay (domain_conn_reset). */
+/** Resets the connection and empties both rings; nodes stay (domain_conn_reset). */
 export function resetConnection(store: XenstoreState, page: Page): void {
   closeConnection(store);
   const { nodes, memory } = store.connection;
@@ -128,7 +128,7 @@ function closeConnection(store: XenstoreState): void {
   store.connection.input = new Uint8Array(0);
 }
 
-/** The guest has broken the protocol, and is not heard any more (ignore_connection). */
+/** The guest has violated the protocol; its connection is ignored from now on (ignore_connection). */
 function ignore(store: XenstoreState, page: Page, error: number): boolean {
   setField(page, 'error', error);
   closeConnection(store);
@@ -145,7 +145,7 @@ function canPut({ connection }: XenstoreState, page: Page): boolean {
   return !connection.ignored && connection.queue.length > 0 && used(page, 'rsp') !== XENSTORE_RING_SIZE;
 }
 
-/** Takes in what there is of one message, and carries it out once it is whole. */
+/** Reads the available part of a message, and executes the request once it is complete. */
 function takeInput(store: XenstoreState, page: Page, nowNs: bigint): boolean {
   if (used(page, 'req') > XENSTORE_RING_SIZE) return ignore(store, page, XENSTORE_ERROR_RINGIDX);
   const { connection } = store;

@@ -1,7 +1,7 @@
 /**
  * xenstore: the store by which a guest, the toolstack and device backends find each other, as Xen's C xenstored keeps
- * it for one guest. The guest speaks to it over a page and an event channel; the toolstack by function calls. It refuses
- * to know other guests, sockets and live updates, and does not limit how often a guest may write.
+ * it for one guest. The guest accesses it through a page and an event channel, the toolstack through function calls. It does not
+ * support other guests, sockets or live updates, and does not limit how often a guest may write.
  */
 export {
   fireStoreEvent,

@@ -13,11 +13,11 @@ import type { StoreNodeCopy, StoreNodeContent, StoreNode, StoreTransaction, Xens
 import { fireWatches } from './watches.js';
 import type { Cause } from './watches.js';
 
-/** Who looks at the store, and how. */
+/** The accessor of the store: guest or toolstack, and its transaction. */
 export interface View extends Cause {
   readonly store: XenstoreState;
   readonly transaction: StoreTransaction | null;
-  /** The guest; else the toolstack, who may do everything, knows no quota and needs no transactions here. */
+  /** Whether it is the guest; otherwise the toolstack, which has all rights and no quota, and needs no transactions here. */
   readonly guest: boolean;
 }
 
@@ -49,7 +49,7 @@ function access(store: XenstoreState, transaction: StoreTransaction, path: strin
   return accessed;
 }
 
-/** What the viewer may do to a node. */
+/** The viewer's rights to a node. */
 export function rightsTo(
   { store, guest }: View,
   { permissions }: Pick<StoreNodeContent, 'permissions'>,
@@ -113,7 +113,7 @@ function countNode({ store, transaction }: View, owner: number, change: number):
   else transaction.nodeDelta += change;
 }
 
-/** How many bytes more the guest would use with this node than with what is there. */
+/** How many more bytes the guest would use with this node than with the present one. */
 function growth({ store, transaction }: View, path: string, node: StoreNodeContent): number {
   if (transaction === null) return nodeMemory(store, path, node) - nodeMemory(store, path, store.nodes[path]);
   const old = transaction.accessed[path]?.node ?? null;

@@ -1,4 +1,4 @@
-/** What is on its way to the guest (Xen 4.17 tools/xenstore/xenstored_core.c, send_reply and send_event). */
+/** Messages queued for the guest (Xen 4.17 tools/xenstore/xenstored_core.c, send_reply and send_event). */
 import { viewOf, XENSTORE_PAYLOAD_MAX, XS_ERROR, XS_WATCH_EVENT, xsd_sockmsg } from '../../abi/index.js';
 import type { ValueOf, XsdError } from '../../abi/index.js';
 import { eventTimeoutNs, isOutOfMemory } from './quota.js';
@@ -8,7 +8,7 @@ import type { Cause } from './watches.js';
 
 export type Header = ValueOf<typeof xsd_sockmsg>;
 
-/** Answers up to this size are given whatever memory the guest uses, so that each error can be told. */
+/** Answers up to this size are sent however much memory the guest uses, so that every error can be reported. */
 const smallAnswer = 16;
 
 function message(header: Header, payload: Uint8Array): Uint8Array {
@@ -76,12 +76,12 @@ function forget(connection: StoreConnection, { bytes, request, eventKey }: Store
   }
 }
 
-/** What is still to be written of the first message; null when the queue is empty. */
+/** The unwritten rest of the first message; null if the queue is empty. */
 export function nextBytes({ queue, written }: StoreConnection): Uint8Array | null {
   return queue[0]?.bytes.subarray(written) ?? null;
 }
 
-/** So many bytes of {@link nextBytes} were written. */
+/** Notes how many bytes of {@link nextBytes} were written. */
 export function wrote(connection: StoreConnection, count: number): void {
   const [first] = connection.queue;
   if (first === undefined) return;
@@ -92,7 +92,7 @@ export function wrote(connection: StoreConnection, count: number): void {
   forget(connection, first);
 }
 
-/** Drops the events that waited too long, but none that was begun (xenstored_core.c, check_event_timeout). */
+/** Drops events that waited too long, except one that is partly written (xenstored_core.c, check_event_timeout). */
 export function dropExpired(connection: StoreConnection, nowNs: bigint): void {
   const isExpired = ({ deadlineNs }: StoreMessage, at: number): boolean =>
     deadlineNs !== null && deadlineNs <= nowNs && (at > 0 || connection.written === 0);

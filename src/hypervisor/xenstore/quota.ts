@@ -8,11 +8,11 @@ import type { StoreNodeContent, StoreTransaction, StoreWatch, XenstoreState } fr
 
 /** Nodes that a guest may own. */
 export const maxNodes = 1000;
-/** Watches beyond which no more are taken: the check comes before the count, so that one more is had. */
+/** Limit of watches. The check comes before the count, so one more is accepted. */
 export const maxWatches = 128;
-/** Likewise transactions at a time. */
+/** Limit of concurrent transactions, in the same way. */
 export const maxTransactions = 10;
-/** Nodes that a transaction may look at or change. */
+/** Nodes that a transaction may read or change. */
 export const maxTransactionNodes = 1024;
 export const maxPermissions = 5;
 /** Requests whose answers and events have not been written. */
@@ -25,10 +25,10 @@ export const eventTimeoutNs = 20_000_000_000n;
 /** A node's header in xenstored's database, in bytes (4.17 struct xs_tdb_record_hdr, 4.18 struct node_hdr). */
 const headerBytes: Readonly<Record<XenRelease, number>> = { '4.17': 24, '4.18': 16 };
 const permissionBytes = 8;
-/** 4.17 refuses this size, 4.18 what is above. */
+/** 4.17 refuses this size, 4.18 only larger ones. */
 const maxNodeBytes = 2048;
 
-/** The size of a node, its path apart. */
+/** The size of a node without its path. */
 export function nodeBytes(release: XenRelease, { value, children, permissions }: StoreNodeContent): number {
   const names = children.reduce((sum, name) => sum + name.length + 1, 0);
   return headerBytes[release] + permissionBytes * permissions.length + value.length + names;
@@ -39,7 +39,7 @@ export function isTooBig(release: XenRelease, node: StoreNodeContent): boolean {
   return nodeBytes(release, node) >= maxNodeBytes + (release === '4.17' ? 0 : 1);
 }
 
-/** What a node of the store costs the guest: nothing unless it owns the node. */
+/** The memory of a node that counts for the guest: nothing unless it owns the node. */
 export function nodeMemory(
   store: XenstoreState,
   path: string,
@@ -59,12 +59,12 @@ export function copyMemory(
   return node === null ? 0 : nodeBytes(release, node) + `${generation}/${path}`.length;
 }
 
-/** What a watch costs, its path told in full. */
+/** The memory of a watch, with its absolute path. */
 export function watchMemory({ path, token }: StoreWatch): number {
   return path.length + token.length;
 }
 
-/** Whether so many bytes more would be too much. */
+/** Whether this number of additional bytes would exceed the quota. */
 export function isOutOfMemory({ connection }: XenstoreState, more: number): boolean {
   return !connection.ignored && connection.memory + more >= maxMemory;
 }

@@ -7,14 +7,14 @@ export function textOf(bytes: Uint8Array): string {
   return text;
 }
 
-/** The bytes of a text of which each character is below 256; what is above is cut to its low byte. */
+/** The bytes of a text whose characters are below 256; a higher character is truncated to its low byte. */
 export function bytesOf(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
 
-/** The strings of a payload that a nul ends, in order; bytes behind the last nul belong to none. */
+/** The nul-terminated strings of a payload, in order; bytes after the last nul are ignored. */
 export function stringsOf(payload: Uint8Array): string[] {
   const parts = textOf(payload).split('\0');
   return parts.slice(0, -1);
@@ -26,7 +26,7 @@ export function onlyString(payload: Uint8Array): string | null {
   return rest.length === 1 && rest[0] === '' ? (first ?? null) : null;
 }
 
-/** Strings, each with a nul behind it. */
+/** Strings, each followed by a nul. */
 export function payloadOf(...strings: string[]): Uint8Array {
   return bytesOf(strings.map((string) => `${string}\0`).join(''));
 }
@@ -39,7 +39,7 @@ function clampToLong(value: bigint): bigint {
   return value < longLeast ? longLeast : value;
 }
 
-/** What atoi makes of a text, as an unsigned 32-bit number; 0 when it does not start with a number. */
+/** The result of atoi for a text, as an unsigned 32-bit number; 0 if it does not start with a number. */
 export function atoi(text: string): number {
   const [, sign = '', digits = '0'] = /^[ \t\n\v\f\r]*([+-]?)(\d+)/.exec(text) ?? [];
   return Number(BigInt.asUintN(32, clampToLong(sign === '-' ? -BigInt(digits) : BigInt(digits))));

@@ -6,12 +6,12 @@ import type { StoreNodeCopy, StoreConnection, StoreTransaction, XenstoreState } 
 import { fireWatches } from './watches.js';
 import type { Cause } from './watches.js';
 
-/** The guest's transaction of that id; null when it has none. */
+/** The guest's transaction with that id; null if there is none. */
 export function findTransaction({ transactions }: StoreConnection, id: number): StoreTransaction | null {
   return transactions.find((transaction) => transaction.id === id) ?? null;
 }
 
-/** A new transaction, or -ENOSPC when there are too many. */
+/** A new transaction, or -ENOSPC if there are too many. */
 export function startTransaction(store: XenstoreState): StoreTransaction | XsdError {
   const { connection } = store;
   if (connection.transactions.length > maxTransactions) return 'ENOSPC';
@@ -29,7 +29,7 @@ export function startTransaction(store: XenstoreState): StoreTransaction | XsdEr
   return transaction;
 }
 
-/** Ids count up to 2^32 and around; 0 means no transaction. */
+/** Ids count up and wrap at 2^32; 0 means no transaction. */
 function freeId(connection: StoreConnection): number {
   let id = connection.nextTransactionId;
   while (id === 0 || findTransaction(connection, id) !== null) id = (id + 1) >>> 0;
@@ -37,7 +37,7 @@ function freeId(connection: StoreConnection): number {
   return id;
 }
 
-/** The transaction is over, and its copies with it. */
+/** Ends the transaction and drops its copies. */
 export function dropTransaction(store: XenstoreState, transaction: StoreTransaction): void {
   const { connection } = store;
   for (const [path, { node }] of Object.entries(transaction.accessed)) {
@@ -51,9 +51,9 @@ export function dropAllTransactions(store: XenstoreState): void {
 }
 
 /**
- * Carries out what the transaction did, and drops it in any case. In this order: -ENOMEM when it failed before,
- * -ENOSPC when the guest would own too many nodes, -EAGAIN when a node that it looked at has changed since, or come, or
- * gone. Nothing is carried out then.
+ * Commits the transaction, and ends it in any case. Errors in this order: -ENOMEM if it failed before,
+ * -ENOSPC if the guest would own too many nodes, -EAGAIN if a node that it read has been changed, created or
+ * removed since. After an error, nothing is changed.
  */
 export function commitTransaction(cause: Cause, transaction: StoreTransaction): XsdError | null {
   const { store } = cause;
@@ -73,7 +73,7 @@ function commitError(store: XenstoreState, transaction: StoreTransaction): XsdEr
   return changed ? 'EAGAIN' : null;
 }
 
-/** Each node is written before those who watch it are told, so that they are told by its new permissions. */
+/** Each node is written before its watches fire, so that its new permissions decide who is told. */
 function carryOut(cause: Cause, transaction: StoreTransaction): void {
   const { store } = cause;
   for (const [path, accessed] of inOrder(transaction)) {

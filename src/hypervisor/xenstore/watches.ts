@@ -1,15 +1,15 @@
-/** Who is told of a change (Xen 4.17 tools/xenstore/xenstored_watch.c). */
+/** Which watches a change fires (Xen 4.17 tools/xenstore/xenstored_watch.c). */
 import type { StoreTransaction, StorePermission, StoreNode, StoreWatch, XenstoreState } from './state.js';
 import { domainPath, isAtOrBelow, isSpecial, parentPath } from './paths.js';
 import { guestRights } from './permissions.js';
 import { watchMemory } from './quota.js';
 import { queueEvent } from './queue.js';
 
-/** What a change comes of. */
+/** The cause of a change. */
 export interface Cause {
   readonly store: XenstoreState;
   readonly transaction: StoreTransaction | null;
-  /** Number of the guest's request; 0 for the toolstack's doing. */
+  /** Number of the guest's request; 0 for a change by the toolstack. */
   readonly request: number;
   /** System time in ns. */
   readonly nowNs: bigint;
@@ -17,15 +17,15 @@ export interface Cause {
 
 export interface Change {
   readonly path: string;
-  /** The node as it is, or as it was before it went; null to look it up. */
+  /** The node now, or before it was removed; null to look it up. */
   readonly node: StoreNode | null;
-  /** Only watches of this very path fire; else those above it too. */
+  /** Whether only watches of exactly this path fire; otherwise those of parent paths fire too. */
   readonly exact: boolean;
-  /** Before a change of permissions: who could read then is told too. */
+  /** The permissions before a change: domains that could read the node then are told too. */
   readonly permissionsBefore: readonly StorePermission[] | null;
 }
 
-/** Tells those who watch, at once, or on commit when a transaction is under way (fire_watches, queue_watches). */
+/** Fires watches: immediately, or on commit within a transaction (fire_watches, queue_watches). */
 export function fireWatches(cause: Cause, change: Change): void {
   if (cause.transaction === null) fireNow(cause, change);
   else fireLater(cause.transaction, change);
@@ -56,12 +56,12 @@ function mayLearn(store: XenstoreState, { path, node, permissionsBefore }: Chang
   return isReadable(present.permissions) || isReadable(store.nodes[parentPath(path)]?.permissions);
 }
 
-/** As the guest named the watched path: relative to its own directory, or whole. */
+/** The path in the form in which the guest set the watch: relative to its own directory, or absolute. */
 export function toldPath({ domid }: XenstoreState, { relative }: StoreWatch, path: string): string {
   return relative ? path.slice(domainPath(domid).length + 1) : path;
 }
 
-/** A special event happens. Only those hear of it who watch that very path (check_special_event). */
+/** A special event happens. It fires only watches of exactly that path (check_special_event). */
 export function fireSpecial(cause: Cause, path: string): void {
   if (isSpecial(path)) fireNow(cause, { path, node: null, exact: true, permissionsBefore: null });
 }
