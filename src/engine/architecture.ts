@@ -40,6 +40,12 @@ export interface CpuParts<Host> {
 }
 
 /**
+ * The outcome of an instruction that the host completed. A time slice may end at a scheduling point: where an exception was
+ * taken or returned from, or a hypercall was made. The architecture decides which these are, not the way an engine runs it.
+ */
+export type Completion = StopReason | 'schedulingPoint' | 'goesOn';
+
+/**
  * The CPUs of one processor. Addresses are two unsigned halves of 32 bits. `View` is the machine's view of a vCPU,
  * `Line` the name of an interrupt line.
  */
@@ -49,15 +55,12 @@ export interface CpuSet<View, Line> {
   /** Called before a vCPU runs. Other vCPUs may have run since its last run. */
   begin(vcpu: number): void;
   /**
-   * Called before the interpreter is entered: takes an unmasked interrupt, and selects the TLB sets of the current
-   * privilege level. Returns false if the next instruction faults; the fault has then been taken.
+   * Called before the interpreter is entered: takes an unmasked interrupt, or selects the TLB sets of the current
+   * privilege level. Returns false if the vCPU took an exception, which is a scheduling point.
    */
   settle(vcpu: number): boolean;
-  /**
-   * Called after a host call made the interpreter return: completes the instruction. Returns a reason if that ends the
-   * run.
-   */
-  finish(vcpu: number): StopReason | null;
+  /** Called after a host call made the interpreter return: completes the instruction. */
+  finish(vcpu: number): Completion;
   setLine(vcpu: number, line: Line, asserted: boolean): void;
   /** Whether an interrupt is asserted and not masked. */
   hasOpenInterrupt(vcpu: number): boolean;

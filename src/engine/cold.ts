@@ -36,6 +36,8 @@ export const coldStatus = {
   jump: 1,
   /** As `next`, and the flags in the vCPU's block have changed. With any other status they may have changed too. */
   nextWithFlags: 2,
+  /** As `jump`, but no time slice ends there. */
+  refetch: 3,
   /** The host stopped the run. The pc is in the vCPU's block. */
   stopped: -1,
 } as const;
@@ -161,7 +163,7 @@ class ColdBuilder {
       loadVector: (statement) => emitLoadVector(environment, access, statement),
       storeVector: (statement) => emitStoreVector(environment, access, statement),
       float: (statement) => this.#float(statement),
-      jump: ({ target }) => this.#jump(target),
+      jump: (statement) => this.#jump(statement),
       system: ({ name, inputs, index }) => this.#system(name, inputs, index),
       checkStack: (operand) => {
         ifStackMisaligned(code, this.#model, layout, null, operand);
@@ -178,11 +180,11 @@ class ColdBuilder {
     this.#code.get(local.cpu).get(local.pc).memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
-  #jump(target: Expr): void {
+  #jump({ target, isSchedulingPoint }: Extract<Statement, { op: 'jump' }>): void {
     this.#code.get(local.cpu);
     emitExpr(this.#environment, target);
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
-    this.#leave(coldStatus.jump);
+    this.#leave(isSchedulingPoint ? coldStatus.jump : coldStatus.refetch);
   }
 
   #inputs(inputs: readonly Expr[], count: number): void {

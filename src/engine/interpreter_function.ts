@@ -369,15 +369,24 @@ export class InterpreterBuilder {
       .constant(i32, 0)
       .byte(opcodes[i32].ltSigned)
       .branchIf(this.#inner() + 2);
-    code.get(local.entry).constant(i32, coldStatus.jump).byte(opcodes[i32].eq).if();
+    this.#goOnAtPc(coldStatus.jump, true);
+    this.#goOnAtPc(coldStatus.refetch, false);
+    this.#nesting -= 1;
+    code.end();
+    this.#advance();
+  }
+
+  /** Where the function's status is `status`: goes on at the pc in the vCPU's block. */
+  #goOnAtPc(status: number, isSchedulingPoint: boolean): void {
+    const code = this.#code;
+    code.get(local.entry).constant(i32, status).byte(opcodes[i32].eq).if();
     this.#nesting += 1;
     this.#loadLong(cpuOffsets.pc, local.target);
     this.#leavePage(1);
-    this.#leaveWhenSpent();
+    if (isSchedulingPoint) this.#leaveWhenSpent();
     this.#toPageLoop();
-    this.#nesting -= 2;
-    code.end().end();
-    this.#advance();
+    this.#nesting -= 1;
+    code.end();
   }
 
   #advance(): void {
@@ -420,14 +429,14 @@ export class InterpreterBuilder {
   #jump(
     e: Environment,
     { near, instruction }: Handler,
-    { target }: Extract<Statement, { op: 'jump' }>,
+    { target, isSchedulingPoint }: Extract<Statement, { op: 'jump' }>,
   ): void {
     const code = this.#code;
     if (near === null) {
       emitExpr(e, target);
       code.set(local.target);
       this.#leavePage(1);
-      this.#leaveWhenSpent();
+      if (isSchedulingPoint) this.#leaveWhenSpent();
       this.#toPageLoop();
       return;
     }

@@ -123,20 +123,31 @@ export class Processor<View, Host, Line> {
     return present(this.#blocks[index], 'a vCPU');
   }
 
+  /** A run ends at scheduling points only, so that it does not depend on why and how often the interpreter returns. */
   #runUntilStopped(index: number, block: VcpuBlock): StopReason {
+    let isSchedulingPoint = true;
     for (;;) {
-      if (this.#stopAsked) return 'stopped';
-      if (block.budget <= 0) return 'budget';
+      if (isSchedulingPoint) {
+        if (this.#stopAsked) return 'stopped';
+        if (block.budget <= 0) return 'budget';
+      }
+      isSchedulingPoint = true;
       if (!this.#cpus.settle(index)) continue;
       if (this.#stay(block) !== exits.host) continue;
-      const reason = this.#cpus.finish(index);
-      if (reason !== null) return reason;
+      const completion = this.#cpus.finish(index);
+      if (completion === 'goesOn') isSchedulingPoint = false;
+      else if (completion !== 'schedulingPoint') return completion;
     }
   }
 
   /** Enters the interpreter once. Returns the exit number. */
   #stay(block: VcpuBlock): number {
     this.#inside = true;
+    if (this.#stopAsked) {
+      // The last instruction was no scheduling point: the vCPU runs on to the next one.
+      this.#held = Math.max(block.budget, 0);
+      block.budget -= this.#held;
+    }
     const exit = this.#interpreter.run(block.place);
     this.#inside = false;
     block.budget += this.#held;

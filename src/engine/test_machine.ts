@@ -100,11 +100,17 @@ function hostOf(machine: () => TestMachine, unanswered: number | undefined): Eng
 }
 
 export function testMachine(
-  options: { readonly vcpus?: number; readonly decodedPages?: number; readonly unanswered?: number } = {},
+  options: {
+    readonly vcpus?: number;
+    readonly decodedPages?: number;
+    readonly unanswered?: number;
+    /** The kind of CPU (default: that of arm64). */
+    readonly architecture?: typeof arm64;
+  } = {},
 ): TestMachine {
-  const { vcpus = 1, decodedPages = 64, unanswered } = options;
+  const { vcpus = 1, decodedPages = 64, unanswered, architecture = arm64 } = options;
   const host = hostOf(() => machine, unanswered);
-  const processor = new Processor(arm64, host, { vcpus, ramBytes, decodedPages });
+  const processor = new Processor(architecture, host, { vcpus, ramBytes, decodedPages });
   // Do not trap floating point and SIMD.
   for (const vcpu of processor.vcpus) vcpu.setSystemRegister('CPACR_EL1', 3n << 20n);
   const view = new DataView(processor.ram.buffer, processor.ramStart);

@@ -106,7 +106,13 @@ export type Statement =
       readonly values: readonly [Expr, Expr];
     }
   /** Jumps to `target`, a 64-bit address. If `near` is set, the target is pc plus that immediate operand. */
-  | { readonly op: 'jump'; readonly target: Expr; readonly near: string | null }
+  | {
+      readonly op: 'jump';
+      readonly target: Expr;
+      readonly near: string | null;
+      /** Whether a time slice may end here, as it may at every taken branch. */
+      readonly isSchedulingPoint: boolean;
+    }
   | {
       readonly op: 'if';
       readonly condition: Expr;

@@ -278,12 +278,22 @@ export class Semantics {
 
   /** Jumps to a 64-bit address. */
   jump(target: Expr): void {
-    this.#say({ op: 'jump', target, near: null });
+    this.#say({ op: 'jump', target, near: null, isSchedulingPoint: true });
   }
 
   /** Jumps to pc plus an immediate. */
   jumpNear(offset: Expr & { op: 'immediate' }): void {
-    this.#say({ op: 'jump', target: this.add(this.pc(), offset), near: offset.operand });
+    const target = this.add(this.pc(), offset);
+    this.#say({ op: 'jump', target, near: offset.operand, isSchedulingPoint: true });
+  }
+
+  /**
+   * Goes on behind this instruction, which has `bytes` bytes, and fetches what is there anew. It is no branch: no time slice
+   * ends here.
+   */
+  refetch(bytes: number): void {
+    const target = this.add(this.pc(), this.constant(64, bytes));
+    this.#say({ op: 'jump', target, near: null, isSchedulingPoint: false });
   }
 
   when(condition: Expr, then: () => void, otherwise: () => void = () => undefined): void {

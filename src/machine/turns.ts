@@ -1,6 +1,6 @@
 /**
  * The vCPU scheduler: round-robin with time slices, called turns. Each turn has a length in instructions that is drawn
- * from the seed, and ends at the next taken branch, exception or end of a code page. A vCPU that cannot run is skipped;
+ * from the seed, and ends at the next scheduling point (docs/decisions/0015-scheduling-points.md). A vCPU that cannot run is skipped;
  * one that yields gives up the rest of its turn. The order depends only on the seed and on what the guest does, not on
  * how an engine divides code.
  */

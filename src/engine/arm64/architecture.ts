@@ -1,8 +1,8 @@
 /** The engine's interface for A64 CPUs (Arm DDI 0487). */
 import { present } from '../../base/index.js';
 import { a64, registerFile, statePlaces } from '../../isa/index.js';
-import type { CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
-import type { EngineHost, StopReason } from '../ports.js';
+import type { Completion, CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
+import type { EngineHost } from '../ports.js';
 import type { Processor } from '../processor.js';
 import { Accesses } from './accesses.js';
 import { A64Block, at } from './block.js';
@@ -49,7 +49,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
     return settle(this.#context, this.#of(vcpu));
   }
 
-  finish(vcpu: number): StopReason | null {
+  finish(vcpu: number): Completion {
     return finishInstruction(this.#context, this.#of(vcpu));
   }
 

@@ -1,5 +1,5 @@
-/** What is done between two stays in the interpreter: what the last one left, and what must be before the next. */
-import type { StopReason } from '../ports.js';
+/** What the host does between two runs of the interpreter: it completes the last instruction, and prepares for the next. */
+import type { Completion } from '../architecture.js';
 import { at } from './block.js';
 import {
   exceptionClass,
@@ -16,12 +16,18 @@ import type { Vcpu } from './vcpu.js';
 /** ISR_EL1.F. */
 const fiqBit = 0x40;
 
-/** Takes an interrupt that is open, and puts in use what the present level needs; false where the next instruction faults. */
+/**
+ * Takes an interrupt that is open, or selects the TLB sets of the current exception level. True if the vCPU may run; false if it
+ * took an exception.
+ */
 export function settle(context: CallContext, cpu: Vcpu): boolean {
   const { block, process } = cpu;
   const open = cpu.openInterrupts;
-  // Which of the two comes first is the implementation's choice.
-  if (open !== 0) takeInterrupt(block, process, (open & fiqBit) !== 0 ? 'fiq' : 'irq');
+  if (open !== 0) {
+    // Which of the two comes first is the implementation's choice.
+    takeInterrupt(block, process, (open & fiqBit) !== 0 ? 'fiq' : 'irq');
+    return false;
+  }
   useTlbs(context, cpu);
   if (!process.illegal) return true;
   // What is wrong with pc comes before the illegal state (DDI 0487, D1.3.5.5).
@@ -47,31 +53,31 @@ function useTlbs({ tlbs }: CallContext, cpu: Vcpu): void {
   block.unprivilegedTlb = place;
 }
 
-/** Does what an instruction put off; a reason where that ends the run. */
-export function finishInstruction(context: CallContext, cpu: Vcpu): StopReason | null {
+/** Completes the instruction that left the interpreter. */
+export function finishInstruction(context: CallContext, cpu: Vcpu): Completion {
   const { pending, block, process } = cpu;
   cpu.pending = null;
   switch (pending?.kind) {
     case undefined:
     case 'again':
-      return null;
+      return 'goesOn';
     case 'exception':
       noteException(context, cpu, pending.syndrome);
       if (pending.returnsTo === 'next') block.advance();
       takeSynchronous(block, process, pending.syndrome);
-      return null;
+      return 'schedulingPoint';
     case 'return':
       returnFrom(context, cpu);
-      return null;
+      return 'schedulingPoint';
     case 'completed':
       block.advance();
-      return null;
+      return 'goesOn';
     case 'stop':
       block.advance();
       return pending.reason;
     case 'call':
       callMachine(context, cpu, pending.instruction, pending.immediate);
-      return null;
+      return 'schedulingPoint';
   }
 }
 

@@ -96,7 +96,7 @@ const barriers: readonly A64Instruction[] = [
   barrier('dsb', '100', 'dsb {option}', hint(barrierOptions, 'CRm')),
   barrier('dmb', '101', 'dmb {option}', hint(barrierOptions, 'CRm')),
   // Instructions after it are fetched again, with the current register values.
-  barrier('isb', '110', 'isb{option}', defaultOption, (m) => m.jump(m.add(m.pc(), m.constant(64, 4)))),
+  barrier('isb', '110', 'isb{option}', defaultOption, (m) => m.refetch(4)),
 ];
 
 /** Leaves the run if an unmasked interrupt is pending. */
