@@ -22,6 +22,8 @@ export interface ConditionLocals {
 /** The input of the interpreter's builder. */
 export interface CodeModel {
   readonly instructions: readonly Instruction[];
+  /** The names of the system calls, in the order of their numbers (isa/system_calls.ts). */
+  readonly systemCalls: readonly string[];
   /** Index of the stack pointer in the register file. Some handlers are specialised for it. */
   readonly stackPointer: number;
   /** Pushes whether a condition holds, as i32. The number of the condition is in byte `at` of the record. */

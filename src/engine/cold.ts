@@ -3,8 +3,8 @@
  * table. All cold instructions have one, and so do those other instructions whose handlers may bail out. The flags are
  * passed in the vCPU's block.
  */
-import { systemCalls } from '../isa/index.js';
-import type { Expr, Instruction, Statement, SystemCall } from '../isa/index.js';
+import { invariant } from '../base/index.js';
+import type { Expr, Instruction, Statement } from '../isa/index.js';
 import type { CodeModel } from './architecture.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
@@ -201,10 +201,12 @@ class ColdBuilder {
     this.#code.call(this.#host.floatFunction(operation)).set(this.#pool.local(index, i64));
   }
 
-  #system(name: SystemCall, inputs: readonly Expr[], index: number | null): void {
+  #system(name: string, inputs: readonly Expr[], index: number | null): void {
     const code = this.#code;
     this.#savePosition();
-    code.get(local.cpu).constant(i32, systemCalls.indexOf(name));
+    const number = this.#model.systemCalls.indexOf(name);
+    invariant(number >= 0, `${this.#instruction.name}: there is no system call ${name}`);
+    code.get(local.cpu).constant(i32, number);
     this.#inputs(inputs, 2);
     code.call(this.#host.system).if();
     this.#leave(coldStatus.stopped);

@@ -11,8 +11,8 @@
  * of `target`, a loop that runs one record after the other, and the blocks of the handlers.
  */
 import { InvariantError } from '../base/index.js';
-import { systemCalls } from '../isa/index.js';
-import type { Statement, SystemCall } from '../isa/index.js';
+import { commonSystemCalls } from '../isa/index.js';
+import type { Statement } from '../isa/index.js';
 import { pushHalves } from './access_functions.js';
 import type { CodeModel } from './architecture.js';
 import { coldStatus } from './cold.js';
@@ -332,11 +332,11 @@ export class InterpreterBuilder {
   }
 
   /** Calls the host for an operation that always exits to the host. */
-  #leaveBy(name: SystemCall): void {
+  #leaveBy(name: (typeof commonSystemCalls)[number]): void {
     const code = this.#code;
     this.#savePosition();
     this.#saveLocals();
-    code.get(local.cpu).constant(i32, systemCalls.indexOf(name)).constant(i64, 0).constant(i64, 0);
+    code.get(local.cpu).constant(i32, commonSystemCalls.indexOf(name)).constant(i64, 0).constant(i64, 0);
     code.call(this.#host.system).set(local.entry);
     this.#loadLocals();
     this.#toHostExit();

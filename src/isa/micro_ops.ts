@@ -5,7 +5,6 @@
  */
 
 import type { FloatStatement } from './float_micro_ops.js';
-import type { SystemCall } from './system_calls.js';
 import type { LaneExpr, VectorStatement } from './vector_micro_ops.js';
 
 export type Width = 32 | 64;
@@ -133,7 +132,8 @@ export type Statement =
    */
   | {
       readonly op: 'system';
-      readonly name: SystemCall;
+      /** One of the architecture's system calls (system_calls.ts). */
+      readonly name: string;
       readonly inputs: readonly Expr[];
       readonly index: number | null;
     };

@@ -3,7 +3,7 @@
  * scripts/conformance.js runs as many as requested.
  */
 import { a64, makeDecoder } from '../../src/isa/index.js';
-import type { A64Instruction, Statement, SystemCall } from '../../src/isa/index.js';
+import type { A64Instruction, Statement, A64SystemCall } from '../../src/isa/index.js';
 import { describe, differences, knownFault, referenceOutcome } from './a64_compare.js';
 import { Dice, drawStates } from './a64_draw.js';
 import { slotBytes, stateBytes, wordOffset } from './a64_layout.js';
@@ -16,7 +16,7 @@ const statesPerBatch = 256;
 const batchWords = 20_000;
 
 /** Operations that a user program cannot test: system calls, waiting, and the answers of the machine's devices. */
-const elsewhere: readonly SystemCall[] = [
+const elsewhere: readonly string[] = [
   'supervisorCall',
   'hypervisorCall',
   'secureMonitorCall',
@@ -27,7 +27,7 @@ const elsewhere: readonly SystemCall[] = [
   'yield',
   'readRegister',
   'writeRegister',
-];
+] satisfies readonly A64SystemCall[];
 
 /** Whether an instruction's semantics contain a statement for which `wanted` holds. */
 function says({ semantics }: A64Instruction, wanted: (statement: Statement) => boolean): boolean {

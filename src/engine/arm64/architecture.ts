@@ -1,6 +1,6 @@
 /** The engine's interface for A64 CPUs (Arm DDI 0487). */
 import { present } from '../../base/index.js';
-import { a64, registerFile, statePlaces } from '../../isa/index.js';
+import { a64, a64SystemCalls, registerFile, statePlaces } from '../../isa/index.js';
 import type { Completion, CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
 import type { EngineHost } from '../ports.js';
 import type { Processor } from '../processor.js';
@@ -85,7 +85,12 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 }
 
 export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
-  model: { instructions: a64, stackPointer: registerFile.stackPointer, emitCondition },
+  model: {
+    instructions: a64,
+    systemCalls: a64SystemCalls,
+    stackPointer: registerFile.stackPointer,
+    emitCondition,
+  },
   sizes: { registers: registerFile.places, state: statePlaces },
   prepare: ({ view }) => {
     for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);

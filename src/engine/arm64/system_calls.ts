@@ -1,6 +1,6 @@
-/** What instructions ask for beyond registers and memory (see isa, systemCalls): answered here, or put off as pending. */
-import { cortexA57Caches, statePlace, systemCalls, systemRegisterAt } from '../../isa/index.js';
-import type { SystemCall, SystemRegister } from '../../isa/index.js';
+/** What instructions ask for beyond registers and memory (see isa, a64SystemCalls): answered here, or put off as pending. */
+import { a64SystemCalls, cortexA57Caches, statePlace, systemRegisterAt } from '../../isa/index.js';
+import type { A64SystemCall, SystemRegister } from '../../isa/index.js';
 import type { EngineHost } from '../ports.js';
 import type { Tlbs } from '../tlb.js';
 import { at } from './block.js';
@@ -295,7 +295,7 @@ const misalignedStack: Answer = (_context, cpu) => {
   return true;
 };
 
-const answers: Readonly<Record<SystemCall, Answer>> = {
+const answers: Readonly<Record<A64SystemCall, Answer>> = {
   readRegister,
   writeRegister,
   selectStack: (_context, cpu, a) => selectStack(cpu, a),
@@ -341,7 +341,7 @@ const answers: Readonly<Record<SystemCall, Answer>> = {
   misalignedStack,
 };
 
-const byNumber: readonly Answer[] = systemCalls.map((name) => answers[name]);
+const byNumber: readonly Answer[] = a64SystemCalls.map((name) => answers[name]);
 
 /** Answers the call of that number; true where the interpreter is to come back, and `cpu.pending` says what for. */
 export function answerCall(context: CallContext, cpu: Vcpu, number: number, a: bigint, b: bigint): boolean {

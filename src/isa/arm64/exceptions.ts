@@ -4,7 +4,7 @@
 import { instruction } from './encoding.js';
 import type { A64Instruction } from './encoding.js';
 import type { Mode } from './registers.js';
-import type { SystemCall } from '../system_calls.js';
+import type { A64SystemCall } from './system_calls.js';
 import { hex, immediate, unsigned } from './operands.js';
 
 const privileged = (_fields: unknown, mode: Mode): boolean => mode !== 'EL0t';
@@ -18,7 +18,7 @@ function generating(
   mnemonic: string,
   opc: string,
   ll: string,
-  call: SystemCall,
+  call: A64SystemCall,
   allocated: (fields: unknown, mode: Mode) => boolean = anywhere,
 ): A64Instruction {
   return instruction({

@@ -9,7 +9,7 @@ import type { Mode } from './registers.js';
 import type { Expr } from '../micro_ops.js';
 import type { FieldValues } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
-import type { SystemCall } from '../system_calls.js';
+import type { A64SystemCall } from './system_calls.js';
 import { setFlagsFromBits } from './flags.js';
 import { derived, destination, hex, hint, immediate, source, unsigned } from './operands.js';
 import { statePlace, systemRegisterAt, systemRegisterNamed } from './system_registers.js';
@@ -35,7 +35,7 @@ function namedHint(mnemonic: string, number: number, semantics: (m: Semantics) =
   });
 }
 
-function calling(call: SystemCall): (m: Semantics) => void {
+function calling(call: A64SystemCall): (m: Semantics) => void {
   return (m) => m.system(call);
 }
 
