@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { InputError, InvariantError } from './assert.js';
@@ -116,4 +117,10 @@ test('hashing values one by one equals hashing their texts as lines', () => {
       assert.equal(hash.digest(), hashText(values.map((value) => `${valueToJson(value)}\n`).join('')));
     }),
   );
+});
+
+test('a text is hashed in ASCII, with escapes for all other characters', () => {
+  const escaped = String.raw`"\u00e9 \ud83d\ude00"`;
+  assert.equal(hashText('"é 😀"'), createHash('sha256').update(escaped).digest('hex'));
+  assert.equal(hashText(escaped), hashText('"é 😀"'));
 });

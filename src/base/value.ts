@@ -4,7 +4,7 @@
  * snapshots and replay depend on this.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { InputError, InvariantError } from './assert.js';
 
 const bigintTag = '$bigint';
@@ -110,12 +110,20 @@ export function hashValue(value: unknown): string {
   return hashText(encode(value));
 }
 
-/**
- * SHA-256 of `text` in UTF-8, as 64 hex digits. `text` must have no lone surrogates, because their UTF-8 encodings are
- * equal. Canonical texts have none: JSON escapes them (ECMA-262, QuoteJSONString).
- */
+/** `text`, which is JSON, in ASCII: JSON has an escape for every other UTF-16 code unit (ECMA-404, 9). */
+function asciiOf(text: string): Uint8Array {
+  const escaped = text.replace(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  const bytes = new Uint8Array(escaped.length);
+  for (let i = 0; i < escaped.length; i += 1) bytes[i] = escaped.charCodeAt(i);
+  return bytes;
+}
+
+/** SHA-256 of JSON text in ASCII, as 64 hex digits. Other characters count as their escapes. */
 export function hashText(text: string): string {
-  return hashBytes(utf8ToBytes(text));
+  return hashBytes(asciiOf(text));
 }
 
 /** SHA-256 of `bytes`, as 64 hex digits. */
@@ -144,7 +152,7 @@ export class ValueHash {
   }
 
   #flush(): void {
-    this.#hash.update(utf8ToBytes(this.#waiting));
+    this.#hash.update(asciiOf(this.#waiting));
     this.#waiting = '';
   }
 
