@@ -48,6 +48,7 @@ test('what stands behind an unconditional branch or an exception is not executed
     'hvc #0x0',
     'wfi',
     'msr daifclr, #0x2',
+    'isb',
   ]) {
     assert.ok(!leaves(text), text);
   }

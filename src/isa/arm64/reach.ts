@@ -1,8 +1,8 @@
 /** How far an instruction's effect goes, as its meaning says: what a prover of endless loops must know of it. */
 import type { Statement } from '../micro_ops.js';
-import type { SystemCall } from '../system_calls.js';
 import type { A64Instruction } from './encoding.js';
 import { extractFields } from './pattern.js';
+import type { A64SystemCall } from './system_calls.js';
 
 /**
  * `registers`: a vCPU's own registers decide what it does, and it changes nothing but them; where it faults, that is decided by
@@ -18,14 +18,14 @@ const withinRegisters: readonly string[] = [
 ] as const satisfies readonly string[]; // prettier-ignore
 
 /** Calls that take an exception or return from one, and one that looks at the interrupt lines. */
-const exceptionCalls: readonly SystemCall[] = [
+const exceptionCalls: readonly string[] = [
   'supervisorCall',
   'breakpoint',
   'undefined',
   'vectorTrap',
   'exceptionReturn',
   'interruptible',
-];
+] satisfies readonly A64SystemCall[];
 
 const oneAccess: readonly string[] = ['load', 'store'];
 
@@ -47,7 +47,7 @@ function reachOfStatements(statements: readonly Statement[]): Reach {
 /** A statement or an expression, as far as its reach depends on it. */
 interface Node {
   readonly op?: string;
-  readonly name?: SystemCall;
+  readonly name?: string;
   readonly kind?: string;
 }
 
@@ -73,13 +73,18 @@ function workOut(statements: readonly Statement[]): Reach {
 /** Whether whatever follows an instruction in memory is never executed behind it: an unconditional branch or an exception. */
 export function alwaysLeaves({ semantics: { statements } }: A64Instruction): boolean {
   return (
-    statements.some(({ op }) => op === 'jump' || op === 'system') &&
+    statements.some((each) => (each.op === 'jump' && each.isSchedulingPoint) || each.op === 'system') &&
     reachOfStatements(statements) === 'registers'
   );
 }
 
 /** Calls that wait, or tell others to go on. */
-const waitingCalls: readonly SystemCall[] = ['yield', 'waitForEvent', 'waitForInterrupt', 'sendEvent'];
+const waitingCalls: readonly string[] = [
+  'yield',
+  'waitForEvent',
+  'waitForInterrupt',
+  'sendEvent',
+] satisfies readonly A64SystemCall[];
 
 /**
  * Where execution goes on behind an instruction that changes no register and no memory, whatever the registers hold: a hint
