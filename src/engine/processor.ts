@@ -98,8 +98,8 @@ export class Processor<View, Host, Line> {
   }
 
   /**
-   * Runs a vCPU until its budget (in instructions, below 2^26) is used up and it reaches a taken branch or the end of a
-   * page, or until another event ends the run. Where several runs are one slice to the machine, `before` is
+   * Runs a vCPU until its budget (in instructions, below 2^26) is used up and it reaches a scheduling point, or until
+   * another event ends the run. Where several runs are one slice to the machine, `before` is
    * the number of instructions that the earlier ones executed; `executed` counts them too.
    */
   run(index: number, budget: number, before = 0): RunResult {
