@@ -2,11 +2,11 @@
 import { frameBytes } from '../base/index.js';
 import { commandEndOf, stackSearchBytes } from '../guest_init/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import { readGuest } from './guest_memory.js';
 
 /** The mapped part of the kernel stack of `vcpu`, from its stack pointer on. */
-function kernelStack(machine: ArmMachine, vcpu: number): Uint8Array {
+function kernelStack(machine: Arm64Machine, vcpu: number): Uint8Array {
   const from = machine.processor.vcpus[vcpu]?.stackPointer ?? 0n;
   const size = BigInt(stackSearchBytes);
   const end = (from / size + 1n) * size;
@@ -28,6 +28,6 @@ function kernelStack(machine: ArmMachine, vcpu: number): Uint8Array {
 }
 
 /** How the command ended in a guest that `vcpu` has just powered off; null if something else powered it off. */
-export function commandEnd(machine: ArmMachine, vcpu: number): CommandEnd | null {
+export function commandEnd(machine: Arm64Machine, vcpu: number): CommandEnd | null {
   return commandEndOf(kernelStack(machine, vcpu));
 }

@@ -8,8 +8,8 @@ import { armMagicPages, connectBackends } from '../hypervisor/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr, xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
-import { ArmMachine } from '../machine/index.js';
-import type { MachineListener } from '../machine/index.js';
+import { arm64Machine } from '../machine/index.js';
+import type { Arm64Machine, MachineListener } from '../machine/index.js';
 import { checkCommandLine } from './options.js';
 import type { BootOptions } from './options.js';
 
@@ -36,7 +36,7 @@ export interface KernelCpu {
 const builtByXen = { consoleIo: 'allowed', uuid: '00000000-0000-0000-0000-000000000000' } as const;
 
 export interface Guest {
-  readonly machine: ArmMachine;
+  readonly machine: Arm64Machine;
   /** The CPUs in Linux's numbering. */
   readonly cpus: readonly KernelCpu[];
   readonly config: DomainConfig;
@@ -110,7 +110,7 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
   const config = configOf(options, memory);
   const treeFile = writeDeviceTree(tree);
   if (treeFile.length > treeBytes) throw new InputError('the command line is too long for a device tree');
-  const machine = new ArmMachine({ config, seed, entry: at.kernel, x0: at.deviceTree }, listener);
+  const machine = arm64Machine({ config, seed, entry: at.kernel, bootInformation: at.deviceTree }, listener);
   machine.load(at.kernel, kernel.image);
   machine.load(at.deviceTree, treeFile);
   if (initrd !== null) machine.load(at.initrd, initrd);

@@ -1,6 +1,6 @@
 /** Reads and writes the memory of a running guest by kernel virtual address, as a debugger does. */
 import { frameBytes } from '../base/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import { mfnOfGfn } from '../hypervisor/index.js';
 
 type Visit = (frame: Uint8Array, from: number, count: number, done: number) => unknown;
@@ -9,7 +9,7 @@ type FrameOf = (mfn: number) => Uint8Array | undefined;
 
 /** Visits the part of each frame in `size` bytes at `address`, as `vcpu` sees it; false if a part is not mapped. */
 function visit(
-  machine: ArmMachine,
+  machine: Arm64Machine,
   vcpu: number,
   address: bigint,
   size: number,
@@ -32,7 +32,7 @@ function visit(
 
 /** `size` bytes at `address` as `vcpu` sees them at EL1; null if any of them is not mapped. */
 export function readGuest(
-  machine: ArmMachine,
+  machine: Arm64Machine,
   vcpu: number,
   address: bigint,
   size: number,
@@ -46,7 +46,7 @@ export function readGuest(
 }
 
 /** Writes `bytes` at `address` as `vcpu` sees it at EL1; false where any of it is not mapped. */
-export function writeGuest(machine: ArmMachine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
+export function writeGuest(machine: Arm64Machine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
   const frameOf: FrameOf = (mfn) => machine.frames.writable(mfn);
   return visit(machine, vcpu, address, bytes.length, frameOf, (frame, from, count, done) =>
     frame.set(bytes.subarray(done, done + count), from),
@@ -58,7 +58,7 @@ export function writeGuest(machine: ArmMachine, vcpu: number, address: bigint, b
  * the guest writes as long as the kernel maps the address to these frames. Null if any of it is not mapped.
  */
 export function guestPlaces(
-  machine: ArmMachine,
+  machine: Arm64Machine,
   vcpu: number,
   address: bigint,
   size: number,

@@ -4,7 +4,7 @@
  */
 import { viewOf } from '../abi/index.js';
 import { needsLevel } from '../machine/index.js';
-import type { ArmMachine, VcpuDiagnosis } from '../machine/index.js';
+import type { Arm64Machine, VcpuDiagnosis } from '../machine/index.js';
 
 /** An instruction that the CPU refused at EL1, and whose exception the guest never returned from. */
 export interface RefusedInstruction {
@@ -60,7 +60,7 @@ function isRefused({ syndrome, illegalSpsr }: Open): boolean {
 }
 
 /** Whether the vCPU ran into zeros where the kernel's memory is, but nothing of its file. */
-function isBehindFile(machine: ArmMachine, vcpu: number, open: Open, kernel: LoadedKernel): boolean {
+function isBehindFile(machine: Arm64Machine, vcpu: number, open: Open, kernel: LoadedKernel): boolean {
   const { pc, word } = open;
   const physical = machine.processor.vcpus[vcpu]?.translate(pc, 'fetch') ?? null;
   const offset = physical === null ? -1 : Number(physical - kernel.at);
@@ -83,7 +83,7 @@ function returnWords({ level }: Open, spsr: number, instruction: string, at: str
 
 /** The exception that the vCPU is in, as a predicate; null where it says nothing. */
 function exceptionWords(
-  machine: ArmMachine,
+  machine: Arm64Machine,
   vcpu: number,
   { open, faultsAt, spinsAt }: VcpuDiagnosis,
   kernel: LoadedKernel,
@@ -119,7 +119,7 @@ function addressesText(addresses: readonly bigint[], kernel: LoadedKernel): stri
 
 /** What is to be said of one vCPU, as predicates. */
 function predicatesOf(
-  machine: ArmMachine,
+  machine: Arm64Machine,
   vcpu: number,
   diagnosis: VcpuDiagnosis,
   kernel: LoadedKernel,
@@ -161,7 +161,7 @@ const fewestPrivileged = 32;
  * A hypervisor that finds itself at EL1 gives up, often without a word. Says how many instructions for EL2 an image has that
  * is no Linux and never switched translation on; null where there are few.
  */
-function hypervisorWords(machine: ArmMachine, { image, version }: LoadedKernel): string | null {
+function hypervisorWords(machine: Arm64Machine, { image, version }: LoadedKernel): string | null {
   const isAtStart = machine.processor.vcpus.every(
     (view) => (view.systemRegister('SCTLR_EL1') & translationOn) === 0n,
   );
@@ -176,9 +176,9 @@ function hypervisorWords(machine: ArmMachine, { image, version }: LoadedKernel):
 }
 
 /** What the vCPUs of a guest stand at that came to no end. */
-export function hungGuest(machine: ArmMachine, kernel: LoadedKernel): HungGuest {
+export function hungGuest(machine: Arm64Machine, kernel: LoadedKernel): HungGuest {
   const diagnoses = [...machine.processor.vcpus.keys()].flatMap((vcpu) => {
-    const diagnosis = machine.diagnose(vcpu);
+    const diagnosis = machine.board.diagnose(vcpu);
     return diagnosis === null ? [] : [{ vcpu, diagnosis }];
   });
   const said = diagnoses.map(({ vcpu, diagnosis }) => ({

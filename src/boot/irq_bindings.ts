@@ -9,7 +9,7 @@ import type { CallRecord } from '../hypervisor/index.js';
 import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
 import type { IrqTable } from '../introspect/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import type { KernelView } from './kernel_view.js';
 
 const bindings = ['EVTCHNOP_bind_vcpu', 'EVTCHNOP_bind_ipi', 'EVTCHNOP_bind_virq'];
@@ -33,12 +33,12 @@ interface Look {
 export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
 
 export class IrqBindings {
-  readonly #machine: ArmMachine;
+  readonly #machine: Arm64Machine;
   readonly #kernel: KernelView;
   readonly #told: ToldBinding;
   readonly #open = new Map<number, Look>();
 
-  constructor(machine: ArmMachine, kernel: KernelView, told: ToldBinding) {
+  constructor(machine: Arm64Machine, kernel: KernelView, told: ToldBinding) {
     this.#machine = machine;
     this.#kernel = kernel;
     this.#told = told;

@@ -15,7 +15,7 @@ import type {
   RunningCpu,
   RunningKernel,
 } from '../introspect/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 
@@ -35,7 +35,7 @@ function byBtf(fact: unknown): string | null {
 }
 
 export class KernelPlaces {
-  readonly #machine: ArmMachine;
+  readonly #machine: Arm64Machine;
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
   readonly #cpus: number;

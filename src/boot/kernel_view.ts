@@ -9,7 +9,7 @@ import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
 import { findIrqInfoLayout, findKallsyms, IrqTable, KernelRecords } from '../introspect/index.js';
 import type { AnchorName, Kallsyms, ReadKernel } from '../introspect/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import type { Guest, KernelCpu } from './guest.js';
 import { guestPlaces, readGuest } from './guest_memory.js';
 import { KernelPlaces } from './kernel_places.js';
@@ -25,7 +25,7 @@ export interface Introspection {
 }
 
 export class KernelView {
-  readonly #machine: ArmMachine;
+  readonly #machine: Arm64Machine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;

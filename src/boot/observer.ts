@@ -9,7 +9,7 @@ import { lostUpcall, unheardEvents } from '../hypervisor/index.js';
 import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import { cpuOptions, leftOutOf } from './cpu_limits.js';
 import type { CpuLimits } from './cpu_limits.js';
 import type { Guest, KernelCpu } from './guest.js';
@@ -58,7 +58,7 @@ export interface KernelCommandLine {
 export class Observer {
   /** The observed events, in bounded form. */
   readonly trace = new TraceStore();
-  readonly #machine: ArmMachine;
+  readonly #machine: Arm64Machine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;
   readonly #bindings: IrqBindings;

@@ -3,7 +3,7 @@
  * kernel loops endlessly, and no call or register shows that it has died.
  */
 import type { LogRecord } from '../introspect/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 
 const panicLine = /Kernel panic - not syncing: (.*)/;
 
@@ -18,12 +18,12 @@ export function panicIn(line: string): string | null {
 }
 
 export class PanicWatch {
-  readonly #machine: ArmMachine;
+  readonly #machine: Arm64Machine;
   readonly #log: (most: number) => readonly LogRecord[];
   #instructions: number = every.instructions;
   #ns: bigint = every.ns;
 
-  constructor(machine: ArmMachine, log: (most: number) => readonly LogRecord[]) {
+  constructor(machine: Arm64Machine, log: (most: number) => readonly LogRecord[]) {
     this.#machine = machine;
     this.#log = log;
   }

@@ -5,7 +5,7 @@ import { frameBytes, present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { LogRecord } from '../introspect/index.js';
-import type { ArmMachine, GuestConsole } from '../machine/index.js';
+import type { Arm64Machine, GuestConsole } from '../machine/index.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
 import { ByteQueue } from './byte_queue.js';
@@ -191,7 +191,7 @@ export class Boot {
     return this.#kernel.symbolAt(address);
   }
 
-  get machine(): ArmMachine {
+  get machine(): Arm64Machine {
     return this.guest.machine;
   }
 

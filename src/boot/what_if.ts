@@ -4,7 +4,7 @@
  * kernel continues.
  */
 import { viewOf } from '../abi/index.js';
-import type { ArmMachine } from '../machine/index.js';
+import type { Arm64Machine } from '../machine/index.js';
 import type { KernelCpu } from './guest.js';
 import { writeGuest } from './guest_memory.js';
 import type { KernelView } from './kernel_view.js';
@@ -15,7 +15,7 @@ const unsetRecord: Readonly<Record<WhatIf, number>> = { 'as-posted': 0xffff_ffff
 
 /** Sets the records of all CPUs but CPU 0; false if the kernel has none that can be written (some may have been set). */
 export function unsetRecords(
-  machine: ArmMachine,
+  machine: Arm64Machine,
   kernel: KernelView,
   cpus: readonly KernelCpu[],
   vcpu: number,

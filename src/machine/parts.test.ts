@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import type { MmioDevice } from '../devices/index.js';
 import { newGenericTimer, systemRegister } from '../devices/index.js';
 import { Bus } from './bus.js';
-import { isTimerRegister, readTimerRegister, writeTimerRegister } from './clock_registers.js';
+import { isTimerRegister, readTimerRegister, writeTimerRegister } from './arm64/clock.js';
 import { ConsoleInput } from './console_input.js';
 import { PlacedFrames } from './frames.js';
-import { smcccCall } from './smccc.js';
+import { smcccCall } from './arm64/smccc.js';
 
 describe('the bus', () => {
   const device = (size: number, answer: bigint | null): MmioDevice & { readonly seen: number[] } => {

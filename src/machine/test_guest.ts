@@ -3,8 +3,9 @@ import { invariant } from '../base/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { mpidrOfVcpu, xenVcpuId } from '../identity/index.js';
 import { a64, parseInstruction } from '../isa/index.js';
-import { ArmMachine } from './arm_machine.js';
-import type { MachineListener } from './guest_calls.js';
+import { arm64Machine } from './arm64/board.js';
+import type { Arm64Machine } from './arm64/board.js';
+import type { MachineListener } from './board.js';
 
 /** Start of the guests' memory; its size is 1 MiB. */
 export const ramStart = 0x4000_0000;
@@ -65,7 +66,7 @@ export interface GuestShape {
 }
 
 export interface TestGuest {
-  readonly machine: ArmMachine;
+  readonly machine: Arm64Machine;
   /** The bytes that the guest sent to its UART. */
   readonly sent: number[];
   /** The 64-bit word at {@link results} + 8 * index. */
@@ -91,8 +92,8 @@ export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
     entryVcpu: xenVcpuId(0),
     ...config,
   };
-  const machine = new ArmMachine(
-    { config: whole, seed, entry: BigInt(entry), x0: 0x1234n },
+  const machine = arm64Machine(
+    { config: whole, seed, entry: BigInt(entry), bootInformation: 0x1234n },
     { uart: (byte) => void sent.push(byte), ...listener },
   );
   machine.load(BigInt(entry), assemble(program, entry));

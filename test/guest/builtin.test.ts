@@ -6,7 +6,7 @@ import { hashValue } from '../../src/base/index.js';
 import { Boot } from '../../src/boot/index.js';
 import { memoryBanks, placeGuest, readKernelImage } from '../../src/firmware/index.js';
 import { connectBackends } from '../../src/hypervisor/index.js';
-import { ArmMachine } from '../../src/machine/index.js';
+import { arm64Machine } from '../../src/machine/index.js';
 import { bootBuiltin, bootOptions, kernel } from './builtin_runs.js';
 import type { BuiltinRun } from './builtin_runs.js';
 
@@ -255,8 +255,8 @@ describe('a machine without console listeners', () => {
       initrd: 0,
     };
     const { deviceTree } = placeGuest(memoryBanks(64), sizes);
-    const machine = new ArmMachine(
-      { config, seed: 1, entry: kernelAt, x0: deviceTree },
+    const machine = arm64Machine(
+      { config, seed: 1, entry: kernelAt, bootInformation: deviceTree },
       { uart: () => undefined },
     );
     machine.processor.ram.set(guest.machine.processor.ram);

@@ -1,14 +1,15 @@
 /** What a vCPU asks of Xen by HVC or SMC: hypercalls, power calls and the rest of Arm's calling convention. */
-import { __HYPERVISOR_grant_table_op, __HYPERVISOR_memory_op, PSCI_RET_SUCCESS } from '../abi/index.js';
-import { present } from '../base/index.js';
-import type { Gic } from '../devices/index.js';
-import { irqAsserted, setCpuPower } from '../devices/index.js';
-import type { Arm64Processor, VcpuView } from '../engine/index.js';
-import { hypercall, psciCall, servesPsci, wakeVcpu } from '../hypervisor/index.js';
-import type { CallerPort, CallRecord, Domain, PsciRecord, VcpuState } from '../hypervisor/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { __HYPERVISOR_grant_table_op, __HYPERVISOR_memory_op, PSCI_RET_SUCCESS } from '../../abi/index.js';
+import { present } from '../../base/index.js';
+import type { Gic } from '../../devices/index.js';
+import { irqAsserted, setCpuPower } from '../../devices/index.js';
+import type { Arm64Processor, VcpuView } from '../../engine/index.js';
+import { hypercall, psciCall, servesPsci, wakeVcpu } from '../../hypervisor/index.js';
+import type { CallerPort, Domain, VcpuState } from '../../hypervisor/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import type { MachineListener } from '../board.js';
 import { smcccCall } from './smccc.js';
-import type { UnknownCall } from './vcpu_diagnosis.js';
+import type { UnknownCall } from './diagnosis.js';
 
 /** HVC's immediate by which a guest calls Xen (public/arch-arm.h, XEN_HYPERCALL_TAG). */
 const hypercallTag = 0xea1;
@@ -16,31 +17,9 @@ const hypercallTag = 0xea1;
 const irqMask = 0x80n;
 const instructionBytes = 4n;
 
-/** What those outside hear of a run. */
-export interface MachineListener {
-  /** A byte that the guest sent to its UART. */
-  uart(byte: number): void;
-  /** Bytes that the guest wrote to its PV console. */
-  pvConsole?(bytes: Uint8Array): void;
-  /** A line that the guest wrote to Xen's own console, without its end. */
-  xenConsole?(line: string): void;
-  /** A hypercall is about to be made. */
-  calling?(vcpu: number): void;
-  /** A hypercall, when it has been answered for good; x0 holds the answer, and pc is behind it. */
-  hypercall?(vcpu: number, record: CallRecord): void;
-  /** A power call, when it has been answered; `affinity` is its first argument. */
-  power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
-  /** A vCPU enters the guest. */
-  started?(vcpu: number): void;
-  /** A slice of that vCPU's turn has ended: some thousands of instructions, or fewer where something was due. */
-  sliceEnded?(vcpu: number): void;
-  /** A vCPU was seen at EL0, at the end of a slice of its turn, for the first time. */
-  userSpace?(): void;
-}
-
 /** The parts of the machine that calls act on. */
 export interface CallParts {
-  readonly domain: Domain;
+  readonly domain: () => Domain;
   readonly processor: Arm64Processor;
   readonly gic: Gic;
   readonly caller: CallerPort;
@@ -78,11 +57,12 @@ export class GuestCalls {
   }
 
   #vcpuState(vcpu: number): VcpuState {
-    return present(this.#parts.domain.state.vcpus[vcpu], 'a vCPU');
+    return present(this.#parts.domain().state.vcpus[vcpu], 'a vCPU');
   }
 
   #hypercall(vcpu: number): void {
-    const { domain, processor, caller, listener } = this.#parts;
+    const { processor, caller, listener } = this.#parts;
+    const domain = this.#parts.domain();
     const view = this.#view(vcpu);
     // All 64 bits count (Xen 4.17 arch/arm/traps.c, do_trap_hypercall).
     const number = Number(view.register(16));
@@ -115,7 +95,8 @@ export class GuestCalls {
   }
 
   #wakeIfInterrupted(vcpu: number): void {
-    const { domain, gic } = this.#parts;
+    const { gic } = this.#parts;
+    const domain = this.#parts.domain();
     if (this.#vcpuState(vcpu).blocked === null || !irqAsserted(gic, vcpu)) return;
     wakeVcpu(domain, vcpu as XenVcpuId);
   }
@@ -130,7 +111,8 @@ export class GuestCalls {
   }
 
   #power(vcpu: number, functionId: number): number {
-    const { domain, gic, listener } = this.#parts;
+    const { gic, listener } = this.#parts;
+    const domain = this.#parts.domain();
     const view = this.#view(vcpu);
     const args = [view.register(1), view.register(2), view.register(3)];
     const record = psciCall(domain, vcpu as XenVcpuId, functionId, args);

@@ -2,9 +2,9 @@
  * The interrupt controller and all its interrupt sources: timers, UART and Xen's event channels. Each source is
  * evaluated when it acts. A CPU's IRQ line is recomputed only where it may have changed.
  */
-import { GUEST_EVTCHN_PPI, GUEST_VPL011_SPI } from '../abi/index.js';
-import { present } from '../base/index.js';
-import type { GenericTimerState, Gic, UartState } from '../devices/index.js';
+import { GUEST_EVTCHN_PPI, GUEST_VPL011_SPI } from '../../abi/index.js';
+import { present } from '../../base/index.js';
+import type { GenericTimerState, Gic, UartState } from '../../devices/index.js';
 import {
   counterAt,
   fireTimers,
@@ -16,9 +16,9 @@ import {
   nextTimerNs,
   setLine,
   uartAsserted,
-} from '../devices/index.js';
-import { vcpuOfTarget, vcpusOfSgi } from '../identity/index.js';
-import { counterFrequency } from './clock_registers.js';
+} from '../../devices/index.js';
+import { vcpuOfTarget, vcpusOfSgi } from '../../identity/index.js';
+import { counterFrequency } from './clock.js';
 
 export class Interrupts {
   readonly gic: Gic;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { RunResult } from '../engine/index.js';
-import { codeReader } from './guest_code.js';
-import { Standstill } from './standstill.js';
-import { assemble, entry, powerOff, testGuest, vectors } from './test_guest.js';
-import type { TestGuest } from './test_guest.js';
+import type { RunResult } from '../../engine/index.js';
+import { codeReader } from './code.js';
+import { Standstill } from './fault_loop.js';
+import { assemble, entry, powerOff, testGuest, vectors } from '../test_guest.js';
+import type { TestGuest } from '../test_guest.js';
 
 const faulting = 0x4000_c000;
 const vector = faulting + 0x200;
@@ -116,7 +116,13 @@ class Pair {
     const { processor, domain, frames } = this.#guests[0].machine;
     const run = (vcpu: number, budget: number, before = 0): RunResult =>
       processor.run(vcpu, budget, this.#executed + before);
-    this.#standstill = new Standstill({ vcpus: processor.vcpus, run }, codeReader(domain, frames));
+    this.#standstill = new Standstill(
+      { vcpus: processor.vcpus, run },
+      codeReader(
+        () => domain,
+        () => frames,
+      ),
+    );
   }
 
   setLine(asserted: boolean): void {

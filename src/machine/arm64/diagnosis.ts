@@ -1,8 +1,13 @@
 /** Why a vCPU may come to no end, by its registers and the code that it stands at. Nothing is executed or changed. */
-import type { OpenExceptionValue, VcpuView } from '../engine/index.js';
-import { higherLevelInstruction, idleSuccessor, printInstruction, registerAccessText } from '../isa/index.js';
-import { instructionOf } from './guest_code.js';
-import type { ReadCode } from './guest_code.js';
+import type { OpenExceptionValue, VcpuView } from '../../engine/index.js';
+import {
+  higherLevelInstruction,
+  idleSuccessor,
+  printInstruction,
+  registerAccessText,
+} from '../../isa/index.js';
+import { instructionOf } from './code.js';
+import type { ReadCode } from './code.js';
 
 /** A call by Arm's SMC Calling Convention that Xen does not serve. */
 export interface UnknownCall {

@@ -1,7 +1,7 @@
 /**
  * The system registers of the generic timers, by encoding (Arm DDI 0487, D17.11), for EL1 and, if EL1 permits, for EL0.
  */
-import type { GenericTimerState } from '../devices/index.js';
+import type { GenericTimerState } from '../../devices/index.js';
 import {
   compareOfValue,
   counterAt,
@@ -13,7 +13,7 @@ import {
   timerValue,
   writePhysicalControl,
   writeVirtualControl,
-} from '../devices/index.js';
+} from '../../devices/index.js';
 
 /** Frequency of the counters in Hz, as on the reference guest. */
 export const counterFrequency = 62_500_000;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { assemble, enableInterrupts, powerOff, results, testGuest, vectors } from './test_guest.js';
-import type { TestGuest } from './test_guest.js';
+import { assemble, enableInterrupts, powerOff, results, testGuest, vectors } from '../test_guest.js';
+import type { TestGuest } from '../test_guest.js';
 
 const store = (register: string, index: number): string =>
   `li x28, 0x${(results + 8 * index).toString(16)}\nstr ${register}, [x28]`;

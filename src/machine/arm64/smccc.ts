@@ -13,7 +13,7 @@ import {
   ARM_SMCCC_SUCCESS,
   ARM_SMCCC_TYPE_SHIFT,
   ARM_SMCCC_VERSION_FID,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 
 /** The registers that a call changes: x0, x1 and so on, unsigned 64-bit. Empty for a call without results. */
 export type SmcccAnswer = readonly bigint[];

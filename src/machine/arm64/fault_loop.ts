@@ -6,11 +6,11 @@
  * was, and that read and write nothing but that state. Nobody else runs meanwhile, and interrupt lines change between slices
  * only, so that it would do the same until the slice ends. Each slice is proved anew.
  */
-import { equalValues, present } from '../base/index.js';
-import type { Arm64Processor, RunResult, VcpuView } from '../engine/index.js';
-import { alwaysLeaves, reachOf } from '../isa/index.js';
-import { instructionOf } from './guest_code.js';
-import type { ReadCode } from './guest_code.js';
+import { equalValues, present } from '../../base/index.js';
+import type { Arm64Processor, RunResult, VcpuView } from '../../engine/index.js';
+import { alwaysLeaves, reachOf } from '../../isa/index.js';
+import { instructionOf } from './code.js';
+import type { ReadCode } from './code.js';
 
 /** Offsets from VBAR_EL1 of a synchronous exception taken at EL1 (Arm DDI 0487, D1.3.1.4). */
 const vectors = [0x0n, 0x200n];

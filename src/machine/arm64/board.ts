@@ -1,0 +1,238 @@
+/** The board of an arm64 guest under Xen: A64 CPUs, GICv3, generic timers and the SBSA UART, on a bus. */
+import {
+  GUEST_GICV3_GICD_BASE,
+  GUEST_GICV3_GICR0_BASE,
+  GUEST_GICV3_GICR0_SIZE,
+  GUEST_PL011_BASE,
+} from '../../abi/index.js';
+import { frameBytes, present } from '../../base/index.js';
+import {
+  distributor,
+  irqAsserted,
+  isIccRegister,
+  readIcc,
+  receive,
+  redistributors,
+  sbsaUart,
+  setCpuPower,
+  writeIcc,
+} from '../../devices/index.js';
+import type { MmioBytes } from '../../devices/index.js';
+import { arm64, Processor } from '../../engine/index.js';
+import type { Arm64Processor, EngineHost, RunResult, VcpuView } from '../../engine/index.js';
+import { mfnOfGfn } from '../../hypervisor/index.js';
+import type { CallerPort, StartContext } from '../../hypervisor/index.js';
+import { mpidrRegisterOfVcpu } from '../../identity/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import type { Board, BoardPort, MachineListener, MachineOptions } from '../board.js';
+import { Bus } from '../bus.js';
+import { Machine } from '../machine.js';
+import { isTimerRegister, readTimerRegister, writeTimerRegister } from './clock.js';
+import type { TimerAccess } from './clock.js';
+import { codeReader } from './code.js';
+import type { ReadCode } from './code.js';
+import { diagnose } from './diagnosis.js';
+import type { VcpuDiagnosis } from './diagnosis.js';
+import { Standstill } from './fault_loop.js';
+import { GuestCalls } from './hypercall_abi.js';
+import { Interrupts } from './interrupts.js';
+
+/** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is accessed by system registers (Arm DDI 0487, D17.2.64). */
+const systemRegisterGic = 1n << 24n;
+/** PSTATE.I in DAIF. */
+const irqMask = 0x80n;
+
+export class Arm64Board implements Board {
+  readonly processor: Arm64Processor;
+  readonly caller: CallerPort;
+  readonly #port: BoardPort;
+  readonly #interrupts: Interrupts;
+  readonly #bus = new Bus();
+  readonly #standstill: Standstill;
+  readonly #readCode: ReadCode;
+  readonly #calls: GuestCalls;
+
+  constructor(port: BoardPort) {
+    const { options, listener, ranges } = port;
+    const { hardwareIds } = options.config;
+    const ramBytes = ranges.reduce((sum, { count }) => sum + count, 0) * frameBytes;
+    this.#port = port;
+    const processor = new Processor(arm64, this.#host(), { vcpus: hardwareIds.length, ramBytes });
+    this.processor = processor;
+    this.#interrupts = new Interrupts(hardwareIds, (vcpu, asserted) => this.#drive(vcpu, asserted));
+    this.caller = {
+      translate: (vcpu, address, write) => this.#view(vcpu).translate(address, write ? 'write' : 'read'),
+      interruptsOn: (vcpu) => (this.#view(vcpu).systemRegister('DAIF') & irqMask) === 0n,
+    };
+    const { caller } = this;
+    this.#calls = new GuestCalls({
+      domain: port.domain,
+      processor,
+      gic: this.#interrupts.gic,
+      caller,
+      listener,
+    });
+    this.#readCode = codeReader(port.domain, port.frames);
+    this.#standstill = new Standstill(processor, this.#readCode);
+    this.#attachDevices();
+    for (const vcpu of hardwareIds.keys()) this.#identify(vcpu);
+  }
+
+  /** Why a vCPU may come to no end; null for one that is down, or has not entered the guest yet. */
+  diagnose(vcpu: number): VcpuDiagnosis | null {
+    const { up, start } = present(this.#port.domain().state.vcpus[vcpu], 'a vCPU');
+    if (!up || start !== null) return null;
+    return diagnose(this.#view(vcpu), this.#readCode, {
+      faultsAt: this.#standstill.loopOf(vcpu),
+      unknownCall: this.#calls.unknownCallOf(vcpu),
+    });
+  }
+
+  enter(vcpu: XenVcpuId, start: StartContext): void {
+    const { entry, bootInformation } = this.#port.options;
+    const view = this.#view(vcpu);
+    view.reset();
+    this.#identify(vcpu);
+    view.pc = start.how === 'built' ? entry : start.entry;
+    view.setRegister(0, start.how === 'built' ? bootInformation : start.contextId);
+    setCpuPower(this.#interrupts.gic, vcpu, true);
+    this.#interrupts.settle();
+  }
+
+  run(vcpu: number, budget: number): RunResult {
+    return this.#standstill.run(vcpu, budget);
+  }
+
+  isUser(vcpu: number): boolean {
+    return this.#view(vcpu).mode === 'EL0t';
+  }
+
+  isInterrupted(vcpu: number): boolean {
+    return irqAsserted(this.#interrupts.gic, vcpu);
+  }
+
+  get dueNs(): bigint | null {
+    return this.#interrupts.dueNs;
+  }
+
+  passTo(ns: bigint): void {
+    this.#interrupts.passTo(ns);
+  }
+
+  deliver(vcpu: XenVcpuId): void {
+    this.#interrupts.upcall(vcpu);
+  }
+
+  settle(): void {
+    this.#interrupts.settle();
+  }
+
+  receive(bytes: Uint8Array): number {
+    const refused = bytes.findIndex((byte) => !receive(this.#interrupts.uart, byte));
+    this.#interrupts.uartChanged();
+    return refused < 0 ? bytes.length : refused;
+  }
+
+  #view(vcpu: number): VcpuView {
+    return present(this.processor.vcpus[vcpu], 'a vCPU');
+  }
+
+  /** Sets the identification registers that depend on the machine, not on the CPU model. */
+  #identify(vcpu: number): void {
+    const view = this.#view(vcpu);
+    view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu as XenVcpuId));
+    view.setSystemRegister('ID_AA64PFR0_EL1', view.systemRegister('ID_AA64PFR0_EL1') | systemRegisterGic);
+  }
+
+  /** Called when a vCPU's IRQ line may have changed. */
+  #drive(vcpu: number, asserted: boolean): void {
+    this.processor.setInterruptLine(vcpu, 'irq', asserted);
+    if (asserted) this.#port.interrupted(vcpu);
+  }
+
+  #attachDevices(): void {
+    const { gic, uart } = this.#interrupts;
+    this.#bus.attach(Number(GUEST_GICV3_GICD_BASE), distributor(gic));
+    this.#bus.attach(Number(GUEST_GICV3_GICR0_BASE), redistributors(gic, Number(GUEST_GICV3_GICR0_SIZE)));
+    this.#bus.attach(
+      Number(GUEST_PL011_BASE),
+      sbsaUart(uart, (byte) => this.#port.listener.uart(byte)),
+    );
+  }
+
+  #host(): EngineHost {
+    return {
+      memory: {
+        frame: (address) => {
+          const mfn = mfnOfGfn(this.#port.domain(), Math.floor(address / frameBytes));
+          return mfn === null ? -1 : (this.#port.frames().placeOf(mfn) ?? -1);
+        },
+        read: (_vcpu, address, bytes) => {
+          const value = this.#bus.read(address, bytes as MmioBytes);
+          this.#devicesUsed();
+          return value;
+        },
+        write: (_vcpu, address, bytes, value) => {
+          const done = this.#bus.write(address, bytes as MmioBytes, value);
+          this.#devicesUsed();
+          return done;
+        },
+      },
+      registers: {
+        read: (vcpu, encoding, el) => this.#readRegister(vcpu, encoding, el),
+        write: (vcpu, encoding, value, el) => this.#writeRegister(vcpu, encoding, value, el),
+      },
+      call: (vcpu, kind, immediate) => this.#call(vcpu, kind, immediate),
+      // The syndrome of an abort that Xen injects contains only its class (arch/arm/traps.c, inject_abt64_exception).
+      unansweredIss: () => 0,
+    };
+  }
+
+  #devicesUsed(): void {
+    this.#interrupts.uartChanged();
+    this.#interrupts.settle();
+  }
+
+  #readRegister(vcpu: number, encoding: number, el: 0 | 1): bigint | 'undefined' | 'trapped' {
+    if (isTimerRegister(encoding)) return readTimerRegister(encoding, this.#timerAccess(vcpu), el);
+    if (el === 0 || !isIccRegister(encoding)) return 'undefined';
+    const value = readIcc(this.#interrupts.gic, vcpu, encoding);
+    this.#interrupts.settle();
+    return value ?? 'undefined';
+  }
+
+  #writeRegister(vcpu: number, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
+    if (isTimerRegister(encoding)) return this.#writeTimer(vcpu, encoding, value, el);
+    if (el === 0 || !writeIcc(this.#interrupts.gic, vcpu, encoding, value)) return 'undefined';
+    this.#interrupts.settle();
+    return 'done';
+  }
+
+  #writeTimer(vcpu: number, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
+    const access = this.#timerAccess(vcpu);
+    const done = writeTimerRegister(encoding, access, value, el);
+    this.#interrupts.timersWritten(vcpu, access.nowNs);
+    this.#interrupts.settle();
+    this.#port.cutSlice();
+    return done;
+  }
+
+  #timerAccess(vcpu: number): TimerAccess {
+    return { timers: present(this.#interrupts.timers[vcpu], 'a vCPU'), nowNs: this.#port.nowNs() };
+  }
+
+  /** Handles a vCPU's HVC or SMC. False if the instruction is Undefined. */
+  #call(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean {
+    this.#port.catchUp();
+    if (!this.#calls.make(vcpu, kind, immediate)) return false;
+    this.#port.called(vcpu);
+    return true;
+  }
+}
+
+/** A machine with that board. */
+export type Arm64Machine = Machine<Arm64Board>;
+
+export function arm64Machine(options: MachineOptions, listener: MachineListener): Arm64Machine {
+  return new Machine(options, listener, (port) => new Arm64Board(port));
+}

@@ -1,0 +1,101 @@
+/**
+ * The seam between a machine and its architecture. A board has the CPUs, the interrupt controller and the devices of one
+ * architecture; the machine (machine.ts) has the scheduler, the clock, the domain and console input.
+ */
+import type { FrameRange } from '../base/index.js';
+import type { RunResult } from '../engine/index.js';
+import type {
+  CallerPort,
+  CallRecord,
+  Domain,
+  DomainConfig,
+  PsciRecord,
+  StartContext,
+} from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import type { PlacedFrames } from './frames.js';
+
+/** Is told of the events of a run. */
+export interface MachineListener {
+  /** A byte that the guest sent to its UART. */
+  uart(byte: number): void;
+  /** Bytes that the guest wrote to its PV console. */
+  pvConsole?(bytes: Uint8Array): void;
+  /** A line that the guest wrote to Xen's own console, without its end. */
+  xenConsole?(line: string): void;
+  /** A hypercall is about to be made. */
+  calling?(vcpu: number): void;
+  /** A hypercall, when it has been answered for good; the vCPU's registers hold the answer, and pc is behind it. */
+  hypercall?(vcpu: number, record: CallRecord): void;
+  /** A power call, when it has been answered; `affinity` is its first argument. */
+  power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
+  /** A vCPU enters the guest. */
+  started?(vcpu: number): void;
+  /** A slice of that vCPU's turn has ended: some thousands of instructions, or fewer where something was due. */
+  sliceEnded?(vcpu: number): void;
+  /** A vCPU was seen in user mode, at the end of a slice of its turn, for the first time. */
+  userSpace?(): void;
+}
+
+export interface MachineOptions {
+  readonly config: DomainConfig;
+  readonly seed: number;
+  /** Guest physical address where `config.entryVcpu` starts. */
+  readonly entry: bigint;
+  /** What it finds in the register that points to its boot information (arm64: x0). */
+  readonly bootInformation: bigint;
+}
+
+/** What a board asks of its machine. */
+export interface BoardPort {
+  readonly options: MachineOptions;
+  readonly listener: MachineListener;
+  /** The guest's memory, range by range. */
+  readonly ranges: readonly FrameRange[];
+  /** System time, ns, also within a slice. */
+  nowNs(): bigint;
+  /** The domain and its memory, which exist once the board's processor does. */
+  readonly domain: () => Domain;
+  readonly frames: () => PlacedFrames;
+  /** Called before a vCPU asks Xen for something: brings the domain's time up to now. */
+  catchUp(): void;
+  /** Called after that: delivers what became pending, and ends the slice where it must. */
+  called(vcpu: number): void;
+  /** Called when something may have become due earlier than the end of the current slice. */
+  cutSlice(): void;
+  /** An interrupt ends any wait of the vCPU. */
+  interrupted(vcpu: number): void;
+}
+
+/** The processor of a board, as far as a machine uses it. */
+export interface BoardProcessor {
+  readonly ram: Uint8Array<ArrayBuffer>;
+  readonly ramStart: number;
+  readonly executed: number;
+  wrote(place: number, bytes: number): void;
+  stop(): void;
+}
+
+export interface Board {
+  readonly processor: BoardProcessor;
+  /** How Xen reads the memory and the state of a vCPU that calls it. */
+  readonly caller: CallerPort;
+  /** System time in ns of the next event of interrupt controller and timers; null if there is none. */
+  readonly dueNs: bigint | null;
+  /** Loads the entry state of a vCPU that was just started. */
+  enter(vcpu: XenVcpuId, start: StartContext): void;
+  /** Runs a vCPU, as the processor does, or passes over what changes nothing. */
+  run(vcpu: number, budget: number): RunResult;
+  /** Whether the vCPU is in user mode. */
+  isUser(vcpu: number): boolean;
+  /** Whether an interrupt is asserted for the vCPU, masked or not. */
+  isInterrupted(vcpu: number): boolean;
+  /** Interrupt controller and timers handle what is due by `ns`. */
+  passTo(ns: bigint): void;
+  /** Tells the vCPU that events are pending for it. */
+  deliver(vcpu: XenVcpuId): void;
+  /** Drives the interrupt lines that may have changed. */
+  settle(): void;
+  /** Bytes arrive at the guest's UART. Returns how many it accepted. */
+  receive(bytes: Uint8Array): number;
+}

@@ -1,0 +1,298 @@
+/**
+ * A Xen guest on emulated CPUs, whatever their architecture: the domain, its memory, the scheduler of its vCPUs, the clock and
+ * console input, over a board (board.ts). There is one clock: each instruction of any vCPU takes 1 ns, and when all vCPUs wait,
+ * the clock jumps to the next event. A turn is divided into slices where an event is due, so that interrupts are on time; the
+ * turn then continues.
+ */
+import { frameBytes, present } from '../base/index.js';
+import type { FrameRange } from '../base/index.js';
+import type { StopReason } from '../engine/index.js';
+import {
+  acknowledgeUpcall,
+  advanceTo,
+  backendsAwaited,
+  createDomain,
+  feedConsole,
+  haltVcpu,
+  isRunnable,
+  nextDeadline,
+  pendingUpcall,
+  refreshAreas,
+  serveBackends,
+  takeStart,
+  takeXenConsole,
+  wakeVcpu,
+} from '../hypervisor/index.js';
+import type { Domain, VcpuState } from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import type { Board, BoardPort, MachineListener, MachineOptions } from './board.js';
+import { ConsoleInput } from './console_input.js';
+import type { GuestConsole } from './console_input.js';
+import { PlacedFrames } from './frames.js';
+import { endTurn, newTurns, nextTurn } from './turns.js';
+import type { Turns } from './turns.js';
+
+/** Why `run` returned. */
+export type MachineStop = 'limit' | 'shutdown' | 'stuck';
+
+/** The earlier of two times; null means never. */
+function earlier(a: bigint | null, b: bigint | null): bigint | null {
+  if (a === null || b === null) return a ?? b;
+  return b < a ? b : a;
+}
+
+export class Machine<B extends Board> {
+  readonly board: B;
+  readonly frames: PlacedFrames;
+  readonly domain: Domain;
+  readonly #turns: Turns;
+  readonly #input = new ConsoleInput();
+  readonly #listener: MachineListener;
+  /** System time in ns at the start of the current slice, and the time at which it ends. */
+  #sliceNs = 0n;
+  #sliceEndNs = 0n;
+  #instructions = 0;
+  #stopped = false;
+  #userSpaceNs: bigint | null = null;
+
+  /** `makeBoard` makes the board, which may ask its machine for the domain once it runs. */
+  constructor(options: MachineOptions, listener: MachineListener, makeBoard: (port: BoardPort) => B) {
+    const { config, seed } = options;
+    const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
+    this.#listener = listener;
+    this.#turns = newTurns(seed, config.hardwareIds.length);
+    this.board = makeBoard(this.#port(options, ranges));
+    const { processor } = this.board;
+    this.frames = new PlacedFrames(processor.ram.buffer, processor.ramStart, ranges, (place, bytes) =>
+      processor.wrote(place, bytes),
+    );
+    this.domain = createDomain(config, this.frames);
+  }
+
+  #port(options: MachineOptions, ranges: readonly FrameRange[]): BoardPort {
+    return {
+      options,
+      listener: this.#listener,
+      ranges,
+      nowNs: () => this.nowNs,
+      domain: () => this.domain,
+      frames: () => this.frames,
+      catchUp: () => advanceTo(this.domain, this.nowNs),
+      called: (vcpu) => this.#called(vcpu),
+      cutSlice: () => this.#cutSlice(),
+      interrupted: (vcpu) => this.#interrupted(vcpu),
+    };
+  }
+
+  /** The board's processor. */
+  get processor(): B['processor'] {
+    return this.board.processor;
+  }
+
+  /** System time, ns. */
+  get nowNs(): bigint {
+    return this.#sliceNs + BigInt(this.board.processor.executed);
+  }
+
+  /** System time in ns at which a vCPU was first seen in user mode at the end of a slice; null if none was. */
+  get userSpaceNs(): bigint | null {
+    return this.#userSpaceNs;
+  }
+
+  /** Number of instructions executed so far by all vCPUs. */
+  get instructions(): number {
+    return this.#instructions;
+  }
+
+  /** Copies `bytes` into guest RAM at guest physical address `address`. Call it before the guest runs. */
+  load(address: bigint, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      const at = Number(address) + done;
+      const frame = present(this.frames.writable(Math.floor(at / frameBytes)), `guest memory at ${at}`);
+      const count = Math.min(frameBytes - (at % frameBytes), bytes.length - done);
+      frame.set(bytes.subarray(done, done + count), at % frameBytes);
+      done += count;
+    }
+  }
+
+  /**
+   * Types `bytes` at one of the guest's consoles. They become available at system time `atNs` (default: now). The guest
+   * receives them at the end of the turn at that time, as far as its buffer has space. A run is determined by the bytes
+   * and `atNs`.
+   */
+  input(console: GuestConsole, bytes: Uint8Array, atNs: bigint = this.nowNs): void {
+    this.#input.add(console, bytes, atNs);
+  }
+
+  /**
+   * Runs the guest for about `instructions` more instructions, until system time `untilNs`, or until it cannot
+   * continue. Dividing a run into several calls does not change its result.
+   */
+  run(instructions: number, untilNs: bigint): MachineStop {
+    const end = this.#instructions + instructions;
+    this.#stopped = false;
+    while (this.#instructions < end && this.#sliceNs < untilNs && !this.#isStopped()) {
+      if (this.domain.state.shutdown !== null) return 'shutdown';
+      const next = nextTurn(this.#turns, (vcpu) => isRunnable(this.domain, vcpu as XenVcpuId));
+      if (next.kind === 'turn') this.#takeTurn(next.vcpu, next.instructions);
+      else if (next.kind === 'idle') this.#idle(next.ns);
+      else if (!this.#waitForEvent(untilNs)) return 'stuck';
+    }
+    return 'limit';
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Ends the current `run` after the current slice. */
+  stop(): void {
+    this.#stopped = true;
+    this.board.processor.stop();
+  }
+
+  #vcpuState(vcpu: number): VcpuState {
+    return present(this.domain.state.vcpus[vcpu], 'a vCPU');
+  }
+
+  /** Lets a vCPU that was just started enter the guest. */
+  #enterIfStarted(vcpu: number): void {
+    const start = takeStart(this.domain, vcpu as XenVcpuId);
+    if (start === null) return;
+    this.board.enter(vcpu as XenVcpuId, start);
+    this.#listener.started?.(vcpu);
+  }
+
+  #takeTurn(vcpu: number, instructions: number): void {
+    this.#enterIfStarted(vcpu);
+    this.#refreshAreas(vcpu);
+    let left = instructions;
+    for (;;) {
+      const { reason, executed } = this.#runSlice(vcpu, left);
+      left -= executed;
+      const goesOn = reason === 'budget' || reason === 'stopped';
+      if (left > 0 && goesOn && this.#mayGoOn(vcpu)) continue;
+      endTurn(this.#turns, vcpu, this.#gaveUp(vcpu, reason));
+      return;
+    }
+  }
+
+  #mayGoOn(vcpu: number): boolean {
+    return !this.#stopped && isRunnable(this.domain, vcpu as XenVcpuId);
+  }
+
+  /** Runs the vCPU until an event is due, and handles the event. */
+  #runSlice(vcpu: number, left: number): { readonly reason: StopReason; readonly executed: number } {
+    const dueNs = this.#dueNs();
+    const toDue = dueNs === null ? left : Number(dueNs - this.#sliceNs);
+    const budget = Math.max(Math.min(left, toDue), 1);
+    this.#sliceEndNs = this.#sliceNs + BigInt(budget);
+    const result = this.board.run(vcpu, budget);
+    this.#instructions += result.executed;
+    this.#passTo(this.#sliceNs + BigInt(result.executed));
+    this.#listener.sliceEnded?.(vcpu);
+    if (this.#userSpaceNs === null && this.board.isUser(vcpu)) {
+      this.#userSpaceNs = this.#sliceNs;
+      this.#listener.userSpace?.();
+    }
+    return result;
+  }
+
+  /** Whether the vCPU ended its turn early although it is runnable. Xen lets a vCPU that waits for an interrupt block; other waits yield. */
+  #gaveUp(vcpu: number, reason: StopReason): boolean {
+    if (reason !== 'waitForInterrupt') return reason === 'waitForEvent' || reason === 'yield';
+    if (this.board.isInterrupted(vcpu)) return false;
+    haltVcpu(this.domain, vcpu as XenVcpuId, true);
+    this.#refreshAreas(vcpu);
+    return isRunnable(this.domain, vcpu as XenVcpuId);
+  }
+
+  /**
+   * Updates the areas that a vCPU registered by virtual address. Xen does this when it switches to the vCPU and away
+   * from it.
+   */
+  #refreshAreas(vcpu: number): void {
+    refreshAreas(this.domain, vcpu as XenVcpuId, this.board.caller);
+  }
+
+  /** System time in ns of the next event; null if there is none. */
+  #dueNs(): bigint | null {
+    return earlier(nextDeadline(this.domain), earlier(this.board.dueNs, this.#input.dueNs));
+  }
+
+  /** Advances system time to `ns` and handles all events that are due. */
+  #passTo(ns: bigint): void {
+    this.#sliceNs = ns;
+    advanceTo(this.domain, ns);
+    this.board.passTo(ns);
+    this.#input.passTo(ns, (console, bytes) => this.#takeInput(console, bytes));
+    this.#serveGuest();
+    this.#injectUpcalls();
+    this.board.settle();
+  }
+
+  /**
+   * Serves the guest's xenstore and PV console, and takes its output to Xen's console. Does so even without a listener.
+   */
+  #serveGuest(): void {
+    if (backendsAwaited(this.domain)) {
+      const { console } = serveBackends(this.domain);
+      this.#listener.pvConsole?.(console);
+    }
+    if (this.domain.state.xenConsole.lines.length === 0) return;
+    const lines = takeXenConsole(this.domain);
+    for (const line of lines) this.#listener.xenConsole?.(line);
+  }
+
+  /** All runnable vCPUs have yielded: advances time, but at most to the next event. */
+  #idle(ns: number): void {
+    const dueNs = this.#dueNs();
+    const to = this.#sliceNs + BigInt(ns);
+    const cut = dueNs !== null && dueNs < to ? dueNs : to;
+    // An overdue event had its chance in the last turn. Advance time in any case, so that idling makes progress.
+    this.#passTo(cut > this.#sliceNs ? cut : to);
+  }
+
+  /** All vCPUs wait: jumps to the next event, or to `untilNs` if that is earlier. False if there is no event. */
+  #waitForEvent(untilNs: bigint): boolean {
+    const dueNs = this.#dueNs();
+    if (dueNs === null) return false;
+    const to = dueNs < untilNs ? dueNs : untilNs;
+    this.#passTo(to > this.#sliceNs ? to : this.#sliceNs);
+    return true;
+  }
+
+  /** Passes typed bytes to a console. Returns how many it accepted. */
+  #takeInput(console: GuestConsole, bytes: Uint8Array): number {
+    return console === 'pvConsole' ? feedConsole(this.domain, bytes) : this.board.receive(bytes);
+  }
+
+  #injectUpcalls(): void {
+    for (const { id } of this.domain.state.vcpus) {
+      if (pendingUpcall(this.domain, id) === null) continue;
+      acknowledgeUpcall(this.domain, id);
+      this.board.deliver(id);
+    }
+  }
+
+  /** Shortens the current slice if an event is due before its end. */
+  #cutSlice(): void {
+    const dueNs = this.#dueNs();
+    if (dueNs !== null && dueNs < this.#sliceEndNs) this.board.processor.stop();
+  }
+
+  /** An interrupt ends any wait of the vCPU. */
+  #interrupted(vcpu: number): void {
+    if (this.#vcpuState(vcpu).blocked === null) return;
+    advanceTo(this.domain, this.nowNs);
+    wakeVcpu(this.domain, vcpu as XenVcpuId);
+  }
+
+  /** A vCPU has asked Xen for something. */
+  #called(vcpu: number): void {
+    this.#injectUpcalls();
+    this.board.settle();
+    if (isRunnable(this.domain, vcpu as XenVcpuId)) this.#cutSlice();
+    else this.board.processor.stop();
+  }
+}
