@@ -63,6 +63,11 @@ describe('bad arguments get one line and status 2', () => {
     ['unknown option', ['thread', '--jsno'], /unknown option '--jsno'.*--json/],
     ['unknown option of all', ['--colour'], /unknown option '--colour'/],
     ['excess argument', ['thread', '3'], /thread takes no '3'; see 'domulator thread --help'/],
+    [
+      'two releases',
+      ['kernels', 'bookworm', 'trixie'],
+      /kernels takes one RELEASE, but got 'trixie' too; see/,
+    ],
     ['no file name', ['thread', '--html'], /--html <file>' argument missing/],
     ['empty file name', ['thread', '--html', ''], /empty/],
     [

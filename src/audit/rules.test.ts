@@ -113,7 +113,7 @@ describe('id-is-meant', () => {
     assert.deepEqual(
       findings.map(({ why }) => why),
       [
-        'vCPU 1 calls VCPUOP_stop_periodic_timer with id 0, but it means vCPU 1; Xen takes it without a word',
+        'vCPU 1 calls VCPUOP_stop_periodic_timer with id 0, but it means vCPU 1; Xen accepts it silently',
         'vCPU 1 calls VCPUOP_stop_singleshot_timer with id 0, but it means vCPU 1',
         'vCPU 0 calls VCPUOP_send_nmi with id 0xffffffff, but no id is right here',
       ],

@@ -31,7 +31,7 @@ function wordsOf(commandLine: string): string[] {
   return words.map((word) => word.replace(/^"(.*?)"?$/s, '$1').replace(/^([^=]*=)"(.*?)"?$/s, '$1$2'));
 }
 
-/** A number as Linux' get_option reads it: decimal, or with the prefix 0x or 0, with an optional sign; 0 without digits. */
+/** A number as Linux's get_option reads it: decimal, or with the prefix 0x or 0, with an optional sign; 0 without digits. */
 function numberOf(text: string): number {
   const [, sign = '', digits = ''] = /^(-?)(0[xX][0-9a-fA-F]+|\d*)/.exec(text) ?? [];
   const octal = /^0[0-7]*/.exec(digits)?.[0] ?? '';
@@ -41,7 +41,7 @@ function numberOf(text: string): number {
 }
 
 /**
- * The CPU options in `commandLine`, by Linux' rules for early parameters: `-` and `_` are the same, everything after `--` is
+ * The CPU options in `commandLine`, by Linux's rules for early parameters: `-` and `_` are the same, everything after `--` is
  * ignored, the last of `maxcpus=` and `nosmp` counts, and the smallest `nr_cpus=` counts.
  */
 export function cpuOptions(commandLine: string): CpuOptions {

@@ -76,8 +76,8 @@ nanoseconds of guest time plus 30 s.
 
 A command after '--' runs in the user space as root, with an empty standard
 input, and gets its arguments as given; then the guest powers off. With --initrd
-it runs in that, by /domulator-init instead of its own init. How it ended is in
-the report and, if it failed, on standard error.
+it runs in that file system, started by /domulator-init instead of the file
+system's own init. How it ended is in the report and, if it failed, on standard error.
 
 With --initrd on a terminal, your input goes to the guest and ^] ends the run.
 Such a run has no limits and lasts until the guest powers off.
@@ -85,10 +85,12 @@ Such a run has no limits and lasts until the guest powers off.
 Exit status:
     0  every rule holds, and the guest reached its goal
     1  a rule is broken, even if the guest then panicked or hung
-    2  bad arguments or input, or no network
+    2  bad arguments or input, no network, or a file that cannot be written
     3  the guest panicked, hung or ended early, and no rule is broken
     4  as 3, and the guest asked for something that Xen has and domulator lacks
     5  every rule holds, but the command or script failed
+   70  an error in domulator itself
+   74  standard output cannot be written
   129  stopped by SIGHUP, as when its terminal closes
   130  stopped by ^C (SIGINT), or by ^] at the console
   143  stopped by SIGTERM
@@ -185,7 +187,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
     .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')
     .option('--json', 'print only the JSON report')
-    .option('--quiet', "hide the guest's console")
+    .option('--quiet', "hide the guest's console, and with it the output of a command")
     .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 skip, 128 or more to stop')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', bootExamples)
@@ -206,7 +208,7 @@ function statusOf(error: unknown, program: Command, args: readonly string[]): nu
   }
   const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   complain(
-    `internal error: ${what}; please report it with the command that you gave (DOMULATOR_DEBUG=1 adds where)`,
+    `internal error: ${what}; please report it with the command that you gave (DOMULATOR_DEBUG=1 adds a stack trace)`,
   );
   if (process.env['DOMULATOR_DEBUG'] === '1' && error instanceof Error)
     process.stderr.write(`${error.stack ?? ''}\n`);

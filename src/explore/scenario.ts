@@ -14,7 +14,7 @@ export type StrategyName =
 
 export type PlatformName = 'pv' | 'pvhvm' | 'pvh' | 'arm';
 
-/** Which of Linux' behaviours, other than the strategy, the model follows. */
+/** Which of Linux's behaviours, other than the strategy, the model follows. */
 export interface KernelEra {
   /** Which x86 numbering of CPUs: up to 6.8, or from 6.9 on (a crash kernel drops the first MADT CPU). */
   readonly numbering: '<=6.8' | '>=6.9';

@@ -227,7 +227,7 @@ test('xenbus comes up, and its users find what they look for', () => {
     assert.equal(ask(domain, abi.XS_WRITE, `control/feature-${feature}\x001`), 'OK\0');
   }
   assert.equal(xs(domain, abi.XS_WATCH, 'control/shutdown', 'A'), 'OK\0');
-  // cpu_hotplug.c asks by Linux' own number of the CPU, which is the vCPU's id here.
+  // cpu_hotplug.c asks by Linux's own number of the CPU, which is the vCPU's id here.
   assert.deepEqual(
     [0, 1, 2, 3, 4].map((cpu) => xs(domain, abi.XS_READ, `cpu/${cpu}/availability`)),
     ['online', 'online', 'online', 'online', '!ENOENT'],

@@ -53,7 +53,7 @@ export function recordVcpuId(map: IdMap, cpu: LinuxCpu, value: number, source: S
 }
 
 /**
- * `map` with the record of `cpu` marked as empty: it reads as all ones and counts as not recorded. Linux' PVHVM code
+ * `map` with the record of `cpu` marked as empty: it reads as all ones and counts as not recorded. Linux's PVHVM code
  * does this for CPUs that it has not prepared yet (`XEN_VCPU_ID_INVALID` in xen_hvm_smp_prepare_cpus).
  */
 export function markUnset(map: IdMap, cpu: LinuxCpu): IdMap {

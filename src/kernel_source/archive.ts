@@ -234,8 +234,10 @@ export async function loadRelease(
     }
   }
   if (unreached !== null) throw unreached;
-  const where = choices.map(({ main }) => main.base).join(', ');
-  throw new NoReleaseError(`${where} has no release ${JSON.stringify(release)}`);
+  const where = choices.map(({ main }) => main.base).join(' or ');
+  throw new NoReleaseError(
+    `no release ${JSON.stringify(release)} at ${where}; 'domulator kernels' lists what there is`,
+  );
 }
 
 /** The package's bytes. Throws {@link InputError} if they do not match its index. */

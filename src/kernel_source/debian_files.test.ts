@@ -266,7 +266,7 @@ describe('a request that fails with one line', () => {
   it('a release that the mirror does not have', async () => {
     assert.match(
       await refusal(loadDebianKernel('potato', machine().settings)),
-      /\/debian has no release "potato"$/,
+      /^no release "potato" at .*\/debian.*; 'domulator kernels' lists/,
     );
   });
 

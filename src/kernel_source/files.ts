@@ -11,7 +11,7 @@ const chunkBytes = 1 << 20;
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'it may not be read',
-  ENOTDIR: 'a part of its path is no folder',
+  ENOTDIR: 'a part of its path is not a directory',
 };
 
 /** Throws InputError for a file that may have no end, such as a device, or that is too large. */
@@ -20,7 +20,7 @@ async function checkKind(file: string, what: string, limit: number): Promise<voi
   const refuse = (why: string): never => {
     throw new InputError(`the ${what} ${file} cannot be read: ${why}`);
   };
-  if (found.isDirectory()) refuse('it is a folder');
+  if (found.isDirectory()) refuse('it is a directory');
   if (!found.isFile() && !found.isFIFO()) refuse('it is neither a file nor a pipe');
   if (found.size > limit) throw tooLarge(file, what, limit);
 }

@@ -39,8 +39,8 @@ it('says in one line why a file is not a kernel', async () => {
   await writeFile(empty, '');
   const cases: [string, RegExp][] = [
     [path.join(folder, 'none'), /^the kernel .*none cannot be read: there is no such file$/],
-    [folder, /cannot be read: it is a folder$/],
-    [path.join(empty, 'x'), /a part of its path is no folder$/],
+    [folder, /cannot be read: it is a directory$/],
+    [path.join(empty, 'x'), /a part of its path is not a directory$/],
     [empty, /empty is empty$/],
   ];
   for (const [file, message] of cases) {

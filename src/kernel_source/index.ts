@@ -3,6 +3,7 @@
  * cache or on a mirror. The module checks each as far as the machine allows, and never runs it. It uses the host's files and
  * network, and does not know what a kernel does.
  */
+import { InputError } from '../base/index.js';
 import { readKernelFile } from '../firmware/index.js';
 import type { KernelImage } from '../firmware/index.js';
 import { defaultArchiveSettings } from './archive.js';
@@ -12,6 +13,7 @@ import { debianFiles } from './debian_files.js';
 import type { AnySpec, DebianSettings } from './debian_files.js';
 import { readInputFile } from './files.js';
 import { defaultFetchSettings } from './http.js';
+import { usualReleases } from './kernel_list.js';
 
 export { readAptSources } from './apt_sources.js';
 export type { AptSource } from './apt_sources.js';
@@ -21,6 +23,7 @@ export type { Wanted } from './cached_files.js';
 export { debianFiles } from './debian_files.js';
 export type { DebianFile, DebianSettings } from './debian_files.js';
 export { readInputFile } from './files.js';
+export { checkMirror } from './suites.js';
 export { listKernels } from './kernel_list.js';
 export type { KernelList, ListedKernel } from './kernel_list.js';
 export { debianGrammar, debianSpecText, parseDebianSpec, parseKernelSpec } from './kernel_spec.js';
@@ -46,7 +49,13 @@ export interface LoadedKernel {
 
 /** The kernel in a file. Throws {@link InputError} with one line if it contains no bootable kernel. */
 export async function loadKernelFile(file: string): Promise<LoadedKernel> {
-  return await loadKernelBytes(await readInputFile(file, 'kernel'), file);
+  const bytes = await readInputFile(file, 'kernel').catch((error: unknown) => {
+    // Not where such a file exists and is merely unreadable.
+    const isMissing = error instanceof InputError && error.message.endsWith("there is no such file");
+    if (!isMissing || !usualReleases.includes(file)) throw error;
+    throw new InputError(`${error.message}; did you mean debian:${file}?`, { cause: error });
+  });
+  return await loadKernelBytes(bytes, file);
 }
 
 /** The same for a file's bytes; `name` is used in messages. */

@@ -12,6 +12,18 @@ function abisOf(offers: readonly KernelOffer[]): string[] {
   return [...new Set(offers.map(({ abi }) => abi))];
 }
 
+/** How many characters at their beginnings are the same. */
+function commonLength(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length += 1;
+  return length;
+}
+
+/** The versions that begin most like `wanted` come first, otherwise in their own order. */
+function nearestFirst(abis: readonly string[], wanted: string): string[] {
+  return abis.toSorted((a, b) => commonLength(b, wanted) - commonLength(a, wanted));
+}
+
 /** One line that says why `offers` contain none for `spec`, and what they contain. */
 function missing(
   offers: readonly KernelOffer[],
@@ -26,7 +38,7 @@ function missing(
     const flavours = flavoursOf(offers).join(', ');
     return new InputError(`debian:${release} has no flavour '${flavour}'; it has ${flavours}`);
   }
-  const abis = abisOf(ofFlavour);
+  const abis = nearestFirst(abisOf(ofFlavour), version ?? '');
   const rest = abis.length > namedVersions ? ` and ${abis.length - namedVersions} others; ${list}` : '';
   const without = debianSpecText({ ...spec, version: null });
   return new InputError(

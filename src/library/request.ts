@@ -3,6 +3,7 @@ import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultLimits, maxVcpus } from '../boot/index.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
+import { checkMirror } from '../kernel_source/index.js';
 import { commandLineOf, commandOf } from './guest_command.js';
 
 /** Guest memory in MiB: minimum, maximum and default. */
@@ -100,6 +101,7 @@ export function settle(request: BootRequest): Settled {
   const command = commandOf(request);
   const commandLine = commandLineOf(request);
   checkCommandLine(commandLine);
+  if (request.mirror !== undefined) checkMirror(request.mirror);
   return {
     commandLine,
     vcpus,

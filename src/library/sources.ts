@@ -2,7 +2,7 @@
 import { InputError } from '../base/index.js';
 import type { BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/index.js';
-import { defaultInitramfs } from '../firmware/index.js';
+import { defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
 import {
   debianFiles,
   debianSettings,
@@ -87,11 +87,19 @@ async function loadKernel(kernel: string | Uint8Array, settings: Settings): Prom
   }
 }
 
+/** An initrd that is no initramfs may still be the image of a disk, so the guest gets it; but it is more likely a mistake. */
+async function readInitrd(file: string, { warn }: BootRequest): Promise<Uint8Array> {
+  const bytes = await readInputFile(file, 'initrd');
+  if (!looksLikeInitramfs(bytes))
+    warn?.(`the initrd ${file} is no cpio archive, plain or compressed; Linux will not unpack it`);
+  return bytes;
+}
+
 /** Null for the builtin kernel unless one is given, because it needs none. */
 async function loadInitrd(request: BootRequest, settings: Settings): Promise<Uint8Array | null> {
   const { kernel, initrd } = request;
   if (initrd instanceof Uint8Array) return await addCommand(initrd, request);
-  if (initrd !== undefined) return await addCommand(await readInputFile(initrd, 'initrd'), request);
+  if (initrd !== undefined) return await addCommand(await readInitrd(initrd, request), request);
   const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
   if (spec.kind === 'builtin') return null;
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : usualRelease;

@@ -24,7 +24,7 @@ export const idExists: Rule = {
 function whyNotMeant({ event, passed, meant, verdict }: JudgedCall): string {
   const by = `vCPU ${event.vcpu} calls ${event.call.op} with id ${idName(passed)}`;
   const right = meant === null ? 'no id is right here' : `it means vCPU ${meant}`;
-  const outcome = verdict === 'silent' ? '; Xen takes it without a word' : '';
+  const outcome = verdict === 'silent' ? '; Xen accepts it silently' : '';
   return `${by}, but ${right}${outcome}`;
 }
 

@@ -72,7 +72,8 @@ function shared(history: History, kernel: number, step: number): Map<number, Lin
 
 function sharedFindings(history: History, event: TraceEvent & { kernel: number }): Finding[] {
   return [...shared(history, event.kernel, event.step + 1)].map(([value, cpus]) => {
-    const why = `CPUs ${cpus.join(' and ')} have one record: vCPU ${idName(value)}`;
+    const names = `${cpus.slice(0, -1).join(', ')} and ${cpus.at(-1)}`;
+    const why = `CPUs ${names} have the same record: vCPU ${idName(value)}`;
     return findingAt(event, 'records-distinct', why, { linuxCpu: cpus.at(-1) ?? null, passed: value });
   });
 }

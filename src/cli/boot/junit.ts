@@ -105,7 +105,8 @@ export function junitText(report: BootReport): string {
   const properties = suite.ele('properties');
   const { kernel, machine, traceSha256 } = report;
   const facts = {
-    kernel: kernel.version ?? '',
+    kernel: kernel.name,
+    kernelVersion: kernel.version ?? '',
     vcpus: machine.vcpus,
     xen: machine.xen,
     seed: machine.seed,

@@ -18,12 +18,20 @@ function onlineWords({ online, leftOut }: BootReport['cpus'][number]): string {
   return online === null ? 'not known' : online ? 'yes' : 'no';
 }
 
+/** A record that Linux has not set is all ones (xen_vcpu_id, from 4.8 on in the patch as posted); no vCPU has that id. */
+const unsetRecord = 0xffff_ffff;
+
+function recordText({ recordedVcpuId, agrees }: BootReport['cpus'][number]): string {
+  if (recordedVcpuId === unsetRecord) return 'not set';
+  return `${id(recordedVcpuId)}${agrees === false ? ' ✗' : ''}`;
+}
+
 function cpuTable({ cpus }: BootReport): string[] {
   const rows = cpus.map((cpu) => [
     String(cpu.linuxCpu),
     formatMpidr(mpidr(cpu.mpidr)),
     String(cpu.vcpu),
-    `${id(cpu.recordedVcpuId)}${cpu.agrees === false ? ' ✗' : ''}`,
+    recordText(cpu),
     cpu.usedVcpuIds.map(id).join(' ') || '-',
     onlineWords(cpu),
   ]);

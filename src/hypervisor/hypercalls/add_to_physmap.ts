@@ -105,7 +105,7 @@ const addErrors: readonly ErrorRow[] = [
   { error: 'XEN_EINVAL', when: 'grant_table: the table may not grow so far, or Xen has no frames left' },
   { error: 'XEN_EINVAL', when: 'x86, gmfn: there is no page at idx; or there is no such space' },
   { error: 'XEN_ENOSYS', when: 'Arm: any other space (checked before idx)' },
-  { error: 'XEN_EBUSY', when: 'Arm: the frame is seen already; it must be removed from there first' },
+  { error: 'XEN_EBUSY', when: 'Arm: the frame is already mapped and must be unmapped first' },
   { error: 'XEN_EINVAL', when: 'gpfn is beyond what the processor can address' },
 ];
 
@@ -228,7 +228,7 @@ const remove = memoryOperation({
     { error: 'XEN_ESRCH', when: 'no domain has that id' },
     notTranslated,
     { error: 'XEN_EPERM', when: 'the domain is another one' },
-    { error: 'XEN_ENOENT', when: 'the guest sees nothing there' },
+    { error: 'XEN_ENOENT', when: 'nothing is mapped there' },
   ],
   precheck: (context) => (startExtent(context) === 0n ? 0 : -XEN_EINVAL),
   body: ({ domain }, { domid, gpfn }) => {

@@ -76,7 +76,7 @@ export function takeXenConsole({ state }: Domain): string[] {
 
 const mayNot: ErrorRow = {
   error: 'XEN_EPERM',
-  when: 'the domain is without privilege: unless DomainConfig.consoleIo says otherwise',
+  when: 'the domain is unprivileged, unless DomainConfig.consoleIo says otherwise',
 };
 
 const write = plainOperation({
@@ -110,7 +110,7 @@ const read = plainOperation({
   errors: [
     {
       error: 'XEN_EPERM',
-      when: 'the domain is without privilege: unless DomainConfig.consoleIo is `allowed`',
+      when: 'the domain is unprivileged, unless DomainConfig.consoleIo is `allowed`',
     },
     { error: 'XEN_E2BIG', when: 'the count is 2^31 or more' },
   ],

@@ -34,7 +34,7 @@ import { fault, memoryOperation, notContinued, startExtent } from './memory_oper
 
 const common = 'Xen 4.17 common/memory.c, do_memory_op';
 const x86 = 'Xen 4.17 arch/x86/mm.c, arch_memory_op';
-const unprivileged: ErrorRow = { error: 'XEN_EPERM', when: 'the domain is without privilege: always, here' };
+const unprivileged: ErrorRow = { error: 'XEN_EPERM', when: 'the domain is unprivileged (here it always is)' };
 const onlyPv: ErrorRow = { error: 'XEN_ENOSYS', when: 'the domain is not a PV guest' };
 
 function refuseContinued(context: CallContext): number {

@@ -168,7 +168,7 @@ const buildId = plainOperation({
   name: 'XENVER_build_id',
   command: XENVER_build_id,
   source: `${source}; include/xsm/dummy.h, xsm_xen_version`,
-  errors: [{ error: 'XEN_EPERM', when: 'the domain is without privilege: always, here' }],
+  errors: [{ error: 'XEN_EPERM', when: 'the domain is unprivileged (here it always is)' }],
   body: () => -XEN_EPERM,
 });
 

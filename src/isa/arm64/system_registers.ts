@@ -29,7 +29,7 @@ export interface SystemRegister {
 }
 
 /** See the columns of `rows`. */
-type Kind = 'stored' | 'acted' | 'asked' | 'fixed' | 'ignored' | 'outside' | 'writeIgnored';
+type Kind = 'stored' | 'acted' | 'computed' | 'fixed' | 'ignored' | 'outside' | 'writeIgnored';
 /** Access rights of EL0: always (`free`) or if EL1 permits (`asked`); read only, or read and write. */
 type Unprivileged = 'none' | 'freeRead' | 'freeWrite' | 'askedRead' | 'askedWrite';
 
@@ -63,7 +63,7 @@ function debugRegisters(stem: string, count: number, op2: number): Row[] {
 }
 
 /**
- * `stored`: plain state. `acted`: state, and a write has side effects. `asked`: computed when read. `fixed`: read-only
+ * `stored`: plain state. `acted`: state, and a write has side effects. `computed`: computed when read. `fixed`: read-only
  * constant. `ignored`: reads 0, ignores writes (debug and performance monitors, which this CPU leaves to the
  * hypervisor). `writeIgnored`: write-only, ignores writes. `outside`: see SystemRegister.
  */
@@ -104,7 +104,7 @@ const rows: readonly Row[] = [
   row('SPSR_EL1', [3, 0, 4, 0, 0], 'stored', 'none', low32),
   row('ELR_EL1', [3, 0, 4, 0, 1], 'stored'),
   row('SP_EL0', [3, 0, 4, 1, 0], 'stored'),
-  row('SPSel', [3, 0, 4, 2, 0], 'asked'),
+  row('SPSel', [3, 0, 4, 2, 0], 'computed'),
   row('CurrentEL', [3, 0, 4, 2, 2], 'fixed'),
   row('AFSR0_EL1', [3, 0, 5, 1, 0], 'ignored'),
   row('AFSR1_EL1', [3, 0, 5, 1, 1], 'ignored'),
@@ -117,7 +117,7 @@ const rows: readonly Row[] = [
   row('ISR_EL1', [3, 0, 12, 1, 0], 'fixed'),
   row('CONTEXTIDR_EL1', [3, 0, 13, 0, 1], 'stored', 'none', low32),
   row('TPIDR_EL1', [3, 0, 13, 0, 4], 'stored'),
-  row('CCSIDR_EL1', [3, 1, 0, 0, 0], 'asked'),
+  row('CCSIDR_EL1', [3, 1, 0, 0, 0], 'computed'),
   row('CLIDR_EL1', [3, 1, 0, 0, 1], 'fixed'),
   row('AIDR_EL1', [3, 1, 0, 0, 7], 'fixed'),
   row('CSSELR_EL1', [3, 2, 0, 0, 0], 'stored', 'none', 0xfn),
@@ -230,7 +230,7 @@ export function statePlace(name: string): number {
 const privilegedWays: Readonly<Record<Kind, readonly [read: Way, write: Way]>> = {
   stored: ['state', 'state'],
   acted: ['state', 'call'],
-  asked: ['call', 'call'],
+  computed: ['call', 'call'],
   fixed: ['state', null],
   ignored: ['state', 'state'],
   outside: ['call', 'call'],

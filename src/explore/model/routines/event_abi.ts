@@ -35,7 +35,7 @@ import { call, callStep, done, goto, next, returning, routine, stay, step } from
 import type { Flow, Program, Routine, Step } from '../program.js';
 import type { Vars } from '../world.js';
 
-/** Linux' XEN_IRQ_PRIORITY_MAX, which its timer gets. */
+/** Linux's XEN_IRQ_PRIORITY_MAX, which its timer gets. */
 const highestPriority = 0;
 
 /** Ports that find_virq looks through before it gives up; Linux goes on to the ABI's last. */
