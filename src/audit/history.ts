@@ -163,7 +163,7 @@ export function holdersOf(history: History, kernel: number, id: number, step: nu
   return [...new Set(unseen.map(({ linuxCpu }) => linuxCpu))];
 }
 
-/** The first start that `vcpu` asks for after `step`. */
-export function nextStart(reign: Reign, vcpu: XenVcpuId, step: number): StartEvent | null {
-  return reign.starts.find((event) => event.by === vcpu && event.step > step) ?? null;
+/** The first start after `step`: of those that `vcpu` asks for; with null, of all. */
+export function nextStart(reign: Reign, vcpu: XenVcpuId | null, step: number): StartEvent | null {
+  return reign.starts.find((event) => event.step > step && (vcpu ?? event.by) === event.by) ?? null;
 }

@@ -68,6 +68,35 @@ describe('init_control', () => {
     );
   });
 
+  it('means the vCPU that is started next, also where the task that brings it up moves to another CPU', () => {
+    const moves = (cpu: number, from: number, to: number): Draft[] => [
+      tell.calls(from, control, cpu),
+      tell.starts(to, cpu),
+      tell.is('running', cpu),
+    ];
+    const calls = judged(arm, [
+      tell.enters(),
+      ...boots(tell),
+      ...bringsUp(tell, 1),
+      ...moves(2, 0, 1),
+      ...moves(3, 2, 0),
+    ]);
+    assert.deepEqual(told(calls, control), ['0 0>0', '0 1>1', '0 2>2', '2 3>3']);
+    const wrong = [tell.calls(0, control, 3), tell.starts(1, 2)];
+    const last = judged(arm, [tell.enters(), ...boots(tell), ...bringsUp(tell, 1), ...wrong]).at(-1);
+    assert.deepEqual([last?.meant, last?.verdict], [2, 'silent']);
+  });
+
+  it('is not judged where Xen took it and no start follows: the run may have ended in between', () => {
+    const events = [...healthy(tell)];
+    const cuts = events.flatMap((_, length) => judged(arm, events.slice(0, length)));
+    assert.deepEqual(
+      cuts.filter(({ verdict }) => verdict === 'refused' || verdict === 'silent'),
+      [],
+    );
+    assert.equal(cuts.filter(({ verdict }) => verdict === 'not-judged').length, 3);
+  });
+
   it('means nobody when the next start names no vCPU', () => {
     const calls = judged(arm, [
       tell.enters(),

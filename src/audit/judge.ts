@@ -9,11 +9,11 @@ import type { JudgedCall, NotJudged, Run } from './finding.js';
 import { holdersOf, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
 import type { History } from './history.js';
 import { argument, intentionOf, isPerVcpuVirq } from './operations.js';
-import type { HypercallEvent, TraceEvent } from './trace.js';
+import type { HypercallEvent, StartEvent, TraceEvent } from './trace.js';
 
 /**
  * What is registered for which vCPU since the kernel took over or the domain was reset. A CPU's own registration is done when it
- * made the call itself, or when the CPU that started it made the call before that. (So when a secondary CPU brings up
+ * made the call itself, or when the call was made for it before it was started. (So when a secondary CPU brings up
  * a third one, its first init_control is for the third: its own was done by the CPU that brought it up.)
  */
 interface Ledger {
@@ -34,15 +34,30 @@ function note(ledger: Ledger, event: HypercallEvent): void {
   else own.add(event.call.op);
 }
 
-function credit(ledger: Ledger, by: XenVcpuId, target: XenVcpuId | null): void {
-  const prepared = entry(ledger.prepared, by);
-  if (target !== null) for (const op of prepared) entry(ledger.has, target).add(op);
-  prepared.clear();
+/** Whoever made them, calls that are always for the CPU that is brought up next were for `target`. */
+function credit(history: History, ledger: Ledger, { by, target }: StartEvent): void {
+  for (const [vcpu, prepared] of ledger.prepared) {
+    for (const op of prepared) {
+      if (vcpu !== by && !isForNext(history, op)) continue;
+      if (target !== null) entry(ledger.has, target).add(op);
+      prepared.delete(op);
+    }
+  }
 }
 
-/** The vCPU that the caller starts next; null when it starts none, or one that does not exist. */
-function startedNext(history: History, { kernel, vcpu, step }: HypercallEvent): XenVcpuId | null {
-  return nextStart(reignOf(history, kernel), vcpu, step)?.target ?? null;
+/**
+ * The vCPU that is started next, by whichever vCPU: a kernel brings up one CPU at a time, and the task that does so may move to
+ * another CPU meanwhile (Linux kernel/cpu.c, _cpu_up). null when none is, or one that does not exist.
+ */
+function startedNext(history: History, { kernel, step }: HypercallEvent): XenVcpuId | null {
+  return nextStart(reignOf(history, kernel), null, step)?.target ?? null;
+}
+
+/** The same, for a call that Xen took. If no start follows, the run ended before it, or the kernel gave the CPU up. */
+function controlledNext(history: History, event: HypercallEvent): Meaning {
+  const { kernel, step, call } = event;
+  const isStarted = nextStart(reignOf(history, kernel), null, step) !== null;
+  return isStarted || call.returned < 0 ? startedNext(history, event) : noStart;
 }
 
 /** It is not known which vCPU was meant; `why` is one line. */
@@ -58,6 +73,7 @@ const refusedBinding: Unknown = {
 };
 const noTable: Unknown = { why: "the kernel's interrupt table cannot be read" };
 const notInTable: Unknown = { why: "the kernel's interrupt table was not seen to change after the call" };
+const noStart: Unknown = { why: 'the kernel started no CPU after the call' };
 const noRecords: Unknown = { why: "the kernel's records of its vCPU ids cannot be read" };
 
 function isUnknown(meaning: Meaning): meaning is Unknown {
@@ -152,7 +168,7 @@ function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed
     case 'self':
       return vcpu;
     case 'control-block':
-      return isFirst ? vcpu : startedNext(history, event);
+      return isFirst ? vcpu : controlledNext(history, event);
     case 'own-then-next':
       return isFirst ? vcpu : prepared(history, event, passed);
     case 'own-or-next':
@@ -176,9 +192,9 @@ function judge(history: History, ledger: Ledger, event: HypercallEvent, passed: 
 }
 
 /** Updates the ledger by an event; returns an empty one where a kernel takes over or the domain is reset. */
-function after(ledger: Ledger, event: TraceEvent): Ledger {
+function after(history: History, ledger: Ledger, event: TraceEvent): Ledger {
   if (event.kind === 'kernel' || event.kind === 'reset') return { has: new Map(), prepared: new Map() };
-  if (event.kind === 'start') credit(ledger, event.by, event.target);
+  if (event.kind === 'start') credit(history, ledger, event);
   if (event.kind === 'hypercall' && event.call.vcpuId !== null) note(ledger, event);
   return ledger;
 }
@@ -195,7 +211,7 @@ export function judgeCalls(run: Run): JudgedCall[] {
     if (event.kind === 'hypercall' && event.call.vcpuId !== null) {
       judged.push(judge(history, ledger, event, event.call.vcpuId));
     }
-    ledger = after(ledger, event);
+    ledger = after(history, ledger, event);
   }
   return judged;
 }

@@ -9,7 +9,7 @@ import type { Platform, TracedCall } from './trace.js';
 /**
  * How to find the id that was meant:
  * - `self`: the call is for the calling CPU.
- * - `control-block`: once for each CPU. The caller's first call is for itself, a later one for the CPU that it starts next.
+ * - `control-block`: once for each CPU. The caller's first call is for itself, a later one for the CPU that is started next.
  * - `own-then-next`: the same; if no start follows, the record shows for which CPU the call was.
  * - `own-or-next`: the same, but the call may be repeated for the same CPU, which is harmless.
  * - `comes-up`: names the vCPU that is being started and so runs next.
