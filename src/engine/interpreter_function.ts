@@ -383,7 +383,7 @@ export class InterpreterBuilder {
     this.#nesting += 1;
     this.#loadLong(cpuOffsets.pc, local.target);
     this.#leavePage(1);
-    if (isSchedulingPoint) this.#leaveWhenSpent();
+    this.#leaveAtSchedulingPoint(isSchedulingPoint);
     this.#toPageLoop();
     this.#nesting -= 1;
     code.end();
@@ -436,7 +436,7 @@ export class InterpreterBuilder {
       emitExpr(e, target);
       code.set(local.target);
       this.#leavePage(1);
-      if (isSchedulingPoint) this.#leaveWhenSpent();
+      this.#leaveAtSchedulingPoint(isSchedulingPoint);
       this.#toPageLoop();
       return;
     }
@@ -452,6 +452,19 @@ export class InterpreterBuilder {
     code.byte(opcodes[i32].sub).tee(local.limit).get(local.record).byte(opcodes[i32].leSigned);
     code.branchIf(this.#budgetExitDepth());
     this.#toRecordLoop();
+  }
+
+  /** Between pages, after a jump. One that is no scheduling point still is one where it ends a page. */
+  #leaveAtSchedulingPoint(isSchedulingPoint: boolean): void {
+    if (isSchedulingPoint) {
+      this.#leaveWhenSpent();
+      return;
+    }
+    const code = this.#code;
+    code.get(local.target).byte(wrap).constant(i32, 0xfff).byte(opcodes[i32].and);
+    code.constant(i32, 0).byte(opcodes[i32].eq).if();
+    this.#leaveWhenSpent();
+    code.end();
   }
 
   /** Between pages: leaves when the budget is used up. Execution continues at `target` later. */

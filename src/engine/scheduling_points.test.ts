@@ -73,6 +73,19 @@ describe('a time slice ends where the definitions say', () => {
     it(`not at ${middle}`, () => assert.equal(straight(middle), 6));
   }
 
+  for (const last of ['nop', 'isb', 'msr spsel, #0x0', 'msr cpacr_el1, x1']) {
+    it(`at the end of a page, behind ${last}`, () => {
+      const machine = testMachine();
+      machine.program(0x1ff8, `nop\n${last}\nnop\nnop\nb 0x2000`);
+      const cpu = present(machine.processor.vcpus[0], 'a vCPU');
+      cpu.setRegister(1, 0x300000n);
+      cpu.pc = 0x1ff8n;
+      assert.equal(machine.processor.run(0, 1).executed, 2);
+      assert.equal(cpu.pc, 0x2000n);
+      assert.equal(machine.processor.run(0, 1).executed, 3);
+    });
+  }
+
   it('at an exception, its return and a hypercall', () => {
     assert.equal(straight('udf #0x0'), 3);
     assert.equal(straight('svc #0x0'), 3);

@@ -71,7 +71,8 @@ export function finishInstruction(context: CallContext, cpu: Vcpu): Completion {
       return 'schedulingPoint';
     case 'completed':
       block.advance();
-      return 'goesOn';
+      // Straight-line code that goes on into the next page.
+      return (block.pcLow & 0xfff) === 0 ? 'schedulingPoint' : 'goesOn';
     case 'stop':
       block.advance();
       return pending.reason;
