@@ -94,6 +94,24 @@ describe('what is kept of a trace', () => {
     );
   });
 
+  it('is in order of step, also where calls that no rule reads come within a loop', () => {
+    const refused = { returned: -22 };
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom({ ...refused, vcpuId: 1 }, refused, version), { maxLength: 200 }),
+        (calls) => {
+          const store = filled(calls, { ...traceBounds, rounds: 2 });
+          store.add(call(store.length, {}));
+          const steps = store.events.map(({ step }) => step);
+          assert.deepEqual(
+            steps,
+            [...steps].sort((a, b) => a - b),
+          );
+        },
+      ),
+    );
+  });
+
   it('leaves out only whole rounds of what was kept, whatever the calls are', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(2), { maxLength: 200 }), (ids) => {

@@ -155,7 +155,9 @@ export class TraceStore {
   }
 
   #push({ event, caller }: Held): void {
-    this.#events.push(event);
+    // A round that was held back is older than the calls that no rule reads and that came meanwhile.
+    const before = this.#events.findLastIndex(({ step }) => step < event.step);
+    this.#events.splice(before + 1, 0, event);
     if (caller !== null) this.#callers.set(event.step, caller);
   }
 
