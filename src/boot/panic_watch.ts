@@ -5,12 +5,16 @@
 import type { LogRecord } from '../introspect/index.js';
 import type { Arm64Machine } from '../machine/index.js';
 
-const panicLine = /Kernel panic - not syncing: (.*)/;
+/**
+ * A log record, or a line of the console: before the words there may be the time, the caller (Linux printk.time,
+ * printk.caller) and sequences for a terminal, but no other letters.
+ */
+const panicLine = /^(?:[^A-Za-z]|\[[\d;\s]*[A-Za-z]\d*\]?)*Kernel panic - not syncing: (.*)/;
 
 /** The log is searched after this many instructions, or this much guest time, since the last search. */
 const every = { instructions: 50_000_000, ns: 1_000_000_000n } as const;
 /** How many of the log's last records to search for a panic's first line; a stack trace may follow that line. */
-const tail = 100;
+export const panicTail = 100;
 
 /** Why the kernel panicked, from a line of its console or log; null if the line does not report a panic. */
 export function panicIn(line: string): string | null {
@@ -44,7 +48,7 @@ export class PanicWatch {
 
   /** Why the kernel panicked, from its log as it is now; null if it did not panic, or if no log is found. */
   look(): string | null {
-    const found = this.#log(tail).map(({ text }) => panicIn(text));
+    const found = this.#log(panicTail).map(({ text }) => panicIn(text));
     return found.find((reason) => reason !== null) ?? null;
   }
 }

@@ -18,7 +18,7 @@ import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
 import type { Introspection } from './kernel_view.js';
-import { panicIn, PanicWatch } from './panic_watch.js';
+import { panicIn, panicTail, PanicWatch } from './panic_watch.js';
 import { cutText, listedFindings } from './findings.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
@@ -298,10 +298,16 @@ export class Boot {
     if (until.kind === 'line' && line.search(until.pattern) >= 0) {
       this.#finish('userspace', `the console said: ${line.trim()}`, true);
       this.machine.stop();
-    } else if (panic !== null) {
+    } else if (panic !== null && this.#logHasPanic()) {
       this.#finish('panic', panic, false);
       this.machine.stop();
     }
+  }
+
+  /** Whether the kernel's own log tells of a panic. A program may print such a line, too. Where no log is found, a line is enough. */
+  #logHasPanic(): boolean {
+    const log = this.#kernelLog(panicTail);
+    return log.length === 0 || log.some(({ text }) => panicIn(text) !== null);
   }
 
   #shutDown(): BootState {

@@ -34,6 +34,15 @@ describe('event-is-heard', () => {
     assert.equal(finding?.step, begun.length);
   });
 
+  it('lets pass a vCPU that was started less than a second before the run was cut', () => {
+    const { platform, events } = runOf(arm, [...begun, lost, ...up, entered.ends('hang')]);
+    const cutAt = (timeNs: bigint): number => {
+      const cut = events.map((event) => (event.kind === 'end' ? { ...event, timeNs } : event));
+      return audit({ platform, events: cut }).filter(({ rule }) => rule === 'event-is-heard').length;
+    };
+    assert.deepEqual([cutAt(900_000_000n), cutAt(2_000_000_000n)], [0, 1]);
+  });
+
   it('lets pass a vCPU that hears again, never comes up, has gone, or takes no events', () => {
     const heard: Draft = { kind: 'upcall-heard', vcpu: xenVcpuId(0), port: 2 };
     keeps([...begun, lost, ...up, heard, entered.ends()]);

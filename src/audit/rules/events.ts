@@ -19,23 +19,26 @@ export const eventReachesItsCpu: Rule = {
   },
 };
 
-/** An event that was lost, and whether its vCPU has been started since. */
+/** An event that was lost, and when its vCPU was started since; null if it is down. */
 interface Lost {
   readonly event: LostUpcallEvent;
-  cameUp: boolean;
+  startedNs: bigint | null;
 }
+
+/** A guest that runs into a limit, or is stopped, so soon after it started a vCPU may still get to that vCPU's events. */
+const patienceNs = 1_000_000_000n;
 
 /** Updates by `event` the vCPUs that lost an event and have not been told of any since. */
 function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
-  if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, cameUp: false });
+  if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, startedNs: null });
   else if (event.kind === 'upcall-heard') lost.delete(event.vcpu);
   else if (event.kind === 'reset') lost.clear();
   else if (event.kind === 'start' && event.returned === 0 && event.target !== null) {
     const deaf = lost.get(event.target);
-    if (deaf !== undefined) deaf.cameUp = true;
+    if (deaf !== undefined) deaf.startedNs = event.timeNs;
   } else if (event.kind === 'offline' || event.kind === 'stop') {
     const deaf = lost.get(event.vcpu);
-    if (deaf !== undefined) deaf.cameUp = false;
+    if (deaf !== undefined) deaf.startedNs = null;
   }
 }
 
@@ -54,9 +57,12 @@ function wantsEvents({ events }: Run, vcpu: XenVcpuId): boolean {
 function deafVcpus(run: Run): Finding[] {
   const lost = new Map<XenVcpuId, Lost>();
   for (const event of run.events) noteLost(lost, event);
-  return [...lost.values()].flatMap(({ event, cameUp }): Finding[] => {
+  const end = run.events.at(-1);
+  const cutNs = end?.kind === 'end' && end.outcome === 'hang' ? end.timeNs : null;
+  return [...lost.values()].flatMap(({ event, startedNs }): Finding[] => {
     const { vcpu, port } = event;
-    if (!cameUp || !wantsEvents(run, vcpu)) return [];
+    if (startedNs === null || !wantsEvents(run, vcpu)) return [];
+    if (cutNs !== null && cutNs - startedNs < patienceNs) return [];
     const why =
       `port ${port} notified vCPU ${vcpu} while it was down, and Xen dropped the interrupt; ` +
       `vCPU ${vcpu} runs since, and hears of no event`;
