@@ -51,7 +51,7 @@ export interface LoadedKernel {
 export async function loadKernelFile(file: string): Promise<LoadedKernel> {
   const bytes = await readInputFile(file, 'kernel').catch((error: unknown) => {
     // Not where such a file exists and is merely unreadable.
-    const isMissing = error instanceof InputError && error.message.endsWith("there is no such file");
+    const isMissing = error instanceof InputError && error.message.endsWith('there is no such file');
     if (!isMissing || !usualReleases.includes(file)) throw error;
     throw new InputError(`${error.message}; did you mean debian:${file}?`, { cause: error });
   });
