@@ -24,6 +24,12 @@ export interface Introspection {
   readonly possible: string | null;
 }
 
+/** All places in one list; null if any could not be translated, as by a vCPU whose MMU is still off. */
+function allOf(places: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] | null {
+  const found = places.filter((each) => each !== null);
+  return found.length === places.length ? found.flat() : null;
+}
+
 export class KernelView {
   readonly #machine: Arm64Machine;
   readonly #cpus: readonly KernelCpu[];
@@ -154,22 +160,25 @@ export class KernelView {
     const records = this.recordsFrom(vcpu);
     const online = this.#onlinePlaces(vcpu);
     if (online === null) return null;
-    const areas = this.ownAreas(vcpu).flatMap((cpu) => {
+    const areas = this.ownAreas(vcpu).map((cpu) => {
       const offset = records?.perCpuOffset(cpu) ?? null;
       if (records === null || offset === null) return [];
-      return guestPlaces(this.#machine, vcpu, records.recordAddress(offset), 4) ?? [];
+      return guestPlaces(this.#machine, vcpu, records.recordAddress(offset), 4);
     });
-    return { online, records: areas };
+    const known = allOf(areas);
+    return known === null ? null : { online, records: known };
   }
 
   #onlinePlaces(vcpu: number): Uint8Array[] | null {
     const mask = this.#addressOf('__cpu_online_mask');
     if (mask !== null) return guestPlaces(this.#machine, vcpu, mask, Math.ceil(this.#cpus.length / 8));
     if (this.#places.text === null) return null;
-    return [...(this.possibleFrom(vcpu) ?? [])].flatMap((cpu) => {
-      const address = this.#stateOf(vcpu, cpu)?.address ?? null;
-      return (address === null ? null : guestPlaces(this.#machine, vcpu, address, 4)) ?? [];
-    });
+    return allOf(
+      [...(this.possibleFrom(vcpu) ?? [])].map((cpu) => {
+        const address = this.#stateOf(vcpu, cpu)?.address ?? null;
+        return address === null ? [] : guestPlaces(this.#machine, vcpu, address, 4);
+      }),
+    );
   }
 
   /**
