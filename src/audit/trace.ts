@@ -232,6 +232,8 @@ export interface EndEvent extends EventBase {
   readonly online: readonly LinuxCpu[];
   /** One line: the panic's message, what it waits for, ... */
   readonly why: string;
+  /** Present if the run was cut by a limit or from outside, so that the guest might have gone on. */
+  readonly isCut?: true;
   /**
    * The events that are unheard at the end, at ports that the guest has not masked, polled or bound to another vCPU since. Those
    * whose vCPU the guest might still have started are left out: of a guest that was stopped from outside, all of them.

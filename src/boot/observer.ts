@@ -343,15 +343,22 @@ export class Observer {
    * The guest has ended. Events after the system time `unheardUpToNs` (default: now) do not count as unheard, because
    * the guest might still have started the vCPU.
    */
-  end(outcome: Outcome, why: string, unheardUpToNs = this.#machine.nowNs): void {
+  end(outcome: Outcome, why: string, unheardUpToNs = this.#machine.nowNs, isCut = false): void {
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.#bindings.paused(vcpu);
     for (const vcpu of this.#machine.processor.vcpus.keys()) this.look(vcpu);
     this.#noteLost();
     const unheard = unheardEvents(this.#machine.domain)
       .filter(({ sinceNs }) => sinceNs <= unheardUpToNs)
       .slice(0, mostUnheard);
-    const end = { kind: 'end', kernel: 0, outcome, online: this.online, why } as const;
-    this.#emit(unheard.length === 0 ? end : { ...end, unheard });
+    this.#emit({
+      kind: 'end',
+      kernel: 0,
+      outcome,
+      online: this.online,
+      why,
+      ...(isCut ? { isCut } : {}),
+      ...(unheard.length === 0 ? {} : { unheard }),
+    });
   }
 
   #noteRunning(vcpu: number, cpu: LinuxCpu | null): void {

@@ -21,6 +21,12 @@ export function panicIn(line: string): string | null {
   return panicLine.exec(line)?.[1] ?? null;
 }
 
+/** Why the kernel panicked, from its own records; null if none of them reports a panic. */
+export function panicOf(log: readonly LogRecord[]): string | null {
+  const found = log.map(({ text, isOfProgram = false }) => (isOfProgram ? null : panicIn(text)));
+  return found.find((reason) => reason !== null) ?? null;
+}
+
 export class PanicWatch {
   readonly #machine: Arm64Machine;
   readonly #log: (most: number) => readonly LogRecord[];
@@ -48,7 +54,6 @@ export class PanicWatch {
 
   /** Why the kernel panicked, from its log as it is now; null if it did not panic, or if no log is found. */
   look(): string | null {
-    const found = this.#log(panicTail).map(({ text }) => panicIn(text));
-    return found.find((reason) => reason !== null) ?? null;
+    return panicOf(this.#log(panicTail));
   }
 }

@@ -18,7 +18,7 @@ import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
 import type { Introspection } from './kernel_view.js';
-import { panicIn, panicTail, PanicWatch } from './panic_watch.js';
+import { panicIn, panicOf, panicTail, PanicWatch } from './panic_watch.js';
 import { cutText, listedFindings } from './findings.js';
 import { Observer } from './observer.js';
 import type { BootOptions } from './options.js';
@@ -307,7 +307,7 @@ export class Boot {
   /** Whether the kernel's own log tells of a panic. A program may print such a line, too. Where no log is found, a line is enough. */
   #logHasPanic(): boolean {
     const log = this.#kernelLog(panicTail);
-    return log.length === 0 || log.some(({ text }) => panicIn(text) !== null);
+    return log.length === 0 || panicOf(log) !== null;
   }
 
   #shutDown(): BootState {
@@ -371,14 +371,22 @@ export class Boot {
       notAsked === null
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
-    // For the audit, a run that was stopped is one that hangs.
-    this.#observer.end(outcome === 'stopped' ? 'hang' : outcome, ending, this.#unheardUpToNs(outcome));
+    const isCut = outcome === 'stopped' || this.#isEarlyGoal(outcome);
+    // For the audit, a run that was cut is one that hangs.
+    const upToNs = isCut ? -1n : this.#unheardUpToNs();
+    this.#observer.end(isCut ? 'hang' : outcome, ending, upToNs, isCut || this.#hasReachedLimit);
     return 'ended';
   }
 
+  /** Whether the goal is a line of the console that came before user space: the kernel was still about to set things up. */
+  #isEarlyGoal(outcome: BootOutcome): boolean {
+    return (
+      outcome === 'userspace' && this.machine.userSpaceNs === null && this.#options.until.kind === 'line'
+    );
+  }
+
   /** The latest system time in ns at which an event that is unheard at the end counts as lost. */
-  #unheardUpToNs(outcome: BootOutcome): bigint {
-    if (outcome === 'stopped') return -1n;
+  #unheardUpToNs(): bigint {
     return this.#hasReachedLimit ? this.machine.nowNs - patienceNs : this.machine.nowNs;
   }
 

@@ -151,7 +151,7 @@ export class TraceStore {
     if (this.#fullAt === null) return event;
     // The vCPU of an unheard event may have been started by a call that is not kept.
     const { kind, step, timeNs, kernel, online, why } = event;
-    return { kind, step, timeNs, kernel, outcome: 'hang', online, why };
+    return { kind, step, timeNs, kernel, outcome: 'hang', online, why, isCut: true };
   }
 
   #push({ event, caller }: Held): void {

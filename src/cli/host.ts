@@ -1,6 +1,7 @@
 /** The commands' access to the host. */
 import {
   closeSync,
+  constants,
   existsSync,
   lstatSync,
   openSync,
@@ -88,6 +89,7 @@ const writeErrors: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory; give the name of a file',
   ENOENT: 'its directory does not exist; make it first, or give another name',
   ENOTDIR: 'a part of its path is not a directory; give another name',
+  ENXIO: 'no process reads this pipe; start its reader first',
   EACCES: 'permission denied; give the name of a file that you may write',
   EPERM: 'permission denied; give the name of a file that you may write',
   EROFS: 'its file system is read-only; choose another place',
@@ -116,6 +118,35 @@ function replaceable(name: string): { readonly path: string; readonly mode: numb
   } catch {
     return null;
   }
+}
+
+/** The pipes that are held open, by name: a reader would take it for the end if the last writer went away. */
+const heldPipes = new Map<string, number>();
+
+/**
+ * Opens a file that the user named, for writing. Opening a pipe waits for its reader, and no signal ends that wait, so a pipe
+ * that nobody reads is refused. A pipe stays open until {@link closeUserFile} with `isDone`. Throws the errors of `open`; ENXIO
+ * for a pipe without a reader.
+ */
+export function openUserFile(name: string, flags: 'a' | 'w'): number {
+  const held = heldPipes.get(name);
+  if (held !== undefined) return held;
+  if (statSync(name, { throwIfNoEntry: false })?.isFIFO() !== true) return openSync(name, flags);
+  const reader = openSync(name, constants.O_WRONLY | constants.O_NONBLOCK);
+  try {
+    const pipe = openSync(name, flags);
+    heldPipes.set(name, pipe);
+    return pipe;
+  } finally {
+    closeSync(reader);
+  }
+}
+
+/** Closes it again; a pipe only when everything has been written (`isDone`). */
+export function closeUserFile(name: string, file: number, isDone: boolean): void {
+  if (heldPipes.has(name) && !isDone) return;
+  heldPipes.delete(name);
+  closeSync(file);
 }
 
 /**
@@ -151,7 +182,12 @@ export function writeUserFile(name: string, text: string): void {
     const isNew = there === null && !lstatSync(name, { throwIfNoEntry: false });
     if (there !== null && replaceFile(there.path, there.mode, text)) return;
     if (isNew && replaceFile(name, undefined, text)) return;
-    writeFileSync(name, text);
+    const file = openUserFile(name, 'w');
+    try {
+      writeFileSync(file, text);
+    } finally {
+      closeUserFile(name, file, true);
+    }
   } catch (error) {
     throw fileError(name, error);
   }
@@ -164,11 +200,11 @@ export function writeUserFile(name: string, text: string): void {
 export function checkUserFile<T>(name: string, look: (file: number) => T): T {
   const isNew = !existsSync(name);
   try {
-    const file = openSync(name, 'a');
+    const file = openUserFile(name, 'a');
     try {
       return look(file);
     } finally {
-      closeSync(file);
+      closeUserFile(name, file, false);
       // For a link, the target is the file that was created.
       if (isNew && existsSync(name)) rmSync(realpathSync(name));
     }

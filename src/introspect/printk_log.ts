@@ -9,6 +9,8 @@ export interface LogRecord {
   /** Time of the record, ns since boot by the kernel's clock. */
   readonly timeNs: bigint;
   readonly text: string;
+  /** Present if a program wrote the record, by /dev/kmsg: its facility is not LOG_KERN. */
+  readonly isOfProgram?: true;
 }
 
 /** A few of the newest records may still be being written; if more than this in a row cannot be read, the data are not a log. */
@@ -96,7 +98,15 @@ function readRecord(s: Structures, rings: Rings, id: bigint): LogRecord | null {
   const timeNs = s.number(s.member(info, 'printk_info.ts_nsec'), 8);
   const length = s.number(s.member(info, 'printk_info.text_len'), 2);
   if (begin === null || next === null || timeNs === null || length === null) return null;
-  return { timeNs, text: readText(s, rings, begin, next, Number(length)) };
+  const text = readText(s, rings, begin, next, Number(length));
+  return isKernels(s, info) ? { timeNs, text } : { timeNs, text, isOfProgram: true };
+}
+
+/** The facility is the byte behind text_len (Linux 5.10 to 6.12 kernel/printk/printk_ringbuffer.h, struct printk_info). */
+function isKernels(s: Structures, info: bigint): boolean {
+  const length = s.member(info, 'printk_info.text_len');
+  const facilityAndFlags = s.number(length === null ? null : length + 2n, 2);
+  return facilityAndFlags === null || (facilityAndFlags & 0xffn) === 0n;
 }
 
 /** A record's text: it follows the 8 bytes of its id; a text that would cross the ring's end is at the ring's start. */

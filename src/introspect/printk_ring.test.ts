@@ -96,6 +96,22 @@ describe('the printk ring', () => {
     );
   });
 
+  it('tells records of the kernel from those that a program wrote', () => {
+    const memory = memoryWith(['of the kernel', 'of a program']);
+    const last = Number(BigInt.asUintN(62, -BigInt((1 << countBits) + 1)) & BigInt((1 << countBits) - 1)) + 2;
+    const slot = last % (1 << countBits);
+    // LOG_USER, and the level and flags behind it.
+    memory.set([1, 0x60], places.infos + slot * 88 + 18);
+    const log = readKernelLog(layouts, base + BigInt(places.ring), reader(memory), 20);
+    assert.deepEqual(
+      log?.map(({ text, isOfProgram = false }) => [text, isOfProgram]),
+      [
+        ['of the kernel', false],
+        ['of a program', true],
+      ],
+    );
+  });
+
   it('is not found where nothing was written yet, nor where layouts are not known', () => {
     assert.deepEqual([...printkRingsIn(memoryWith([]), layouts)], []);
     const unknown: Layouts = { size: () => null, offset: () => null };

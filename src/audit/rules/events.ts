@@ -58,7 +58,7 @@ function deafVcpus(run: Run): Finding[] {
   const lost = new Map<XenVcpuId, Lost>();
   for (const event of run.events) noteLost(lost, event);
   const end = run.events.at(-1);
-  const cutNs = end?.kind === 'end' && end.outcome === 'hang' ? end.timeNs : null;
+  const cutNs = end?.kind === 'end' && end.isCut === true ? end.timeNs : null;
   return [...lost.values()].flatMap(({ event, startedNs }): Finding[] => {
     const { vcpu, port } = event;
     if (startedNs === null || !wantsEvents(run, vcpu)) return [];

@@ -1,7 +1,7 @@
 /** `--trace FILE`: a line of JSON for each event of the run, written as it comes. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import type { TraceEvent } from '../../library/index.js';
-import { fileError } from '../host.js';
+import { closeUserFile, fileError, openUserFile } from '../host.js';
 import { jsonLine } from '../json.js';
 
 /** Number of buffered characters, so that not every event needs its own write. */
@@ -15,7 +15,7 @@ export class TraceFile {
   /** Throws InputError if the file cannot be created. */
   constructor(name: string) {
     this.#name = name;
-    this.#file = this.#try(() => openSync(name, 'w'));
+    this.#file = this.#try(() => openUserFile(name, 'w'));
   }
 
   add(event: TraceEvent): void {
@@ -26,7 +26,7 @@ export class TraceFile {
   /** Throws InputError if the rest cannot be written. */
   close(): void {
     this.#flush();
-    closeSync(this.#file);
+    closeUserFile(this.#name, this.#file, true);
   }
 
   #flush(): void {
