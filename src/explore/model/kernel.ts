@@ -120,6 +120,7 @@ function newCpu(kernel: KernelState, { hardwareId, acpiUid }: FoundCpu, number: 
     callQueue: [],
     ticks: 0,
     work: null,
+    nextWork: null,
   };
 }
 

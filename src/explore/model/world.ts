@@ -75,6 +75,8 @@ export interface CpuState {
   ticks: number;
   /** A routine that it is to run once it is idle. */
   work: string | null;
+  /** What it does after that. */
+  nextWork: string | null;
 }
 
 /** What a kernel uses a port for. */

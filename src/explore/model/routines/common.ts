@@ -191,7 +191,8 @@ const idle: Routine = routine(null, [
     run: ({ cpu }) => call(cpu.work ?? 'idle'),
   },
   step('worked', ({ cpu }) => {
-    cpu.work = null;
+    cpu.work = cpu.nextWork;
+    cpu.nextWork = null;
     return goto('idle');
   }),
 ]);
@@ -311,9 +312,11 @@ export function announceStart(context: StepContext): void {
   cpu.dead = false;
 }
 
-/** Gives work to a CPU that is idle. */
+/** Gives work to a CPU: for now if it is idle, else for when it has done what it was given before. */
 export function giveWork(context: StepContext, cpu: number, work: string): void {
-  cpuOf(context.kernel, cpu).work = work;
+  const worker = cpuOf(context.kernel, cpu);
+  if (worker.work === null) worker.work = work;
+  else worker.nextWork = work;
 }
 
 export const commonRoutines: Program = {

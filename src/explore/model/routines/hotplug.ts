@@ -30,7 +30,7 @@ const goOffline: Routine = routine('offline', [
   step('migrate interrupts', migrate),
   step('offline', (context) => {
     const { kernel, cpu, vcpu } = context;
-    Object.assign(cpu, { online: false, settled: false, work: null });
+    Object.assign(cpu, { online: false, settled: false, work: null, nextWork: null });
     emit(context, { kind: 'offline', kernel: kernel.index, vcpu, linuxCpu: cpu.linuxCpu });
     return next;
   }),
