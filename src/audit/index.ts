@@ -10,3 +10,4 @@ export { judgeCalls, notJudgedCalls } from './judge.js';
 export { isNeutral, isRead } from './relevance.js';
 export { endOf, reachesGoal } from './outcome.js';
 export { rules } from './rules.js';
+export { patienceNs } from './rules/events.js';

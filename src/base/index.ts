@@ -8,6 +8,7 @@ export type { Brand } from './brand.js';
 export { frameBytes, SparseMemory } from './memory.js';
 export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
 export { rangesText } from './ranges.js';
+export { earlier } from './times.js';
 export {
   cloneValue,
   equalValues,

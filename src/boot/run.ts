@@ -1,6 +1,6 @@
 /** A boot from its first instruction to its end: its listeners, the conditions that end it, and its result. */
 import type { Finding, NotJudged, Outcome, Platform, TraceEvent } from '../audit/index.js';
-import { audit, notJudgedCalls } from '../audit/index.js';
+import { audit, notJudgedCalls, patienceNs } from '../audit/index.js';
 import { frameBytes, present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
@@ -100,11 +100,6 @@ export interface BootResult {
 }
 
 const logTail = 40;
-/**
- * For how long a guest that reaches a limit must have left an event unheard, ns. Until then the guest may still start the vCPU;
- * Linux starts all its CPUs in less time.
- */
-const patienceNs = 1_000_000_000n;
 /** The kernel's log has fewer records than this before the first call about a CPU. */
 const earlyLog = 1000;
 

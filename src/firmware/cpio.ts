@@ -4,6 +4,7 @@
  * each padded to four bytes.
  */
 import { InputError } from '../base/index.js';
+import { compressionOf } from './compression.js';
 import { byteText } from './byte_streams.js';
 
 /** The file types of a mode (Linux uapi/linux/stat.h). */
@@ -107,21 +108,19 @@ export function readCpio(bytes: Uint8Array): CpioEntry[] {
   }
 }
 
-/** The beginnings of what Linux unpacks as an initramfs (lib/decompress.c of Linux 6.1; init/initramfs.c). */
+/** The beginnings of what Linux unpacks as an initramfs, beside the compressions of compression.ts (lib/decompress.c of Linux 6.1; init/initramfs.c). */
 const initramfsMagics: readonly (readonly number[])[] = [
   [0x30, 0x37, 0x30, 0x37, 0x30, 0x31],
   [0x30, 0x37, 0x30, 0x37, 0x30, 0x32],
-  [0x1f, 0x8b],
   [0x42, 0x5a, 0x68],
   [0x5d, 0x00, 0x00],
-  [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
   [0x89, 0x4c, 0x5a, 0x4f, 0x00],
   [0x02, 0x21, 0x4c, 0x18],
-  [0x28, 0xb5, 0x2f, 0xfd],
 ];
 
 /** Whether Linux would try to unpack `bytes` as an initramfs: a cpio archive, plain or compressed, after zeros if there are any. */
 export function looksLikeInitramfs(bytes: Uint8Array): boolean {
   const start = bytes.findIndex((byte) => byte !== 0);
-  return start < 0 || initramfsMagics.some((magic) => magic.every((byte, i) => bytes[start + i] === byte));
+  if (start < 0 || compressionOf(bytes.subarray(start)) !== 'none') return true;
+  return initramfsMagics.some((magic) => magic.every((byte, i) => bytes[start + i] === byte));
 }

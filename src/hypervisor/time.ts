@@ -1,6 +1,6 @@
 /** The effects of passing time: timers, poll timeouts, watchdogs, and the clocks that the guest reads. */
 import { VIRQ_TIMER } from '../abi/index.js';
-import { invariant } from '../base/index.js';
+import { earlier, invariant } from '../base/index.js';
 import { updateVcpuTime } from './clock.js';
 import type { Domain, VcpuState } from './domain.js';
 import { expirePolls, nextPollDeadline, raiseVirq } from './event_channels/index.js';
@@ -41,11 +41,6 @@ export function nextDeadline(domain: Domain): bigint | null {
     if (vcpu.periodNs !== null) first = earlier(first, periodicDeadline(domain, vcpu));
   }
   return first !== null && first < nowNs ? nowNs : first;
-}
-
-function earlier(a: bigint | null, b: bigint | null): bigint | null {
-  if (a === null || b === null) return a ?? b;
-  return b < a ? b : a;
 }
 
 /**

@@ -4,7 +4,7 @@
  * the clock jumps to the next event. A turn is divided into slices where an event is due, so that interrupts are on time; the
  * turn then continues.
  */
-import { frameBytes, present } from '../base/index.js';
+import { earlier, frameBytes, present } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
 import type { StopReason } from '../engine/index.js';
 import {
@@ -34,12 +34,6 @@ import type { Turns } from './turns.js';
 
 /** Why `run` returned. */
 export type MachineStop = 'limit' | 'shutdown' | 'stuck';
-
-/** The earlier of two times; null means never. */
-function earlier(a: bigint | null, b: bigint | null): bigint | null {
-  if (a === null || b === null) return a ?? b;
-  return b < a ? b : a;
-}
 
 export class Machine<B extends Board> {
   readonly board: B;

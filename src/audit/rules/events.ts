@@ -26,7 +26,7 @@ interface Lost {
 }
 
 /** A guest that runs into a limit, or is stopped, so soon after it started a vCPU may still get to that vCPU's events. */
-const patienceNs = 1_000_000_000n;
+export const patienceNs = 1_000_000_000n;
 
 /** Updates by `event` the vCPUs that lost an event and have not been told of any since. */
 function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
