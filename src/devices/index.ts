@@ -4,5 +4,6 @@
  */
 export * from './generic_timer.js';
 export * from './gic_v3/index.js';
+export * from './local_apic/index.js';
 export type { MmioBytes, MmioDevice } from './mmio.js';
 export * from './sbsa_uart.js';

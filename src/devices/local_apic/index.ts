@@ -1,0 +1,16 @@
+/** The local APICs that Xen emulates for an x86 HVM or PVH guest: xAPIC page, x2APIC MSRs, timer, interrupts between CPUs. */
+export { acknowledgeVector, isRequested, pendingVector, requestVector } from './delivery.js';
+export type { ApicPort, LocalApics } from './delivery.js';
+export {
+  answersInPage,
+  readApicBase,
+  readMsr,
+  readPage,
+  writeApicBase,
+  writeMsr,
+  writePage,
+} from './registers.js';
+export { apicPage, initialise as initialiseApic, newLocalApics } from './state.js';
+export type { LocalApicState, LocalApicsState } from './state.js';
+export { deadline, passTimers, timersDueNs, writeDeadline } from './timer.js';
+export type { GuestTsc } from './timer.js';
