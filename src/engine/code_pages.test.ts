@@ -143,6 +143,43 @@ test('code that modifies its own page runs the modified code', () => {
   assert.equal(cpu.register(2), 125250n);
 });
 
+test('an instruction that stores to its own page completes with its own operands', () => {
+  // After some stores, all records of the page are dropped, among them the record of the storing instruction.
+  for (const [store, last] of [
+    ['str x5, [x7], #16', 0],
+    ['stp x4, x5, [x7], #16', 8],
+    ['str q1, [x7], #16', null],
+  ] as const) {
+    const machine = testMachine();
+    const cpu = vcpuOf(machine);
+    machine.program(0x1000, `${store}\nsub x3, x3, #1\ncbnz x3, 0x1000\nhvc #0`);
+    cpu.setRegister(3, 200n);
+    cpu.setRegister(5, 0x5555n);
+    cpu.setRegister(7, 0x1100n);
+    cpu.pc = 0x1000n;
+    machine.runToCall();
+    assert.equal(cpu.register(7), 0x1100n + 3200n, store);
+    const memory = new DataView(machine.processor.ram.buffer, machine.processor.ramStart);
+    for (let at = 0x1100; last !== null && at < 0x1100 + 3200; at += 16) {
+      assert.equal(memory.getBigUint64(at + last, true), 0x5555n, store);
+    }
+  }
+});
+
+test('an instruction that stores over itself completes with its own operands', () => {
+  const machine = testMachine();
+  const cpu = vcpuOf(machine);
+  machine.program(0x1000, 'nop\nstp x4, x5, [x7], #16\nhvc #0');
+  cpu.setRegister(4, 0xd503201fd503201fn);
+  cpu.setRegister(5, 0x5555n);
+  cpu.setRegister(7, 0x1000n);
+  cpu.pc = 0x1004n;
+  machine.processor.run(0, 1);
+  assert.equal(cpu.register(7), 0x1010n);
+  const memory = new DataView(machine.processor.ram.buffer, machine.processor.ramStart);
+  assert.equal(memory.getBigUint64(0x1008, true), 0x5555n);
+});
+
 test('code that exceeds the capacity of decoded pages runs correctly', () => {
   const machine = testMachine({ decodedPages: 5 });
   const cpu = vcpuOf(machine);

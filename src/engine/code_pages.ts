@@ -119,9 +119,7 @@ export class CodePages {
     const last = ((place & 0xfff) + bytes - 1) >>> 2;
     for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
       const records = this.#start + slot * recordPageBytes;
-      for (let index = first; index <= last; index += 1) {
-        this.#memory.words[(records + index * recordBytes) >>> 2] = specialHandlers.decode;
-      }
+      this.#reset(records, first, last);
     }
   }
 
@@ -153,7 +151,17 @@ export class CodePages {
   #drop(page: number): void {
     this.#decoded[page] = 0;
     for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
-      this.#erase(slot);
+      this.#reset(this.#start + slot * recordPageBytes, 0, instructionsPerPage - 1);
+    }
+  }
+
+  /**
+   * Makes records `first` to `last` of a record page "decode" records. Their operands stay: the instruction that stored may
+   * have one of these records, and still needs its operands.
+   */
+  #reset(records: number, first: number, last: number): void {
+    for (let index = first; index <= last; index += 1) {
+      this.#memory.view.setUint16(records + index * recordBytes, specialHandlers.decode, true);
     }
   }
 
