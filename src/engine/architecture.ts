@@ -2,21 +2,19 @@
  * The interface between the processor and a kind of CPU. Each architecture implements it in a folder of its own; the
  * rest of the engine names no register, exception or instruction.
  */
-import type { Instruction } from '../isa/index.js';
+import type { FlagSet, Instruction } from '../isa/index.js';
 import type { CodePages } from './code_pages.js';
+import type { FlagLocals } from './flags.js';
 import type { HandlerPlan } from './handlers.js';
 import type { EngineMemory } from './memory.js';
 import type { StopReason } from './ports.js';
 import type { Tlbs } from './tlb.js';
 import type { Code } from './wasm/code.js';
 
-/** The locals that hold the record and the flag sources (see FlagSources in isa/micro_ops.ts). */
+/** The locals that hold the record and the flag sources. */
 export interface ConditionLocals {
   readonly record: number;
-  readonly n: number;
-  readonly z: number;
-  readonly c: number;
-  readonly v: number;
+  readonly flags: FlagLocals;
 }
 
 /** The input of the interpreter's builder. */
@@ -24,6 +22,7 @@ export interface CodeModel {
   readonly instructions: readonly Instruction[];
   /** The names of the system calls, in the order of their numbers (isa/system_calls.ts). */
   readonly systemCalls: readonly string[];
+  readonly flags: FlagSet;
   /** Index of the stack pointer in the register file. Some handlers are specialised for it. */
   readonly stackPointer: number;
   /** Pushes whether a condition holds, as i32. The number of the condition is in byte `at` of the record. */

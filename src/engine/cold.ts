@@ -8,6 +8,8 @@ import type { Expr, Instruction, Statement } from '../isa/index.js';
 import type { CodeModel } from './architecture.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
+import { emitLoadFlags, emitSaveFlags, FunctionLocals, layOutFlags } from './flags.js';
+import type { FlagLocals, FlagSlot } from './flags.js';
 import { cpuOffsets } from './layout.js';
 import {
   emitClearBlock,
@@ -23,7 +25,7 @@ import { mentionsOf } from './mentions.js';
 import { recordLayout } from './record.js';
 import type { RecordLayout } from './record.js';
 import { ifStackMisaligned, LocalPool, operandReader } from './record_operands.js';
-import { Code, i32, i64, load32, loads64, store32, stores64, v128 } from './wasm/code.js';
+import { Code, i32, i64, load32, loads64, stores64, v128 } from './wasm/code.js';
 import type { ValueType } from './wasm/code.js';
 import type { FunctionType } from './wasm/module.js';
 
@@ -42,22 +44,34 @@ export const coldStatus = {
   stopped: -1,
 } as const;
 
-const local = {
-  cpu: 0,
-  record: 1,
-  pc: 2,
-  n: 3,
-  z: 4,
-  v: 5,
-  c: 6,
-  entry: 7,
-  address: 8,
-  value: 9,
-  vector: 10,
-  tlb: 11,
-};
-const localTypes: readonly ValueType[] = [i64, i64, i64, i32, i32, i64, i64, v128, i32];
-const firstFree = 12;
+/** The function's locals. Those of the instruction follow. */
+interface Locals {
+  readonly cpu: number;
+  readonly record: number;
+  readonly pc: number;
+  readonly flags: FlagLocals;
+  readonly entry: number;
+  readonly address: number;
+  readonly value: number;
+  readonly vector: number;
+  readonly tlb: number;
+}
+
+function layOutLocals(slots: readonly FlagSlot[]): { locals: Locals; all: FunctionLocals } {
+  const all = new FunctionLocals(coldType.parameters.length);
+  const locals = {
+    cpu: 0,
+    record: 1,
+    pc: 2,
+    flags: { ...all.addFlags(slots, i64), ...all.addFlags(slots, i32) },
+    entry: all.add(i32),
+    address: all.add(i64),
+    value: all.add(i64),
+    vector: all.add(v128),
+    tlb: all.add(i32),
+  };
+  return { locals, all };
+}
 
 /** Indexes of the functions that a cold function calls. */
 export interface ColdHost {
@@ -90,13 +104,21 @@ class ColdBuilder {
   readonly #instruction: Instruction;
   readonly #host: ColdHost;
   readonly #environment: Environment;
-  readonly #pool = new LocalPool(firstFree);
+  readonly #pool: LocalPool;
   readonly #model: CodeModel;
+  readonly #slots: readonly FlagSlot[];
+  readonly #locals: Locals;
+  readonly #types: readonly ValueType[];
   readonly #flags: boolean;
   readonly #setsFlags: boolean;
 
   constructor(instruction: Instruction, model: CodeModel, layout: RecordLayout, host: ColdHost) {
     this.#model = model;
+    this.#slots = layOutFlags(model.flags);
+    const { locals, all } = layOutLocals(this.#slots);
+    this.#locals = locals;
+    this.#types = all.types;
+    this.#pool = new LocalPool(all.end);
     this.#instruction = instruction;
     this.#host = host;
     this.#flags = mentions(instruction.semantics.statements, ['flag', 'condition', 'setFlags']);
@@ -106,29 +128,19 @@ class ColdBuilder {
 
   build(): ColdFunction {
     const code = this.#code;
-    if (this.#flags) this.#loadFlags();
+    const local = this.#locals;
+    if (this.#flags) emitLoadFlags(code, local.cpu, this.#slots, local.flags);
     if (mentions(this.#instruction.semantics.statements, accesses)) {
       code.get(local.cpu).memory(load32.word, 2, cpuOffsets.tlb).set(local.tlb);
     }
     emitStatements(this.#environment, this.#instruction.semantics.statements);
     this.#saveFlags();
     code.constant(i32, this.#setsFlags ? coldStatus.nextWithFlags : coldStatus.next);
-    return { locals: [...localTypes, ...this.#pool.types], code };
-  }
-
-  #loadFlags(): void {
-    for (const flag of ['n', 'z', 'v'] as const) {
-      this.#code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets[flag]).set(local[flag]);
-    }
-    this.#code.get(local.cpu).memory(load32.word, 2, cpuOffsets.c).set(local.c);
+    return { locals: [...this.#types, ...this.#pool.types], code };
   }
 
   #saveFlags(): void {
-    if (!this.#setsFlags) return;
-    for (const flag of ['n', 'z', 'v'] as const) {
-      this.#code.get(local.cpu).get(local[flag]).memory(stores64[8][0], 3, cpuOffsets[flag]);
-    }
-    this.#code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
+    if (this.#setsFlags) emitSaveFlags(this.#code, this.#locals.cpu, this.#slots, this.#locals.flags);
   }
 
   #leave(status: number): void {
@@ -138,6 +150,7 @@ class ColdBuilder {
 
   #makeEnvironment(layout: RecordLayout): Environment {
     const code = this.#code;
+    const local = this.#locals;
     const access: AccessEnvironment = {
       locals: local,
       missed: {
@@ -152,8 +165,9 @@ class ColdBuilder {
     const environment: Environment = {
       code,
       cpu: local.cpu,
-      flags: local,
-      ...operandReader(code, this.#model, layout, null, local),
+      flagSet: this.#model.flags,
+      flags: local.flags,
+      ...operandReader(code, this.#model, layout, null, local.flags),
       pc: () => code.get(local.pc),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, access, statement),
@@ -177,11 +191,11 @@ class ColdBuilder {
   }
 
   #savePosition(): void {
-    this.#code.get(local.cpu).get(local.pc).memory(stores64[8][0], 3, cpuOffsets.pc);
+    this.#code.get(this.#locals.cpu).get(this.#locals.pc).memory(stores64[8][0], 3, cpuOffsets.pc);
   }
 
   #jump({ target, isSchedulingPoint }: Extract<Statement, { op: 'jump' }>): void {
-    this.#code.get(local.cpu);
+    this.#code.get(this.#locals.cpu);
     emitExpr(this.#environment, target);
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
     this.#leave(isSchedulingPoint ? coldStatus.jump : coldStatus.refetch);
@@ -196,7 +210,7 @@ class ColdBuilder {
   }
 
   #float({ operation, inputs, index }: Extract<Statement, { op: 'float' }>): void {
-    this.#code.get(local.cpu);
+    this.#code.get(this.#locals.cpu);
     this.#inputs(inputs, 3);
     this.#code.call(this.#host.floatFunction(operation)).set(this.#pool.local(index, i64));
   }
@@ -206,12 +220,12 @@ class ColdBuilder {
     this.#savePosition();
     const number = this.#model.systemCalls.indexOf(name);
     invariant(number >= 0, `${this.#instruction.name}: there is no system call ${name}`);
-    code.get(local.cpu).constant(i32, number);
+    code.get(this.#locals.cpu).constant(i32, number);
     this.#inputs(inputs, 2);
     code.call(this.#host.system).if();
     this.#leave(coldStatus.stopped);
     code.end();
     if (index === null) return;
-    code.get(local.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(this.#pool.local(index, i64));
+    code.get(this.#locals.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(this.#pool.local(index, i64));
   }
 }

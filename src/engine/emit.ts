@@ -6,7 +6,7 @@ import type {
   BinaryKind,
   CompareKind,
   Expr,
-  FlagName,
+  FlagSet,
   FlagSources,
   FloatStatement,
   LaneExpr,
@@ -15,6 +15,8 @@ import type {
   VectorStatement,
 } from '../isa/index.js';
 import { emitLaneExpr, emitSetElement, emitSetSaturated, emitVector, emitSetVector } from './emit_vector.js';
+import { emitFlag, localOf } from './flags.js';
+import type { FlagLocals } from './flags.js';
 import { cpuOffsets } from './layout.js';
 import {
   extendUnsigned,
@@ -42,8 +44,9 @@ export interface Environment {
   immediate(operand: string, type: ScalarType): void;
   /** Pushes the address of the instruction, i64. */
   pc(): void;
-  /** The locals that hold the flag sources: n, z, v as i64, c as i32. */
-  readonly flags: Readonly<Record<FlagName, number>>;
+  /** The architecture's flags, and the locals that hold their sources. */
+  readonly flagSet: FlagSet;
+  readonly flags: FlagLocals;
   /** Pushes whether the condition in an immediate operand holds, as i32. */
   condition(operand: string): void;
   /** The WebAssembly local for one of the instruction's locals. */
@@ -119,7 +122,7 @@ function emitLeaf(e: Environment, expr: Leaf): void {
       e.pc();
       return;
     case 'flag':
-      emitFlag(e, expr.flag);
+      emitFlag(code, e.flagSet, e.flags, expr.flag);
       return;
     case 'condition':
       e.condition(expr.operand);
@@ -187,18 +190,11 @@ function emitCompare(e: Environment, { kind, a, b }: Extract<Expr, { op: 'compar
   e.code.byte(opcodes[type][kind satisfies CompareKind]);
 }
 
-/** Pushes a flag as an i32, 0 or 1. */
-export function emitFlag({ code, flags }: Environment, flag: FlagName): void {
-  code.get(flags[flag]);
-  if (flag === 'z') code.byte(opcodes[i64].eqz);
-  if (flag === 'n' || flag === 'v') code.constant(i64, 63).byte(opcodes[i64].shrUnsigned).byte(wrap);
-}
-
 function emitSetFlags(e: Environment, sources: FlagSources): void {
   // Compute all flags before setting any: the expressions may read the old flags.
-  const order = ['n', 'z', 'c', 'v'] as const;
-  for (const flag of order) emitExpr(e, sources[flag]);
-  for (const flag of order.toReversed()) e.code.set(e.flags[flag]);
+  const order = Object.entries(sources);
+  for (const [, source] of order) emitExpr(e, source);
+  for (const [flag] of order.toReversed()) e.code.set(localOf(e.flags, flag));
 }
 
 /** Emits `statements` in order. */

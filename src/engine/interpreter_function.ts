@@ -18,6 +18,8 @@ import type { CodeModel } from './architecture.js';
 import { coldStatus } from './cold.js';
 import { emitExpr, emitStatements } from './emit.js';
 import type { Environment } from './emit.js';
+import { emitLoadFlags, emitSaveFlags, FunctionLocals, layOutFlags } from './flags.js';
+import type { FlagLocals, FlagSlot } from './flags.js';
 import { specialCount } from './handlers.js';
 import type { Handler, HandlerPlan } from './handlers.js';
 import type { Host } from './host_functions.js';
@@ -48,30 +50,37 @@ import {
 } from './wasm/code.js';
 import type { ValueType } from './wasm/code.js';
 
-/** The function's locals. The locals of instructions follow. */
-const local = {
-  cpu: 0,
-  record: 1,
+/** The function's locals. Those of instructions follow. */
+interface Locals {
+  readonly cpu: number;
+  readonly record: number;
   /** The current TLB set. */
-  tlb: 2,
+  readonly tlb: number;
   /**
    * Within a page: the record at which the budget is used up if execution continues in sequence. Between pages: 16
    * times the budget (a record is 16 bytes). With this, single instructions need not be counted.
    */
-  limit: 3,
-  c: 4,
-  entry: 5,
+  readonly limit: number;
+  readonly flags: FlagLocals;
+  readonly entry: number;
   /** The address of an instruction is this value plus a quarter of its record's byte offset. */
-  pcBase: 6,
-  target: 7,
-  n: 8,
-  z: 9,
-  v: 10,
-  address: 11,
-  value: 12,
-} as const;
-const localTypes: readonly ValueType[] = [i32, i32, i32, i32, i32, i64, i64, i64, i64, i64, i64, i64];
-const firstFree = 13;
+  readonly pcBase: number;
+  readonly target: number;
+  readonly address: number;
+  readonly value: number;
+}
+
+/** Locals of one type stand together. */
+function layOutLocals(slots: readonly FlagSlot[]): { locals: Locals; all: FunctionLocals } {
+  const all = new FunctionLocals(1);
+  const [record, tlb, limit] = [all.add(i32), all.add(i32), all.add(i32)];
+  const bits = all.addFlags(slots, i32);
+  const entry = all.add(i32);
+  const [pcBase, target] = [all.add(i64), all.add(i64)];
+  const flags = { ...all.addFlags(slots, i64), ...bits };
+  const [address, value] = [all.add(i64), all.add(i64)];
+  return { locals: { cpu: 0, record, tlb, limit, flags, entry, pcBase, target, address, value }, all };
+}
 
 export class InterpreterBuilder {
   readonly #code = new Code();
@@ -84,7 +93,10 @@ export class InterpreterBuilder {
   /** Number of handler blocks that are open at the current position. */
   #openHandlers = 0;
   /** Shared by all handlers, because only one instruction runs at a time. */
-  readonly #pool = new LocalPool(firstFree);
+  readonly #pool: LocalPool;
+  readonly #slots: readonly FlagSlot[];
+  readonly #local: Locals;
+  readonly #types: readonly ValueType[];
 
   /** Number of handlers in this function. */
   readonly #hotCount: number;
@@ -100,6 +112,11 @@ export class InterpreterBuilder {
     coldTypeIndex: number,
   ) {
     this.#model = model;
+    this.#slots = layOutFlags(model.flags);
+    const { locals, all } = layOutLocals(this.#slots);
+    this.#local = locals;
+    this.#types = all.types;
+    this.#pool = new LocalPool(all.end);
     this.#choices = choices;
     this.#handlers = handlers.slice(0, hot);
     this.#host = host;
@@ -110,7 +127,7 @@ export class InterpreterBuilder {
 
   /** Types of all locals after the parameter. */
   get locals(): readonly ValueType[] {
-    return [...localTypes, ...this.#pool.types];
+    return [...this.#types, ...this.#pool.types];
   }
 
   build(): Code {
@@ -123,7 +140,7 @@ export class InterpreterBuilder {
     code.loop();
     const count = this.#hotCount;
     for (let open = 0; open <= count; open += 1) code.block();
-    code.get(local.record).memory(load32.half, 1, 0);
+    code.get(this.#local.record).memory(load32.half, 1, 0);
     code.branchTable([...Array(count).keys()], count);
     this.#openHandlers = count + 1;
     this.#special(() => this.#decodeRecord());
@@ -182,44 +199,43 @@ export class InterpreterBuilder {
   #loadState(): void {
     const code = this.#code;
     this.#loadFlags();
-    code.get(local.cpu).memory(load32.word, 2, cpuOffsets.budget).constant(i32, 4).byte(opcodes[i32].shl);
-    code.set(local.limit);
-    this.#loadWord(cpuOffsets.tlb, local.tlb);
-    this.#loadLong(cpuOffsets.pc, local.target);
+    code
+      .get(this.#local.cpu)
+      .memory(load32.word, 2, cpuOffsets.budget)
+      .constant(i32, 4)
+      .byte(opcodes[i32].shl);
+    code.set(this.#local.limit);
+    this.#loadWord(cpuOffsets.tlb, this.#local.tlb);
+    this.#loadLong(cpuOffsets.pc, this.#local.target);
   }
 
   #loadWord(offset: number, into: number): void {
-    this.#code.get(local.cpu).memory(load32.word, 2, offset).set(into);
+    this.#code.get(this.#local.cpu).memory(load32.word, 2, offset).set(into);
   }
 
   #loadLong(offset: number, into: number): void {
-    this.#code.get(local.cpu).memory(loads64[8][0], 3, offset).set(into);
+    this.#code.get(this.#local.cpu).memory(loads64[8][0], 3, offset).set(into);
   }
 
   /** Between pages: saves the flags and the budget. */
   #saveState(): void {
     this.#saveFlags();
-    const code = this.#code.get(local.cpu);
-    code.get(local.limit).constant(i32, 4).byte(opcodes[i32].shrSigned);
+    const code = this.#code.get(this.#local.cpu);
+    code.get(this.#local.limit).constant(i32, 4).byte(opcodes[i32].shrSigned);
     code.memory(store32, 2, cpuOffsets.budget);
   }
 
   #loadFlags(): void {
-    for (const flag of ['n', 'z', 'v'] as const) this.#loadLong(cpuOffsets[flag], local[flag]);
-    this.#loadWord(cpuOffsets.c, local.c);
+    emitLoadFlags(this.#code, this.#local.cpu, this.#slots, this.#local.flags);
   }
 
   #saveFlags(): void {
-    const code = this.#code;
-    for (const flag of ['n', 'z', 'v'] as const) {
-      code.get(local.cpu).get(local[flag]).memory(stores64[8][0], 3, cpuOffsets[flag]);
-    }
-    code.get(local.cpu).get(local.c).memory(store32, 2, cpuOffsets.c);
+    emitSaveFlags(this.#code, this.#local.cpu, this.#slots, this.#local.flags);
   }
 
   /** Saves the address of the current instruction as pc. */
   #savePosition(): void {
-    this.#code.get(local.cpu);
+    this.#code.get(this.#local.cpu);
     this.#pushPc();
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
   }
@@ -232,9 +248,9 @@ export class InterpreterBuilder {
 
   #saveRun(): void {
     const code = this.#code;
-    code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
-    code.get(local.cpu).get(local.record).memory(store32, 2, cpuOffsets.record);
-    code.get(local.cpu).get(local.pcBase).memory(stores64[8][0], 3, cpuOffsets.pcBase);
+    code.get(this.#local.cpu).get(this.#local.limit).memory(store32, 2, cpuOffsets.limit);
+    code.get(this.#local.cpu).get(this.#local.record).memory(store32, 2, cpuOffsets.record);
+    code.get(this.#local.cpu).get(this.#local.pcBase).memory(stores64[8][0], 3, cpuOffsets.pcBase);
   }
 
   /** Reloads the locals after a call. The host may have changed flags and shortened the budget. */
@@ -244,73 +260,78 @@ export class InterpreterBuilder {
   }
 
   #loadRun(): void {
-    this.#loadWord(cpuOffsets.limit, local.limit);
-    this.#loadWord(cpuOffsets.record, local.record);
-    this.#loadLong(cpuOffsets.pcBase, local.pcBase);
-    this.#loadWord(cpuOffsets.tlb, local.tlb);
+    this.#loadWord(cpuOffsets.limit, this.#local.limit);
+    this.#loadWord(cpuOffsets.record, this.#local.record);
+    this.#loadLong(cpuOffsets.pcBase, this.#local.pcBase);
+    this.#loadWord(cpuOffsets.tlb, this.#local.tlb);
   }
 
   #pushPc(): void {
     this.#code
-      .get(local.record)
+      .get(this.#local.record)
       .constant(i32, 2)
       .byte(opcodes[i32].shrUnsigned)
       .byte(extendUnsigned)
-      .get(local.pcBase)
+      .get(this.#local.pcBase)
       .byte(opcodes[i64].add);
   }
 
   /** Leaves the page: sets the limit to the budget left after the records up to the current one, and adds `more`. */
   #leavePage(more: number): void {
     const code = this.#code;
-    code.get(local.limit).get(local.record).byte(opcodes[i32].sub);
+    code.get(this.#local.limit).get(this.#local.record).byte(opcodes[i32].sub);
     if (more !== 0) code.constant(i32, more * recordBytes).byte(opcodes[i32].sub);
-    code.set(local.limit);
+    code.set(this.#local.limit);
   }
 
   /** Head of the page loop: finds the record page of `target`, and the record in it. */
   #findPage(): void {
     const code = this.#code;
     // An entry has 2^4 bytes and a page 2^12.
-    code.get(local.target).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
+    code.get(this.#local.target).constant(i64, 8).byte(opcodes[i64].shrUnsigned).byte(wrap);
     code.constant(i32, (codeTlbEntries - 1) * tlbEntry.bytes).byte(opcodes[i32].and);
-    code.get(local.tlb).byte(opcodes[i32].add).tee(local.entry);
+    code.get(this.#local.tlb).byte(opcodes[i32].add).tee(this.#local.entry);
     code.memory(loads64[8][0], 3, tlbOffsets.code);
     // Keep the low two bits, so that an unaligned target matches no entry.
-    code.get(local.target).constant(i64, ~0xffcn).byte(opcodes[i64].and).byte(opcodes[i64].ne);
+    code.get(this.#local.target).constant(i64, ~0xffcn).byte(opcodes[i64].and).byte(opcodes[i64].ne);
     code.if();
     this.#fetchPage();
     code.else();
     code
-      .get(local.entry)
+      .get(this.#local.entry)
       .memory(load32.word, 2, tlbOffsets.code + tlbEntry.place)
-      .set(local.entry);
+      .set(this.#local.entry);
     code.end();
-    code.get(local.target).byte(wrap).constant(i32, 0xffc).byte(opcodes[i32].and);
-    code.constant(i32, 2).byte(opcodes[i32].shl).get(local.entry).byte(opcodes[i32].add).tee(local.record);
-    code.get(local.limit).byte(opcodes[i32].add).set(local.limit);
-    code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and);
-    code.get(local.entry).constant(i32, 2).byte(opcodes[i32].shrUnsigned).byte(extendUnsigned);
-    code.byte(opcodes[i64].sub).set(local.pcBase);
+    code.get(this.#local.target).byte(wrap).constant(i32, 0xffc).byte(opcodes[i32].and);
+    code
+      .constant(i32, 2)
+      .byte(opcodes[i32].shl)
+      .get(this.#local.entry)
+      .byte(opcodes[i32].add)
+      .tee(this.#local.record);
+    code.get(this.#local.limit).byte(opcodes[i32].add).set(this.#local.limit);
+    code.get(this.#local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and);
+    code.get(this.#local.entry).constant(i32, 2).byte(opcodes[i32].shrUnsigned).byte(extendUnsigned);
+    code.byte(opcodes[i64].sub).set(this.#local.pcBase);
   }
 
   #fetchPage(): void {
     const code = this.#code;
-    code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+    code.get(this.#local.cpu).get(this.#local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
     this.#saveFlags();
     // Between pages, the limit is 16 times the budget, as if the current record were at 0.
-    code.get(local.cpu).get(local.limit).memory(store32, 2, cpuOffsets.limit);
-    code.get(local.cpu).constant(i32, 0).memory(store32, 2, cpuOffsets.record);
-    code.get(local.cpu);
-    pushHalves(code, local.target);
-    code.call(this.#host.fetch).set(local.entry);
+    code.get(this.#local.cpu).get(this.#local.limit).memory(store32, 2, cpuOffsets.limit);
+    code.get(this.#local.cpu).constant(i32, 0).memory(store32, 2, cpuOffsets.record);
+    code.get(this.#local.cpu);
+    pushHalves(code, this.#local.target);
+    code.call(this.#host.fetch).set(this.#local.entry);
     this.#loadFlags();
-    this.#loadWord(cpuOffsets.limit, local.limit);
-    this.#loadWord(cpuOffsets.tlb, local.tlb);
-    this.#loadLong(cpuOffsets.pc, local.target);
-    code.get(local.entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
+    this.#loadWord(cpuOffsets.limit, this.#local.limit);
+    this.#loadWord(cpuOffsets.tlb, this.#local.tlb);
+    this.#loadLong(cpuOffsets.pc, this.#local.target);
+    code.get(this.#local.entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
     // An instruction that cannot be fetched counts too, so that a guest in a fault loop uses up its budget.
-    code.get(local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(local.limit);
+    code.get(this.#local.limit).constant(i32, recordBytes).byte(opcodes[i32].sub).set(this.#local.limit);
     this.#saveState();
     code.constant(i32, exits.host).return();
     code.end();
@@ -318,14 +339,14 @@ export class InterpreterBuilder {
 
   #decodeRecord(): void {
     this.#saveLocals();
-    this.#code.get(local.record).call(this.#host.decode);
+    this.#code.get(this.#local.record).call(this.#host.decode);
     this.#loadLocals();
     this.#toRecordLoop();
   }
 
   #goToNextPage(): void {
     this.#pushPc();
-    this.#code.set(local.target);
+    this.#code.set(this.#local.target);
     this.#leavePage(0);
     this.#leaveWhenSpent();
     this.#toPageLoop();
@@ -336,8 +357,12 @@ export class InterpreterBuilder {
     const code = this.#code;
     this.#savePosition();
     this.#saveLocals();
-    code.get(local.cpu).constant(i32, commonSystemCalls.indexOf(name)).constant(i64, 0).constant(i64, 0);
-    code.call(this.#host.system).set(local.entry);
+    code
+      .get(this.#local.cpu)
+      .constant(i32, commonSystemCalls.indexOf(name))
+      .constant(i64, 0)
+      .constant(i64, 0);
+    code.call(this.#host.system).set(this.#local.entry);
     this.#loadLocals();
     this.#toHostExit();
   }
@@ -356,16 +381,16 @@ export class InterpreterBuilder {
   #callFunction(): void {
     const code = this.#code;
     this.#saveLocals();
-    code.get(local.cpu).get(local.record);
+    code.get(this.#local.cpu).get(this.#local.record);
     this.#pushPc();
-    code.get(local.record).memory(load32.half, 1, 0).constant(i32, this.#firstCalled);
-    code.byte(opcodes[i32].sub).callIndirect(this.#coldType).set(local.entry);
+    code.get(this.#local.record).memory(load32.half, 1, 0).constant(i32, this.#firstCalled);
+    code.byte(opcodes[i32].sub).callIndirect(this.#coldType).set(this.#local.entry);
     this.#loadRun();
-    code.get(local.entry).if();
+    code.get(this.#local.entry).if();
     this.#nesting += 1;
     this.#loadFlags();
     code
-      .get(local.entry)
+      .get(this.#local.entry)
       .constant(i32, 0)
       .byte(opcodes[i32].ltSigned)
       .branchIf(this.#inner() + 2);
@@ -379,9 +404,9 @@ export class InterpreterBuilder {
   /** Where the function's status is `status`: goes on at the pc in the vCPU's block. */
   #goOnAtPc(status: number, isSchedulingPoint: boolean): void {
     const code = this.#code;
-    code.get(local.entry).constant(i32, status).byte(opcodes[i32].eq).if();
+    code.get(this.#local.entry).constant(i32, status).byte(opcodes[i32].eq).if();
     this.#nesting += 1;
-    this.#loadLong(cpuOffsets.pc, local.target);
+    this.#loadLong(cpuOffsets.pc, this.#local.target);
     this.#leavePage(1);
     this.#leaveAtSchedulingPoint(isSchedulingPoint);
     this.#toPageLoop();
@@ -390,7 +415,11 @@ export class InterpreterBuilder {
   }
 
   #advance(): void {
-    this.#code.get(local.record).constant(i32, recordBytes).byte(opcodes[i32].add).set(local.record);
+    this.#code
+      .get(this.#local.record)
+      .constant(i32, recordBytes)
+      .byte(opcodes[i32].add)
+      .set(this.#local.record);
     this.#toRecordLoop();
   }
 
@@ -398,9 +427,16 @@ export class InterpreterBuilder {
     const code = this.#code;
     const environment: Environment = {
       code,
-      cpu: local.cpu,
-      flags: { n: local.n, z: local.z, c: local.c, v: local.v },
-      ...operandReader(code, this.#model, recordLayout(handler.instruction), handler.stack, local),
+      cpu: this.#local.cpu,
+      flagSet: this.#model.flags,
+      flags: this.#local.flags,
+      ...operandReader(
+        code,
+        this.#model,
+        recordLayout(handler.instruction),
+        handler.stack,
+        this.#local.flags,
+      ),
       pc: () => this.#pushPc(),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, this.#access(), statement),
@@ -423,7 +459,7 @@ export class InterpreterBuilder {
 
   #access(): AccessEnvironment {
     const giveUpIf = (): unknown => this.#code.branchIf(this.#toFunctionDepth());
-    return { locals: { ...local, vector: -1 }, missed: { giveUpIf } };
+    return { locals: { ...this.#local, vector: -1 }, missed: { giveUpIf } };
   }
 
   #jump(
@@ -434,7 +470,7 @@ export class InterpreterBuilder {
     const code = this.#code;
     if (near === null) {
       emitExpr(e, target);
-      code.set(local.target);
+      code.set(this.#local.target);
       this.#leavePage(1);
       this.#leaveAtSchedulingPoint(isSchedulingPoint);
       this.#toPageLoop();
@@ -442,14 +478,14 @@ export class InterpreterBuilder {
     }
     // A record is four times as large as its instruction.
     code
-      .get(local.record)
+      .get(this.#local.record)
       .memory(load32.word, 2, recordLayout(instruction)[near]?.at ?? 0)
       .constant(i32, 2)
       .byte(opcodes[i32].shl);
-    code.tee(local.entry).get(local.record).byte(opcodes[i32].add).set(local.record);
+    code.tee(this.#local.entry).get(this.#local.record).byte(opcodes[i32].add).set(this.#local.record);
     // The limit moves by the same distance, minus the one record that was run.
-    code.get(local.limit).get(local.entry).byte(opcodes[i32].add).constant(i32, recordBytes);
-    code.byte(opcodes[i32].sub).tee(local.limit).get(local.record).byte(opcodes[i32].leSigned);
+    code.get(this.#local.limit).get(this.#local.entry).byte(opcodes[i32].add).constant(i32, recordBytes);
+    code.byte(opcodes[i32].sub).tee(this.#local.limit).get(this.#local.record).byte(opcodes[i32].leSigned);
     code.branchIf(this.#budgetExitDepth());
     this.#toRecordLoop();
   }
@@ -461,7 +497,7 @@ export class InterpreterBuilder {
       return;
     }
     const code = this.#code;
-    code.get(local.target).byte(wrap).constant(i32, 0xfff).byte(opcodes[i32].and);
+    code.get(this.#local.target).byte(wrap).constant(i32, 0xfff).byte(opcodes[i32].and);
     code.constant(i32, 0).byte(opcodes[i32].eq).if();
     this.#leaveWhenSpent();
     code.end();
@@ -470,8 +506,8 @@ export class InterpreterBuilder {
   /** Between pages: leaves when the budget is used up. Execution continues at `target` later. */
   #leaveWhenSpent(): void {
     const code = this.#code;
-    code.get(local.limit).constant(i32, 0).byte(opcodes[i32].leSigned).if();
-    code.get(local.cpu).get(local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
+    code.get(this.#local.limit).constant(i32, 0).byte(opcodes[i32].leSigned).if();
+    code.get(this.#local.cpu).get(this.#local.target).memory(stores64[8][0], 3, cpuOffsets.pc);
     this.#saveState();
     code.constant(i32, exits.budget).return();
     code.end();

@@ -6,19 +6,16 @@
 import { alignUp } from '../base/index.js';
 import { floatState } from '../isa/index.js';
 
-/** Capacity of a vCPU's block, for every architecture: registers, vector registers and state slots. */
-export const blockRoom = { registers: 40, vectors: 32, state: 128 } as const;
+/** Capacity of a vCPU's block, for every architecture: registers, flags, vector registers and state slots. */
+export const blockRoom = { registers: 40, flags: 8, vectors: 32, state: 128 } as const;
 
 /** The fields of a vCPU's block in order, with their sizes in bytes. A field is aligned to its size, up to 16. */
 const blockFields = {
   /** The register file, 64 bits per register. */
   registers: 8 * blockRoom.registers,
   pc: 8,
-  /** The four flag sources; see FlagSources in isa/micro_ops.ts. */
-  n: 8,
-  z: 8,
-  v: 8,
-  c: 4,
+  /** The flag sources, 8 bytes each (flags.ts). */
+  flags: 8 * blockRoom.flags,
   /** Remaining instructions; negative when the last branch exceeded the budget. */
   budget: 4,
   /**

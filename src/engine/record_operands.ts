@@ -1,7 +1,7 @@
 /** Reads operands from a record. Shared by the interpreter's handlers and the functions of cold instructions. */
-import type { FlagName } from '../isa/index.js';
 import type { CodeModel } from './architecture.js';
 import type { Environment } from './emit.js';
+import type { FlagLocals } from './flags.js';
 import type { RecordLayout, Slot } from './record.js';
 import { cpuOffsets } from './layout.js';
 import { i32, load32, load64FromSigned32, loads64, opcodes } from './wasm/code.js';
@@ -23,7 +23,7 @@ export function operandReader(
   model: CodeModel,
   layout: RecordLayout,
   stack: string | null,
-  flags: Readonly<Record<FlagName, number>>,
+  flags: FlagLocals,
 ): Reader {
   const slot = (operand: string): Slot => layout[operand] ?? { at: 0, bytes: 1 };
   const place = (operand: string, shift: number): void => {
@@ -41,7 +41,8 @@ export function operandReader(
     },
     vectorAddress: (operand) => place(operand, 4),
     immediate: (operand, type) => pushImmediate(code, slot(operand), type),
-    condition: (operand) => model.emitCondition(code, { ...commonLocals, ...flags }, slot(operand).at),
+    condition: (operand) =>
+      model.emitCondition(code, { record: commonLocals.record, flags }, slot(operand).at),
   };
 }
 

@@ -28,8 +28,14 @@ export type CompareKind = 'eq' | 'ne' | 'ltSigned' | 'ltUnsigned' | 'leUnsigned'
 
 export type UnaryKind = 'clz' | 'signExtend8' | 'signExtend16' | 'signExtend32';
 
-/** The flags N, Z, C and V, each 0 or 1. */
-export type FlagName = 'n' | 'z' | 'c' | 'v';
+/**
+ * How a flag follows from its source, which is what a back end keeps. 64-bit sources: `sign` is bit 63, `zero` says whether all
+ * bits are 0. 32-bit sources: `bit` is 0 or 1, `evenParity` says whether the low byte has an even number of ones, `bit4` is bit 4.
+ */
+export type FlagForm = 'sign' | 'zero' | 'bit' | 'evenParity' | 'bit4';
+
+/** The flags of an architecture, by name. */
+export type FlagSet = Readonly<Record<string, FlagForm>>;
 
 export type Expr = { readonly width: Width } & (
   | { readonly op: 'const'; readonly value: bigint }
@@ -39,7 +45,7 @@ export type Expr = { readonly width: Width } & (
   | { readonly op: 'register'; readonly operand: string }
   /** The address of this instruction. */
   | { readonly op: 'pc' }
-  | { readonly op: 'flag'; readonly flag: FlagName }
+  | { readonly op: 'flag'; readonly flag: string }
   /** Whether a condition holds for the flags. An immediate operand gives its number (0 to 15). */
   | { readonly op: 'condition'; readonly operand: string }
   | { readonly op: 'local'; readonly index: number }
@@ -55,13 +61,8 @@ export type Expr = { readonly width: Width } & (
   | LaneExpr
 );
 
-/** The new flags: N is bit 63 of `n`; Z is set if all 64 bits of `z` are 0; C is `c` (0 or 1); V is bit 63 of `v`. */
-export interface FlagSources {
-  readonly n: Expr;
-  readonly z: Expr;
-  readonly c: Expr;
-  readonly v: Expr;
-}
+/** The sources of the flags to set, by name and in the form that the architecture's flag set says. Other flags stay. */
+export type FlagSources = Readonly<Record<string, Expr>>;
 
 export type AccessBytes = 1 | 2 | 4 | 8;
 

@@ -7,7 +7,6 @@ import type {
   BinaryKind,
   CompareKind,
   Expr,
-  FlagName,
   FlagSources,
   Statement,
   UnaryKind,
@@ -55,7 +54,8 @@ export class Semantics {
     return { op: 'pc', width: 64 };
   }
 
-  flag(flag: FlagName): Expr {
+  /** A flag of the architecture, 0 or 1. */
+  flag(flag: string): Expr {
     return { op: 'flag', width: 32, flag };
   }
 
@@ -185,6 +185,7 @@ export class Semantics {
     this.#say({ op: 'setFixedRegister', register: number, value });
   }
 
+  /** Sets the given flags. All sources are evaluated before any flag changes. */
   setFlags(flags: FlagSources): void {
     this.#say({ op: 'setFlags', flags });
   }

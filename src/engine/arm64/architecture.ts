@@ -1,6 +1,6 @@
 /** The engine's interface for A64 CPUs (Arm DDI 0487). */
 import { present } from '../../base/index.js';
-import { a64, a64SystemCalls, registerFile, statePlaces } from '../../isa/index.js';
+import { a64, a64Flags, a64SystemCalls, registerFile, statePlaces } from '../../isa/index.js';
 import type { Completion, CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
 import type { EngineHost } from '../ports.js';
 import type { Processor } from '../processor.js';
@@ -88,6 +88,7 @@ export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
   model: {
     instructions: a64,
     systemCalls: a64SystemCalls,
+    flags: a64Flags,
     stackPointer: registerFile.stackPointer,
     emitCondition,
   },

@@ -1,5 +1,6 @@
 /** The block of an A64 vCPU, with the accessors that are specific to the architecture. */
-import { registerFile, statePlace } from '../../isa/index.js';
+import { a64Flags, registerFile, statePlace } from '../../isa/index.js';
+import { flagOffset } from '../flags.js';
 import { cpuOffsets } from '../layout.js';
 import { VcpuBlock } from '../vcpu_block.js';
 
@@ -9,6 +10,14 @@ export const at = {
   lines: statePlace('ISR_EL1'),
   event: statePlace('event'),
   monitorBytes: statePlace('monitorBytes'),
+} as const;
+
+/** Byte offsets of the flag sources. */
+const flags = {
+  n: flagOffset(a64Flags, 'n'),
+  z: flagOffset(a64Flags, 'z'),
+  c: flagOffset(a64Flags, 'c'),
+  v: flagOffset(a64Flags, 'v'),
 } as const;
 
 export class A64Block extends VcpuBlock {
@@ -32,17 +41,17 @@ export class A64Block extends VcpuBlock {
   get nzcv(): number {
     const { memory, place } = this;
     const sign = (offset: number): number => memory.word(place + offset + 4) >>> 31;
-    const zero = memory.word(place + cpuOffsets.z) === 0 && memory.word(place + cpuOffsets.z + 4) === 0;
-    const c = memory.word(place + cpuOffsets.c);
-    return (sign(cpuOffsets.n) << 3) | (zero ? 4 : 0) | (c << 1) | sign(cpuOffsets.v);
+    const zero = memory.word(place + flags.z) === 0 && memory.word(place + flags.z + 4) === 0;
+    const c = memory.word(place + flags.c);
+    return (sign(flags.n) << 3) | (zero ? 4 : 0) | (c << 1) | sign(flags.v);
   }
 
   set nzcv(nzcv: number) {
     const { memory, place } = this;
-    memory.setWord(place + cpuOffsets.n + 4, (nzcv & 8) !== 0 ? 0x80000000 : 0);
-    memory.setWord(place + cpuOffsets.z, (nzcv & 4) !== 0 ? 0 : 1);
-    memory.setWord(place + cpuOffsets.z + 4, 0);
-    memory.setWord(place + cpuOffsets.c, (nzcv >> 1) & 1);
-    memory.setWord(place + cpuOffsets.v + 4, (nzcv & 1) !== 0 ? 0x80000000 : 0);
+    memory.setWord(place + flags.n + 4, (nzcv & 8) !== 0 ? 0x80000000 : 0);
+    memory.setWord(place + flags.z, (nzcv & 4) !== 0 ? 0 : 1);
+    memory.setWord(place + flags.z + 4, 0);
+    memory.setWord(place + flags.c, (nzcv >> 1) & 1);
+    memory.setWord(place + flags.v + 4, (nzcv & 1) !== 0 ? 0x80000000 : 0);
   }
 }

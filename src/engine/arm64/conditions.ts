@@ -1,5 +1,6 @@
 /** The condition codes as a table in memory: one row of 16 bits per condition, one bit per value of NZCV. */
 import type { ConditionLocals } from '../architecture.js';
+import { localOf } from '../flags.js';
 import { i32, i64, load32, opcodes, wrap } from '../wasm/code.js';
 import type { Code } from '../wasm/code.js';
 
@@ -28,7 +29,7 @@ export function conditionRows(): number[] {
 /** Pushes bit NZCV of a condition's row. The number of the condition is in byte `at` of the record. */
 export function emitCondition(code: Code, locals: ConditionLocals, at: number): void {
   const push = (flag: 'n' | 'z' | 'v', bit: number): void => {
-    code.get(locals[flag]);
+    code.get(localOf(locals.flags, flag));
     if (flag === 'z') code.byte(opcodes[i64].eqz);
     else code.constant(i64, 63).byte(opcodes[i64].shrUnsigned).byte(wrap);
     if (bit > 0) code.constant(i32, bit).byte(opcodes[i32].shl);
@@ -39,7 +40,7 @@ export function emitCondition(code: Code, locals: ConditionLocals, at: number): 
   push('n', 3);
   push('z', 2);
   code.byte(opcodes[i32].or);
-  code.get(locals.c).constant(i32, 1).byte(opcodes[i32].shl).byte(opcodes[i32].or);
+  code.get(localOf(locals.flags, 'c')).constant(i32, 1).byte(opcodes[i32].shl).byte(opcodes[i32].or);
   push('v', 0);
   code.byte(opcodes[i32].or).byte(opcodes[i32].shrUnsigned).constant(i32, 1).byte(opcodes[i32].and);
 }

@@ -164,6 +164,8 @@ export const opcodes = {
 export const select = 0x1b;
 export const wrap = 0xa7;
 export const extendUnsigned = 0xad;
+/** i32.popcnt. */
+export const popcount32 = 0x69;
 
 /** Loads that zero-extend to i64, and the i32 loads, by number of bytes: opcode and alignment. */
 export const loads64 = { 1: [0x31, 0], 2: [0x33, 1], 4: [0x35, 2], 8: [0x29, 3] } as const;

@@ -2,8 +2,11 @@
  * The condition flags: operations that set them, and the tests of the condition codes (DDI 0487, AddWithCarry,
  * ConditionHolds).
  */
-import type { Expr } from '../micro_ops.js';
+import type { Expr, FlagSet } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
+
+/** N, Z, C and V. */
+export const a64Flags = { n: 'sign', z: 'zero', c: 'bit', v: 'sign' } as const satisfies FlagSet;
 
 /** `a + b + carry`, setting the flags. For a subtraction, pass `b` inverted and a `carry` of 1. */
 export function addWithCarry(m: Semantics, a: Expr, b: Expr, carry: Expr): Expr {
