@@ -59,7 +59,7 @@ function addMissed(module: WasmModule, table: number, slow: number, name: keyof 
     .get(local.address)
     .byte(wrap)
     .get(entry)
-    .memory(load32.word, 2, table + tlbEntry.place);
+    .memory(load32.word, 2, table + tlbEntry.value);
   code.byte(opcodes[i32].add).return();
   code.end();
   code.get(local.cpu);

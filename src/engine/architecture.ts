@@ -3,7 +3,8 @@
  * rest of the engine names no register, exception or instruction.
  */
 import type { FlagSet, Instruction } from '../isa/index.js';
-import type { CodePages } from './code_pages.js';
+import type { CodeCache } from './code_cache.js';
+import type { CodeLayout } from './code_layout.js';
 import type { FlagLocals } from './flags.js';
 import type { HandlerPlan } from './handlers.js';
 import type { EngineMemory } from './memory.js';
@@ -23,6 +24,7 @@ export interface CodeModel {
   /** The names of the system calls, in the order of their numbers (isa/system_calls.ts). */
   readonly systemCalls: readonly string[];
   readonly flags: FlagSet;
+  readonly layout: CodeLayout;
   /** Index of the stack pointer in the register file. Some handlers are specialised for it. */
   readonly stackPointer: number;
   /** Pushes whether a condition holds, as i32. The number of the condition is in byte `at` of the record. */
@@ -33,9 +35,15 @@ export interface CodeModel {
 export interface CpuParts<Host> {
   readonly memory: EngineMemory;
   readonly tlbs: Tlbs;
-  readonly pages: CodePages;
   /** Byte offset of each vCPU's block, by index. */
   readonly blocks: readonly number[];
+  readonly plan: HandlerPlan;
+  /** Must be called with the number of a handler before the first record that uses it. */
+  readonly provide: (handler: number) => void;
+  /** The room for decoded code: its byte offset, and for how many pages it is (`codeBytes`). */
+  readonly code: { readonly start: number; readonly pages: number };
+  /** The end of the memory, whose pages may be decoded. */
+  readonly memoryEnd: number;
   /** The machine around the vCPUs. */
   readonly host: Host;
 }
@@ -53,6 +61,8 @@ export type Completion = StopReason | 'schedulingPoint' | 'goesOn';
 export interface CpuSet<View, Line> {
   /** The views of the vCPUs, by index. */
   readonly views: readonly View[];
+  /** The decoded code. */
+  readonly code: CodeCache;
   /** Called before a vCPU runs. Other vCPUs may have run since its last run. */
   begin(vcpu: number): void;
   /**
@@ -67,8 +77,13 @@ export interface CpuSet<View, Line> {
   hasOpenInterrupt(vcpu: number): boolean;
   /** Drops all cached results of `PhysicalMemory.frame`. */
   flushFrames(): void;
-  /** The byte offset of the records for an instruction's page; -1 if the fetch faults. */
+  /**
+   * Finds the records for an instruction and puts its page into the code TLB. Returns what the code layout needs; -1 if the
+   * fetch faults.
+   */
   fetch(vcpu: number, low: number, high: number): number;
+  /** Decodes the instruction that belongs to a record, if the code layout asks for that. */
+  decode(record: number): void;
   /** The byte offset of the value to load, or one of `accessResults`. `flags` is as in `accessFlags`. */
   load(vcpu: number, low: number, high: number, flags: number): number;
   /** The byte offset to store to, or one of `accessResults`. The value is in the block's scratch area. */
@@ -77,27 +92,13 @@ export interface CpuSet<View, Line> {
   system(vcpu: number, call: number, a: bigint, b: bigint): boolean;
 }
 
-/** The parts of the engine that a decoder uses. */
-export interface DecoderParts {
-  readonly memory: EngineMemory;
-  readonly pages: CodePages;
-  readonly plan: HandlerPlan;
-  /** Must be called with the number of a handler before the first record that uses it. */
-  readonly provide: (handler: number) => void;
-}
-
-/** Decodes instructions into records (layout.ts). */
-export interface RecordDecoder {
-  /** Decodes the instruction that belongs to a record, and fills the record. */
-  decode(record: number): void;
-}
-
 export interface CpuArchitecture<View, Host, Line> {
   readonly model: CodeModel;
   /** Number of registers and of state slots per vCPU. */
   readonly sizes: { readonly registers: number; readonly state: number };
   /** Writes the tables that handlers read, below the first vCPU's block. Called once per memory. */
   prepare(memory: EngineMemory): void;
-  decoder(parts: DecoderParts): RecordDecoder;
+  /** How many bytes `pages` decoded pages take. */
+  codeBytes(pages: number): number;
   connect(parts: CpuParts<Host>): CpuSet<View, Line>;
 }

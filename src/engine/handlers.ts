@@ -5,10 +5,10 @@ import { recordLayout } from './record.js';
 
 /** Handlers that belong to no instruction. */
 export const specialHandlers = {
-  /** The record has not been decoded yet. */
-  decode: 0,
-  /** The record after the last one of a page: continues on the next page. */
-  nextPage: 1,
+  /** The record holds no instruction: it has not been decoded yet, or was dropped. */
+  notDecoded: 0,
+  /** The record behind the last one of a page or of a run. */
+  endOfRun: 1,
   /** The word is unallocated or not implemented. */
   undefined: 2,
   /** The word is a floating-point or SIMD instruction, and these trap. */

@@ -6,8 +6,8 @@
 import type { FloatOperation, Instruction } from '../isa/index.js';
 import { addAccessFunctions, importAccessFunctions } from './access_functions.js';
 import type { CodeModel } from './architecture.js';
-import { buildColdFunction, coldType } from './cold.js';
-import type { ColdHost } from './cold.js';
+import { buildFunction, functionType } from './instruction_function.js';
+import type { FunctionHost } from './instruction_function.js';
 import { FloatFunctions } from './float/index.js';
 import { specialCount } from './handlers.js';
 import type { HandlerPlan } from './handlers.js';
@@ -58,9 +58,9 @@ export function buildInterpreter(plan: HandlerPlan, model: CodeModel): Uint8Arra
     return index;
   });
   module.setTable(table, handlers.length - unfailing, functionTable);
-  const builder = new InterpreterBuilder(plan, model, imports, module.typeIndex(coldType));
+  const builder = new InterpreterBuilder(plan, model, imports, module.typeIndex(functionType));
   const code = builder.build();
-  module.addFunction({ parameters: [i32], results: [i32] }, builder.locals, code, 'run');
+  module.addFunction({ parameters: [i32], results: [i32] }, builder.types, code, 'run');
   return module.encode();
 }
 
@@ -68,11 +68,11 @@ function addFunction(
   module: WasmModule,
   instruction: Instruction,
   model: CodeModel,
-  host: ColdHost,
+  host: FunctionHost,
   exportName: string | null,
 ): number {
-  const { locals, code } = buildColdFunction(instruction, model, host);
-  return module.addFunction(coldType, locals, code, exportName);
+  const { locals, code } = buildFunction(instruction, model, host);
+  return module.addFunction(functionType, locals, code, exportName);
 }
 
 /** The batch of a cold instruction, by the number of its handler; -1 for an instruction that is not in a batch. */
@@ -85,7 +85,7 @@ export function buildBatch({ handlers, hot }: HandlerPlan, model: CodeModel, bat
   const imports = importHost(module);
   const accesses = importAccessFunctions(module);
   const floats = new FloatFunctions(module, imports.float);
-  const floatFunction: ColdHost['floatFunction'] = (operation) => floats.indexOf(operation);
+  const floatFunction: FunctionHost['floatFunction'] = (operation) => floats.indexOf(operation);
   const first = hot + batch * batchSize;
   const numbers = handlers.slice(first, first + batchSize).map(({ instruction }, index) => {
     const number = specialCount + first + index;

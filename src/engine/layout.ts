@@ -1,7 +1,6 @@
 /**
  * Layout of the engine's WebAssembly memory. Each vCPU has a block, to which `cpu` points, and several TLB sets, one of
- * which is current. Decoded instructions are records of 16 bytes; each code page has one page of records per decode
- * variant.
+ * which is current. Decoded instructions are records of 16 bytes.
  */
 import { alignUp } from '../base/index.js';
 import { floatState } from '../isa/index.js';
@@ -34,8 +33,8 @@ const blockFields = {
   scratch: 16,
   /** The host's answer to a call, 64 bits. */
   answer: 8,
-  /** Where the interpreter saves one of its locals during a call. */
-  pcBase: 8,
+  /** Where the interpreter saves its local `base` during a call (run_state.ts). */
+  base: 8,
   /** The vector registers, 16 bytes each. */
   vectors: 16 * blockRoom.vectors,
   /** State other than registers, 64 bits per slot (see isa, statePlace). */
@@ -77,27 +76,25 @@ export const tlbOffsets = {
 } as const;
 
 /**
- * A TLB entry: the page address (always a page of 4 KiB, whatever the guest's granule is). For code, the byte offset of
- * the page's records. For data, the difference between byte offset and address, and whether unaligned accesses must
+ * A TLB entry: the page address (always a page of 4 KiB, whatever the guest's granule is). For code, a byte offset that
+ * the code layout uses (code_layout.ts). For data, the difference between byte offset and address, and whether unaligned accesses must
  * miss. In an empty entry all bits are 1, so its tag matches no page.
  */
-export const tlbEntry = { tag: 0, place: 8, alignedOnly: 12, bytes: 16 } as const;
+export const tlbEntry = { tag: 0, value: 8, alignedOnly: 12, bytes: 16 } as const;
 
 /** How a TLB miss is described to the host: the number of bytes (16 at most), and the rights of the access. */
 export const accessFlags = { bytes: 31, unprivileged: 32, clearBlock: 64 } as const;
 /** Results of the host other than a byte offset: the access faulted; the store was done. */
 export const accessResults = { faulted: -1, done: -2 } as const;
 
-/** Budgets must be below this: 16 times a budget must fit the range of byte offsets. */
+/** Budgets must be below this: a record for each instruction of a budget must fit the range of byte offsets. */
 export const budgetLimit = 2 ** 26;
 
 /** Size of a record: handler (16 bits), six bytes of registers and small numbers, 8 bytes of larger numbers. */
 export const recordBytes = 16;
+export const recordShift = 4;
 export const recordOperands = 2;
 export const recordNumbers = 8;
-export const instructionsPerPage = 1024;
-/** One extra record after the last instruction leads to the next page. */
-export const pageRecords = instructionsPerPage + 1;
 
 /** Reasons why the interpreter returned. */
 export const exits = {

@@ -100,7 +100,7 @@ function otherwise(code: Code, { missed }: AccessEnvironment, write: (calling: C
 /** Puts the byte offset of the address into the entry local, using the matching TLB entry. */
 function findPlace(code: Code, { locals }: AccessEnvironment, table: Table): void {
   code.get(locals.address).byte(wrap);
-  code.get(locals.entry).memory(load32.word, 2, tlbOffsets[table] + tlbEntry.place);
+  code.get(locals.entry).memory(load32.word, 2, tlbOffsets[table] + tlbEntry.value);
   code.byte(opcodes[i32].add).set(locals.entry);
 }
 

@@ -4,8 +4,8 @@
  */
 import { invariant, present } from '../base/index.js';
 import type { CpuArchitecture, CpuSet } from './architecture.js';
-import { CodePages, recordPageBytes } from './code_pages.js';
 import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
+import type { Built } from './interpreter_instance.js';
 import { blockRoom, budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
 import type { RunResult, StopReason } from './ports.js';
@@ -16,7 +16,7 @@ export interface ProcessorSizes {
   readonly vcpus: number;
   /** Size in bytes of the guests' memory, which starts at `Processor.ramStart`. */
   readonly ramBytes: number;
-  /** Number of code pages to keep decoded, 16 KiB each (default: 4096). */
+  /** Number of code pages to keep decoded (default: 4096). */
   readonly decodedPages?: number;
 }
 
@@ -31,7 +31,6 @@ export class Processor<View, Host, Line> {
   readonly vcpus: readonly View[];
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
-  readonly #pages: CodePages;
   readonly #cpus: CpuSet<View, Line>;
   readonly #blocks: readonly VcpuBlock[];
   readonly #interpreter: InterpreterInstance;
@@ -55,22 +54,29 @@ export class Processor<View, Host, Line> {
     );
     const tlbStart = tableBytes + vcpus * cpuOffsets.size;
     const recordsStart = tlbStart + tlbBytes(vcpus);
-    this.ramStart = Math.ceil((recordsStart + decodedPages * recordPageBytes) / 65536) * 65536;
+    this.ramStart = Math.ceil((recordsStart + architecture.codeBytes(decodedPages)) / 65536) * 65536;
     const end = this.ramStart + ramBytes;
     invariant(end <= 2 ** 32, `${end} bytes do not fit into the engine's memory`);
     this.#memory = new EngineMemory(end);
     this.#tlbs = new Tlbs(this.#memory, tlbStart, vcpus);
-    this.#pages = new CodePages(this.#memory, this.#tlbs, recordsStart, decodedPages, end);
     this.#blocks = Array.from(
       { length: vcpus },
       (_, index) => new VcpuBlock(this.#memory, tableBytes + index * cpuOffsets.size),
     );
-    const [memory, tlbs, pages] = [this.#memory, this.#tlbs, this.#pages];
-    const blocks = this.#blocks.map(({ place }) => place);
-    this.#cpus = architecture.connect({ memory, tlbs, pages, blocks, host });
+    const built = interpreterOf(architecture.model);
+    this.#cpus = architecture.connect({
+      memory: this.#memory,
+      tlbs: this.#tlbs,
+      blocks: this.#blocks.map(({ place }) => place),
+      host,
+      plan: built.plan,
+      provide: (handler) => this.#interpreter.provide(handler),
+      code: { start: recordsStart, pages: decodedPages },
+      memoryEnd: end,
+    });
     this.vcpus = this.#cpus.views;
-    architecture.prepare(memory);
-    this.#interpreter = this.#instantiate(architecture);
+    architecture.prepare(this.#memory);
+    this.#interpreter = this.#instantiate(built);
   }
 
   /** The guests' memory. Call `wrote` after writing to it. */
@@ -80,7 +86,7 @@ export class Processor<View, Host, Line> {
 
   /** Invalidates the decoded code of memory that was written, from a byte offset in the engine's memory on. */
   wrote(place: number, bytes: number): void {
-    this.#pages.written(place, bytes);
+    this.#cpus.code.written(place, bytes);
   }
 
   /**
@@ -88,7 +94,7 @@ export class Processor<View, Host, Line> {
    * makes the host allocate them.
    */
   wasWritten(place: number): boolean {
-    return this.#pages.wasWritten(place);
+    return this.#cpus.code.wasWritten(place);
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */
@@ -183,13 +189,12 @@ export class Processor<View, Host, Line> {
     if (index === this.#running && this.#cpus.hasOpenInterrupt(index)) this.#endSoon();
   }
 
-  #instantiate(architecture: CpuArchitecture<View, Host, Line>): InterpreterInstance {
-    const made = interpreterOf(architecture.model);
+  #instantiate(built: Built): InterpreterInstance {
     const cpus = this.#cpus;
     const indexOf = (block: number): number => (block - tableBytes) / cpuOffsets.size;
-    const instance: InterpreterInstance = new InterpreterInstance(made, this.#memory, {
+    return new InterpreterInstance(built, this.#memory, {
       fetch: (block: number, low: number, high: number) => cpus.fetch(indexOf(block), low >>> 0, high >>> 0),
-      decode: (record: number) => decoder.decode(record),
+      decode: (record: number) => cpus.decode(record),
       slowLoad: (block: number, low: number, high: number, flags: number) =>
         cpus.load(indexOf(block), low >>> 0, high >>> 0, flags),
       slowStore: (block: number, low: number, high: number, flags: number) =>
@@ -197,9 +202,5 @@ export class Processor<View, Host, Line> {
       system: (block: number, number: number, a: bigint, b: bigint) =>
         cpus.system(indexOf(block), number, a, b) ? 1 : 0,
     });
-    const provide = (handler: number): void => instance.provide(handler);
-    const { plan } = made;
-    const decoder = architecture.decoder({ memory: this.#memory, pages: this.#pages, plan, provide });
-    return instance;
   }
 }

@@ -47,7 +47,7 @@ test('an entry translates an address to its byte offset', () => {
   const set = all.privileged(0);
   all.putData(set, 'write', { low: 0x8000_3123, high: 0 }, 0x7000, true);
   const entry = set + tlbOffsets.write + 3 * tlbEntry.bytes;
-  assert.equal((0x8000_3123 + memory.word(entry + tlbEntry.place)) >>> 0, 0x7123);
+  assert.equal((0x8000_3123 + memory.word(entry + tlbEntry.value)) >>> 0, 0x7123);
   assert.equal(memory.word(entry + tlbEntry.alignedOnly), 1);
   assert.ok(!knows(memory, set, 0x8000_3000, 0, 'read'));
 });

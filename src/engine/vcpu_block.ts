@@ -1,5 +1,5 @@
 /** The host's view of a vCPU's block: registers, flags, state. */
-import { cpuOffsets } from './layout.js';
+import { cpuOffsets, recordBytes, recordShift } from './layout.js';
 import type { EngineMemory } from './memory.js';
 
 export class VcpuBlock {
@@ -124,11 +124,11 @@ export class VcpuBlock {
   /** Within a host call: the rest of the budget. */
   get left(): number {
     const limit = this.memory.word(this.place + cpuOffsets.limit);
-    return (limit - this.memory.word(this.place + cpuOffsets.record)) >> 4;
+    return (limit - this.memory.word(this.place + cpuOffsets.record)) >> recordShift;
   }
 
   set left(value: number) {
     const record = this.memory.word(this.place + cpuOffsets.record);
-    this.memory.setWord(this.place + cpuOffsets.limit, record + 16 * value);
+    this.memory.setWord(this.place + cpuOffsets.limit, record + recordBytes * value);
   }
 }

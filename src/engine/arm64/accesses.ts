@@ -2,11 +2,11 @@
  * Slow path of memory accesses: translates an address, checks it, performs the access or raises the fault, and updates
  * the TLB.
  */
-import type { CodePages } from '../code_pages.js';
 import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
 import type { EngineHost } from '../ports.js';
 import type { Tlbs } from '../tlb.js';
+import type { RecordPages } from './code_cache.js';
 import { abortBits, exceptionClass, syndrome } from './exceptions.js';
 import { faultStatus, isDevice, Mmu } from './mmu.js';
 import type { AccessType, Translation } from './mmu.js';
@@ -58,11 +58,11 @@ export class Accesses {
   readonly mmu: Mmu;
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
-  readonly #pages: CodePages;
+  readonly #pages: RecordPages;
   readonly #host: EngineHost;
   readonly #frames: TableFrames;
 
-  constructor(memory: EngineMemory, tlbs: Tlbs, pages: CodePages, host: EngineHost) {
+  constructor(memory: EngineMemory, tlbs: Tlbs, pages: RecordPages, host: EngineHost) {
     this.#memory = memory;
     this.#tlbs = tlbs;
     this.#pages = pages;

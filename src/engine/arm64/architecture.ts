@@ -7,6 +7,8 @@ import type { Processor } from '../processor.js';
 import { Accesses } from './accesses.js';
 import { A64Block, at } from './block.js';
 import { conditionRows, conditionTable, emitCondition } from './conditions.js';
+import { RecordPages, recordPageBytes } from './code_cache.js';
+import { pageLayout } from './code_layout.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CallContext } from './system_calls.js';
@@ -24,12 +26,17 @@ const lineBits: Readonly<Record<Arm64Line, number>> = { irq: 0x80, fiq: 0x40 };
 
 class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
   readonly views: readonly VcpuView[];
+  readonly code: RecordPages;
   readonly #vcpus: readonly Vcpu[];
+  readonly #decoder: WordDecoder;
   readonly #context: CallContext;
 
-  constructor({ memory, tlbs, pages, blocks, host }: CpuParts<EngineHost>) {
+  constructor(parts: CpuParts<EngineHost>) {
+    const { memory, tlbs, blocks, host, code, memoryEnd } = parts;
+    this.code = new RecordPages(memory, tlbs, code.start, code.pages, memoryEnd);
+    this.#decoder = new WordDecoder(parts, this.code);
     this.#vcpus = blocks.map((place, index) => new Vcpu(index, new A64Block(memory, place)));
-    const accesses = new Accesses(memory, tlbs, pages, host);
+    const accesses = new Accesses(memory, tlbs, this.code, host);
     const context: CallContext = { vcpus: this.#vcpus, tlbs, accesses, host };
     this.#context = context;
     this.views = this.#vcpus.map((vcpu) => new VcpuView(vcpu, context));
@@ -71,6 +78,10 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
     return this.#context.accesses.fetch(this.#of(vcpu), low, high);
   }
 
+  decode(record: number): void {
+    this.#decoder.decode(record);
+  }
+
   load(vcpu: number, low: number, high: number, flags: number): number {
     return this.#context.accesses.load(this.#of(vcpu), low, high, flags);
   }
@@ -89,6 +100,7 @@ export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
     instructions: a64,
     systemCalls: a64SystemCalls,
     flags: a64Flags,
+    layout: pageLayout,
     stackPointer: registerFile.stackPointer,
     emitCondition,
   },
@@ -96,6 +108,6 @@ export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
   prepare: ({ view }) => {
     for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);
   },
-  decoder: (parts) => new WordDecoder(parts),
+  codeBytes: (pages) => pages * recordPageBytes,
   connect: (parts) => new Arm64Cpus(parts),
 };

@@ -2,14 +2,14 @@
 import { present } from '../../base/index.js';
 import { a64, extractFields, makeDecoder, registerFile } from '../../isa/index.js';
 import type { A64Instruction, Decoder, ImmediateOperand, RegisterOperand } from '../../isa/index.js';
-import type { DecoderParts, RecordDecoder } from '../architecture.js';
-import type { CodePages } from '../code_pages.js';
+import type { CpuParts } from '../architecture.js';
 import { specialHandlers } from '../handlers.js';
 import type { HandlerChoice, HandlerPlan } from '../handlers.js';
-import { instructionsPerPage, recordBytes } from '../layout.js';
+import { recordBytes } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
 import { fillRecord, placedOperands } from '../record.js';
 import type { PlacedOperand } from '../record.js';
+import type { RecordPages } from './code_cache.js';
 import { variantOf } from './vcpu.js';
 
 /** Number of cached words, a power of two. */
@@ -20,7 +20,6 @@ const wordsPerRecord = recordBytes / 4;
  * the near jump (else 0) and its distance; the record.
  */
 const kept = { word: 0, variant: 1, near: 2, distance: 3, record: 4, words: 4 + wordsPerRecord } as const;
-const pageBytes = instructionsPerPage * 4;
 
 function copyRecord(from: Uint32Array, start: number, to: Uint32Array, end: number): void {
   for (let word = 0; word < wordsPerRecord; word += 1) to[end + word] = from[start + word] ?? 0;
@@ -38,9 +37,9 @@ interface Way {
 /** Created on first use, and shared by all processors. */
 let a64Decoder: Decoder | null = null;
 
-export class WordDecoder implements RecordDecoder {
+export class WordDecoder {
   readonly #memory: EngineMemory;
-  readonly #pages: CodePages;
+  readonly #pages: RecordPages;
   readonly #decoder = (a64Decoder ??= makeDecoder(a64));
   readonly #plan: HandlerPlan;
   /** See `kept`. */
@@ -49,7 +48,7 @@ export class WordDecoder implements RecordDecoder {
 
   readonly #provide: (handler: number) => void;
 
-  constructor({ memory, pages, plan, provide }: DecoderParts) {
+  constructor({ memory, plan, provide }: CpuParts<unknown>, pages: RecordPages) {
     this.#memory = memory;
     this.#pages = pages;
     this.#plan = plan;
@@ -58,8 +57,9 @@ export class WordDecoder implements RecordDecoder {
 
   /** Decodes the word that belongs to a record, and fills the record. */
   decode(record: number): void {
-    const { word: code, index, variant } = this.#pages.toDecode(record);
-    const word = this.#memory.word(code);
+    this.#pages.watch(record);
+    const [place, variant] = [this.#pages.instructionOf(record), this.#pages.variantOf(record)];
+    const word = this.#memory.word(place);
     const all = this.#kept;
     const at = ((word ^ (word >>> 16) ^ (word >>> 7)) & (keptWords - 1)) * kept.words;
     if (all[at + kept.word] === word && all[at + kept.variant] === variant + 1) {
@@ -73,8 +73,8 @@ export class WordDecoder implements RecordDecoder {
     }
     const near = all[at + kept.near] ?? 0;
     if (near === 0) return;
-    const target = index * 4 + ((all[at + kept.distance] ?? 0) | 0);
-    if (target >= 0 && target < pageBytes) this.#setHandler(record, near);
+    const target = (place & 0xfff) + ((all[at + kept.distance] ?? 0) | 0);
+    if (target >= 0 && target < 4096) this.#setHandler(record, near);
   }
 
   #decodeAnew(record: number, word: number, variant: number, place: number): void {

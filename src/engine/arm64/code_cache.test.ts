@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { CodePages, recordPageBytes } from './code_pages.js';
-import { recordBytes } from './layout.js';
-import { EngineMemory } from './memory.js';
-import { Tlbs, tlbBytes } from './tlb.js';
-import { assemble, testMachine, vcpuOf } from './test_machine.js';
+import { RecordPages, recordPageBytes } from './code_cache.js';
+import { recordBytes } from '../layout.js';
+import { EngineMemory } from '../memory.js';
+import { Tlbs, tlbBytes } from '../tlb.js';
+import { assemble, testMachine, vcpuOf } from '../test_machine.js';
 
 /** Record pages start at 1 MiB; the guest's memory is 4 MiB to 5 MiB. */
 const recordsStart = 1 << 20;
 const codeStart = 4 << 20;
 
-function codePages(capacity: number): { pages: CodePages; memory: EngineMemory } {
+function codePages(capacity: number): { pages: RecordPages; memory: EngineMemory } {
   const memory = new EngineMemory(5 << 20);
   const tlbs = new Tlbs(memory, 0, 1);
   assert.ok(tlbBytes(1) <= recordsStart);
-  return { memory, pages: new CodePages(memory, tlbs, recordsStart, capacity, 5 << 20) };
+  return { memory, pages: new RecordPages(memory, tlbs, recordsStart, capacity, 5 << 20) };
 }
 
 test('a code page has one record page per variant, and keeps it', () => {
@@ -26,7 +26,9 @@ test('a code page has one record page per variant, and keeps it', () => {
   assert.notEqual(pages.records(codeStart + 4096, 0), first);
   assert.equal(pages.records(codeStart, 0), first);
   assert.equal(pages.records(codeStart, 1), second);
-  assert.deepEqual(pages.toDecode(second + 5 * recordBytes), { word: codeStart + 20, index: 5, variant: 1 });
+  const sixth = second + 5 * recordBytes;
+  assert.deepEqual([pages.instructionOf(sixth), pages.variantOf(sixth)], [codeStart + 20, 1]);
+  assert.equal(pages.find(codeStart + 20, 1), sixth);
 });
 
 test('under random requests, no two code pages share records, and lookups stay right', () => {
@@ -36,8 +38,10 @@ test('under random requests, no two code pages share records, and lookups stay r
       for (const [page, variant] of asked) {
         const records = pages.records(codeStart + page * 4096, variant);
         assert.equal((records - recordsStart) % recordPageBytes, 0);
-        const { word, variant: found } = pages.toDecode(records);
-        assert.deepEqual([word, found], [codeStart + page * 4096, variant]);
+        assert.deepEqual(
+          [pages.instructionOf(records), pages.variantOf(records)],
+          [codeStart + page * 4096, variant],
+        );
       }
     }),
     { numRuns: 50 },
@@ -50,11 +54,13 @@ test('a store resets the records of the stored words in every variant, and no ot
   const fill = (): void => {
     for (const records of variants) {
       for (let index = 0; index < 1024; index += 1) memory.setWord(records + index * recordBytes, 99);
-      pages.toDecode(records);
+      pages.watch(records);
     }
   };
   const decoding = (records: number): number[] =>
-    [...Array(1024).keys()].filter((index) => memory.word(records + index * recordBytes) === 0);
+    [...Array(1024).keys()].filter(
+      (index) => memory.view.getUint16(records + index * recordBytes, true) === 0,
+    );
   for (const [at, bytes, expected] of [
     [0, 4, [0]],
     [7, 1, [1]],
@@ -73,7 +79,7 @@ test('a page with decoded code is not writable through the TLB until stores have
   assert.equal(pages.letWrite(codeStart), true);
   const records = pages.records(codeStart, 0);
   assert.equal(pages.letWrite(codeStart), true);
-  pages.toDecode(records);
+  pages.watch(records);
   assert.equal(pages.letWrite(codeStart), false);
   let stores = 0;
   while (!pages.letWrite(codeStart)) {
@@ -83,7 +89,7 @@ test('a page with decoded code is not writable through the TLB until stores have
   }
   assert.ok(stores > 1);
   // The second time, more stores are needed.
-  pages.toDecode(records);
+  pages.watch(records);
   let again = 0;
   while (!pages.letWrite(codeStart)) {
     pages.stored(codeStart + 8, 4);

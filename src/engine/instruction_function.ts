@@ -29,10 +29,10 @@ import { Code, i32, i64, load32, loads64, stores64, v128 } from './wasm/code.js'
 import type { ValueType } from './wasm/code.js';
 import type { FunctionType } from './wasm/module.js';
 
-export const coldType: FunctionType = { parameters: [i32, i32, i64], results: [i32] };
+export const functionType: FunctionType = { parameters: [i32, i32, i64], results: [i32] };
 
 /** Return values of these functions. */
-export const coldStatus = {
+export const functionStatus = {
   next: 0,
   /** Continue at the pc in the vCPU's block. */
   jump: 1,
@@ -58,7 +58,7 @@ interface Locals {
 }
 
 function layOutLocals(slots: readonly FlagSlot[]): { locals: Locals; all: FunctionLocals } {
-  const all = new FunctionLocals(coldType.parameters.length);
+  const all = new FunctionLocals(functionType.parameters.length);
   const locals = {
     cpu: 0,
     record: 1,
@@ -73,8 +73,8 @@ function layOutLocals(slots: readonly FlagSlot[]): { locals: Locals; all: Functi
   return { locals, all };
 }
 
-/** Indexes of the functions that a cold function calls. */
-export interface ColdHost {
+/** Indexes of the functions that such a function calls. */
+export interface FunctionHost {
   readonly missedLoad: number;
   readonly missedStore: number;
   readonly system: number;
@@ -90,19 +90,23 @@ function mentions(statements: readonly Statement[], ops: readonly string[]): boo
 
 const accesses = ['load', 'store', 'loadPair', 'storePair', 'loadVector', 'storeVector', 'clearBlock'];
 
-export interface ColdFunction {
+export interface InstructionFunction {
   readonly locals: readonly ValueType[];
   readonly code: Code;
 }
 
-export function buildColdFunction(instruction: Instruction, model: CodeModel, host: ColdHost): ColdFunction {
-  return new ColdBuilder(instruction, model, recordLayout(instruction), host).build();
+export function buildFunction(
+  instruction: Instruction,
+  model: CodeModel,
+  host: FunctionHost,
+): InstructionFunction {
+  return new FunctionBuilder(instruction, model, recordLayout(instruction), host).build();
 }
 
-class ColdBuilder {
+class FunctionBuilder {
   readonly #code = new Code();
   readonly #instruction: Instruction;
-  readonly #host: ColdHost;
+  readonly #host: FunctionHost;
   readonly #environment: Environment;
   readonly #pool: LocalPool;
   readonly #model: CodeModel;
@@ -112,7 +116,7 @@ class ColdBuilder {
   readonly #flags: boolean;
   readonly #setsFlags: boolean;
 
-  constructor(instruction: Instruction, model: CodeModel, layout: RecordLayout, host: ColdHost) {
+  constructor(instruction: Instruction, model: CodeModel, layout: RecordLayout, host: FunctionHost) {
     this.#model = model;
     this.#slots = layOutFlags(model.flags);
     const { locals, all } = layOutLocals(this.#slots);
@@ -126,7 +130,7 @@ class ColdBuilder {
     this.#environment = this.#makeEnvironment(layout);
   }
 
-  build(): ColdFunction {
+  build(): InstructionFunction {
     const code = this.#code;
     const local = this.#locals;
     if (this.#flags) emitLoadFlags(code, local.cpu, this.#slots, local.flags);
@@ -135,7 +139,7 @@ class ColdBuilder {
     }
     emitStatements(this.#environment, this.#instruction.semantics.statements);
     this.#saveFlags();
-    code.constant(i32, this.#setsFlags ? coldStatus.nextWithFlags : coldStatus.next);
+    code.constant(i32, this.#setsFlags ? functionStatus.nextWithFlags : functionStatus.next);
     return { locals: [...this.#types, ...this.#pool.types], code };
   }
 
@@ -159,7 +163,7 @@ class ColdBuilder {
           this.#savePosition();
           code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);
         },
-        leave: () => this.#leave(coldStatus.stopped),
+        leave: () => this.#leave(functionStatus.stopped),
       },
     };
     const environment: Environment = {
@@ -198,7 +202,7 @@ class ColdBuilder {
     this.#code.get(this.#locals.cpu);
     emitExpr(this.#environment, target);
     this.#code.memory(stores64[8][0], 3, cpuOffsets.pc);
-    this.#leave(isSchedulingPoint ? coldStatus.jump : coldStatus.refetch);
+    this.#leave(isSchedulingPoint ? functionStatus.jump : functionStatus.refetch);
   }
 
   #inputs(inputs: readonly Expr[], count: number): void {
@@ -223,7 +227,7 @@ class ColdBuilder {
     code.get(this.#locals.cpu).constant(i32, number);
     this.#inputs(inputs, 2);
     code.call(this.#host.system).if();
-    this.#leave(coldStatus.stopped);
+    this.#leave(functionStatus.stopped);
     code.end();
     if (index === null) return;
     code.get(this.#locals.cpu).memory(loads64[8][0], 3, cpuOffsets.answer).set(this.#pool.local(index, i64));

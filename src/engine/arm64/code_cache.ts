@@ -1,0 +1,182 @@
+/**
+ * The decoded code pages. For each page of memory that code was fetched from, there is one page of records per decode
+ * variant. Every record starts as a "decode" record, which decodes its word when it is first run. A store to a page
+ * with decoded records resets the records of the stored words, so that self-modifying code runs correctly. To catch
+ * these stores, such a page is never writable through a TLB.
+ */
+import type { CodeCache } from '../code_cache.js';
+import { specialHandlers } from '../handlers.js';
+import { recordBytes } from '../layout.js';
+import type { EngineMemory } from '../memory.js';
+import type { Tlbs } from '../tlb.js';
+import { pageShift, WatchedPages } from '../watched_pages.js';
+import { wordBytes } from './code_layout.js';
+
+export const instructionsPerPage = 4096 / wordBytes;
+/** One extra record after the last instruction leads to the next page. */
+const pageRecords = instructionsPerPage + 1;
+
+/** Size of a page of records in bytes. */
+export const recordPageBytes = pageRecords * recordBytes;
+
+const none = -1;
+/** When all record pages are in use, 1/8 of them is evicted at once. */
+const evictedPart = 8;
+
+export class RecordPages implements CodeCache {
+  readonly #memory: EngineMemory;
+  readonly #tlbs: Tlbs;
+  readonly #start: number;
+  readonly #capacity: number;
+  /** By record page: the memory page that it decodes, the variant, and the next record page of the same memory page. */
+  readonly #pageOf: Int32Array;
+  readonly #variantOf: Uint8Array;
+  readonly #nextOf: Int32Array;
+  /** By memory page: its first record page. */
+  readonly #first: Int32Array;
+  readonly #watched: WatchedPages;
+  /** The record page to allocate next, and whether all were allocated once. */
+  #next = 0;
+  #full = false;
+
+  /** Manages `capacity` record pages from the byte offset `start`, for memory up to `memoryEnd`. */
+  constructor(memory: EngineMemory, tlbs: Tlbs, start: number, capacity: number, memoryEnd: number) {
+    this.#memory = memory;
+    this.#tlbs = tlbs;
+    this.#start = start;
+    this.#capacity = capacity;
+    this.#pageOf = new Int32Array(capacity).fill(none);
+    this.#variantOf = new Uint8Array(capacity);
+    this.#nextOf = new Int32Array(capacity).fill(none);
+    this.#first = new Int32Array(Math.ceil(memoryEnd / 4096)).fill(none);
+    this.#watched = new WatchedPages(tlbs, memoryEnd);
+  }
+
+  /** The byte offset of the records for the memory page at `place`. */
+  records(place: number, variant: number): number {
+    const page = place >>> pageShift;
+    for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
+      if (this.#variantOf[slot] === variant) return this.#start + slot * recordPageBytes;
+    }
+    const slot = this.#newSlot();
+    this.#pageOf[slot] = page;
+    this.#variantOf[slot] = variant;
+    this.#nextOf[slot] = this.#first[page] ?? none;
+    this.#first[page] = slot;
+    const records = this.#start + slot * recordPageBytes;
+    this.#memory.words[(records + instructionsPerPage * recordBytes) >>> 2] = specialHandlers.endOfRun;
+    return records;
+  }
+
+  find(instruction: number, variant: number): number {
+    return this.records(instruction, variant) + (instruction & 0xfff) * (recordBytes / wordBytes);
+  }
+
+  instructionOf(record: number): number {
+    const slot = this.#slotOf(record);
+    const offset = record - this.#start - slot * recordPageBytes;
+    return (this.#pageOf[slot] ?? 0) * 4096 + offset / (recordBytes / wordBytes);
+  }
+
+  variantOf(record: number): number {
+    return this.#variantOf[this.#slotOf(record)] ?? 0;
+  }
+
+  /** Called before a record is decoded. From now on, stores to its page are watched. */
+  watch(record: number): void {
+    this.#watched.watch(this.#pageOf[this.#slotOf(record)] ?? 0);
+  }
+
+  letWrite(page: number): boolean {
+    return this.#watched.letWrite(page >>> pageShift);
+  }
+
+  stored(offset: number, bytes: number): void {
+    const page = offset >>> pageShift;
+    this.#watched.touch(page);
+    if (!this.#watched.isWatched(page)) return;
+    if (this.#watched.isOverborne(page)) {
+      this.#drop(page);
+      return;
+    }
+    const first = Math.floor((offset & 0xfff) / wordBytes);
+    const last = Math.floor(((offset & 0xfff) + bytes - 1) / wordBytes);
+    for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
+      this.#reset(slot, first, last);
+    }
+  }
+
+  written(offset: number, bytes: number): void {
+    const last = (offset + bytes - 1) >>> pageShift;
+    for (let page = offset >>> pageShift; page <= last; page += 1) {
+      this.#watched.touch(page);
+      if (this.#watched.isWatched(page)) this.#drop(page);
+    }
+  }
+
+  wasWritten(offset: number): boolean {
+    return this.#watched.wasTouched(offset >>> pageShift);
+  }
+
+  #slotOf(record: number): number {
+    return Math.floor((record - this.#start) / recordPageBytes);
+  }
+
+  /** Resets all records of a memory page. */
+  #drop(page: number): void {
+    this.#watched.unwatch(page);
+    for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
+      this.#reset(slot, 0, instructionsPerPage - 1);
+    }
+  }
+
+  /** Makes records `first` to `last` of a record page "not decoded" ones. Their operands stay; see CodeCache. */
+  #reset(slot: number, first: number, last: number): void {
+    const records = this.#start + slot * recordPageBytes;
+    for (let index = first; index <= last; index += 1) {
+      this.#memory.view.setUint16(records + index * recordBytes, specialHandlers.notDecoded, true);
+    }
+  }
+
+  #erase(slot: number): void {
+    const records = this.#start + slot * recordPageBytes;
+    this.#memory.bytes.fill(0, records, records + instructionsPerPage * recordBytes);
+  }
+
+  #newSlot(): number {
+    if (this.#full && this.#pageOf[this.#next] !== none) this.#evict();
+    const slot = this.#next;
+    this.#next += 1;
+    if (this.#next === this.#capacity) {
+      this.#next = 0;
+      this.#full = true;
+    }
+    return slot;
+  }
+
+  /** Evicts the oldest record pages, starting with the next one to allocate. */
+  #evict(): void {
+    const count = Math.min(Math.ceil(this.#capacity / evictedPart), this.#capacity - this.#next);
+    for (let slot = this.#next; slot < this.#next + count; slot += 1) this.#release(slot);
+    const start = this.#start + this.#next * recordPageBytes;
+    this.#tlbs.forgetRecords(start, start + count * recordPageBytes);
+  }
+
+  /** Detaches a record page from its memory page. */
+  #release(slot: number): void {
+    const page = this.#pageOf[slot] ?? none;
+    if (page === none) return;
+    const next = this.#nextOf[slot] ?? none;
+    if (this.#first[page] === slot) {
+      this.#first[page] = next;
+    } else {
+      let before = this.#first[page] ?? none;
+      while (before !== none && this.#nextOf[before] !== slot) before = this.#nextOf[before] ?? none;
+      if (before !== none) this.#nextOf[before] = next;
+    }
+    if (this.#first[page] === none) this.#watched.unwatch(page);
+    this.#pageOf[slot] = none;
+    this.#nextOf[slot] = none;
+    this.#erase(slot);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Memory pages with decoded code. Such a page is never writable through a TLB, so that every store to it is seen. When many
+ * stores have been seen, the page's records should be dropped, so that stores become fast again.
+ */
+import type { Tlbs } from './tlb.js';
+
+/** Stores to a watched page after which its records should be dropped. Doubles each time. */
+const firstPatience = 64;
+const mostPatience = 1 << 20;
+
+export const pageShift = 12;
+
+/** Pages are identified by their number: the byte offset in the engine's memory divided by 4096. */
+export class WatchedPages {
+  readonly #tlbs: Tlbs;
+  /** By page: whether it is watched, whether a TLB may have it for writing, and whether it was ever written. */
+  readonly #watched: Uint8Array;
+  readonly #writable: Uint8Array;
+  readonly #touched: Uint8Array;
+  readonly #patience = new Map<number, { left: number; next: number }>();
+
+  constructor(tlbs: Tlbs, memoryEnd: number) {
+    this.#tlbs = tlbs;
+    const pages = Math.ceil(memoryEnd / 4096);
+    this.#watched = new Uint8Array(pages);
+    this.#writable = new Uint8Array(pages);
+    this.#touched = new Uint8Array(pages);
+  }
+
+  isWatched(page: number): boolean {
+    return this.#watched[page] !== 0;
+  }
+
+  /** From now on, stores to the page are seen. */
+  watch(page: number): void {
+    if (this.#watched[page] !== 0) return;
+    this.#watched[page] = 1;
+    if (this.#writable[page] !== 0) this.#tlbs.forgetWrites((page << pageShift) >>> 0);
+    this.#writable[page] = 0;
+  }
+
+  unwatch(page: number): void {
+    this.#watched[page] = 0;
+  }
+
+  /** See CodeCache. */
+  letWrite(page: number): boolean {
+    this.#touched[page] = 1;
+    if (this.#watched[page] !== 0) return false;
+    this.#writable[page] = 1;
+    return true;
+  }
+
+  touch(page: number): void {
+    this.#touched[page] = 1;
+  }
+
+  wasTouched(page: number): boolean {
+    return this.#touched[page] !== 0;
+  }
+
+  /** Counts a store to a watched page. True if the page's records should be dropped, because there were many stores. */
+  isOverborne(page: number): boolean {
+    const patience = this.#patience.get(page) ?? { left: firstPatience, next: 2 * firstPatience };
+    this.#patience.set(page, patience);
+    patience.left -= 1;
+    if (patience.left > 0) return false;
+    patience.left = patience.next;
+    patience.next = Math.min(2 * patience.next, mostPatience);
+    return true;
+  }
+}
