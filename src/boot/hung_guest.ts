@@ -177,7 +177,7 @@ function hypervisorWords(machine: Arm64Machine, { image, version }: LoadedKernel
 
 /** What the vCPUs of a guest stand at that came to no end. */
 export function hungGuest(machine: Arm64Machine, kernel: LoadedKernel): HungGuest {
-  const diagnoses = [...machine.processor.vcpus.keys()].flatMap((vcpu) => {
+  const diagnoses = machine.vcpus.flatMap((vcpu) => {
     const diagnosis = machine.board.diagnose(vcpu);
     return diagnosis === null ? [] : [{ vcpu, diagnosis }];
   });

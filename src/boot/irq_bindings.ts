@@ -12,7 +12,6 @@ import type { IrqTable } from '../introspect/index.js';
 import type { Arm64Machine } from '../machine/index.js';
 import type { KernelView } from './kernel_view.js';
 
-const bindings = ['EVTCHNOP_bind_vcpu', 'EVTCHNOP_bind_ipi', 'EVTCHNOP_bind_virq'];
 /** Registers that a callee preserves (AAPCS64, 6.1.1): values that the caller needs after the call are there or on its stack. */
 const preserved = [19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
 /** How many bytes of the caller's stack are searched. */
@@ -51,18 +50,21 @@ export class IrqBindings {
     for (const [open, look] of this.#open) {
       if (look.vcpu === vcpu || open === port) this.#look(open, look);
     }
-    if (call?.op === 'EVTCHNOP_close' && port !== null) this.#open.delete(port);
+    for (const effect of call?.effects ?? []) {
+      if (effect.kind === 'portClosed') this.#open.delete(effect.port);
+    }
   }
 
   /** The call of `vcpu` is in the trace. */
-  after(vcpu: number, call: CallRecord): void {
-    if (!bindings.includes(call.op)) return;
-    const port = portOf(call);
+  after(vcpu: number, { returned, effects = [] }: CallRecord): void {
+    const bound = effects.find((effect) => effect.kind === 'portBound');
     const table = this.#kernel.irqTable;
-    if (port === null || table === null) return;
+    // A kernel whose call was refused has bound nothing.
+    if (bound === undefined || returned < 0 || table === null) return;
+    const { port } = bound;
     this.#search(table, vcpu, port);
     const stack = this.#stackOf(vcpu);
-    if (call.returned >= 0 && this.#open.size < mostOpen) this.#open.set(port, { vcpu, stack });
+    if (this.#open.size < mostOpen) this.#open.set(port, { vcpu, stack });
   }
 
   /** `vcpu` was stopped between two instructions. */

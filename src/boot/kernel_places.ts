@@ -156,7 +156,7 @@ export class KernelPlaces {
   /** The image as it is in memory now; it begins at a page boundary. */
   get #loaded(): Uint8Array | null {
     const { processor, frames } = this.#machine;
-    const place = frames.placeOf(Number(this.#kernelAt) / frameBytes);
+    const place = frames.offsetOf(Number(this.#kernelAt) / frameBytes);
     if (place === null) return null;
     const start = place - processor.ramStart;
     return processor.ram.subarray(start, start + this.#image.length);

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
-import type { CallRecord } from '../hypervisor/index.js';
+import type { CallRecord, PowerRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
-import type { XenVcpuId } from '../identity/index.js';
 import { buildGuest } from './guest.js';
 import type { Guest } from './guest.js';
 import { readGuest, writeGuest } from './guest_memory.js';
@@ -214,11 +213,14 @@ describe('the observer', () => {
     assert.ok(guest.cpus.every((cpu) => observer.wasOnline(cpu)));
   });
 
-  const off = { name: 'PSCI_0_2_FN_CPU_OFF', returned: 0, target: null };
-  const on = (vcpu: number): { name: string; returned: number; target: XenVcpuId } => ({
-    name: 'PSCI_0_2_FN64_CPU_ON',
-    returned: 0,
+  const off: PowerRecord = { kind: 'stop', how: 'psci' };
+  /** The start of a vCPU by its MPIDR, which is its id here. */
+  const on = (vcpu: number, returned = 0): PowerRecord => ({
+    kind: 'start',
+    how: 'psci',
+    hardwareId: BigInt(vcpu),
     target: xenVcpuId(vcpu),
+    returned,
   });
 
   it('tells when a vCPU turns itself off, after its CPU has gone, and when it runs again as another CPU', () => {
@@ -228,13 +230,13 @@ describe('the observer', () => {
     setAreas(made, 0, [0, 1, 2]);
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
     observer.hypercall(0, call('EVTCHNOP_init_control', 0));
-    observer.power(0, on(1), 1n);
+    observer.power(0, on(1));
     enter(made, 1, 1);
     observer.hypercall(1, call('VCPUOP_register_vcpu_info', 1));
     put(made, 0, BigInt(places.onlineMask), 1, 1n);
-    observer.power(1, off, 0n);
-    observer.power(0, { ...off, name: 'PSCI_0_2_FN64_AFFINITY_INFO', returned: 1 }, 1n);
-    observer.power(0, on(1), 1n);
+    observer.power(1, off);
+    observer.power(0, { kind: 'other' });
+    observer.power(0, on(1));
     enter(made, 1, 2);
     observer.sliceEnded(1);
     assert.deepEqual(brief(made.events).slice(-6), [
@@ -254,7 +256,7 @@ describe('the observer', () => {
     enter(made, 0, 0);
     observer.sliceEnded(0);
     setAreas(made, 0, [0, 1]);
-    observer.power(0, on(1), 1n);
+    observer.power(0, on(1));
     enter(made, 1, 1);
     observer.sliceEnded(1);
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
@@ -364,9 +366,9 @@ describe('the observer', () => {
     const { observer, guest } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1, 2, 3]);
-    observer.power(0, on(1), 1n);
-    observer.power(0, on(2), 2n);
-    observer.power(0, { ...on(3), returned: -2 }, 3n);
+    observer.power(0, on(1));
+    observer.power(0, on(2));
+    observer.power(0, on(3, -2));
     observer.sliceEnded(0);
     enter(made, 1, 1);
     observer.sliceEnded(1);
@@ -380,8 +382,8 @@ describe('the observer', () => {
       guest.cpus.map((cpu) => observer.wasOnline(cpu)),
       [true, null, true, false],
     );
-    observer.power(1, off, 0n);
-    observer.power(2, off, 0n);
+    observer.power(1, off);
+    observer.power(2, off);
     assert.deepEqual(
       guest.cpus.map((cpu) => observer.wasOnline(cpu)),
       [true, false, true, false],

@@ -5,8 +5,8 @@
  */
 import type { LeftOut, Outcome, PossibleCpu, TraceEvent } from '../audit/index.js';
 import { equalValues, present } from '../base/index.js';
-import { lostUpcall, unheardEvents } from '../hypervisor/index.js';
-import type { CallRecord, PsciRecord } from '../hypervisor/index.js';
+import { lostUpcall, unheardEvents, withoutEffects } from '../hypervisor/index.js';
+import type { CallRecord, PowerRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Arm64Machine } from '../machine/index.js';
@@ -138,35 +138,38 @@ export class Observer {
       kernel: 0,
       vcpu: xenVcpuId(vcpu),
       linuxCpu: cpu,
-      call,
+      call: withoutEffects(call),
       phase: null,
     });
     this.#bindings.after(vcpu, call);
   }
 
   /** A power call was answered. */
-  power(vcpu: number, record: PsciRecord, affinity: bigint): void {
+  power(vcpu: number, record: PowerRecord): void {
     this.#bindings.before(vcpu, null);
     this.#noteLost();
-    const isOn = record.name.endsWith('CPU_ON');
-    if (!isOn && record.name !== 'PSCI_0_2_FN_CPU_OFF') return;
+    if (record.kind === 'other') return;
     const cpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, cpu);
     this.noteOnline(vcpu);
-    if (isOn) this.#noteLimits(vcpu);
-    if (isOn) this.#noteStart(vcpu, cpu, record, affinity);
-    else this.#noteStop(vcpu, cpu);
+    if (record.kind === 'start') this.#noteLimits(vcpu);
+    if (record.kind === 'start') this.#noteStart(vcpu, cpu, record);
+    else this.#noteStop(vcpu, cpu, record);
   }
 
-  #noteStart(vcpu: number, cpu: LinuxCpu | null, { returned, target }: PsciRecord, affinity: bigint): void {
-    const meant = this.#cpus.find(({ mpidr }) => BigInt(mpidr) === affinity)?.linuxCpu ?? null;
+  #noteStart(
+    vcpu: number,
+    cpu: LinuxCpu | null,
+    { how, hardwareId, returned, target }: PowerRecord & { readonly kind: 'start' },
+  ): void {
+    const meant = this.#cpus.find(({ mpidr }) => BigInt(mpidr) === hardwareId)?.linuxCpu ?? null;
     this.#noteCaller(vcpu);
     this.#emit({
       kind: 'start',
       kernel: 0,
       by: xenVcpuId(vcpu),
       linuxCpu: cpu,
-      how: 'psci',
+      how,
       meant,
       target,
       returned,
@@ -174,9 +177,9 @@ export class Observer {
     if (returned === 0 && target !== null) this.#started.add(target);
   }
 
-  #noteStop(vcpu: number, cpu: LinuxCpu | null): void {
+  #noteStop(vcpu: number, cpu: LinuxCpu | null, { how }: PowerRecord & { readonly kind: 'stop' }): void {
     this.#noteCaller(vcpu);
-    this.#emit({ kind: 'stop', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, how: 'psci' });
+    this.#emit({ kind: 'stop', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: cpu, how });
     this.#surelyOnline.delete(vcpu);
     const gone = this.#cpus.find((known) => known.vcpu === vcpu);
     if (gone !== undefined && !this.#kernel.hasOnlineMask) this.#setOnline(gone, false);

@@ -149,9 +149,9 @@ export class Boot {
         this.#observer.hypercall(vcpu, record);
         this.#countNotModelled(record);
       },
-      power: (vcpu, record, affinity) => {
+      power: (vcpu, record) => {
         this.#lastCaller = vcpu;
-        this.#observer.power(vcpu, record, affinity);
+        this.#observer.power(vcpu, record);
       },
       sliceEnded: (vcpu) => {
         sent.flush();
@@ -444,7 +444,7 @@ export class Boot {
 function kernelMemory({ machine, kernelAt }: Guest, { kernel }: BootOptions): KernelMemory {
   const { ram, ramStart } = machine.processor;
   const place =
-    present(machine.frames.placeOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
+    present(machine.frames.offsetOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
   return {
     image: kernel.image,
     loaded: ram.subarray(place, place + kernel.memoryBytes),

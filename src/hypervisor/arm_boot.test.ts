@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../abi/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { xenVcpuId } from '../identity/index.js';
 import type { Domain, DomainConfig } from './domain.js';
 import { readableGfn } from './physmap.js';
 import { psciCall } from './psci.js';
@@ -122,7 +122,7 @@ function bringUp(domain: Domain, vcpus: number): void {
     if (vcpu > 0) {
       const args = [BigInt(vcpu), 0x4000_0000n, 0n];
       assert.equal(
-        psciCall(domain, 0 as XenVcpuId, abi.PSCI_0_2_FN64_CPU_ON, args).returned,
+        psciCall(domain, xenVcpuId(0), abi.PSCI_0_2_FN64_CPU_ON, args).returned,
         abi.PSCI_RET_SUCCESS,
       );
     }
@@ -169,7 +169,7 @@ test('steal time: what a CPU waited for before it was up, and nothing while it r
   domain.state.vcpus[1]!.blocked = null;
   advanceTo(domain, 10_000_000n);
   for (const [vcpu, steal] of [5_000_000n - 5_000_000n, 5_000_000n].entries()) {
-    refreshAreas(domain, vcpu as XenVcpuId, identityPort);
+    refreshAreas(domain, xenVcpuId(vcpu), identityPort);
     const area = peek(domain, abi.vcpu_runstate_info, 0x4_0000n + 64n * BigInt(vcpu));
     assert.equal(area.state, abi.RUNSTATE_running);
     assert.equal(

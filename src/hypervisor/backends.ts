@@ -20,7 +20,7 @@ import {
 } from '../abi/index.js';
 import { frameBytes, InputError, present } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { firstXenVcpu } from '../identity/index.js';
 import { clockOf } from './clock.js';
 import type { Domain, DomainConfig } from './domain.js';
 import { createRemoteChannel, toolstackDomid } from './event_channels/index.js';
@@ -105,7 +105,7 @@ function connectChannels(domain: Domain, name: string, features: number): void {
 }
 
 function newChannel(domain: Domain): number {
-  const port = createRemoteChannel(domain, 0 as XenVcpuId);
+  const port = createRemoteChannel(domain, firstXenVcpu);
   if (port < 0) throw new InputError('the domain may have too few event channels for its daemons');
   return port;
 }

@@ -2,6 +2,7 @@
 import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../abi/index.js';
 import { InputError, present } from '../base/index.js';
 import type { FrameMemory, FrameRange } from '../base/index.js';
+import { xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { defaultClock, updateVcpuTime, writeWallclock } from './clock.js';
 import { freeChannel } from './event_channels/index.js';
@@ -75,7 +76,7 @@ function newState(config: DomainConfig): DomainState {
   return {
     config,
     nowNs: 0n,
-    vcpus: config.hardwareIds.map((_, id) => newVcpu(id as XenVcpuId, id === config.entryVcpu)),
+    vcpus: config.hardwareIds.map((_, id) => newVcpu(xenVcpuId(id), id === config.entryVcpu)),
     events: { abi: '2l', channels: [{ ...freeChannel(), binding: { kind: 'reserved' } }], arrayMfns: [] },
     grants: { version: 1, frames: [], statusFrames: [] },
     sharedInfoMfn: 0,

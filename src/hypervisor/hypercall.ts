@@ -6,6 +6,7 @@
 import { viewOf, XEN_EFAULT } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import type { CallerPort, Domain, VcpuState } from './domain.js';
+import type { CallEffect } from './effects.js';
 import { notModelled } from './not_modelled.js';
 import { copyFromGuest, copyToGuest } from './physmap.js';
 
@@ -49,6 +50,24 @@ export interface CallRecord {
   readonly again?: readonly bigint[];
   /** The name of a call that Xen has and that is not modelled; `returned` is then our refusal (not_modelled.ts). */
   readonly notModelled?: string;
+  /** What the call changed (default: nothing that a {@link CallEffect} tells). A refused call may have had effects before its error. */
+  readonly effects?: readonly CallEffect[];
+}
+
+/** The call as a trace holds it: what was asked and answered, so that the audit judges by that alone. */
+export function withoutEffects(record: CallRecord): CallRecord {
+  if (record.effects === undefined) return record;
+  const call: { effects?: CallRecord['effects'] } & CallRecord = { ...record };
+  delete call.effects;
+  return call;
+}
+
+/** What an operation's `run` tells of the call. */
+export type CallOutcome = Omit<CallRecord, 'hypercall' | 'op'>;
+
+/** `outcome` with its effects; none are noted as no field, so that records without effects stay small. */
+function withEffects<O extends object>(outcome: O, effects: readonly CallEffect[] | undefined): O {
+  return effects === undefined || effects.length === 0 ? outcome : { ...outcome, effects };
 }
 
 export interface SubOperation {
@@ -57,7 +76,9 @@ export interface SubOperation {
   /** The public header or source file whose rules the body follows. */
   readonly source: string;
   readonly errors: readonly ErrorRow[];
-  run(context: CallContext, argument: bigint): Omit<CallRecord, 'hypercall' | 'op'>;
+  /** Whether it may change the guest's physical memory map, whatever it answers. */
+  readonly changesMemoryMap?: boolean;
+  run(context: CallContext, argument: bigint): CallOutcome;
 }
 
 /** The declaration of a sub-operation: `A` is the type of its argument struct. */
@@ -74,6 +95,9 @@ export interface SubOperationOf<A extends Detail> {
   readonly errors: readonly ErrorRow[];
   /** The answer: 0 or more, or minus a XEN_E* number. May change `argument` (see copyBack). */
   body(context: CallContext, argument: A): number;
+  readonly changesMemoryMap?: boolean;
+  /** What the call changed, if `body` answered 0 or more; `argument` is as the body left it. */
+  effects?(context: CallContext, argument: A): readonly CallEffect[];
 }
 
 /** The struct at the guest virtual address in an argument register; null if the access would fault. */
@@ -111,9 +135,10 @@ export function operation<A extends Detail>(definition: SubOperationOf<A>): SubO
     if (copyBack) type.write(viewOf(bytes), 0, argument);
     const delivered = answer < 0 || !copyBack || copyToGuest(domain, cpu, caller.id, address, bytes);
     const returned = delivered ? answer : -XEN_EFAULT;
-    return { vcpuId, detail: copyBack && returned >= 0 ? { ...argument } : passed, returned };
+    const outcome = { vcpuId, detail: copyBack && returned >= 0 ? { ...argument } : passed, returned };
+    return withEffects(outcome, answer < 0 ? undefined : definition.effects?.(context, argument));
   };
-  return { name, command, source, errors, run };
+  return { name, command, source, errors, changesMemoryMap: definition.changesMemoryMap ?? false, run };
 }
 
 /** Declares a sub-operation without an argument struct, or one that reads its argument itself. */
@@ -123,15 +148,20 @@ export function plainOperation(definition: {
   readonly source: string;
   readonly errors: readonly ErrorRow[];
   vcpuId?(context: CallContext): number;
-  body(context: CallContext, argument: bigint): number | Omit<CallRecord, 'hypercall' | 'op' | 'vcpuId'>;
+  readonly changesMemoryMap?: boolean;
+  body(context: CallContext, argument: bigint): number | Omit<CallOutcome, 'vcpuId'>;
+  /** What the call changed, if `body` answered 0 or more. */
+  effects?(context: CallContext): readonly CallEffect[];
 }): SubOperation {
   const { name, command, source, errors } = definition;
   const run: SubOperation['run'] = (context, address) => {
     const vcpuId = definition.vcpuId?.(context) ?? null;
     const answer = definition.body(context, address);
-    return typeof answer === 'number' ? { vcpuId, detail: {}, returned: answer } : { vcpuId, ...answer };
+    const outcome =
+      typeof answer === 'number' ? { vcpuId, detail: {}, returned: answer } : { vcpuId, ...answer };
+    return withEffects(outcome, outcome.returned < 0 ? undefined : definition.effects?.(context));
   };
-  return { name, command, source, errors, run };
+  return { name, command, source, errors, changesMemoryMap: definition.changesMemoryMap ?? false, run };
 }
 
 /** A hypercall number and its operations. */
@@ -168,7 +198,9 @@ export function callFamily(family: HypercallFamily, context: CallContext): CallR
     return markNotModelled(refusal, context.domain, family.number, command);
   }
   const outcome = found.run(context, context.args[family.argumentRegister] ?? 0n);
-  return { hypercall: family.name, op: found.name, ...outcome };
+  const record = { hypercall: family.name, op: found.name, ...outcome };
+  if (found.changesMemoryMap !== true) return record;
+  return { ...record, effects: [{ kind: 'memoryMap' }, ...(outcome.effects ?? [])] };
 }
 
 /** The domain's vCPU of that id, as the guest passed it (unsigned 32-bit); null when there is none. */

@@ -11,6 +11,7 @@ export { cpuidLeaf } from './cpuid.js';
 export type { CpuidLeaf } from './cpuid.js';
 export { createDomain, maxVcpus } from './create_domain.js';
 export type * from './domain.js';
+export type { CallEffect, RegisteredArea } from './effects.js';
 export type { XenRelease } from './release.js';
 export {
   acknowledgeUpcall,
@@ -32,7 +33,7 @@ export type {
   HypercallFamily,
   SubOperation,
 } from './hypercall.js';
-export { domainVcpu } from './hypercall.js';
+export { domainVcpu, withoutEffects } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
 export { takeXenConsole } from './hypercalls/console_io.js';
 export { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
@@ -41,6 +42,7 @@ export { gfnOfMfn, mfnOfGfn } from './physmap.js';
 export { domainResume, isRunnable, takeStart } from './power.js';
 export { psciCall, servesPsci } from './psci.js';
 export type { PsciRecord } from './psci.js';
+export type { PowerRecord, StartHow, StopHow } from './power_record.js';
 export { feedConsole } from './pv_console.js';
 export { refreshAreas } from './runstate.js';
 export { cloneDomain, domainFromJson, domainToJson, equalDomains, hashDomain } from './snapshot.js';

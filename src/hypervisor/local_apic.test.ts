@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../abi/index.js';
 import { apicId, xenVcpuId } from '../identity/index.js';
-import type { XenVcpuId } from '../identity/index.js';
 import { haltVcpu } from './halt.js';
 import { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
 import { isRunnable, takeStart } from './power.js';
@@ -137,6 +136,6 @@ test('WFI waits for what is pending, masked or not (vcpu_block_unless_event_pend
 test('an NMI that waits ends HLT with interrupts on at once (hvm_local_events_need_delivery)', () => {
   const domain = makeTestDomain('pvhvm');
   sendNmi(domain, apicId(0));
-  haltVcpu(domain, 0 as XenVcpuId, true);
+  haltVcpu(domain, xenVcpuId(0), true);
   assert.equal(domain.state.vcpus[0]!.blocked, null);
 });

@@ -24,10 +24,35 @@ test('CPU_ON: target, then Thumb bit, then whether it is down (do_common_cpu_on,
   assert.equal(psci(domain, cpuOn, 0, 1, 0), abi.PSCI_RET_INVALID_ADDRESS);
   assert.equal(psci(domain, cpuOn, 0, 0x8000, 0), abi.PSCI_RET_ALREADY_ON);
   const record = psciCall(domain, vcpu0, cpuOn, [2n, 0x8000n, 77n]);
-  assert.deepEqual(record, { name: 'PSCI_0_2_FN64_CPU_ON', returned: abi.PSCI_RET_SUCCESS, target: 2 });
+  assert.deepEqual(record, {
+    name: 'PSCI_0_2_FN64_CPU_ON',
+    returned: abi.PSCI_RET_SUCCESS,
+    target: 2,
+    power: { kind: 'start', how: 'psci', hardwareId: 2n, target: 2, returned: 0 },
+  });
   assert.deepEqual(takeStart(domain, xenVcpuId(2)), { how: 'psci', entry: 0x8000n, contextId: 77n });
   assert.deepEqual([domain.state.vcpus[2]!.up, domain.state.vcpus[2]!.initialised], [true, true]);
   assert.equal(psci(domain, cpuOn, 2, 0x8000, 0), abi.PSCI_RET_ALREADY_ON);
+});
+
+test('a call’s power record says what was started or stopped, by the id that the guest passed', () => {
+  const domain = makeTestDomain('arm', 2);
+  const power = (by: number, fn: number, ...args: bigint[]): unknown =>
+    psciCall(domain, xenVcpuId(by), fn, args).power;
+  const start = { kind: 'start', how: 'psci' };
+  const missing = power(0, cpuOn, 7n, 0n, 0n);
+  assert.deepEqual(missing, {
+    ...start,
+    hardwareId: 7n,
+    target: null,
+    returned: abi.PSCI_RET_INVALID_PARAMS,
+  });
+  const running = power(0, abi.PSCI_0_2_FN_CPU_ON, 0n, 0n, 0n);
+  assert.deepEqual(running, { ...start, hardwareId: 0n, target: 0, returned: abi.PSCI_RET_ALREADY_ON });
+  assert.deepEqual(power(0, abi.PSCI_0_2_FN64_AFFINITY_INFO, 1n, 0n), { kind: 'other' });
+  assert.deepEqual(power(0, cpuOn, 1n, 0x8000n, 0n), { ...start, hardwareId: 1n, target: 1, returned: 0 });
+  assert.deepEqual(power(1, abi.PSCI_0_2_FN_CPU_OFF), { kind: 'stop', how: 'psci' });
+  assert.deepEqual(power(0, abi.PSCI_0_2_FN_SYSTEM_OFF), { kind: 'other' });
 });
 
 test('CPU_ON again after CPU_OFF starts anew', () => {
@@ -132,7 +157,12 @@ test('PSCI_FEATURES says which functions there are, and each that it names answe
 test('an x86 guest has no PSCI, and a number without a name is named by its digits', () => {
   const domain = makeTestDomain('pvh');
   const record = psciCall(domain, vcpu0, 0x8400_0099, []);
-  assert.deepEqual(record, { name: 'psci_0x84000099', returned: -1, target: null });
+  assert.deepEqual(record, {
+    name: 'psci_0x84000099',
+    returned: -1,
+    target: null,
+    power: { kind: 'other' },
+  });
   assert.equal(psci(domain, abi.PSCI_0_2_FN_PSCI_VERSION), -1);
 });
 

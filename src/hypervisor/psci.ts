@@ -32,12 +32,13 @@ import {
   SHUTDOWN_reboot,
 } from '../abi/index.js';
 import { u32 } from '../base/index.js';
-import { mpidrOfVcpu, vcpuOfTarget } from '../identity/index.js';
+import { mpidrOfVcpu, vcpuOfTarget, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { archOf } from './arch.js';
 import type { Domain, VcpuState } from './domain.js';
 import { blockUnlessPending } from './halt.js';
 import { domainShutdown, vcpuOf } from './power.js';
+import type { PowerRecord } from './power_record.js';
 
 /** What a PSCI call did. */
 export interface PsciRecord {
@@ -47,6 +48,8 @@ export interface PsciRecord {
   readonly returned: number;
   /** CPU_ON: the vCPU that the target names; null when it names none, and for every other function. */
   readonly target: XenVcpuId | null;
+  /** The same in terms that every architecture has. */
+  readonly power: PowerRecord;
 }
 
 interface PsciCall {
@@ -64,14 +67,18 @@ function argument({ args }: PsciCall, index: number): bigint {
 type Answer = Omit<PsciRecord, 'name'>;
 
 function answer(returned: number): Answer {
-  return { returned, target: null };
+  return { returned, target: null, power: { kind: 'other' } };
+}
+
+function startAnswer(hardwareId: bigint, target: XenVcpuId | null, returned: number): Answer {
+  return { returned, target, power: { kind: 'start', how: 'psci', hardwareId, target, returned } };
 }
 
 const affinityMask = 0xff_00ff_ffffn;
 
 /** Whether the domain's affinities are those that Xen assigns; only then is Xen's own decoding right. */
 function hasXenAffinities({ state }: Domain): boolean {
-  return state.config.hardwareIds.every((id, vcpu) => id === mpidrOfVcpu(vcpu as XenVcpuId));
+  return state.config.hardwareIds.every((id, vcpu) => id === mpidrOfVcpu(xenVcpuId(vcpu)));
 }
 
 /**
@@ -90,8 +97,8 @@ function vcpuOfAffinity(domain: Domain, target: bigint): VcpuState | null {
 function cpuOn(call: PsciCall): Answer {
   const [target, entry, contextId] = [argument(call, 0), argument(call, 1), argument(call, 2)];
   const vcpu = vcpuOfAffinity(call.domain, target);
-  if (vcpu === null) return answer(PSCI_RET_INVALID_PARAMS);
-  return { returned: startVcpu(vcpu, entry, contextId), target: vcpu.id };
+  if (vcpu === null) return startAnswer(target, null, PSCI_RET_INVALID_PARAMS);
+  return startAnswer(target, vcpu.id, startVcpu(vcpu, entry, contextId));
 }
 
 function startVcpu(vcpu: VcpuState, entry: bigint, contextId: bigint): number {
@@ -107,7 +114,7 @@ function startVcpu(vcpu: VcpuState, entry: bigint, contextId: bigint): number {
 /** Xen does not check whether it is the last vCPU: a domain may end with all vCPUs down. */
 function cpuOff({ caller }: PsciCall): Answer {
   caller.up = false;
-  return answer(PSCI_RET_SUCCESS);
+  return { returned: PSCI_RET_SUCCESS, target: null, power: { kind: 'stop', how: 'psci' } };
 }
 
 /** Whatever state is requested, Xen uses standby: the vCPU waits for an event and continues after the call. */
@@ -183,8 +190,7 @@ export function psciCall(
   const name = nameOf(number);
   const run = archOf(domain) === 'arm64' ? functions.get(number) : undefined;
   if (run === undefined) return { name, ...answer(ARM_SMCCC_ERR_UNKNOWN_FUNCTION) };
-  const { returned, target } = run({ domain, caller: vcpuOf(domain, id), args });
-  return { name, returned, target };
+  return { name, ...run({ domain, caller: vcpuOf(domain, id), args }) };
 }
 
 /** By function number. A Map, because lookups of such large numbers in an object are slow. */

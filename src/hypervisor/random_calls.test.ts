@@ -4,14 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import * as abi from '../abi/index.js';
 import { valueToJson } from '../base/index.js';
-import type { ApicId, XenVcpuId } from '../identity/index.js';
+import { destinationApicId, firstXenVcpu, xenVcpuId } from '../identity/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import { cpuidLeaf } from './cpuid.js';
-import type { Domain, GuestKind } from './domain.js';
+import type { Domain, GuestArea, GuestKind } from './domain.js';
+import type { CallEffect, RegisteredArea } from './effects.js';
 import type { XenRelease } from './release.js';
 import { haltVcpu } from './halt.js';
+import type { CallRecord } from './hypercall.js';
 import { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
 import { takeStart } from './power.js';
 import { psciCall } from './psci.js';
@@ -87,7 +91,9 @@ function make(domain: Domain, step: Call): unknown {
   putArgument(domain, step);
   const first = family === abi.__HYPERVISOR_memory_op ? command + startExtent * 64 : command;
   const rest = family === abi.__HYPERVISOR_vcpu_op ? [BigInt(other), address] : [address, BigInt(other)];
-  const record = hypercall(domain, by as XenVcpuId, family, [BigInt(first), ...rest], identityPort);
+  const before = watched(domain);
+  const record = hypercall(domain, xenVcpuId(by), family, [BigInt(first), ...rest], identityPort);
+  checkEffects(record, before, watched(domain));
   const { operations } = hypercallTable.find(({ number }) => number === family)!;
   const declared = operations.find(({ name }) => name === record.op)?.errors.map(({ error }) => error);
   if (record.returned < 0 && declared !== undefined) {
@@ -102,6 +108,66 @@ function make(domain: Domain, step: Call): unknown {
   return record;
 }
 
+/** What of a domain a call's effects tell. */
+interface Watched {
+  readonly physmap: Domain['state']['physmap'];
+  readonly isShutDown: boolean;
+  /** By vCPU. */
+  readonly up: readonly boolean[];
+  readonly controlBlocks: readonly (number | null)[];
+  readonly areas: readonly Readonly<Record<RegisteredArea, string>>[];
+  readonly ports: readonly { readonly isOpen: boolean; readonly notifyVcpu: XenVcpuId }[];
+}
+
+function watched({ state }: Domain): Watched {
+  const { vcpus: all, events, physmap, shutdown } = state;
+  const areaText = ({ virtual, place }: GuestArea): string => `${virtual} ${place?.mfn} ${place?.offset}`;
+  return {
+    physmap: { ...physmap },
+    isShutDown: shutdown !== null,
+    up: all.map(({ up }) => up),
+    controlBlocks: all.map(({ fifo }) => fifo?.controlMfn ?? null),
+    areas: all.map(({ vcpuInfo, runstateArea, timeArea }) => ({
+      vcpu_info: areaText({ virtual: null, place: vcpuInfo }),
+      runstate: areaText(runstateArea),
+      time: areaText(timeArea),
+    })),
+    ports: events.channels.map(({ binding, notifyVcpu }) => ({
+      isOpen: binding.kind !== 'free',
+      notifyVcpu,
+    })),
+  };
+}
+
+/** Every change that an effect could tell must be told, with its vCPU or port. */
+function checkEffects({ op, effects = [] }: CallRecord, before: Watched, after: Watched): void {
+  const has = (wanted: Partial<CallEffect>): boolean =>
+    effects.some((effect) => isDeepStrictEqual({ ...effect, ...wanted }, effect));
+  const told = (isChanged: boolean, ...wanted: Partial<CallEffect>[]): void =>
+    assert.ok(!isChanged || wanted.some(has), `${op} does not tell ${JSON.stringify(wanted)}`);
+  told(!isDeepStrictEqual(before.physmap, after.physmap), { kind: 'memoryMap' });
+  told(!before.isShutDown && after.isShutDown, { kind: 'shutDown' });
+  for (const [index, up] of after.up.entries()) {
+    const vcpu = xenVcpuId(index);
+    told(up !== before.up[vcpu], { kind: up ? 'vcpuUp' : 'vcpuDown', vcpu });
+    const controlBlock = after.controlBlocks[vcpu] ?? null;
+    told(controlBlock !== null && controlBlock !== before.controlBlocks[vcpu], {
+      kind: 'controlBlock',
+      vcpu,
+    });
+    for (const area of ['vcpu_info', 'runstate', 'time'] as const) {
+      const isChanged = after.areas[vcpu]?.[area] !== before.areas[vcpu]?.[area];
+      told(isChanged, { kind: 'areaRegistered', area, vcpu });
+    }
+  }
+  for (const [port, { isOpen, notifyVcpu }] of after.ports.entries()) {
+    const old = before.ports[port] ?? { isOpen: false, notifyVcpu: firstXenVcpu };
+    told(isOpen && !old.isOpen, { kind: 'portOpened', port }, { kind: 'portBound', port });
+    told(!isOpen && old.isOpen, { kind: 'portClosed', port }, { kind: 'eventsReset' });
+    told(isOpen && notifyVcpu !== old.notifyVcpu, { kind: 'portBound', port, vcpu: notifyVcpu });
+  }
+}
+
 function reversed({ state }: Domain): Record<string, number> {
   const shown = Object.entries(state.physmap).filter(([, mfn]) => mfn !== null);
   return Object.fromEntries(shown.map(([gfn, mfn]) => [String(mfn), Number(gfn)]));
@@ -114,9 +180,9 @@ type Happening = (domain: Domain, id: XenVcpuId, words: [number, number, number]
 const happenings: Readonly<Record<Event['what'], Happening>> = {
   psci: (domain, id, [a, b, c]) =>
     psciCall(domain, id, psciFunctions[a % psciFunctions.length]!, [BigInt(b), BigInt(c)]),
-  init: (domain, id, [a]) => sendInit(domain, id, a as ApicId),
-  sipi: (domain, id, [a, b]) => sendSipi(domain, id, a as ApicId, b),
-  nmi: (domain, id, [a]) => [sendNmi(domain, a as ApicId), takeNmi(domain, id)],
+  init: (domain, id, [a]) => sendInit(domain, id, destinationApicId(a)),
+  sipi: (domain, id, [a, b]) => sendSipi(domain, id, destinationApicId(a), b),
+  nmi: (domain, id, [a]) => [sendNmi(domain, destinationApicId(a)), takeNmi(domain, id)],
   halt: (domain, id, [a]) => {
     haltVcpu(domain, id, a % 2 === 0);
   },
@@ -137,7 +203,7 @@ const happenings: Readonly<Record<Event['what'], Happening>> = {
 };
 
 function happen(domain: Domain, { what, by, words: [a = 0, b = 0, c = 0] }: Event): unknown {
-  return happenings[what](domain, by as XenVcpuId, [a, b, c]);
+  return happenings[what](domain, xenVcpuId(by), [a, b, c]);
 }
 
 type Step = Call | Event;

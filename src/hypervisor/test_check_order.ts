@@ -6,7 +6,7 @@
 import { XEN_errno_names } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import { present } from '../base/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { xenVcpuId } from '../identity/index.js';
 import type { CallerPort, Domain, DomainConfig } from './domain.js';
 import type { HypercallFamily } from './hypercall.js';
 import { domainToJson } from './snapshot.js';
@@ -102,7 +102,7 @@ function attempt<A>(order: CheckOrder<A>, which: readonly number[]): Outcome {
     order.op,
   ).command;
   const args = order.registers?.(BigInt(command), call) ?? [BigInt(command), call.address];
-  const { returned } = hypercall(domain, 0 as XenVcpuId, order.family.number, args, call.cpu);
+  const { returned } = hypercall(domain, xenVcpuId(0), order.family.number, args, call.cpu);
   return {
     faults: which,
     error: faults[0]?.error ?? null,

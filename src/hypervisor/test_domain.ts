@@ -3,7 +3,7 @@ import { viewOf } from '../abi/index.js';
 import type { Struct } from '../abi/index.js';
 import { present, SparseMemory } from '../base/index.js';
 import { apicId, mpidrOf, xenVcpuId } from '../identity/index.js';
-import type { ApicId, Mpidr, XenVcpuId } from '../identity/index.js';
+import type { ApicId, Mpidr } from '../identity/index.js';
 import { createDomain } from './create_domain.js';
 import type { CallerPort, Domain, DomainConfig, GuestKind } from './domain.js';
 import type { CallRecord } from './hypercall.js';
@@ -45,7 +45,7 @@ export function makeTestDomain(kind: GuestKind, vcpus = 4, overrides: Partial<Do
 
 /** Makes hypercall `number` as vCPU `vcpu` (a plain number here) with these argument registers. */
 export function call(domain: Domain, vcpu: number, number: number, ...args: (number | bigint)[]): CallRecord {
-  return hypercall(domain, vcpu as XenVcpuId, number, args.map(BigInt), identityPort);
+  return hypercall(domain, xenVcpuId(vcpu), number, args.map(BigInt), identityPort);
 }
 
 /** Writes a struct to guest memory and gives its address. */
@@ -56,7 +56,7 @@ export function poke<A>(domain: Domain, type: Struct<unknown, A>, value: A, addr
 
 /** Writes bytes to guest memory, which must be there. */
 export function pokeBytes(domain: Domain, bytes: Uint8Array, address = scratch): bigint {
-  const done = copyToGuest(domain, identityPort, 0 as XenVcpuId, address, bytes);
+  const done = copyToGuest(domain, identityPort, xenVcpuId(0), address, bytes);
   present(done ? true : null, `guest memory at 0x${address.toString(16)}`);
   return address;
 }
@@ -68,7 +68,7 @@ export function peek<A>(domain: Domain, type: Struct<unknown, A>, address = scra
 
 /** `size` bytes of guest memory, which must be there. */
 export function peekBytes(domain: Domain, size: number, address = scratch): Uint8Array {
-  const bytes = copyFromGuest(domain, identityPort, 0 as XenVcpuId, address, size);
+  const bytes = copyFromGuest(domain, identityPort, xenVcpuId(0), address, size);
   return present(bytes, `guest memory at 0x${address.toString(16)}`);
 }
 

@@ -216,7 +216,7 @@ test('a secondary time area shows what the vcpu_info shows, after the vCPU was e
   assert.deepEqual(area(), own());
   advanceTo(domain, 2_000_000_000n);
   assert.notDeepEqual(area(), own());
-  refreshAreas(domain, 0 as XenVcpuId, identityPort);
+  refreshAreas(domain, xenVcpuId(0), identityPort);
   assert.deepEqual(area(), own());
 });
 
@@ -261,7 +261,7 @@ test('a runstate area is filled when registered, and brought up to date when the
     domain.state.vcpus[0]!.blocked = null;
     advanceTo(domain, 30n);
     assert.deepEqual(peek(domain, abi.vcpu_runstate_info, 0x3000n).time, [0n, 0n, 0n, 0n]);
-    refreshAreas(domain, 0 as XenVcpuId, identityPort);
+    refreshAreas(domain, xenVcpuId(0), identityPort);
     const { state, state_entry_time, time } = peek(domain, abi.vcpu_runstate_info, 0x3000n);
     assert.deepEqual([state, state_entry_time, time], [abi.RUNSTATE_running, 10n, [0n, 0n, 10n, 0n]]);
   }

@@ -1,6 +1,6 @@
 /** What the toolstack does with a domain that has shut down, as far as the domain can see it. */
 import { HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_STORE_EVTCHN, SHUTDOWN_soft_reset } from '../abi/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { firstXenVcpu } from '../identity/index.js';
 import { reconnectBackends } from './backends.js';
 import type { Domain } from './domain.js';
 import { createRemoteChannel } from './event_channels/index.js';
@@ -33,6 +33,6 @@ function reconnect(domain: Domain): void {
   }
   for (const index of channelParams) {
     const before = domain.state.hvmParams[index] ?? 0n;
-    if (before !== 0n) setHvmParam(domain, index, BigInt(createRemoteChannel(domain, 0 as XenVcpuId)));
+    if (before !== 0n) setHvmParam(domain, index, BigInt(createRemoteChannel(domain, firstXenVcpu)));
   }
 }

@@ -1,6 +1,6 @@
 /** The domain's two watchdogs: timers that shut it down unless the guest sets them anew in time. */
 import { SHUTDOWN_watchdog, XEN_EINVAL, XEN_ENOSPC } from '../abi/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { firstXenVcpu } from '../identity/index.js';
 import type { Domain } from './domain.js';
 import { domainShutdown } from './power.js';
 
@@ -45,6 +45,6 @@ export function fireWatchdogs(domain: Domain): void {
   for (const watchdog of state.watchdogs) {
     if (watchdog.deadlineNs === null || watchdog.deadlineNs > state.nowNs) continue;
     watchdog.deadlineNs = null;
-    if (state.shutdown === null) domainShutdown(domain, SHUTDOWN_watchdog, 0 as XenVcpuId);
+    if (state.shutdown === null) domainShutdown(domain, SHUTDOWN_watchdog, firstXenVcpu);
   }
 }

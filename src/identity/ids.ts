@@ -59,9 +59,25 @@ export function xenVcpuId(value: number): XenVcpuId {
   return inRange(value, 0xffff_fffe, 'Xen vCPU id') as XenVcpuId;
 }
 
+/** vCPU 0, which every domain has: Xen binds new ports to it, and every real toolstack starts a guest on it. */
+export const firstXenVcpu: XenVcpuId = xenVcpuId(0);
+
+/** The ids of a domain with `count` vCPUs, in order: a vCPU's id is its index in the domain. */
+export function xenVcpuIds(count: number): readonly XenVcpuId[] {
+  return Array.from({ length: count }, (_, index) => xenVcpuId(index));
+}
+
 /** `value` as an APIC id. Throws {@link InputError} unless 0 <= value <= 2^32 - 2. */
 export function apicId(value: number): ApicId {
   return inRange(value, 0xffff_fffe, 'APIC id') as ApicId;
+}
+
+/**
+ * The physical destination that a guest wrote to its interrupt controller: the low 32 bits of `value`. It need not be the id
+ * of any CPU, and all ones is the broadcast address.
+ */
+export function destinationApicId(value: number | bigint): ApicId {
+  return Number(BigInt.asUintN(32, BigInt(value))) as ApicId;
 }
 
 /** `value` as an ACPI processor UID. Throws {@link InputError} unless 0 <= value <= 2^32 - 2. */

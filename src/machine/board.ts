@@ -9,11 +9,11 @@ import type {
   CallRecord,
   Domain,
   DomainConfig,
-  PsciRecord,
+  PowerRecord,
   StartContext,
 } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
-import type { PlacedFrames } from './frames.js';
+import type { EngineFrames } from './frames.js';
 
 /** Is told of the events of a run. */
 export interface MachineListener {
@@ -24,21 +24,23 @@ export interface MachineListener {
   /** A line that the guest wrote to Xen's own console, without its end. */
   xenConsole?(line: string): void;
   /** A hypercall is about to be made. */
-  calling?(vcpu: number): void;
+  calling?(vcpu: XenVcpuId): void;
   /** A hypercall, when it has been answered for good; the vCPU's registers hold the answer, and pc is behind it. */
-  hypercall?(vcpu: number, record: CallRecord): void;
-  /** A power call, when it has been answered; `affinity` is its first argument. */
-  power?(vcpu: number, record: PsciRecord, affinity: bigint): void;
+  hypercall?(vcpu: XenVcpuId, record: CallRecord): void;
+  /** A vCPU asked for the start of another, stopped itself, or made another call of the same interface, and was answered. */
+  power?(vcpu: XenVcpuId, record: PowerRecord): void;
   /** A vCPU enters the guest. */
-  started?(vcpu: number): void;
+  started?(vcpu: XenVcpuId): void;
   /** A slice of that vCPU's turn has ended: some thousands of instructions, or fewer where something was due. */
-  sliceEnded?(vcpu: number): void;
+  sliceEnded?(vcpu: XenVcpuId): void;
   /** A vCPU was seen in user mode, at the end of a slice of its turn, for the first time. */
   userSpace?(): void;
 }
 
+/** What a machine is built from; a run depends on these and on its input alone. */
 export interface MachineOptions {
   readonly config: DomainConfig;
+  /** Of the scheduler's PRNG: a whole number. */
   readonly seed: number;
   /** Guest physical address where `config.entryVcpu` starts. */
   readonly entry: bigint;
@@ -50,21 +52,23 @@ export interface MachineOptions {
 export interface BoardPort {
   readonly options: MachineOptions;
   readonly listener: MachineListener;
+  /** The vCPUs, by index. */
+  readonly vcpus: readonly XenVcpuId[];
   /** The guest's memory, range by range. */
   readonly ranges: readonly FrameRange[];
   /** System time, ns, also within a slice. */
   nowNs(): bigint;
   /** The domain and its memory, which exist once the board's processor does. */
   readonly domain: () => Domain;
-  readonly frames: () => PlacedFrames;
+  readonly frames: () => EngineFrames;
   /** Called before a vCPU asks Xen for something: brings the domain's time up to now. */
   catchUp(): void;
   /** Called after that: delivers what became pending, and ends the slice where it must. */
-  called(vcpu: number): void;
+  called(vcpu: XenVcpuId): void;
   /** Called when something may have become due earlier than the end of the current slice. */
   cutSlice(): void;
   /** An interrupt ends any wait of the vCPU. */
-  interrupted(vcpu: number): void;
+  interrupted(vcpu: XenVcpuId): void;
 }
 
 /** The processor of a board, as far as a machine uses it. */
@@ -72,10 +76,14 @@ export interface BoardProcessor {
   readonly ram: Uint8Array<ArrayBuffer>;
   readonly ramStart: number;
   readonly executed: number;
-  wrote(place: number, bytes: number): void;
+  wrote(offset: number, bytes: number): void;
   stop(): void;
 }
 
+/**
+ * The CPUs, the interrupt controller and the devices of one guest. The machine calls it between slices; within a slice the board
+ * calls the machine through its {@link BoardPort}.
+ */
 export interface Board {
   readonly processor: BoardProcessor;
   /** How Xen reads the memory and the state of a vCPU that calls it. */
@@ -85,17 +93,17 @@ export interface Board {
   /** Loads the entry state of a vCPU that was just started. */
   enter(vcpu: XenVcpuId, start: StartContext): void;
   /** Runs a vCPU, as the processor does, or passes over what changes nothing. */
-  run(vcpu: number, budget: number): RunResult;
+  run(vcpu: XenVcpuId, budget: number): RunResult;
   /** Whether the vCPU is in user mode. */
-  isUser(vcpu: number): boolean;
+  isUser(vcpu: XenVcpuId): boolean;
   /** Whether an interrupt is asserted for the vCPU, masked or not. */
-  isInterrupted(vcpu: number): boolean;
+  isInterrupted(vcpu: XenVcpuId): boolean;
   /** Interrupt controller and timers handle what is due by `ns`. */
   passTo(ns: bigint): void;
   /** Tells the vCPU that events are pending for it. */
   deliver(vcpu: XenVcpuId): void;
   /** Drives the interrupt lines that may have changed. */
-  settle(): void;
+  driveLines(): void;
   /** Bytes arrive at the guest's UART. Returns how many it accepted. */
   receive(bytes: Uint8Array): number;
 }

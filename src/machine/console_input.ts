@@ -22,8 +22,8 @@ export class ConsoleInput {
   #waitsForRoom = false;
 
   add(console: GuestConsole, bytes: Uint8Array, atNs: bigint): void {
-    const place = this.#typed.findLastIndex((typed) => typed.atNs <= atNs) + 1;
-    this.#typed.splice(place, 0, { console, bytes: bytes.slice(), atNs });
+    const index = this.#typed.findLastIndex((typed) => typed.atNs <= atNs) + 1;
+    this.#typed.splice(index, 0, { console, bytes: bytes.slice(), atNs });
   }
 
   /** System time in ns at which the next byte is due; null if there is none or if it waits for space. */

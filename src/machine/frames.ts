@@ -2,15 +2,15 @@
 import { frameBytes } from '../base/index.js';
 import type { FrameMemory, FrameRange } from '../base/index.js';
 
-/** A range of machine frames at byte offset `place` of the engine's memory. */
-interface PlacedRange extends FrameRange {
-  readonly place: number;
+/** A range of machine frames at byte offset `offset` of the engine's memory. */
+interface LocatedRange extends FrameRange {
+  readonly offset: number;
 }
 
-export class PlacedFrames implements FrameMemory {
+export class EngineFrames implements FrameMemory {
   readonly #bytes: Uint8Array;
-  readonly #ranges: readonly PlacedRange[];
-  readonly #written: (place: number, bytes: number) => void;
+  readonly #ranges: readonly LocatedRange[];
+  readonly #written: (offset: number, bytes: number) => void;
 
   /**
    * Lays out `ranges` consecutively from byte `start` of `memory`. `written` is called for each frame returned for
@@ -20,35 +20,35 @@ export class PlacedFrames implements FrameMemory {
     memory: ArrayBuffer,
     start: number,
     ranges: readonly FrameRange[],
-    written: (place: number, bytes: number) => void,
+    written: (offset: number, bytes: number) => void,
   ) {
     this.#bytes = new Uint8Array(memory);
     this.#written = written;
-    let place = start;
+    let offset = start;
     this.#ranges = ranges.map((range) => {
-      const placed = { ...range, place };
-      place += range.count * frameBytes;
-      return placed;
+      const located = { ...range, offset };
+      offset += range.count * frameBytes;
+      return located;
     });
   }
 
   /** Byte offset of frame `mfn` in the engine's memory; null where there is no memory. */
-  placeOf(mfn: number): number | null {
-    for (const { start, count, place } of this.#ranges) {
-      if (mfn >= start && mfn < start + count) return place + (mfn - start) * frameBytes;
+  offsetOf(mfn: number): number | null {
+    for (const { start, count, offset } of this.#ranges) {
+      if (mfn >= start && mfn < start + count) return offset + (mfn - start) * frameBytes;
     }
     return null;
   }
 
   readable(mfn: number): Uint8Array | undefined {
-    const place = this.placeOf(mfn);
-    return place === null ? undefined : this.#bytes.subarray(place, place + frameBytes);
+    const offset = this.offsetOf(mfn);
+    return offset === null ? undefined : this.#bytes.subarray(offset, offset + frameBytes);
   }
 
   writable(mfn: number): Uint8Array | undefined {
-    const place = this.placeOf(mfn);
-    if (place === null) return undefined;
-    this.#written(place, frameBytes);
-    return this.#bytes.subarray(place, place + frameBytes);
+    const offset = this.offsetOf(mfn);
+    if (offset === null) return undefined;
+    this.#written(offset, frameBytes);
+    return this.#bytes.subarray(offset, offset + frameBytes);
   }
 }

@@ -24,22 +24,29 @@ import {
   wakeVcpu,
 } from '../hypervisor/index.js';
 import type { Domain, VcpuState } from '../hypervisor/index.js';
+import { xenVcpuIds } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { Board, BoardPort, MachineListener, MachineOptions } from './board.js';
 import { ConsoleInput } from './console_input.js';
 import type { GuestConsole } from './console_input.js';
-import { PlacedFrames } from './frames.js';
-import { endTurn, newTurns, nextTurn } from './turns.js';
-import type { Turns } from './turns.js';
+import { EngineFrames } from './frames.js';
+import { endTurn, newSchedule, nextTurn } from './scheduler.js';
+import type { Schedule } from './scheduler.js';
 
 /** Why `run` returned. */
 export type MachineStop = 'limit' | 'shutdown' | 'stuck';
 
+/**
+ * A guest that runs. `load` its images, then `run` it in any number of steps; between steps its memory, its domain and its
+ * vCPUs may be read, and input may be typed. The same options, images and input give the same run.
+ */
 export class Machine<B extends Board> {
+  /** The vCPUs, by index. */
+  readonly vcpus: readonly XenVcpuId[];
   readonly board: B;
-  readonly frames: PlacedFrames;
+  readonly frames: EngineFrames;
   readonly domain: Domain;
-  readonly #turns: Turns;
+  readonly #schedule: Schedule;
   readonly #input = new ConsoleInput();
   readonly #listener: MachineListener;
   /** System time in ns at the start of the current slice, and the time at which it ends. */
@@ -54,11 +61,12 @@ export class Machine<B extends Board> {
     const { config, seed } = options;
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
     this.#listener = listener;
-    this.#turns = newTurns(seed, config.hardwareIds.length);
+    this.vcpus = xenVcpuIds(config.hardwareIds.length);
+    this.#schedule = newSchedule(seed, this.vcpus.length);
     this.board = makeBoard(this.#port(options, ranges));
     const { processor } = this.board;
-    this.frames = new PlacedFrames(processor.ram.buffer, processor.ramStart, ranges, (place, bytes) =>
-      processor.wrote(place, bytes),
+    this.frames = new EngineFrames(processor.ram.buffer, processor.ramStart, ranges, (offset, bytes) =>
+      processor.wrote(offset, bytes),
     );
     this.domain = createDomain(config, this.frames);
   }
@@ -67,6 +75,7 @@ export class Machine<B extends Board> {
     return {
       options,
       listener: this.#listener,
+      vcpus: this.vcpus,
       ranges,
       nowNs: () => this.nowNs,
       domain: () => this.domain,
@@ -127,7 +136,7 @@ export class Machine<B extends Board> {
     this.#stopped = false;
     while (this.#instructions < end && this.#sliceNs < untilNs && !this.#isStopped()) {
       if (this.domain.state.shutdown !== null) return 'shutdown';
-      const next = nextTurn(this.#turns, (vcpu) => isRunnable(this.domain, vcpu as XenVcpuId));
+      const next = nextTurn(this.#schedule, this.vcpus, (vcpu) => isRunnable(this.domain, vcpu));
       if (next.kind === 'turn') this.#takeTurn(next.vcpu, next.instructions);
       else if (next.kind === 'idle') this.#idle(next.ns);
       else if (!this.#waitForEvent(untilNs)) return 'stuck';
@@ -145,19 +154,19 @@ export class Machine<B extends Board> {
     this.board.processor.stop();
   }
 
-  #vcpuState(vcpu: number): VcpuState {
+  #vcpuState(vcpu: XenVcpuId): VcpuState {
     return present(this.domain.state.vcpus[vcpu], 'a vCPU');
   }
 
   /** Lets a vCPU that was just started enter the guest. */
-  #enterIfStarted(vcpu: number): void {
-    const start = takeStart(this.domain, vcpu as XenVcpuId);
+  #enterIfStarted(vcpu: XenVcpuId): void {
+    const start = takeStart(this.domain, vcpu);
     if (start === null) return;
-    this.board.enter(vcpu as XenVcpuId, start);
+    this.board.enter(vcpu, start);
     this.#listener.started?.(vcpu);
   }
 
-  #takeTurn(vcpu: number, instructions: number): void {
+  #takeTurn(vcpu: XenVcpuId, instructions: number): void {
     this.#enterIfStarted(vcpu);
     this.#refreshAreas(vcpu);
     let left = instructions;
@@ -166,17 +175,17 @@ export class Machine<B extends Board> {
       left -= executed;
       const goesOn = reason === 'budget' || reason === 'stopped';
       if (left > 0 && goesOn && this.#mayGoOn(vcpu)) continue;
-      endTurn(this.#turns, vcpu, this.#gaveUp(vcpu, reason));
+      endTurn(this.#schedule, vcpu, this.#gaveUp(vcpu, reason));
       return;
     }
   }
 
-  #mayGoOn(vcpu: number): boolean {
-    return !this.#stopped && isRunnable(this.domain, vcpu as XenVcpuId);
+  #mayGoOn(vcpu: XenVcpuId): boolean {
+    return !this.#stopped && isRunnable(this.domain, vcpu);
   }
 
   /** Runs the vCPU until an event is due, and handles the event. */
-  #runSlice(vcpu: number, left: number): { readonly reason: StopReason; readonly executed: number } {
+  #runSlice(vcpu: XenVcpuId, left: number): { readonly reason: StopReason; readonly executed: number } {
     const dueNs = this.#dueNs();
     const toDue = dueNs === null ? left : Number(dueNs - this.#sliceNs);
     const budget = Math.max(Math.min(left, toDue), 1);
@@ -193,20 +202,20 @@ export class Machine<B extends Board> {
   }
 
   /** Whether the vCPU ended its turn early although it is runnable. Xen lets a vCPU that waits for an interrupt block; other waits yield. */
-  #gaveUp(vcpu: number, reason: StopReason): boolean {
+  #gaveUp(vcpu: XenVcpuId, reason: StopReason): boolean {
     if (reason !== 'waitForInterrupt') return reason === 'waitForEvent' || reason === 'yield';
     if (this.board.isInterrupted(vcpu)) return false;
-    haltVcpu(this.domain, vcpu as XenVcpuId, true);
+    haltVcpu(this.domain, vcpu, true);
     this.#refreshAreas(vcpu);
-    return isRunnable(this.domain, vcpu as XenVcpuId);
+    return isRunnable(this.domain, vcpu);
   }
 
   /**
    * Updates the areas that a vCPU registered by virtual address. Xen does this when it switches to the vCPU and away
    * from it.
    */
-  #refreshAreas(vcpu: number): void {
-    refreshAreas(this.domain, vcpu as XenVcpuId, this.board.caller);
+  #refreshAreas(vcpu: XenVcpuId): void {
+    refreshAreas(this.domain, vcpu, this.board.caller);
   }
 
   /** System time in ns of the next event; null if there is none. */
@@ -222,7 +231,7 @@ export class Machine<B extends Board> {
     this.#input.passTo(ns, (console, bytes) => this.#takeInput(console, bytes));
     this.#serveGuest();
     this.#injectUpcalls();
-    this.board.settle();
+    this.board.driveLines();
   }
 
   /**
@@ -276,17 +285,17 @@ export class Machine<B extends Board> {
   }
 
   /** An interrupt ends any wait of the vCPU. */
-  #interrupted(vcpu: number): void {
+  #interrupted(vcpu: XenVcpuId): void {
     if (this.#vcpuState(vcpu).blocked === null) return;
     advanceTo(this.domain, this.nowNs);
-    wakeVcpu(this.domain, vcpu as XenVcpuId);
+    wakeVcpu(this.domain, vcpu);
   }
 
   /** A vCPU has asked Xen for something. */
-  #called(vcpu: number): void {
+  #called(vcpu: XenVcpuId): void {
     this.#injectUpcalls();
-    this.board.settle();
-    if (isRunnable(this.domain, vcpu as XenVcpuId)) this.#cutSlice();
+    this.board.driveLines();
+    if (isRunnable(this.domain, vcpu)) this.#cutSlice();
     else this.board.processor.stop();
   }
 }

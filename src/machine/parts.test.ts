@@ -7,7 +7,7 @@ import { newGenericTimer, systemRegister } from '../devices/index.js';
 import { Bus } from './bus.js';
 import { isTimerRegister, readTimerRegister, writeTimerRegister } from './arm64/clock.js';
 import { ConsoleInput } from './console_input.js';
-import { PlacedFrames } from './frames.js';
+import { EngineFrames } from './frames.js';
 import { smcccCall } from './arm64/smccc.js';
 
 describe('the bus', () => {
@@ -46,20 +46,20 @@ describe('the bus', () => {
   });
 });
 
-describe('placed frames', () => {
+describe('frames in the engine’s memory', () => {
   const ranges = [
     { start: 100, count: 3 },
     { start: 7, count: 2 },
   ];
 
   it('are laid out consecutively', () => {
-    const frames = new PlacedFrames(new ArrayBuffer(8 * 4096), 4096, ranges, () => undefined);
+    const frames = new EngineFrames(new ArrayBuffer(8 * 4096), 4096, ranges, () => undefined);
     assert.deepEqual(
-      [100, 102, 7, 8].map((mfn) => frames.placeOf(mfn)),
+      [100, 102, 7, 8].map((mfn) => frames.offsetOf(mfn)),
       [4096, 3 * 4096, 4 * 4096, 5 * 4096],
     );
     for (const mfn of [99, 103, 6, 9]) {
-      assert.equal(frames.placeOf(mfn), null);
+      assert.equal(frames.offsetOf(mfn), null);
       assert.equal(frames.readable(mfn), undefined);
       assert.equal(frames.writable(mfn), undefined);
     }
@@ -67,7 +67,9 @@ describe('placed frames', () => {
 
   it('report each frame returned for writing, and no other', () => {
     const written: number[] = [];
-    const frames = new PlacedFrames(new ArrayBuffer(8 * 4096), 4096, ranges, (place) => written.push(place));
+    const frames = new EngineFrames(new ArrayBuffer(8 * 4096), 4096, ranges, (offset) =>
+      written.push(offset),
+    );
     frames.readable(100);
     assert.deepEqual(written, []);
     frames.writable(8)?.fill(3);

@@ -44,7 +44,7 @@ function fuzz(commandLine: string, options: Partial<BootOptions> = {}): Fuzzed {
   assert.ok(Buffer.from(ram.subarray(data, data + canary.length)).equals(canary), 'the initrd has changed');
   assert.deepEqual(new Uint8Array(ram.buffer, 0, tableBytes), tables, "the engine's tables have changed");
   const { start, count } = boot.guest.config.xenFrames;
-  const end = present(boot.machine.frames.placeOf(start + count - 1), "Xen's last frame") + frameBytes;
+  const end = present(boot.machine.frames.offsetOf(start + count - 1), "Xen's last frame") + frameBytes;
   const behind = new Uint8Array(ram.buffer, end);
   // The engine's memory has larger pages. With xenstore's frames there is space after them.
   assert.ok(behind.length > 0 || options.xenstore === false);

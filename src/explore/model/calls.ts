@@ -4,7 +4,7 @@
  */
 import * as abi from '../../abi/index.js';
 import type { Struct } from '../../abi/index.js';
-import { hypercall } from '../../hypervisor/index.js';
+import { hypercall, withoutEffects } from '../../hypervisor/index.js';
 import type { CallRecord } from '../../hypervisor/index.js';
 import type { LinuxCpu } from '../../identity/index.js';
 import { act, emit, phaseOf } from './context.js';
@@ -112,7 +112,15 @@ function occasionOf(context: StepContext): Occasion {
 function traceCall(context: StepContext, call: CallRecord): void {
   const { vcpu, kernel, cpu } = context;
   const phase = phaseOf(context);
-  emit(context, { kind: 'hypercall', kernel: kernel.index, vcpu, linuxCpu: cpu.linuxCpu, call, phase });
+  const traced = withoutEffects(call);
+  emit(context, {
+    kind: 'hypercall',
+    kernel: kernel.index,
+    vcpu,
+    linuxCpu: cpu.linuxCpu,
+    call: traced,
+    phase,
+  });
 }
 
 function traceAffinity(context: StepContext, { detail }: CallRecord, boundFor: LinuxCpu): void {

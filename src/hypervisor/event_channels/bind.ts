@@ -2,6 +2,7 @@
 import { DOMID_SELF, NR_VIRQS, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT } from '../../abi/index.js';
 import { XEN_ENOMEM, XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
 import { archOf } from '../arch.js';
+import { firstXenVcpu } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Binding, Domain, VcpuState } from '../domain.js';
 import { domainVcpu } from '../hypercall.js';
@@ -10,8 +11,6 @@ import { notify } from './pending.js';
 import { bindPort, getFreePort } from './ports.js';
 import { toolstackDomid } from './remote.js';
 import { rememberVirq, virqIsGlobal, virqPort } from './virq.js';
-
-const vcpu0 = 0 as XenVcpuId;
 
 /** Which domain a domid names, of the two that there are; null for no domain. */
 export function domainNamed({ state }: Domain, domid: number): 'self' | 'toolstack' | null {
@@ -32,7 +31,7 @@ export function allocUnbound(domain: Domain, dom: number, remoteDom: number): nu
   if (named === null) return -XEN_ESRCH;
   if (named === 'toolstack') return -XEN_EPERM;
   const remoteDomid = remoteDom === DOMID_SELF ? domain.state.config.domid : remoteDom;
-  return bindFreePort(domain, { kind: 'unbound', remoteDomid }, vcpu0);
+  return bindFreePort(domain, { kind: 'unbound', remoteDomid }, firstXenVcpu);
 }
 
 /**
@@ -47,7 +46,7 @@ export function bindInterdomain(domain: Domain, remoteDom: number, remotePort: n
   const { domid } = domain.state.config;
   const other = named === 'self' ? channelAt(domain, remotePort)?.binding : undefined;
   if (other?.kind !== 'unbound' || other.remoteDomid !== domid) return -XEN_EINVAL;
-  bindPort(domain, port, { kind: 'interdomain', remoteDomid: domid, remotePort }, vcpu0);
+  bindPort(domain, port, { kind: 'interdomain', remoteDomid: domid, remotePort }, firstXenVcpu);
   makeChannel(domain, remotePort).binding = { kind: 'interdomain', remoteDomid: domid, remotePort: port };
   // A notification may have been lost while the other end was unbound.
   notify(domain, port);
@@ -90,7 +89,7 @@ export function bindPirq(domain: Domain, pirq: number): number {
   const port = getFreePort(domain);
   if (port < 0) return port;
   if (domain.state.config.kind === 'arm') return -XEN_ENOMEM;
-  bindPort(domain, port, { kind: 'pirq', pirq }, vcpu0);
+  bindPort(domain, port, { kind: 'pirq', pirq }, firstXenVcpu);
   return port;
 }
 

@@ -1,6 +1,6 @@
 /** Event channels: the valid ports and their bindings. This file knows neither event ABI. */
 import { alignUp, present } from '../../base/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { firstXenVcpu } from '../../identity/index.js';
 import type { Channel, Domain } from '../domain.js';
 
 /**
@@ -13,9 +13,9 @@ const portsPerBucket = 64;
 export function freeChannel(): Channel {
   return {
     binding: { kind: 'free' },
-    notifyVcpu: 0 as XenVcpuId,
+    notifyVcpu: firstXenVcpu,
     priority: 0,
-    lastVcpu: 0 as XenVcpuId,
+    lastVcpu: firstXenVcpu,
     lastPriority: 0,
     pendingEarly: false,
     lostNs: null,

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import * as abi from '../../abi/index.js';
 import { hasBit, u32 } from '../../base/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { Domain } from '../domain.js';
 import { makeTestDomain, peekView, pokeBytes } from '../test_domain.js';
 import * as guest from '../test_events.js';
@@ -71,7 +71,7 @@ function newModel(): Model {
   }
   assert.equal(guest.expandArray(domain, arrayGfn), 0);
   for (let port = 1; port <= ports; port += 1) {
-    assert.equal(createRemoteChannel(domain, (port % vcpus) as XenVcpuId), port);
+    assert.equal(createRemoteChannel(domain, xenVcpuId(port % vcpus)), port);
   }
   const consumers = Array.from({ length: vcpus }, (_, vcpu): Consumer => {
     return { vcpu, phase: 'idle', ready: 0, heads: Array.from({ length: queues }, () => 0), port: 0 };
@@ -185,7 +185,7 @@ function perform(model: Model, action: Action): void {
     case 'rebind':
       guest.close(domain, action.port);
       expected[action.port] = false;
-      createRemoteChannel(domain, 0 as XenVcpuId);
+      createRemoteChannel(domain, xenVcpuId(0));
       break;
     case 'step':
       step(model, model.consumers[action.vcpu]!);

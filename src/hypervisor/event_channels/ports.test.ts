@@ -6,9 +6,10 @@ import { hypercall } from '../table.js';
 import { call, makeTestDomain, peek, peekBytes, poke, pokeBytes } from '../test_domain.js';
 import * as guest from '../test_events.js';
 import { createRemoteChannel, raiseVirq, sendFromRemote } from './index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 
-const vcpu = (id: number): XenVcpuId => id as XenVcpuId;
+const vcpu = xenVcpuId;
 const isPending = (domain: Domain, port: number): boolean => guest.getBit(domain, 'evtchn_pending', port);
 
 test('ports are given out lowest first, from 1, and 1023 of them unless configured (libxl_create.c; get_free_port)', () => {
@@ -72,6 +73,7 @@ test('records carry the vCPU id as passed, and what Xen filled in', () => {
     vcpuId: 1,
     detail: { vcpu: 1, port: 1 },
     returned: 0,
+    effects: [{ kind: 'portBound', port: 1, vcpu: 1 }],
   });
 });
 
@@ -221,8 +223,10 @@ test('an answer that cannot be written: EFAULT, and the port is taken all the sa
   const domain = makeTestDomain('pvhvm', 1);
   const address = poke(domain, abi.evtchn_bind_ipi, { vcpu: 0, port: 0 });
   const readOnly = { translate: (_: XenVcpuId, at: bigint, write: boolean) => (write ? null : at) };
-  const { returned } = hypercall(domain, vcpu(0), 32, [BigInt(abi.EVTCHNOP_bind_ipi), address], readOnly);
+  const args = [BigInt(abi.EVTCHNOP_bind_ipi), address];
+  const { returned, effects } = hypercall(domain, vcpu(0), 32, args, readOnly);
   assert.equal(returned, -abi.XEN_EFAULT);
+  assert.deepEqual(effects, [{ kind: 'portBound', port: 1, vcpu: 0 }]);
   assert.equal(guest.bindIpi(domain), 2);
 });
 

@@ -2,6 +2,7 @@
 import { EVTCHN_2L_NR_CHANNELS, EVTCHN_FIFO_NR_CHANNELS } from '../../abi/index.js';
 import { XEN_EINVAL, XEN_ENOSPC } from '../../abi/index.js';
 import { present } from '../../base/index.js';
+import { firstXenVcpu } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Binding, Channel, Domain } from '../domain.js';
 import { channelAt, makeChannel } from './channel.js';
@@ -48,7 +49,7 @@ export function bindPort(domain: Domain, port: number, binding: Binding, vcpu: X
 function freePort(domain: Domain, port: number, channel: Channel): void {
   clearPending(domain, port);
   channel.binding = { kind: 'free' };
-  channel.notifyVcpu = 0 as XenVcpuId;
+  channel.notifyVcpu = firstXenVcpu;
 }
 
 /** Closes a port; the other end of an interdomain channel becomes unbound. 0 or -XEN_EINVAL (evtchn_close). */

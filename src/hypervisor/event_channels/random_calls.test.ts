@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import * as abi from '../../abi/index.js';
 import { valueFromJson, valueToJson } from '../../base/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { Domain, GuestKind } from '../domain.js';
 import { cloneDomain, domainFromJson, domainToJson } from '../snapshot.js';
 import { hypercall, hypercallTable } from '../table.js';
@@ -54,7 +54,7 @@ function make(domain: Domain, { family, command, vcpu, words, self, wide, addres
   if (self) view.setUint16(0, abi.DOMID_SELF, true);
   pokeBytes(domain, bytes);
   const args = [BigInt(command), address];
-  const record = hypercall(domain, vcpu as XenVcpuId, family, args, identityPort);
+  const record = hypercall(domain, xenVcpuId(vcpu), family, args, identityPort);
   assert.equal(valueToJson(valueFromJson(valueToJson(record))), valueToJson(record));
   if (record.returned >= 0) return;
   const { operations } = hypercallTable.find(({ number }) => number === family)!;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import * as abi from '../../abi/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { Domain } from '../domain.js';
 import { makeTestDomain } from '../test_domain.js';
 import * as guest from '../test_events.js';
@@ -35,7 +35,7 @@ interface Model {
 function newModel(): Model {
   const domain = makeTestDomain('pvh', vcpus);
   for (const state of domain.state.vcpus) Object.assign(state, { up: true, initialised: true });
-  for (let port = 1; port <= 130; port += 1) createRemoteChannel(domain, (port % vcpus) as XenVcpuId);
+  for (let port = 1; port <= 130; port += 1) createRemoteChannel(domain, xenVcpuId(port % vcpus));
   const consumers = Array.from({ length: vcpus }, (_, vcpu): Consumer => {
     return { vcpu, phase: 'idle', selector: 0n, todo: [] };
   });
@@ -116,7 +116,7 @@ function perform(model: Model, action: Action): void {
     case 'rebind':
       assert.equal(guest.close(domain, action.port), 0);
       expected.delete(action.port);
-      assert.equal(createRemoteChannel(domain, 0 as XenVcpuId), action.port);
+      assert.equal(createRemoteChannel(domain, xenVcpuId(0)), action.port);
       break;
     case 'step':
       step(model, model.consumers[action.vcpu]!);

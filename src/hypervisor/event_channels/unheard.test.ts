@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { Domain } from '../domain.js';
 import { call, makeTestDomain, pokeBytes } from '../test_domain.js';
 import * as guest from '../test_events.js';
 import { createRemoteChannel, sendFromRemote, unheardEvents } from './index.js';
 
-const vcpu0 = 0 as XenVcpuId;
+const vcpu0 = xenVcpuId(0);
 
 /** A domain whose vCPU 0 is down, and whose port 1 has just had an event from the toolstack's side. */
 function withLostEvent(): { domain: Domain; port: number } {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { Domain, GuestKind, VcpuState } from '../domain.js';
 import { makeTestDomain } from '../test_domain.js';
 import * as guest from '../test_events.js';
@@ -15,7 +15,7 @@ import {
   setUpcallVector,
 } from './index.js';
 
-const id = (vcpu: number): XenVcpuId => vcpu as XenVcpuId;
+const id = xenVcpuId;
 const vcpuOf = (domain: Domain, vcpu: number): VcpuState => domain.state.vcpus[vcpu]!;
 const info = (domain: Domain, vcpu: number): DataView => vcpuInfoView(domain, vcpuOf(domain, vcpu), true)!;
 const vectorVia = (vector: number): bigint => (2n << 56n) | BigInt(vector);

@@ -127,6 +127,7 @@ const add = memoryOperation({
   command: XENMEM_add_to_physmap,
   source: 'Xen 4.17 common/memory.c, do_memory_op and xenmem_add_to_physmap',
   argument: xen_add_to_physmap,
+  changesMemoryMap: true,
   errors: [
     badExtent,
     fault,
@@ -195,6 +196,7 @@ const batch = memoryOperation({
   command: XENMEM_add_to_physmap_batch,
   source: 'Xen 4.17 common/memory.c, do_memory_op and xenmem_add_to_physmap_batch',
   argument: xen_add_to_physmap_batch,
+  changesMemoryMap: true,
   errors: [
     badExtent,
     fault,
@@ -222,6 +224,7 @@ const remove = memoryOperation({
   command: XENMEM_remove_from_physmap,
   source: 'Xen 4.17 common/memory.c, do_memory_op',
   argument: xen_remove_from_physmap,
+  changesMemoryMap: true,
   errors: [
     notContinued,
     fault,

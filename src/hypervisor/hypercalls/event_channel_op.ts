@@ -2,7 +2,9 @@
 import * as abi from '../../abi/index.js';
 import { XEN_EBUSY, XEN_EINVAL, XEN_ENOENT, XEN_ENOSYS } from '../../abi/index.js';
 import { XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
+import { present } from '../../base/index.js';
 import type { Binding, Domain } from '../domain.js';
+import type { CallEffect } from '../effects.js';
 import * as bind from '../event_channels/bind.js';
 import { channelAt } from '../event_channels/channel.js';
 import { expandArray, initControl, isControlBlockOffset } from '../event_channels/fifo_setup.js';
@@ -21,6 +23,12 @@ const noVcpu: ErrorRow = { error: 'XEN_ENOENT', when: 'there is no vCPU of that 
 const invalidPort: ErrorRow = { error: 'XEN_EINVAL', when: 'the port is not valid' };
 const otherDomain: ErrorRow = { error: 'XEN_EPERM', when: 'the domain is not the caller' };
 
+/** The vCPU that a port notifies, as an effect. */
+function boundEffect(domain: Domain, port: number): readonly CallEffect[] {
+  const channel = channelAt(domain, port);
+  return channel === null ? [] : [{ kind: 'portBound', port, vcpu: channel.notifyVcpu }];
+}
+
 const allocUnbound = operation({
   name: 'EVTCHNOP_alloc_unbound',
   command: abi.EVTCHNOP_alloc_unbound,
@@ -33,6 +41,7 @@ const allocUnbound = operation({
     if (port >= 0) argument.port = port;
     return Math.min(port, 0);
   },
+  effects: (_, { port }) => [{ kind: 'portOpened', port }],
 });
 
 const bindInterdomain = operation({
@@ -54,6 +63,7 @@ const bindInterdomain = operation({
     if (port >= 0) argument.local_port = port;
     return Math.min(port, 0);
   },
+  effects: (_, { local_port: port }) => [{ kind: 'portOpened', port }],
 });
 
 const bindVirq = operation({
@@ -77,6 +87,7 @@ const bindVirq = operation({
     if (port >= 0) argument.port = port;
     return Math.min(port, 0);
   },
+  effects: ({ domain }, { port }) => boundEffect(domain, port),
 });
 
 const bindPirq = operation({
@@ -99,6 +110,7 @@ const bindPirq = operation({
     if (port >= 0) argument.port = port;
     return Math.min(port, 0);
   },
+  effects: (_, { port }) => [{ kind: 'portOpened', port }],
 });
 
 const bindIpi = operation({
@@ -114,6 +126,7 @@ const bindIpi = operation({
     if (port >= 0) argument.port = port;
     return Math.min(port, 0);
   },
+  effects: ({ domain }, { port }) => boundEffect(domain, port),
 });
 
 const close = operation({
@@ -123,6 +136,7 @@ const close = operation({
   argument: abi.evtchn_close,
   errors: [unreadable, invalidPort, { error: 'XEN_EINVAL', when: 'the port is closed or reserved' }],
   body: ({ domain }, { port }) => closePort(domain, port),
+  effects: (_, { port }) => [{ kind: 'portClosed', port }],
 });
 
 const send = operation({
@@ -207,6 +221,7 @@ const bindVcpu = operation({
     },
   ],
   body: ({ domain }, { port, vcpu }) => bind.bindVcpu(domain, port, vcpu),
+  effects: ({ domain }, { port }) => boundEffect(domain, port),
 });
 
 const unmaskPort = operation({
@@ -236,6 +251,7 @@ const reset = operation({
   argument: abi.evtchn_reset,
   errors: [unreadable, noDomain, otherDomain],
   body: ({ domain }, { dom }) => checkReset(domain, dom) || resetEvents(domain),
+  effects: () => [{ kind: 'eventsReset' }],
 });
 
 const resetCont = operation({
@@ -279,6 +295,9 @@ const initControlBlock = operation({
     if (!isControlBlockOffset(argument.offset)) return -XEN_EINVAL;
     return initControl(domain, vcpu, argument.control_gfn, argument.offset);
   },
+  effects: ({ domain }, { vcpu }) => [
+    { kind: 'controlBlock', vcpu: present(domainVcpu(domain, vcpu), 'a vCPU').id },
+  ],
 });
 
 const expandEventArray = operation({

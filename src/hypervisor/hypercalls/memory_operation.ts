@@ -28,6 +28,7 @@ export interface MemoryOperation<A> {
   readonly source: string;
   readonly argument: Struct<unknown, A>;
   readonly copyBack?: boolean;
+  readonly changesMemoryMap?: boolean;
   readonly errors: readonly ErrorRow[];
   /** What Xen checks before it reads the argument: 0, or minus an error. */
   precheck?(context: CallContext): number;

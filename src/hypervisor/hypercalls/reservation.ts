@@ -145,6 +145,7 @@ export const reservationOperations: readonly SubOperation[] = [
     command: XENMEM_increase_reservation,
     source: `${source}, increase_reservation`,
     errors: [],
+    changesMemoryMap: true,
     body: (context, address) => runExtents(context, address, increase),
   }),
   plainOperation({
@@ -152,6 +153,7 @@ export const reservationOperations: readonly SubOperation[] = [
     command: XENMEM_decrease_reservation,
     source: `${source}, decrease_reservation`,
     errors: [],
+    changesMemoryMap: true,
     body: (context, address) => runExtents(context, address, giveBack),
   }),
   plainOperation({
@@ -159,6 +161,7 @@ export const reservationOperations: readonly SubOperation[] = [
     command: XENMEM_populate_physmap,
     source: `${source}, populate_physmap`,
     errors: [],
+    changesMemoryMap: true,
     body: (context, address) => runExtents(context, address, populate),
   }),
 ];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
-import type { XenVcpuId } from '../../identity/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { CallerPort, Domain } from '../domain.js';
 import { domainResume } from '../power.js';
 import { hypercall } from '../table.js';
@@ -48,7 +48,7 @@ function poll(
   putPorts(domain, ports);
   const argument = { ports: portsAt, nr_ports: ports.length, timeout };
   const address = poke(domain, abi.sched_poll, argument);
-  return hypercall(domain, 0 as XenVcpuId, family.number, [BigInt(abi.SCHEDOP_poll), address], cpu).returned;
+  return hypercall(domain, xenVcpuId(0), family.number, [BigInt(abi.SCHEDOP_poll), address], cpu).returned;
 }
 
 function checkOrder<A>(source: string, order: CheckOrder<A>): void {
@@ -197,7 +197,7 @@ test('SCHEDOP_block on HVM with interrupts off waits, though an upcall is pendin
   guest.send(domain, guest.bindIpi(domain));
   const block = (interruptsOn: boolean): unknown => {
     const cpu = { ...identityPort, interruptsOn: () => interruptsOn };
-    hypercall(domain, 0 as XenVcpuId, 29, [BigInt(abi.SCHEDOP_block)], cpu);
+    hypercall(domain, xenVcpuId(0), 29, [BigInt(abi.SCHEDOP_block)], cpu);
     return domain.state.vcpus[0]!.blocked;
   };
   assert.equal(block(true), null);

@@ -3,6 +3,7 @@ import * as abi from '../../abi/index.js';
 import { XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
 import { archOf } from '../arch.js';
 import type { Domain, VcpuState } from '../domain.js';
+import { shutdownEffect } from '../effects.js';
 import { toolstackDomid } from '../event_channels/remote.js';
 import { blockVcpu, pollPorts } from '../event_channels/wait.js';
 import { operation, plainOperation } from '../hypercall.js';
@@ -33,6 +34,8 @@ const block = plainOperation({
     blockVcpu(domain, caller, interruptsOn);
     return 0;
   },
+  // On x86 it unmasks events in vcpu_info (enableEvents), and leaves the CPU's own flag.
+  effects: ({ domain }) => (archOf(domain) === 'arm64' ? [{ kind: 'interruptsEnabled' }] : []),
 });
 
 /** x86, on HVM too: clears the caller's evtchn_upcall_mask. Arm has none. */
@@ -54,6 +57,7 @@ const shutdown = operation({
     domainShutdown(domain, reason & reasonMask, caller.id);
     return 0;
   },
+  effects: ({ domain }) => shutdownEffect(domain),
 });
 
 const shutdownCode = operation({

@@ -23,6 +23,7 @@ import { frameBytes } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import { fillTimeArea, refreshTimeArea, updateVcpuTime } from '../clock.js';
 import type { Domain, FramePlace, GuestArea, VcpuState } from '../domain.js';
+import type { CallEffect, RegisteredArea } from '../effects.js';
 import { markEventsPending } from '../event_channels/index.js';
 import { areaAlignment, findPlace, isPvAddress, placeWriter, virtualWriter } from '../guest_area.js';
 import { copyOut } from '../hypercall.js';
@@ -39,6 +40,10 @@ const notInRelease: ErrorRow = {
   when: 'the operation is newer than the release',
   releases: ['4.17'],
 };
+
+function registered(area: RegisteredArea): (call: { readonly vcpu: VcpuState }) => readonly CallEffect[] {
+  return ({ vcpu }) => [{ kind: 'areaRegistered', area, vcpu: vcpu.id }];
+}
 
 type Registration = ValueOf<typeof vcpu_register_vcpu_info>;
 
@@ -111,6 +116,7 @@ const registerVcpuInfo = vcpuOperation({
     if (typeof place !== 'number' || old) updateVcpuTime(domain, vcpu, true);
     return typeof place === 'number' ? place : 0;
   },
+  effects: registered('vcpu_info'),
 });
 
 const getRunstateInfo = vcpuOperation({
@@ -158,6 +164,7 @@ const registerRunstateArea = vcpuOperation({
     copyOut(context, vcpu_runstate_info, address, own ? runstateOf(vcpu) : runstateNow(domain, vcpu));
     return 0;
   },
+  effects: registered('runstate'),
 });
 
 const registerTimeArea = vcpuOperation({
@@ -176,6 +183,7 @@ const registerTimeArea = vcpuOperation({
     }
     return 0;
   },
+  effects: registered('time'),
 });
 
 const physErrors: readonly ErrorRow[] = [
@@ -221,6 +229,7 @@ const registerRunstatePhysArea = vcpuOperation({
       placeWriter(domain, place)(0, vcpu_runstate_info.encode(runstateOf(vcpu)));
     });
   },
+  effects: registered('runstate'),
 });
 
 const registerTimePhysArea = vcpuOperation({
@@ -233,6 +242,7 @@ const registerTimePhysArea = vcpuOperation({
     registerPhysical(call, call.vcpu.timeArea, vcpu_time_info.size, (place) => {
       fillTimeArea(call.domain, place);
     }),
+  effects: registered('time'),
 });
 
 export const areaOperations: readonly SubOperation[] = [

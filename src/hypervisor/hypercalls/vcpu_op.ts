@@ -29,6 +29,7 @@ import {
 import { s64 } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import type { VcpuState } from '../domain.js';
+import { shutdownEffect } from '../effects.js';
 import { localApicEnabled, raiseVirq, unblock } from '../event_channels/index.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
@@ -59,6 +60,7 @@ const initialise = vcpuOperation({
     if (vcpuInfoPlace(call.domain, call.vcpu) === null) return -XEN_EINVAL;
     return call.domain.state.config.kind === 'pv' ? initialisePv(call) : initialiseHvm(call);
   },
+  effects: ({ vcpu }) => (vcpu.up ? [{ kind: 'vcpuUp', vcpu: vcpu.id }] : []),
 });
 
 function initialisePv({ context, domain, vcpu, address }: VcpuCall<object>): number {
@@ -98,6 +100,7 @@ const up = vcpuOperation({
     vcpu.up = true;
     return 0;
   },
+  effects: ({ vcpu }) => [{ kind: 'vcpuUp', vcpu: vcpu.id }],
 });
 
 /** For the last vCPU that is up, it shuts the domain down instead, and the vCPU stays up. */
@@ -113,6 +116,7 @@ const down = vcpuOperation({
     else domainShutdown(domain, SHUTDOWN_poweroff, caller.id);
     return 0;
   },
+  effects: ({ domain, vcpu }) => (vcpu.up ? shutdownEffect(domain) : [{ kind: 'vcpuDown', vcpu: vcpu.id }]),
 });
 
 const isUp = vcpuOperation({

@@ -26,6 +26,7 @@ import { mpidrRegisterOfVcpu } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Board, BoardPort, MachineListener, MachineOptions } from '../board.js';
 import { Bus } from '../bus.js';
+import { Hypercalls } from '../hypercalls.js';
 import { Machine } from '../machine.js';
 import { isTimerRegister, readTimerRegister, writeTimerRegister } from './clock.js';
 import type { TimerAccess } from './clock.js';
@@ -34,14 +35,14 @@ import type { ReadCode } from './code.js';
 import { diagnose } from './diagnosis.js';
 import type { VcpuDiagnosis } from './diagnosis.js';
 import { Standstill } from './fault_loop.js';
-import { GuestCalls } from './hypercall_abi.js';
+import { Arm64HypercallAbi, hypercallTag } from './hypercall_abi.js';
 import { Interrupts } from './interrupts.js';
+import { PowerCalls } from './power_calls.js';
 
 /** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is accessed by system registers (Arm DDI 0487, D17.2.64). */
 const systemRegisterGic = 1n << 24n;
-/** PSTATE.I in DAIF. */
-const irqMask = 0x80n;
 
+/** The board of one guest. Its processor's vCPUs have the indices of the domain's vCPU ids. */
 export class Arm64Board implements Board {
   readonly processor: Arm64Processor;
   readonly caller: CallerPort;
@@ -50,7 +51,8 @@ export class Arm64Board implements Board {
   readonly #bus = new Bus();
   readonly #standstill: Standstill;
   readonly #readCode: ReadCode;
-  readonly #calls: GuestCalls;
+  readonly #hypercalls: Hypercalls;
+  readonly #powerCalls: PowerCalls;
 
   constructor(port: BoardPort) {
     const { options, listener, ranges } = port;
@@ -59,32 +61,44 @@ export class Arm64Board implements Board {
     this.#port = port;
     const processor = new Processor(arm64, this.#host(), { vcpus: hardwareIds.length, ramBytes });
     this.processor = processor;
-    this.#interrupts = new Interrupts(hardwareIds, (vcpu, asserted) => this.#drive(vcpu, asserted));
+    this.#interrupts = new Interrupts(port.vcpus, hardwareIds, (vcpu, asserted) =>
+      this.#drive(vcpu, asserted),
+    );
+    const abi = new Arm64HypercallAbi(processor);
     this.caller = {
       translate: (vcpu, address, write) => this.#view(vcpu).translate(address, write ? 'write' : 'read'),
-      interruptsOn: (vcpu) => (this.#view(vcpu).systemRegister('DAIF') & irqMask) === 0n,
+      interruptsOn: (vcpu) => abi.takesInterrupts(vcpu),
     };
     const { caller } = this;
-    this.#calls = new GuestCalls({
-      domain: port.domain,
-      processor,
-      gic: this.#interrupts.gic,
+    const { domain } = port;
+    this.#hypercalls = new Hypercalls({
+      domain,
+      abi,
       caller,
       listener,
+      isInterrupted: (vcpu) => this.isInterrupted(vcpu),
+      memoryMapChanged: () => processor.forgetTranslations(),
+    });
+    this.#powerCalls = new PowerCalls({
+      domain,
+      processor,
+      gic: this.#interrupts.gic,
+      listener,
+      wakeIfInterrupted: (vcpu) => this.#hypercalls.wakeIfInterrupted(vcpu),
     });
     this.#readCode = codeReader(port.domain, port.frames);
     this.#standstill = new Standstill(processor, this.#readCode);
     this.#attachDevices();
-    for (const vcpu of hardwareIds.keys()) this.#identify(vcpu);
+    for (const vcpu of port.vcpus) this.#identify(vcpu);
   }
 
   /** Why a vCPU may come to no end; null for one that is down, or has not entered the guest yet. */
-  diagnose(vcpu: number): VcpuDiagnosis | null {
+  diagnose(vcpu: XenVcpuId): VcpuDiagnosis | null {
     const { up, start } = present(this.#port.domain().state.vcpus[vcpu], 'a vCPU');
     if (!up || start !== null) return null;
     return diagnose(this.#view(vcpu), this.#readCode, {
       faultsAt: this.#standstill.loopOf(vcpu),
-      unknownCall: this.#calls.unknownCallOf(vcpu),
+      unknownCall: this.#powerCalls.unknownCallOf(vcpu),
     });
   }
 
@@ -96,18 +110,18 @@ export class Arm64Board implements Board {
     view.pc = start.how === 'built' ? entry : start.entry;
     view.setRegister(0, start.how === 'built' ? bootInformation : start.contextId);
     setCpuPower(this.#interrupts.gic, vcpu, true);
-    this.#interrupts.settle();
+    this.#interrupts.driveLines();
   }
 
-  run(vcpu: number, budget: number): RunResult {
+  run(vcpu: XenVcpuId, budget: number): RunResult {
     return this.#standstill.run(vcpu, budget);
   }
 
-  isUser(vcpu: number): boolean {
+  isUser(vcpu: XenVcpuId): boolean {
     return this.#view(vcpu).mode === 'EL0t';
   }
 
-  isInterrupted(vcpu: number): boolean {
+  isInterrupted(vcpu: XenVcpuId): boolean {
     return irqAsserted(this.#interrupts.gic, vcpu);
   }
 
@@ -123,8 +137,8 @@ export class Arm64Board implements Board {
     this.#interrupts.upcall(vcpu);
   }
 
-  settle(): void {
-    this.#interrupts.settle();
+  driveLines(): void {
+    this.#interrupts.driveLines();
   }
 
   receive(bytes: Uint8Array): number {
@@ -133,19 +147,24 @@ export class Arm64Board implements Board {
     return refused < 0 ? bytes.length : refused;
   }
 
-  #view(vcpu: number): VcpuView {
+  /** The id of the engine's vCPU of that index. */
+  #vcpu(index: number): XenVcpuId {
+    return present(this.#port.vcpus[index], 'a vCPU');
+  }
+
+  #view(vcpu: XenVcpuId): VcpuView {
     return present(this.processor.vcpus[vcpu], 'a vCPU');
   }
 
   /** Sets the identification registers that depend on the machine, not on the CPU model. */
-  #identify(vcpu: number): void {
+  #identify(vcpu: XenVcpuId): void {
     const view = this.#view(vcpu);
-    view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu as XenVcpuId));
+    view.setSystemRegister('MPIDR_EL1', mpidrRegisterOfVcpu(vcpu));
     view.setSystemRegister('ID_AA64PFR0_EL1', view.systemRegister('ID_AA64PFR0_EL1') | systemRegisterGic);
   }
 
   /** Called when a vCPU's IRQ line may have changed. */
-  #drive(vcpu: number, asserted: boolean): void {
+  #drive(vcpu: XenVcpuId, asserted: boolean): void {
     this.processor.setInterruptLine(vcpu, 'irq', asserted);
     if (asserted) this.#port.interrupted(vcpu);
   }
@@ -165,7 +184,7 @@ export class Arm64Board implements Board {
       memory: {
         frame: (address) => {
           const mfn = mfnOfGfn(this.#port.domain(), Math.floor(address / frameBytes));
-          return mfn === null ? -1 : (this.#port.frames().placeOf(mfn) ?? -1);
+          return mfn === null ? -1 : (this.#port.frames().offsetOf(mfn) ?? -1);
         },
         read: (_vcpu, address, bytes) => {
           const value = this.#bus.read(address, bytes as MmioBytes);
@@ -179,10 +198,10 @@ export class Arm64Board implements Board {
         },
       },
       registers: {
-        read: (vcpu, encoding, el) => this.#readRegister(vcpu, encoding, el),
-        write: (vcpu, encoding, value, el) => this.#writeRegister(vcpu, encoding, value, el),
+        read: (index, encoding, el) => this.#readRegister(this.#vcpu(index), encoding, el),
+        write: (index, encoding, value, el) => this.#writeRegister(this.#vcpu(index), encoding, value, el),
       },
-      call: (vcpu, kind, immediate) => this.#call(vcpu, kind, immediate),
+      call: (index, kind, immediate) => this.#call(this.#vcpu(index), kind, immediate),
       // The syndrome of an abort that Xen injects contains only its class (arch/arm/traps.c, inject_abt64_exception).
       unansweredIss: () => 0,
     };
@@ -190,47 +209,56 @@ export class Arm64Board implements Board {
 
   #devicesUsed(): void {
     this.#interrupts.uartChanged();
-    this.#interrupts.settle();
+    this.#interrupts.driveLines();
   }
 
-  #readRegister(vcpu: number, encoding: number, el: 0 | 1): bigint | 'undefined' | 'trapped' {
+  #readRegister(vcpu: XenVcpuId, encoding: number, el: 0 | 1): bigint | 'undefined' | 'trapped' {
     if (isTimerRegister(encoding)) return readTimerRegister(encoding, this.#timerAccess(vcpu), el);
     if (el === 0 || !isIccRegister(encoding)) return 'undefined';
     const value = readIcc(this.#interrupts.gic, vcpu, encoding);
-    this.#interrupts.settle();
+    this.#interrupts.driveLines();
     return value ?? 'undefined';
   }
 
-  #writeRegister(vcpu: number, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
+  #writeRegister(
+    vcpu: XenVcpuId,
+    encoding: number,
+    value: bigint,
+    el: 0 | 1,
+  ): 'done' | 'undefined' | 'trapped' {
     if (isTimerRegister(encoding)) return this.#writeTimer(vcpu, encoding, value, el);
     if (el === 0 || !writeIcc(this.#interrupts.gic, vcpu, encoding, value)) return 'undefined';
-    this.#interrupts.settle();
+    this.#interrupts.driveLines();
     return 'done';
   }
 
-  #writeTimer(vcpu: number, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
+  #writeTimer(vcpu: XenVcpuId, encoding: number, value: bigint, el: 0 | 1): 'done' | 'undefined' | 'trapped' {
     const access = this.#timerAccess(vcpu);
     const done = writeTimerRegister(encoding, access, value, el);
     this.#interrupts.timersWritten(vcpu, access.nowNs);
-    this.#interrupts.settle();
+    this.#interrupts.driveLines();
     this.#port.cutSlice();
     return done;
   }
 
-  #timerAccess(vcpu: number): TimerAccess {
+  #timerAccess(vcpu: XenVcpuId): TimerAccess {
     return { timers: present(this.#interrupts.timers[vcpu], 'a vCPU'), nowNs: this.#port.nowNs() };
   }
 
   /** Handles a vCPU's HVC or SMC. False if the instruction is Undefined. */
-  #call(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean {
+  #call(vcpu: XenVcpuId, kind: 'hvc' | 'smc', immediate: number): boolean {
+    const isHypercall = kind === 'hvc' && immediate === hypercallTag;
     this.#port.catchUp();
-    if (!this.#calls.make(vcpu, kind, immediate)) return false;
+    this.#powerCalls.forgetUnknown(vcpu);
+    if (isHypercall) this.#hypercalls.make(vcpu);
+    else if (immediate === 0) this.#powerCalls.make(vcpu, kind);
+    else return false;
     this.#port.called(vcpu);
     return true;
   }
 }
 
-/** A machine with that board. */
+/** A machine with that board: a guest that the builder has yet to load, and that starts at `options.entry`. */
 export type Arm64Machine = Machine<Arm64Board>;
 
 export function arm64Machine(options: MachineOptions, listener: MachineListener): Arm64Machine {

@@ -18,6 +18,7 @@ import {
   uartAsserted,
 } from '../../devices/index.js';
 import { vcpuOfTarget, vcpusOfSgi } from '../../identity/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
 import { counterFrequency } from './clock.js';
 
 export class Interrupts {
@@ -27,10 +28,15 @@ export class Interrupts {
   /** When the next timer fires: by vCPU, and the minimum. */
   readonly #timerNs: (bigint | null)[];
   #firstTimerNs: bigint | null = null;
-  readonly #drive: (vcpu: number, asserted: boolean) => void;
+  readonly #vcpus: readonly XenVcpuId[];
+  readonly #drive: (vcpu: XenVcpuId, asserted: boolean) => void;
 
-  /** `affinities` are those of the vCPUs. `drive` is called for each IRQ line that may have changed. */
-  constructor(affinities: readonly number[], drive: (vcpu: number, asserted: boolean) => void) {
+  /** `affinities` are those of the vCPUs, by index. `drive` is called for each IRQ line that may have changed. */
+  constructor(
+    vcpus: readonly XenVcpuId[],
+    affinities: readonly number[],
+    drive: (vcpu: XenVcpuId, asserted: boolean) => void,
+  ) {
     this.gic = {
       state: newGic(affinities.length),
       affinities,
@@ -40,6 +46,7 @@ export class Interrupts {
     };
     this.timers = affinities.map(newGenericTimer);
     this.#timerNs = affinities.map(() => null);
+    this.#vcpus = vcpus;
     this.#drive = drive;
   }
 
@@ -58,7 +65,7 @@ export class Interrupts {
   }
 
   /** Called when the vCPU's timers were written. */
-  timersWritten(vcpu: number, nowNs: bigint): void {
+  timersWritten(vcpu: XenVcpuId, nowNs: bigint): void {
     this.#fire(vcpu, nowNs);
     this.#findFirstTimer();
   }
@@ -67,7 +74,7 @@ export class Interrupts {
    * Raises the event channel interrupt. Xen injects it once each time that events become pending; after that it is up
    * to the GIC.
    */
-  upcall(vcpu: number): void {
+  upcall(vcpu: XenVcpuId): void {
     latchPrivate(this.gic, vcpu, 1 << GUEST_EVTCHN_PPI);
   }
 
@@ -77,10 +84,11 @@ export class Interrupts {
   }
 
   /** Drives the lines of all vCPUs that may have changed. */
-  settle(): void {
+  driveLines(): void {
     const { stale } = this.gic;
     if (stale.size === 0) return;
-    for (const vcpu of stale) this.#drive(vcpu, irqAsserted(this.gic, vcpu));
+    for (const index of stale)
+      this.#drive(present(this.#vcpus[index], 'a vCPU'), irqAsserted(this.gic, index));
     stale.clear();
   }
 

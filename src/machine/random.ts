@@ -4,18 +4,18 @@
  */
 import { u64 } from '../base/index.js';
 
-export interface Chance {
+export interface Random {
   state: bigint;
 }
 
-export function chanceOf(seed: number): Chance {
+export function randomOf(seed: number): Random {
   return { state: u64(BigInt(seed)) };
 }
 
 /** The next number, 64 bits. */
-export function draw(chance: Chance): bigint {
-  chance.state = u64(chance.state + 0x9e3779b97f4a7c15n);
-  let mixed = chance.state;
+export function draw(random: Random): bigint {
+  random.state = u64(random.state + 0x9e3779b97f4a7c15n);
+  let mixed = random.state;
   mixed = u64((mixed ^ (mixed >> 30n)) * 0xbf58476d1ce4e5b9n);
   mixed = u64((mixed ^ (mixed >> 27n)) * 0x94d049bb133111ebn);
   return mixed ^ (mixed >> 31n);
@@ -24,6 +24,6 @@ export function draw(chance: Chance): bigint {
 /**
  * A random integer from `low` to `high`, both inclusive. The range must be below 2^32, which makes the bias negligible.
  */
-export function drawBetween(chance: Chance, low: number, high: number): number {
-  return low + Number(draw(chance) % BigInt(high - low + 1));
+export function drawBetween(random: Random, low: number, high: number): number {
+  return low + Number(draw(random) % BigInt(high - low + 1));
 }

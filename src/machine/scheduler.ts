@@ -4,8 +4,9 @@
  * one that yields gives up the rest of its turn. The order depends only on the seed and on what the guest does, not on
  * how an engine divides code.
  */
-import type { Chance } from './chance.js';
-import { chanceOf, drawBetween } from './chance.js';
+import type { XenVcpuId } from '../identity/index.js';
+import type { Random } from './random.js';
+import { drawBetween, randomOf } from './random.js';
 
 /** The shortest and the longest turn, in instructions. */
 const turn = { shortest: 2_000, longest: 20_000 } as const;
@@ -16,8 +17,9 @@ const turn = { shortest: 2_000, longest: 20_000 } as const;
  */
 const idle = { shortestNs: 1_000, longestNs: 32_000 } as const;
 
-export interface Turns {
-  chance: Chance;
+/** The scheduler's whole state, a plain value. */
+export interface Schedule {
+  random: Random;
   /** The vCPU that had the last turn. */
   last: number;
   /** By vCPU: whether its last turn ended with a yield, without idling since. */
@@ -26,9 +28,9 @@ export interface Turns {
   idleNs: number;
 }
 
-export function newTurns(seed: number, vcpus: number): Turns {
+export function newSchedule(seed: number, vcpus: number): Schedule {
   return {
-    chance: chanceOf(seed),
+    random: randomOf(seed),
     last: vcpus - 1,
     yielded: Array.from({ length: vcpus }, () => false),
     idleNs: idle.shortestNs,
@@ -37,33 +39,42 @@ export function newTurns(seed: number, vcpus: number): Turns {
 
 /** The next step: a vCPU's turn, an idle time because all runnable vCPUs have yielded, or none. */
 export type NextTurn =
-  | { readonly kind: 'turn'; readonly vcpu: number; readonly instructions: number }
+  | { readonly kind: 'turn'; readonly vcpu: XenVcpuId; readonly instructions: number }
   | { readonly kind: 'idle'; readonly ns: number }
   | { readonly kind: 'none' };
 
 /**
- * The next step. The turn goes to the next runnable vCPU after the last one, unless all runnable vCPUs have yielded.
+ * The next step. The turn goes to the next runnable vCPU after the last one, unless all runnable vCPUs have yielded. `vcpus` are
+ * all vCPUs, by index.
  */
-export function nextTurn(turns: Turns, canRun: (vcpu: number) => boolean): NextTurn {
-  const { yielded } = turns;
-  let next: number | null = null;
-  for (let distance = 1; distance <= yielded.length; distance += 1) {
-    const vcpu = (turns.last + distance) % yielded.length;
-    if (!canRun(vcpu)) continue;
+export function nextTurn(
+  schedule: Schedule,
+  vcpus: readonly XenVcpuId[],
+  canRun: (vcpu: XenVcpuId) => boolean,
+): NextTurn {
+  const { yielded } = schedule;
+  let next: XenVcpuId | null = null;
+  for (let distance = 1; distance <= vcpus.length; distance += 1) {
+    const vcpu = vcpus[(schedule.last + distance) % vcpus.length];
+    if (vcpu === undefined || !canRun(vcpu)) continue;
     next ??= vcpu;
     if (yielded[vcpu] === true) continue;
-    turns.last = next;
-    return { kind: 'turn', vcpu: next, instructions: drawBetween(turns.chance, turn.shortest, turn.longest) };
+    schedule.last = next;
+    return {
+      kind: 'turn',
+      vcpu: next,
+      instructions: drawBetween(schedule.random, turn.shortest, turn.longest),
+    };
   }
   if (next === null) return { kind: 'none' };
   yielded.fill(false);
-  const ns = turns.idleNs;
-  turns.idleNs = Math.min(2 * ns, idle.longestNs);
+  const ns = schedule.idleNs;
+  schedule.idleNs = Math.min(2 * ns, idle.longestNs);
   return { kind: 'idle', ns };
 }
 
 /** Ends a turn. `yielded` tells whether the vCPU yielded. */
-export function endTurn(turns: Turns, vcpu: number, yielded: boolean): void {
-  turns.yielded[vcpu] = yielded;
-  if (!yielded) turns.idleNs = idle.shortestNs;
+export function endTurn(schedule: Schedule, vcpu: XenVcpuId, yielded: boolean): void {
+  schedule.yielded[vcpu] = yielded;
+  if (!yielded) schedule.idleNs = idle.shortestNs;
 }
