@@ -159,6 +159,160 @@ describe('modules', () => {
   });
 });
 
+const architectures = ['arm64', 'x86_64'] as const;
+type Architecture = (typeof architectures)[number];
+
+/**
+ * The seams: by module, the files that the folder of each architecture has under the same name. Other files in these
+ * folders are its own: groups of instructions, devices, parts of a seam's file.
+ */
+const seamFiles: Readonly<Record<string, readonly string[]>> = {
+  isa: ['decoder.ts', 'encoding.ts', 'index.ts', 'registers.ts', 'system_calls.ts'],
+  engine: [
+    'accesses.ts',
+    'architecture.ts',
+    'block.ts',
+    'conditions.ts',
+    'exceptions.ts',
+    'mmu.ts',
+    'records.ts',
+    'system_calls.ts',
+  ],
+  machine: [
+    'board.ts',
+    'clock.ts',
+    'code.ts',
+    'diagnosis.ts',
+    'fault_loop.ts',
+    'hypercall_abi.ts',
+    'interrupts.ts',
+    'power_calls.ts',
+  ],
+};
+
+/** Seam files that a folder does not have yet, as `module/architecture/file`. */
+const notYet: readonly string[] = [];
+
+describe('the folders of an architecture', () => {
+  const folders = new Map<string, Set<string>>();
+  for (const file of sources) {
+    const [, module = '', architecture = '', ...rest] = file.split('/');
+    if (!(architectures as readonly string[]).includes(architecture)) continue;
+    const folder = `${module}/${architecture}`;
+    const files = folders.get(folder) ?? new Set();
+    folders.set(folder, files.add(rest.join('/')));
+  }
+
+  it('lie in a module directly, and are in the list of seams', () => {
+    const nested = sources.filter((file) => /^src\/[^/]+\/.+\/(arm64|x86_64)\//.test(file));
+    assert.deepEqual(nested, []);
+    const modules = new Set([...folders.keys()].map((folder) => folder.split('/')[0]));
+    assert.deepEqual([...modules].sort(), Object.keys(seamFiles).sort());
+  });
+
+  it('have each file of their seam, under the same name', () => {
+    const missing = Object.entries(seamFiles).flatMap(([module, files]) =>
+      architectures.flatMap((architecture: Architecture) => {
+        const folder = `${module}/${architecture}`;
+        const found = folders.get(folder);
+        return found === undefined
+          ? []
+          : files.filter((file) => !found.has(file)).map((file) => `${folder}/${file}`);
+      }),
+    );
+    assert.deepEqual(missing.sort(), [...notYet].sort());
+  });
+
+  it('are described in docs/architecture.md with each file of their seam', () => {
+    const text = readText('docs/architecture.md');
+    const missing = Object.entries(seamFiles).flatMap(([module, files]) =>
+      files
+        .filter((file) => !text.includes(`\`${file}\``) && !text.includes(`/arm64/${file}\``))
+        .map((file) => `${module}: ${file}`),
+    );
+    assert.deepEqual(missing, []);
+  });
+});
+
+/** Words of Arm's architecture, in lower case. A word of a name counts too: `isEl0`, `MPIDR_EL1`. */
+const armWords: ReadonlySet<string> = new Set(
+  `aapcs aapcs64 cpacr daif el0 el1 el2 el3 elr esr far_el1 gic gicv2 gicv3 isb mpidr psci pstate sctlr sgi smc smccc spsr
+   tpidr ttbr ttbr0 ttbr1 vbar wfe wfi`.split(/\s+/),
+);
+
+/** Shared files that still speak of Arm. The list only becomes shorter: a file in it without such a word fails the test. */
+const stillArm: readonly string[] = [
+  'src/boot/guest.ts',
+  'src/boot/guest_memory.ts',
+  'src/boot/hung_guest.ts',
+  'src/boot/irq_bindings.ts',
+  'src/boot/kernel_places.ts',
+  'src/boot/kernel_view.ts',
+  'src/boot/observer.ts',
+  'src/boot/report.ts',
+  'src/boot/run.ts',
+  'src/engine/handlers.ts',
+  'src/engine/ports.ts',
+  'src/engine/tlb.ts',
+  'src/introspect/kallsyms.ts',
+  'src/introspect/kernel_records.ts',
+  'src/introspect/running_areas.ts',
+];
+
+/** The words of a text: names are divided at `_`, and where a capital letter follows a small one. */
+function wordsOf(text: string): Set<string> {
+  const names = text.match(/[A-Za-z0-9]+/g) ?? [];
+  return new Set(
+    names.flatMap((name) => name.split(/(?<=[a-z0-9])(?=[A-Z])/).map((word) => word.toLowerCase())),
+  );
+}
+
+describe('shared files', () => {
+  const isShared = (file: string): boolean =>
+    /^src\/(engine|isa|machine|boot|introspect)\//.test(file) &&
+    !/\/(arm64|x86_64)\//.test(file) &&
+    !/(\.test\.ts|\/test_[a-z_]*\.ts)$/.test(file);
+
+  it('name nothing that only Arm has', () => {
+    assert.deepEqual(
+      [...wordsOf('isEl0(MPIDR_EL1) // a GICv3')].filter((word) => armWords.has(word)),
+      ['el0', 'mpidr', 'el1', 'gicv3'],
+    );
+    const found = sources.filter(
+      (file) => isShared(file) && [...wordsOf(readText(file))].some((word) => armWords.has(word)),
+    );
+    assert.deepEqual(found, [...stillArm].sort());
+  });
+});
+
+/** Files that make an id by a cast. The list only becomes shorter. */
+const stillCasting: readonly string[] = [
+  'src/audit/history.ts',
+  'src/audit/judge.ts',
+  'src/audit/rules/cpus.ts',
+  'src/cli/render/cpu_table.ts',
+  'src/explore/model/context.ts',
+  'src/explore/model/kernel.ts',
+  'src/explore/model/platform.ts',
+  'src/explore/model/routines/crash.ts',
+  'src/explore/model/routines/pv.ts',
+  'src/explore/model/routines/records.ts',
+  'src/explore/model/routines/x86_smp.ts',
+  'src/explore/model/world.ts',
+  'src/explore/run.ts',
+  'src/explore/schedule.ts',
+  'src/explore/telling/sequence.ts',
+  'src/explore/telling/sequence_fold.ts',
+];
+
+describe('ids', () => {
+  it('are made by the functions of identity/ids.ts alone, never by a cast', () => {
+    const cast = /\bas (AcpiUid|ApicId|LinuxCpu|Mpidr|XenVcpuId)\b(?!\s*[,}])/;
+    const found = sources.filter((file) => file !== 'src/identity/ids.ts' && cast.test(readText(file)));
+    assert.deepEqual(found, [...stillCasting].sort());
+  });
+});
+
 /** Assembled here, so that this file does not contain the text that it searches for. */
 const forbidden: readonly (readonly [string, RegExp])[] = [
   [
