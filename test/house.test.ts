@@ -31,6 +31,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
   firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
+  // The checkpoint's file: its hashes and its compressed frames.
+  library: /^node:(crypto|zlib)$/,
   kernel_source: /^node:(child_process|crypto|fs\/promises|https?|os|path|timers\/promises|tls)$/,
   cli: /^(node:(fs|process)|commander|picocolors|cli-table3|xmlbuilder2)$/,
 };
