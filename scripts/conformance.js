@@ -2,7 +2,7 @@
 // from all 2^32 and for each of the manual's encoding groups. Exits with status 1 if anything differs that is not a
 // known bug of the reference.
 //
-// Usage: npx tsc -b && node scripts/conformance.js [--words 1000000] [--per-group 300000] [--seed 1]
+// Usage: npm run build && node scripts/conformance.js [--words 1000000] [--per-group 300000] [--seed 1]
 import { parseArgs } from 'node:util';
 import { compareWords, shown } from '../dist/test/conformance/a64_comparison.js';
 import { encodingGroups, groupDraw } from '../dist/test/conformance/a64_groups.js';

@@ -1,7 +1,7 @@
 // Runs guests in endless loops, each for 200 million instructions with a small heap. Every run must end with a
 // documented status, and the host's memory must stay within its bound (src/boot/trace_store.ts).
 //
-// Usage: npx tsc -b && node scripts/hostile.js [--instructions N] [--jobs N] [--list] [PART_OF_A_NAME ...]
+// Usage: npm run build && node scripts/hostile.js [--instructions N] [--jobs N] [--list] [PART_OF_A_NAME ...]
 // Prints a line for each loop as it ends, and finally `N passed, N failed`. Exits with status 0 only if none failed.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 // Boots Debian's kernels under QEMU on tables compiled by dtc and iasl, and prints how each numbered its CPUs, next to
 // the prediction of numberCpus. Exits with status 1 if a line differs, and 2 if nothing can be booted here.
 //
-// Usage: npx tsc -b && node scripts/numbering.js [PART_OF_A_CASE'S_NAME]
+// Usage: npm run build && node scripts/numbering.js [PART_OF_A_CASE'S_NAME]
 import { numberingCases } from '../dist/test/conformance/linux/cases.js';
 import { compareWithLinux, isFor } from '../dist/test/conformance/linux/comparison.js';
 import { debianLinux, kernelSpecs } from '../dist/test/conformance/linux/kernels.js';

@@ -2,7 +2,7 @@
 // link. Their Images go into the cache folder. A kernel is not rebuilt if its source, configuration and edits are
 // unchanged.
 //
-// Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh [--jobs N] [NAME...]
+// Usage: npm run build && sh scripts/corpus/build_wrong_kernels.sh [--jobs N] [NAME...]
 // (the shell script installs the required tools and then runs this script)
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

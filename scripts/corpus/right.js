@@ -1,6 +1,6 @@
 // Boots Debian's kernels in many valid ways, and requires that the audit finds no error: status 0, no finding.
 //
-// Usage: npx tsc -b && node scripts/corpus/right.js [--jobs N] [--only PART]... [--list]
+// Usage: npm run build && node scripts/corpus/right.js [--jobs N] [--only PART]... [--list]
 // --only selects runs by a part of their names, and can be repeated.
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -1,7 +1,7 @@
 // Boots the small kernels with one error each, and the same kernels without it, and compares the audit's findings with
 // wrong_runs.json: the findings that each run must have and may have. All others are failures.
 //
-// Usage: npx tsc -b && sh scripts/corpus/build_wrong_kernels.sh
+// Usage: npm run build && sh scripts/corpus/build_wrong_kernels.sh
 //        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
