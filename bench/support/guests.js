@@ -24,7 +24,9 @@ export async function debianGuest(folder, contents = null) {
   const { image, version } = await loadDebianKernel(release, settings);
   const { busybox } = await debianFiles(release, ['busybox'], settings);
   const made =
-    contents === null ? defaultInitramfs(busybox.bytes) : busyboxInitramfs(busybox.bytes, contents);
+    contents === null
+      ? defaultInitramfs(busybox.bytes, 'arm64')
+      : busyboxInitramfs(busybox.bytes, 'arm64', contents);
   const [kernel, initrd] = [path.join(folder, 'Image'), path.join(folder, 'initrd')];
   writeFileSync(kernel, image.bytes);
   writeFileSync(initrd, made);

@@ -35,7 +35,7 @@ async function make(guest) {
   const init = ['prologue.sh', `${guest}.sh`, 'epilogue.sh']
     .map((name) => ownText(`guest/${name}`))
     .join('\n');
-  const bytes = busyboxInitramfs(await busybox, { applets, init });
+  const bytes = busyboxInitramfs(await busybox, 'arm64', { applets, init });
   const name = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
   const file = path.join(corpusFolder, 'initrd', `${guest}-${name}.cpio`);
   mkdirSync(path.dirname(file), { recursive: true });

@@ -1,19 +1,20 @@
 /** How the command of a guest ended, as its first process reports it when it powers the guest off (see guest_init). */
 import { frameBytes } from '../base/index.js';
+import type { KernelPlacement } from '../firmware/index.js';
 import { commandEndOf, stackSearchBytes } from '../guest_init/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
-import type { Arm64Machine } from '../machine/index.js';
+import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 
 /** The mapped part of the kernel stack of `vcpu`, from its stack pointer on. */
-function kernelStack(machine: Arm64Machine, vcpu: number): Uint8Array {
-  const from = machine.processor.vcpus[vcpu]?.stackPointer ?? 0n;
+function kernelStack(guest: Guest, vcpu: number): Uint8Array {
+  const from = guest.anchors(vcpu).stackPointer;
   const size = BigInt(stackSearchBytes);
   const end = (from / size + 1n) * size;
   const parts: Uint8Array[] = [];
   for (let at = from; at < end;) {
     const next = (at / BigInt(frameBytes) + 1n) * BigInt(frameBytes);
-    const bytes = readGuest(machine, vcpu, at, Number(next - at));
+    const bytes = readGuest(guest.machine, vcpu, at, Number(next - at));
     if (bytes === null) break;
     parts.push(bytes);
     at = next;
@@ -28,6 +29,6 @@ function kernelStack(machine: Arm64Machine, vcpu: number): Uint8Array {
 }
 
 /** How the command ended in a guest that `vcpu` has just powered off; null if something else powered it off. */
-export function commandEnd(machine: Arm64Machine, vcpu: number): CommandEnd | null {
-  return commandEndOf(kernelStack(machine, vcpu));
+export function commandEnd(guest: Guest, vcpu: number, { architecture }: KernelPlacement): CommandEnd | null {
+  return commandEndOf(kernelStack(guest, vcpu), architecture);
 }

@@ -9,7 +9,8 @@ import type { KernelCpu } from './guest.js';
 /** Four CPUs of a guest that was entered on vCPU 3. */
 const cpus: readonly KernelCpu[] = [3, 0, 1, 2].map((vcpu, cpu) => ({
   linuxCpu: linuxCpu(cpu),
-  mpidr: mpidr(vcpu),
+  hardwareId: mpidr(vcpu),
+  hardwareIdKind: 'mpidr',
   vcpu: xenVcpuId(vcpu),
 }));
 

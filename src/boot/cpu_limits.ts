@@ -1,6 +1,6 @@
 /**
- * What limits the CPUs of an arm64 Linux besides the device tree: the command line's nr_cpus=, maxcpus= and nosmp, and
- * CONFIG_NR_CPUS (Linux kernel/smp.c; arch/arm64/kernel/smp.c, smp_init_cpus and smp_prepare_cpus).
+ * What limits the CPUs of a Linux besides the tables of its firmware: the command line's nr_cpus=, maxcpus= and nosmp, and
+ * CONFIG_NR_CPUS (Linux kernel/smp.c; for arm64, arch/arm64/kernel/smp.c, smp_init_cpus and smp_prepare_cpus).
  */
 import type { LeftOut } from '../audit/index.js';
 import type { KernelCpu } from './guest.js';

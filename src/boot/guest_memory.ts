@@ -1,7 +1,7 @@
 /** Reads and writes the memory of a running guest by kernel virtual address, as a debugger does. */
 import { frameBytes } from '../base/index.js';
-import type { Arm64Machine } from '../machine/index.js';
 import { mfnOfGfn } from '../hypervisor/index.js';
+import type { GuestMachine } from './guest.js';
 
 type Visit = (frame: Uint8Array, from: number, count: number, done: number) => unknown;
 
@@ -9,7 +9,7 @@ type FrameOf = (mfn: number) => Uint8Array | undefined;
 
 /** Visits the part of each frame in `size` bytes at `address`, as `vcpu` sees it; false if a part is not mapped. */
 function visit(
-  machine: Arm64Machine,
+  machine: GuestMachine,
   vcpu: number,
   address: bigint,
   size: number,
@@ -30,9 +30,9 @@ function visit(
   return true;
 }
 
-/** `size` bytes at `address` as `vcpu` sees them at EL1; null if any of them is not mapped. */
+/** `size` bytes at `address` as the kernel on `vcpu` sees them; null if any of them is not mapped. */
 export function readGuest(
-  machine: Arm64Machine,
+  machine: GuestMachine,
   vcpu: number,
   address: bigint,
   size: number,
@@ -45,8 +45,8 @@ export function readGuest(
   return there ? bytes : null;
 }
 
-/** Writes `bytes` at `address` as `vcpu` sees it at EL1; false where any of it is not mapped. */
-export function writeGuest(machine: Arm64Machine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
+/** Writes `bytes` at `address` as the kernel on `vcpu` sees it; false where any of it is not mapped. */
+export function writeGuest(machine: GuestMachine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
   const frameOf: FrameOf = (mfn) => machine.frames.writable(mfn);
   return visit(machine, vcpu, address, bytes.length, frameOf, (frame, from, count, done) =>
     frame.set(bytes.subarray(done, done + count), from),
@@ -54,11 +54,11 @@ export function writeGuest(machine: Arm64Machine, vcpu: number, address: bigint,
 }
 
 /**
- * Views of the memory behind `size` bytes at `address`, as `vcpu` sees it at EL1, one for each frame. They show what
+ * Views of the memory behind `size` bytes at `address`, as the kernel on `vcpu` sees it, one for each frame. They show what
  * the guest writes as long as the kernel maps the address to these frames. Null if any of it is not mapped.
  */
 export function guestPlaces(
-  machine: Arm64Machine,
+  machine: GuestMachine,
   vcpu: number,
   address: bigint,
   size: number,

@@ -4,16 +4,13 @@
  * another call concerns the same port (both hold the interrupt's lock), or when the calling function has returned.
  */
 import { viewOf } from '../abi/index.js';
-import { present } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
 import type { IrqTable } from '../introspect/index.js';
-import type { Arm64Machine } from '../machine/index.js';
+import type { Guest } from './guest.js';
 import type { KernelView } from './kernel_view.js';
 
-/** Registers that a callee preserves (AAPCS64, 6.1.1): values that the caller needs after the call are there or on its stack. */
-const preserved = [19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
 /** How many bytes of the caller's stack are searched. */
 const stackBytes = 512;
 /** Maximum size of a stack (Linux THREAD_SIZE with 64 KiB pages): a stack pointer that is farther away is on another stack. */
@@ -32,13 +29,13 @@ interface Look {
 export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
 
 export class IrqBindings {
-  readonly #machine: Arm64Machine;
+  readonly #guest: Guest;
   readonly #kernel: KernelView;
   readonly #told: ToldBinding;
   readonly #open = new Map<number, Look>();
 
-  constructor(machine: Arm64Machine, kernel: KernelView, told: ToldBinding) {
-    this.#machine = machine;
+  constructor(guest: Guest, kernel: KernelView, told: ToldBinding) {
+    this.#guest = guest;
     this.#kernel = kernel;
     this.#told = told;
   }
@@ -89,17 +86,17 @@ export class IrqBindings {
   }
 
   #stackOf(vcpu: number): bigint {
-    return present(this.#machine.processor.vcpus[vcpu], 'a vCPU').stackPointer;
+    return this.#guest.anchors(vcpu).stackPointer;
   }
 
   /** Finds the table by the port's entry, to which the caller has a pointer during the call. */
   #search(table: IrqTable, vcpu: number, port: number): void {
     if (table.isFound) return;
-    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
+    const { preserved, stackPointer } = this.#guest.anchors(vcpu);
     const read = this.#kernel.readerFrom(vcpu);
-    const candidates = preserved.map((register) => view.register(register));
+    const candidates = [...preserved];
     for (let at = 0; at < stackBytes; at += 8) {
-      const bytes = read(view.stackPointer + BigInt(at), 8);
+      const bytes = read(stackPointer + BigInt(at), 8);
       if (bytes === null) break;
       candidates.push(viewOf(bytes).getBigUint64(0, true));
     }

@@ -4,19 +4,18 @@
  * BTF, each CPU's own area.
  */
 import { viewOf } from '../abi/index.js';
-import { frameBytes, present } from '../base/index.js';
-import { findAnchors, findAreas, isAreaOf } from '../introspect/index.js';
+import { frameBytes } from '../base/index.js';
+import { findAreas, isAreaOf, readImageFacts } from '../introspect/index.js';
 import type {
-  AnchorName,
   AreaPlaces,
-  KernelAnchors,
+  ImageFacts,
   ReadKernel,
   RecordPlaces,
   RunningCpu,
   RunningKernel,
+  VariableName,
 } from '../introspect/index.js';
-import type { Arm64Machine } from '../machine/index.js';
-import type { Guest } from './guest.js';
+import type { Guest, GuestMachine } from './guest.js';
 import { readGuest } from './guest_memory.js';
 
 /** Maximum number of searches for the areas; they take place at the first, second, fourth, eighth ... request. */
@@ -35,23 +34,26 @@ function byBtf(fact: unknown): string | null {
 }
 
 export class KernelPlaces {
-  readonly #machine: Arm64Machine;
+  readonly #guest: Guest;
+  readonly #machine: GuestMachine;
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
   readonly #cpus: number;
-  readonly #anchors: KernelAnchors;
+  readonly #facts: ImageFacts;
   #text: bigint | null = null;
   #areas: AreaPlaces | null = null;
   #asked = 0;
   #searches = 0;
 
   /** `image` is the kernel's unpacked image as in the file. */
-  constructor({ machine, kernelAt, cpus }: Guest, image: Uint8Array) {
+  constructor(guest: Guest, image: Uint8Array) {
+    const { machine, kernelAt, cpus, knownSymbol } = guest;
+    this.#guest = guest;
     this.#machine = machine;
     this.#kernelAt = kernelAt;
     this.#image = image;
     this.#cpus = cpus.length;
-    this.#anchors = findAnchors(image);
+    this.#facts = readImageFacts(image, knownSymbol);
   }
 
   /** Kernel virtual address of `_text`, the start of the image; null while it is not known. */
@@ -61,7 +63,7 @@ export class KernelPlaces {
 
   /** Whether the image shows that the kernel has records, with enough information to find them when it runs. */
   get hasRecords(): boolean {
-    const { symbols, btf } = this.#anchors;
+    const { symbols, btf } = this.#facts;
     const isListed = symbols.has('xen_vcpu_id') && symbols.has('__per_cpu_offset');
     return isListed || (btf?.area?.xenVcpuId ?? null) !== null;
   }
@@ -73,13 +75,13 @@ export class KernelPlaces {
   }
 
   /** The offset from `_text` of a variable; null while it is not known. */
-  offsetOf(name: AnchorName): number | null {
-    return this.#anchors.symbols.get(name)?.offset ?? null;
+  offsetOf(name: VariableName): number | null {
+    return this.#facts.symbols.get(name)?.offset ?? null;
   }
 
   /** The address of the records; null while it is not known. */
   get records(): RecordPlaces | null {
-    const template = this.#anchors.btf?.area?.xenVcpuId ?? null;
+    const template = this.#facts.btf?.area?.xenVcpuId ?? null;
     const inArea = this.#areas === null || template === null ? null : this.#areas.template + template;
     const xenVcpuId = this.offsetOf('xen_vcpu_id') ?? inArea;
     const perCpuOffset = this.offsetOf('__per_cpu_offset') ?? this.#areas?.perCpuOffset ?? null;
@@ -93,7 +95,7 @@ export class KernelPlaces {
 
   /** The hotplug state of `linuxCpu`, whose per-CPU offset is given: the state's address, and its value when online. */
   hotplugState(perCpuOffset: bigint): { readonly address: bigint; readonly online: number } | null {
-    const hotplug = this.#anchors.btf?.area?.hotplug ?? null;
+    const hotplug = this.#facts.btf?.area?.hotplug ?? null;
     if (this.#text === null || this.#areas === null || hotplug === null) return null;
     const place = BigInt(this.#areas.template + hotplug.state);
     return { address: BigInt.asUintN(64, this.#text + place + perCpuOffset), online: hotplug.online };
@@ -101,7 +103,7 @@ export class KernelPlaces {
 
   /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while this is not known. */
   isAreaOf(vcpu: number, perCpuOffset: bigint, linuxCpu: number): boolean | null {
-    const area = this.#anchors.btf?.area ?? null;
+    const area = this.#facts.btf?.area ?? null;
     const kernel = this.#kernelOn(vcpu);
     if (area === null || kernel === null || this.#areas === null) return null;
     return isAreaOf(kernel, area, this.#areas.template, perCpuOffset, linuxCpu);
@@ -117,7 +119,7 @@ export class KernelPlaces {
 
   /** How each thing that is known now was found. */
   get knownBy(): KnownBy {
-    const { btf } = this.#anchors;
+    const { btf } = this.#facts;
     const area = this.#areas === null ? null : (btf?.area ?? null);
     const array = this.#wayOf('__per_cpu_offset', area);
     return {
@@ -129,28 +131,12 @@ export class KernelPlaces {
   }
 
   /** How a variable was found; if its name was not found, BTF if that has `instead`. */
-  #wayOf(name: AnchorName, instead: unknown): string | null {
-    return this.#anchors.symbols.get(name)?.way ?? byBtf(instead);
+  #wayOf(name: VariableName, instead: unknown): string | null {
+    return this.#facts.symbols.get(name)?.way ?? byBtf(instead);
   }
 
-  /**
-   * The image is contiguous in physical and in virtual memory, so a virtual address in its code and the physical address
-   * behind it give its start. Two addresses must agree, because exceptions may be taken through a second mapping of their
-   * code (Linux arch/arm64/kernel/entry.S, the trampoline of CONFIG_UNMAP_KERNEL_AT_EL0), and modules are elsewhere.
-   */
   #findText(vcpu: number): bigint | null {
-    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
-    const seen = new Set<bigint>();
-    for (const address of [view.systemRegister('VBAR_EL1'), view.pc, view.register(30)]) {
-      if (address >> 63n === 0n) continue;
-      const physical = view.translate(address);
-      const offset = physical === null ? -1n : physical - this.#kernelAt;
-      if (offset < 0n || offset >= BigInt(this.#image.length)) continue;
-      const text = address - offset;
-      if (seen.has(text)) return text;
-      seen.add(text);
-    }
-    return null;
+    return this.#guest.anchors(vcpu).text({ at: this.#kernelAt, bytes: this.#image.length });
   }
 
   /** The image as it is in memory now; it begins at a page boundary. */
@@ -169,21 +155,20 @@ export class KernelPlaces {
     return { text: this.#text, loaded, read, cpus: this.#cpus };
   }
 
-  /** The current task of `vcpu`: at EL1, SP_EL0 contains its address. */
+  /** The current task of `vcpu`, and the CPU that it names. */
   #runningOn(vcpu: number): RunningCpu | null {
-    const view = present(this.#machine.processor.vcpus[vcpu], 'a vCPU');
-    const taskCpu = this.#anchors.btf?.taskCpu ?? null;
-    const task = view.systemRegister('SP_EL0');
-    if (taskCpu === null || task >> 63n === 0n || !view.mode.startsWith('EL1')) return null;
+    const { task, perCpuBase } = this.#guest.anchors(vcpu);
+    const taskCpu = this.#facts.btf?.taskCpu ?? null;
+    if (taskCpu === null || task === null) return null;
     const bytes = readGuest(this.#machine, vcpu, BigInt.asUintN(64, task + BigInt(taskCpu)), 4);
     if (bytes === null) return null;
     const linuxCpu = viewOf(bytes).getUint32(0, true);
     if (linuxCpu >= this.#cpus) return null;
-    return { perCpuOffset: view.systemRegister('TPIDR_EL1'), task, linuxCpu };
+    return { perCpuOffset: perCpuBase, task, linuxCpu };
   }
 
   #findAreas(vcpu: number): AreaPlaces | null {
-    const area = this.#anchors.btf?.area ?? null;
+    const area = this.#facts.btf?.area ?? null;
     const kernel = area === null ? null : this.#kernelOn(vcpu);
     if (area === null || kernel === null || this.#searches === mostSearches) return null;
     const cpu = this.#runningOn(vcpu);

@@ -4,13 +4,17 @@
  * nothing to the guest or to the trace.
  */
 import { viewOf } from '../abi/index.js';
-import { present } from '../base/index.js';
 import { linuxCpu } from '../identity/index.js';
 import type { LinuxCpu } from '../identity/index.js';
-import { findIrqInfoLayout, findKallsyms, IrqTable, KernelRecords } from '../introspect/index.js';
-import type { AnchorName, Kallsyms, ReadKernel } from '../introspect/index.js';
-import type { Arm64Machine } from '../machine/index.js';
-import type { Guest, KernelCpu } from './guest.js';
+import {
+  findIrqInfoLayout,
+  findKallsyms,
+  IrqTable,
+  isKernelAddress,
+  KernelRecords,
+} from '../introspect/index.js';
+import type { Kallsyms, ReadKernel, VariableName } from '../introspect/index.js';
+import type { Guest, GuestMachine, KernelCpu } from './guest.js';
 import { guestPlaces, readGuest } from './guest_memory.js';
 import { KernelPlaces } from './kernel_places.js';
 
@@ -31,7 +35,8 @@ function allOf(places: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] 
 }
 
 export class KernelView {
-  readonly #machine: Arm64Machine;
+  readonly #guest: Guest;
+  readonly #machine: GuestMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
@@ -39,7 +44,7 @@ export class KernelView {
   #records: KernelRecords | null = null;
   /** The vCPU whose page tables are used to read the kernel's memory. */
   #reader = 0;
-  /** Whether TPIDR_EL1 of a vCPU was found among the kernel's per-CPU offsets, which confirms that these are the offsets. */
+  /** Whether a vCPU's per-CPU base was found among the kernel's per-CPU offsets, which confirms that these are the offsets. */
   #areOffsetsSeen = false;
   /** The possible CPUs, if there is no mask to read; they do not change after the areas are set up. */
   #possible: ReadonlySet<LinuxCpu> | null = null;
@@ -50,6 +55,7 @@ export class KernelView {
 
   /** `image` is the kernel's unpacked image as in the file. */
   constructor(guest: Guest, image: Uint8Array) {
+    this.#guest = guest;
     this.#machine = guest.machine;
     this.#cpus = guest.cpus;
     this.#kernelAt = guest.kernelAt;
@@ -109,8 +115,7 @@ export class KernelView {
 
   /** The kernel's records, once its memory can be read from `vcpu`; null before that, and if it has none. */
   recordsFrom(vcpu: number): KernelRecords | null {
-    const vbar = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('VBAR_EL1');
-    if (vbar >> 63n === 0n) return this.#records;
+    if (!this.#guest.anchors(vcpu).hasKernelMap) return this.#records;
     // Uses the caller's page tables: those of a vCPU that is off or has just started may be invalid.
     this.#reader = vcpu;
     this.#places.look(vcpu);
@@ -123,15 +128,15 @@ export class KernelView {
   }
 
   /**
-   * The Linux CPU that `vcpu` believes it is: the one whose per-CPU offset is in TPIDR_EL1, or if the offsets are not known,
-   * the one that the current task names. Null if this is not known.
+   * The Linux CPU that `vcpu` believes it is: the one whose per-CPU offset is the base of this vCPU, or if the offsets are not
+   * known, the one that the current task names. Null if this is not known.
    */
   linuxCpuOn(vcpu: number): LinuxCpu | null {
     const records = this.recordsFrom(vcpu);
-    const tpidr = present(this.#machine.processor.vcpus[vcpu], 'a vCPU').systemRegister('TPIDR_EL1');
+    const { perCpuBase } = this.#guest.anchors(vcpu);
     const found =
-      records === null ? this.#places.taskCpuOn(vcpu) : records.linuxCpuOf(tpidr, this.#cpus.length);
-    if (records !== null && found !== null && tpidr !== 0n) this.#areOffsetsSeen = true;
+      records === null ? this.#places.taskCpuOn(vcpu) : records.linuxCpuOf(perCpuBase, this.#cpus.length);
+    if (records !== null && found !== null && perCpuBase !== 0n) this.#areOffsetsSeen = true;
     return found === null ? null : linuxCpu(found);
   }
 
@@ -207,7 +212,7 @@ export class KernelView {
 
   /**
    * Which CPUs the kernel may ever bring up, as `vcpu` reads it: from `__cpu_possible_mask`, which is empty until the kernel
-   * has counted its CPUs (arm64: smp_init_cpus) and final after that; or if that is not known, those that have their own
+   * has counted its CPUs and final after that; or if that is not known, those that have their own
    * area. Null while neither can be read.
    */
   possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
@@ -248,8 +253,8 @@ export class KernelView {
     return viewOf(this.#image).getUint32(at, true);
   }
 
-  /** Bits above `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the device tree's list. */
-  #maskFrom(vcpu: number, mask: AnchorName): ReadonlySet<LinuxCpu> | null {
+  /** Bits above `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the list of CPUs in its tables. */
+  #maskFrom(vcpu: number, mask: VariableName): ReadonlySet<LinuxCpu> | null {
     const count = Math.min(this.#cpus.length, this.nrCpuIdsFrom(vcpu) ?? Infinity);
     const bytes = this.#bytesFrom(vcpu, mask, Math.ceil(count / 8));
     if (bytes === null) return null;
@@ -258,20 +263,20 @@ export class KernelView {
   }
 
   /** `size` bytes of a variable; null if its address is not known, or if nothing is mapped there. */
-  #bytesFrom(vcpu: number, name: AnchorName, size: number): Uint8Array | null {
+  #bytesFrom(vcpu: number, name: VariableName, size: number): Uint8Array | null {
     const address = this.#addressOf(name);
     return address === null ? null : readGuest(this.#machine, vcpu, address, size);
   }
 
   /** The address of a variable; null while it is not known. */
-  #addressOf(name: AnchorName): bigint | null {
+  #addressOf(name: VariableName): bigint | null {
     const [text, offset] = [this.#places.text, this.#places.offsetOf(name)];
     return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
   }
 
   /** The return address of the function that `vcpu` is in. */
   callerOn(vcpu: number): bigint {
-    return present(this.#machine.processor.vcpus[vcpu], 'a vCPU').register(30);
+    return this.#guest.anchors(vcpu).caller;
   }
 
   /**
@@ -279,7 +284,7 @@ export class KernelView {
    * it is not in the kernel, or if `_text` is not known yet. A kernel without its own mapping runs at its load address.
    */
   symbolAt(address: bigint): string {
-    const text = address >> 63n === 0n ? this.#kernelAt : this.#places.text;
+    const text = isKernelAddress(address) ? this.#places.text : this.#kernelAt;
     const offset = text === null ? -1 : Number(address - text);
     if (offset < 0 || offset >= this.#image.length) return `0x${address.toString(16)}`;
     const { name, offset: within } = this.#symbolTable()?.symbolAt(offset) ?? { name: '_text', offset };
@@ -288,7 +293,9 @@ export class KernelView {
 
   #symbolTable(): Kallsyms | null {
     if (this.#symbols === undefined) {
-      this.#symbols = findKallsyms(this.#image, (place) => this.#places.pointerAt(place));
+      this.#symbols = findKallsyms(this.#image, this.#guest.knownSymbol, (place) =>
+        this.#places.pointerAt(place),
+      );
     }
     return this.#symbols;
   }

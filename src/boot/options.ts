@@ -1,5 +1,6 @@
 /** The options of a boot. */
 import { InputError } from '../base/index.js';
+import type { KernelPlacement } from '../firmware/index.js';
 
 /** How to change the kernel's records, to show what happens if they are filled as the patch of 2016 did. */
 export type WhatIf = 'as-posted' | 'as-tested';
@@ -19,11 +20,12 @@ export interface BootKernel {
   readonly version: string | null;
   /** SHA-256 of the kernel as it was given, 64 hex digits. */
   readonly sha256: string;
-  /** The unpacked arm64 Image. */
+  /** The unpacked image. */
   readonly image: Uint8Array;
-  /** Its load offset from a 2 MiB boundary, and its size in memory from there, in bytes. */
-  readonly textOffset: number;
+  /** Its size in memory from its first byte on, in bytes. */
   readonly memoryBytes: number;
+  /** Its architecture, and where it must lie in memory. */
+  readonly placement: KernelPlacement;
 }
 
 /** The command or script for the guest's user space; one of the two is null. */
@@ -56,18 +58,18 @@ export interface BootOptions {
 }
 
 /**
- * The most bytes of a command line that arm64 Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
- * arch/arm64/include/uapi/asm/setup.h). It silently drops the rest.
+ * The most bytes of a command line that Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
+ * arch/arm64/include/uapi/asm/setup.h; the same in arch/x86/include/asm/setup.h). It silently drops the rest.
  */
 export const mostCommandLineBytes = 2047;
 
 /** Throws {@link InputError} if a kernel would not receive all of `commandLine`. */
 export function checkCommandLine(commandLine: string): void {
-  // Each character is one byte: others are rejected when the device tree is built.
+  // Each character is one byte: others are rejected when the guest is built.
   const bytes = commandLine.length;
   if (bytes <= mostCommandLineBytes) return;
   throw new InputError(
-    `the command line has ${bytes} bytes; arm64 Linux reads ${mostCommandLineBytes} and silently drops the rest`,
+    `the command line has ${bytes} bytes; Linux reads ${mostCommandLineBytes} and silently drops the rest`,
   );
 }
 

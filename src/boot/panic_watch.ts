@@ -3,7 +3,7 @@
  * kernel loops endlessly, and no call or register shows that it has died.
  */
 import type { LogRecord } from '../introspect/index.js';
-import type { Arm64Machine } from '../machine/index.js';
+import type { GuestMachine } from './guest.js';
 
 /**
  * A log record, or a line of the console: before the words there may be the time, the caller (Linux printk.time,
@@ -28,12 +28,12 @@ export function panicOf(log: readonly LogRecord[]): string | null {
 }
 
 export class PanicWatch {
-  readonly #machine: Arm64Machine;
+  readonly #machine: GuestMachine;
   readonly #log: (most: number) => readonly LogRecord[];
   #instructions: number = every.instructions;
   #ns: bigint = every.ns;
 
-  constructor(machine: Arm64Machine, log: (most: number) => readonly LogRecord[]) {
+  constructor(machine: GuestMachine, log: (most: number) => readonly LogRecord[]) {
     this.#machine = machine;
     this.#log = log;
   }

@@ -2,7 +2,7 @@
 import type { EndEvent } from '../audit/index.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, WhatIf } from './options.js';
-import type { BootFinding, BootOutcome, BootResult } from './run.js';
+import type { BootCpu, BootFinding, BootOutcome, BootResult } from './run.js';
 import type { CallCounts } from './trace_counts.js';
 import { TraceStore } from './trace_store.js';
 import type { TraceFolding } from './trace_store.js';
@@ -173,6 +173,15 @@ function reportedFinding(finding: BootFinding): ReportedFinding {
   return { rule, ...call, guestTimeNs: Number(timeNs), where, why };
 }
 
+function reportedCpu({ hardwareId, hardwareIdKind, ...cpu }: BootCpu): BootReport['cpus'][number] {
+  const { recordedVcpuId, vcpu } = cpu;
+  return {
+    ...cpu,
+    [hardwareIdKind as 'mpidr']: hardwareId,
+    agrees: recordedVcpuId === null ? null : recordedVcpuId === vcpu,
+  };
+}
+
 interface Host {
   readonly wallMs: number;
   readonly node: string;
@@ -205,10 +214,7 @@ export function bootReport(
     },
     machine: machineOf(options, result),
     command: commandOf(options, result.commandEnd),
-    cpus: result.cpus.map((cpu) => ({
-      ...cpu,
-      agrees: cpu.recordedVcpuId === null ? null : cpu.recordedVcpuId === cpu.vcpu,
-    })),
+    cpus: result.cpus.map(reportedCpu),
     hypercalls: counts.calls,
     notModelled,
     findings: result.findings.map(reportedFinding),

@@ -186,10 +186,7 @@ describe('what is kept of a trace', () => {
 
   it('says where its calls return to, and nothing of the others', () => {
     const store = new TraceStore({ ...traceBounds, rounds: 1 });
-    for (let i = 0; i < 3; i += 1) {
-      store.noteCaller(BigInt(100 + i));
-      store.add(call(i, { returned: -22 }));
-    }
+    for (let i = 0; i < 3; i += 1) store.add(call(i, { returned: -22 }), BigInt(100 + i));
     store.add(started(3, 0));
     assert.deepEqual(
       [0, 1, 2, 3].map((step) => store.callerOf(step)),

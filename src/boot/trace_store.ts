@@ -65,7 +65,6 @@ export class TraceStore {
   readonly #events: TraceEvent[] = [];
   /** Return addresses of the calls that are kept, by step. */
   readonly #callers = new Map<number, bigint>();
-  #nextCaller: bigint | null = null;
   #length = 0;
   #unreadKept = 0;
   #unreadCalls = 0;
@@ -101,19 +100,14 @@ export class TraceStore {
     };
   }
 
-  /** Sets the return address of the call of the next event. */
-  noteCaller(address: bigint): void {
-    this.#nextCaller = address;
-  }
-
   /** The return address of the call of a step; null if the step is not a call or is not kept. */
   callerOf(step: number): bigint | null {
     return this.#callers.get(step) ?? null;
   }
 
-  add(event: TraceEvent): void {
-    const held = { event, caller: this.#nextCaller };
-    this.#nextCaller = null;
+  /** Adds an event. `caller` is the return address of the call that it tells of; null if it tells of none. */
+  add(event: TraceEvent, caller: bigint | null = null): void {
+    const held = { event, caller };
     this.#length += 1;
     this.counts.add(event);
     if (this.#isUnread(event)) {

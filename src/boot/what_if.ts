@@ -4,8 +4,8 @@
  * kernel continues.
  */
 import { viewOf } from '../abi/index.js';
-import type { Arm64Machine } from '../machine/index.js';
-import type { KernelCpu } from './guest.js';
+import type { CallRecord } from '../hypervisor/index.js';
+import type { Guest } from './guest.js';
 import { writeGuest } from './guest_memory.js';
 import type { KernelView } from './kernel_view.js';
 import type { WhatIf } from './options.js';
@@ -13,20 +13,43 @@ import type { WhatIf } from './options.js';
 /** The value of a record before its CPU set it: as posted, all ones; as tested on 4.8-rc4, zero. */
 const unsetRecord: Readonly<Record<WhatIf, number>> = { 'as-posted': 0xffff_ffff, 'as-tested': 0 };
 
-/** Sets the records of all CPUs but CPU 0; false if the kernel has none that can be written (some may have been set). */
-export function unsetRecords(
-  machine: Arm64Machine,
-  kernel: KernelView,
-  cpus: readonly KernelCpu[],
-  vcpu: number,
-  whatIf: WhatIf,
-): boolean {
-  const records = kernel.recordsFrom(vcpu);
-  const value = new Uint8Array(4);
-  viewOf(value).setUint32(0, unsetRecord[whatIf], true);
-  return cpus.slice(1).every(({ linuxCpu }) => {
-    const offset = records?.perCpuOffset(linuxCpu) ?? null;
-    if (records === null || offset === null) return false;
-    return writeGuest(machine, vcpu, records.recordAddress(offset), value);
-  });
+export class WhatIfRecords {
+  readonly #guest: Guest;
+  readonly #kernel: KernelView;
+  readonly #whatIf: WhatIf | null;
+  #sawInitControl = false;
+  #areSet = false;
+
+  /** `whatIf`: null to leave the records as they are. */
+  constructor(guest: Guest, kernel: KernelView, whatIf: WhatIf | null) {
+    this.#guest = guest;
+    this.#kernel = kernel;
+    this.#whatIf = whatIf;
+  }
+
+  /** `vcpu` has made a call. At the first init_control this sets the records. */
+  called(vcpu: number, { op }: CallRecord): void {
+    if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
+    this.#sawInitControl = true;
+    if (this.#whatIf !== null) this.#areSet = this.#unset(vcpu, unsetRecord[this.#whatIf]);
+  }
+
+  /** Why the records were not set as requested; null if they were, or if this was not requested. */
+  get notAsAsked(): string | null {
+    if (this.#whatIf === null || this.#areSet) return null;
+    const why = this.#sawInitControl ? 'it has none that can be written' : 'it made no EVTCHNOP_init_control';
+    return `its records were never set ${this.#whatIf}: ${why}`;
+  }
+
+  /** Sets the records of all CPUs but CPU 0; false if the kernel has none that can be written (some may have been set). */
+  #unset(vcpu: number, record: number): boolean {
+    const records = this.#kernel.recordsFrom(vcpu);
+    const value = new Uint8Array(4);
+    viewOf(value).setUint32(0, record, true);
+    return this.#guest.cpus.slice(1).every(({ linuxCpu }) => {
+      const offset = records?.perCpuOffset(linuxCpu) ?? null;
+      if (records === null || offset === null) return false;
+      return writeGuest(this.#guest.machine, vcpu, records.recordAddress(offset), value);
+    });
+  }
 }

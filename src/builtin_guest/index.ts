@@ -24,9 +24,9 @@ export interface BuiltinKernel {
   readonly sha256: string;
   /** An arm64 Image. */
   readonly image: Uint8Array;
-  readonly textOffset: number;
   /** The size in memory. */
   readonly memoryBytes: number;
+  readonly placement: { readonly architecture: 'arm64'; readonly textOffset: number };
 }
 
 const version = '1.0';
@@ -56,5 +56,6 @@ export function builtinSource(): string {
 export function builtinKernel(): BuiltinKernel {
   const { bytes, memoryBytes } = assemble(a64, builtinSource());
   const sha256 = hashBytes(bytes);
-  return { name: 'builtin', version, sha256, image: bytes, textOffset: 0, memoryBytes };
+  const placement = { architecture: 'arm64', textOffset: 0 } as const;
+  return { name: 'builtin', version, sha256, image: bytes, memoryBytes, placement };
 }

@@ -95,3 +95,8 @@ export function byteText(bytes: Uint8Array): string {
     text += String.fromCharCode(...bytes.subarray(at, at + 4096));
   return text;
 }
+
+/** `length` bytes at `offset` as text, fewer where `bytes` ends. */
+export function textAt(bytes: Uint8Array, offset: number, length: number): string {
+  return byteText(bytes.subarray(offset, offset + length));
+}

@@ -1,10 +1,11 @@
 /**
- * firmware: the boot environment of a guest and the files that it is built from: memory map, device tree, kernel images
+ * firmware: the boot environment of a guest and the files that it is built from: memory map, tables, kernel images
  * in any packaging, initramfs, and packages and indexes of a Debian archive. It converts bytes to plain values and
  * back. It reads no files and uses no network; it refuses bad input with InputError.
  */
-export * from './guest_device_tree.js';
-export * from './guest_memory_map.js';
+export * as arm64 from './arm64/index.js';
+export type { Architecture } from './architecture.js';
+export type { MemoryRange } from './memory_range.js';
 
 // Kernels and initramfs
 export { collect } from './byte_streams.js';
@@ -17,9 +18,9 @@ export * from './kernel_file.js';
 export * from './kernel_image.js';
 
 // Debian's packages and archives
-export * from './control_file.js';
-export * from './deb.js';
-export * from './debian_index.js';
-export * from './debian_kernels.js';
-export { compareVersions } from './debian_version.js';
-export type { ArchiveFile } from './tar.js';
+export * from './archive/control_file.js';
+export * from './archive/deb.js';
+export * from './archive/debian_index.js';
+export * from './archive/debian_kernels.js';
+export { compareVersions } from './archive/debian_version.js';
+export type { ArchiveFile } from './archive/tar.js';

@@ -13,7 +13,7 @@ function program(machine: number): Uint8Array {
   return bytes;
 }
 
-const entries = readCpio(defaultInitramfs(program(183)));
+const entries = readCpio(defaultInitramfs(program(183), 'arm64'));
 const find = (path: string): (typeof entries)[number] => entries.find((entry) => entry.path === path)!;
 
 test('every file comes after its directory', () => {
@@ -50,13 +50,16 @@ test('/init is executable, a valid shell script, and uses only commands that exi
 
 test('a busybox for another machine is refused', () => {
   for (const bytes of [program(62), new Uint8Array(), Buffer.from('#!/bin/sh\n')]) {
-    assert.throws(() => defaultInitramfs(bytes), InputError);
+    assert.throws(() => defaultInitramfs(bytes, 'arm64'), InputError);
   }
+  assert.throws(() => defaultInitramfs(program(183), 'amd64'), /busybox is not an amd64 program/);
+  const amd64 = readCpio(defaultInitramfs(program(62), 'amd64'));
+  assert.deepEqual(amd64.find(({ path }) => path === 'bin/busybox')!.content, program(62));
 });
 
 test('an initramfs can have another /init, other commands, and more files', () => {
   const made = readCpio(
-    busyboxInitramfs(program(183), {
+    busyboxInitramfs(program(183), 'arm64', {
       applets: ['awk'],
       init: '#!/bin/awk',
       entries: [

@@ -3,6 +3,8 @@
  * machine off. The lines that are meant for the host begin with {@link initMarker}.
  */
 import { InputError } from '../base/index.js';
+import { isElfFor } from './architecture.js';
+import type { Architecture } from './architecture.js';
 import { fileType, writeCpio } from './cpio.js';
 import type { CpioEntry } from './cpio.js';
 
@@ -91,13 +93,6 @@ const consoleDevice: CpioEntry = {
   device: [5, 1],
 };
 
-/** Checks ELF header fields (System V ABI): class 64-bit, little-endian, e_machine AArch64. */
-function isArm64Program(bytes: Uint8Array): boolean {
-  const [class64, littleEndian, aarch64] = [2, 1, 183];
-  const magic = [0x7f, 0x45, 0x4c, 0x46, class64, littleEndian];
-  return magic.every((byte, i) => bytes[i] === byte) && bytes[18] === aarch64 && bytes[19] === 0;
-}
-
 /** The content of a busybox initramfs besides busybox. */
 export interface BusyboxContents {
   /** The commands with links of their own. */
@@ -109,14 +104,15 @@ export interface BusyboxContents {
 }
 
 /**
- * An uncompressed initramfs with busybox, an /init and more files. `busybox` is a statically linked arm64 busybox.
- * Throws {@link InputError} if it is not an arm64 program.
+ * An uncompressed initramfs with busybox, an /init and more files, for a guest of `architecture`. `busybox` is statically
+ * linked. Throws {@link InputError} if it is not a program for that architecture.
  */
 export function busyboxInitramfs(
   busybox: Uint8Array,
+  architecture: Architecture,
   { applets, init, entries = [] }: BusyboxContents,
 ): Uint8Array {
-  if (!isArm64Program(busybox)) throw new InputError('busybox is not an arm64 program');
+  if (!isElfFor(busybox, architecture)) throw new InputError(`busybox is not an ${architecture} program`);
   return writeCpio([
     ...['bin', 'dev', 'proc', 'sys', 'root'].map(directory),
     consoleDevice,
@@ -128,8 +124,8 @@ export function busyboxInitramfs(
 }
 
 /** The default initramfs, built by {@link busyboxInitramfs}. */
-export function defaultInitramfs(busybox: Uint8Array): Uint8Array {
-  return busyboxInitramfs(busybox, { applets, init: initScript });
+export function defaultInitramfs(busybox: Uint8Array, architecture: Architecture): Uint8Array {
+  return busyboxInitramfs(busybox, architecture, { applets, init: initScript });
 }
 
 /** Paths for a guest that runs a command: the script, and the first process that runs it in the user's initrd. */
@@ -142,11 +138,12 @@ function scriptEntries(script: Uint8Array | null): CpioEntry[] {
 /** A busybox initramfs with `init` as the first process and, optionally, a script for it to run. */
 export function commandInitramfs(
   busybox: Uint8Array,
+  architecture: Architecture,
   init: Uint8Array,
   script: Uint8Array | null,
 ): Uint8Array {
   const entries = [nullDevice, ...scriptEntries(script)];
-  return busyboxInitramfs(busybox, { applets: ['sh'], init, entries });
+  return busyboxInitramfs(busybox, architecture, { applets: ['sh'], init, entries });
 }
 
 /**

@@ -1,9 +1,9 @@
 /** Reads a kernel from a file: an image in any supported format, or a Debian package that contains one. */
 import { InputError } from '../base/index.js';
-import { debControl, findInDeb, isDeb, isKernelPath, openDeb } from './deb.js';
-import type { DebPackage } from './deb.js';
-import { parseDepends } from './debian_index.js';
-import { isKernelPackage } from './debian_kernels.js';
+import { debControl, findInDeb, isDeb, isKernelPath, openDeb } from './archive/deb.js';
+import type { DebPackage } from './archive/deb.js';
+import { parseDepends } from './archive/debian_index.js';
+import { isKernelPackage } from './archive/debian_kernels.js';
 import { readKernelImage } from './kernel_image.js';
 import type { KernelImage } from './kernel_image.js';
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { bytesOf, concat, debPackage, kernelImage, zbootImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
 import { readKernelFile } from './kernel_file.js';
-import { readKernelImage } from './kernel_image.js';
+import { kernelArchitecture, readKernelImage } from './kernel_image.js';
 
 const image = kernelImage();
 
@@ -15,26 +15,20 @@ test('the header fields of an uncompressed Image are read', async () => {
     bytes: image,
     container: 'image',
     compression: 'none',
-    textOffset: 0,
     memoryBytes: 0x2000,
-    pageKiB: 4,
-    anywhere: true,
     version: '6.1.0-99-arm64',
+    placement: { architecture: 'arm64', textOffset: 0 },
   });
   const other = await readKernelImage(
     kernelImage({ flags: 4n, textOffset: 0x8_0000n, imageSize: 10n, pe: false }),
     'it',
   );
-  assert.deepEqual(
-    [other.pageKiB, other.anywhere, other.textOffset, other.memoryBytes],
-    [16, false, 0x8_0000, 1024],
-  );
-  assert.equal((await readKernelImage(kernelImage({ flags: 0n }), 'it')).pageKiB, null);
+  assert.deepEqual([other.placement.textOffset, other.memoryBytes], [0x8_0000, 1024]);
 });
 
 test('an Image without a size is older than Linux 3.17, and has an offset of 512 KiB', async () => {
   const old = await readKernelImage(kernelImage({ imageSize: 0n, textOffset: 0n, pe: false }), 'it');
-  assert.deepEqual([old.textOffset, old.memoryBytes], [0x8_0000, 1024]);
+  assert.deepEqual([old.placement.textOffset, old.memoryBytes], [0x8_0000, 1024]);
 });
 
 test('a kernel without a version text has no version', async () => {
@@ -123,7 +117,7 @@ const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['an empty file, packed', gzipSync(new Uint8Array()), /^is empty after unpacking$/],
   ['a few bytes', bytesOf('MZ'), /^is too short to be a kernel: it has 2 bytes$/],
   ['text', bytesOf('no kernel'.repeat(20)), /^is not an arm64 kernel: it has no "ARMd" at byte 56$/],
-  ['an amd64 kernel', bzImage(), /^is an x86 kernel \(bzImage\), not an arm64 one$/],
+  ['an amd64 kernel', bzImage(), /^is an x86 kernel \(bzImage\); only arm64 kernels can be booted so far$/],
   ['an amd64 kernel, packed', gzipSync(bzImage()), /bzImage/],
   ['an amd64 program', elf(62), /^is an ELF file for amd64 machines, not an arm64 kernel$/],
   ['a vmlinux', elf(183), /^is an ELF file \(a vmlinux\?\); the Image beside it/],
@@ -168,7 +162,7 @@ function bzImage(): Uint8Array {
 }
 
 function elf(machine: number): Uint8Array {
-  const bytes = at(0, '\x7fELF');
+  const bytes = at(0, '\x7fELF\x02\x01');
   bytes[18] = machine & 0xff;
   bytes[19] = machine >> 8;
   return bytes;
@@ -183,6 +177,19 @@ for (const [what, bytes, message] of refused) {
     });
   });
 }
+
+test('the architecture of a kernel is told from its contents', () => {
+  assert.equal(kernelArchitecture(image), 'arm64');
+  assert.equal(kernelArchitecture(zbootImage(image, 'gzip')), 'arm64');
+  assert.equal(kernelArchitecture(elf(183)), 'arm64');
+  assert.equal(kernelArchitecture(bzImage()), 'amd64');
+  assert.equal(kernelArchitecture(elf(62)), 'amd64');
+  const [elf32, bigEndian] = [elf(62), elf(183)];
+  elf32[4] = 1;
+  bigEndian[5] = 2;
+  for (const other of [elf(243), elf32, bigEndian, at(257, 'ustar'), new Uint8Array()])
+    assert.equal(kernelArchitecture(other), null);
+});
 
 test('a kernel is read from its package; a package without one names the package that has it', async () => {
   const control = { Package: 'linux-image-6.1.0-99-arm64', Version: '6.1.200-1', Depends: 'kmod' };
@@ -225,7 +232,7 @@ test('random bytes and changed kernels are read, or refused with InputError', as
     fc.asyncProperty(fc.oneof(fc.uint8Array({ maxLength: 200 }), bent), async (bytes) => {
       try {
         const read = await readKernelFile(bytes, 'it');
-        assert.ok(Number.isSafeInteger(read.image.textOffset + read.image.memoryBytes));
+        assert.ok(Number.isSafeInteger(read.image.placement.textOffset + read.image.memoryBytes));
       } catch (error) {
         assert.ok(error instanceof InputError, String(error));
         assert.ok(!error.message.includes('\n'));

@@ -1,4 +1,4 @@
-/** ELF files with one segment (System V ABI, gABI 4.1, "Object Files"; AArch64 ABI for e_machine). */
+/** ELF files with one segment (System V ABI, gABI 4.1, "Object Files"). */
 
 const fileHeader = 64;
 const programHeader = 56;
@@ -16,7 +16,6 @@ const pageBytes = 0x1_0000;
 
 const identification = [0x7f, 0x45, 0x4c, 0x46, /* 64 bits */ 2, /* little-endian */ 1, /* version */ 1];
 const ET_EXEC = 2;
-const EM_AARCH64 = 183;
 
 function writeProgramHeader(view: DataView, at: number, type: number, flags: number, bytes: number): void {
   view.setUint32(at, type, true);
@@ -29,9 +28,10 @@ function writeProgramHeader(view: DataView, at: number, type: number, flags: num
 }
 
 /**
- * Builds the file from `code`, which begins with {@link headerBytes} of space for the headers, and the data after it.
+ * Builds the file from `code`, which begins with {@link headerBytes} of space for the headers, and the data after it; `machine`
+ * is ELF's e_machine.
  */
-export function elfFile(code: Uint8Array, ...rest: readonly Uint8Array[]): Uint8Array {
+export function elfFile(machine: number, code: Uint8Array, ...rest: readonly Uint8Array[]): Uint8Array {
   const parts = [code, ...rest];
   const file = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
   let end = 0;
@@ -42,7 +42,7 @@ export function elfFile(code: Uint8Array, ...rest: readonly Uint8Array[]): Uint8
   const view = new DataView(file.buffer);
   file.set(identification);
   view.setUint16(16, ET_EXEC, true);
-  view.setUint16(18, EM_AARCH64, true);
+  view.setUint16(18, machine, true);
   view.setUint32(20, 1, true);
   view.setBigUint64(24, BigInt(loadAddress + headerBytes), true);
   view.setBigUint64(32, BigInt(fileHeader), true);

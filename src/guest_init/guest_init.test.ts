@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { powerOffCall } from './arm64_code.js';
-import { assembledCode, initProgram } from './init_program.js';
-import { commandEndOf } from './reported_status.js';
+import { assembledCode, powerOffCall } from './arm64/code.js';
+import { initProgram } from './init_program.js';
+import { commandEndOf as endOf } from './reported_status.js';
+import type { CommandEnd } from './reported_status.js';
 import { utf8 } from './utf8.js';
 
 describe('UTF-8', () => {
@@ -18,7 +19,7 @@ describe('UTF-8', () => {
 
 describe('the first process', () => {
   it('is an arm64 ELF file that contains the command unchanged', () => {
-    const bytes = initProgram({ args: ['echo', 'a  b', ''], setup: null });
+    const bytes = initProgram({ args: ['echo', 'a  b', ''], setup: null }, 'arm64');
     const view = new DataView(bytes.buffer);
     assert.deepEqual([...bytes.subarray(0, 7)], [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
     assert.equal(view.getUint16(18, true), 183);
@@ -47,6 +48,10 @@ function stackWith(
   const stack = new Uint8Array(at + 8 * 34 + 64);
   registers.forEach((value, i) => new DataView(stack.buffer).setBigUint64(at + 8 * i, value, true));
   return stack;
+}
+
+function commandEndOf(stack: Uint8Array): CommandEnd | null {
+  return endOf(stack, 'arm64');
 }
 
 describe('the reported status', () => {

@@ -1,10 +1,9 @@
 /** Builds the program: an ELF file with one segment that contains the code and, after it, the command to run. */
 import { InputError } from '../base/index.js';
-import { a64, assemble } from '../isa/index.js';
-import type { Assembled } from '../isa/index.js';
-import { arm64Code } from './arm64_code.js';
+import { architectures } from './architecture.js';
+import type { ArchitectureName } from './architecture.js';
 import { DataBlock } from './data_block.js';
-import { elfFile, headerBytes, loadAddress } from './elf.js';
+import { elfFile, loadAddress } from './elf.js';
 import { parameterNames } from './parameters.js';
 import type { ParameterName } from './parameters.js';
 import { utf8 } from './utf8.js';
@@ -31,7 +30,8 @@ const shells = ['/bin/sh', '/usr/bin/sh', '/bin/busybox', '/usr/bin/busybox'] as
 const directories = ['/proc', '/sys', '/dev', '/tmp', '/run', '/root'] as const;
 const mounts = ['proc', '/proc', 'sysfs', '/sys', 'devtmpfs', '/dev'] as const;
 
-function checkArguments(args: readonly string[]): void {
+/** Throws {@link InputError} if Linux would not pass these arguments to a program. */
+export function checkArguments(args: readonly string[]): void {
   if (args.length === 0) throw new InputError('there is no command to run; give at least its name');
   let total = 0;
   for (const arg of args) {
@@ -61,19 +61,15 @@ function shownName(name: string): string {
   return name.length > 200 ? `${name.slice(0, 200)}...` : name;
 }
 
-/** The code at its address, with space for the file's headers before it. */
-export function assembledCode(): Assembled {
-  return assemble(a64, `.space ${headerBytes}\n${arm64Code}`, loadAddress);
-}
-
 /**
- * Builds the program, an arm64 ELF file for the guest's first process. Throws {@link InputError} on arguments that
- * Linux would refuse.
+ * Builds the program, an ELF file for the first process of a guest of `architecture`. Throws {@link InputError} on arguments
+ * that Linux would refuse.
  */
-export function initProgram({ args, setup }: InitCommand): Uint8Array {
+export function initProgram({ args, setup }: InitCommand, architecture: ArchitectureName): Uint8Array {
   checkArguments(args);
   const [name = ''] = args;
-  const code = assembledCode();
+  const { elfMachine, ...program } = architectures[architecture];
+  const code = program.assembledCode();
   const data = new DataBlock(loadAddress + code.bytes.length + 8 * parameterNames.length);
   const [notFound, cannotRun] = ['not found', 'cannot be executed'].map((why) =>
     data.text(`domulator: ${shownName(name)}: ${why}\n`),
@@ -94,5 +90,5 @@ export function initProgram({ args, setup }: InitCommand): Uint8Array {
     mounts: data.list(mounts, 2),
   };
   const parameters = new BigUint64Array(parameterNames.map((key) => BigInt(values[key])));
-  return elfFile(code.bytes, new Uint8Array(parameters.buffer), data.bytes());
+  return elfFile(elfMachine, code.bytes, new Uint8Array(parameters.buffer), data.bytes());
 }

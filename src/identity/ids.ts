@@ -32,6 +32,12 @@ export type AcpiUid = Brand<number, 'AcpiUid'>;
  */
 export type Mpidr = Brand<number, 'Mpidr'>;
 
+/** The hardware id of a CPU, by which the other CPUs address it: an MPIDR's affinity on Arm, an APIC id on x86. */
+export type HardwareId = Mpidr | ApicId;
+
+/** What a hardware id is. */
+export type HardwareIdKind = 'mpidr' | 'apicId';
+
 /** The value of a missing vCPU id: all ones (Linux: `XEN_VCPU_ID_INVALID`). */
 export const invalidVcpuNr = 0xffff_ffff;
 

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { findKallsyms, vectorsOffset } from './kallsyms.js';
-
+import { arm64 } from './arm64/anchors.js';
+import { findKallsyms as find } from './kallsyms.js';
+import type { Kallsyms, PointerAt } from './kallsyms.js';
 import { MadeImage, writeKallsyms } from './test_image.js';
 import type { KallsymsLayout, MadeSymbol } from './test_image.js';
+
+const { usualOffset: vectorsOffset } = arm64.knownSymbol;
+
+function findKallsyms(image: Uint8Array, pointerAt?: PointerAt): Kallsyms | null {
+  return find(image, arm64.knownSymbol, pointerAt);
+}
 
 const layouts: readonly KallsymsLayout[] = ['5.10', '6.1', '6.12', '7.2'];
 

@@ -3,6 +3,7 @@
  * parts and the meaning of the offsets changed between releases, so all that are known are tried (Linux scripts/kallsyms.c,
  * 5.10 to 7.2).
  */
+import type { KnownSymbol } from './anchors.js';
 import { findTokenTable } from './token_table.js';
 import type { TokenTable } from './token_table.js';
 
@@ -12,10 +13,6 @@ export interface SymbolPlace {
   readonly offset: number;
 }
 
-/** The place of `vectors` in Debian's arm64 kernels from 5.10 to 7.2, an offset from `_text`. Other kernels have it elsewhere. */
-export const vectorsOffset = 0x10800;
-/** The alignment that the architecture requires for it (Arm DDI 0487, VBAR_EL1). */
-const vectorsAlignment = 0x800;
 /** Every kernel's first symbol, `_text` or `_stext`, is at a page boundary. */
 const pageBytes = 4096;
 
@@ -158,9 +155,10 @@ function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): rea
  */
 export type PointerAt = (place: number) => number | null;
 
-/** The base of the symbols' offsets: the offset of each symbol, and what is known about the running kernel. */
+/** What gives the base of the symbols' offsets: a known symbol among the names, and what is known about the running kernel. */
 interface Anchoring {
   readonly names: readonly string[];
+  readonly known: KnownSymbol;
   readonly pointerAt: PointerAt;
 }
 
@@ -173,22 +171,24 @@ function offsetReader(view: DataView, { start, ownPlace }: OffsetShape): ReadOff
 
 /**
  * What must be added to each offset. `_text` is listed with CONFIG_KALLSYMS_ALL; else the word behind the offsets holds the
- * address that they count from; in a kernel that does not run, the usual place of `vectors` must do.
+ * address that they count from; in a kernel that does not run, the usual place of the known symbol must do.
  */
 function shiftOf(
-  { names, pointerAt }: Anchoring,
+  { names, known, pointerAt }: Anchoring,
   read: ReadOffset,
   { start, ownPlace }: OffsetShape,
 ): number {
   if (ownPlace) return 0;
   const text = names.indexOf('_text');
   if (text >= 0) return -read(text);
-  return pointerAt(start + alignTo(8, 4 * names.length)) ?? vectorsOffset - read(names.indexOf('vectors'));
+  return (
+    pointerAt(start + alignTo(8, 4 * names.length)) ?? known.usualOffset - read(names.indexOf(known.name))
+  );
 }
 
-/** The offsets from `_text`; null where no such array is: they grow, the first begins a page, and `vectors` is aligned. */
+/** The offsets from `_text`; null where no such array is: they grow, the first begins a page, and the known symbol is aligned. */
 function readOffsets(view: DataView, anchoring: Anchoring, shape: OffsetShape): Float64Array | null {
-  const { names } = anchoring;
+  const { names, known } = anchoring;
   if (shape.start < 0 || shape.start + 4 * names.length > view.byteLength) return null;
   const read = offsetReader(view, shape);
   const shift = shiftOf(anchoring, read, shape);
@@ -196,7 +196,7 @@ function readOffsets(view: DataView, anchoring: Anchoring, shape: OffsetShape): 
   const first = offsets[0] ?? -1;
   if (first < 0 || first % pageBytes !== 0) return null;
   if ((offsets[names.indexOf('_text')] ?? 0) !== 0) return null;
-  if ((offsets[names.indexOf('vectors')] ?? 0) % vectorsAlignment !== 0) return null;
+  if ((offsets[names.indexOf(known.name)] ?? 0) % known.alignment !== 0) return null;
   return offsets.every((value, i) => i === 0 || value >= (offsets[i - 1] ?? 0)) ? offsets : null;
 }
 
@@ -249,18 +249,22 @@ function readNames(image: Uint8Array, table: TokenTable, { first, count }: Names
 }
 
 /**
- * The symbols in `image`, an unpacked kernel Image as in the file; null if it has none. `pointerAt` reads the
- * running kernel; without it, the base of a table that does not list `_text` follows from the usual place of `vectors`.
+ * The symbols in `image`, an unpacked kernel image as in the file; null if it has none, or none called as `known`. `pointerAt`
+ * reads the running kernel; without it, the base of a table that does not list `_text` follows from the usual place of `known`.
  */
-export function findKallsyms(image: Uint8Array, pointerAt: PointerAt = () => null): Kallsyms | null {
+export function findKallsyms(
+  image: Uint8Array,
+  known: KnownSymbol,
+  pointerAt: PointerAt = () => null,
+): Kallsyms | null {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   const table = findTokenTable(image);
   const found = table === null ? null : findNames(image, view, table);
   if (table === null || found === null) return null;
   const names = readNames(image, table, found);
-  if (!names?.includes('vectors')) return null;
+  if (!names?.includes(known.name)) return null;
   for (const shape of offsetShapes(found, table)) {
-    const offsets = readOffsets(view, { names, pointerAt }, shape);
+    const offsets = readOffsets(view, { names, known, pointerAt }, shape);
     if (offsets !== null) return new Kallsyms(names, offsets);
   }
   return null;

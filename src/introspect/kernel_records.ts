@@ -1,6 +1,6 @@
 /**
- * An arm64 kernel's own records of its CPUs, read from its memory: which vCPU each Linux CPU believes it is (`xen_vcpu_id`,
- * per CPU), and which Linux CPU a vCPU runs (`__per_cpu_offset` against TPIDR_EL1).
+ * A kernel's own records of its CPUs, read from its memory: which vCPU each Linux CPU believes it is (`xen_vcpu_id`,
+ * per CPU), and which Linux CPU a vCPU runs (`__per_cpu_offset` against the CPU's per-CPU base).
  */
 import type { ReadKernel } from './layouts.js';
 
@@ -41,17 +41,17 @@ export class KernelRecords {
   }
 
   /**
-   * The Linux CPU, of the first `cpus`, that runs on a vCPU whose TPIDR_EL1 is `tpidr`; null if none has that
+   * The Linux CPU, of the first `cpus`, that runs on a vCPU with that per-CPU base; null if none has that
    * offset (before the areas are set up, CPU 0 and all others have 0).
    */
-  linuxCpuOf(tpidr: bigint, cpus: number): number | null {
+  linuxCpuOf(perCpuBase: bigint, cpus: number): number | null {
     // This runs at every call, so it reads all offsets at once if possible.
     const offsets = this.#read(BigInt.asUintN(64, this.#offsetAddress(0)), 8 * cpus);
     const view = offsets === null ? null : new DataView(offsets.buffer, offsets.byteOffset);
     const offset = (cpu: number): bigint | null =>
       view === null ? this.perCpuOffset(cpu) : view.getBigUint64(8 * cpu, true);
     for (let linuxCpu = 0; linuxCpu < cpus; linuxCpu += 1) {
-      if (offset(linuxCpu) === tpidr) return linuxCpu;
+      if (offset(linuxCpu) === perCpuBase) return linuxCpu;
     }
     return null;
   }

@@ -1,10 +1,10 @@
 /**
  * Finds each CPU's own area in the memory of a running kernel without known symbols, by the layouts in its BTF.
- * An area is a copy of the image's per-CPU section, and TPIDR_EL1 contains its offset from the section; the address of the
- * section is not known. But an area's run queue names its CPU and the task that runs there, and SP_EL0 names that task too
- * (Linux mm/percpu.c, kernel/sched/sched.h, arch/arm64/include/asm/current.h). So exactly one address fits.
+ * An area is a copy of the image's per-CPU section, and the CPU's per-CPU base is its offset from the section; the address of
+ * the section is not known. But an area's run queue names its CPU and the task that runs there, and the CPU names that task too
+ * (Linux mm/percpu.c, kernel/sched/sched.h; anchors.ts). So exactly one address fits.
  */
-import type { AreaLayout } from './kernel_anchors.js';
+import type { AreaLayout } from './image_facts.js';
 import type { ReadKernel } from './layouts.js';
 
 /** What is known about a running kernel. */
@@ -20,9 +20,9 @@ export interface RunningKernel {
 
 /** The registers of one of its CPUs, and the Linux CPU that its task names. */
 export interface RunningCpu {
-  /** TPIDR_EL1. */
+  /** The per-CPU base of its anchors. */
   readonly perCpuOffset: bigint;
-  /** SP_EL0. */
+  /** Kernel virtual address of its current task. */
   readonly task: bigint;
   readonly linuxCpu: number;
 }

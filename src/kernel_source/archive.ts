@@ -12,7 +12,7 @@ import {
   parseRelease,
   signedText,
 } from '../firmware/index.js';
-import type { DebianArchitecture, IndexFile, PackageEntry, Release } from '../firmware/index.js';
+import type { Architecture, IndexFile, PackageEntry, Release } from '../firmware/index.js';
 import { sha256 } from './cache.js';
 import type { Cache } from './cache.js';
 import { fetchBytes, HttpStatusError, NetworkError } from './http.js';
@@ -37,7 +37,7 @@ export interface ArchivePackage extends PackageEntry {
 }
 
 export interface ArchiveSettings {
-  readonly architecture: DebianArchitecture;
+  readonly architecture: Architecture;
   readonly fetch: FetchSettings;
   /** Keyrings to use in addition to those that the machine's sources name. */
   readonly keyrings: readonly string[];
@@ -135,7 +135,7 @@ async function fetchIndex(
 }
 
 /** The best-compressed Packages file that a Release file lists; undefined if it has none for our architecture. */
-function packagesIndex({ files }: Release, architecture: DebianArchitecture): IndexFile | undefined {
+function packagesIndex({ files }: Release, architecture: Architecture): IndexFile | undefined {
   const path = `main/binary-${architecture}/Packages`;
   return ['.xz', '.gz', '']
     .map((end) => files.find((file) => file.path === path + end))

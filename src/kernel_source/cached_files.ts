@@ -13,7 +13,7 @@ import {
   kernelVersions,
   parseKernelPackageName,
 } from '../firmware/index.js';
-import type { DebianArchitecture } from '../firmware/index.js';
+import type { Architecture } from '../firmware/index.js';
 import type { Cache } from './cache.js';
 import { isReleaseName } from './kernel_spec.js';
 import type { DebianSpec } from './kernel_spec.js';
@@ -38,7 +38,7 @@ export interface CachedKernel extends CachedFile {
 }
 
 /** The kernel of a record; null if it has none, or none with a Debian name. */
-function kernelOf(record: ReleaseRecord | null, architecture: DebianArchitecture): CachedKernel | null {
+function kernelOf(record: ReleaseRecord | null, architecture: Architecture): CachedKernel | null {
   const file = record?.files.kernel;
   const name = file === undefined ? null : parseKernelPackageName(file.package.name, architecture);
   if (record === null || file === undefined || name?.abi == null) return null;
@@ -50,9 +50,9 @@ function kernelOf(record: ReleaseRecord | null, architecture: DebianArchitecture
 /** The records of an architecture's files in a cache. */
 export class CachedFiles {
   readonly #cache: Cache;
-  readonly #architecture: DebianArchitecture;
+  readonly #architecture: Architecture;
 
-  constructor(cache: Cache, architecture: DebianArchitecture) {
+  constructor(cache: Cache, architecture: Architecture) {
     this.#cache = cache;
     this.#architecture = architecture;
   }

@@ -1,7 +1,7 @@
 /** Selects the kernels of an archive that match a specification, or explains why there is none. */
 import { InputError } from '../base/index.js';
 import { flavoursOf, kernelOffers, offersFor } from '../firmware/index.js';
-import type { DebianArchitecture, KernelOffer, PackageEntry } from '../firmware/index.js';
+import type { Architecture, KernelOffer, PackageEntry } from '../firmware/index.js';
 import { debianSpecText } from './kernel_spec.js';
 import type { DebianSpec } from './kernel_spec.js';
 
@@ -25,11 +25,7 @@ function nearestFirst(abis: readonly string[], wanted: string): string[] {
 }
 
 /** One line that says why `offers` contain none for `spec`, and what they contain. */
-function missing(
-  offers: readonly KernelOffer[],
-  spec: DebianSpec,
-  architecture: DebianArchitecture,
-): InputError {
+function missing(offers: readonly KernelOffer[], spec: DebianSpec, architecture: Architecture): InputError {
   const { release, flavour, version } = spec;
   const ofFlavour = offers.filter((offer) => offer.flavour === flavour);
   const list = `see 'domulator kernels ${release}'`;
@@ -50,7 +46,7 @@ function missing(
 export function offeredKernels<Entry extends PackageEntry>(
   packages: readonly Entry[],
   spec: DebianSpec,
-  architecture: DebianArchitecture,
+  architecture: Architecture,
 ): KernelOffer<Entry>[] {
   const offers = kernelOffers(packages, architecture);
   const found = offersFor(offers, spec.flavour, spec.version);

@@ -3,7 +3,7 @@
  * unpacked again. There is one record for each suite, `indices/SUITE`; for architectures other than arm64 it is
  * `indices-ARCHITECTURE/SUITE`.
  */
-import type { DebianArchitecture, PackageEntry } from '../firmware/index.js';
+import type { Architecture, PackageEntry } from '../firmware/index.js';
 import type { Cache } from './cache.js';
 import { hasFields, isHash, isText, listOf } from './checks.js';
 import type { Check } from './checks.js';
@@ -33,7 +33,7 @@ function isKnownIndex(value: unknown): value is KnownIndex {
   return check(value);
 }
 
-function nameOf(suite: string, architecture: DebianArchitecture): string {
+function nameOf(suite: string, architecture: Architecture): string {
   const part = architecture === 'arm64' ? 'indices' : `indices-${architecture}`;
   return `${part}/${encodeURIComponent(suite)}`;
 }
@@ -42,7 +42,7 @@ function nameOf(suite: string, architecture: DebianArchitecture): string {
 export async function knownPackages(
   cache: Cache,
   suite: string,
-  architecture: DebianArchitecture,
+  architecture: Architecture,
   sha256: string,
 ): Promise<readonly PackageEntry[] | null> {
   const known = await cache.record(nameOf(suite, architecture));
@@ -53,7 +53,7 @@ export async function knownPackages(
 export async function rememberPackages(
   cache: Cache,
   suite: string,
-  architecture: DebianArchitecture,
+  architecture: Architecture,
   sha256: string,
   packages: readonly PackageEntry[],
 ): Promise<void> {

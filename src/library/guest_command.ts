@@ -1,6 +1,6 @@
 /** The command or script that the guest's user space runs: checks of the request, and the initramfs for it. */
 import { InputError } from '../base/index.js';
-import type { BootCommand } from '../boot/index.js';
+import type { BootCommand, BootKernel } from '../boot/index.js';
 import {
   collect,
   commandInitramfs,
@@ -10,9 +10,11 @@ import {
   initrdWithCommand,
   readCpio,
 } from '../firmware/index.js';
-import { initProgram } from '../guest_init/index.js';
+import { checkArguments, initProgram } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
+
+type KernelArchitecture = BootKernel['placement']['architecture'];
 
 /** The maximum size of a script in bytes; the whole initramfs must also fit into the guest's memory. */
 const scriptBytes = 16 * 2 ** 20;
@@ -39,7 +41,7 @@ export function commandOf(request: BootRequest): BootCommand | null {
   checkCommand(request);
   if (command !== undefined) {
     // Throws if Linux would not pass the arguments on.
-    initProgram({ args: command, setup: null });
+    checkArguments(command);
     return { argv: command, script: null };
   }
   return { argv: null, script: typeof script === 'string' ? script : bytesScript };
@@ -96,9 +98,13 @@ interface Runner {
   readonly script: Uint8Array | null;
 }
 
-async function runnerOf(request: BootRequest, setup: readonly string[] | null): Promise<Runner> {
+async function runnerOf(
+  request: BootRequest,
+  architecture: KernelArchitecture,
+  setup: readonly string[] | null,
+): Promise<Runner> {
   const args = request.command ?? [`/${commandPaths.script}`];
-  return { init: initProgram({ args, setup }), script: await scriptOf(request) };
+  return { init: initProgram({ args, setup }, architecture), script: await scriptOf(request) };
 }
 
 /** Whether the request has a command or script for its guest. */
@@ -107,16 +113,24 @@ export function hasCommand({ command, script }: BootRequest): boolean {
 }
 
 /** The user's `initrd`, with the files that run the command of `request`. */
-export async function addCommand(initrd: Uint8Array, request: BootRequest): Promise<Uint8Array> {
+export async function addCommand(
+  initrd: Uint8Array,
+  architecture: KernelArchitecture,
+  request: BootRequest,
+): Promise<Uint8Array> {
   if (!hasCommand(request)) return initrd;
-  const { init, script } = await runnerOf(request, null);
+  const { init, script } = await runnerOf(request, architecture, null);
   if (script !== null) await checkShell(initrd, script);
   return initrdWithCommand(initrd, init, script);
 }
 
 /** The default user space, which has all commands of busybox, with the files that run the command of `request`. */
-export async function busyboxWithCommand(busybox: Uint8Array, request: BootRequest): Promise<Uint8Array> {
+export async function busyboxWithCommand(
+  busybox: Uint8Array,
+  architecture: KernelArchitecture,
+  request: BootRequest,
+): Promise<Uint8Array> {
   const install = ['/bin/busybox', '--install', '-s', '/bin'];
-  const { init, script } = await runnerOf(request, install);
-  return commandInitramfs(busybox, init, script);
+  const { init, script } = await runnerOf(request, architecture, install);
+  return commandInitramfs(busybox, architecture, init, script);
 }

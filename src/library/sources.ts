@@ -96,16 +96,20 @@ async function readInitrd(file: string, { warn }: BootRequest): Promise<Uint8Arr
 }
 
 /** Null for the builtin kernel unless one is given, because it needs none. */
-async function loadInitrd(request: BootRequest, settings: Settings): Promise<Uint8Array | null> {
+async function loadInitrd(
+  request: BootRequest,
+  { placement: { architecture } }: BootKernel,
+  settings: Settings,
+): Promise<Uint8Array | null> {
   const { kernel, initrd } = request;
-  if (initrd instanceof Uint8Array) return await addCommand(initrd, request);
-  if (initrd !== undefined) return await addCommand(await readInitrd(initrd, request), request);
+  if (initrd instanceof Uint8Array) return await addCommand(initrd, architecture, request);
+  if (initrd !== undefined) return await addCommand(await readInitrd(initrd, request), architecture, request);
   const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
   if (spec.kind === 'builtin') return null;
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : usualRelease;
   const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
-  if (hasCommand(request)) return await busyboxWithCommand(busybox.bytes, request);
-  return defaultInitramfs(busybox.bytes);
+  if (hasCommand(request)) return await busyboxWithCommand(busybox.bytes, architecture, request);
+  return defaultInitramfs(busybox.bytes, architecture);
 }
 
 function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
@@ -127,9 +131,9 @@ function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
 /** The loaded files, in the form that a boot needs. */
 function bootable(loaded: LoadedKernel): Kernel {
   const { name, version, sha256, image } = loaded;
-  const { bytes, textOffset, memoryBytes } = image;
+  const { bytes, memoryBytes, placement } = image;
   return {
-    kernel: { name, version, sha256, image: bytes, textOffset, memoryBytes },
+    kernel: { name, version, sha256, image: bytes, memoryBytes, placement },
     origin: originOf(loaded),
   };
 }
@@ -138,5 +142,5 @@ function bootable(loaded: LoadedKernel): Kernel {
 export async function loadSources(request: BootRequest): Promise<Sources> {
   const settings = archiveSettings(request);
   const loaded = await loadKernel(request.kernel ?? defaultKernel, settings);
-  return { ...loaded, initrd: await loadInitrd(request, settings) };
+  return { ...loaded, initrd: await loadInitrd(request, loaded.kernel, settings) };
 }

@@ -99,7 +99,10 @@ describe('a command in the guest', { skip }, () => {
 
   it('runs in the user’s initrd, compressed or not, in place of its init', async () => {
     const { busybox } = stockKernel();
-    const initrd = busyboxInitramfs(busybox, { applets: ['sh', 'cat'], init: '#!/bin/sh\necho own init\n' });
+    const initrd = busyboxInitramfs(busybox, 'arm64', {
+      applets: ['sh', 'cat'],
+      init: '#!/bin/sh\necho own init\n',
+    });
     for (const bytes of [initrd, new Uint8Array(gzipSync(initrd))]) {
       const ended = await run({ ...sh('cat /proc/cmdline; exit 6'), initrd: bytes });
       assert.deepEqual(endOf(ended), well(6), ended.said);

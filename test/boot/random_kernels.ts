@@ -7,6 +7,7 @@ import type { TraceEvent } from '../../src/audit/index.js';
 import { frameBytes, present } from '../../src/base/index.js';
 import { Boot, bootReport } from '../../src/boot/index.js';
 import type { BootOptions } from '../../src/boot/index.js';
+import type { Arm64Machine } from '../../src/machine/index.js';
 import { a64, insertFields, systemRegisters } from '../../src/isa/index.js';
 import { Dice } from '../conformance/a64_draw.js';
 import { image, movk, movz } from './tiny_kernels.js';
@@ -64,8 +65,8 @@ function options(dice: Dice): BootOptions {
       version: null,
       sha256: '',
       image: bytes,
-      textOffset: 0,
       memoryBytes: 0x20_0000,
+      placement: { architecture: 'arm64', textOffset: 0 },
     },
     initrd: null,
     commandLine: '',
@@ -88,14 +89,17 @@ function xenFrames({ machine, config }: Boot['guest']): Buffer {
   return Buffer.from(machine.processor.ram.buffer, place, count * frameBytes);
 }
 
+type SavedCpu = Pick<Arm64Machine['processor']['vcpus'][number], 'save'>;
+
 /** Boots the kernel of a seed and returns how many instructions it ran. */
 export function bootRandomKernel(seed: number): number {
   const asked = options(new Dice(seed));
   const events: TraceEvent[] = [];
   const boot = new Boot(asked, { event: (event) => events.push(event) });
   const { guest } = boot;
+  const vcpus = guest.machine.processor.vcpus as unknown as readonly SavedCpu[];
   const before = Buffer.from(xenFrames(guest));
-  const idle = guest.machine.processor.vcpus.map((view) => view.save());
+  const idle = vcpus.map((view) => view.save());
   while (boot.step(5_000) !== 'ended');
   const result = boot.result();
   assert.ok(result.instructions <= limits.instructions + longestTurn, `${result.instructions} instructions`);
@@ -105,7 +109,7 @@ export function bootRandomKernel(seed: number): number {
   // A vCPU that was not started is unchanged, and so are Xen's frames if Xen was not called.
   const started = new Set<number>([asked.entryVcpu]);
   for (const event of events) if (event.kind === 'start') started.add(event.target ?? -1);
-  for (const [vcpu, view] of guest.machine.processor.vcpus.entries()) {
+  for (const [vcpu, view] of vcpus.entries()) {
     if (!started.has(vcpu)) assert.deepEqual(view.save(), idle[vcpu], `vCPU ${vcpu}`);
   }
   if (!events.some(({ kind }) => kind === 'hypercall' || kind === 'start'))

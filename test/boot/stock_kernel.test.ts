@@ -19,7 +19,7 @@ describe('the stock kernel', { skip }, () => {
     const init = `#!/bin/sh
       export PATH=/bin
       while read -r line; do echo "got <$line>"; [ "$line" = off ] && poweroff -f; done`;
-    const initrd = busyboxInitramfs(busybox, { init, applets: ['sh', 'poweroff'] });
+    const initrd = busyboxInitramfs(busybox, 'arm64', { init, applets: ['sh', 'poweroff'] });
     let said = '';
     const run = boot({
       initrd,

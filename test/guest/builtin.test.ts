@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { XEN_EINVAL, XEN_ENOENT } from '../../src/abi/index.js';
 import { hashValue } from '../../src/base/index.js';
 import { Boot } from '../../src/boot/index.js';
-import { memoryBanks, placeGuest, readKernelImage } from '../../src/firmware/index.js';
+import { arm64, readKernelImage } from '../../src/firmware/index.js';
 import { connectBackends } from '../../src/hypervisor/index.js';
 import { arm64Machine } from '../../src/machine/index.js';
 import { bootBuiltin, bootOptions, kernel } from './builtin_runs.js';
@@ -66,8 +66,7 @@ function without(name: string): typeof kernel {
 describe('the builtin guest', () => {
   it('is an Image that a loader accepts like any other', async () => {
     const image = await readKernelImage(kernel.image, 'builtin');
-    assert.equal(image.pageKiB, 4);
-    assert.equal(image.textOffset, kernel.textOffset);
+    assert.deepEqual(image.placement, kernel.placement);
     assert.equal(image.memoryBytes, kernel.memoryBytes);
   });
 
@@ -178,7 +177,7 @@ describe('the builtin guest entered like a crash kernel', () => {
     const run = bootBuiltin({ vcpus: 18, entryVcpu: 16, commandLine: 'events=2l' });
     assertPasses(run);
     const first = run.result.cpus[0];
-    assert.deepEqual([first?.mpidr, first?.recordedVcpuId], [0x100, 16]);
+    assert.deepEqual([first?.hardwareId, first?.recordedVcpuId], [0x100, 16]);
   });
 });
 
@@ -249,12 +248,12 @@ describe('a machine without console listeners', () => {
     const { guest } = new Boot(bootOptions());
     const { config, kernelAt } = guest;
     const sizes = {
-      textOffset: kernel.textOffset,
+      textOffset: kernel.placement.textOffset,
       kernel: kernel.memoryBytes,
       deviceTree: 2 << 20,
       initrd: 0,
     };
-    const { deviceTree } = placeGuest(memoryBanks(64), sizes);
+    const { deviceTree } = arm64.placeGuest(arm64.memoryBanks(64), sizes);
     const machine = arm64Machine(
       { config, seed: 1, entry: kernelAt, bootInformation: deviceTree },
       { uart: () => undefined },

@@ -109,7 +109,7 @@ function initramfs(busybox: Uint8Array): Uint8Array {
     device: [0, 0],
   }));
   const applets = ['sh', 'mount', 'cp', 'poweroff'];
-  return busyboxInitramfs(busybox, { applets, init, entries: [...directories, ...regular] });
+  return busyboxInitramfs(busybox, 'arm64', { applets, init, entries: [...directories, ...regular] });
 }
 
 /** Whether a result does not depend on the compressor, and is not from a missing command. */

@@ -20,7 +20,7 @@ function typeAt(device: string, console: 'uart' | 'pvConsole'): void {
   const boot = new Boot(
     {
       kernel,
-      initrd: busyboxInitramfs(busybox, { applets: ['sh', 'echo', 'poweroff'], init }),
+      initrd: busyboxInitramfs(busybox, 'arm64', { applets: ['sh', 'echo', 'poweroff'], init }),
       commandLine: quickCommandLine.replace('ttyAMA0', device),
       vcpus: 1,
       memoryMiB: 256,

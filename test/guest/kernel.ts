@@ -18,11 +18,11 @@ async function load(): Promise<StockKernel> {
   const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined);
   const { name, version, sha256, image } = await loadDebianKernel('bookworm', settings);
   const { busybox } = await debianFiles('bookworm', ['busybox'], settings);
-  const { bytes, textOffset, memoryBytes } = image;
+  const { bytes, memoryBytes, placement } = image;
   return {
-    kernel: { name, version, sha256, image: bytes, textOffset, memoryBytes },
+    kernel: { name, version, sha256, image: bytes, memoryBytes, placement },
     busybox: busybox.bytes,
-    initrd: defaultInitramfs(busybox.bytes),
+    initrd: defaultInitramfs(busybox.bytes, 'arm64'),
   };
 }
 
@@ -64,7 +64,7 @@ export function scriptInitramfs(lines: readonly string[]): Uint8Array {
     '',
   ].join('\n');
   const applets = ['sh', 'mount', 'cat', 'poweroff'];
-  return busyboxInitramfs(stockKernel().busybox, { applets, init });
+  return busyboxInitramfs(stockKernel().busybox, 'arm64', { applets, init });
 }
 
 /** The result of a boot, and the full text of the console that its command line names last. */

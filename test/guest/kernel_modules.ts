@@ -105,7 +105,7 @@ export function modulesInitramfs(
     device: [0, 0],
   }));
   const applets = ['sh', 'mount', 'insmod', 'poweroff', 'awk'];
-  return busyboxInitramfs(busybox, { applets, init, entries: [folder, ...files] });
+  return busyboxInitramfs(busybox, 'arm64', { applets, init, entries: [folder, ...files] });
 }
 
 /** The modules that were not loaded, according to the console. */

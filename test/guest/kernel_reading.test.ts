@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { present } from '../../src/base/index.js';
-import { anchorNames, exportedOffsets } from '../../src/introspect/index.js';
+import { exportedOffsets, variableNames } from '../../src/introspect/index.js';
 import { bootStock, quickCommandLine, skip, stockKernel } from './kernel.js';
 import type { Booted } from './kernel.js';
 
@@ -13,14 +13,14 @@ import type { Booted } from './kernel.js';
 function withoutExports(image: Uint8Array): Uint8Array {
   const blanked = image.slice();
   const words = new Int32Array(blanked.buffer);
-  const values = new Set(exportedOffsets(image, anchorNames).values());
+  const values = new Set(exportedOffsets(image, variableNames).values());
   // The first word of an entry is the offset of the value. With another offset it is no longer the entry of this
   // symbol.
   for (let word = 0; word + 2 < words.length; word += 1) {
     const isEntry = values.has(4 * word + (words[word] ?? 0));
     if (isEntry && image[4 * (word + 2) + (words[word + 2] ?? 0)] === 0) words[word + 1] = 0;
   }
-  assert.equal(exportedOffsets(blanked, anchorNames).size, 0);
+  assert.equal(exportedOffsets(blanked, variableNames).size, 0);
   return blanked;
 }
 

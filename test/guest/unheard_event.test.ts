@@ -93,7 +93,14 @@ const enough: BootOptions['limits'] = { instructions: 3_000_000, guestNs: 60_000
 function run(program: string, limits = enough, entryVcpu = 1): Run {
   const image = hostileImage(program);
   const boot = new Boot({
-    kernel: { name: 'made', version: null, sha256: '', image, textOffset: 0, memoryBytes: 0x20_0000 },
+    kernel: {
+      name: 'made',
+      version: null,
+      sha256: '',
+      image,
+      memoryBytes: 0x20_0000,
+      placement: { architecture: 'arm64', textOffset: 0 },
+    },
     initrd: null,
     commandLine: '',
     vcpus: 2,

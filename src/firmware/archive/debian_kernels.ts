@@ -2,12 +2,10 @@
  * The kernels of a Debian archive: the names of their packages, the package that contains a kernel, and the list of
  * available kernels. Names are those of the source packages linux and linux-signed-ARCHITECTURE, from Debian 11 to sid.
  */
+import type { Architecture } from '../architecture.js';
 import { newestFirst, satisfies } from './debian_index.js';
 import type { PackageEntry } from './debian_index.js';
 import { compareVersions } from './debian_version.js';
-
-/** Debian's name of the architecture. */
-export type DebianArchitecture = 'arm64' | 'amd64';
 
 /** The flavour of packages without a flavour in their names, such as `linux-image-arm64`. */
 export const genericFlavour = 'generic';
@@ -38,10 +36,7 @@ function abiWords(words: readonly string[]): number {
 }
 
 /** Parses `name`; null if it is not the name of a kernel package for `architecture`. */
-export function parseKernelPackageName(
-  name: string,
-  architecture: DebianArchitecture,
-): KernelPackageName | null {
+export function parseKernelPackageName(name: string, architecture: Architecture): KernelPackageName | null {
   const [, prefix = '', unsigned = '', release = '', suffix = ''] =
     /^(linux-(?:image|binary))(-unsigned)?-([a-z0-9+.~-]+?)(-unsigned)?$/.exec(name) ?? [];
   const words = release.split('-');
@@ -110,7 +105,7 @@ interface Lead<Entry extends PackageEntry> {
 /** Each package that leads to a kernel, with the package that contains the kernel. */
 function leadsIn<Entry extends PackageEntry>(
   entries: readonly Entry[],
-  architecture: DebianArchitecture,
+  architecture: Architecture,
 ): Lead<Entry>[] {
   return entries.flatMap((entry): Lead<Entry>[] => {
     const name = parseKernelPackageName(entry.name, architecture);
@@ -157,7 +152,7 @@ export function compareFlavours(a: string, b: string): number {
  */
 export function kernelOffers<Entry extends PackageEntry>(
   entries: readonly Entry[],
-  architecture: DebianArchitecture,
+  architecture: Architecture,
 ): KernelOffer<Entry>[] {
   const byHolder = new Map<Entry, [Lead<Entry>, ...Lead<Entry>[]]>();
   for (const lead of leadsIn(entries, architecture)) {

@@ -2,10 +2,10 @@
  * Debian binary packages (deb(5)): an ar archive of a version, a control archive and a data archive. The latter two are
  * tar archives, compressed by gzip, xz or Zstandard.
  */
-import { InputError } from '../base/index.js';
-import { byteText, piecesOf } from './byte_streams.js';
-import type { Pieces } from './byte_streams.js';
-import { compressionOf, decompress } from './compression.js';
+import { InputError } from '../../base/index.js';
+import { byteText, piecesOf } from '../byte_streams.js';
+import type { Pieces } from '../byte_streams.js';
+import { compressionOf, decompress } from '../compression.js';
 import { parseStanzas } from './control_file.js';
 import type { Stanza } from './control_file.js';
 import { tarFiles } from './tar.js';

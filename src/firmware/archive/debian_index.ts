@@ -2,7 +2,7 @@
  * The indexes of a Debian archive: the Release file of a suite, which has the hash of every index, and Packages files,
  * which have the hash of every package.
  */
-import { InputError } from '../base/index.js';
+import { InputError } from '../../base/index.js';
 import { parseStanzas } from './control_file.js';
 import type { Stanza } from './control_file.js';
 import { compareVersions } from './debian_version.js';

@@ -2,7 +2,10 @@
  * The arm64 code of the first process. System calls take their number in X8 and their arguments from X0 on, and change
  * only X0 (Linux uapi/asm-generic/unistd.h; arch/arm64/kernel/entry.S).
  */
-import { parameterOffset as parameter } from './parameters.js';
+import { a64, assemble } from '../../isa/index.js';
+import type { Assembled } from '../../isa/index.js';
+import { headerBytes, loadAddress } from '../elf.js';
+import { parameterOffset as parameter } from '../parameters.js';
 
 /** System call numbers (Linux uapi/asm-generic/unistd.h). */
 const call = {
@@ -49,7 +52,7 @@ export const powerOffCall = {
   tag: 0x444f_4d55_434d_4431n,
 } as const;
 
-export const arm64Code = `
+const source = `
 start:
     adrl    x19, parameters
     ldr     x20, [x19, #${parameter.directories}]
@@ -202,3 +205,8 @@ null_device:
     .asciz  "/dev/null"
     .balign 16
 parameters:`;
+
+/** The code at its address, with space for the file's headers before it. */
+export function assembledCode(): Assembled {
+  return assemble(a64, `.space ${headerBytes}\n${source}`, loadAddress);
+}

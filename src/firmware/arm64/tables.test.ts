@@ -8,12 +8,12 @@ import {
   readDeviceTree,
   stringsOf,
   writeDeviceTree,
-} from '../abi/index.js';
-import type { DeviceTreeNode } from '../abi/index.js';
-import { InputError } from '../base/index.js';
-import { guestDefaults, guestDeviceTree } from './guest_device_tree.js';
-import type { GuestDescription } from './guest_device_tree.js';
-import { memoryBanks } from './guest_memory_map.js';
+} from '../../abi/index.js';
+import type { DeviceTreeNode } from '../../abi/index.js';
+import { InputError } from '../../base/index.js';
+import { guestDefaults, guestDeviceTree } from './tables.js';
+import type { GuestDescription } from './tables.js';
+import { memoryBanks } from './memory_map.js';
 
 const reference: GuestDescription = {
   ...guestDefaults,

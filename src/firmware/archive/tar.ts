@@ -1,8 +1,8 @@
 /** Reads tar archives piece by piece, only as far as needed. */
 import { createTarDecoder } from 'modern-tar';
-import { InputError } from '../base/index.js';
-import { collect, fromWebStream, toWebStream } from './byte_streams.js';
-import type { Pieces, WebStream } from './byte_streams.js';
+import { InputError } from '../../base/index.js';
+import { collect, fromWebStream, toWebStream } from '../byte_streams.js';
+import type { Pieces, WebStream } from '../byte_streams.js';
 
 /** A regular file in an archive. */
 export interface ArchiveFile {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { arArchive, bytesOf, concat, debPackage, tarArchive } from '../../test/debian/files.js';
-import { InputError } from '../base/index.js';
+import { arArchive, bytesOf, concat, debPackage, tarArchive } from '../../../test/debian/files.js';
+import { InputError } from '../../base/index.js';
 import { debControl, debFiles, findInDeb, isDeb, isKernelPath, openDeb } from './deb.js';
 
 const files = {

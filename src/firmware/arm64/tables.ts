@@ -26,12 +26,12 @@ import {
   cellsValue,
   deviceTreeNode,
   stringsValue,
-} from '../abi/index.js';
-import type { DeviceTree, DeviceTreeNode } from '../abi/index.js';
-import { InputError } from '../base/index.js';
-import { mpidrOfVcpu, xenVcpuId } from '../identity/index.js';
-import { extendedRegions } from './guest_memory_map.js';
-import type { MemoryRange } from './guest_memory_map.js';
+} from '../../abi/index.js';
+import type { DeviceTree, DeviceTreeNode } from '../../abi/index.js';
+import { InputError } from '../../base/index.js';
+import { mpidrOfVcpu, xenVcpuId } from '../../identity/index.js';
+import type { MemoryRange } from '../memory_range.js';
+import { extendedRegions } from './memory_map.js';
 
 /** The properties of a guest that its device tree describes. */
 export interface GuestDescription {

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { anchorNames, findAnchors } from './kernel_anchors.js';
+import { arm64 } from './arm64/anchors.js';
+import { readImageFacts as readFacts, variableNames } from './image_facts.js';
+import type { ImageFacts } from './image_facts.js';
 import { kernelBtf, madeArea, MadeBtf } from './test_btf.js';
 import { MadeImage, writeExports, writeKallsyms } from './test_image.js';
 import type { MadeSymbol } from './test_image.js';
 
-const places = new Map(anchorNames.map((name, index) => [name, 0x20_0000 + 0x100 * index]));
+function readImageFacts(image: Uint8Array): ImageFacts {
+  return readFacts(image, arm64.knownSymbol);
+}
+
+const places = new Map(variableNames.map((name, index) => [name, 0x20_0000 + 0x100 * index]));
 const exported = [...places].map(([name, offset]) => ({ name, offset }));
 
 function symbols(): MadeSymbol[] {
@@ -38,15 +44,15 @@ function imageOf({ exports = false, kallsyms = false, btf = new Uint8Array(0) }:
 }
 
 function waysOf(image: Uint8Array): Record<string, string> {
-  return Object.fromEntries([...findAnchors(image).symbols].map(([name, { way }]) => [name, way]));
+  return Object.fromEntries([...readImageFacts(image).symbols].map(([name, { way }]) => [name, way]));
 }
 
 const all = (way: string): Record<string, string> =>
-  Object.fromEntries(anchorNames.map((name) => [name, way]));
+  Object.fromEntries(variableNames.map((name) => [name, way]));
 
 describe('the anchors of a kernel', () => {
   it('come from its export table, and nothing else is asked then', () => {
-    const { symbols: found, btf } = findAnchors(
+    const { symbols: found, btf } = readImageFacts(
       imageOf({ exports: true, kallsyms: true, btf: kernelBtf().done() }),
     );
     for (const [name, offset] of places) assert.deepEqual(found.get(name), { offset, way: 'export table' });
@@ -56,7 +62,7 @@ describe('the anchors of a kernel', () => {
   it('come from kallsyms where that names data, and nothing is exported', () => {
     const image = imageOf({ kallsyms: true });
     assert.deepEqual(waysOf(image), all('kallsyms'));
-    for (const [name, { offset }] of findAnchors(image).symbols) assert.equal(offset, places.get(name));
+    for (const [name, { offset }] of readImageFacts(image).symbols) assert.equal(offset, places.get(name));
   });
 
   it('come from both where only some are exported', () => {
@@ -65,7 +71,7 @@ describe('the anchors of a kernel', () => {
   });
 
   it('are layouts where only BTF is left', () => {
-    const { symbols: found, btf } = findAnchors(imageOf({ btf: kernelBtf().done() }));
+    const { symbols: found, btf } = readImageFacts(imageOf({ btf: kernelBtf().done() }));
     assert.equal(found.size, 0);
     const { taskCpu, ...area } = madeArea;
     assert.deepEqual(btf, { taskCpu, area });
@@ -79,12 +85,12 @@ describe('the anchors of a kernel', () => {
       ['thread_info', info, 0],
       ['cpu', int, 72 * 8],
     ]);
-    assert.deepEqual(findAnchors(imageOf({ btf: btf.done() })).btf, { taskCpu: 72, area: null });
+    assert.deepEqual(readImageFacts(imageOf({ btf: btf.done() })).btf, { taskCpu: 72, area: null });
   });
 
   it('say when a kernel has no records, or nothing can be found', () => {
-    assert.equal(findAnchors(imageOf({ btf: kernelBtf(false).done() })).btf?.area?.xenVcpuId, null);
-    const { symbols: found, btf } = findAnchors(imageOf({}));
+    assert.equal(readImageFacts(imageOf({ btf: kernelBtf(false).done() })).btf?.area?.xenVcpuId, null);
+    const { symbols: found, btf } = readImageFacts(imageOf({}));
     assert.deepEqual([found.size, btf], [0, null]);
   });
 
@@ -95,7 +101,7 @@ describe('the anchors of a kernel', () => {
       fc.property(changes, fc.nat(whole.length), (bytes, length) => {
         const image = whole.slice(0, length);
         for (const [at, value] of bytes) if (at < length) image[at] = value;
-        findAnchors(image);
+        readImageFacts(image);
       }),
       { numRuns: 50 },
     );

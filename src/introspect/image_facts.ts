@@ -1,8 +1,9 @@
 /**
- * The places of what is read from an arm64 kernel, found in its image: by the export table, which a kernel with modules
+ * The places of what is read from a kernel, found in its image: by the export table, which a kernel with modules
  * has; by kallsyms, which lists data with CONFIG_KALLSYMS_ALL; and by BTF, which gives the layout of each CPU's own area
  * and of a task. For each fact, the way in which it was found is reported.
  */
+import type { KnownSymbol } from './anchors.js';
 import { Btf } from './btf.js';
 import { exportedOffsets } from './export_table.js';
 import { findKallsyms } from './kallsyms.js';
@@ -11,7 +12,7 @@ import { findKallsyms } from './kallsyms.js';
 export type Way = 'export table' | 'kallsyms' | 'BTF';
 
 /** The kernel's variables that are searched by name. */
-export const anchorNames = [
+export const variableNames = [
   'xen_vcpu_id',
   '__per_cpu_offset',
   '__cpu_online_mask',
@@ -19,10 +20,10 @@ export const anchorNames = [
   'nr_cpu_ids',
   'setup_max_cpus',
 ] as const;
-export type AnchorName = (typeof anchorNames)[number];
+export type VariableName = (typeof variableNames)[number];
 
 /** A variable: its offset from `_text`; for a per-CPU variable, of its place in the image's template. */
-export interface Anchor {
+export interface Variable {
   readonly offset: number;
   readonly way: Way;
 }
@@ -47,8 +48,8 @@ export interface BtfFacts {
 }
 
 /** What is known about a kernel from its image alone. */
-export interface KernelAnchors {
-  readonly symbols: ReadonlyMap<AnchorName, Anchor>;
+export interface ImageFacts {
+  readonly symbols: ReadonlyMap<VariableName, Variable>;
   /** Null if the image has no BTF, or if everything was found without it. */
   readonly btf: BtfFacts | null;
 }
@@ -84,7 +85,7 @@ function readArea(btf: Btf): AreaLayout | null {
   };
 }
 
-/** A task begins with its thread_info (CONFIG_THREAD_INFO_IN_TASK, as on arm64 since 4.10). */
+/** A task begins with its thread_info (CONFIG_THREAD_INFO_IN_TASK). */
 function readTaskCpu(btf: Btf): number | null {
   const layouts = btf.layouts(['thread_info', { name: 'task_struct', having: 'thread_info' }]);
   const info = layouts.offset('task_struct.thread_info');
@@ -98,34 +99,35 @@ function readBtfFacts(image: Uint8Array): BtfFacts | null {
 }
 
 function addAll(
-  found: Map<AnchorName, Anchor>,
+  found: Map<VariableName, Variable>,
   way: Way,
-  offsetOf: (name: AnchorName) => number | null | undefined,
+  offsetOf: (name: VariableName) => number | null | undefined,
 ): void {
-  for (const name of anchorNames) {
+  for (const name of variableNames) {
     const offset = offsetOf(name);
     if (offset !== null && offset !== undefined && !found.has(name)) found.set(name, { offset, way });
   }
 }
 
 /** `nr_cpu_ids` may be a constant and only limits the masks; the command line may also give the value of `setup_max_cpus`. */
-const dispensable: readonly AnchorName[] = ['nr_cpu_ids', 'setup_max_cpus'];
+const dispensable: readonly VariableName[] = ['nr_cpu_ids', 'setup_max_cpus'];
 
 /** Whether all variables that are needed were found. */
-function isEnough(found: ReadonlyMap<AnchorName, Anchor>): boolean {
-  return anchorNames.every((name) => dispensable.includes(name) || found.has(name));
+function isEnough(found: ReadonlyMap<VariableName, Variable>): boolean {
+  return variableNames.every((name) => dispensable.includes(name) || found.has(name));
 }
 
 /**
- * The places that `image`, an unpacked kernel Image as in the file, gives. The export table is read first,
+ * The places that `image`, an unpacked kernel image as in the file, gives; `known` is a symbol of every kernel of its
+ * architecture. The export table is read first,
  * then kallsyms, then BTF, each only if something is still missing: reading them takes tenths of a second.
  */
-export function findAnchors(image: Uint8Array): KernelAnchors {
-  const symbols = new Map<AnchorName, Anchor>();
-  const exported = exportedOffsets(image, anchorNames);
+export function readImageFacts(image: Uint8Array, known: KnownSymbol): ImageFacts {
+  const symbols = new Map<VariableName, Variable>();
+  const exported = exportedOffsets(image, variableNames);
   addAll(symbols, 'export table', (name) => exported.get(name));
   if (isEnough(symbols)) return { symbols, btf: null };
-  const listed = findKallsyms(image);
+  const listed = findKallsyms(image, known);
   addAll(symbols, 'kallsyms', (name) => listed?.offsetOf(name));
   return { symbols, btf: isEnough(symbols) ? null : readBtfFacts(image) };
 }

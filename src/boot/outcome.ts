@@ -1,0 +1,217 @@
+/** How a boot ends: its goal, a panic, a shutdown, a hang, or a limit. The first of them that is seen decides. */
+import { patienceNs } from '../audit/index.js';
+import type { Outcome } from '../audit/index.js';
+import type { CommandEnd } from '../guest_init/index.js';
+import type { LogRecord } from '../introspect/index.js';
+import type { MachineStop } from '../machine/index.js';
+import { commandEnd } from './command_end.js';
+import type { Guest, GuestMachine } from './guest.js';
+import type { RefusedInstruction } from './hung_guest.js';
+import type { BootOptions } from './options.js';
+import { panicIn, panicOf, panicTail, PanicWatch } from './panic_watch.js';
+import type { BootOutcome, BootState } from './result.js';
+
+/** The end of a boot. */
+export interface BootEnd {
+  readonly outcome: BootOutcome;
+  /** The outcome in one line. */
+  readonly ending: string;
+  /** Whether the guest reached its goal. */
+  readonly reached: boolean;
+}
+
+/** The end as the audit sees it. */
+export interface AuditedEnd {
+  /** A run that was cut is one that hangs. */
+  readonly outcome: Outcome;
+  /** The outcome in one line. */
+  readonly why: string;
+  /** Whether the run was cut, and the guest might have gone on. */
+  readonly isCut: boolean;
+  /** The latest system time in ns at which an event that is unheard at the end counts as lost. */
+  readonly unheardUpToNs: bigint;
+}
+
+/** What an outcome is decided by, besides the guest itself. */
+export interface OutcomeSources {
+  /** The last `most` records of the kernel's own log. */
+  readonly log: (most: number) => readonly LogRecord[];
+  readonly symbolAt: (address: bigint) => string;
+  /** Why something that was asked for was not done to the guest; null if all was. */
+  readonly notAsAsked: () => string | null;
+  /** Called once, when the boot ends. */
+  readonly ended: (end: AuditedEnd) => void;
+}
+
+/** Texts for the reasons of SCHEDOP_shutdown (public/sched.h). */
+const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset'];
+
+export class OutcomeWatch {
+  readonly #guest: Guest;
+  readonly #options: BootOptions;
+  readonly #sources: OutcomeSources;
+  readonly #panics: PanicWatch;
+  /** The vCPU that made the last hypercall or power call. */
+  #lastCaller = 0;
+  #commandEnd: CommandEnd | null = null;
+  #refused: RefusedInstruction | null = null;
+  #hasReachedLimit = false;
+  #end: BootEnd | null = null;
+
+  constructor(guest: Guest, options: BootOptions, sources: OutcomeSources) {
+    this.#guest = guest;
+    this.#options = options;
+    this.#sources = sources;
+    this.#panics = new PanicWatch(guest.machine, sources.log);
+  }
+
+  /** Null until the boot has ended. */
+  get end(): BootEnd | null {
+    return this.#end;
+  }
+
+  /** How the command ended; null if there is none, or if the guest ended before it. */
+  get commandEnd(): CommandEnd | null {
+    return this.#commandEnd;
+  }
+
+  /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
+  get refused(): RefusedInstruction | null {
+    return this.#refused;
+  }
+
+  /** How far the machine may run before {@link stopped} must look at it. */
+  get nextLook(): { readonly instructions: number; readonly ns: bigint } {
+    return this.#panics.next;
+  }
+
+  get #machine(): GuestMachine {
+    return this.#guest.machine;
+  }
+
+  /** `vcpu` has made a hypercall or power call. */
+  called(vcpu: number): void {
+    this.#lastCaller = vcpu;
+  }
+
+  /** A line of one of the guest's consoles. It may end the boot. */
+  line(line: string): void {
+    const { until } = this.#options;
+    const panic = panicIn(line);
+    if (until.kind === 'line' && line.search(until.pattern) >= 0) {
+      this.#finish('userspace', `the console said: ${line.trim()}`, true);
+      this.#machine.stop();
+    } else if (panic !== null && this.#logHasPanic()) {
+      this.#finish('panic', panic, false);
+      this.#machine.stop();
+    }
+  }
+
+  /** Whether the kernel's own log tells of a panic. A program may print such a line, too. Where no log is found, a line is enough. */
+  #logHasPanic(): boolean {
+    const log = this.#sources.log(panicTail);
+    return log.length === 0 || panicOf(log) !== null;
+  }
+
+  /** A vCPU was seen in user mode for the first time. It may end the boot. */
+  userSpace(): void {
+    if (this.#options.until.kind !== 'userspace') return;
+    this.#finish('userspace', 'user space runs', true);
+    this.#machine.stop();
+  }
+
+  /**
+   * The machine has stopped running for that reason. Returns the state of the boot if it cannot go on now; null if it can.
+   * `mayWait`: whether input may still come to a guest that waits.
+   */
+  stopped(stop: MachineStop, mayWait: boolean): BootState | null {
+    // A line of the guest's console may have ended the run.
+    if (this.#end !== null) return 'ended';
+    if (stop === 'shutdown') return this.#shutDown();
+    const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
+    if (panic !== null) return this.#finish('panic', panic, false);
+    if (stop === 'stuck' && mayWait) return 'waiting';
+    if (stop === 'stuck') return this.#hang('hang', 'every vCPU waits, and nothing is to come');
+    return this.#limitReached() ? 'ended' : null;
+  }
+
+  /** Ends the boot now; `why` is one line. Does nothing if it has already ended. */
+  cutShort(why: string): void {
+    if (this.#end === null) this.#hang('stopped', why);
+  }
+
+  #shutDown(): BootState {
+    const { reason } = this.#machine.domain.state.shutdown ?? { reason: -1 };
+    const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
+    if (reason === 0) return this.#powerOff(said);
+    return this.#finish('destroyed', said, false);
+  }
+
+  #powerOff(said: string): BootState {
+    const { until, command = null, kernel } = this.#options;
+    if (command === null) return this.#finish('poweroff', said, until.kind === 'poweroff');
+    this.#commandEnd = commandEnd(this.#guest, this.#lastCaller, kernel.placement);
+    if (this.#commandEnd !== null) return this.#finish('poweroff', said, true);
+    return this.#finish('poweroff', 'the guest powered off before its command ended', false);
+  }
+
+  /** Ends the boot where a limit is reached. */
+  #limitReached(): boolean {
+    const { limits } = this.#options;
+    const spent =
+      this.#machine.instructions >= limits.instructions
+        ? `${limits.instructions} instructions`
+        : this.#machine.nowNs >= limits.guestNs
+          ? `${limits.guestNs / 1_000_000_000n} s of guest time`
+          : null;
+    if (spent === null) return false;
+    this.#hasReachedLimit = true;
+    const panic = this.#panics.look();
+    if (panic === null) this.#hang('hang', `no end after ${spent}, which is the limit`);
+    else this.#finish('panic', panic, false);
+    return true;
+  }
+
+  /** Ends a boot that did not reach an end, with the present state of its vCPUs. */
+  #hang(outcome: 'hang' | 'stopped', why: string): BootState {
+    const { image, memoryBytes, version } = this.#options.kernel;
+    const { symbolAt } = this.#sources;
+    const { clauses, refused } = this.#guest.hung({
+      at: this.#guest.kernelAt,
+      image,
+      memoryBytes,
+      version,
+      symbolAt,
+    });
+    this.#refused = refused;
+    return this.#finish(outcome, [why, ...clauses].join('; '), false);
+  }
+
+  #finish(outcome: BootOutcome, ending: string, reached: boolean): BootState {
+    if (this.#end !== null) return 'ended';
+    const notAsked = this.#sources.notAsAsked();
+    this.#end =
+      notAsked === null
+        ? { outcome, ending, reached }
+        : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
+    const isCut = outcome === 'stopped' || this.#isEarlyGoal(outcome);
+    this.#sources.ended({
+      outcome: isCut ? 'hang' : outcome,
+      why: ending,
+      isCut: isCut || this.#hasReachedLimit,
+      unheardUpToNs: isCut ? -1n : this.#unheardUpToNs(),
+    });
+    return 'ended';
+  }
+
+  /** Whether the goal is a line of the console that came before user space: the kernel was still about to set things up. */
+  #isEarlyGoal(outcome: BootOutcome): boolean {
+    const { kind } = this.#options.until;
+    return outcome === 'userspace' && this.#machine.userSpaceNs === null && kind === 'line';
+  }
+
+  #unheardUpToNs(): bigint {
+    const { nowNs } = this.#machine;
+    return this.#hasReachedLimit ? nowNs - patienceNs : nowNs;
+  }
+}
