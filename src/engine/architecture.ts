@@ -90,6 +90,10 @@ export interface CpuSet<View, Line> {
   store(vcpu: number, low: number, high: number, flags: number): number;
   /** Handles a system call of isa by number. Returns true if the instruction must be left. */
   system(vcpu: number, call: number, a: bigint, b: bigint): boolean;
+  /** The vCPUs and the decoded code as a plain value, while none runs. The records themselves are decoded again. */
+  saveState(): object;
+  /** Restores what `saveState` of the same architecture returned. Memory must have been restored before; TLBs come after. */
+  loadState(state: object): void;
 }
 
 export interface CpuArchitecture<View, Host, Line> {

@@ -10,4 +10,4 @@ export type { Arm64Line, Arm64Processor } from './arm64/architecture.js';
 export type { OpenExceptionValue, VcpuValue, VcpuView } from './arm64/vcpu_view.js';
 export type { DeviceRegisters, EngineHost, PhysicalMemory, RunResult, StopReason } from './ports.js';
 export { Processor } from './processor.js';
-export type { ProcessorSizes } from './processor.js';
+export type { ProcessorSizes, ProcessorValue } from './processor.js';

@@ -2,7 +2,7 @@
  * A set of vCPUs over one WebAssembly memory: their state, their decoded code and TLBs, and the function that runs
  * them. Physical memory, devices and hypervisor calls belong to the machine (ports.ts).
  */
-import { invariant, present } from '../base/index.js';
+import { equalValues, invariant, present } from '../base/index.js';
 import type { CpuArchitecture, CpuSet } from './architecture.js';
 import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
 import type { Built } from './interpreter_instance.js';
@@ -10,6 +10,7 @@ import { blockRoom, budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
 import type { RunResult, StopReason } from './ports.js';
 import { tlbBytes, Tlbs } from './tlb.js';
+import type { TlbsValue } from './tlb.js';
 import { VcpuBlock } from './vcpu_block.js';
 
 export interface ProcessorSizes {
@@ -18,6 +19,15 @@ export interface ProcessorSizes {
   readonly ramBytes: number;
   /** Number of code pages to keep decoded (default: 4096). */
   readonly decodedPages?: number;
+}
+
+/** A processor as a plain value, without its memory. It fits a processor of the same architecture and sizes only. */
+export interface ProcessorValue {
+  readonly sizes: Required<ProcessorSizes>;
+  /** As the architecture saves them. */
+  readonly cpus: object;
+  /** Translations that a guest has not invalidated are visible to it, so they are part of the state. */
+  readonly tlbs: TlbsValue;
 }
 
 const tableBytes = 4096;
@@ -29,6 +39,7 @@ export class Processor<View, Host, Line> {
   readonly ramStart: number;
   /** The vCPUs; the machine may read and change them. */
   readonly vcpus: readonly View[];
+  readonly #sizes: Required<ProcessorSizes>;
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
   readonly #cpus: CpuSet<View, Line>;
@@ -47,6 +58,7 @@ export class Processor<View, Host, Line> {
   /** Throws InvariantError if the sizes do not fit into a WebAssembly memory (4 GiB). */
   constructor(architecture: CpuArchitecture<View, Host, Line>, host: Host, sizes: ProcessorSizes) {
     const { vcpus, ramBytes, decodedPages = defaultDecodedPages } = sizes;
+    this.#sizes = { vcpus, ramBytes, decodedPages };
     const { registers, state } = architecture.sizes;
     invariant(
       registers <= blockRoom.registers && state <= blockRoom.state,
@@ -101,6 +113,21 @@ export class Processor<View, Host, Line> {
   forgetTranslations(): void {
     this.#cpus.flushFrames();
     for (const vcpu of this.#blocks.keys()) this.#tlbs.forgetAll(vcpu);
+  }
+
+  /** The state as a plain value, while no vCPU runs. */
+  save(): ProcessorValue {
+    invariant(this.#running === null, 'a processor is saved while no vCPU runs');
+    return { sizes: this.#sizes, cpus: this.#cpus.saveState(), tlbs: this.#tlbs.save() };
+  }
+
+  /** Restores a state that `save` returned, while no vCPU runs. Memory must have been restored before. */
+  load({ sizes, cpus, tlbs }: ProcessorValue): void {
+    invariant(this.#running === null, 'a processor is restored while no vCPU runs');
+    invariant(equalValues(sizes, this.#sizes), 'the state is that of a processor of other sizes');
+    this.#cpus.loadState(cpus);
+    this.#cpus.flushFrames();
+    this.#tlbs.load(tlbs);
   }
 
   /**

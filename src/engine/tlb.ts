@@ -4,6 +4,7 @@
  */
 import { codeTlbEntries, dataTlbEntries, tlbEntry, tlbOffsets } from './layout.js';
 import type { EngineMemory } from './memory.js';
+import { packWords, unpackWords } from './packed_words.js';
 
 /**
  * The address space of an EL0 set: the values of the translation base registers, as halves of 32 bits, and the ASID.
@@ -28,6 +29,27 @@ interface TlbSet {
   readonly large: Map<number, Set<number>>;
   /** Addresses of pages whose translation is not global; null when there are too many to list. */
   bound: number[] | null;
+}
+
+/** A set as a plain value. */
+export interface TlbSetValue {
+  readonly key: AddressSpaceKey | null;
+  readonly lastUse: number;
+  readonly used: boolean;
+  /** By the binary logarithm of the page size. */
+  readonly large: readonly { readonly log2Size: number; readonly pages: readonly number[] }[];
+  readonly bound: readonly number[] | null;
+  /** Five words for each entry that is not empty: its index, counted over all tables of the set, and its contents. */
+  readonly entries: Uint8Array;
+}
+
+/**
+ * All sets as a plain value. Entries hold byte offsets in the engine's memory, so the value is for processors of the same sizes.
+ */
+export interface TlbsValue {
+  readonly clock: number;
+  /** By vCPU. */
+  readonly sets: readonly (readonly TlbSetValue[])[];
 }
 
 const unprivilegedSets = 4;
@@ -240,6 +262,58 @@ export class Tlbs {
     if (!set.used) return;
     set.used = false;
     this.#memory.bytes.fill(0xff, set.place, set.place + tlbOffsets.size);
+  }
+
+  save(): TlbsValue {
+    return {
+      clock: this.#clock,
+      sets: this.#sets.map((sets) =>
+        sets.map((set) => ({
+          key: set.key,
+          lastUse: set.lastUse,
+          used: set.used,
+          large: [...set.large]
+            .map(([log2Size, pages]) => ({ log2Size, pages: [...pages].sort((a, b) => a - b) }))
+            .sort((a, b) => a.log2Size - b.log2Size),
+          bound: set.bound === null ? null : [...set.bound],
+          entries: packWords(set.used ? this.#entriesOf(set) : []),
+        })),
+      ),
+    };
+  }
+
+  load({ clock, sets }: TlbsValue): void {
+    this.#clock = clock;
+    for (const [vcpu, ofVcpu] of this.#sets.entries()) {
+      for (const [index, set] of ofVcpu.entries()) {
+        const value = sets[vcpu]?.[index];
+        this.#clear(set);
+        if (value !== undefined) this.#loadSet(set, value);
+      }
+    }
+  }
+
+  #entriesOf({ place }: TlbSet): number[] {
+    const { words } = this.#memory;
+    const found: number[] = [];
+    for (let index = 0; index < tlbOffsets.size / tlbEntry.bytes; index += 1) {
+      const entry = words.subarray((place + index * tlbEntry.bytes) >>> 2).subarray(0, 4);
+      if (entry.some((word) => word !== 0xffffffff)) found.push(index, ...entry);
+    }
+    return found;
+  }
+
+  #loadSet(set: TlbSet, value: TlbSetValue): void {
+    set.key = value.key;
+    set.lastUse = value.lastUse;
+    set.used = value.used;
+    for (const { log2Size, pages } of value.large) set.large.set(log2Size, new Set(pages));
+    set.bound = value.bound === null ? null : [...value.bound];
+    const words = unpackWords(value.entries);
+    for (let at = 0; at < words.length; at += 5) {
+      const place = set.place + (words[at] ?? 0) * tlbEntry.bytes;
+      this.#memory.words.set(words.slice(at + 1, at + 5), place >>> 2);
+    }
   }
 
   #of(vcpu: number): readonly TlbSet[] {

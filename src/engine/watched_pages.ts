@@ -2,6 +2,7 @@
  * Memory pages with decoded code. Such a page is never writable through a TLB, so that every store to it is seen. When many
  * stores have been seen, the page's records should be dropped, so that stores become fast again.
  */
+import { packWords, setIndices, unpackWords } from './packed_words.js';
 import type { Tlbs } from './tlb.js';
 
 /** Stores to a watched page after which its records should be dropped. Doubles each time. */
@@ -9,6 +10,15 @@ const firstPatience = 64;
 const mostPatience = 1 << 20;
 
 export const pageShift = 12;
+
+/** The state as a plain value: packed lists of page numbers (packed_words.ts). */
+export interface WatchedPagesValue {
+  readonly watched: Uint8Array;
+  readonly writable: Uint8Array;
+  readonly touched: Uint8Array;
+  /** Three words for each page that has been stored to while it was watched: the page, the stores left, the next limit. */
+  readonly patience: Uint8Array;
+}
 
 /** Pages are identified by their number: the byte offset in the engine's memory divided by 4096. */
 export class WatchedPages {
@@ -68,5 +78,32 @@ export class WatchedPages {
     patience.left = patience.next;
     patience.next = Math.min(2 * patience.next, mostPatience);
     return true;
+  }
+
+  save(): WatchedPagesValue {
+    const patience = [...this.#patience].sort(([a], [b]) => a - b);
+    return {
+      watched: packWords(setIndices(this.#watched)),
+      writable: packWords(setIndices(this.#writable)),
+      touched: packWords(setIndices(this.#touched)),
+      patience: packWords(patience.flatMap(([page, { left, next }]) => [page, left, next])),
+    };
+  }
+
+  load(value: WatchedPagesValue): void {
+    for (const [flags, pages] of [
+      [this.#watched, value.watched],
+      [this.#writable, value.writable],
+      [this.#touched, value.touched],
+    ] as const) {
+      flags.fill(0);
+      for (const page of unpackWords(pages)) flags[page] = 1;
+    }
+    this.#patience.clear();
+    const words = unpackWords(value.patience);
+    for (let at = 0; at < words.length; at += 3) {
+      const [page = 0, left = 0, next = 0] = words.slice(at, at + 3);
+      this.#patience.set(page, { left, next });
+    }
   }
 }

@@ -77,6 +77,7 @@ export interface BoardProcessor {
   readonly ramStart: number;
   readonly executed: number;
   wrote(offset: number, bytes: number): void;
+  wasWritten(offset: number): boolean;
   stop(): void;
 }
 
@@ -106,4 +107,8 @@ export interface Board {
   driveLines(): void;
   /** Bytes arrive at the guest's UART. Returns how many it accepted. */
   receive(bytes: Uint8Array): number;
+  /** CPUs, interrupt controller and devices as a plain value, between turns. */
+  save(): object;
+  /** Restores what `save` of a board of the same architecture and options returned. Memory must have been restored before. */
+  load(state: object): void;
 }

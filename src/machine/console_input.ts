@@ -12,37 +12,47 @@ interface Typed {
   readonly atNs: bigint;
 }
 
+/** A plain value. */
+export interface ConsoleInputState {
+  /** What was typed and not yet accepted, ordered by time. */
+  typed: Typed[];
+  /** The first byte is due, but the guest has no space for it. */
+  waitsForRoom: boolean;
+}
+
 /** Passes bytes to the guest. Returns how many it accepted. */
 export type TakeInput = (console: GuestConsole, bytes: Uint8Array) => number;
 
 export class ConsoleInput {
-  /** Ordered by time. */
-  #typed: Typed[] = [];
-  /** The first byte is due, but the guest has no space for it. */
-  #waitsForRoom = false;
+  /** Never changed in place by others; replaced to restore a state. */
+  state: ConsoleInputState = { typed: [], waitsForRoom: false };
 
   add(console: GuestConsole, bytes: Uint8Array, atNs: bigint): void {
-    const index = this.#typed.findLastIndex((typed) => typed.atNs <= atNs) + 1;
-    this.#typed.splice(index, 0, { console, bytes: bytes.slice(), atNs });
+    const index = this.state.typed.findLastIndex((typed) => typed.atNs <= atNs) + 1;
+    this.state.typed.splice(index, 0, { console, bytes: bytes.slice(), atNs });
   }
 
   /** System time in ns at which the next byte is due; null if there is none or if it waits for space. */
   get dueNs(): bigint | null {
-    return this.#waitsForRoom ? null : (this.#typed[0]?.atNs ?? null);
+    return this.state.waitsForRoom ? null : (this.state.typed[0]?.atNs ?? null);
   }
 
   /** Passes all bytes that are due at `nowNs` to the guest, in order. */
   passTo(nowNs: bigint, take: TakeInput): void {
-    this.#waitsForRoom = false;
-    for (let [first] = this.#typed; first !== undefined && first.atNs <= nowNs; [first] = this.#typed) {
+    this.state.waitsForRoom = false;
+    for (
+      let [first] = this.state.typed;
+      first !== undefined && first.atNs <= nowNs;
+      [first] = this.state.typed
+    ) {
       const { console, bytes, atNs } = first;
       const taken = take(console, bytes);
       if (taken < bytes.length) {
-        this.#typed[0] = { console, bytes: bytes.subarray(taken), atNs };
-        this.#waitsForRoom = true;
+        this.state.typed[0] = { console, bytes: bytes.slice(taken), atNs };
+        this.state.waitsForRoom = true;
         return;
       }
-      this.#typed.shift();
+      this.state.typed.shift();
     }
   }
 }

@@ -32,6 +32,13 @@ export class EngineFrames implements FrameMemory {
     });
   }
 
+  /** The numbers of all frames, range by range. */
+  *numbers(): Generator<number> {
+    for (const { start, count } of this.#ranges) {
+      for (let mfn = start; mfn < start + count; mfn += 1) yield mfn;
+    }
+  }
+
   /** Byte offset of frame `mfn` in the engine's memory; null where there is no memory. */
   offsetOf(mfn: number): number | null {
     for (const { start, count, offset } of this.#ranges) {

@@ -9,4 +9,6 @@ export type { GuestConsole } from './console_input.js';
 export { needsLevel } from './arm64/diagnosis.js';
 export type { UnknownCall, VcpuDiagnosis } from './arm64/diagnosis.js';
 export { Machine } from './machine.js';
+export { cloneSaved, equalSaved, hashSaved } from './state.js';
+export type { MachineState, SavedFrame, SavedMachine } from './state.js';
 export type { MachineStop } from './machine.js';

@@ -4,7 +4,7 @@
  * the clock jumps to the next event. A turn is divided into slices where an event is due, so that interrupts are on time; the
  * turn then continues.
  */
-import { earlier, frameBytes, present } from '../base/index.js';
+import { cloneValue, earlier, equalValues, frameBytes, invariant, present } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
 import type { StopReason } from '../engine/index.js';
 import {
@@ -31,10 +31,12 @@ import { ConsoleInput } from './console_input.js';
 import type { GuestConsole } from './console_input.js';
 import { EngineFrames } from './frames.js';
 import { endTurn, newSchedule, nextTurn } from './scheduler.js';
+import { loadFrames, saveFrames } from './state.js';
+import type { MachineClock, MachineState, SavedMachine } from './state.js';
 import type { Schedule } from './scheduler.js';
 
-/** Why `run` returned. */
-export type MachineStop = 'limit' | 'shutdown' | 'stuck';
+/** Why `run` returned. `limit`: also after `stop`; `paused`: only after `pause`. */
+export type MachineStop = 'limit' | 'shutdown' | 'stuck' | 'paused';
 
 /**
  * A guest that runs. `load` its images, then `run` it in any number of steps; between steps its memory, its domain and its
@@ -46,20 +48,22 @@ export class Machine<B extends Board> {
   readonly board: B;
   readonly frames: EngineFrames;
   readonly domain: Domain;
-  readonly #schedule: Schedule;
+  #schedule: Schedule;
   readonly #input = new ConsoleInput();
   readonly #listener: MachineListener;
-  /** System time in ns at the start of the current slice, and the time at which it ends. */
-  #sliceNs = 0n;
+  readonly #options: MachineOptions;
+  readonly #clock: MachineClock = { sliceNs: 0n, instructions: 0, userSpaceNs: null };
+  /** System time in ns at which the current slice ends. */
   #sliceEndNs = 0n;
-  #instructions = 0;
   #stopped = false;
-  #userSpaceNs: bigint | null = null;
+  #pauseAsked = false;
+  #isRunning = false;
 
   /** `makeBoard` makes the board, which may ask its machine for the domain once it runs. */
   constructor(options: MachineOptions, listener: MachineListener, makeBoard: (port: BoardPort) => B) {
     const { config, seed } = options;
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
+    this.#options = options;
     this.#listener = listener;
     this.vcpus = xenVcpuIds(config.hardwareIds.length);
     this.#schedule = newSchedule(seed, this.vcpus.length);
@@ -94,17 +98,17 @@ export class Machine<B extends Board> {
 
   /** System time, ns. */
   get nowNs(): bigint {
-    return this.#sliceNs + BigInt(this.board.processor.executed);
+    return this.#clock.sliceNs + BigInt(this.board.processor.executed);
   }
 
   /** System time in ns at which a vCPU was first seen in user mode at the end of a slice; null if none was. */
   get userSpaceNs(): bigint | null {
-    return this.#userSpaceNs;
+    return this.#clock.userSpaceNs;
   }
 
   /** Number of instructions executed so far by all vCPUs. */
   get instructions(): number {
-    return this.#instructions;
+    return this.#clock.instructions;
   }
 
   /** Copies `bytes` into guest RAM at guest physical address `address`. Call it before the guest runs. */
@@ -132,10 +136,22 @@ export class Machine<B extends Board> {
    * continue. Dividing a run into several calls does not change its result.
    */
   run(instructions: number, untilNs: bigint): MachineStop {
-    const end = this.#instructions + instructions;
+    invariant(!this.#isRunning, 'the machine is running');
+    this.#isRunning = true;
+    try {
+      return this.#run(instructions, untilNs);
+    } finally {
+      this.#isRunning = false;
+      this.#pauseAsked = false;
+    }
+  }
+
+  #run(instructions: number, untilNs: bigint): MachineStop {
+    const end = this.#clock.instructions + instructions;
     this.#stopped = false;
-    while (this.#instructions < end && this.#sliceNs < untilNs && !this.#isStopped()) {
+    while (this.#clock.instructions < end && this.#clock.sliceNs < untilNs && !this.#isStopped()) {
       if (this.domain.state.shutdown !== null) return 'shutdown';
+      if (this.#pauseAsked) return 'paused';
       const next = nextTurn(this.#schedule, this.vcpus, (vcpu) => isRunnable(this.domain, vcpu));
       if (next.kind === 'turn') this.#takeTurn(next.vcpu, next.instructions);
       else if (next.kind === 'idle') this.#idle(next.ns);
@@ -146,6 +162,48 @@ export class Machine<B extends Board> {
 
   #isStopped(): boolean {
     return this.#stopped;
+  }
+
+  /**
+   * Ends the current `run` after the current turn, where the machine can be saved. Unlike {@link stop} this changes nothing of
+   * the guest's run.
+   */
+  pause(): void {
+    this.#pauseAsked = true;
+  }
+
+  /** The machine as a value. It can be taken whenever `run` is not under way. */
+  save(): SavedMachine {
+    invariant(!this.#isRunning, 'a machine is saved between turns');
+    const state: MachineState = {
+      options: this.#options,
+      clock: this.#clock,
+      schedule: this.#schedule,
+      input: this.#input.state,
+      domain: this.domain.state,
+      board: this.board.save(),
+    };
+    return { state: cloneValue(state), frames: saveFrames(this.frames, (mfn) => this.#mayHold(mfn)) };
+  }
+
+  /**
+   * Becomes the saved machine, which must have had the same options. What the guest then does, it does as it would have there.
+   */
+  restore({ state, frames }: SavedMachine): void {
+    invariant(!this.#isRunning, 'a machine is restored between turns');
+    invariant(equalValues(state.options, this.#options), 'the state is that of a machine with other options');
+    const { clock, schedule, input, domain, board } = cloneValue(state);
+    loadFrames(this.frames, frames, (mfn) => this.#mayHold(mfn));
+    Object.assign(this.domain.state, domain);
+    Object.assign(this.#clock, clock);
+    this.#schedule = schedule;
+    this.#input.state = input;
+    this.board.load(board);
+  }
+
+  /** Whether a frame may have been written. Reading others would make the host allocate them. */
+  #mayHold(mfn: number): boolean {
+    return this.processor.wasWritten(present(this.frames.offsetOf(mfn), 'a frame'));
   }
 
   /** Ends the current `run` after the current slice. */
@@ -187,15 +245,15 @@ export class Machine<B extends Board> {
   /** Runs the vCPU until an event is due, and handles the event. */
   #runSlice(vcpu: XenVcpuId, left: number): { readonly reason: StopReason; readonly executed: number } {
     const dueNs = this.#dueNs();
-    const toDue = dueNs === null ? left : Number(dueNs - this.#sliceNs);
+    const toDue = dueNs === null ? left : Number(dueNs - this.#clock.sliceNs);
     const budget = Math.max(Math.min(left, toDue), 1);
-    this.#sliceEndNs = this.#sliceNs + BigInt(budget);
+    this.#sliceEndNs = this.#clock.sliceNs + BigInt(budget);
     const result = this.board.run(vcpu, budget);
-    this.#instructions += result.executed;
-    this.#passTo(this.#sliceNs + BigInt(result.executed));
+    this.#clock.instructions += result.executed;
+    this.#passTo(this.#clock.sliceNs + BigInt(result.executed));
     this.#listener.sliceEnded?.(vcpu);
-    if (this.#userSpaceNs === null && this.board.isUser(vcpu)) {
-      this.#userSpaceNs = this.#sliceNs;
+    if (this.#clock.userSpaceNs === null && this.board.isUser(vcpu)) {
+      this.#clock.userSpaceNs = this.#clock.sliceNs;
       this.#listener.userSpace?.();
     }
     return result;
@@ -225,7 +283,7 @@ export class Machine<B extends Board> {
 
   /** Advances system time to `ns` and handles all events that are due. */
   #passTo(ns: bigint): void {
-    this.#sliceNs = ns;
+    this.#clock.sliceNs = ns;
     advanceTo(this.domain, ns);
     this.board.passTo(ns);
     this.#input.passTo(ns, (console, bytes) => this.#takeInput(console, bytes));
@@ -250,10 +308,10 @@ export class Machine<B extends Board> {
   /** All runnable vCPUs have yielded: advances time, but at most to the next event. */
   #idle(ns: number): void {
     const dueNs = this.#dueNs();
-    const to = this.#sliceNs + BigInt(ns);
+    const to = this.#clock.sliceNs + BigInt(ns);
     const cut = dueNs !== null && dueNs < to ? dueNs : to;
     // An overdue event had its chance in the last turn. Advance time in any case, so that idling makes progress.
-    this.#passTo(cut > this.#sliceNs ? cut : to);
+    this.#passTo(cut > this.#clock.sliceNs ? cut : to);
   }
 
   /** All vCPUs wait: jumps to the next event, or to `untilNs` if that is earlier. False if there is no event. */
@@ -261,7 +319,7 @@ export class Machine<B extends Board> {
     const dueNs = this.#dueNs();
     if (dueNs === null) return false;
     const to = dueNs < untilNs ? dueNs : untilNs;
-    this.#passTo(to > this.#sliceNs ? to : this.#sliceNs);
+    this.#passTo(to > this.#clock.sliceNs ? to : this.#clock.sliceNs);
     return true;
   }
 

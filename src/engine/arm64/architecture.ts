@@ -8,15 +8,32 @@ import { Accesses } from './accesses.js';
 import { A64Block, at } from './block.js';
 import { conditionRows, conditionTable, emitCondition } from './conditions.js';
 import { RecordPages, recordPageBytes } from './code_cache.js';
+import type { RecordPagesValue } from './code_cache.js';
 import { pageLayout } from './code_layout.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CallContext } from './system_calls.js';
 import { finishInstruction, settle } from './turns.js';
 import { Vcpu } from './vcpu.js';
+import type { OpenException } from './vcpu.js';
 import { VcpuView } from './vcpu_view.js';
+import type { VcpuValue } from './vcpu_view.js';
 
 export type Arm64Line = 'irq' | 'fiq';
+
+/** A vCPU with what the host keeps of it: what it shows of a hung guest, and as which mode its code was decoded. */
+interface VcpuState extends VcpuValue {
+  readonly openException: OpenException | null;
+  readonly exceptionsTaken: number;
+  readonly decodedAs: readonly [number, number];
+}
+
+/** The CPUs of a processor as a plain value. */
+export interface Arm64CpusValue {
+  /** By index. */
+  readonly vcpus: readonly VcpuState[];
+  readonly code: RecordPagesValue;
+}
 
 /** A processor of A64 CPUs. */
 export type Arm64Processor = Processor<VcpuView, EngineHost, Arm64Line>;
@@ -92,6 +109,26 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 
   system(vcpu: number, call: number, a: bigint, b: bigint): boolean {
     return answerCall(this.#context, this.#of(vcpu), call, a, b);
+  }
+
+  saveState(): Arm64CpusValue {
+    const vcpus = this.#vcpus.map((vcpu, index) => {
+      const view = present(this.views[index], 'a vCPU');
+      const { openException, exceptionsTaken, decodedAs } = vcpu;
+      return { ...view.save(), openException, exceptionsTaken, decodedAs: [...decodedAs] as const };
+    });
+    return { vcpus, code: this.code.save() };
+  }
+
+  loadState({ vcpus, code }: Arm64CpusValue): void {
+    for (const [index, state] of vcpus.entries()) {
+      const vcpu = this.#of(index);
+      present(this.views[index], 'a vCPU').load(state);
+      vcpu.openException = state.openException;
+      vcpu.exceptionsTaken = state.exceptionsTaken;
+      [vcpu.decodedAs[0], vcpu.decodedAs[1]] = state.decodedAs;
+    }
+    this.code.load(code);
   }
 }
 

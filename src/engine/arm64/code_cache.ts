@@ -8,8 +8,10 @@ import type { CodeCache } from '../code_cache.js';
 import { specialHandlers } from '../handlers.js';
 import { recordBytes } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
+import { packWords, unpackWords } from '../packed_words.js';
 import type { Tlbs } from '../tlb.js';
 import { pageShift, WatchedPages } from '../watched_pages.js';
+import type { WatchedPagesValue } from '../watched_pages.js';
 import { wordBytes } from './code_layout.js';
 
 export const instructionsPerPage = 4096 / wordBytes;
@@ -18,6 +20,18 @@ const pageRecords = instructionsPerPage + 1;
 
 /** Size of a page of records in bytes. */
 export const recordPageBytes = pageRecords * recordBytes;
+
+/**
+ * The state as a plain value. The records are not part of it: they are decoded again. Which pages have some is, because it
+ * decides which stores use a TLB, and when records are evicted.
+ */
+export interface RecordPagesValue {
+  readonly next: number;
+  readonly full: boolean;
+  /** Three words for each record page in use: its number, the memory page, the variant. */
+  readonly slots: Uint8Array;
+  readonly watched: WatchedPagesValue;
+}
 
 const none = -1;
 /** When all record pages are in use, 1/8 of them is evicted at once. */
@@ -59,13 +73,18 @@ export class RecordPages implements CodeCache {
       if (this.#variantOf[slot] === variant) return this.#start + slot * recordPageBytes;
     }
     const slot = this.#newSlot();
+    this.#attach(slot, page, variant);
+    return this.#start + slot * recordPageBytes;
+  }
+
+  /** Lets a free record page decode a memory page. */
+  #attach(slot: number, page: number, variant: number): void {
     this.#pageOf[slot] = page;
     this.#variantOf[slot] = variant;
     this.#nextOf[slot] = this.#first[page] ?? none;
     this.#first[page] = slot;
     const records = this.#start + slot * recordPageBytes;
     this.#memory.words[(records + instructionsPerPage * recordBytes) >>> 2] = specialHandlers.endOfRun;
-    return records;
   }
 
   find(instruction: number, variant: number): number {
@@ -178,5 +197,27 @@ export class RecordPages implements CodeCache {
     this.#pageOf[slot] = none;
     this.#nextOf[slot] = none;
     this.#erase(slot);
+  }
+
+  save(): RecordPagesValue {
+    const used = [...this.#pageOf.keys()].filter((slot) => this.#pageOf[slot] !== none);
+    return {
+      next: this.#next,
+      full: this.#full,
+      slots: packWords(used.flatMap((slot) => [slot, this.#pageOf[slot] ?? 0, this.#variantOf[slot] ?? 0])),
+      watched: this.#watched.save(),
+    };
+  }
+
+  load({ next, full, slots, watched }: RecordPagesValue): void {
+    for (const slot of this.#pageOf.keys()) this.#release(slot);
+    const words = unpackWords(slots);
+    for (let at = 0; at < words.length; at += 3) {
+      const [slot = 0, page = 0, variant = 0] = words.slice(at, at + 3);
+      this.#attach(slot, page, variant);
+    }
+    this.#next = next;
+    this.#full = full;
+    this.#watched.load(watched);
   }
 }

@@ -19,7 +19,7 @@ import {
 } from '../../devices/index.js';
 import type { MmioBytes } from '../../devices/index.js';
 import { arm64, Processor } from '../../engine/index.js';
-import type { Arm64Processor, EngineHost, RunResult, VcpuView } from '../../engine/index.js';
+import type { Arm64Processor, EngineHost, ProcessorValue, RunResult, VcpuView } from '../../engine/index.js';
 import { mfnOfGfn } from '../../hypervisor/index.js';
 import type { CallerPort, StartContext } from '../../hypervisor/index.js';
 import { mpidrRegisterOfVcpu } from '../../identity/index.js';
@@ -35,12 +35,22 @@ import type { ReadCode } from './code.js';
 import { diagnose } from './diagnosis.js';
 import type { VcpuDiagnosis } from './diagnosis.js';
 import { Standstill } from './fault_loop.js';
+import type { StandstillState } from './fault_loop.js';
 import { Arm64HypercallAbi, hypercallTag } from './hypercall_abi.js';
 import { Interrupts } from './interrupts.js';
+import type { InterruptsState } from './interrupts.js';
 import { PowerCalls } from './power_calls.js';
 
 /** ID_AA64PFR0_EL1.GIC: the GIC's CPU interface is accessed by system registers (Arm DDI 0487, D17.2.64). */
 const systemRegisterGic = 1n << 24n;
+
+/** A plain value. */
+export interface Arm64BoardState {
+  readonly processor: ProcessorValue;
+  readonly interrupts: InterruptsState;
+  readonly unknownCalls: ReturnType<PowerCalls['save']>;
+  readonly standstill: StandstillState;
+}
 
 /** The board of one guest. Its processor's vCPUs have the indices of the domain's vCPU ids. */
 export class Arm64Board implements Board {
@@ -150,6 +160,22 @@ export class Arm64Board implements Board {
   /** The id of the engine's vCPU of that index. */
   #vcpu(index: number): XenVcpuId {
     return present(this.#port.vcpus[index], 'a vCPU');
+  }
+
+  save(): Arm64BoardState {
+    return {
+      processor: this.processor.save(),
+      interrupts: this.#interrupts.save(),
+      unknownCalls: this.#powerCalls.save(),
+      standstill: this.#standstill.save(),
+    };
+  }
+
+  load({ processor, interrupts, unknownCalls, standstill }: Arm64BoardState): void {
+    this.processor.load(processor);
+    this.#interrupts.load(interrupts);
+    this.#powerCalls.load(unknownCalls);
+    this.#standstill.load(standstill);
   }
 
   #view(vcpu: XenVcpuId): VcpuView {

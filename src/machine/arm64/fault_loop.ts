@@ -64,6 +64,13 @@ const longestWait = 6;
 /** What runs the vCPUs. */
 export type Runner = Pick<Arm64Processor, 'run' | 'vcpus'>;
 
+/** What is known of vCPUs that fault, as a plain value; each list in the order of vCPUs. */
+export interface StandstillState {
+  readonly still: readonly number[];
+  readonly suspects: readonly (readonly [number, Suspect])[];
+  readonly loops: readonly (readonly [number, readonly bigint[]])[];
+}
+
 export class Standstill {
   readonly #processor: Runner;
   readonly #readCode: ReadCode;
@@ -82,6 +89,23 @@ export class Standstill {
   /** Where a vCPU faults for ever, each address once, in the order in which it comes by; null where that is not proved. */
   loopOf(vcpu: number): readonly bigint[] | null {
     return this.#loops.get(vcpu) ?? null;
+  }
+
+  save(): StandstillState {
+    return {
+      still: [...this.#still].sort((a, b) => a - b),
+      suspects: [...this.#suspects].sort(([a], [b]) => a - b),
+      loops: [...this.#loops].sort(([a], [b]) => a - b),
+    };
+  }
+
+  load({ still, suspects, loops }: StandstillState): void {
+    this.#still.clear();
+    this.#suspects.clear();
+    this.#loops.clear();
+    for (const vcpu of still) this.#still.add(vcpu);
+    for (const [vcpu, suspect] of suspects) this.#suspects.set(vcpu, suspect);
+    for (const [vcpu, loop] of loops) this.#loops.set(vcpu, loop);
   }
 
   /** As the processor's `run`: the same result, whether or not the vCPU is passed over. Nothing else may run meanwhile. */

@@ -3,8 +3,8 @@
  * evaluated when it acts. A CPU's IRQ line is recomputed only where it may have changed.
  */
 import { GUEST_EVTCHN_PPI, GUEST_VPL011_SPI } from '../../abi/index.js';
-import { present } from '../../base/index.js';
-import type { GenericTimerState, Gic, UartState } from '../../devices/index.js';
+import { invariant, present } from '../../base/index.js';
+import type { GenericTimerState, Gic, GicState, UartState } from '../../devices/index.js';
 import {
   counterAt,
   fireTimers,
@@ -20,6 +20,14 @@ import {
 import { vcpuOfTarget, vcpusOfSgi } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import { counterFrequency } from './clock.js';
+
+/** A plain value. When a timer fires follows from the timers. */
+export interface InterruptsState {
+  readonly gic: GicState;
+  readonly uart: UartState;
+  /** By vCPU. */
+  readonly timers: readonly GenericTimerState[];
+}
 
 export class Interrupts {
   readonly gic: Gic;
@@ -90,6 +98,24 @@ export class Interrupts {
     for (const index of stale)
       this.#drive(present(this.#vcpus[index], 'a vCPU'), irqAsserted(this.gic, index));
     stale.clear();
+  }
+
+  /** The state, which the caller copies, while no line is to be driven. */
+  save(): InterruptsState {
+    invariant(this.gic.stale.size === 0, 'all lines are driven between turns');
+    return { gic: this.gic.state, uart: this.uart, timers: this.timers };
+  }
+
+  /** Takes over a state that nobody else will change. The lines themselves are part of the CPUs' state. */
+  load({ gic, uart, timers }: InterruptsState): void {
+    Object.assign(this.gic.state, gic);
+    this.gic.stale.clear();
+    Object.assign(this.uart, uart);
+    for (const [vcpu, own] of this.timers.entries()) {
+      Object.assign(own, present(timers[vcpu], 'the timers of a vCPU'));
+      this.#timerNs[vcpu] = nextTimerNs(own, counterFrequency);
+    }
+    this.#findFirstTimer();
   }
 
   #fire(vcpu: number, nowNs: bigint): void {

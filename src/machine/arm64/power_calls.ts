@@ -35,6 +35,16 @@ export class PowerCalls {
     return this.#unknown.get(vcpu) ?? null;
   }
 
+  /** The last calls that Xen does not serve, as a plain value. */
+  save(): readonly (readonly [XenVcpuId, UnknownCall])[] {
+    return [...this.#unknown].sort(([a], [b]) => a - b);
+  }
+
+  load(unknown: readonly (readonly [XenVcpuId, UnknownCall])[]): void {
+    this.#unknown.clear();
+    for (const [vcpu, call] of unknown) this.#unknown.set(vcpu, call);
+  }
+
   /** The vCPU makes a call of another kind. */
   forgetUnknown(vcpu: XenVcpuId): void {
     this.#unknown.delete(vcpu);

@@ -1,0 +1,105 @@
+/**
+ * A machine as a value: everything that its run depends on from now on, between two turns. A machine that is restored from it
+ * goes on as the saved one does, bit for bit. Listeners are not part of it.
+ */
+import {
+  cloneValue,
+  frameBytes,
+  hashText,
+  hashValue,
+  invariant,
+  present,
+  valueToJson,
+} from '../base/index.js';
+import type { DomainState } from '../hypervisor/index.js';
+import type { MachineOptions } from './board.js';
+import type { ConsoleInputState } from './console_input.js';
+import type { EngineFrames } from './frames.js';
+import type { Schedule } from './scheduler.js';
+
+/** The clock of a machine, and how far its guest has come. */
+export interface MachineClock {
+  /** System time in ns at the start of the current slice; between turns: now. */
+  sliceNs: bigint;
+  /** Number of instructions executed so far by all vCPUs. */
+  instructions: number;
+  /** System time in ns at which a vCPU was first seen in user mode at the end of a slice; null if none was. */
+  userSpaceNs: bigint | null;
+}
+
+/** A plain value (base/value.ts). */
+export interface MachineState {
+  readonly options: MachineOptions;
+  readonly clock: MachineClock;
+  readonly schedule: Schedule;
+  readonly input: ConsoleInputState;
+  readonly domain: DomainState;
+  /** CPUs, interrupt controller and devices, as the architecture's board saves them. */
+  readonly board: object;
+}
+
+/** A machine frame, by number, with its 4096 bytes. */
+export interface SavedFrame {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface SavedMachine {
+  readonly state: MachineState;
+  /** In ascending order of their numbers, each once. Frames that are missing are all zero. */
+  readonly frames: readonly SavedFrame[];
+}
+
+const isZero = (bytes: Uint8Array): boolean => {
+  const words = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  // A word is 0 where it is +0: -0 has its sign bit set.
+  return words.every((word) => Object.is(word, 0));
+};
+
+/** Copies of all frames that are not all zero. `mayHold` tells which frames, by number, may be such. */
+export function saveFrames(frames: EngineFrames, mayHold: (mfn: number) => boolean): SavedFrame[] {
+  const saved: SavedFrame[] = [];
+  for (const number of frames.numbers()) {
+    if (!mayHold(number)) continue;
+    const bytes = present(frames.readable(number), 'a frame');
+    if (!isZero(bytes)) saved.push({ number, bytes: bytes.slice() });
+  }
+  return saved.sort((a, b) => a.number - b.number);
+}
+
+/** Sets all frames to what was saved. `mayHold` tells which frames, by number, may not be all zero. */
+export function loadFrames(
+  frames: EngineFrames,
+  saved: readonly SavedFrame[],
+  mayHold: (mfn: number) => boolean,
+): void {
+  for (const number of frames.numbers()) if (mayHold(number)) frames.writable(number)?.fill(0);
+  for (const { number, bytes } of saved) {
+    invariant(bytes.length === frameBytes, 'a frame has 4096 bytes');
+    present(frames.writable(number), `frame ${number} of the saved machine`).set(bytes);
+  }
+}
+
+/** A copy that shares nothing with the original that either may change. Frames are never changed, so they are shared. */
+export function cloneSaved({ state, frames }: SavedMachine): SavedMachine {
+  return { state: cloneValue(state), frames: [...frames] };
+}
+
+function frameList({ frames }: SavedMachine): string {
+  return frames.map(({ number, bytes }) => `${number} ${hashValue(bytes)}`).join('\n');
+}
+
+/** SHA-256 over the state and all frames, as 64 hex digits: the same for equal machines only. */
+export function hashSaved(saved: SavedMachine): string {
+  return hashText(`${valueToJson(saved.state)}\n${frameList(saved)}`);
+}
+
+/** Whether two machines are the same in state and in every byte of memory. */
+export function equalSaved(a: SavedMachine, b: SavedMachine): boolean {
+  if (a.frames.length !== b.frames.length) return false;
+  if (valueToJson(a.state) !== valueToJson(b.state)) return false;
+  return a.frames.every(({ number, bytes }, index) => {
+    const other = b.frames[index];
+    return other?.number === number && bytes.every((byte, at) => byte === other.bytes[at]);
+  });
+}
