@@ -1,6 +1,7 @@
 /** Plans the interpreter's handlers and the layout of their records. */
 import { invariant } from '../base/index.js';
-import type { Instruction, Statement } from '../isa/index.js';
+import { flowOf } from '../isa/index.js';
+import type { Instruction } from '../isa/index.js';
 import { recordLayout } from './record.js';
 
 /** Handlers that belong to no instruction. */
@@ -40,17 +41,6 @@ export interface HandlerChoice {
   readonly stackOperand: string | null;
 }
 
-/** The name of the immediate operand of a near jump, if the instruction is one. */
-function nearOperand(statements: readonly Statement[]): string | null {
-  for (const statement of statements) {
-    if (statement.op === 'jump' && statement.near !== null) return statement.near;
-    if (statement.op !== 'if') continue;
-    const inner = nearOperand(statement.then) ?? nearOperand(statement.otherwise);
-    if (inner !== null) return inner;
-  }
-  return null;
-}
-
 /**
  * The base register of an access that has a separate handler for the stack pointer. These are accesses of words and
  * double words without an index and without EL0's rights: compilers use them for the stack.
@@ -71,7 +61,7 @@ function stackOperand({ semantics: { statements }, operands }: Instruction): str
 function handlersOf(instruction: Instruction): Handler[] {
   const plain = { instruction, near: null, stack: null };
   if (instruction.cold) return [plain];
-  const near = nearOperand(instruction.semantics.statements);
+  const { near } = flowOf(instruction.semantics.statements);
   const stack = stackOperand(instruction);
   const variants: Handler[] = [plain];
   if (near !== null) variants.push({ ...plain, near });
@@ -91,58 +81,14 @@ function handlerKey({ instruction, near, stack }: Handler): string {
   );
 }
 
-/** Micro-operations that may leave the instruction, because they fault or because the host decides so. */
-const leaving: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
-  'load',
-  'store',
-  'loadPair',
-  'storePair',
-  'loadVector',
-  'storeVector',
-  'clearBlock',
-  'checkStack',
-  'system',
-]);
-/**
- * Micro-operations that leave the state unchanged. Calls to the host count here: a handler always bails out before
- * them.
- */
-const harmless: ReadonlySet<Statement['op']> = new Set<Statement['op']>([
-  'let',
-  'letVector',
-  'load',
-  'loadPair',
-  'loadVector',
-  'checkStack',
-  'system',
-  'if',
-]);
-
 /**
  * Whether a handler with these semantics may bail out and let the instruction's own function run it from the start.
  * Throws InvariantError if it could do so after it changed state: such an instruction must be marked cold.
  */
 export function mayGiveUp({ name, semantics }: Pick<Instruction, 'name' | 'semantics'>): boolean {
-  let found = false;
-  /** Whether any state has changed after these statements. */
-  const walk = (statements: readonly Statement[], before: boolean): boolean => {
-    let changed = before;
-    for (const statement of statements) {
-      if (leaving.has(statement.op)) {
-        invariant(!changed, `${name} may be left after it changed something, and must be cold`);
-        found = true;
-      }
-      if (statement.op === 'if') {
-        const [then, otherwise] = [walk(statement.then, changed), walk(statement.otherwise, changed)];
-        changed = then || otherwise;
-      } else if (!harmless.has(statement.op)) {
-        changed = true;
-      }
-    }
-    return changed;
-  };
-  walk(semantics.statements, false);
-  return found;
+  const { mayBeLeft, mayBeLeftChanged } = flowOf(semantics.statements);
+  invariant(!mayBeLeftChanged, `${name} may be left after it changed something, and must be cold`);
+  return mayBeLeft;
 }
 
 export interface HandlerPlan {

@@ -113,7 +113,7 @@ export class Tlbs {
     return oldest.place;
   }
 
-  /** Inserts a code page with the byte offset of its records. */
+  /** Inserts a code page with the value that the code layout needs. */
   putCode(place: number, low: number, high: number, records: number): void {
     const entry = place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes;
     this.#put(entry, low, high, records, 0);
@@ -209,12 +209,9 @@ export class Tlbs {
     }
   }
 
-  /** Invalidates, on all vCPUs, the code pages whose records lie in `start` to `end` (exclusive). */
-  forgetRecords(start: number, end: number): void {
-    this.#everyEntry(tlbOffsets.code, codeTlbEntries, (at) => {
-      const records = this.#memory.words[at + 2] ?? 0;
-      return records >= start && records < end;
-    });
+  /** Invalidates, on all vCPUs, the code pages for whose entries' value (`putCode`) `matches` is true. */
+  forgetRecords(matches: (records: number) => boolean): void {
+    this.#everyEntry(tlbOffsets.code, codeTlbEntries, (at) => matches(this.#memory.words[at + 2] ?? 0));
   }
 
   /** Invalidates, on all vCPUs, the entries for writing to the memory page at `page`. */

@@ -7,6 +7,8 @@ export type * from './micro_ops.js';
 export type * from './vector_micro_ops.js';
 export type * from './float_micro_ops.js';
 export { commonSystemCalls } from './system_calls.js';
+export { flowOf } from './flow.js';
+export type { Flow } from './flow.js';
 export { floatState } from './state.js';
 export { Semantics } from './semantics.js';
 export { a64 } from './arm64/index.js';

@@ -178,7 +178,8 @@ export class RecordPages implements CodeCache {
     const count = Math.min(Math.ceil(this.#capacity / evictedPart), this.#capacity - this.#next);
     for (let slot = this.#next; slot < this.#next + count; slot += 1) this.#release(slot);
     const start = this.#start + this.#next * recordPageBytes;
-    this.#tlbs.forgetRecords(start, start + count * recordPageBytes);
+    const end = start + count * recordPageBytes;
+    this.#tlbs.forgetRecords((records) => records >= start && records < end);
   }
 
   /** Detaches a record page from its memory page. */

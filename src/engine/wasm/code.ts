@@ -164,6 +164,7 @@ export const opcodes = {
 export const select = 0x1b;
 export const wrap = 0xa7;
 export const extendUnsigned = 0xad;
+export const extendSigned = 0xac;
 /** i32.popcnt. */
 export const popcount32 = 0x69;
 

@@ -1,0 +1,403 @@
+/**
+ * Decoded code of instructions of varying length. Records are dense: those of a straight run of instructions follow each other,
+ * from where it was first entered up to an unconditional jump, an instruction that has a record already, or the end of the page.
+ * For each page and decode variant, a table leads from the offset of an instruction to its record, so nothing is decoded twice.
+ *
+ * Records lie in chunks of 4 KiB. The first 512 bytes of a chunk hold, for each 16 bytes of it, the offset in the page of that
+ * record's instruction (16 bits); where the header itself would have offsets is the byte offset of the page's table. Both are found
+ * from a record's byte offset alone (straight_layout.ts).
+ *
+ * No record refers to one of another page, so dropping and evicting a page needs no unlinking elsewhere. An instruction that goes
+ * on in the next page has a record that neither the table nor any other record leads to: every arrival asks the host, which
+ * translates both pages. That record depends on both.
+ */
+import { invariant, present } from '../base/index.js';
+import type { CodeCache } from './code_cache.js';
+import { specialHandlers } from './handlers.js';
+import { recordBytes } from './layout.js';
+import type { EngineMemory } from './memory.js';
+import type { Tlbs } from './tlb.js';
+import { pageShift, WatchedPages } from './watched_pages.js';
+
+const pageBytes = 4096;
+/** A table has 32 bits for each byte of a page: a record's byte offset, or 0. */
+const tableBytes = 4 * pageBytes;
+
+export const chunkBytes = 4096;
+/** Binary logarithm of the number of bytes of a record for each byte of its entry in the chunk's header. */
+export const headerShift = 3;
+const headerBytes = chunkBytes >> headerShift;
+/** Where the header has the byte offset of the table. */
+export const tableInHeader = 0;
+const recordsPerChunk = (chunkBytes - headerBytes) / recordBytes;
+
+/** Where a record keeps the byte offset of the record that it leads to; 0 until that is known. */
+export const linkInRecord = 12;
+
+/** Chunks for each page, on average; and the most that one page takes: two records an instruction, if each is a run. */
+const chunksPerPage = 2;
+const mostChunksOfPage = 40;
+/** When all tables or chunks are in use, 1/8 of the tables is evicted at once. */
+const evictedPart = 8;
+/** No instruction has more bytes. */
+const longestInstruction = 16;
+
+/** The answer of `find` for an instruction that goes on in the next page. */
+export const crossesPage = 0;
+
+/** An instruction to decode. */
+export interface CodeBytes {
+  /** The bytes from `at` up to `end` (exclusive) may be read. */
+  readonly bytes: Uint8Array;
+  readonly at: number;
+  readonly end: number;
+  /** Offset of the instruction in its page. */
+  readonly offset: number;
+  readonly variant: number;
+  /** Byte offset of the record to fill. It is all 0. */
+  readonly record: number;
+}
+
+export interface DecodedInstruction {
+  readonly bytes: number;
+  /** Whether execution may go on behind it (isa, Flow). */
+  readonly fallsThrough: boolean;
+}
+
+/** Decodes an instruction into its record. Null if it does not end before `end`; then the record stays. */
+export type DecodeInstruction = (code: CodeBytes) => DecodedInstruction | null;
+
+/** The record of an instruction that crosses into the memory page `second`. 0 and -1 before it is decoded. */
+interface Crossing {
+  record: number;
+  second: number;
+}
+
+/** The decoded code of one memory page in one variant. */
+interface DecodedPage {
+  readonly table: number;
+  readonly page: number;
+  readonly variant: number;
+  /** Byte offsets of its chunks. All but the first `used` are spare. */
+  readonly chunks: number[];
+  used: number;
+  /** Number of records in the last chunk that is used. */
+  filled: number;
+  /** By offset in the page. */
+  readonly crossings: Map<number, Crossing>;
+}
+
+export class StraightRuns implements CodeCache {
+  readonly #memory: EngineMemory;
+  readonly #tlbs: Tlbs;
+  readonly #watched: WatchedPages;
+  readonly #decode: DecodeInstruction;
+  readonly #capacity: number;
+  readonly #freeTables: number[];
+  readonly #freeChunks: number[];
+  /** By table, the oldest first. */
+  readonly #pages = new Map<number, DecodedPage>();
+  /** By memory page. */
+  readonly #pagesOf = new Map<number, DecodedPage[]>();
+  /** By memory page: which of its bytes belong to decoded instructions. */
+  readonly #codeBytes = new Map<number, Uint8Array>();
+  /** By memory page: the pages before it with an instruction that may end in it. */
+  readonly #dependents = new Map<number, Set<DecodedPage>>();
+
+  /** Size in bytes of the room for `pages` tables with their records. */
+  static bytes(pages: number): number {
+    return chunkBytes + pages * tableBytes + chunksOf(pages) * chunkBytes;
+  }
+
+  /** Uses `StraightRuns.bytes(pages)` bytes from `start`, for code in memory up to `memoryEnd`. The room must be all 0. */
+  constructor(
+    memory: EngineMemory,
+    tlbs: Tlbs,
+    { start, pages }: { readonly start: number; readonly pages: number },
+    memoryEnd: number,
+    decode: DecodeInstruction,
+  ) {
+    this.#memory = memory;
+    this.#tlbs = tlbs;
+    this.#watched = new WatchedPages(tlbs, memoryEnd);
+    this.#decode = decode;
+    this.#capacity = pages;
+    const chunks = Math.ceil(start / chunkBytes) * chunkBytes;
+    const tables = chunks + chunksOf(pages) * chunkBytes;
+    this.#freeChunks = Array.from({ length: chunksOf(pages) }, (_, index) => chunks + index * chunkBytes);
+    this.#freeTables = Array.from({ length: pages }, (_, index) => tables + index * tableBytes);
+  }
+
+  /** As in CodeCache; `crossesPage` if the instruction goes on in the next page (`findCrossing`). */
+  find(instruction: number, variant: number): number {
+    const decoded = this.#pageOf(instruction >>> pageShift, variant);
+    const offset = instruction & (pageBytes - 1);
+    const known = this.#memory.word(decoded.table + 4 * offset);
+    if (known !== 0) return known;
+    return decoded.crossings.has(offset) ? crossesPage : this.#decodeRun(decoded, offset);
+  }
+
+  /** The record of an instruction that goes on in the memory page that starts at byte offset `second`. */
+  findCrossing(instruction: number, second: number, variant: number): number {
+    const decoded = this.#pageOf(instruction >>> pageShift, variant);
+    const offset = instruction & (pageBytes - 1);
+    const crossing = present(decoded.crossings.get(offset), 'an instruction that crosses the end of a page');
+    if (crossing.record === 0 || crossing.second !== second >>> pageShift) {
+      this.#decodeCrossing(decoded, offset, second, crossing);
+    }
+    return crossing.record;
+  }
+
+  instructionOf(record: number): number {
+    const { page } = present(this.#pages.get(this.tableOf(record)), 'the page of a record');
+    return page * pageBytes + this.#memory.view.getUint16(headerEntry(record), true);
+  }
+
+  /** The byte offset of the table of a record's page, which is the value of the code TLB's entries. */
+  tableOf(record: number): number {
+    return this.#memory.word(chunkOf(record) + tableInHeader);
+  }
+
+  letWrite(page: number): boolean {
+    return this.#watched.letWrite(page >>> pageShift);
+  }
+
+  stored(offset: number, bytes: number): void {
+    const page = offset >>> pageShift;
+    this.#watched.touch(page);
+    if (!this.#watched.isWatched(page)) return;
+    const first = offset & (pageBytes - 1);
+    const hitsCode =
+      this.#codeBytes
+        .get(page)
+        ?.subarray(first, first + bytes)
+        .includes(1) ?? false;
+    if (this.#watched.isOverborne(page) || hitsCode) this.#drop(page);
+  }
+
+  written(offset: number, bytes: number): void {
+    const last = (offset + bytes - 1) >>> pageShift;
+    for (let page = offset >>> pageShift; page <= last; page += 1) {
+      this.#watched.touch(page);
+      if (this.#watched.isWatched(page)) this.#drop(page);
+    }
+  }
+
+  wasWritten(offset: number): boolean {
+    return this.#watched.wasTouched(offset >>> pageShift);
+  }
+
+  // Decoding
+
+  /** Decodes the run that starts at an offset. Returns its first record, or `crossesPage`. */
+  #decodeRun(decoded: DecodedPage, start: number): number {
+    const { table, page, variant } = decoded;
+    const { bytes } = this.#memory;
+    let first = crossesPage;
+    for (let offset = start; ;) {
+      const known = offset < pageBytes ? this.#memory.word(table + 4 * offset) : 0;
+      if (offset === pageBytes || known !== 0) {
+        this.#endRun(decoded, offset, specialHandlers.endOfRun, known);
+        return first;
+      }
+      const record = this.#newRecord(decoded, offset);
+      const [at, end] = [page * pageBytes + offset, (page + 1) * pageBytes];
+      const found = this.#decode({ bytes, at, end, offset, variant, record });
+      if (found === null) {
+        // The record stays a "not decoded" one, and so leads to the host.
+        decoded.crossings.set(offset, { record: 0, second: -1 });
+        return first;
+      }
+      this.#memory.setWord(table + 4 * offset, record);
+      this.#markCode(page, offset, found.bytes);
+      if (first === crossesPage) first = record;
+      offset += found.bytes;
+      if (!found.fallsThrough) {
+        this.#endRun(decoded, offset, specialHandlers.notDecoded, 0);
+        return first;
+      }
+    }
+  }
+
+  #decodeCrossing(decoded: DecodedPage, offset: number, second: number, crossing: Crossing): void {
+    const { bytes } = this.#memory;
+    const { page, variant } = decoded;
+    const here = pageBytes - offset;
+    const code = new Uint8Array(here + longestInstruction);
+    code.set(bytes.subarray(page * pageBytes + offset, (page + 1) * pageBytes));
+    code.set(bytes.subarray(second, second + longestInstruction), here);
+    const record = crossing.record === 0 ? this.#newRecord(decoded, offset) : crossing.record;
+    if (crossing.record === 0) this.#putRecord(decoded, offset);
+    // An earlier record and the one behind it are used again.
+    this.#memory.bytes.fill(0, record, record + 2 * recordBytes);
+    const found = this.#decode({ bytes: code, at: 0, end: code.length, offset, variant, record });
+    invariant(
+      found !== null && found.bytes > here,
+      'an instruction that crosses the end of a page ends in the next',
+    );
+    this.#memory.view.setUint16(headerEntry(record + recordBytes), offset + found.bytes, true);
+    this.#link(record + recordBytes, specialHandlers.endOfRun, 0);
+    const next = second >>> pageShift;
+    this.#markCode(page, offset, here);
+    this.#markCode(next, 0, found.bytes - here);
+    const dependents = this.#dependents.get(next) ?? new Set();
+    this.#dependents.set(next, dependents.add(decoded));
+    crossing.record = record;
+    crossing.second = next;
+  }
+
+  #markCode(page: number, offset: number, bytes: number): void {
+    this.#watched.watch(page);
+    const marks = this.#codeBytes.get(page) ?? new Uint8Array(pageBytes);
+    this.#codeBytes.set(page, marks.fill(1, offset, offset + bytes));
+  }
+
+  // Records
+
+  /** A new record for the instruction at an offset, which is all 0 and has another record behind it. */
+  #newRecord(decoded: DecodedPage, offset: number): number {
+    if (decoded.used === 0) this.#addChunk(decoded);
+    if (decoded.filled + 1 >= recordsPerChunk) {
+      const last = decoded.filled < recordsPerChunk ? this.#putRecord(decoded, offset) : null;
+      this.#addChunk(decoded);
+      const next = this.#putRecord(decoded, offset);
+      if (last !== null) this.#link(last, specialHandlers.endOfRun, next);
+      return next;
+    }
+    return this.#putRecord(decoded, offset);
+  }
+
+  /** Puts the record behind the last one of a run. */
+  #endRun(decoded: DecodedPage, offset: number, handler: number, link: number): void {
+    this.#link(this.#putRecord(decoded, offset), handler, link);
+  }
+
+  #link(record: number, handler: number, link: number): void {
+    this.#memory.view.setUint16(record, handler, true);
+    this.#memory.setWord(record + linkInRecord, link);
+  }
+
+  #putRecord(decoded: DecodedPage, offset: number): number {
+    const chunk = present(decoded.chunks[decoded.used - 1], 'a chunk');
+    invariant(decoded.filled < recordsPerChunk, 'a chunk has room for another record');
+    const record = chunk + headerBytes + decoded.filled * recordBytes;
+    decoded.filled += 1;
+    this.#memory.bytes.fill(0, record, record + recordBytes);
+    this.#memory.view.setUint16(headerEntry(record), offset, true);
+    return record;
+  }
+
+  #addChunk(decoded: DecodedPage): void {
+    if (decoded.used === decoded.chunks.length) {
+      if (this.#freeChunks.length === 0) this.#evict(decoded);
+      const chunk = present(this.#freeChunks.pop(), 'a free chunk');
+      this.#memory.setWord(chunk + tableInHeader, decoded.table);
+      decoded.chunks.push(chunk);
+    }
+    decoded.used += 1;
+    decoded.filled = 0;
+  }
+
+  // Pages
+
+  #pageOf(page: number, variant: number): DecodedPage {
+    const known = this.#pagesOf.get(page)?.find((each) => each.variant === variant);
+    if (known !== undefined) return known;
+    if (this.#freeTables.length === 0) this.#evict(null);
+    const table = present(this.#freeTables.pop(), 'a free table');
+    const made = {
+      table,
+      page,
+      variant,
+      chunks: [],
+      used: 0,
+      filled: 0,
+      crossings: new Map<number, Crossing>(),
+    };
+    this.#pages.set(table, made);
+    this.#pagesOf.set(page, [...(this.#pagesOf.get(page) ?? []), made]);
+    return made;
+  }
+
+  /** Drops the records that depend on a memory page. Their operands stay; see CodeCache. */
+  #drop(page: number): void {
+    this.#watched.unwatch(page);
+    this.#codeBytes.delete(page);
+    for (const decoded of this.#pagesOf.get(page) ?? []) this.#reset(decoded);
+    const crossings = [...(this.#dependents.get(page) ?? [])].flatMap((each) => [...each.crossings.values()]);
+    for (const crossing of crossings) {
+      if (crossing.second === page) {
+        this.#memory.view.setUint16(crossing.record, specialHandlers.notDecoded, true);
+        crossing.second = -1;
+      }
+    }
+    this.#dependents.delete(page);
+  }
+
+  #reset(decoded: DecodedPage): void {
+    for (const [index, chunk] of decoded.chunks.slice(0, decoded.used).entries()) {
+      const count = index === decoded.used - 1 ? decoded.filled : recordsPerChunk;
+      for (let record = 0; record < count; record += 1) {
+        const at = chunk + headerBytes + record * recordBytes;
+        this.#memory.view.setUint16(at, specialHandlers.notDecoded, true);
+      }
+    }
+    this.#clear(decoded);
+    decoded.used = 0;
+    decoded.filled = 0;
+  }
+
+  #clear(decoded: DecodedPage): void {
+    const { table, crossings } = decoded;
+    this.#memory.bytes.fill(0, table, table + tableBytes);
+    for (const { second } of crossings.values()) this.#dependents.get(second)?.delete(decoded);
+    crossings.clear();
+  }
+
+  /** Evicts the oldest pages, but not `except`: until a table and, for `except`, a chunk is free, and 1/8 of all at least. */
+  #evict(except: DecodedPage | null): void {
+    const tables = new Set<number>();
+    const least = Math.ceil(this.#capacity / evictedPart);
+    for (const decoded of this.#pages.values()) {
+      if (tables.size >= least && this.#freeChunks.length > 0) break;
+      if (decoded === except) continue;
+      this.#release(decoded);
+      tables.add(decoded.table);
+    }
+    this.#tlbs.forgetRecords((table) => tables.has(table));
+  }
+
+  #release(decoded: DecodedPage): void {
+    const { table, page, chunks } = decoded;
+    this.#clear(decoded);
+    this.#pages.delete(table);
+    const others = (this.#pagesOf.get(page) ?? []).filter((each) => each !== decoded);
+    if (others.length > 0) this.#pagesOf.set(page, others);
+    else this.#forget(page);
+    this.#freeTables.push(table);
+    this.#freeChunks.push(...chunks);
+  }
+
+  /** Called when a memory page has no decoded page left. */
+  #forget(page: number): void {
+    this.#pagesOf.delete(page);
+    const dependents = this.#dependents.get(page);
+    if (dependents !== undefined && dependents.size > 0) return;
+    this.#dependents.delete(page);
+    this.#codeBytes.delete(page);
+    this.#watched.unwatch(page);
+  }
+}
+
+function chunksOf(pages: number): number {
+  return Math.max(pages * chunksPerPage, mostChunksOfPage);
+}
+
+function chunkOf(record: number): number {
+  return record - (record % chunkBytes);
+}
+
+/** Byte offset of the header's entry for a record. */
+function headerEntry(record: number): number {
+  return chunkOf(record) + ((record % chunkBytes) >> headerShift);
+}
