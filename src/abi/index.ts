@@ -33,4 +33,5 @@ export * from './arm/psci.js';
 export * from './arm/smccc.js';
 export * from './acpi/acpidump.js';
 export * from './acpi/madt.js';
+export * from './acpi/tables.js';
 export * from './devicetree/fdt.js';

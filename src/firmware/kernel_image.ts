@@ -7,11 +7,12 @@ import type { Architecture } from './architecture.js';
 import { isElfFor } from './architecture.js';
 import { isImage, isZboot, readImage, readZboot } from './arm64/kernel_image.js';
 import type { Arm64Placement } from './arm64/kernel_image.js';
-import { collect, textAt } from './byte_streams.js';
+import { collect } from './byte_streams.js';
 import { compressionOf, decompress } from './compression.js';
 import type { Compression } from './compression.js';
 import { imageLimit } from './image_bytes.js';
 import { refuseFile } from './mistaken_files.js';
+import { isBzImage, isVmlinux } from './x86_64/kernel_image.js';
 
 /** Where an image must lie in memory, in the terms of its architecture. */
 export type KernelPlacement = Arm64Placement;
@@ -21,7 +22,7 @@ export interface KernelImage {
   /** The image itself. */
   readonly bytes: Uint8Array;
   /** The format of the input. */
-  readonly container: 'image' | 'zboot' | 'compressed';
+  readonly container: 'image' | 'zboot' | 'bzimage' | 'compressed';
   readonly compression: Compression;
   /** Size in memory from the image's first byte on, in bytes, including memory that it clears at its start. */
   readonly memoryBytes: number;
@@ -30,14 +31,10 @@ export interface KernelImage {
   readonly placement: KernelPlacement;
 }
 
-/** "HdrS" at byte 0x202: the header of a bzImage (Linux Documentation/arch/x86/boot.rst). */
-const setupHeader = { at: 0x202, magic: 'HdrS' } as const;
-
 /** The architecture of an uncompressed kernel by its contents; null if it is not known as a kernel. */
 export function kernelArchitecture(bytes: Uint8Array): Architecture | null {
   if (isImage(bytes) || isZboot(bytes) || isElfFor(bytes, 'arm64')) return 'arm64';
-  const isBzImage = textAt(bytes, setupHeader.at, setupHeader.magic.length) === setupHeader.magic;
-  return isBzImage || isElfFor(bytes, 'amd64') ? 'amd64' : null;
+  return isBzImage(bytes) || isVmlinux(bytes) ? 'amd64' : null;
 }
 
 /**
