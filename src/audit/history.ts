@@ -1,5 +1,5 @@
 /** What a run's events say about kernels, CPUs and records; looked up by the judge and the rules. */
-import { invalidVcpuNr, xenVcpuId } from '../identity/index.js';
+import { invalidVcpuNr, linuxCpu, mostLinuxCpu, xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Run } from './finding.js';
 import { argument, bindsPort } from './operations.js';
@@ -150,7 +150,7 @@ export function recordsAt(history: History, kernel: number, step: number): Map<L
  */
 export function holdersOf(history: History, kernel: number, id: number, step: number): LinuxCpu[] | null {
   const reign = reignOf(history, kernel);
-  if (reign.event?.records === 'none') return [id as LinuxCpu];
+  if (reign.event?.records === 'none') return id <= mostLinuxCpu ? [linuxCpu(id)] : [];
   if (reign.records.length === 0) return null;
   const records = recordsAt(history, kernel, step);
   const holders = [...records].filter(([, value]) => value === id).map(([cpu]) => cpu);

@@ -3,7 +3,7 @@
  * never from the guest's own statements. So a real kernel, of which only calls, starts and records in memory
  * are visible, is judged by the same rules as a model.
  */
-import { xenVcpuId } from '../identity/index.js';
+import { passedVcpuId, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { JudgedCall, NotJudged, Run } from './finding.js';
 import { holdersOf, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
@@ -180,7 +180,7 @@ function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed
     case 'record':
       return byRecord(history, event, passed);
     case 'question':
-      return passed as XenVcpuId;
+      return passedVcpuId(passed);
   }
 }
 

@@ -1,7 +1,7 @@
 /** A scenario run to its end by the canonical schedule, judged, and told in rows. */
 import { audit, judgeCalls } from '../audit/index.js';
 import { InputError } from '../base/index.js';
-import { linuxCpu, policyNamed, recordOf } from '../identity/index.js';
+import { linuxCpu, policyNamed, recordOf, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { Environment, Firmware } from './model/context.js';
 import type { Interposers } from './model/interposers.js';
@@ -61,7 +61,7 @@ export function environmentOf(scenario: Scenario, options: RunOptions = {}): Env
 /** The vCPU that runs, or last ran, as that CPU of that kernel; null when none ever did. */
 function vcpuRunning(vcpus: readonly GuestVcpu[], kernel: number, cpu: number): XenVcpuId | null {
   const vcpu = vcpus.findIndex((guest) => guest.kernel === kernel && guest.linuxCpu === cpu);
-  return vcpu < 0 ? null : (vcpu as XenVcpuId);
+  return vcpu < 0 ? null : xenVcpuId(vcpu);
 }
 
 function rowsOf({ guest }: World, kernel: KernelState, everRan: ReadonlyMap<string, XenVcpuId>): CpuRow[] {

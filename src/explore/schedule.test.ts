@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { audit } from '../audit/index.js';
 import type { TraceEvent } from '../audit/index.js';
 import { InvariantError } from '../base/index.js';
-import type { XenVcpuId } from '../identity/index.js';
+import { xenVcpuId } from '../identity/index.js';
 import { eventChannelOp } from './model/calls.js';
 import { createWorld } from './model/platform.js';
 import type { Program } from './model/program.js';
@@ -109,7 +109,7 @@ describe('a step', () => {
     const scenario = aScenario('arm', 'mend');
     const world = createWorld(scenario);
     assert.deepEqual(enabled(world, environmentOf(scenario)), [0]);
-    assert.throws(() => stepVcpu(world, 1 as XenVcpuId, environmentOf(scenario)), InvariantError);
+    assert.throws(() => stepVcpu(world, xenVcpuId(1), environmentOf(scenario)), InvariantError);
   });
 
   it('makes one hypercall at most', () => {

@@ -4,6 +4,7 @@
  */
 import type { TraceEvent } from '../audit/index.js';
 import { advanceTo, isRunnable, nextDeadline, unheardEvents } from '../hypervisor/index.js';
+import { firstXenVcpu, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { emit, guestVcpu, nowNs } from './model/context.js';
 import type { Environment } from './model/context.js';
@@ -22,7 +23,7 @@ const enoughDeadlines = 1_000;
 function nextVcpu(world: World, environment: Environment, last: XenVcpuId): XenVcpuId | null {
   const count = world.guest.vcpus.length;
   for (let i = 0; i < count; i += 1) {
-    const vcpu = ((last + i) % count) as XenVcpuId;
+    const vcpu = xenVcpuId((last + i) % count);
     if (canStep(world, environment, vcpu)) return vcpu;
   }
   return null;
@@ -139,7 +140,7 @@ export function runToEnd(
   environment: Environment,
   observe: Observer = () => undefined,
 ): TraceEvent[] {
-  const progress: Progress = { trace: [], last: 0 as XenVcpuId, steps: 0, deadlines: 0 };
+  const progress: Progress = { trace: [], last: firstXenVcpu, steps: 0, deadlines: 0 };
   while (world.guest.end === null) goOn(world, environment, progress, observe);
   const rest: TraceEvent[] = [];
   endEvent(world, rest);

@@ -55,14 +55,22 @@ function inRange(value: number, last: number, what: string): number {
   throw new InputError(`${what} ${value} is not a whole number from 0 to ${last}`);
 }
 
+/** The highest number that a Linux CPU could have. */
+export const mostLinuxCpu = 0x7fff_ffff;
+
 /** `value` as a Linux CPU number. Throws {@link InputError} unless 0 <= value <= 2^31 - 1. */
 export function linuxCpu(value: number): LinuxCpu {
-  return inRange(value, 0x7fff_ffff, 'Linux CPU') as LinuxCpu;
+  return inRange(value, mostLinuxCpu, 'Linux CPU') as LinuxCpu;
 }
 
 /** `value` as a Xen vCPU id. Throws {@link InputError} unless 0 <= value <= 2^32 - 2. */
 export function xenVcpuId(value: number): XenVcpuId {
   return inRange(value, 0xffff_fffe, 'Xen vCPU id') as XenVcpuId;
+}
+
+/** The vCPU id in a guest's call: the low 32 bits of `value`. It need not be the id of any vCPU. */
+export function passedVcpuId(value: number | bigint): XenVcpuId {
+  return Number(BigInt.asUintN(32, BigInt(value))) as XenVcpuId;
 }
 
 /** vCPU 0, which every domain has: Xen binds new ports to it, and every real toolstack starts a guest on it. */

@@ -1,5 +1,6 @@
 /** Rules over CPUs: who starts whom, who runs where, and whether all come up. */
 import { rangesText } from '../../base/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
 import { hardwareVcpu, readHistory } from '../history.js';
@@ -121,7 +122,7 @@ export const allVcpusUp: Rule = {
   reason: "Every vCPU that the platform offers comes online, unless the guest's own limit excludes it.",
   source: 'Linux smp_init: a CPU whose bring-up fails is left out with one line in the log',
   check(run) {
-    const all = run.platform.hardwareIds.map((_, vcpu) => vcpu as XenVcpuId);
+    const all = run.platform.hardwareIds.map((_, vcpu) => xenVcpuId(vcpu));
     return spans(run).flatMap(({ kernel, cameUp, started, leftOut, online, last }): Finding[] => {
       // Where online CPUs cannot be read, a CPU that was started may be online.
       const unseen = online === 'unreadable' ? started : [];

@@ -2,7 +2,7 @@
 import type { Platform, TraceEvent } from '../../audit/index.js';
 import type { DeviceTree, Madt } from '../../abi/index.js';
 import { InvariantError, present } from '../../base/index.js';
-import { linuxCpu, recordOf, recordVcpuId, xenVcpuNr } from '../../identity/index.js';
+import { linuxCpu, recordOf, recordVcpuId, xenVcpuId, xenVcpuNr } from '../../identity/index.js';
 import type { LinuxCpu, SourceName, XenVcpuId } from '../../identity/index.js';
 import type { Interposers } from './interposers.js';
 import { done, routineOf } from './program.js';
@@ -134,7 +134,7 @@ export function vcpuNr(context: StepContext, cpu: LinuxCpu): number {
 /** The vCPU that has a hardware id; null when none has. */
 export function vcpuOfHardwareId({ environment }: StepContext, hardwareId: number | null): XenVcpuId | null {
   const vcpu = environment.platform.hardwareIds.findIndex((id) => id === hardwareId);
-  return vcpu < 0 ? null : (vcpu as XenVcpuId);
+  return vcpu < 0 ? null : xenVcpuId(vcpu);
 }
 
 /** The guest is at its end. Nothing runs after this. */

@@ -3,10 +3,12 @@ import type { Madt } from '../../abi/index.js';
 import { InvariantError, present } from '../../base/index.js';
 import type { TraceEvent } from '../../audit/index.js';
 import {
+  apicId,
   armCpusOfDeviceTree,
   armCpusOfMadt,
   emptyIdMap,
   linuxCpu,
+  mpidr,
   numberCpus,
   xenVcpuId,
   x86CpusOfMadt,
@@ -79,8 +81,8 @@ function findArmCpus({ madt, deviceTree }: Firmware, entryMpidr: Mpidr): Found {
 function findCpus(environment: Environment, entry: XenVcpuId): Found {
   const { platform, firmware } = environment;
   const hardwareId = present(platform.hardwareIds[entry], `the hardware id of vCPU ${entry}`);
-  if (platform.kind === 'arm') return findArmCpus(firmware, hardwareId as Mpidr);
-  if (firmware.madt !== null) return findX86Cpus(environment, firmware.madt, entry, hardwareId as ApicId);
+  if (platform.kind === 'arm') return findArmCpus(firmware, mpidr(hardwareId));
+  if (firmware.madt !== null) return findX86Cpus(environment, firmware.madt, entry, apicId(hardwareId));
   // PV: the numbers that VCPUOP_is_up knows (arch/x86/xen/smp_pv.c, xen_fill_possible_map).
   const cpus = platform.hardwareIds.map(() => ({ hardwareId: null, acpiUid: null }));
   return { cpus: cpus.slice(0, configNrCpus), notTaken: [] };

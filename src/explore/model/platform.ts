@@ -19,14 +19,12 @@ import { frameBytes, SparseMemory } from '../../base/index.js';
 import type { FrameRange } from '../../base/index.js';
 import { createDomain, createRemoteChannel, defaultClock, setHvmParam } from '../../hypervisor/index.js';
 import type { Domain, DomainConfig } from '../../hypervisor/index.js';
-import { fitsXapic, formatMpidr, hardwareIds, policyNamed } from '../../identity/index.js';
-import type { ArmIds, X86Ids, XenVcpuId } from '../../identity/index.js';
+import { firstXenVcpu, fitsXapic, formatMpidr, hardwareIds, policyNamed } from '../../identity/index.js';
+import type { ArmIds, X86Ids } from '../../identity/index.js';
 import type { Firmware } from './context.js';
 import type { PlatformName, Scenario } from '../scenario.js';
 import { newGuestVcpu } from './world.js';
 import type { World } from './world.js';
-
-const firstVcpu = 0 as XenVcpuId;
 
 /** Guest RAM, in frames of 4 KiB: 256 MiB. */
 const ramFrames = 0x10000;
@@ -122,7 +120,7 @@ function configOf(scenario: Scenario, platform: Platform): DomainConfig {
     fifo: platform.fifo,
     softReset: platform.softReset,
     maxGrantFrames: 4,
-    entryVcpu: firstVcpu,
+    entryVcpu: firstXenVcpu,
     // A host with `clocksource=tsc`: then Linux registers its time area too, one more call that names a vCPU.
     clock: { ...defaultClock, tscStable: true },
   };
@@ -130,7 +128,7 @@ function configOf(scenario: Scenario, platform: Platform): DomainConfig {
 
 /** The toolstack's channel for xenstore: the guest's port. A PV guest is told of it by start_info, others by parameters. */
 function connectXenstore(domain: Domain, scenario: Scenario): number {
-  const port = createRemoteChannel(domain, firstVcpu);
+  const port = createRemoteChannel(domain, firstXenVcpu);
   if (scenario.platform === 'pv') return port;
   const page = ramStart(scenario.platform) + firstKernelFrame - 1;
   setHvmParam(domain, HVM_PARAM_STORE_EVTCHN, BigInt(port));

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { TraceEvent } from '../../audit/index.js';
 import { InputError } from '../../base/index.js';
+import { firstXenVcpu } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import { createWorld } from './platform.js';
 import type { Environment } from './context.js';
@@ -24,7 +25,7 @@ interface Way {
 }
 
 function begin(scenario: Scenario): Way {
-  return { world: createWorld(scenario), environment: environmentOf(scenario), last: 0 as XenVcpuId };
+  return { world: createWorld(scenario), environment: environmentOf(scenario), last: firstXenVcpu };
 }
 
 /** Takes one step, or lets time pass; null when neither can be. */

@@ -7,6 +7,7 @@ import { cloneValue, hashText, InputError, valueFromJson, valueToJson } from '..
 import type { Outcome } from '../../audit/index.js';
 import { cloneDomain, domainFromJson, domainToJson } from '../../hypervisor/index.js';
 import type { Domain } from '../../hypervisor/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { AcpiUid, IdMap, LinuxCpu, XenVcpuId } from '../../identity/index.js';
 import type { KernelEra, StrategyName } from '../scenario.js';
 
@@ -176,5 +177,5 @@ export function newGuestVcpu(): GuestVcpu {
 
 /** Every vCPU's id. */
 export function vcpuIds({ guest }: World): XenVcpuId[] {
-  return guest.vcpus.map((_, id) => id as XenVcpuId);
+  return guest.vcpus.map((_, id) => xenVcpuId(id));
 }

@@ -15,6 +15,7 @@ import type {
   StopEvent,
   TraceEvent,
 } from '../../audit/index.js';
+import { linuxCpu, xenVcpuId } from '../../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../../identity/index.js';
 import { answerText, startAnswerText } from '../answers.js';
 import type { ModelRun } from '../scenario.js';
@@ -157,7 +158,7 @@ function kernelItem(event: KernelEvent, events: readonly TraceEvent[]): KernelIt
     kind: 'kernel',
     name: event.name,
     vcpu: event.entryVcpu,
-    linuxCpu: own?.kind === 'running' ? own.linuxCpu : (0 as LinuxCpu),
+    linuxCpu: own?.kind === 'running' ? own.linuxCpu : linuxCpu(0),
     possible: event.possible.length,
     leftOut: event.leftOut,
   };
@@ -392,7 +393,7 @@ export function sequenceOf(run: ModelRun): Sequence {
   const count = run.platform.hardwareIds.length;
   const named = new Set(items.flatMap(vcpusOf).filter((id) => id < count));
   return {
-    vcpus: [...named].sort((a, b) => a - b) as XenVcpuId[],
+    vcpus: [...named].sort((a, b) => a - b).map(xenVcpuId),
     items,
     timerCallsLeftOut: all.filter(isOwnTimer).length,
   };

@@ -1,5 +1,6 @@
 /** Shortens repetitions in a sequence: the same items for one CPU after another, and identical items. */
 import { present } from '../../base/index.js';
+import { xenVcpuId } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { AgainItem, SequenceItem } from './sequence.js';
 
@@ -69,7 +70,7 @@ function repetitionAt(items: readonly SequenceItem[], start: number, length: num
       if (renamings === null) break;
       if (times > 0 && (renamings.vcpu === null) !== (vcpus.length === 0)) break;
       times += 1;
-      if (renamings.vcpu !== null) vcpus.push(renamings.vcpu.to as XenVcpuId);
+      if (renamings.vcpu !== null) vcpus.push(xenVcpuId(renamings.vcpu.to));
     }
   }
   return { length, times, vcpus };

@@ -6,7 +6,7 @@ import {
   SHUTDOWN_soft_reset,
 } from '../../../abi/index.js';
 import { sendNmi } from '../../../hypervisor/index.js';
-import type { ApicId } from '../../../identity/index.js';
+import { destinationApicId } from '../../../identity/index.js';
 import { callingStep, structCall } from '../calls.js';
 import { act, cpuOf, guestVcpu, log, nowNs, numberVar, vcpuOfHardwareId } from '../context.js';
 import type { StepContext } from '../context.js';
@@ -43,7 +43,7 @@ function strike(context: StepContext, target: number, how: string): void {
   const { hardwareId } = cpuOf(context.kernel, target);
   act(context, how);
   if (how === 'nmi') {
-    sendNmi(context.world.domain, (hardwareId ?? 0) as ApicId);
+    sendNmi(context.world.domain, destinationApicId(hardwareId ?? 0));
     return;
   }
   const vcpu = vcpuOfHardwareId(context, hardwareId);

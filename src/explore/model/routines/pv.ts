@@ -19,7 +19,7 @@ import { addressOf } from '../guest_memory.js';
 import { configNrCpus, secondaryEntry } from '../kernel.js';
 import { become, callStep, done, next, returning, routine, stay, step } from '../program.js';
 import type { Flow, Program, Routine, Step } from '../program.js';
-import type { XenVcpuId } from '../../../identity/index.js';
+import { xenVcpuId } from '../../../identity/index.js';
 import {
   announceStart,
   getFeatures,
@@ -126,7 +126,7 @@ function initialise(context: StepContext): GuestCall {
 
 function startedUp(context: StepContext, id: number, returned: number): Flow {
   const { kernel, vcpu, cpu, environment } = context;
-  const target = id < environment.platform.hardwareIds.length ? (id as XenVcpuId) : null;
+  const target = id < environment.platform.hardwareIds.length ? xenVcpuId(id) : null;
   const asked = { kernel: kernel.index, by: vcpu, linuxCpu: cpu.linuxCpu, meant: subject(context).linuxCpu };
   emit(context, { kind: 'start', how: 'VCPUOP_up', ...asked, target, returned });
   return returned < 0

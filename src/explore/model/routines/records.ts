@@ -2,7 +2,14 @@
 import { XEN_CPUID_FIRST_LEAF } from '../../../abi/index.js';
 import { present } from '../../../base/index.js';
 import { cpuidLeaf } from '../../../hypervisor/index.js';
-import { cpuidSource, deviceTreeSource, mpidrSource, vcpuOfAcpiUid } from '../../../identity/index.js';
+import {
+  cpuidSource,
+  deviceTreeSource,
+  mpidr,
+  mpidrSource,
+  vcpuOfAcpiUid,
+  xenVcpuId,
+} from '../../../identity/index.js';
 import type { Mpidr, SourceName, XenVcpuId } from '../../../identity/index.js';
 import { numberVar, record, strategyOf } from '../context.js';
 import type { StepContext } from '../context.js';
@@ -30,7 +37,7 @@ function cpusOf(context: StepContext, { cpus }: RecordRule): number[] {
 
 /** What the CPU that executes this reads in its MPIDR_EL1. */
 function ownMpidr({ environment, vcpu }: StepContext): Mpidr {
-  return present(environment.platform.hardwareIds[vcpu], `the MPIDR of vCPU ${vcpu}`) as Mpidr;
+  return mpidr(present(environment.platform.hardwareIds[vcpu], `the MPIDR of vCPU ${vcpu}`));
 }
 
 /** What `source` says of `cpu`; null when it does not know. CPUID and MPIDR speak of the CPU that asks. */
@@ -40,7 +47,7 @@ function ask(context: StepContext, cpu: number, source: SourceName): XenVcpuId |
   const { acpiUid = null, hardwareId = null } = kernel.cpus[cpu] ?? {};
   switch (source) {
     case 'direct':
-      return cpu as XenVcpuId;
+      return xenVcpuId(cpu);
     case 'cpuid': {
       const leaf = cpuidLeaf(world.domain, vcpu, XEN_CPUID_FIRST_LEAF + 4, 0);
       return leaf === null ? null : cpuidSource.knows(leaf);
@@ -51,7 +58,7 @@ function ask(context: StepContext, cpu: number, source: SourceName): XenVcpuId |
       return mpidrSource.knows(ownMpidr(context));
     case 'devicetree':
       if (deviceTree === null || hardwareId === null) return null;
-      return deviceTreeSource.knows(deviceTree, hardwareId as Mpidr);
+      return deviceTreeSource.knows(deviceTree, mpidr(hardwareId));
   }
 }
 

@@ -1,6 +1,6 @@
 /** How an x86 PVHVM or PVH kernel brings up its other CPUs (Linux 6.1 arch/x86/xen/enlighten_hvm.c, smp_hvm.c). */
 import { sendInit, sendSipi } from '../../../hypervisor/index.js';
-import type { ApicId } from '../../../identity/index.js';
+import { destinationApicId } from '../../../identity/index.js';
 import { act, emit, panic, strategyOf, subject } from '../context.js';
 import type { StepContext } from '../context.js';
 import { drain } from '../events.js';
@@ -37,7 +37,7 @@ function sipi(context: StepContext): Flow {
   const { hardwareId, linuxCpu } = subject(context);
   act(context, 'SIPI');
   const vector = trampolineVector(kernel.index);
-  const { target } = sendSipi(world.domain, vcpu, (hardwareId ?? 0) as ApicId, vector);
+  const { target } = sendSipi(world.domain, vcpu, destinationApicId(hardwareId ?? 0), vector);
   const asked = { kernel: kernel.index, by: vcpu, linuxCpu: cpu.linuxCpu, meant: linuxCpu };
   emit(context, { kind: 'start', how: 'sipi', ...asked, target, returned: 0 });
   return next;
@@ -50,7 +50,7 @@ const cpuUp: Routine = routine('prepare', [
   step('INIT', (context) => {
     announceStart(context);
     act(context, 'INIT');
-    sendInit(context.world.domain, context.vcpu, (subject(context).hardwareId ?? 0) as ApicId);
+    sendInit(context.world.domain, context.vcpu, destinationApicId(subject(context).hardwareId ?? 0));
     return next;
   }),
   step('SIPI', sipi),
