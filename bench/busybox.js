@@ -90,7 +90,7 @@ printTable([
   ...names.map((name) => row(name, (run, figure) => took(run, name, figure))),
   row('all', whole),
 ]);
-const { instructions } = JSON.parse(readFileSync(report, 'utf8'));
+const [{ instructions }] = JSON.parse(readFileSync(report, 'utf8')).runs;
 const seconds = median(runs.domulator.map(({ end }) => end.processor));
 console.log(
   `\nHere, boot and work: ${(instructions / 1e6).toFixed(0)} M instructions, ${(instructions / seconds / 1e6).toFixed(0)} M/s of all the command's processor time`,

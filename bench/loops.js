@@ -62,7 +62,7 @@ for (const [index, name] of loops.entries()) {
   }
   const results = new Set([...ours, ...theirs].map(({ result }) => result));
   if (results.size !== 1) throw new Error(`${name}: the results differ: ${[...results].join(' ')}`);
-  const { instructions } = JSON.parse(readFileSync(report, 'utf8'));
+  const [{ instructions }] = JSON.parse(readFileSync(report, 'utf8')).runs;
   const rate = (runs) => instructions / median(runs.map(({ processor }) => processor)) / 1e6;
   const ratios = ours.map(({ processor }, round) => processor / theirs[round].processor);
   rows.push({ name, instructions, ours: rate(ours), theirs: rate(theirs), ratios });

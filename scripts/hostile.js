@@ -70,16 +70,17 @@ async function run({ name, program, vcpus = 2 }) {
 }
 
 function print({ name, status, seconds, rssMiB, report, good, stderr }) {
-  const instructions = report?.instructions ?? 0;
+  const result = report?.runs[0];
+  const instructions = result?.instructions ?? 0;
   const figures = [
     `status ${status}`,
     `${seconds.toFixed(1)} s`,
     `${(instructions / seconds / 1e6).toFixed(1)} M/s`,
     `${rssMiB.toFixed(0)} MiB`,
-    `${report?.hypercalls.total ?? '-'} calls`,
-    report === null
+    `${result?.hypercalls.total ?? '-'} calls`,
+    result === undefined
       ? stderr.trim().slice(0, 200)
-      : `${report.outcome.what}: ${report.outcome.why.slice(0, 90)}`,
+      : `${result.outcome.what}: ${result.outcome.why.slice(0, 90)}`,
   ];
   console.log(`${good ? 'ok    ' : 'FAILED'} ${name.padEnd(44)} ${figures.join(', ')}`);
 }

@@ -65,7 +65,7 @@ export function tableLine(mark, name, { status, report, seconds }) {
     name.padEnd(56),
     (report?.verdict ?? '-').padEnd(11),
     String(status).padStart(6),
-    (report === null ? '-' : million(report.instructions)).padStart(8),
+    (report === null ? '-' : million(report.runs[0].instructions)).padStart(8),
     `${seconds.toFixed(1)} s`.padStart(9),
   ];
   return cells.join(' ');
@@ -77,6 +77,14 @@ export const tableHead = ['', 'run', 'verdict', 'status', 'million', 'time']
   )
   .join(' ');
 
+/** What each kernel of a report did; `report` may be null. */
+const kernelsOf = (report) => (report?.runs ?? []).flatMap(({ kernels }) => kernels);
+
+/** The findings of a report. */
+export const findingsOf = (report) => kernelsOf(report).flatMap(({ findings }) => findings);
+
 /** The checks that the audit could not make, one line each. */
 export const notJudgedLines = (report) =>
-  (report?.notJudged ?? []).map(({ calls, hypercall, why }) => `not judged: ${calls} x ${hypercall}: ${why}`);
+  kernelsOf(report)
+    .flatMap(({ notJudged }) => notJudged)
+    .map(({ calls, hypercall, why }) => `not judged: ${calls} x ${hypercall}: ${why}`);

@@ -4,7 +4,7 @@
 // --only selects runs by a part of their names, and can be repeated.
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { bootOnce, notJudgedLines, tableHead, tableLine } from './boots.js';
+import { bootOnce, findingsOf, notJudgedLines, tableHead, tableLine } from './boots.js';
 import { ownJson } from './places.js';
 import { rightRuns } from './right_runs.js';
 import { inTurns, jobsOf } from '../jobs.js';
@@ -33,8 +33,9 @@ if (values.list) {
 /** The problems of a run, one line each. */
 function complaintsOf({ status, report, complaint }) {
   if (report === null) return [`no report: ${complaint.trim()}`];
-  const verdict = status === 0 ? [] : [`status ${status}: ${report.outcome.what}: ${report.outcome.why}`];
-  return [...verdict, ...report.findings.map(({ rule, why }) => `${rule}: ${why}`)];
+  const [{ outcome }] = report.runs;
+  const verdict = status === 0 ? [] : [`status ${status}: ${outcome.what}: ${outcome.why}`];
+  return [...verdict, ...findingsOf(report).map(({ rule, why }) => `${rule}: ${why}`)];
 }
 
 const counts = { passed: 0, failed: 0 };

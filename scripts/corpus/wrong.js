@@ -5,7 +5,7 @@
 //        node scripts/corpus/wrong.js [--xen 4.17|4.18] [--jobs N] [--list] [PART OF A NAME...]
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { bootOnce, notJudgedLines, tableHead, tableLine } from './boots.js';
+import { bootOnce, findingsOf, notJudgedLines, tableHead, tableLine } from './boots.js';
 import { complaintsOf } from './findings.js';
 import { imageOf, ownJson } from './places.js';
 import { inTurns, jobsOf } from '../jobs.js';
@@ -53,8 +53,9 @@ const limit = '30,600000000';
 function judge(run, { status, report, complaint }) {
   const wanted = run.status ?? (run.expect === undefined ? 0 : 1);
   if (report === null) return [`no report: ${complaint.trim()}`];
-  const verdict = status === wanted ? [] : [`status ${status}, not ${wanted} (${report.outcome.why})`];
-  return [...verdict, ...complaintsOf(report.findings, run)];
+  const [{ outcome }] = report.runs;
+  const verdict = status === wanted ? [] : [`status ${status}, not ${wanted} (${outcome.why})`];
+  return [...verdict, ...complaintsOf(findingsOf(report), run)];
 }
 
 const counts = { passed: 0, failed: 0 };

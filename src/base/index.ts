@@ -19,3 +19,4 @@ export {
   valueFromJson,
   valueToJson,
 } from './value.js';
+export { domulatorVersion } from './version.js';

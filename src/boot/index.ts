@@ -5,9 +5,21 @@
 export { Boot } from './run.js';
 export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState, BootWatcher } from './run.js';
 export { mainConsoleOf } from './consoles.js';
-export { bootReport, unstartedEnd, unstartedReport, verdictOf } from './report.js';
-export type { BootReport, KernelOrigin, ReportedFinding, Verdict } from './report.js';
+export { bootReport, unstartedEnd, unstartedReport } from './report.js';
+export type {
+  BootReport,
+  CallTotals,
+  KernelOrigin,
+  ReportedCpu,
+  ReportedFinding,
+  ReportedKernel,
+  ReportedOutcome,
+  ReportedRun,
+  RunAction,
+  Verdict,
+} from './report.js';
 export { maxVcpus } from './guest.js';
+export type { Way } from '../introspect/index.js';
 export type { Introspection } from './kernel_view.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';

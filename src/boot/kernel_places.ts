@@ -14,6 +14,7 @@ import type {
   RunningCpu,
   RunningKernel,
   VariableName,
+  Way,
 } from '../introspect/index.js';
 import type { Guest, GuestMachine } from './guest.js';
 import { readGuest } from './guest_memory.js';
@@ -23,13 +24,13 @@ const mostSearches = 16;
 
 /** How each thing that boot reads was found; null if it was not found. */
 export interface KnownBy {
-  readonly records: string | null;
-  readonly caller: string | null;
-  readonly online: string | null;
-  readonly possible: string | null;
+  readonly records: Way | null;
+  readonly caller: Way | null;
+  readonly online: Way | null;
+  readonly possible: Way | null;
 }
 
-function byBtf(fact: unknown): string | null {
+function byBtf(fact: unknown): Way | null {
   return fact === null || fact === undefined ? null : 'BTF';
 }
 
@@ -131,7 +132,7 @@ export class KernelPlaces {
   }
 
   /** How a variable was found; if its name was not found, BTF if that has `instead`. */
-  #wayOf(name: VariableName, instead: unknown): string | null {
+  #wayOf(name: VariableName, instead: unknown): Way | null {
     return this.#facts.symbols.get(name)?.way ?? byBtf(instead);
   }
 

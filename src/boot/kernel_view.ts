@@ -13,19 +13,21 @@ import {
   isKernelAddress,
   KernelRecords,
 } from '../introspect/index.js';
-import type { Kallsyms, ReadKernel, VariableName } from '../introspect/index.js';
+import type { Kallsyms, ReadKernel, VariableName, Way } from '../introspect/index.js';
 import type { Guest, GuestMachine, KernelCpu } from './guest.js';
 import { guestPlaces, readGuest } from './guest_memory.js';
 import { KernelPlaces } from './kernel_places.js';
 
-/** How each thing is read from a kernel: 'export table', 'kallsyms' or 'BTF'; null if it cannot be read. */
+/** How each thing is read from a kernel; null if it cannot be read. */
 export interface Introspection {
   /** The records: which vCPU each CPU believes it is. */
-  readonly records: string | null;
+  readonly records: Way | null;
   /** Which CPU makes a call. */
-  readonly caller: string | null;
-  readonly online: string | null;
-  readonly possible: string | null;
+  readonly caller: Way | null;
+  /** Which CPUs it counts as online. */
+  readonly online: Way | null;
+  /** Which CPUs it may ever bring up. */
+  readonly possible: Way | null;
 }
 
 /** All places in one list; null if any could not be translated, as by a vCPU whose MMU is still off. */

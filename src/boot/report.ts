@@ -1,7 +1,10 @@
-/** The JSON report of a boot, schema version 1 (the same as schemas/boot-report.schema.json). */
+/** The JSON report of a boot, schema version 2 (the same as schemas/boot-report.schema.json). */
 import type { EndEvent } from '../audit/index.js';
+import { domulatorVersion } from '../base/index.js';
+import { xenVcpuId } from '../identity/index.js';
+import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Introspection } from './kernel_view.js';
-import type { BootCommand, BootOptions, WhatIf } from './options.js';
+import type { BootCommand, BootOptions, Until, WhatIf } from './options.js';
 import type { BootCpu, BootFinding, BootOutcome, BootResult } from './run.js';
 import type { CallCounts } from './trace_counts.js';
 import { TraceStore } from './trace_store.js';
@@ -26,102 +29,170 @@ export interface KernelOrigin {
   }[];
 }
 
+/** One broken rule, at one point of the run. */
 export interface ReportedFinding {
+  /** The name of the rule, e.g. `id-is-meant`. */
   readonly rule: string;
   /** `EVTCHNOP_init_control` and the like; null for rules over the whole run. */
   readonly hypercall: string | null;
-  readonly linuxCpu: number | null;
-  readonly callingVcpu: number | null;
+  /** The CPU on which the kernel believed it was running. */
+  readonly linuxCpu: LinuxCpu | null;
+  /** The vCPU that really made the call. */
+  readonly callingVcpu: XenVcpuId | null;
   /** The id in the call, unsigned. */
   readonly passed: number | null;
   /** The id that was meant; null where none can be right. */
-  readonly meant: number | null;
+  readonly meant: XenVcpuId | null;
   /** The answer as a signed number, e.g. -2. */
   readonly returned: number | null;
   readonly guestTimeNs: number;
   /** The caller within the kernel; null if it is not known. */
   readonly where: string | null;
+  /** One sentence. */
   readonly why: string;
 }
 
-export interface BootReport {
-  readonly schemaVersion: 1;
-  readonly verdict: Verdict;
-  readonly outcome: {
-    readonly what: BootOutcome;
-    readonly why: string;
-    /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
-    readonly refused?: {
-      readonly vcpu: number;
-      /** Its address, in hexadecimal with `0x`. */
-      readonly pc: string;
-      /** As objdump writes it; null where it could not be read. */
-      readonly instruction: string | null;
-      /** The exception level that it needs; null where none would help. */
-      readonly needs: 'EL2' | 'EL3' | null;
-    };
-  };
-  readonly kernel: {
-    readonly name: string;
-    readonly version: string | null;
-    /** Null if the run was stopped before the kernel was loaded. */
-    readonly sha256: string | null;
-    /** How each thing was read from the running kernel; null if the run was stopped before the kernel was loaded. */
-    readonly introspection: Introspection | null;
-  } & KernelOrigin;
-  readonly machine: {
-    readonly arch: 'arm64';
-    readonly vcpus: number;
-    readonly memoryMiB: number;
-    readonly gic: 'v3';
-    /** Null if the guest set up none. */
-    readonly events: 'fifo' | '2l' | null;
-    readonly xen: string;
-    readonly seed: number;
-    readonly xenstore: boolean;
-    readonly entryVcpu: number;
-    readonly whatIf: WhatIf | null;
-  };
+/** One of a kernel's CPUs. */
+export interface ReportedCpu {
+  /** The kernel's own number. */
+  readonly linuxCpu: LinuxCpu;
+  /** The vCPU that it really is. */
+  readonly vcpu: XenVcpuId;
+  readonly hardwareId: HardwareId;
+  /** `mpidr`: `hardwareId` holds the affinity fields of MPIDR_EL1. `apicId`: it is an APIC id. */
+  readonly hardwareIdKind: HardwareIdKind;
+  /** The kernel's own record, unsigned; null if there is none, or if it could not be read. */
+  readonly recordedVcpuId: number | null;
+  /** The ids in this CPU's calls; unsigned, each once, in ascending order. */
+  readonly usedVcpuIds: readonly number[];
+  /** Whether the kernel ever counted it as online; null if it was started and this is not known. */
+  readonly online: boolean | null;
   /**
-   * The command of the guest, and how it ended: with an exit code, or killed by a signal; neither if the
-   * guest ended before it. Null without a command.
+   * The guest's own limit because of which it was left out, e.g. `nr_cpus=3`; null if there is none, or if it came up
+   * later.
    */
-  readonly command:
-    (BootCommand & { readonly exitCode: number | null; readonly signal: number | null }) | null;
-  readonly cpus: readonly {
-    readonly linuxCpu: number;
-    readonly vcpu: number;
-    readonly mpidr: number;
-    readonly recordedVcpuId: number | null;
-    /** The ids in this CPU's calls; unsigned, each once, in ascending order. */
-    readonly usedVcpuIds: readonly number[];
-    /** Whether the kernel ever counted it as online; null if it was started and this is not known. */
-    readonly online: boolean | null;
-    /**
-     * The guest's own limit because of which it was left out, e.g. `nr_cpus=3`; null if there is none, or if it came up
-     * later.
-     */
-    readonly leftOut: string | null;
-    /** Whether the record is the true vCPU id; null if there is no record. */
-    readonly agrees: boolean | null;
-  }[];
+  readonly leftOut: string | null;
+  /** Whether the record is the true vCPU id; null if there is no record. */
+  readonly agrees: boolean | null;
+}
+
+/** What one kernel did, from its entry on. */
+export interface ReportedKernel {
+  /** What it calls itself, e.g. `6.1.0-57-arm64`; null if it does not. */
+  readonly version: string | null;
+  /** The vCPU on which it was entered. */
+  readonly entryVcpu: XenVcpuId;
+  /** `fifo` as soon as it registered one control block, else the two-level ABI; null if it set up no events. */
+  readonly events: 'fifo' | '2l' | null;
+  /** How each thing was read from it while it ran. */
+  readonly introspection: Introspection;
+  /** Its CPUs, in the order of its own numbers. */
+  readonly cpus: readonly ReportedCpu[];
   readonly hypercalls: CallCounts;
   /** Calls that Xen has and the hypervisor does not model, by name, and how often each was made. */
   readonly notModelled: Readonly<Record<string, number>>;
-  /** The number of findings that are not listed: the same finding is listed at most 16 times, and 2000 are listed in all. */
+  /** The same finding is listed at most 16 times, and 2000 are listed in all. */
   readonly findings: readonly ReportedFinding[];
+  /** The number of findings that are not listed. */
   readonly omittedFindings: number;
   /** Calls with a vCPU id whose meaning is not known, by name and reason. They break no rule, but are not known to be right. */
   readonly notJudged: readonly { readonly hypercall: string; readonly calls: number; readonly why: string }[];
+  /** The end of its own log, read from its memory; empty if it was not found. */
+  readonly logTail: readonly string[];
+}
+
+/** What was done with the guest in a run. */
+export type RunAction =
+  /** It was booted and left alone. */
+  | { readonly kind: 'boot' }
+  /** It was booted, and then its kernel was left for its crash kernel, by that vCPU in that way. */
+  | { readonly kind: 'crash'; readonly vcpu: XenVcpuId; readonly by: 'sysrq' | 'oops' | 'kexec' };
+
+/** What became of the guest of a run. */
+export interface ReportedOutcome {
+  readonly what: BootOutcome;
+  /** The outcome in one line. */
+  readonly why: string;
+  /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
+  readonly refused?: {
+    readonly vcpu: number;
+    /** Its address, in hexadecimal with `0x`. */
+    readonly pc: string;
+    /** As objdump writes it, or its word in hexadecimal; null where it could not be read. */
+    readonly instruction: string | null;
+    /** The exception level that it needs; null where none would help. */
+    readonly needs: 'EL2' | 'EL3' | null;
+  };
+}
+
+/** One run of the guest, from its start to its end. */
+export interface ReportedRun {
+  readonly action: RunAction;
+  /** The verdict on this run alone. */
+  readonly verdict: Verdict;
+  readonly outcome: ReportedOutcome;
+  /** How the guest's command ended: with an exit code, or killed by a signal. Null without a command, or if the guest ended before it. */
+  readonly commandStatus: { readonly exitCode: number | null; readonly signal: number | null } | null;
+  /** In the order in which they ran; `kernel` in a trace is the index. Empty if the run was stopped before there was a kernel. */
+  readonly kernels: readonly ReportedKernel[];
+  /** Of all its kernels. */
+  readonly hypercalls: CallTotals;
+  /** Of all vCPUs. */
   readonly instructions: number;
   readonly guestTimeNs: number;
   /** SHA-256 of what the guest could see: its calls and their answers, in order, each with its time. */
   readonly traceSha256: string;
   /** How much of the trace was kept for the audit; the other figures cover the whole trace. */
   readonly trace: TraceFolding;
-  readonly kernelLogTail: readonly string[];
+}
+
+/** The number of calls. */
+export type CallTotals = Omit<CallCounts, 'byName'>;
+
+/**
+ * What `domulator boot --report` writes and `report()` returns: what was asked for, and for each run what the guest did and what
+ * the audit found. A boot is one run. Field names end in their units; ids are unsigned, answers signed.
+ */
+export interface BootReport {
+  readonly schemaVersion: 2;
+  /** The version of domulator. */
+  readonly domulator: string;
+  /** The worst of the runs' verdicts: `fail`, else `incomplete`, else `pass`. */
+  readonly verdict: Verdict;
+  /** The kernel that was asked for. */
+  readonly kernel: {
+    /** The user's name for it: `debian:bookworm`, or a file's name. */
+    readonly name: string;
+    /** The version in its image; null if there is none, or if the run was stopped before the kernel was loaded. */
+    readonly version: string | null;
+    /** SHA-256 of its file as it was given, or as it is in its package. Null if the run was stopped before the kernel was loaded. */
+    readonly sha256: string | null;
+  } & KernelOrigin;
+  readonly machine: {
+    readonly arch: 'arm64';
+    readonly interruptController: 'GICv3';
+    readonly vcpus: number;
+    readonly memoryMiB: number;
+    /** Release of Xen. */
+    readonly xen: BootOptions['release'];
+    readonly xenstore: boolean;
+  };
+  readonly options: {
+    /** Of the kernel. */
+    readonly commandLine: string;
+    /** Of the vCPU schedule. */
+    readonly seed: number;
+    readonly entryVcpu: number;
+    readonly whatIf: WhatIf | null;
+    /** `userspace`, `poweroff`, or `line:` and a regular expression, without its flags. */
+    readonly until: string;
+    /** The command or script for the guest's user space. */
+    readonly command: BootCommand | null;
+    readonly limits: { readonly instructions: number; readonly guestTimeNs: number };
+  };
+  readonly runs: readonly [ReportedRun, ...ReportedRun[]];
   /**
-   * The host: duration of the run in milliseconds, millions of instructions a second, and Node's version. Null in the output of
+   * The host: duration of the runs in milliseconds, millions of instructions a second, and Node's version. Null in the output of
    * `--json`, so that two runs with the same seed print the same bytes.
    */
   readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string } | null;
@@ -131,33 +202,48 @@ export interface BootReport {
 type MachineOptions = Omit<BootOptions, 'kernel' | 'initrd'>;
 
 /** `fail` takes precedence: a broken rule often leads to a panic. */
-export function verdictOf({ findings, reached }: BootResult): Verdict {
+function verdictOf({ findings, reached }: BootResult): Verdict {
   if (findings.length > 0) return 'fail';
   return reached ? 'pass' : 'incomplete';
 }
 
-function commandOf({ command = null }: MachineOptions, end: BootResult['commandEnd']): BootReport['command'] {
-  return command === null ? null : { ...command, ...(end ?? { exitCode: null, signal: null }) };
+const worstFirst: readonly Verdict[] = ['fail', 'incomplete', 'pass'];
+
+/** The worst of the verdicts of `runs`. */
+function worstVerdict(runs: BootReport['runs']): Verdict {
+  return worstFirst.find((one) => runs.some(({ verdict }) => verdict === one)) ?? 'pass';
 }
 
-function outcomeOf({ outcome, ending, refused }: BootResult): BootReport['outcome'] {
+function outcomeOf({ outcome, ending, refused }: BootResult): ReportedOutcome {
   const said = { what: outcome, why: ending };
   return refused === null ? said : { ...said, refused: { ...refused, pc: `0x${refused.pc.toString(16)}` } };
 }
 
-function machineOf(options: MachineOptions, { counts }: Pick<BootResult, 'counts'>): BootReport['machine'] {
-  const { vcpus, memoryMiB, release, seed, xenstore, entryVcpu, whatIf } = options;
+function machineOf({ vcpus, memoryMiB, release, xenstore }: MachineOptions): BootReport['machine'] {
   return {
     arch: 'arm64',
+    interruptController: 'GICv3',
     vcpus,
     memoryMiB,
-    gic: 'v3',
-    events: counts.eventAbi,
     xen: release,
-    seed,
     xenstore,
+  };
+}
+
+function untilText(until: Until): string {
+  return until.kind === 'line' ? `line:${until.pattern.source}` : until.kind;
+}
+
+function optionsOf({ command = null, until, limits, ...options }: MachineOptions): BootReport['options'] {
+  const { commandLine, seed, entryVcpu, whatIf } = options;
+  return {
+    commandLine,
+    seed,
     entryVcpu,
     whatIf,
+    until: untilText(until),
+    command,
+    limits: { instructions: limits.instructions, guestTimeNs: Number(limits.guestNs) },
   };
 }
 
@@ -173,13 +259,8 @@ function reportedFinding(finding: BootFinding): ReportedFinding {
   return { rule, ...call, guestTimeNs: Number(timeNs), where, why };
 }
 
-function reportedCpu({ hardwareId, hardwareIdKind, ...cpu }: BootCpu): BootReport['cpus'][number] {
-  const { recordedVcpuId, vcpu } = cpu;
-  return {
-    ...cpu,
-    [hardwareIdKind as 'mpidr']: hardwareId,
-    agrees: recordedVcpuId === null ? null : recordedVcpuId === vcpu,
-  };
+function reportedCpu(cpu: BootCpu): ReportedCpu {
+  return { ...cpu, agrees: cpu.recordedVcpuId === null ? null : cpu.recordedVcpuId === cpu.vcpu };
 }
 
 interface Host {
@@ -191,6 +272,27 @@ function hostOf(host: Host, instructions: number): NonNullable<BootReport['host'
   return { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) };
 }
 
+function kernelOf({ kernel, entryVcpu }: BootOptions, result: BootResult): ReportedKernel {
+  const { counts, introspection, notModelled, omittedFindings } = result;
+  return {
+    version: kernel.version,
+    entryVcpu: xenVcpuId(entryVcpu),
+    events: counts.eventAbi,
+    introspection,
+    cpus: result.cpus.map(reportedCpu),
+    hypercalls: counts.calls,
+    notModelled,
+    findings: result.findings.map(reportedFinding),
+    omittedFindings,
+    notJudged: result.notJudged.map(({ op, calls, why }) => ({ hypercall: op, calls, why })),
+    logTail: result.kernelLog.map(logLine),
+  };
+}
+
+function totalsOf({ total, carryingVcpuId, refused }: CallCounts): CallTotals {
+  return { total, carryingVcpuId, refused };
+}
+
 /** The report. Only `host`, which describes the host, differs from run to run. */
 export function bootReport(
   options: BootOptions,
@@ -199,32 +301,30 @@ export function bootReport(
   host: Host,
 ): BootReport {
   const { name, version, sha256 } = options.kernel;
-  const { counts, folding, instructions, guestNs, notModelled } = result;
-  return {
-    schemaVersion: 1,
-    verdict: verdictOf(result),
-    outcome: outcomeOf(result),
-    kernel: {
-      name,
-      version,
-      sha256,
-      introspection: result.introspection,
-      package: origin.package,
-      suites: origin.suites,
+  const { counts, folding, instructions, guestNs, commandEnd } = result;
+  const runs: BootReport['runs'] = [
+    {
+      action: { kind: 'boot' },
+      verdict: verdictOf(result),
+      outcome: outcomeOf(result),
+      commandStatus: commandEnd,
+      // A boot ends where its kernel does.
+      kernels: [kernelOf(options, result)],
+      hypercalls: totalsOf(counts.calls),
+      instructions,
+      guestTimeNs: Number(guestNs),
+      traceSha256: counts.sha256,
+      trace: folding,
     },
-    machine: machineOf(options, result),
-    command: commandOf(options, result.commandEnd),
-    cpus: result.cpus.map(reportedCpu),
-    hypercalls: counts.calls,
-    notModelled,
-    findings: result.findings.map(reportedFinding),
-    omittedFindings: result.omittedFindings,
-    notJudged: result.notJudged.map(({ op, calls, why }) => ({ hypercall: op, calls, why })),
-    instructions,
-    guestTimeNs: Number(guestNs),
-    traceSha256: counts.sha256,
-    trace: folding,
-    kernelLogTail: result.kernelLog.map(logLine),
+  ];
+  return {
+    schemaVersion: 2,
+    domulator: domulatorVersion,
+    verdict: worstVerdict(runs),
+    kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
+    machine: machineOf(options),
+    options: optionsOf(options),
+    runs,
     host: hostOf(host, instructions),
   };
 }
@@ -243,30 +343,26 @@ export function unstartedReport(
 ): BootReport {
   const { counts, folding } = new TraceStore();
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
+    domulator: domulatorVersion,
     verdict: 'incomplete',
-    outcome: { what: 'stopped', why: `${why} before the kernel was loaded` },
-    kernel: {
-      name: kernelName,
-      version: null,
-      sha256: null,
-      introspection: null,
-      package: null,
-      suites: [],
-    },
-    machine: machineOf(options, { counts }),
-    command: commandOf(options, null),
-    cpus: [],
-    hypercalls: counts.calls,
-    notModelled: {},
-    notJudged: [],
-    findings: [],
-    omittedFindings: 0,
-    instructions: 0,
-    guestTimeNs: 0,
-    traceSha256: counts.sha256,
-    trace: folding,
-    kernelLogTail: [],
+    kernel: { name: kernelName, version: null, sha256: null, package: null, suites: [] },
+    machine: machineOf(options),
+    options: optionsOf(options),
+    runs: [
+      {
+        action: { kind: 'boot' },
+        verdict: 'incomplete',
+        outcome: { what: 'stopped', why: `${why} before the kernel was loaded` },
+        commandStatus: null,
+        kernels: [],
+        hypercalls: totalsOf(counts.calls),
+        instructions: 0,
+        guestTimeNs: 0,
+        traceSha256: counts.sha256,
+        trace: folding,
+      },
+    ],
     host: hostOf(host, 0),
   };
 }

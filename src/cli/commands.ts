@@ -1,9 +1,9 @@
 /** The commands and what each prints. */
-import { InputError } from '../base/index.js';
+import { domulatorVersion, InputError } from '../base/index.js';
 import { runMatrix, stories, tellStory, tellThread } from '../explore/index.js';
 import type { ToldStory } from '../explore/index.js';
 import { checkValue } from './option_values.js';
-import { print, terminalStyle, version, writeUserFile } from './host.js';
+import { print, terminalStyle, writeUserFile } from './host.js';
 import { jsonText } from './json.js';
 import { matrixText } from './render/matrix_text.js';
 import { threadHtml } from './render/thread_html.js';
@@ -36,7 +36,7 @@ export function thread({ json = false, html, story }: ThreadOptions): void {
     throw new InputError('--json and --html exclude each other; give one of them');
   const told = pickedStories(story);
   if (json) {
-    print(jsonText({ domulator: version(), stories: told }));
+    print(jsonText({ domulator: domulatorVersion, stories: told }));
   } else if (html !== undefined) {
     writeUserFile(html, threadHtml(told));
     print(`wrote ${html}: ${told.length} ${told.length === 1 ? 'story' : 'stories'}; open it in a browser`);
@@ -54,5 +54,5 @@ export interface ExploreOptions {
 export function explore({ matrix = false, json = false }: ExploreOptions): void {
   if (!matrix) throw new InputError("explore needs to be told what to show; give '--matrix'");
   const result = runMatrix();
-  print(json ? jsonText({ domulator: version(), matrix: result }) : matrixText(result, terminalStyle()));
+  print(json ? jsonText({ domulator: domulatorVersion, matrix: result }) : matrixText(result, terminalStyle()));
 }

@@ -5,7 +5,6 @@ import {
   existsSync,
   lstatSync,
   openSync,
-  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -212,10 +211,4 @@ export function checkUserFile<T>(name: string, look: (file: number) => T): T {
     if (error instanceof InputError) throw error;
     throw fileError(name, error);
   }
-}
-
-/** The version in package.json. */
-export function version(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

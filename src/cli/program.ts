@@ -1,13 +1,13 @@
 /** Reads the arguments, runs one command, and turns every failure into one line. */
 import { Command, CommanderError } from 'commander';
-import { InputError } from '../base/index.js';
+import { domulatorVersion, InputError } from '../base/index.js';
 import { memoryMiB } from '../library/index.js';
 import { explore, thread } from './commands.js';
 import type { ExploreOptions, ThreadOptions } from './commands.js';
 import type { BootArguments } from './boot/arguments.js';
 import { boot } from './boot/command.js';
 import type { StopRequest } from './boot/stop_request.js';
-import { bisectStatus, complain, exitStatus, version, watchOutput } from './host.js';
+import { bisectStatus, complain, exitStatus, watchOutput } from './host.js';
 import { addKernelsCommand } from './kernels/command.js';
 import { usageLine } from './usage.js';
 
@@ -121,7 +121,7 @@ function createProgram(stop: StopRequest, command: readonly string[] | null): Co
     .description(
       'Boots arm64 kernels as SMP Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
     )
-    .version(version(), '-V, --version', 'print the version')
+    .version(domulatorVersion, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', "print a command's help")
     .addHelpText('after', examples);

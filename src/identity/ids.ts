@@ -169,6 +169,11 @@ export function formatMpidr(id: Mpidr): string {
   return `0x${id.toString(16)}`;
 }
 
+/** `id` as {@link formatMpidr} or {@link formatApicId} prints it. `kind` says what it is. */
+export function formatHardwareId(kind: HardwareIdKind, id: HardwareId): string {
+  return kind === 'mpidr' ? formatMpidr(mpidr(id)) : formatApicId(apicId(id));
+}
+
 /** `0.0.1.1`: AFF3 to AFF0, each in decimal. */
 export function formatAffinity(id: Mpidr): string {
   const { aff3, aff2, aff1, aff0 } = affinityOf(id);

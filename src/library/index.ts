@@ -12,11 +12,18 @@ export type {
   BootOutcome,
   BootReport,
   CallCounts,
+  CallTotals,
   Introspection,
   KernelOrigin,
+  ReportedCpu,
   ReportedFinding,
+  ReportedKernel,
+  ReportedOutcome,
+  ReportedRun,
+  RunAction,
   TraceFolding,
   Verdict,
+  Way,
   WhatIf,
 } from '../boot/index.js';
 export { GuestRun } from './guest_run.js';

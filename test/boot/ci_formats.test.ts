@@ -6,14 +6,20 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { Ajv } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { AnySchemaObject } from 'ajv';
 import fc from 'fast-check';
 import { validateXML } from 'xmllint-wasm';
 import { rules } from '../../src/audit/index.js';
 import { junitText } from '../../src/cli/boot/junit.js';
+import { reportText } from '../../src/cli/boot/report_text.js';
 import { sarifLog } from '../../src/cli/boot/sarif.js';
+import { createStyle } from '../../src/cli/render/style.js';
+import { xenVcpuId } from '../../src/identity/index.js';
 import { boot } from '../../src/library/index.js';
+import type { BootReport, ReportedRun } from '../../src/library/index.js';
 import { readText, root } from '../files.js';
+import { onlyKernel, onlyRun, withKernel } from './reports.js';
 import { image, say, spin } from './tiny_kernels.js';
 
 const command = path.join(root, 'dist/src/cli/main.js');
@@ -70,7 +76,7 @@ describe('JUnit XML', () => {
     for (const cases of [passed, failed, hung]) assert.deepEqual([...cases.keys()], names);
     assert.ok([...passed.values()].every((verdict) => verdict !== 'failure'));
     assert.equal(passed.get('record-true'), 'passed');
-    const broken = new Set(failing.findings.map(({ rule }) => rule));
+    const broken = new Set(onlyKernel(failing).findings.map(({ rule }) => rule));
     for (const { name } of rules) assert.equal(failed.get(name) === 'failure', broken.has(name), name);
     assert.equal(hung.get('ending'), 'failure');
     assert.equal(hung.get('record-true'), 'skipped');
@@ -78,15 +84,16 @@ describe('JUnit XML', () => {
 
   it('marks a rule that could not be judged as skipped', () => {
     const notJudged = [{ hypercall: 'EVTCHNOP_bind_vcpu', calls: 3, why: 'the table cannot be read' }];
-    const text = junitText({ ...passing, notJudged });
+    const text = junitText(withKernel(passing, { notJudged }));
     assert.equal(casesOf(text).get('id-is-meant'), 'skipped');
     assert.match(text, /not judged: 3 x EVTCHNOP_bind_vcpu: the table cannot be read/);
   });
 
   it('reports how a command ended', async () => {
-    const command = { argv: ['x'], script: null, exitCode: 3, signal: null };
-    const texts = [command, { ...command, exitCode: 0 }, { ...command, exitCode: null }].map((one) =>
-      junitText({ ...passing, command: one }),
+    const options = { ...passing.options, command: { argv: ['x'], script: null } };
+    const ends = [{ exitCode: 3, signal: null }, { exitCode: 0, signal: null }, null];
+    const texts = ends.map((commandStatus) =>
+      junitText({ ...withKernel(passing, {}, { commandStatus }), options }),
     );
     await assertJunit(...texts);
     assert.deepEqual(
@@ -97,24 +104,25 @@ describe('JUnit XML', () => {
 
   it('is valid for any text from the guest', async () => {
     const texts: string[] = [];
+    const panicking = (text: string): string =>
+      junitText(withKernel(hanging, { logTail: [text] }, { outcome: { what: 'panic', why: text } }));
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string(), (binary, plain) => {
-        const finding = { ...failing.findings[0]!, why: binary, where: plain };
-        texts.push(junitText({ ...failing, findings: [finding], kernelLogTail: [binary] }));
-        texts.push(
-          junitText({ ...hanging, outcome: { what: 'panic', why: binary }, kernelLogTail: [binary] }),
-        );
+        const finding = { ...onlyKernel(failing).findings[0]!, why: binary, where: plain };
+        texts.push(junitText(withKernel(failing, { findings: [finding], logTail: [binary] })));
+        texts.push(panicking(binary));
       }),
       { numRuns: 40 },
     );
     const nasty = `\0\u0001\u001b[2J]]>&<"'\ud800\uffff${String.fromCodePoint(0x10ffff)}`;
-    texts.push(junitText({ ...hanging, outcome: { what: 'panic', why: nasty }, kernelLogTail: [nasty] }));
+    texts.push(panicking(nasty));
     await assertJunit(...texts);
   });
 });
 
 interface Log {
   readonly runs: readonly {
+    readonly automationDetails?: { readonly id: string };
     readonly results: readonly {
       readonly ruleId: string;
       readonly ruleIndex: number;
@@ -133,23 +141,22 @@ describe('SARIF', () => {
       const run = log.runs[0]!;
       assert.deepEqual(
         run.results.map(({ ruleId }) => ruleId),
-        report.findings.map(({ rule }) => rule),
+        onlyKernel(report).findings.map(({ rule }) => rule),
       );
       for (const { ruleId, ruleIndex } of run.results)
         assert.equal(run.tool.driver.rules[ruleIndex]?.id, ruleId);
       assert.equal(run.invocations[0]?.executionSuccessful, report.verdict !== 'incomplete');
     }
-    assert.ok(failing.findings.length > 3);
+    assert.ok(onlyKernel(failing).findings.length > 3);
   });
 
   it('is valid for any text from the guest, and invalid SARIF is refused', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        const finding = { ...failing.findings[0]!, why: text, where: text };
+        const finding = { ...onlyKernel(failing).findings[0]!, why: text, where: text };
         assertSarif(
           sarifLog({
-            ...failing,
-            findings: [finding],
+            ...withKernel(failing, { findings: [finding] }),
             kernel: { ...failing.kernel, name: `a${text}`.replace(/\p{Surrogate}/gu, '') },
           }),
         );
@@ -157,6 +164,66 @@ describe('SARIF', () => {
       { numRuns: 40 },
     );
     assert.equal(isSarif({ version: '2.1.0', runs: [{ results: [{}] }] }), false);
+  });
+});
+
+describe('a report of several runs, each of several kernels', () => {
+  const crashed = (
+    vcpu: number,
+    by: 'sysrq' | 'oops',
+    [first, second]: [BootReport, BootReport],
+  ): ReportedRun => ({
+    ...onlyRun(second),
+    action: { kind: 'crash', vcpu: xenVcpuId(vcpu), by },
+    kernels: [onlyKernel(first), { ...onlyKernel(second), version: '6.1.0', entryVcpu: xenVcpuId(vcpu) }],
+  });
+  const report: BootReport = {
+    ...passing,
+    verdict: 'fail',
+    runs: [crashed(0, 'sysrq', [passing, passing]), crashed(2, 'oops', [passing, failing])],
+  };
+
+  it('is valid by its schema', () => {
+    const schema = JSON.parse(readText('schemas/boot-report.schema.json')) as AnySchemaObject;
+    const validate = new Ajv2020({ strict: true, strictTypes: false }).compile(schema);
+    assert.ok(validate(report), JSON.stringify(validate.errors));
+  });
+
+  it('has a suite for each run, with the findings of all its kernels', async () => {
+    const text = junitText(report);
+    await assertJunit(text);
+    const suites = text.split('<testsuite ').slice(1);
+    assert.deepEqual(
+      suites.map((suite) => /^name="([^"]*)"/.exec(suite)?.[1]),
+      ['domulator boot builtin: crash on vCPU 0 by sysrq', 'domulator boot builtin: crash on vCPU 2 by oops'],
+    );
+    const [right, wrong] = suites.map(casesOf);
+    assert.deepEqual([right?.get('id-is-meant'), wrong?.get('id-is-meant')], ['skipped', 'failure']);
+  });
+
+  it('has a run of SARIF for each run', () => {
+    const log = sarifLog(report) as Log;
+    assertSarif(log);
+    assert.deepEqual(
+      log.runs.map(({ automationDetails, results }) => [automationDetails?.id, results.length]),
+      [
+        ['crash on vCPU 0 by sysrq/', 0],
+        ['crash on vCPU 2 by oops/', onlyKernel(failing).findings.length],
+      ],
+    );
+  });
+
+  it('is printed run by run and kernel by kernel', () => {
+    const lines = reportText(report, createStyle(false, 100)).split('\n');
+    const heads = lines.filter((line) => /^(crash on|Kernel \d|Audit: )/.test(line));
+    const kernel = (vcpu: number): string => `Kernel 1 (6.1.0), entered on vCPU ${vcpu}`;
+    const first = heads[1] ?? '';
+    assert.match(first, /^Kernel 0.*, entered on vCPU 0$/);
+    assert.deepEqual(heads, [
+      ...['crash on vCPU 0 by sysrq', first, kernel(0)],
+      'Audit:  no rule is broken, as far as can be judged',
+      ...['crash on vCPU 2 by oops', first, kernel(2), 'Audit:  broken:'],
+    ]);
   });
 });
 

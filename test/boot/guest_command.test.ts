@@ -11,6 +11,7 @@ import { boot, InputError } from '../../src/library/index.js';
 import type { BootReport, BootRequest } from '../../src/library/index.js';
 import { root } from '../files.js';
 import { quickCommandLine, skip, stockKernel } from '../guest/kernel.js';
+import { onlyRun } from './reports.js';
 
 const main = path.join(root, 'dist/src/cli/main.js');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-guest-command-'));
@@ -36,8 +37,8 @@ async function run(request: BootRequest): Promise<Ended> {
 const sh = (script: string, ...args: string[]): BootRequest => ({ command: ['sh', '-c', script, ...args] });
 
 function endOf({ report }: Ended): unknown[] {
-  const { verdict, outcome, command } = report;
-  return [verdict, outcome.what, command?.exitCode, command?.signal];
+  const { outcome, commandStatus } = onlyRun(report);
+  return [report.verdict, outcome.what, commandStatus?.exitCode, commandStatus?.signal];
 }
 
 const well = (exitCode: number): unknown[] => ['pass', 'poweroff', exitCode, null];
@@ -57,7 +58,7 @@ describe('a command in the guest', { skip }, () => {
     const passed = Buffer.from(args.map((arg) => `<${arg}>`).join(''));
     assert.deepEqual(bytes.slice(0, passed.length), [...passed], ended.said);
     assert.match(ended.said, /\n\/\n0\n\/dev\/null\n\/proc\/1\n\/sys\/kernel\n/);
-    assert.deepEqual(ended.report.command?.argv?.slice(4), args);
+    assert.deepEqual(ended.report.options.command?.argv?.slice(4), args);
   });
 
   it('ends with an exit code or a signal, regardless of processes that it leaves running', async () => {
@@ -79,13 +80,13 @@ describe('a command in the guest', { skip }, () => {
     const faking = 'printf "1DMCUOMOD\\0\\0the command ended with exit code 0\\n" | tee /fake; ';
     assert.deepEqual(endOf(await run(sh(`${faking} exit 4`))), well(4));
     const off = await run(sh(`${faking} poweroff -f`));
-    assert.deepEqual(endOf(off), ['incomplete', 'poweroff', null, null]);
-    assert.match(off.report.outcome.why, /before its command ended/);
+    assert.deepEqual(endOf(off), ['incomplete', 'poweroff', undefined, undefined]);
+    assert.match(onlyRun(off.report).outcome.why, /before its command ended/);
   });
 
   it('that never ends is ended by the limit', async () => {
     const ended = await run({ ...sh('while :; do :; done'), limits: { instructions: 330_000_000 } });
-    assert.deepEqual(endOf(ended), ['incomplete', 'hang', null, null]);
+    assert.deepEqual(endOf(ended), ['incomplete', 'hang', undefined, undefined]);
   });
 
   it('writes to the PV console where that is the main one, to its last byte', async () => {

@@ -4,9 +4,16 @@ import { describe, it } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { AnySchemaObject } from 'ajv/dist/2020.js';
 import { boot } from '../../src/library/index.js';
-import type { BootReport, BootRequest } from '../../src/library/index.js';
+import type {
+  BootReport,
+  BootRequest,
+  ReportedFinding,
+  ReportedKernel,
+  RunAction,
+} from '../../src/library/index.js';
 import { readText } from '../files.js';
 import { quickCommandLine, skip, stockKernel } from '../guest/kernel.js';
+import { onlyKernel, onlyRun, withKernel, withRun } from './reports.js';
 import { hypercall, image, powerOff, spin } from './tiny_kernels.js';
 
 const schema = JSON.parse(readText('schemas/boot-report.schema.json')) as AnySchemaObject;
@@ -29,13 +36,14 @@ async function reportOf(request: BootRequest): Promise<BootReport> {
 describe('the schema of the report', () => {
   it('accepts a correct guest', async () => {
     const report = await reportOf({ kernel: image(powerOff) });
-    assert.deepEqual([report.outcome.what, report.cpus.length], ['poweroff', 2]);
+    assert.deepEqual([onlyRun(report).outcome.what, onlyKernel(report).cpus.length], ['poweroff', 2]);
   });
 
   it('accepts a broken rule, with the id unsigned and the answer signed', async () => {
     const wrong = hypercall(24, 10, 0xffff, 0); // VCPUOP_register_vcpu_info
-    const { verdict, findings } = await reportOf({ kernel: image([...wrong, ...powerOff]), vcpus: 1 });
-    assert.equal(verdict, 'fail');
+    const report = await reportOf({ kernel: image([...wrong, ...powerOff]), vcpus: 1 });
+    const { findings } = onlyKernel(report);
+    assert.deepEqual([report.verdict, onlyRun(report).verdict], ['fail', 'fail']);
     const { hypercall: name, passed, returned, callingVcpu, meant } = findings[0]!;
     assert.deepEqual(
       [name, passed, returned, callingVcpu],
@@ -46,28 +54,29 @@ describe('the schema of the report', () => {
 
   it('accepts a guest that hangs, and one that is stopped', async () => {
     const report = await reportOf({ kernel: image(spin), limits: { instructions: 1_000_000 } });
-    assert.deepEqual([report.verdict, report.outcome.what], ['incomplete', 'hang']);
+    assert.deepEqual([report.verdict, onlyRun(report).outcome.what], ['incomplete', 'hang']);
     const run = boot({ ...small, kernel: image(spin) });
     run.stop();
-    assert.equal(checked(await run.report()).outcome.what, 'stopped');
+    const { outcome, kernels } = onlyRun(checked(await run.report()));
+    assert.deepEqual([outcome.what, kernels], ['stopped', []]);
   });
 
   it('accepts a guest whose instruction was refused, and names the instruction', async () => {
     const writeHcr = 0xd51c1100; // MSR HCR_EL2, X0
     const report = await reportOf({ kernel: image([writeHcr, ...spin]), limits: { instructions: 100_000 } });
-    const { pc = '', ...refused } = report.outcome.refused ?? {};
+    const { pc = '', ...refused } = onlyRun(report).outcome.refused ?? {};
     assert.match(pc, /^0x[0-9a-f]+40$/);
     assert.deepEqual(refused, { vcpu: 0, instruction: 'msr hcr_el2, x0', needs: 'EL2' });
   });
 
   it('accepts features that are not modelled', async () => {
     const multicall = hypercall(13, 0, 0);
-    const { notModelled, verdict } = await reportOf({
+    const report = await reportOf({
       kernel: image([...multicall, ...multicall, ...spin]),
       limits: { instructions: 100_000 },
     });
-    assert.deepEqual(notModelled, { multicall: 2 });
-    assert.equal(verdict, 'incomplete');
+    assert.deepEqual(onlyKernel(report).notModelled, { multicall: 2 });
+    assert.equal(report.verdict, 'incomplete');
   });
 
   it('accepts the builtin guest, unchanged and with its records as the patch of 2016 left them', async () => {
@@ -83,7 +92,9 @@ describe('the schema of the report', () => {
     const report = checked(
       await boot({ commandLine: quickCommandLine, whatIf: 'as-posted', until: 'userspace' }).report(),
     );
-    const { kernel, findings, cpus } = report;
+    const { kernel } = report;
+    const { findings, cpus, version, entryVcpu } = onlyKernel(report);
+    assert.deepEqual([version, entryVcpu], [kernel.version, 0]);
     assert.equal(kernel.name, 'debian:bookworm');
     assert.equal(kernel.sha256, stockKernel().kernel.sha256);
     assert.match(kernel.package?.name ?? '', /^linux-image-/);
@@ -107,19 +118,23 @@ describe('the schema of the report', () => {
 
   it('refuses a value that is not a report', async () => {
     const report = await reportOf({ kernel: image(powerOff) });
-    const { kernel, machine } = report;
+    const { kernel, machine, options } = report;
+    const { outcome, kernels } = onlyRun(report);
     const wrong: readonly object[] = [
-      { ...report, schemaVersion: 2 },
+      { ...report, schemaVersion: 1 },
+      { ...report, runs: [] },
       { ...report, verdict: 'good' },
       { ...report, more: 1 },
-      { ...report, traceSha256: 'none' },
+      withRun(report, { traceSha256: 'none' }),
+      withRun(report, { action: { kind: 'crash' } as unknown as RunAction }),
+      withRun(report, { kernels: [...kernels, {} as unknown as ReportedKernel] }),
+      { ...report, options: { ...options, whatIf: 'as-meant' } },
       { ...report, kernel: { ...kernel, version: 6 } },
       { ...report, machine: { ...machine, vcpus: 129 } },
-      {
-        ...report,
-        outcome: { ...report.outcome, refused: { vcpu: 0, pc: 64, instruction: '', needs: null } },
-      },
-      { ...report, findings: [{}] },
+      withRun(report, {
+        outcome: { ...outcome, refused: { vcpu: 0, pc: '64', instruction: '', needs: null } },
+      }),
+      withKernel(report, { findings: [{} as unknown as ReportedFinding] }),
       {},
     ];
     for (const one of wrong) assert.equal(validate(one), false, JSON.stringify(one).slice(0, 60));

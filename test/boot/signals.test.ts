@@ -12,6 +12,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { AnySchemaObject } from 'ajv/dist/2020.js';
 import type { BootReport } from '../../src/library/index.js';
 import { readText, root } from '../files.js';
+import { onlyKernel, onlyRun } from './reports.js';
 import { branch, hypercall, image, say, spin } from './tiny_kernels.js';
 
 const command = path.join(root, 'dist/src/cli/main.js');
@@ -79,7 +80,7 @@ async function run(args: readonly string[], { node = [], env = {}, then }: How):
 
 function assertStopped({ status, stderr, report, trace }: Ended, signal: Signal): void {
   assert.deepEqual([status, stderr], [statuses[signal], '']);
-  assert.deepEqual([report.verdict, report.outcome.what], ['incomplete', 'stopped']);
+  assert.deepEqual([report.verdict, onlyRun(report).outcome.what], ['incomplete', 'stopped']);
   assert.equal(trace.at(-1)?.kind, 'end');
 }
 
@@ -98,9 +99,10 @@ for (const signal of Object.keys(statuses) as Signal[]) {
     it('while the program is loading leaves a report of a run that never started', async () => {
       const ended = await run(endless, { node: firstMoment(signal, 1) });
       assertStopped(ended, signal);
-      const { kernel, cpus, instructions, outcome } = ended.report;
+      const { kernel } = ended.report;
+      const { kernels, instructions, outcome } = onlyRun(ended.report);
       if (kernel.sha256 === null) {
-        assert.deepEqual([kernel.name, cpus, instructions], [spinning, [], 0]);
+        assert.deepEqual([kernel.name, kernels, instructions], [spinning, [], 0]);
         assert.match(outcome.why, /before the kernel was loaded$/);
       }
       assert.match(ended.stdout, /^Ending: stopped: /m);
@@ -111,7 +113,7 @@ for (const signal of Object.keys(statuses) as Signal[]) {
         then: (child) => child.stdout?.once('data', () => child.kill(signal)),
       });
       assertStopped(ended, signal);
-      assert.equal(ended.report.hypercalls.total, 1);
+      assert.equal(onlyKernel(ended.report).hypercalls.total, 1);
       const kinds = ended.trace.map(({ kind }) => kind);
       assert.deepEqual([kinds[0], kinds[1]], ['kernel', 'hypercall']);
       assert.match(ended.stdout, /^Ending: stopped: /m);
@@ -197,6 +199,9 @@ describe('a reader of the output that exits', () => {
       then: (child) => child.stdout?.once('data', () => child.stdout?.destroy()),
     });
     assert.equal(status, 74);
-    assert.deepEqual(report.outcome, { what: 'stopped', why: 'the reader of the output has gone away' });
+    assert.deepEqual(onlyRun(report).outcome, {
+      what: 'stopped',
+      why: 'the reader of the output has gone away',
+    });
   });
 });

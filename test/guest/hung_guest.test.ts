@@ -3,20 +3,20 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { builtinKernel } from '../../src/builtin_guest/index.js';
 import { boot } from '../../src/library/index.js';
-import type { BootReport, BootRequest } from '../../src/library/index.js';
+import type { BootRequest, ReportedOutcome } from '../../src/library/index.js';
+import { onlyRun } from '../boot/reports.js';
 import { hostileImage, hostileLoops, vectors } from './hostile_loops.js';
 
 const limit = 3_000_000;
 
-async function outcomeOf(kernel: Uint8Array, more: BootRequest = {}): Promise<BootReport['outcome']> {
+async function outcomeOf(kernel: Uint8Array, more: BootRequest = {}): Promise<ReportedOutcome> {
   const limits = { instructions: limit };
   const small = { initrd: new Uint8Array(16), memoryMiB: 16, vcpus: 1, until: 'poweroff', limits } as const;
-  const { outcome } = await boot({ ...small, kernel, ...more }).report();
-  return outcome;
+  return onlyRun(await boot({ ...small, kernel, ...more }).report()).outcome;
 }
 
-/** The outcome of a program, */
-async function hangs(program: string, more: BootRequest = {}): Promise<BootReport['outcome']> {
+/** The outcome of a program that hangs. */
+async function hangs(program: string, more: BootRequest = {}): Promise<ReportedOutcome> {
   const outcome = await outcomeOf(hostileImage(program), more);
   assert.equal(outcome.what, 'hang');
   assert.match(

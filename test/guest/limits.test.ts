@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { InputError } from '../../src/base/index.js';
 import { boot } from '../../src/library/index.js';
 import type { BootReport, BootRequest } from '../../src/library/index.js';
+import { onlyRun } from '../boot/reports.js';
 import { image, powerOff } from '../boot/tiny_kernels.js';
 import { bootStock, quickCommandLine, skip } from './kernel.js';
 
@@ -12,7 +13,7 @@ async function reportOf(request: BootRequest): Promise<BootReport> {
 }
 
 async function assertBoots(request: BootRequest): Promise<void> {
-  const { verdict, outcome } = await reportOf(request);
+  const { verdict, outcome } = onlyRun(await reportOf(request));
   assert.deepEqual([verdict, outcome.what], ['pass', 'poweroff'], outcome.why);
 }
 
@@ -135,11 +136,11 @@ describe('seed and limits', () => {
   });
 
   it('a run stops when it reaches its limit, and not before', async () => {
-    const cut = await reportOf({ limits: { instructions: 1 } });
+    const cut = onlyRun(await reportOf({ limits: { instructions: 1 } }));
     assert.deepEqual([cut.verdict, cut.outcome.what], ['incomplete', 'hang']);
-    const { instructions } = await reportOf({});
+    const { instructions } = onlyRun(await reportOf({}));
     await assertBoots({ limits: { instructions: instructions + 1 } });
-    const less = await reportOf({ limits: { instructions: instructions >> 1 } });
+    const less = onlyRun(await reportOf({ limits: { instructions: instructions >> 1 } }));
     assert.equal(less.outcome.what, 'hang');
   });
 

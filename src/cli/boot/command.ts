@@ -1,6 +1,6 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
 import { boot as bootGuest } from '../../library/index.js';
-import type { BootReport, BootRequest } from '../../library/index.js';
+import type { BootReport, BootRequest, ReportedRun } from '../../library/index.js';
 import { bisectStatus, complain, exitStatus, print, terminalStyle, warn } from '../host.js';
 import { jsonText } from '../json.js';
 import { bootRequest } from './arguments.js';
@@ -17,28 +17,36 @@ const usualColumns = 80;
 /** Interval between updates of the status line, ms. */
 const statusMs = 200;
 
-/** Whether the failure may be caused by the emulator rather than by the guest. */
-function isOurs({ verdict, notModelled }: BootReport): boolean {
-  return verdict === 'incomplete' && Object.keys(notModelled).length > 0;
+/** Whether the guest of a run that failed had asked for something that Xen has and domulator lacks. */
+function lacksSomething({ verdict, kernels }: ReportedRun): boolean {
+  return verdict === 'incomplete' && kernels.some(({ notModelled }) => Object.keys(notModelled).length > 0);
 }
 
 /** Statuses by which a shell reports that it could not run a command at all. */
 const notRun: readonly (number | null)[] = [126, 127];
 
-/** The status of a run in which every rule holds, by how its command ended. */
-function commandStatus({ command }: BootReport, bisect: boolean): number {
-  if (command === null || command.exitCode === 0) return exitStatus.ok;
+/** The command of the first run in which it failed; null if it failed in none, or if there is none. */
+function failedCommand({ options, runs }: BootReport): ReportedRun | null {
+  if (options.command === null) return null;
+  return runs.find(({ commandStatus }) => commandStatus?.exitCode !== 0) ?? null;
+}
+
+/** The status of runs in which every rule holds, by how their command ended. */
+function commandStatus(report: BootReport, bisect: boolean): number {
+  const failed = failedCommand(report);
+  if (failed === null) return exitStatus.ok;
   if (!bisect) return exitStatus.commandFailed;
+  const { exitCode = null } = failed.commandStatus ?? {};
   // As for a command of `git bisect run`: a script that cannot run says nothing about the kernel, and must stop the bisection.
-  if (command.exitCode === bisectStatus.untold) return bisectStatus.untold;
-  return notRun.includes(command.exitCode) ? bisectStatus.stop : exitStatus.ruleBroken;
+  if (exitCode === bisectStatus.untold) return bisectStatus.untold;
+  return notRun.includes(exitCode) ? bisectStatus.stop : exitStatus.ruleBroken;
 }
 
 function statusOf(report: BootReport, bisect: boolean): number {
   if (report.verdict === 'pass') return commandStatus(report, bisect);
   if (report.verdict === 'fail') return exitStatus.ruleBroken;
   if (bisect) return bisectStatus.untold;
-  return isOurs(report) ? exitStatus.notModelled : exitStatus.incomplete;
+  return report.runs.some(lacksSomething) ? exitStatus.notModelled : exitStatus.incomplete;
 }
 
 function statusLine({ quiet = false, json = false }: BootArguments, interactive: boolean): StatusLine {
@@ -110,7 +118,7 @@ const interactiveRequest: BootRequest = {
 
 /** The exit status of a run. If a signal stopped the run, it is the status of that signal. */
 function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolean): number {
-  const wasStopped = report.outcome.what === 'stopped' && reason !== null;
+  const wasStopped = report.runs.some(({ outcome }) => outcome.what === 'stopped') && reason !== null;
   return wasStopped ? reason.status : statusOf(report, bisect);
 }
 
@@ -126,8 +134,8 @@ export async function boot(args: BootArguments, stop: StopRequest): Promise<numb
   // Before anything is printed, because the reader of the output may block or close it.
   writeOutputs(report, args);
   if (report.kernel.sha256 === null) releasePipes(args);
-  const { exitCode = null, signal = null } = report.command ?? {};
-  if (signal !== null || (exitCode ?? 0) !== 0) complain(`the command ${commandWords(report)}`);
+  const failed = failedCommand(report);
+  if (failed !== null && failed.commandStatus !== null) complain(`the command ${commandWords(failed)}`);
   if (stop.isUrgent) return finalStatus(report, stop, bisect);
   print(json ? jsonText({ ...report, host: null }) : wholeText(ended, args));
   if (!json) printHost(report);

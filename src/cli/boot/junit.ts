@@ -1,8 +1,10 @@
-/** The report as JUnit XML, which CI systems show as tests: one for each rule, one for the outcome, one for the command. */
+/**
+ * The report as JUnit XML, which CI systems show as tests: for each run one for each rule, one for the outcome, one for the command.
+ */
 import { create } from 'xmlbuilder2';
 import { rules } from '../../audit/index.js';
-import type { BootReport, ReportedFinding } from '../../library/index.js';
-import { commandWords } from './report_text.js';
+import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
+import { actionText, commandWords } from './report_text.js';
 
 type Verdict = 'failure' | 'skipped' | 'error';
 
@@ -32,12 +34,10 @@ function findingText({
   return [why, ...known.map((fact) => `  ${fact}`), `  guest time: ${guestTimeNs} ns`].join('\n');
 }
 
-/** What `report` could not check of a rule that is not broken; null if the rule was checked. */
-function openQuestion(
-  rule: string,
-  { verdict, outcome, notJudged, instructions }: BootReport,
-): string | null {
+/** What `run` could not check of a rule that is not broken; null if the rule was checked. */
+function openQuestion(rule: string, { verdict, outcome, kernels, instructions }: ReportedRun): string | null {
   if (instructions === 0) return outcome.why;
+  const notJudged = kernels.flatMap((kernel) => kernel.notJudged);
   if (rule === 'id-is-meant' && notJudged.length > 0)
     return notJudged
       .map(({ hypercall, calls, why }) => `not judged: ${calls} x ${hypercall}: ${why}`)
@@ -45,8 +45,8 @@ function openQuestion(
   return verdict === 'incomplete' ? `not broken before the run ended: ${outcome.what}: ${outcome.why}` : null;
 }
 
-function ruleCase(rule: string, report: BootReport): TestCase {
-  const broken = report.findings.filter((finding) => finding.rule === rule);
+function ruleCase(rule: string, run: ReportedRun): TestCase {
+  const broken = run.kernels.flatMap(({ findings }) => findings.filter((finding) => finding.rule === rule));
   const [first] = broken;
   if (first !== undefined)
     return {
@@ -56,68 +56,88 @@ function ruleCase(rule: string, report: BootReport): TestCase {
       message: broken.length === 1 ? first.why : `${first.why} (and ${broken.length - 1} more)`,
       details: broken.map(findingText).join('\n'),
     };
-  const open = openQuestion(rule, report);
+  const open = openQuestion(rule, run);
   return open === null
     ? { group: 'audit', name: rule }
     : { group: 'audit', name: rule, verdict: 'skipped', message: open };
 }
 
-function endingCase({ verdict, outcome, kernelLogTail }: BootReport): TestCase {
+function endingCase({ verdict, outcome, kernels }: ReportedRun): TestCase {
   const endedWell = outcome.what === 'poweroff' || outcome.what === 'userspace';
   const ending = { group: 'run', name: 'ending' } as const;
   if (endedWell && verdict !== 'incomplete') return ending;
   const message = `${outcome.what}: ${outcome.why}`;
-  const details = kernelLogTail.join('\n');
+  const details = (kernels.at(-1)?.logTail ?? []).join('\n');
   return { ...ending, verdict: outcome.what === 'stopped' ? 'error' : 'failure', message, details };
 }
 
-function commandCases(report: BootReport): TestCase[] {
-  const words = commandWords(report);
-  if (report.command === null || words === null) return [];
-  const { exitCode, signal } = report.command;
+function commandCases(run: ReportedRun, { options }: BootReport): TestCase[] {
+  if (options.command === null) return [];
   const command = { group: 'run', name: 'command' } as const;
-  if (exitCode === 0) return [command];
-  const hasEnded = exitCode !== null || signal !== null;
-  return [{ ...command, verdict: hasEnded ? 'failure' : 'skipped', message: `the command ${words}` }];
+  if (run.commandStatus?.exitCode === 0) return [command];
+  const verdict = run.commandStatus === null ? 'skipped' : 'failure';
+  return [{ ...command, verdict, message: `the command ${commandWords(run)}` }];
 }
 
-function attributesOf(report: BootReport, cases: readonly TestCase[]): Record<string, string> {
+interface Suite {
+  readonly run: ReportedRun;
+  readonly cases: readonly TestCase[];
+}
+
+function suiteOf(run: ReportedRun, report: BootReport): Suite {
+  return {
+    run,
+    cases: [...rules.map(({ name }) => ruleCase(name, run)), endingCase(run), ...commandCases(run, report)],
+  };
+}
+
+/** The name of a suite; a report of one run needs no name for the run. */
+function suiteName({ action }: ReportedRun, { kernel, runs }: BootReport): string {
+  return `domulator boot ${kernel.name}${runs.length === 1 ? '' : `: ${actionText(action)}`}`;
+}
+
+function attributesOf({ run, cases }: Suite, report: BootReport): Record<string, string> {
   const count = (verdict: Verdict): string => String(cases.filter((one) => one.verdict === verdict).length);
   return {
-    name: `domulator boot ${report.kernel.name}`,
+    name: suiteName(run, report),
     tests: String(cases.length),
     failures: count('failure'),
     errors: count('error'),
     skipped: count('skipped'),
-    time: ((report.host?.wallMs ?? 0) / 1000).toFixed(3),
+    // The host's time is that of all runs together.
+    time: (report.runs[0] === run ? (report.host?.wallMs ?? 0) / 1000 : 0).toFixed(3),
   };
 }
 
-/** JUnit XML, in UTF-8. Characters that XML does not allow are replaced by U+FFFD. */
-export function junitText(report: BootReport): string {
-  const cases = [
-    ...rules.map(({ name }) => ruleCase(name, report)),
-    endingCase(report),
-    ...commandCases(report),
-  ];
-  const document = create({ version: '1.0', encoding: 'UTF-8', invalidCharReplacement: '\ufffd' });
-  const suite = document.ele('testsuites').ele('testsuite', attributesOf(report, cases));
-  const properties = suite.ele('properties');
-  const { kernel, machine, traceSha256 } = report;
-  const facts = {
+function factsOf(
+  { traceSha256 }: ReportedRun,
+  report: BootReport,
+): Readonly<Record<string, string | number>> {
+  const { kernel, machine, options } = report;
+  return {
     kernel: kernel.name,
     kernelVersion: kernel.version ?? '',
     vcpus: machine.vcpus,
     xen: machine.xen,
-    seed: machine.seed,
+    seed: options.seed,
     traceSha256,
   };
-  for (const [name, value] of Object.entries(facts))
-    properties.ele('property', { name, value: String(value) });
-  for (const { group, name, verdict, message = '', details = '' } of cases) {
-    const one = suite.ele('testcase', { classname: `domulator.${group}`, name });
-    if (verdict !== undefined)
-      one.ele(verdict, { message, ...(verdict === 'skipped' ? {} : { type: name }) }).txt(details);
+}
+
+/** JUnit XML, in UTF-8, with a suite for each run. Characters that XML does not allow are replaced by U+FFFD. */
+export function junitText(report: BootReport): string {
+  const document = create({ version: '1.0', encoding: 'UTF-8', invalidCharReplacement: '\ufffd' });
+  const suites = document.ele('testsuites');
+  for (const one of report.runs.map((run) => suiteOf(run, report))) {
+    const suite = suites.ele('testsuite', attributesOf(one, report));
+    const properties = suite.ele('properties');
+    for (const [name, value] of Object.entries(factsOf(one.run, report)))
+      properties.ele('property', { name, value: String(value) });
+    for (const { group, name, verdict, message = '', details = '' } of one.cases) {
+      const testCase = suite.ele('testcase', { classname: `domulator.${group}`, name });
+      if (verdict !== undefined)
+        testCase.ele(verdict, { message, ...(verdict === 'skipped' ? {} : { type: name }) }).txt(details);
+    }
   }
   return `${document.end({ prettyPrint: true })}\n`;
 }

@@ -1,7 +1,7 @@
 /** The report of a boot for the terminal: the CPUs, the broken rules, the outcome. */
 import { answerText, idText } from '../../explore/index.js';
-import { formatMpidr, mpidr } from '../../identity/index.js';
-import type { BootReport } from '../../library/index.js';
+import { formatHardwareId } from '../../identity/index.js';
+import type { BootReport, ReportedCpu, ReportedKernel, ReportedRun, RunAction } from '../../library/index.js';
 import { shownLine } from '../render/shown_text.js';
 import type { Style } from '../render/style.js';
 import { labelled } from '../render/style.js';
@@ -13,7 +13,7 @@ function id(value: number | null): string {
   return value === null ? '-' : idText(value);
 }
 
-function onlineWords({ online, leftOut }: BootReport['cpus'][number]): string {
+function onlineWords({ online, leftOut }: ReportedCpu): string {
   if (leftOut !== null) return `left out: ${shownLine(leftOut)}`;
   return online === null ? 'not known' : online ? 'yes' : 'no';
 }
@@ -21,28 +21,32 @@ function onlineWords({ online, leftOut }: BootReport['cpus'][number]): string {
 /** A record that Linux has not set is all ones (xen_vcpu_id, from 4.8 on in the patch as posted); no vCPU has that id. */
 const unsetRecord = 0xffff_ffff;
 
-function recordText({ recordedVcpuId, agrees }: BootReport['cpus'][number]): string {
+function recordText({ recordedVcpuId, agrees }: ReportedCpu): string {
   if (recordedVcpuId === unsetRecord) return 'not set';
   return `${id(recordedVcpuId)}${agrees === false ? ' ✗' : ''}`;
 }
 
-function cpuTable({ cpus }: BootReport): string[] {
+const hardwareIdNames = { mpidr: 'MPIDR', apicId: 'APIC id' } as const;
+
+function cpuTable({ cpus }: ReportedKernel): string[] {
   const rows = cpus.map((cpu) => [
     String(cpu.linuxCpu),
-    formatMpidr(mpidr(cpu.mpidr)),
+    formatHardwareId(cpu.hardwareIdKind, cpu.hardwareId),
     String(cpu.vcpu),
     recordText(cpu),
     cpu.usedVcpuIds.map(id).join(' ') || '-',
     onlineWords(cpu),
   ]);
-  return tableLines(['Linux CPU', 'MPIDR', 'is vCPU', 'recorded id', 'ids in its calls', 'online'], rows);
+  const kinds = new Set(cpus.map(({ hardwareIdKind }) => hardwareIdNames[hardwareIdKind]));
+  const head = ['Linux CPU', [...kinds].join(' or '), 'is vCPU', 'recorded id', 'ids in its calls', 'online'];
+  return tableLines(head, rows);
 }
 
 /** What could not be read from the kernel, and the consequence. A kernel that makes no call is not read. */
-function unreadLines({ cpus, kernel, hypercalls }: BootReport, style: Style): string[] {
+function unreadLines({ cpus, introspection, hypercalls }: ReportedKernel, style: Style): string[] {
   if (cpus.some(({ recordedVcpuId }) => recordedVcpuId !== null)) return [];
   const words = 'no record of this kernel could be read; it is judged by its calls alone';
-  const { caller = null, online = null } = kernel.introspection ?? {};
+  const { caller, online } = introspection;
   const others = [
     ...(caller === null ? ['which CPU makes a call'] : []),
     ...(online === null ? ['which CPUs are online'] : []),
@@ -52,9 +56,9 @@ function unreadLines({ cpus, kernel, hypercalls }: BootReport, style: Style): st
 }
 
 /** Findings with the same text are printed once, with their number. */
-function findingLines({ findings }: BootReport, style: Style): string[] {
+function findingLines({ kernels }: ReportedRun, style: Style): string[] {
   const told = new Map<string, number>();
-  for (const { rule, why, returned, where } of findings) {
+  for (const { rule, why, returned, where } of kernels.flatMap(({ findings }) => findings)) {
     const answer = returned === null ? '' : ` (answered ${answerText(returned)})`;
     const line = `${rule}: ${why}${answer}${where === null ? '' : `, from ${shownLine(where)}`}`;
     told.set(line, (told.get(line) ?? 0) + 1);
@@ -64,15 +68,20 @@ function findingLines({ findings }: BootReport, style: Style): string[] {
   );
 }
 
+function notJudgedIn(kernels: ReportedRun['kernels']): ReportedKernel['notJudged'] {
+  return kernels.flatMap(({ notJudged }) => notJudged);
+}
+
 /** What the audit could not judge: one line for each kind of call and reason. */
-function notJudgedLines({ notJudged }: BootReport, style: Style): string[] {
-  return notJudged.flatMap(({ hypercall, calls, why }) =>
+function notJudgedLines({ kernels }: ReportedRun, style: Style): string[] {
+  return notJudgedIn(kernels).flatMap(({ hypercall, calls, why }) =>
     labelled('        ', `Not judged: ${calls} × ${hypercall}: ${why}`, style.width),
   );
 }
 
 /** The part of the trace that the audit did not read; empty if it read everything. */
-function foldedLines({ trace, omittedFindings }: BootReport, style: Style): string[] {
+function foldedLines({ trace, kernels }: ReportedRun, style: Style): string[] {
+  const omittedFindings = kernels.reduce((sum, kernel) => sum + kernel.omittedFindings, 0);
   const { events, kept, unreadCalls, repeatedCalls, auditedUpToStep } = trace;
   const leftOut = [
     ...(repeatedCalls === 0 ? [] : [`${repeatedCalls} repeated calls`]),
@@ -97,8 +106,10 @@ const verdicts = {
 
 const eventWords = { fifo: 'FIFO events', '2l': 'two-level events', none: 'events not set up' } as const;
 
-function guestWords({ machine }: BootReport): string {
-  const { vcpus, memoryMiB, xen, events, seed, entryVcpu, whatIf, xenstore } = machine;
+function guestWords({ machine, options, runs }: BootReport): string {
+  const { vcpus, memoryMiB, xen, xenstore } = machine;
+  const { seed, entryVcpu, whatIf } = options;
+  const { events = null } = runs[0].kernels[0] ?? {};
   return [
     `${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
     `${memoryMiB} MiB`,
@@ -111,7 +122,7 @@ function guestWords({ machine }: BootReport): string {
   ].join(', ');
 }
 
-function notModelledLines({ notModelled }: BootReport, style: Style): string[] {
+function notModelledLines({ notModelled }: ReportedKernel, style: Style): string[] {
   const calls = Object.entries(notModelled).map(([name, times]) =>
     times === 1 ? name : `${name} ×${times}`,
   );
@@ -123,33 +134,36 @@ function notModelledLines({ notModelled }: BootReport, style: Style): string[] {
 const logLines = 12;
 
 /** If the run failed, the guest's last output. */
-function logTail({ outcome, verdict, kernelLogTail }: BootReport): string[] {
+function logTail({ outcome, verdict, kernels }: ReportedRun): string[] {
+  const lines = kernels.at(-1)?.logTail ?? [];
   const endedWell = outcome.what === 'poweroff' || outcome.what === 'userspace';
   if (verdict === 'pass' || (verdict === 'fail' && endedWell)) return [];
-  if (kernelLogTail.length === 0) return ['', 'No kernel log was found in the guest’s memory.'];
-  return ['', 'The last lines of the kernel log:', ...kernelLogTail.slice(-logLines).map(shownLine)];
+  if (lines.length === 0) return ['', 'No kernel log was found in the guest’s memory.'];
+  return ['', 'The last lines of the kernel log:', ...lines.slice(-logLines).map(shownLine)];
 }
 
-function figures({ guestTimeNs, instructions }: BootReport): string {
+function figures({ guestTimeNs, instructions }: ReportedRun): string {
   const seconds = (guestTimeNs / 1e9).toFixed(3);
   const millions = (instructions / 1e6).toFixed(instructions < 1e8 ? 1 : 0);
   return `${seconds} s of guest time, ${millions} million instructions`;
 }
 
-/** How the guest's command ended, in words; null if there was none. */
-export function commandWords({ command }: BootReport): string | null {
-  if (command === null) return null;
-  const { exitCode, signal } = command;
-  if (signal !== null) return `was killed by signal ${signal}`;
-  return exitCode === null ? 'did not end' : `ended with exit code ${exitCode}`;
+/** How the guest's command ended, in words. */
+export function commandWords({ commandStatus }: ReportedRun): string {
+  if (commandStatus === null) return 'did not end';
+  const { exitCode, signal } = commandStatus;
+  return signal === null ? `ended with exit code ${exitCode}` : `was killed by signal ${signal}`;
 }
 
-function commandLines(report: BootReport, style: Style): string[] {
-  const { command } = report;
-  const words = commandWords(report);
-  if (command === null || words === null) return [];
+function commandLines({ options: { command } }: BootReport, run: ReportedRun, style: Style): string[] {
+  if (command === null) return [];
   const name = command.argv?.[0] ?? command.script ?? '';
-  return labelled('Command: ', `${shownLine(name)} ${words}`, style.width);
+  return labelled('Command: ', `${shownLine(name)} ${commandWords(run)}`, style.width);
+}
+
+/** What was done in a run: `crash on vCPU 2 by sysrq`. */
+export function actionText(action: RunAction): string {
+  return action.kind === 'boot' ? 'boot' : `crash on vCPU ${action.vcpu} by ${action.by}`;
 }
 
 /** Duration and speed of the run on this host. They differ from run to run, so they are not part of the report's text. */
@@ -159,45 +173,79 @@ export function hostText({ host }: BootReport): string {
     : `The run took ${(host.wallMs / 1000).toFixed(1)} s on this machine, at ${host.mips} MIPS.`;
 }
 
+function callsText({ total, carryingVcpuId, refused }: ReportedRun['hypercalls']): string {
+  return `${total} hypercalls, ${carryingVcpuId} with a vCPU id, ${refused} refused`;
+}
+
+function kernelLines(kernel: ReportedKernel, style: Style): string[] {
+  return [
+    ...cpuTable(kernel),
+    '',
+    ...labelled('Calls:  ', callsText(kernel.hypercalls), style.width),
+    ...unreadLines(kernel, style),
+    ...notModelledLines(kernel, style),
+  ];
+}
+
+/** The kernels of a run, one after the other. Each has a heading if there are several. */
+function kernelsLines({ kernels, hypercalls }: ReportedRun, style: Style): string[] {
+  const [first, ...others] = kernels;
+  if (first === undefined) return labelled('Calls:  ', callsText(hypercalls), style.width);
+  if (others.length === 0) return kernelLines(first, style);
+  return kernels.flatMap((kernel, i) => {
+    const version = kernel.version === null ? '' : ` (${shownLine(kernel.version)})`;
+    return [
+      style.heading(`Kernel ${i}${version}, entered on vCPU ${kernel.entryVcpu}`),
+      ...kernelLines(kernel, style),
+      '',
+    ];
+  });
+}
+
+function auditText({ verdict, kernels }: ReportedRun, style: Style): string {
+  const [tone, inFull] = verdicts[verdict];
+  const isPartial = verdict === 'pass' && notJudgedIn(kernels).length > 0;
+  return `Audit:  ${style.tone(tone, isPartial ? 'no rule is broken, as far as can be judged' : inFull)}`;
+}
+
+function runLines(run: ReportedRun, report: BootReport, style: Style): string[] {
+  const { outcome } = run;
+  return [
+    ...(report.runs.length === 1 ? [] : [style.heading(actionText(run.action))]),
+    ...kernelsLines(run, style),
+    ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
+    ...commandLines(report, run, style),
+    auditText(run, style),
+    ...findingLines(run, style),
+    ...notJudgedLines(run, style),
+    ...foldedLines(run, style),
+    ...logTail(run),
+    '',
+    style.dim(figures(run)),
+  ];
+}
+
 /** The report as text. */
 export function reportText(report: BootReport, style: Style): string {
-  const { kernel, outcome, verdict, hypercalls } = report;
-  const [tone, inFull] = verdicts[verdict];
-  const words =
-    verdict === 'pass' && report.notJudged.length > 0 ? 'no rule is broken, as far as can be judged' : inFull;
-  const { total, carryingVcpuId, refused } = hypercalls;
-  const calls = `${total} hypercalls, ${carryingVcpuId} with a vCPU id, ${refused} refused`;
+  const { kernel, runs } = report;
   const version = kernel.version === null ? '' : ` (${shownLine(kernel.version)})`;
   return [
     style.heading(`${shownLine(kernel.name)}${version}`),
     ...labelled('Guest:  ', guestWords(report), style.width),
-    '',
-    ...cpuTable(report),
-    '',
-    ...labelled('Calls:  ', calls, style.width),
-    ...unreadLines(report, style),
-    ...notModelledLines(report, style),
-    ...labelled('Ending: ', `${outcome.what}: ${shownLine(outcome.why)}`, style.width),
-    ...commandLines(report, style),
-    `Audit:  ${style.tone(tone, words)}`,
-    ...findingLines(report, style),
-    ...notJudgedLines(report, style),
-    ...foldedLines(report, style),
-    ...logTail(report),
-    '',
-    style.dim(figures(report)),
+    ...runs.flatMap((run) => ['', ...runLines(run, report, style)]),
   ].join('\n');
 }
 
 /** After a boot without a finding: how to see the same kernel break a rule. */
-export function nextSteps({ verdict, machine, cpus }: BootReport, args: BootArguments): string[] {
+export function nextSteps({ verdict, options, runs }: BootReport, args: BootArguments): string[] {
   // In a bisection nobody reads the advice.
-  const isPlain = machine.whatIf === null && machine.entryVcpu === 0 && args.bisect !== true;
+  const isPlain = options.whatIf === null && options.entryVcpu === 0 && args.bisect !== true;
   if (verdict !== 'pass' || !isPlain) return [];
   // The records are filled when the kernel asks for its first FIFO control block, and only where they can be found. The first
   // CPU keeps its record, so a second one is needed.
+  const { cpus = [], events = null } = runs[0].kernels[0] ?? {};
   const filled = cpus.filter(({ recordedVcpuId }) => recordedVcpuId !== null);
-  if (machine.events !== 'fifo' || filled.length < 2) return [];
+  if (events !== 'fifo' || filled.length < 2) return [];
   return [
     '',
     'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',

@@ -1,7 +1,8 @@
 /** The findings as a SARIF 2.1.0 log (OASIS Standard, 27 March 2020), which code hosts show beside the source. */
 import { rules } from '../../audit/index.js';
-import type { BootReport, ReportedFinding } from '../../library/index.js';
-import { version } from '../host.js';
+import { domulatorVersion } from '../../base/index.js';
+import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
+import { actionText } from './report_text.js';
 
 /** A URI reference for the kernel, the subject of each result: code hosts require a file for each result. */
 function kernelUri(name: string): string {
@@ -44,8 +45,9 @@ const ruleDescriptors = rules.map(({ name, reason, source }) => ({
 }));
 
 /** Why the run is not a complete verdict on the kernel. */
-function notificationsOf({ verdict, outcome, notJudged }: BootReport): object[] {
+function notificationsOf({ verdict, outcome, kernels }: ReportedRun): object[] {
   const ending = { level: 'error', message: { text: `${outcome.what}: ${outcome.why}` } };
+  const notJudged = kernels.flatMap((kernel) => kernel.notJudged);
   const open = notJudged.map(({ hypercall, calls, why }) => ({
     level: 'warning',
     message: { text: `not judged: ${calls} x ${hypercall}: ${why}` },
@@ -53,30 +55,40 @@ function notificationsOf({ verdict, outcome, notJudged }: BootReport): object[] 
   return [...(verdict === 'incomplete' ? [ending] : []), ...open];
 }
 
-/** The log, as a value for JSON. */
-export function sarifLog(report: BootReport): object {
-  const { verdict, kernel, machine, findings, command, traceSha256 } = report;
+/** What tells the runs of a report apart; a report of one run needs nothing. */
+function automationOf({ action }: ReportedRun, { runs }: BootReport): object {
+  return runs.length === 1 ? {} : { automationDetails: { id: `${actionText(action)}/` } };
+}
+
+function sarifRun(run: ReportedRun, report: BootReport): object {
+  const { kernel, machine, options } = report;
+  const { action, verdict, outcome, commandStatus, traceSha256 } = run;
   const driver = {
     name: 'domulator',
-    version: version(),
-    semanticVersion: version(),
+    version: domulatorVersion,
+    semanticVersion: domulatorVersion,
     rules: ruleDescriptors,
   };
   const invocation = {
     executionSuccessful: verdict !== 'incomplete',
-    toolExecutionNotifications: notificationsOf(report),
+    toolExecutionNotifications: notificationsOf(run),
   };
+  const findings = run.kernels.flatMap((each) => each.findings);
+  return {
+    ...automationOf(run, report),
+    tool: { driver },
+    invocations: [invocation],
+    results: findings.map((finding) => resultOf(finding, report)),
+    columnKind: 'utf16CodeUnits',
+    properties: { kernel, machine, options, action, verdict, outcome, commandStatus, traceSha256 },
+  };
+}
+
+/** The log, as a value for JSON: a SARIF run for each run of the report. */
+export function sarifLog(report: BootReport): object {
   return {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
     version: '2.1.0',
-    runs: [
-      {
-        tool: { driver },
-        invocations: [invocation],
-        results: findings.map((finding) => resultOf(finding, report)),
-        columnKind: 'utf16CodeUnits',
-        properties: { verdict, kernel, machine, command, traceSha256 },
-      },
-    ],
+    runs: report.runs.map((run) => sarifRun(run, report)),
   };
 }

@@ -1,8 +1,9 @@
 /** `domulator kernels`: lists the available Debian kernels, and which of them are in the cache. */
 import type { Command } from 'commander';
+import { domulatorVersion } from '../../base/index.js';
 import { kernels } from '../../library/index.js';
 import type { KernelList, ListedKernel } from '../../library/index.js';
-import { print, version, warn } from '../host.js';
+import { print, warn } from '../host.js';
 import { jsonText } from '../json.js';
 import { checkValue } from '../option_values.js';
 import { tableLines } from '../render/table.js';
@@ -82,7 +83,7 @@ async function list(release: string | undefined, { json = false, mirror }: Kerne
   });
   warnOfCache(found);
   const { kernels: listed, notAsked } = found;
-  print(json ? jsonText({ domulator: version(), notAsked, kernels: listed }) : listText(found, release));
+  print(json ? jsonText({ domulator: domulatorVersion, notAsked, kernels: listed }) : listText(found, release));
 }
 
 /** Declares the command's options and its action. */
