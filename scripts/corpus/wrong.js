@@ -9,6 +9,7 @@ import { bootOnce, findingsOf, notJudgedLines, tableHead, tableLine } from './bo
 import { complaintsOf } from './findings.js';
 import { imageOf, ownJson } from './places.js';
 import { inTurns, jobsOf } from '../jobs.js';
+import { xenReleases } from '../../dist/src/library/index.js';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -19,9 +20,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 
-const releases = values.xen === undefined ? ['4.17', '4.18'] : [values.xen];
-if (!releases.every((release) => ['4.17', '4.18'].includes(release))) {
-  console.error(`--xen takes 4.17 or 4.18, not '${values.xen}'`);
+const releases = values.xen === undefined ? xenReleases : [values.xen];
+if (!releases.every((release) => xenReleases.includes(release))) {
+  console.error(`--xen takes ${xenReleases.join(' or ')}, not '${values.xen}'`);
   process.exit(2);
 }
 

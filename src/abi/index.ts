@@ -22,6 +22,7 @@ export * from './xen/io_xs_wire.js';
 export * from './xen/memory.js';
 export * from './xen/names.js';
 export * from './xen/physdev.js';
+export * from './xen/releases.js';
 export * from './xen/sched.js';
 export * from './xen/types.js';
 export * from './xen/vcpu.js';

@@ -2,13 +2,14 @@
  * The audit's input: the events of a run, in order, as an observer outside the guest saw them. Model guests
  * and real kernels produce the same kinds of events, a real kernel fewer of them (it is not visible when it reads its records).
  */
+import type { XenRelease } from '../abi/index.js';
 import type { ApicId, LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
 
 /** What the hypervisor offers: the truth with which the guest's ids are compared. */
 export interface Platform {
   readonly kind: 'pv' | 'pvhvm' | 'pvh' | 'arm';
   /** Xen release; some answers depend on it. */
-  readonly release: '4.17' | '4.18';
+  readonly release: XenRelease;
   /** Each vCPU's hardware id by vCPU id: APIC ids on x86, MPIDR affinities on Arm. */
   readonly hardwareIds: readonly (ApicId | Mpidr)[];
   readonly fifo: boolean;

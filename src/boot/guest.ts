@@ -5,6 +5,7 @@
 import { InputError } from '../base/index.js';
 import { connectBackends } from '../hypervisor/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
+import { armMaxVcpus, hvmMaxVcpus } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { KernelAnchors, KnownSymbol } from '../introspect/index.js';
 import type { Board, Machine, MachineListener, MachineOptions } from '../machine/index.js';
@@ -13,8 +14,8 @@ import type { HungGuest, LoadedKernel } from './hung_guest.js';
 import { checkCommandLine } from './options.js';
 import type { BootOptions } from './options.js';
 
-/** The most vCPUs that a guest has (Xen 4.17: MAX_VIRT_CPUS of an arm64 guest, and HVM_MAX_VCPUS on x86). */
-export const maxVcpus = 128;
+/** The most vCPUs that a guest of any architecture may have. */
+export const maxVcpus = Math.min(armMaxVcpus, hvmMaxVcpus);
 
 /** A CPU of the kernel, by the kernel's own numbering. */
 export interface KernelCpu {

@@ -18,10 +18,12 @@ export type {
   RunAction,
   Verdict,
 } from './report.js';
+export { defaultXenRelease, xenReleases } from '../abi/index.js';
+export type { XenRelease } from '../abi/index.js';
 export { maxVcpus } from './guest.js';
 export type { Way } from '../introspect/index.js';
 export type { Introspection } from './kernel_view.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
-export { checkCommandLine, defaultLimits } from './options.js';
+export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
 export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';

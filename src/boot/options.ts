@@ -1,4 +1,5 @@
 /** The options of a boot. */
+import type { XenRelease } from '../abi/index.js';
 import { InputError } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
 
@@ -43,7 +44,7 @@ export interface BootOptions {
   readonly commandLine: string;
   readonly vcpus: number;
   readonly memoryMiB: number;
-  readonly release: '4.17' | '4.18';
+  readonly release: XenRelease;
   /** Seed of the lengths of the vCPUs' time slices; nothing else depends on it. */
   readonly seed: number;
   readonly xenstore: boolean;
@@ -73,13 +74,14 @@ export function checkCommandLine(commandLine: string): void {
   );
 }
 
-/** The limit of instructions: a fixed part, and a part for each vCPU. */
-const usualInstructions = { each: 3_000_000_000, perVcpu: 500_000_000 } as const;
-/** Guest time for waiting, in addition to the time for running: an instruction takes 1 ns. */
-const idleNs = 30_000_000_000n;
+/**
+ * The default limits: instructions, a fixed number and a number for each vCPU; and the guest time for waiting, in addition to the
+ * time for running (an instruction takes 1 ns).
+ */
+export const usualLimits = { instructions: 3_000_000_000, perVcpu: 500_000_000, idleSeconds: 30 } as const;
 
 /** The default limits for a guest with that many vCPUs: more than enough to boot a stock kernel. */
 export function defaultLimits(vcpus: number): BootOptions['limits'] {
-  const instructions = usualInstructions.each + usualInstructions.perVcpu * vcpus;
-  return { instructions, guestNs: BigInt(instructions) + idleNs };
+  const instructions = usualLimits.instructions + usualLimits.perVcpu * vcpus;
+  return { instructions, guestNs: BigInt(instructions) + BigInt(usualLimits.idleSeconds) * 1_000_000_000n };
 }

@@ -1,9 +1,9 @@
 /** Memory layout: addresses, and the per-CPU area. */
-import { evtchn_fifo_control_block, vcpu_info, vcpu_runstate_info } from '../abi/index.js';
+import { evtchn_fifo_control_block, GUEST_MAX_VCPUS, vcpu_info, vcpu_runstate_info } from '../abi/index.js';
 import { alignUp } from '../base/index.js';
 
 /** The maximum number of CPUs, which is Xen's limit of vCPUs for an arm64 guest. */
-export const mostCpus = 128;
+export const mostCpus = GUEST_MAX_VCPUS;
 
 /**
  * The kernel's addresses are the physical addresses plus this base: the upper range of 39 bits, of which 512 GiB are

@@ -1,7 +1,17 @@
 /** Reads the arguments, runs one command, and turns every failure into one line. */
 import { Command, CommanderError } from 'commander';
 import { domulatorVersion, InputError } from '../base/index.js';
-import { memoryMiB } from '../library/index.js';
+import {
+  debianGrammar,
+  defaultKernel,
+  defaultXenRelease,
+  memoryMiB,
+  seeds,
+  usualLimits,
+  vcpuCount,
+  xenReleases,
+} from '../library/index.js';
+import type { Range } from '../library/index.js';
 import { explore, thread } from './commands.js';
 import type { ExploreOptions, ThreadOptions } from './commands.js';
 import type { BootArguments } from './boot/arguments.js';
@@ -57,6 +67,11 @@ Examples:
                                       the first broken rule
   domulator explore --matrix --json   the same for programs`;
 
+/** `3,000` for 3,000 million. */
+function millions(count: number): string {
+  return (count / 1e6).toLocaleString('en');
+}
+
 const bootExamples = `
 Examples:
   domulator boot                          Debian's stock kernel with four vCPUs
@@ -67,12 +82,12 @@ Examples:
   domulator boot -- dmesg -l err          run a command in the guest
   domulator boot --script test.sh         run a script in the guest
 
-Default kernel: debian:bookworm, fetched from the mirror in this machine's apt
+Default kernel: ${defaultKernel}, fetched from the mirror in this machine's apt
 sources and kept in the user's cache directory. If it cannot be fetched, the
 built-in guest boots instead.
 
-Default limits: 3,000 million instructions plus 500 million per vCPU, and as many
-nanoseconds of guest time plus 30 s.
+Default limits: ${millions(usualLimits.instructions)} million instructions plus ${millions(usualLimits.perVcpu)} million per vCPU, and as many
+nanoseconds of guest time plus ${usualLimits.idleSeconds} s.
 
 A command after '--' runs in the user space as root, with an empty standard
 input, and gets its arguments as given; then the guest powers off. With --initrd
@@ -152,20 +167,27 @@ function createProgram(stop: StopRequest, command: readonly string[] | null): Co
 /** The status of a command that has more than one successful status. */
 let commandStatus: number = exitStatus.ok;
 
+/** `1-128 (default: 4)`. */
+function rangeText({ least, most, usual }: Range): string {
+  return `${least}-${most} (default: ${usual})`;
+}
+
 function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
-  const { least, most, usual } = memoryMiB;
   quiet(program.command('boot'))
     .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
     .option(
       '--kernel <KERNEL>',
-      'debian:RELEASE[/FLAVOUR][=VERSION], an Image or package file, or builtin (default: debian:bookworm)',
+      `${debianGrammar}, an Image or package file, or builtin (default: ${defaultKernel})`,
     )
     .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
     .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0)')
-    .option('--vcpus <N>', 'number of vCPUs, 1-128 (default: 4)')
-    .option('--memory <MiB>', `guest memory in MiB, ${least}-${most} (default: ${usual})`)
-    .option('--xen <RELEASE>', 'Xen release to emulate: 4.17 or 4.18 (default: 4.17)')
-    .option('--seed <N>', 'seed of the vCPU schedule (default: 1)')
+    .option('--vcpus <N>', `number of vCPUs, ${rangeText(vcpuCount)}`)
+    .option('--memory <MiB>', `guest memory in MiB, ${rangeText(memoryMiB)}`)
+    .option(
+      '--xen <RELEASE>',
+      `Xen release to emulate: ${xenReleases.join(' or ')} (default: ${defaultXenRelease})`,
+    )
+    .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)
     .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
     .option(
       '--what-if <WHEN>',

@@ -1,4 +1,5 @@
 /** What a model run is made of and what it gives: the words that models, stories and the matrix share. */
+import type { XenRelease } from '../abi/index.js';
 import type { Finding, JudgedCall, Outcome, Platform, TraceEvent } from '../audit/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 
@@ -47,7 +48,7 @@ export interface Scenario {
   readonly vcpus: number;
   /** Events: FIFO where Xen offers it, or two-level only. */
   readonly events: 'fifo' | '2l';
-  readonly release: '4.17' | '4.18';
+  readonly release: XenRelease;
   readonly era: KernelEra;
   readonly plot: Plot;
   /** How the hypervisor hands ids out, by name (identity's policies). */

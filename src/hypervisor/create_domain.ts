@@ -2,7 +2,7 @@
 import { RUNSTATE_offline, RUNSTATE_running, shared_info, vcpu_info } from '../abi/index.js';
 import { InputError, present } from '../base/index.js';
 import type { FrameMemory, FrameRange } from '../base/index.js';
-import { xenVcpuId } from '../identity/index.js';
+import { armMaxVcpus, hvmMaxVcpus, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { defaultClock, updateVcpuTime, writeWallclock } from './clock.js';
 import { freeChannel } from './event_channels/index.js';
@@ -16,7 +16,7 @@ import { sharedInfoView } from './vcpu_info.js';
  * How many vCPUs Xen gives a guest at most: MAX_VIRT_CPUS for PV, HVM_MAX_VCPUS for PVHVM and PVH, and 128 on
  * arm64 with a GICv3 (Xen 4.17 arch/x86/include/asm/domain.h and config.h, arch/arm/include/asm/domain.h).
  */
-export const maxVcpus = { pv: 8192, pvhvm: 128, pvh: 128, arm: 128 } as const;
+export const maxVcpus = { pv: 8192, pvhvm: hvmMaxVcpus, pvh: hvmMaxVcpus, arm: armMaxVcpus } as const;
 
 /**
  * A domain as the toolstack hands it to the guest: vCPU `config.entryVcpu` is up and starts at address 0 unless

@@ -1,7 +1,7 @@
-/** The releases whose behaviour can be chosen, and how they name themselves. */
+/** How the releases whose behaviour can be chosen name themselves. */
+import type { XenRelease } from '../abi/index.js';
 
-/** The Xen releases whose behaviour can be chosen; they differ in answers, not in layouts. */
-export type XenRelease = '4.17' | '4.18';
+export type { XenRelease };
 
 /** The release as Xen answers it: major << 16 | minor. */
 export function releaseNumber(release: XenRelease): number {

@@ -5,6 +5,7 @@
  *
  * Xen promises none of this: no public header or document of Xen mentions MPIDR.
  */
+import { GUEST_MAX_VCPUS } from '../abi/index.js';
 import { InputError } from '../base/index.js';
 import { affinityOf, mpidr, mpidrOf, xenVcpuId } from './ids.js';
 import type { Mpidr, XenVcpuId } from './ids.js';
@@ -12,8 +13,8 @@ import type { Mpidr, XenVcpuId } from './ids.js';
 /** The number of ids that the encoding can represent: four bits in AFF0, eight in AFF1. Xen's own limit is lower. */
 export const encodableVcpus = 4096;
 
-/** The vCPUs of an arm64 guest with a GICv3 (arch/arm/include/asm/config.h, MAX_VIRT_CPUS). With a GICv2 it is 8. */
-export const armMaxVcpus = 128;
+/** The vCPUs of an arm64 guest with a GICv3 (public/arch-arm.h, GUEST_MAX_VCPUS; arch/arm/include/asm/config.h, MAX_VIRT_CPUS). With a GICv2 it is 8. */
+export const armMaxVcpus = GUEST_MAX_VCPUS;
 
 /** MPIDR_EL1 bit 31, RES1, which Xen sets for each vCPU (arch/arm/domain.c, arch_vcpu_create). */
 const res1 = 1n << 31n;

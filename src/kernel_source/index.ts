@@ -13,7 +13,7 @@ import { debianFiles } from './debian_files.js';
 import type { AnySpec, DebianSettings } from './debian_files.js';
 import { readInputFile } from './files.js';
 import { defaultFetchSettings } from './http.js';
-import { usualReleases } from './kernel_list.js';
+import { usualReleases } from './releases.js';
 
 export { readAptSources } from './apt_sources.js';
 export type { AptSource } from './apt_sources.js';
@@ -28,6 +28,7 @@ export { listKernels } from './kernel_list.js';
 export type { KernelList, ListedKernel } from './kernel_list.js';
 export { debianGrammar, debianSpecText, parseDebianSpec, parseKernelSpec } from './kernel_spec.js';
 export type { DebianSpec, KernelSpec } from './kernel_spec.js';
+export { defaultRelease, usualReleases } from './releases.js';
 export { kernelPackageFiles } from './package_files.js';
 export type { FileRecord } from './record.js';
 export type { SignatureCheck } from './signature.js';

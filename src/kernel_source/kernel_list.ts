@@ -17,10 +17,8 @@ import { asInputError, askMirror } from './debian_files.js';
 import type { DebianSettings } from './debian_files.js';
 import { HttpStatusError, NetworkError } from './http.js';
 import { checkReleaseName, debianSpecText } from './kernel_spec.js';
+import { usualReleases } from './releases.js';
 import { checkMirror } from './suites.js';
-
-/** The releases that are listed by default, oldest first. Others must be named. */
-export const usualReleases: readonly string[] = ['bullseye', 'bookworm', 'trixie', 'forky', 'sid'];
 
 export interface ListedKernel {
   /** The value for `--kernel`, with the version: `debian:bookworm/cloud=6.1.0-57`. */

@@ -3,7 +3,8 @@ import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
 import type { BootOptions, BootReport, KernelOrigin } from '../boot/index.js';
-import { defaultKernel, settle } from './request.js';
+import { defaultKernel } from './limits.js';
+import { settle } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { bytesName, loadSources } from './sources.js';
 

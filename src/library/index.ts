@@ -28,11 +28,21 @@ export type {
 } from '../boot/index.js';
 export { GuestRun } from './guest_run.js';
 export type { Hypercall, Progress } from './guest_run.js';
-export { parseKernelSpec } from '../kernel_source/index.js';
+export { debianGrammar, parseKernelSpec, usualReleases } from '../kernel_source/index.js';
 export type { DebianSpec, KernelList, KernelSpec, ListedKernel } from '../kernel_source/index.js';
 export { kernels } from './kernels.js';
 export type { KernelsRequest } from './kernels.js';
-export { defaultKernel, memoryMiB } from './request.js';
+export {
+  defaultKernel,
+  defaultXenRelease,
+  memoryMiB,
+  runLimits,
+  seeds,
+  usualLimits,
+  vcpuCount,
+  xenReleases,
+} from './limits.js';
+export type { Range, XenRelease } from './limits.js';
 export type { BootRequest } from './request.js';
 export { UnavailableError } from './sources.js';
 

@@ -5,7 +5,7 @@ import { archiveSettings } from './sources.js';
 
 /** Which kernels to list. */
 export interface KernelsRequest {
-  /** A release such as `bookworm`, `stable` or `trixie-backports` (default: Debian 11 to sid, and the releases in the cache). */
+  /** A release such as `bookworm`, `stable` or `trixie-backports` (default: Debian 11, bullseye, to sid, and the releases in the cache). */
   readonly release?: string;
   /** Address of the Debian mirror to ask (default: DOMULATOR_MIRROR, or the mirrors in this machine's apt sources). */
   readonly mirror?: string;

@@ -1,16 +1,12 @@
 /** The request for a boot, and the same request with all defaults filled in. */
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
-import { checkCommandLine, defaultLimits, maxVcpus } from '../boot/index.js';
+import { checkCommandLine, defaultLimits } from '../boot/index.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import { commandLineOf, commandOf } from './guest_command.js';
-
-/** Guest memory in MiB: minimum, maximum and default. */
-export const memoryMiB = { least: 16, most: 3072, usual: 512 } as const;
-
-/** The default kernel. */
-export const defaultKernel = 'debian:bookworm';
+import { defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount } from './limits.js';
+import type { Range, XenRelease } from './limits.js';
 
 /** What to boot, and how. All fields are optional. */
 export interface BootRequest {
@@ -28,7 +24,7 @@ export interface BootRequest {
   /** Guest memory in MiB, 16-3072 (default: 512). */
   readonly memoryMiB?: number;
   /** Xen release to emulate (default: 4.17). */
-  readonly xen?: '4.17' | '4.18';
+  readonly xen?: XenRelease;
   /** Seed of the vCPU schedule, a whole number (default: 1). It decides the length of time slices and nothing else. */
   readonly seed?: number;
   /** Whether the guest has a xenstore and a PV console (default: true). */
@@ -66,9 +62,9 @@ export interface BootRequest {
 /** All settings of a boot except the bytes of its kernel and its initrd. */
 export type Settled = Omit<BootOptions, 'kernel' | 'initrd'>;
 
-function whole(what: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  throw new InputError(`${what} must be a whole number from ${low} to ${high}, not ${value}`);
+function whole(what: string, value: number, { least, most }: Omit<Range, 'usual'>): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new InputError(`${what} must be a whole number from ${least} to ${most}, not ${value}`);
 }
 
 function untilOf({ until, initrd }: BootRequest, command: BootCommand | null): Until {
@@ -77,8 +73,6 @@ function untilOf({ until, initrd }: BootRequest, command: BootCommand | null): U
   return { kind: until ?? (initrd === undefined ? 'poweroff' : 'userspace') };
 }
 
-const most = { guestSeconds: 1_000_000, instructions: 1e15 } as const;
-
 function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['limits'] {
   const { guestSeconds, instructions } = limits;
   const usual = defaultLimits(vcpus);
@@ -86,18 +80,17 @@ function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['lim
     guestNs:
       guestSeconds === undefined
         ? usual.guestNs
-        : BigInt(whole('the limit of guest seconds', guestSeconds, 1, most.guestSeconds)) * 1_000_000_000n,
+        : BigInt(whole('the limit of guest seconds', guestSeconds, runLimits.guestSeconds)) * 1_000_000_000n,
     instructions:
       instructions === undefined
         ? usual.instructions
-        : whole('the limit of instructions', instructions, 1, most.instructions),
+        : whole('the limit of instructions', instructions, runLimits.instructions),
   };
 }
 
 /** `request` with all defaults filled in. Throws InputError if it is invalid. */
 export function settle(request: BootRequest): Settled {
-  const vcpus = whole('the number of vCPUs', request.vcpus ?? 4, 1, maxVcpus);
-  const { least, usual } = memoryMiB;
+  const vcpus = whole('the number of vCPUs', request.vcpus ?? vcpuCount.usual, vcpuCount);
   const command = commandOf(request);
   const commandLine = commandLineOf(request);
   checkCommandLine(commandLine);
@@ -105,12 +98,12 @@ export function settle(request: BootRequest): Settled {
   return {
     commandLine,
     vcpus,
-    memoryMiB: whole('the guest’s memory in MiB', request.memoryMiB ?? usual, least, memoryMiB.most),
-    release: request.xen ?? '4.17',
-    seed: whole('the seed', request.seed ?? 1, 0, Number.MAX_SAFE_INTEGER),
+    memoryMiB: whole('the guest’s memory in MiB', request.memoryMiB ?? memoryMiB.usual, memoryMiB),
+    release: request.xen ?? defaultXenRelease,
+    seed: whole('the seed', request.seed ?? seeds.usual, seeds),
     xenstore: request.xenstore ?? true,
     whatIf: request.whatIf ?? null,
-    entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, 0, vcpus - 1),
+    entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, { least: 0, most: vcpus - 1 }),
     until: untilOf(request, command),
     command,
     limits: limitsOf(request, vcpus),

@@ -6,6 +6,7 @@ import { defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
 import {
   debianFiles,
   debianSettings,
+  defaultRelease,
   loadDebianKernel,
   loadKernelBytes,
   loadKernelFile,
@@ -15,7 +16,7 @@ import {
 } from '../kernel_source/index.js';
 import type { LoadedKernel } from '../kernel_source/index.js';
 import { addCommand, busyboxWithCommand, hasCommand } from './guest_command.js';
-import { defaultKernel } from './request.js';
+import { defaultKernel } from './limits.js';
 import type { BootRequest } from './request.js';
 
 /** A kernel of an archive, or a package that it needs, is not available: neither cache nor mirror has it. */
@@ -39,9 +40,6 @@ async function fromArchive<T>(loading: Promise<T>): Promise<T> {
     throw new UnavailableError(reason, help.join('; '), { cause: error });
   }
 }
-
-/** The release whose busybox makes the default initramfs of a kernel that comes from no archive. */
-const usualRelease = 'bookworm';
 
 /** The release whose user space is used with the kernels of a suite: backports and similar suites have none of their own. */
 function userSpaceRelease(release: string): string {
@@ -106,7 +104,7 @@ async function loadInitrd(
   if (initrd !== undefined) return await addCommand(await readInitrd(initrd, request), architecture, request);
   const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
   if (spec.kind === 'builtin') return null;
-  const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : usualRelease;
+  const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : defaultRelease;
   const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
   if (hasCommand(request)) return await busyboxWithCommand(busybox.bytes, architecture, request);
   return defaultInitramfs(busybox.bytes, architecture);

@@ -1,7 +1,7 @@
 /** The arguments of `domulator boot`, and the request that they make. */
 import { InputError } from '../../base/index.js';
-import { memoryMiB } from '../../library/index.js';
-import type { BootRequest, WhatIf } from '../../library/index.js';
+import { memoryMiB, runLimits, seeds, vcpuCount, xenReleases } from '../../library/index.js';
+import type { BootRequest, Range, WhatIf } from '../../library/index.js';
 import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
@@ -30,14 +30,18 @@ export interface BootArguments {
   readonly bisect?: boolean;
 }
 
-function isWhole(text: string, low: number, high: number): boolean {
-  return /^\d{1,16}$/.test(text) && Number(text) >= low && Number(text) <= high;
+type Bounds = Pick<Range, 'least' | 'most'>;
+
+function isWhole(text: string, { least, most }: Bounds): boolean {
+  return /^\d{1,16}$/.test(text) && Number(text) >= least && Number(text) <= most;
 }
 
 /** `note` follows the limits in the error message. */
-function whole(option: string, text: string, low: number, high: number, note = ''): number {
-  if (isWhole(text, low, high)) return Number(text);
-  throw new InputError(`${option} takes a whole number from ${low} to ${high}${note}, not '${text}'`);
+function whole(option: string, text: string, bounds: Bounds, note = ''): number {
+  if (isWhole(text, bounds)) return Number(text);
+  throw new InputError(
+    `${option} takes a whole number from ${bounds.least} to ${bounds.most}${note}, not '${text}'`,
+  );
 }
 
 function oneOf<const T extends string>(option: string, text: string, choices: readonly T[]): T {
@@ -58,19 +62,16 @@ function untilOf(text: string): NonNullable<BootRequest['until']> {
   }
 }
 
-const mostSeconds = 1_000_000;
-const mostInstructions = 1e15;
-
 /** `SECONDS`, `SECONDS,INSTRUCTIONS` or `,INSTRUCTIONS`. */
 function limitsOf(text: string): NonNullable<BootRequest['limits']> {
   const [, seconds = '', instructions = ''] = /^(\d*)(?:,(\d+))?$/.exec(text) ?? [];
-  const hasSeconds = isWhole(seconds, 1, mostSeconds);
-  const hasInstructions = isWhole(instructions, 1, mostInstructions);
+  const hasSeconds = isWhole(seconds, runLimits.guestSeconds);
+  const hasInstructions = isWhole(instructions, runLimits.instructions);
   const isRight = (hasSeconds || seconds === '') && (hasInstructions || instructions === '');
   if (!isRight || !(hasSeconds || hasInstructions))
     throw new InputError(
-      `--limit takes SECONDS, SECONDS,INSTRUCTIONS or ,INSTRUCTIONS, from 1 to ${mostSeconds} s ` +
-        `and from 1 to ${mostInstructions} instructions, not '${text}'`,
+      `--limit takes SECONDS, SECONDS,INSTRUCTIONS or ,INSTRUCTIONS, from 1 to ${runLimits.guestSeconds.most} s ` +
+        `and from 1 to ${runLimits.instructions.most} instructions, not '${text}'`,
     );
   return {
     ...(hasSeconds ? { guestSeconds: Number(seconds) } : {}),
@@ -79,11 +80,13 @@ function limitsOf(text: string): NonNullable<BootRequest['limits']> {
 }
 
 function entryVcpuOf(text: string, vcpus: number): number {
-  return whole('--entry-vcpu', text, 0, vcpus - 1, ` with ${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`);
+  return whole(
+    '--entry-vcpu',
+    text,
+    { least: 0, most: vcpus - 1 },
+    ` with ${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
+  );
 }
-
-/** The most vCPUs that a guest with a GICv3 has. */
-const mostVcpus = 128;
 
 type Reader<K extends keyof BootRequest> = (text: string) => NonNullable<BootRequest[K]>;
 
@@ -141,21 +144,20 @@ export function bootRequest(args: BootArguments): BootRequest {
   }
   checkBuiltin(args);
   checkCommand(args);
-  const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, 1, mostVcpus));
-  const { least, most } = memoryMiB;
+  const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, vcpuCount));
   return {
     ...given('kernel', kernel, asIs),
     ...given('initrd', initrd, asIs),
     ...given('commandLine', args.cmdline, asIs),
     ...vcpus,
     ...given('memoryMiB', args.memory, (text) =>
-      whole('--memory', text, least, most, ' (MiB, without a unit)'),
+      whole('--memory', text, memoryMiB, ' (MiB, without a unit)'),
     ),
-    ...given('xen', args.xen, (text) => oneOf('--xen', text, ['4.17', '4.18'])),
-    ...given('seed', args.seed, (text) => whole('--seed', text, 0, Number.MAX_SAFE_INTEGER)),
+    ...given('xen', args.xen, (text) => oneOf('--xen', text, xenReleases)),
+    ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
     xenstore: args.xenstore,
     ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, ['as-posted', 'as-tested'])),
-    ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? 4)),
+    ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),
     ...given('limits', args.limit, limitsOf),
     ...given('mirror', mirror, asIs),

@@ -1,5 +1,5 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
-import { boot as bootGuest } from '../../library/index.js';
+import { boot as bootGuest, runLimits } from '../../library/index.js';
 import type { BootReport, BootRequest, ReportedRun } from '../../library/index.js';
 import { bisectStatus, complain, exitStatus, print, terminalStyle, warn } from '../host.js';
 import { jsonText } from '../json.js';
@@ -112,7 +112,7 @@ function printHost(report: BootReport): void {
 /** In an interactive run the goal is that the guest powers off. */
 const interactiveRequest: BootRequest = {
   until: 'poweroff',
-  limits: { guestSeconds: 1_000_000, instructions: 1e15 },
+  limits: { guestSeconds: runLimits.guestSeconds.most, instructions: runLimits.instructions.most },
   realTime: true,
 };
 

@@ -1,17 +1,19 @@
 /** `domulator kernels`: lists the available Debian kernels, and which of them are in the cache. */
 import type { Command } from 'commander';
 import { domulatorVersion } from '../../base/index.js';
-import { kernels } from '../../library/index.js';
+import { debianGrammar, kernels, usualReleases } from '../../library/index.js';
 import type { KernelList, ListedKernel } from '../../library/index.js';
 import { print, warn } from '../host.js';
 import { jsonText } from '../json.js';
 import { checkValue } from '../option_values.js';
 import { tableLines } from '../render/table.js';
 
+const [oldest = '', newest = ''] = [usualReleases[0], usualReleases.at(-1)];
+
 const help = `
 Examples:
-  domulator kernels                      the newest kernel of each flavour, from Debian 11
-                                         to sid, and what else the cache has
+  domulator kernels                      the newest kernel of each flavour, from ${oldest}
+                                         to ${newest}, and what else the cache has
   domulator kernels bookworm             every version that Debian 12 has now
   domulator kernels trixie-backports     any other suite by its name
   domulator boot --kernel debian:bookworm/cloud=6.1.0-50
@@ -61,7 +63,7 @@ function listText({ kernels: all }: KernelList, release: string | undefined): st
   return [
     ...tableLines(['release', 'flavour', 'version', 'package', 'default', 'cached'], shown.map(rowOf)),
     '',
-    'Boot one with: npx domulator boot --kernel debian:RELEASE[/FLAVOUR][=VERSION]',
+    `Boot one with: npx domulator boot --kernel ${debianGrammar}`,
     ...(more > 0 ? [`${hidden(more)}; name a RELEASE to see ${more === 1 ? 'it' : 'them'}.`] : []),
   ].join('\n');
 }
@@ -83,7 +85,9 @@ async function list(release: string | undefined, { json = false, mirror }: Kerne
   });
   warnOfCache(found);
   const { kernels: listed, notAsked } = found;
-  print(json ? jsonText({ domulator: domulatorVersion, notAsked, kernels: listed }) : listText(found, release));
+  print(
+    json ? jsonText({ domulator: domulatorVersion, notAsked, kernels: listed }) : listText(found, release),
+  );
 }
 
 /** Declares the command's options and its action. */

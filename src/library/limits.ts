@@ -1,0 +1,39 @@
+/**
+ * What a boot may ask for, and what it gets where it does not ask. The types, the errors and the help of the command follow from
+ * this; a test holds the schema of the report and the docs to it.
+ */
+import { maxVcpus } from '../boot/index.js';
+import { genericFlavour } from '../firmware/index.js';
+import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
+
+export { defaultXenRelease, usualLimits, xenReleases } from '../boot/index.js';
+export type { XenRelease } from '../boot/index.js';
+
+/** A whole number that may be chosen: minimum, maximum and default. */
+export interface Range {
+  readonly least: number;
+  readonly most: number;
+  readonly usual: number;
+}
+
+/** Number of vCPUs. The maximum is Xen's. */
+export const vcpuCount: Range = { least: 1, most: maxVcpus, usual: 4 };
+
+/** Guest memory in MiB. The maximum is the first bank of RAM in Xen's memory map. */
+export const memoryMiB: Range = { least: 16, most: 3072, usual: 512 };
+
+/** Seed of the vCPU schedule. */
+export const seeds: Range = { least: 0, most: Number.MAX_SAFE_INTEGER, usual: 1 };
+
+/** Limits of a run: seconds of guest time, and instructions of all vCPUs. Their defaults: {@link usualLimits}. */
+export const runLimits = {
+  guestSeconds: { least: 1, most: 1_000_000 },
+  instructions: { least: 1, most: 1e15 },
+} as const;
+
+/** The default kernel. */
+export const defaultKernel = debianSpecText({
+  release: defaultRelease,
+  flavour: genericFlavour,
+  version: null,
+});
