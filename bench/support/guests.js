@@ -3,7 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { busyboxInitramfs, defaultInitramfs } from '../../dist/src/firmware/index.js';
-import { debianFiles, debianSettings, loadDebianKernel } from '../../dist/src/kernel_source/index.js';
+import {
+  debianFiles,
+  debianSettings,
+  loadDebianKernel,
+  parseDebianSpec,
+} from '../../dist/src/kernel_source/index.js';
 
 const release = 'bookworm';
 
@@ -21,8 +26,8 @@ export function temporaryFolder() {
 export async function debianGuest(folder, contents = null) {
   const now = Math.floor(Date.now() / 1000);
   const settings = debianSettings(process.env, now, (line) => console.error(line), {});
-  const { image, version } = await loadDebianKernel(release, settings);
-  const { busybox } = await debianFiles(release, ['busybox'], settings);
+  const { image, version } = await loadDebianKernel(parseDebianSpec(release), settings);
+  const { busybox } = await debianFiles(parseDebianSpec(release), ['busybox'], settings);
   const made =
     contents === null
       ? defaultInitramfs(busybox.bytes, 'arm64')

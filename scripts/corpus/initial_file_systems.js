@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { busyboxInitramfs } from '../../dist/src/firmware/index.js';
-import { debianFiles, debianSettings } from '../../dist/src/kernel_source/index.js';
+import { debianFiles, debianSettings, parseDebianSpec } from '../../dist/src/kernel_source/index.js';
 import { corpusFolder, ownText } from './places.js';
 
 const applets = [
@@ -23,7 +23,7 @@ const applets = [
 
 async function readBusybox() {
   const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), (line) => console.error(line));
-  const { busybox } = await debianFiles('bookworm', ['busybox'], settings);
+  const { busybox } = await debianFiles(parseDebianSpec('bookworm'), ['busybox'], settings);
   return busybox.bytes;
 }
 

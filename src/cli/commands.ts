@@ -54,5 +54,7 @@ export interface ExploreOptions {
 export function explore({ matrix = false, json = false }: ExploreOptions): void {
   if (!matrix) throw new InputError("explore needs to be told what to show; give '--matrix'");
   const result = runMatrix();
-  print(json ? jsonText({ domulator: domulatorVersion, matrix: result }) : matrixText(result, terminalStyle()));
+  print(
+    json ? jsonText({ domulator: domulatorVersion, matrix: result }) : matrixText(result, terminalStyle()),
+  );
 }

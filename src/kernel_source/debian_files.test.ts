@@ -12,10 +12,13 @@ import {
   kernelPackageFiles,
   loadDebianKernel,
   NotGenuineError,
+  parseDebianSpec,
+  releaseSpec,
 } from './index.js';
 import type { DebianSettings } from './index.js';
 
 const now = Date.UTC(2026, 10, 22) / 1000;
+const bookworm = parseDebianSpec('bookworm');
 const kernel = kernelImage({ version: '6.1.0-2-arm64' });
 const olderKernel = kernelImage({ version: '6.1.0-1-arm64' });
 
@@ -99,7 +102,7 @@ const usual = [noSignature('bookworm'), noSignature('bookworm-security')];
 describe('a Debian release', () => {
   it('gives its newest kernel from any of its archives, and says where it came from', async () => {
     const { settings, warnings } = machine();
-    const loaded = await loadDebianKernel('bookworm', settings);
+    const loaded = await loadDebianKernel(bookworm, settings);
     assert.equal(loaded.name, 'debian:bookworm');
     assert.equal(loaded.version, '6.1.0-2-arm64');
     assert.equal(loaded.sha256, sha256(kernel));
@@ -119,11 +122,11 @@ describe('a Debian release', () => {
   });
 
   it('is fetched once: the second time the cache gives the same without a request', async () => {
-    const first = await debianFiles('bookworm', ['kernel', 'busybox'], machine().settings);
+    const first = await debianFiles(bookworm, ['kernel', 'busybox'], machine().settings);
     const asked = server.asked.length;
     await server.stop();
     const { settings, warnings } = machine();
-    const second = await debianFiles('bookworm', ['kernel', 'busybox'], settings);
+    const second = await debianFiles(bookworm, ['kernel', 'busybox'], settings);
     assert.equal(server.asked.length, asked);
     assert.deepEqual(warnings, []);
     assert.deepEqual(second.kernel, { ...first.kernel, fromCache: true });
@@ -140,39 +143,39 @@ describe('a Debian release', () => {
       `deb ${server.url}/debian bookworm main\ndeb ${server.url}/debian-security bookworm-security main\n`,
     );
     const { settings } = machine({ mirror: null, aptFolder: apt });
-    assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-2-arm64');
+    assert.equal((await loadDebianKernel(bookworm, settings)).version, '6.1.0-2-arm64');
     assert.ok(!server.asked.includes('debian/dists/bookworm-updates/InRelease'), 'only what is named');
   });
 
   it('adds busybox to the cache together with a kernel, if it has one', async () => {
-    await loadDebianKernel('bookworm', machine().settings);
+    await loadDebianKernel(bookworm, machine().settings);
     await server.stop();
-    assert.equal((await debianFiles('bookworm', ['busybox'], machine().settings)).busybox.fromCache, true);
+    assert.equal((await debianFiles(bookworm, ['busybox'], machine().settings)).busybox.fromCache, true);
   });
 
   it('requests only the files that are not in the cache', async () => {
-    await debianFiles('bookworm', ['busybox'], machine().settings);
+    await debianFiles(bookworm, ['busybox'], machine().settings);
     const before = server.asked.length;
-    const both = await debianFiles('bookworm', ['kernel', 'busybox'], machine().settings);
+    const both = await debianFiles(bookworm, ['kernel', 'busybox'], machine().settings);
     assert.deepEqual([both.kernel.fromCache, both.busybox.fromCache], [false, true]);
     assert.ok(!server.asked.slice(before).some((file) => file.includes('busybox')));
-    assert.equal((await debianFiles('bookworm', ['busybox'], machine().settings)).busybox.fromCache, true);
+    assert.equal((await debianFiles(bookworm, ['busybox'], machine().settings)).busybox.fromCache, true);
   });
 
   it('gives other files of the kernel’s package, and fetches it only once', async () => {
     const wanted = (file: string): boolean => file.startsWith('boot/');
-    const [first] = await kernelPackageFiles('bookworm', wanted, machine().settings);
+    const [first] = await kernelPackageFiles(bookworm, wanted, machine().settings);
     assert.deepEqual(first, { path: 'boot/vmlinuz-6.1.0-2-arm64', bytes: kernel });
     await server.stop();
-    assert.deepEqual(await kernelPackageFiles('bookworm', wanted, machine().settings), [first]);
-    assert.deepEqual(await kernelPackageFiles('bookworm', () => false, machine().settings), []);
+    assert.deepEqual(await kernelPackageFiles(bookworm, wanted, machine().settings), [first]);
+    assert.deepEqual(await kernelPackageFiles(bookworm, () => false, machine().settings), []);
   });
 
   it('refuses files of a package that the mirror no longer has', async () => {
-    await loadDebianKernel('bookworm', machine().settings);
+    await loadDebianKernel(bookworm, machine().settings);
     files[newestDeb] = undefined;
     await assert.rejects(
-      kernelPackageFiles('bookworm', () => true, machine().settings),
+      kernelPackageFiles(bookworm, () => true, machine().settings),
       /6\.1\.200-1_arm64\.deb answers 404$/,
     );
   });
@@ -180,7 +183,7 @@ describe('a Debian release', () => {
   it('falls back to the next older version when the newest has vanished', async () => {
     files[newestDeb] = undefined;
     const { settings, warnings } = machine();
-    assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-1-arm64');
+    assert.equal((await loadDebianKernel(bookworm, settings)).version, '6.1.0-1-arm64');
     assert.match(
       warnings.at(-1)!,
       /linux-image-6\.1\.0-2-arm64_6\.1\.200-1_arm64\.deb answers 404; trying linux-image-6\.1\.0-1-arm64 6\.1\.100-1 instead$/,
@@ -190,7 +193,7 @@ describe('a Debian release', () => {
   it('refuses a package that does not match the index', async () => {
     files[newestDeb] = bytesOf('something else');
     const { settings, warnings } = machine();
-    assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-1-arm64');
+    assert.equal((await loadDebianKernel(bookworm, settings)).version, '6.1.0-1-arm64');
     assert.match(
       warnings.at(-1)!,
       /is not what the archive's index says: its SHA-256 or size differs; trying .* instead$/,
@@ -220,7 +223,7 @@ describe('a Debian release', () => {
       },
     ];
     Object.assign(files, under('debian', suiteFiles({ suite: 'forky', packages })));
-    const { kernel: file } = await debianFiles('forky', ['kernel'], machine().settings);
+    const { kernel: file } = await debianFiles(parseDebianSpec('forky'), ['kernel'], machine().settings);
     assert.deepEqual(
       [file.path, file.package.name],
       ['usr/lib/modules/7.2-arm64/vmlinuz', 'linux-binary-7.2-arm64'],
@@ -231,23 +234,23 @@ describe('a Debian release', () => {
     const dates = { date: 'Sat, 21 Nov 2027 00:00:00 UTC', validUntil: 'Fri, 20 Nov 2026 00:00:00 UTC' };
     Object.assign(files, await archive(dates));
     const { settings, warnings } = machine();
-    const { suites } = await loadDebianKernel('bookworm', settings);
+    const { suites } = await loadDebianKernel(bookworm, settings);
     assert.deepEqual(
       suites.map(({ expired }) => expired),
       [true, false],
     );
     assert.ok(warnings.includes('the Release file of bookworm expired on 2026-11-20'), warnings.join());
     assert.ok(warnings.includes('the Release file of bookworm has a date in the future: 2027-11-21'));
-    const again = await loadDebianKernel('bookworm', machine().settings);
+    const again = await loadDebianKernel(bookworm, machine().settings);
     assert.equal(again.suites[0]!.expired, true, 'the cache remembers');
   });
 
   it('fetches an index by its name if the mirror has none by hash', async () => {
     Object.assign(files, await archive({ byHash: false }));
-    assert.equal((await loadDebianKernel('bookworm', machine().settings)).version, '6.1.0-2-arm64');
+    assert.equal((await loadDebianKernel(bookworm, machine().settings)).version, '6.1.0-2-arm64');
     for (const file of Object.keys(files)) if (file.includes('by-hash')) files[file] = undefined;
     const { settings } = machine({ cacheFolder: path.join(root, 'by-name') });
-    assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-2-arm64');
+    assert.equal((await loadDebianKernel(bookworm, settings)).version, '6.1.0-2-arm64');
   });
 });
 
@@ -265,17 +268,15 @@ async function refusal(attempt: Promise<unknown>): Promise<string> {
 describe('a request that fails with one line', () => {
   it('a release that the mirror does not have', async () => {
     assert.match(
-      await refusal(loadDebianKernel('potato', machine().settings)),
+      await refusal(loadDebianKernel(parseDebianSpec('potato'), machine().settings)),
       /^no release "potato" at .*\/debian.*; 'domulator kernels' lists/,
     );
   });
 
-  it('an invalid release name', async () => {
+  it('an invalid release name', () => {
     for (const release of ['', '../x', 'Bookworm', 'book worm']) {
-      assert.match(
-        await refusal(loadDebianKernel(release, machine().settings)),
-        /is not the name of a Debian release/,
-      );
+      for (const parse of [parseDebianSpec, releaseSpec])
+        assert.throws(() => parse(release), /is not the name of a Debian release/);
     }
   });
 
@@ -283,7 +284,7 @@ describe('a request that fails with one line', () => {
     Object.assign(files, under('debian', suiteFiles({ suite: 'old', packages: [], architecture: 'armel' })));
     Object.assign(files, under('debian', suiteFiles({ suite: 'bare', packages: [] })));
     for (const release of ['old', 'bare']) {
-      const line = await refusal(loadDebianKernel(release, machine().settings));
+      const line = await refusal(loadDebianKernel(parseDebianSpec(release), machine().settings));
       assert.equal(line, `debian:${release} has no kernel for arm64`);
     }
   });
@@ -292,19 +293,19 @@ describe('a request that fails with one line', () => {
     await server.stop();
     const { settings } = machine();
     assert.match(
-      await refusal(loadDebianKernel('bookworm', settings)),
+      await refusal(loadDebianKernel(bookworm, settings)),
       /^debian:bookworm is not in the cache \(.*\), and 127\.0\.0\.1:\d+ cannot be reached: .*ECONNREFUSED.*--kernel FILE$/,
     );
   });
 
   it('any release, if apt names no mirror', async () => {
     const { settings } = machine({ mirror: null, aptFolder: path.join(root, 'no-apt') });
-    assert.match(await refusal(loadDebianKernel('bookworm', settings)), /apt sources name no Debian mirror/);
+    assert.match(await refusal(loadDebianKernel(bookworm, settings)), /apt sources name no Debian mirror/);
   });
 
   it('a package that is damaged on every mirror', async () => {
     for (const file of Object.keys(files)) if (file.includes('linux-image-6')) files[file] = bytesOf('x');
-    await assert.rejects(loadDebianKernel('bookworm', machine().settings), (error) => {
+    await assert.rejects(loadDebianKernel(bookworm, machine().settings), (error) => {
       assert.ok(error instanceof NotGenuineError);
       assert.match(error.message, /6\.1\.100-1 is not what the archive's index says/);
       return true;
@@ -317,17 +318,17 @@ describe('a request that fails with one line', () => {
     for (const file of Object.keys(files))
       if (file.includes('bookworm/main/binary-arm64/by-hash')) files[file] = bytesOf('x');
     assert.match(
-      await refusal(loadDebianKernel('bookworm', machine().settings)),
+      await refusal(loadDebianKernel(bookworm, machine().settings)),
       /Packages\.gz of bookworm is not what/,
     );
     files['debian/dists/bookworm/InRelease'] = bytesOf('<html>');
-    assert.match(await refusal(loadDebianKernel('bookworm', machine().settings)), /is not a Release file/);
+    assert.match(await refusal(loadDebianKernel(bookworm, machine().settings)), /is not a Release file/);
   });
 
   it('a release whose Release file is for another release', async () => {
     files['debian/dists/trixie/InRelease'] = files['debian/dists/bookworm/InRelease'];
     assert.equal(
-      await refusal(loadDebianKernel('trixie', machine().settings)),
+      await refusal(loadDebianKernel(parseDebianSpec('trixie'), machine().settings)),
       'the Release file of trixie says that it is bookworm',
     );
   });
@@ -338,21 +339,21 @@ describe('a request that fails with one line', () => {
     await chmod(gpgv, 0o755);
     const { settings } = machine({ gpgv, keyrings: [gpgv] });
     assert.equal(
-      await refusal(loadDebianKernel('bookworm', settings)),
+      await refusal(loadDebianKernel(bookworm, settings)),
       'the Release file of bookworm is not genuine: the signature by 12 is wrong',
     );
     // No other file may silently replace it.
-    await assert.rejects(loadDebianKernel('bookworm', settings), NotGenuineError);
+    await assert.rejects(loadDebianKernel(bookworm, settings), NotGenuineError);
   });
 });
 
 describe('the cache', () => {
   it('that was damaged is fetched again, with a warning', async () => {
-    await loadDebianKernel('bookworm', machine().settings);
+    await loadDebianKernel(bookworm, machine().settings);
     const object = path.join(cacheFolder, 'sha256', sha256(kernel));
     await writeFile(object, 'damaged');
     const { settings, warnings } = machine();
-    assert.equal((await loadDebianKernel('bookworm', settings)).fromCache, false);
+    assert.equal((await loadDebianKernel(bookworm, settings)).fromCache, false);
     assert.ok(
       warnings.includes(
         'the cached boot/vmlinuz-6.1.0-2-arm64 of debian:bookworm is damaged and was ignored',
@@ -361,7 +362,7 @@ describe('the cache', () => {
     assert.deepEqual(new Uint8Array(await readFile(object)), kernel);
     await writeFile(object, 'damaged');
     await server.stop();
-    assert.match(await refusal(loadDebianKernel('bookworm', machine().settings)), /is damaged in the cache/);
+    assert.match(await refusal(loadDebianKernel(bookworm, machine().settings)), /is damaged in the cache/);
   });
 
   it('with an invalid record counts as empty', async () => {
@@ -382,9 +383,9 @@ describe('the cache', () => {
         return JSON.stringify({ version: 1, fetched: 1, suites: [], files: { kernel: file } });
       }),
     ]) {
-      await loadDebianKernel('bookworm', machine().settings);
+      await loadDebianKernel(bookworm, machine().settings);
       await writeFile(file, text);
-      assert.equal((await loadDebianKernel('bookworm', machine().settings)).fromCache, false, text);
+      assert.equal((await loadDebianKernel(bookworm, machine().settings)).fromCache, false, text);
     }
   });
 
@@ -392,7 +393,7 @@ describe('the cache', () => {
     const blocked = path.join(root, 'blocked');
     await writeFile(blocked, '');
     const { settings, warnings } = machine({ cacheFolder: path.join(blocked, 'x') });
-    assert.equal((await loadDebianKernel('bookworm', settings)).version, '6.1.0-2-arm64');
+    assert.equal((await loadDebianKernel(bookworm, settings)).version, '6.1.0-2-arm64');
     assert.match(
       warnings.at(-1)!,
       /^the cache .*x cannot be written: part of its path is not a directory; the next run/,
@@ -400,13 +401,13 @@ describe('the cache', () => {
   });
 
   it('is bypassed by a refresh, unless there is no network', async () => {
-    await loadDebianKernel('bookworm', machine().settings);
+    await loadDebianKernel(bookworm, machine().settings);
     files[newestDeb] = undefined;
-    const refreshed = await loadDebianKernel('bookworm', machine({ refresh: true }).settings);
+    const refreshed = await loadDebianKernel(bookworm, machine({ refresh: true }).settings);
     assert.deepEqual([refreshed.version, refreshed.fromCache], ['6.1.0-1-arm64', false]);
     await server.stop();
     const { settings, warnings } = machine({ refresh: true });
-    const old = await loadDebianKernel('bookworm', settings);
+    const old = await loadDebianKernel(bookworm, settings);
     assert.deepEqual([old.version, old.fromCache], ['6.1.0-1-arm64', true]);
     assert.match(warnings.at(-1)!, /cannot be reached: .*; using the cached files$/);
   });

@@ -13,7 +13,7 @@ import { CachedFiles } from './cached_files.js';
 import type { Wanted } from './cached_files.js';
 import { HttpStatusError, NetworkError } from './http.js';
 import { offeredKernels } from './kernel_choice.js';
-import { debianSpecText, parseDebianSpec } from './kernel_spec.js';
+import { debianSpecText } from './kernel_spec.js';
 import type { DebianSpec } from './kernel_spec.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 import { suiteChoices } from './suites.js';
@@ -77,13 +77,6 @@ const kinds: Readonly<Record<Wanted, Kind>> = {
     called: busyboxPackage,
   },
 };
-
-/** A specification without `debian:`, parsed or not yet. Throws {@link InputError}. */
-export type AnySpec = DebianSpec | string;
-
-export function specOf(spec: AnySpec): DebianSpec {
-  return typeof spec === 'string' ? parseDebianSpec(spec) : spec;
-}
 
 /** The files found in the cache. */
 interface Cached {
@@ -221,12 +214,11 @@ async function fromMirror(
  * {@link InputError} with one line if neither has the wanted files.
  */
 export async function debianFiles<One extends Wanted>(
-  asked: AnySpec,
+  spec: DebianSpec,
   wanted: readonly One[],
   settings: DebianSettings,
   also: readonly Wanted[] = [],
 ): Promise<Record<One, DebianFile>> {
-  const spec = specOf(asked);
   const name = debianSpecText(spec);
   if (settings.cacheNote !== null) settings.warn(settings.cacheNote);
   const cache = new Cache(settings.cacheFolder);

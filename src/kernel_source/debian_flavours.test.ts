@@ -6,7 +6,7 @@ import { serveEachTest, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, Files, Server } from '../../test/debian/archive.js';
 import { debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
-import { debianSettings, loadDebianKernel } from './index.js';
+import { debianSettings, loadDebianKernel, parseDebianSpec } from './index.js';
 import type { DebianSettings } from './index.js';
 
 let files: Files = {};
@@ -82,7 +82,7 @@ async function flavours(): Promise<Files> {
 
 describe('flavours and versions of a release', () => {
   const versionOf = async (spec: string, settings = machine().settings): Promise<string | null> =>
-    (await loadDebianKernel(spec, settings)).version;
+    (await loadDebianKernel(parseDebianSpec(spec), settings)).version;
 
   it('are found by their names', async () => {
     const cases = [
@@ -109,7 +109,7 @@ describe('flavours and versions of a release', () => {
     await server.stop();
     const { settings, warnings } = machine();
     for (const [i, spec] of specs.entries()) {
-      const again = await loadDebianKernel(spec, settings);
+      const again = await loadDebianKernel(parseDebianSpec(spec), settings);
       assert.deepEqual([again.version, again.name, again.fromCache], [first[i], `debian:${spec}`, true]);
     }
     // A cached kernel may be named by its version, its package's version, its series or its own name.
@@ -130,7 +130,7 @@ describe('flavours and versions of a release', () => {
     await versionOf('bookworm=6.1.0-1');
     await server.stop();
     assert.match(
-      await refusal(loadDebianKernel('bookworm', machine().settings)),
+      await refusal(loadDebianKernel(parseDebianSpec('bookworm'), machine().settings)),
       /^debian:bookworm is not in the cache/,
     );
   });
@@ -143,14 +143,14 @@ describe('flavours and versions of a release', () => {
       ['bookworm/16k=6.1.0-1', "debian:bookworm/16k has no version '6.1.0-1'; it has 6.12.9"],
     ] as const;
     for (const [spec, line] of cases) {
-      assert.equal(await refusal(loadDebianKernel(spec, machine().settings)), line);
+      assert.equal(await refusal(loadDebianKernel(parseDebianSpec(spec), machine().settings)), line);
     }
   });
 
   it('with a version that vanished are not replaced by another version', async () => {
     files['debian/pool/main/linux-image-6.1.0-1-arm64_6.1.100-1_arm64.deb'] = undefined;
     assert.match(
-      await refusal(loadDebianKernel('bookworm=6.1.0-1', machine().settings)),
+      await refusal(loadDebianKernel(parseDebianSpec('bookworm=6.1.0-1'), machine().settings)),
       /_arm64\.deb answers 404$/,
     );
   });

@@ -10,9 +10,10 @@ import { defaultArchiveSettings } from './archive.js';
 import type { SuiteReport } from './archive.js';
 import { cachePlace, sha256 } from './cache.js';
 import { debianFiles } from './debian_files.js';
-import type { AnySpec, DebianSettings } from './debian_files.js';
+import type { DebianSettings } from './debian_files.js';
 import { readInputFile } from './files.js';
 import { defaultFetchSettings } from './http.js';
+import type { DebianSpec } from './kernel_spec.js';
 import { usualReleases } from './releases.js';
 
 export { readAptSources } from './apt_sources.js';
@@ -26,7 +27,15 @@ export { readInputFile } from './files.js';
 export { checkMirror } from './suites.js';
 export { listKernels } from './kernel_list.js';
 export type { KernelList, ListedKernel } from './kernel_list.js';
-export { debianGrammar, debianSpecText, parseDebianSpec, parseKernelSpec } from './kernel_spec.js';
+export {
+  debianGrammar,
+  debianSpecText,
+  kernelName,
+  kernelSpecOf,
+  parseDebianSpec,
+  parseKernelSpec,
+  releaseSpec,
+} from './kernel_spec.js';
 export type { DebianSpec, KernelSpec } from './kernel_spec.js';
 export { defaultRelease, usualReleases } from './releases.js';
 export { kernelPackageFiles } from './package_files.js';
@@ -74,7 +83,7 @@ export async function loadKernelBytes(bytes: Uint8Array, name: string): Promise<
 }
 
 /** A kernel of a Debian release. Throws {@link InputError} with one line if it is not available. */
-export async function loadDebianKernel(spec: AnySpec, settings: DebianSettings): Promise<LoadedKernel> {
+export async function loadDebianKernel(spec: DebianSpec, settings: DebianSettings): Promise<LoadedKernel> {
   // A boot of a kernel from an archive usually needs the initramfs that is made from its busybox.
   const { kernel } = await debianFiles(spec, ['kernel'], settings, ['busybox']);
   const { image } = await readKernelFile(kernel.bytes, `${kernel.path} of ${kernel.name}`);

@@ -5,7 +5,7 @@ import { serveEachTest, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, Files, Server } from '../../test/debian/archive.js';
 import { debPackage, kernelImage } from '../../test/debian/files.js';
 import { InputError } from '../base/index.js';
-import { debianSettings, listKernels, loadDebianKernel } from './index.js';
+import { debianSettings, listKernels, loadDebianKernel, parseDebianSpec } from './index.js';
 import type { DebianSettings, ListedKernel } from './index.js';
 
 async function kernelOf(release: string, version: string, suffix = ''): Promise<FakePackage> {
@@ -104,7 +104,7 @@ describe('the list of kernels', () => {
   it('is accurate: each entry loads the package that it names', async () => {
     const { kernels } = await listKernels('bookworm', machine());
     for (const { kernel, package: package_ } of kernels) {
-      const loaded = await loadDebianKernel(kernel.replace('debian:', ''), machine());
+      const loaded = await loadDebianKernel(parseDebianSpec(kernel.replace('debian:', '')), machine());
       assert.deepEqual(
         [loaded.package?.name, loaded.package?.version],
         [package_.name, package_.version],
@@ -114,8 +114,8 @@ describe('the list of kernels', () => {
   });
 
   it('shows which kernels are cached, and marks them as default', async () => {
-    await loadDebianKernel('bookworm=6.1.0-1', machine());
-    await loadDebianKernel('bookworm', machine());
+    await loadDebianKernel(parseDebianSpec('bookworm=6.1.0-1'), machine());
+    await loadDebianKernel(parseDebianSpec('bookworm'), machine());
     // The archive changes, but `debian:bookworm` keeps its meaning here until a refresh.
     const packages = [
       await kernelOf('6.1.0-3-arm64', '6.1.300-1'),
@@ -138,8 +138,8 @@ describe('the list of kernels', () => {
   });
 
   it('has the cached kernels if no archive is reachable, and says so', async () => {
-    await loadDebianKernel('bookworm/cloud', machine());
-    await loadDebianKernel('trixie', machine());
+    await loadDebianKernel(parseDebianSpec('bookworm/cloud'), machine());
+    await loadDebianKernel(parseDebianSpec('trixie'), machine());
     await server.stop();
     const { kernels, notAsked } = await listKernels(null, machine());
     assert.deepEqual(inWords(kernels), [

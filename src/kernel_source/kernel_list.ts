@@ -150,8 +150,8 @@ async function releasesToList(
 
 /** The message if there is nothing to list. */
 function nothing(release: string, error: Error | null, settings: DebianSettings): unknown {
-  const spec = { release, flavour: genericFlavour, version: null };
-  if (error !== null) return asInputError(error, spec, settings);
+  if (error !== null)
+    return asInputError(error, { release, flavour: genericFlavour, version: null }, settings);
   return new InputError(`debian:${release} has no kernel for ${settings.architecture}`);
 }
 

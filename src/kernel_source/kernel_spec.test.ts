@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { InputError } from '../base/index.js';
-import { debianSpecText, parseKernelSpec } from './kernel_spec.js';
+import { debianSpecText, kernelName, kernelSpecOf, parseKernelSpec } from './kernel_spec.js';
 import type { DebianSpec, KernelSpec } from './kernel_spec.js';
 
 const debian = (release: string, flavour = 'generic', version: string | null = null): KernelSpec => ({
@@ -102,4 +102,21 @@ it('parses any text exactly, or refuses it with one line', () => {
     }),
     { numRuns: 2000 },
   );
+});
+
+it('a kernel that a program names is checked, whatever form it has', () => {
+  assert.deepEqual(kernelSpecOf('debian:bookworm/cloud'), parseKernelSpec('debian:bookworm/cloud'));
+  const bytes = new Uint8Array(4);
+  assert.deepEqual(kernelSpecOf(bytes), { kind: 'bytes', bytes });
+  const spec = parseKernelSpec('debian:trixie=6.12.9');
+  assert.deepEqual(kernelSpecOf(spec), spec);
+  const debian = { kind: 'debian', release: 'bookworm', flavour: 'generic', version: null } as const;
+  for (const wrong of [{ release: '../x' }, { flavour: 'a/b' }, { version: '../6.1' }])
+    assert.throws(() => kernelSpecOf({ ...debian, ...wrong }), InputError);
+});
+
+it('a kernel is called what the user called it', () => {
+  const texts = ['builtin', 'debian:bookworm', 'debian:bookworm/cloud=6.1.0-50', 'boot/Image'];
+  for (const text of texts) assert.equal(kernelName(parseKernelSpec(text)), text);
+  assert.equal(kernelName(kernelSpecOf(new Uint8Array(4))), 'the kernel that was given as bytes');
 });

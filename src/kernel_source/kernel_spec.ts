@@ -1,4 +1,7 @@
-/** The user's specification of a kernel: `builtin`, a kernel of a Debian release, or a file. */
+/**
+ * The user's specification of a kernel. Text is parsed once, where it enters: by {@link parseKernelSpec}. Everything behind that
+ * takes the parsed form.
+ */
 import { InputError } from '../base/index.js';
 import { genericFlavour } from '../firmware/index.js';
 
@@ -12,10 +15,12 @@ export interface DebianSpec {
   readonly version: string | null;
 }
 
+/** A kernel to boot: the built-in guest, a kernel of a Debian release, or a file by its path or its bytes. */
 export type KernelSpec =
   | { readonly kind: 'builtin' }
   | ({ readonly kind: 'debian' } & DebianSpec)
-  | { readonly kind: 'file'; readonly file: string };
+  | { readonly kind: 'file'; readonly file: string }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 export const debianGrammar = 'debian:RELEASE[/FLAVOUR][=VERSION]';
 
@@ -55,14 +60,27 @@ export function checkReleaseName(release: string): string {
   return checked('release', release);
 }
 
-/** Parses `RELEASE[/FLAVOUR][=VERSION]`. Throws {@link InputError} with one line if a part is invalid. */
-export function parseDebianSpec(text: string): DebianSpec {
-  const [, release = '', flavour, version] = /^([^/=]*)(?:\/([^=]*))?(?:=(.*))?$/s.exec(text) ?? [];
+/** `spec`, whose parts can be in a URL and in a file name. Throws {@link InputError} with one line if one is invalid. */
+function checkDebianSpec({ release, flavour, version }: DebianSpec): DebianSpec {
   return {
     release: checkReleaseName(release),
-    flavour: flavour === undefined ? genericFlavour : checked('flavour', flavour),
-    version: version === undefined ? null : checked('version', version),
+    flavour: checked('flavour', flavour),
+    version: version === null ? null : checked('version', version),
   };
+}
+
+/** Parses `RELEASE[/FLAVOUR][=VERSION]`. Throws {@link InputError} with one line if a part is invalid. */
+export function parseDebianSpec(text: string): DebianSpec {
+  const [, release = '', flavour = genericFlavour, version = null] =
+    /^([^/=]*)(?:\/([^=]*))?(?:=(.*))?$/s.exec(text) ?? [];
+  return checkDebianSpec({ release, flavour, version });
+}
+
+/** The kernel that a caller names: as text, by the bytes of its file, or parsed already. Throws {@link InputError} with one line. */
+export function kernelSpecOf(kernel: string | Uint8Array | KernelSpec): KernelSpec {
+  if (typeof kernel === 'string') return parseKernelSpec(kernel);
+  if (kernel instanceof Uint8Array) return { kind: 'bytes', bytes: kernel };
+  return kernel.kind === 'debian' ? { kind: 'debian', ...checkDebianSpec(kernel) } : kernel;
 }
 
 /** The shortest text that {@link parseKernelSpec} parses as `spec`: `debian:bookworm/cloud=6.1.0-50`. */
@@ -72,6 +90,25 @@ export function debianSpecText({ release, flavour, version }: DebianSpec): strin
     version === null ? '' : `=${version}`,
   ];
   return `debian:${release}${slash}${equals}`;
+}
+
+/** The newest generic kernel of a release. Throws {@link InputError} unless `release` can be the name of one. */
+export function releaseSpec(release: string): DebianSpec {
+  return { release: checkReleaseName(release), flavour: genericFlavour, version: null };
+}
+
+/** What a kernel is called in reports and messages. */
+export function kernelName(spec: KernelSpec): string {
+  switch (spec.kind) {
+    case 'builtin':
+      return 'builtin';
+    case 'debian':
+      return debianSpecText(spec);
+    case 'file':
+      return spec.file;
+    case 'bytes':
+      return 'the kernel that was given as bytes';
+  }
 }
 
 /** Parses `builtin`, `debian:RELEASE[/FLAVOUR][=VERSION]` or the path of a file. Throws {@link InputError} with one line. */

@@ -5,8 +5,9 @@ import type { ArchiveFile } from '../firmware/index.js';
 import { fetchPackage } from './archive.js';
 import type { ArchivePackage } from './archive.js';
 import { Cache, cacheReason } from './cache.js';
-import { asInputError, askMirror, debianFiles, specOf } from './debian_files.js';
-import type { AnySpec, DebianSettings } from './debian_files.js';
+import { asInputError, askMirror, debianFiles } from './debian_files.js';
+import type { DebianSettings } from './debian_files.js';
+import type { DebianSpec } from './kernel_spec.js';
 import type { FileRecord } from './record.js';
 
 type PackageName = FileRecord['package'];
@@ -46,11 +47,10 @@ async function packageBytes(
  * is not available.
  */
 export async function kernelPackageFiles(
-  asked: AnySpec,
+  spec: DebianSpec,
   isWanted: (path: string) => boolean,
   settings: DebianSettings,
 ): Promise<ArchiveFile[]> {
-  const spec = specOf(asked);
   const { kernel } = await debianFiles(spec, ['kernel'], settings);
   try {
     const bytes = await packageBytes(spec.release, kernel.package, settings);

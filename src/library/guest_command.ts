@@ -12,6 +12,7 @@ import {
 } from '../firmware/index.js';
 import { checkArguments, initProgram } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
+import type { KernelSpec } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
 
 type KernelArchitecture = BootKernel['placement']['architecture'];
@@ -21,8 +22,8 @@ const scriptBytes = 16 * 2 ** 20;
 
 const bytesScript = 'the script that was given as bytes';
 
-function checkCommand({ kernel, until, commandLine = '' }: BootRequest): void {
-  if (kernel === 'builtin')
+function checkCommand({ until, commandLine = '' }: BootRequest, kernel: KernelSpec): void {
+  if (kernel.kind === 'builtin')
     throw new InputError('the builtin guest has no user space that could run a command; give another kernel');
   if (until !== undefined && until !== 'poweroff')
     throw new InputError('a run with a command ends with that command; leave out the goal (until)');
@@ -32,13 +33,13 @@ function checkCommand({ kernel, until, commandLine = '' }: BootRequest): void {
     );
 }
 
-/** The command or script of `request`; null if it has none. Throws InputError if it cannot be run. */
-export function commandOf(request: BootRequest): BootCommand | null {
+/** The command or script of `request`; null if it has none. Throws InputError if it cannot be run by `kernel`. */
+export function commandOf(request: BootRequest, kernel: KernelSpec): BootCommand | null {
   const { command, script } = request;
   if (command === undefined && script === undefined) return null;
   if (command !== undefined && script !== undefined)
     throw new InputError('a command and a script exclude each other; give one of them');
-  checkCommand(request);
+  checkCommand(request, kernel);
   if (command !== undefined) {
     // Throws if Linux would not pass the arguments on.
     checkArguments(command);

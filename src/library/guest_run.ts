@@ -3,10 +3,12 @@ import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
 import type { BootOptions, BootReport, KernelOrigin } from '../boot/index.js';
+import { kernelName, kernelSpecOf } from '../kernel_source/index.js';
+import type { KernelSpec } from '../kernel_source/index.js';
 import { defaultKernel } from './limits.js';
 import { settle } from './request.js';
 import type { BootRequest, Settled } from './request.js';
-import { bytesName, loadSources } from './sources.js';
+import { loadSources } from './sources.js';
 
 /** A hypercall that the guest made. */
 export interface Hypercall {
@@ -58,6 +60,7 @@ function hypercallOf(event: TraceEvent): Hypercall | null {
 /** One boot. It does nothing until the caller asks for its hypercalls or its report. */
 export class GuestRun implements AsyncIterable<Hypercall> {
   readonly #request: BootRequest;
+  readonly #kernel: KernelSpec;
   readonly #settled: Settled;
   #starting: Promise<void> | null = null;
   #started: Started | null = null;
@@ -78,7 +81,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   /** Throws InputError for an invalid request. */
   constructor(request: BootRequest) {
     this.#request = request;
-    this.#settled = settle(request);
+    this.#kernel = kernelSpecOf(request.kernel ?? defaultKernel);
+    this.#settled = settle(request, this.#kernel);
   }
 
   /** The progress of the run. */
@@ -133,7 +137,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   async #start(): Promise<void> {
-    const { kernel, initrd, origin } = await loadSources(this.#request);
+    const { kernel, initrd, origin } = await loadSources(this.#request, this.#kernel);
     if (this.#hasEnded) return;
     const options: BootOptions = { ...this.#settled, kernel, initrd };
     const mainConsole = mainConsoleOf(options.commandLine);
@@ -215,8 +219,6 @@ export class GuestRun implements AsyncIterable<Hypercall> {
       const { boot, options, origin } = started;
       return bootReport(options, boot.result(), origin, host);
     }
-    const { kernel = defaultKernel } = this.#request;
-    const name = typeof kernel === 'string' ? kernel : bytesName;
-    return unstartedReport(this.#settled, name, this.#stopped ?? '', host);
+    return unstartedReport(this.#settled, kernelName(this.#kernel), this.#stopped ?? '', host);
   }
 }

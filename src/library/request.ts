@@ -4,6 +4,7 @@ import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultLimits } from '../boot/index.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
+import type { KernelSpec } from '../kernel_source/index.js';
 import { commandLineOf, commandOf } from './guest_command.js';
 import { defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount } from './limits.js';
 import type { Range, XenRelease } from './limits.js';
@@ -12,9 +13,9 @@ import type { Range, XenRelease } from './limits.js';
 export interface BootRequest {
   /**
    * Kernel to boot: `debian:RELEASE[/FLAVOUR][=VERSION]`, `builtin`, the path of a file (an Image, packed or not, or a Debian
-   * package), or such a file's bytes (default: `debian:bookworm`).
+   * package), such a file's bytes, or what `parseKernelSpec` gives (default: `debian:bookworm`).
    */
-  readonly kernel?: string | Uint8Array;
+  readonly kernel?: string | Uint8Array | KernelSpec;
   /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */
   readonly initrd?: string | Uint8Array;
   /** Kernel command line, 2047 bytes at most (default: `console=ttyAMA0`). */
@@ -88,10 +89,10 @@ function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['lim
   };
 }
 
-/** `request` with all defaults filled in. Throws InputError if it is invalid. */
-export function settle(request: BootRequest): Settled {
+/** `request` for `kernel`, with all defaults filled in. Throws InputError if it is invalid. */
+export function settle(request: BootRequest, kernel: KernelSpec): Settled {
   const vcpus = whole('the number of vCPUs', request.vcpus ?? vcpuCount.usual, vcpuCount);
-  const command = commandOf(request);
+  const command = commandOf(request, kernel);
   const commandLine = commandLineOf(request);
   checkCommandLine(commandLine);
   if (request.mirror !== undefined) checkMirror(request.mirror);

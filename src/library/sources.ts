@@ -7,16 +7,16 @@ import {
   debianFiles,
   debianSettings,
   defaultRelease,
+  kernelName,
   loadDebianKernel,
   loadKernelBytes,
   loadKernelFile,
   NotGenuineError,
-  parseKernelSpec,
   readInputFile,
+  releaseSpec,
 } from '../kernel_source/index.js';
-import type { LoadedKernel } from '../kernel_source/index.js';
+import type { KernelSpec, LoadedKernel } from '../kernel_source/index.js';
 import { addCommand, busyboxWithCommand, hasCommand } from './guest_command.js';
-import { defaultKernel } from './limits.js';
 import type { BootRequest } from './request.js';
 
 /** A kernel of an archive, or a package that it needs, is not available: neither cache nor mirror has it. */
@@ -47,9 +47,6 @@ function userSpaceRelease(release: string): string {
   return release.replace(/-(backports(-sloppy)?|(proposed-)?updates|security)$/, '');
 }
 
-/** The name of a kernel that was given as bytes. */
-export const bytesName = 'the kernel that was given as bytes';
-
 type Settings = Parameters<typeof loadDebianKernel>[1];
 
 export interface Sources {
@@ -72,10 +69,10 @@ export function archiveSettings({ mirror, warn }: Pick<BootRequest, 'mirror' | '
 
 type Kernel = Pick<Sources, 'kernel' | 'origin'>;
 
-async function loadKernel(kernel: string | Uint8Array, settings: Settings): Promise<Kernel> {
-  if (typeof kernel !== 'string') return bootable(await loadKernelBytes(kernel, bytesName));
-  const spec = parseKernelSpec(kernel);
+async function loadKernel(spec: KernelSpec, settings: Settings): Promise<Kernel> {
   switch (spec.kind) {
+    case 'bytes':
+      return bootable(await loadKernelBytes(spec.bytes, kernelName(spec)));
     case 'builtin':
       return { kernel: builtinKernel(), origin: { package: null, suites: [] } };
     case 'file':
@@ -96,16 +93,16 @@ async function readInitrd(file: string, { warn }: BootRequest): Promise<Uint8Arr
 /** Null for the builtin kernel unless one is given, because it needs none. */
 async function loadInitrd(
   request: BootRequest,
+  spec: KernelSpec,
   { placement: { architecture } }: BootKernel,
   settings: Settings,
 ): Promise<Uint8Array | null> {
-  const { kernel, initrd } = request;
+  const { initrd } = request;
   if (initrd instanceof Uint8Array) return await addCommand(initrd, architecture, request);
   if (initrd !== undefined) return await addCommand(await readInitrd(initrd, request), architecture, request);
-  const spec = parseKernelSpec(typeof kernel === 'string' ? kernel : defaultKernel);
   if (spec.kind === 'builtin') return null;
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : defaultRelease;
-  const { busybox } = await fromArchive(debianFiles(release, ['busybox'], settings));
+  const { busybox } = await fromArchive(debianFiles(releaseSpec(release), ['busybox'], settings));
   if (hasCommand(request)) return await busyboxWithCommand(busybox.bytes, architecture, request);
   return defaultInitramfs(busybox.bytes, architecture);
 }
@@ -136,9 +133,12 @@ function bootable(loaded: LoadedKernel): Kernel {
   };
 }
 
-/** Fetches or reads the files of `request`. Throws InputError with one line when they are not available or cannot be booted. */
-export async function loadSources(request: BootRequest): Promise<Sources> {
+/**
+ * Fetches or reads `kernel` and the other files of `request`. Throws InputError with one line when they are not available or cannot
+ * be booted.
+ */
+export async function loadSources(request: BootRequest, kernel: KernelSpec): Promise<Sources> {
   const settings = archiveSettings(request);
-  const loaded = await loadKernel(request.kernel ?? defaultKernel, settings);
-  return { ...loaded, initrd: await loadInitrd(request, loaded.kernel, settings) };
+  const loaded = await loadKernel(kernel, settings);
+  return { ...loaded, initrd: await loadInitrd(request, kernel, loaded.kernel, settings) };
 }

@@ -177,10 +177,7 @@ describe('the builtin guest entered like a crash kernel', () => {
     const run = bootBuiltin({ vcpus: 18, entryVcpu: 16, commandLine: 'events=2l' });
     assertPasses(run);
     const first = run.result.cpus[0];
-    assert.deepEqual(
-      [first?.hardwareIdKind, first?.hardwareId, first?.recordedVcpuId],
-      ['mpidr', 0x100, 16],
-    );
+    assert.deepEqual([first?.hardwareIdKind, first?.hardwareId, first?.recordedVcpuId], ['mpidr', 0x100, 16]);
   });
 });
 

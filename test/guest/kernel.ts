@@ -6,7 +6,12 @@ import { InputError } from '../../src/base/index.js';
 import { Boot, defaultLimits, mainConsoleOf } from '../../src/boot/index.js';
 import type { BootKernel, BootOptions, BootResult } from '../../src/boot/index.js';
 import { busyboxInitramfs, defaultInitramfs } from '../../src/firmware/index.js';
-import { debianFiles, debianSettings, loadDebianKernel } from '../../src/kernel_source/index.js';
+import {
+  debianFiles,
+  debianSettings,
+  loadDebianKernel,
+  parseDebianSpec,
+} from '../../src/kernel_source/index.js';
 
 export interface StockKernel {
   readonly kernel: BootKernel;
@@ -16,8 +21,8 @@ export interface StockKernel {
 
 async function load(): Promise<StockKernel> {
   const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined);
-  const { name, version, sha256, image } = await loadDebianKernel('bookworm', settings);
-  const { busybox } = await debianFiles('bookworm', ['busybox'], settings);
+  const { name, version, sha256, image } = await loadDebianKernel(parseDebianSpec('bookworm'), settings);
+  const { busybox } = await debianFiles(parseDebianSpec('bookworm'), ['busybox'], settings);
   const { bytes, memoryBytes, placement } = image;
   return {
     kernel: { name, version, sha256, image: bytes, memoryBytes, placement },

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test';
 import { InputError } from '../../src/base/index.js';
 import { busyboxInitramfs, fileType } from '../../src/firmware/index.js';
 import type { CpioEntry } from '../../src/firmware/index.js';
-import { debianSettings, kernelPackageFiles } from '../../src/kernel_source/index.js';
+import { debianSettings, kernelPackageFiles, parseDebianSpec } from '../../src/kernel_source/index.js';
 
 export interface KernelModule {
   /** Its name in other modules, with underscores. */
@@ -37,7 +37,7 @@ async function packageFiles(
 ): Promise<Awaited<ReturnType<typeof kernelPackageFiles>> | null> {
   const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined);
   try {
-    return await kernelPackageFiles('bookworm', isWanted, settings);
+    return await kernelPackageFiles(parseDebianSpec('bookworm'), isWanted, settings);
   } catch (error) {
     if (!(error instanceof InputError) || process.env['DOMULATOR_NEED_KERNEL'] === '1') throw error;
     t.skip(`no kernel modules here: ${error.message}`);

@@ -1,7 +1,7 @@
 /** The arguments of `domulator boot`, and the request that they make. */
 import { InputError } from '../../base/index.js';
-import { memoryMiB, runLimits, seeds, vcpuCount, xenReleases } from '../../library/index.js';
-import type { BootRequest, Range, WhatIf } from '../../library/index.js';
+import { memoryMiB, parseKernelSpec, runLimits, seeds, vcpuCount, xenReleases } from '../../library/index.js';
+import type { BootRequest, KernelSpec, Range, WhatIf } from '../../library/index.js';
 import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
@@ -100,13 +100,13 @@ function given<K extends keyof BootRequest>(
 }
 
 /** Options that cannot be combined with a command or a script. */
-function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArguments): void {
+function checkCommand({ command, script, until, cmdline = '' }: BootArguments, kernel?: KernelSpec): void {
   if (command === undefined && script === undefined) return;
   const what = script === undefined ? 'a command' : '--script';
   if (command?.length === 0) throw new InputError("no command follows '--'; give one, or leave out '--'");
   if (command !== undefined && script !== undefined)
     throw new InputError("--script and a command after '--' exclude each other; give one of them");
-  if (kernel === 'builtin')
+  if (kernel?.kind === 'builtin')
     throw new InputError(`the builtin guest has no user space that could run ${what}; give another --kernel`);
   if (until !== undefined && until !== 'poweroff')
     throw new InputError(`--until ${until} and ${what} exclude each other: the run ends with the command`);
@@ -119,19 +119,22 @@ function checkCommand({ kernel, command, script, until, cmdline = '' }: BootArgu
 }
 
 /** Options that have no effect on the builtin guest. */
-function checkBuiltin({ kernel, initrd, mirror }: BootArguments): void {
-  if (kernel !== 'builtin') return;
+function checkBuiltin({ initrd, mirror }: BootArguments, kernel?: KernelSpec): void {
+  if (kernel?.kind !== 'builtin') return;
   if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave out --initrd');
   if (mirror !== undefined) throw new InputError('the builtin guest needs no mirror; leave out --mirror');
 }
 
 const asIs = (text: string): string => text;
 
+/** The request of a boot, with its kernel as it was parsed. */
+export type ParsedRequest = BootRequest & { readonly kernel?: KernelSpec };
+
 /** The request that the arguments make. Throws InputError on an invalid argument. */
-export function bootRequest(args: BootArguments): BootRequest {
-  const { kernel, initrd, mirror, trace, report, junit, sarif, script } = args;
+export function bootRequest(args: BootArguments): ParsedRequest {
+  const { initrd, mirror, trace, report, junit, sarif, script } = args;
   for (const [option, value] of Object.entries({
-    kernel,
+    kernel: args.kernel,
     initrd,
     mirror,
     trace,
@@ -142,11 +145,12 @@ export function bootRequest(args: BootArguments): BootRequest {
   })) {
     checkValue(`--${option}`, value);
   }
-  checkBuiltin(args);
-  checkCommand(args);
+  const kernel = args.kernel === undefined ? undefined : parseKernelSpec(args.kernel);
+  checkBuiltin(args, kernel);
+  checkCommand(args, kernel);
   const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, vcpuCount));
   return {
-    ...given('kernel', kernel, asIs),
+    ...(kernel === undefined ? {} : { kernel }),
     ...given('initrd', initrd, asIs),
     ...given('commandLine', args.cmdline, asIs),
     ...vcpus,

@@ -126,14 +126,14 @@ function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolea
 export async function boot(args: BootArguments, stop: StopRequest): Promise<number> {
   const { json = false, bisect = false } = args;
   const request = bootRequest(args);
-  checkOutputs(args);
+  checkOutputs(args, request);
   const terminal = new Terminal(stop, args);
   const asked = terminal.isInteractive ? { ...interactiveRequest, ...request } : request;
   const ended = await runOrFallBack(asked, args, terminal);
   const { report } = ended;
   // Before anything is printed, because the reader of the output may block or close it.
   writeOutputs(report, args);
-  if (report.kernel.sha256 === null) releasePipes(args);
+  if (report.kernel.sha256 === null) releasePipes(args, request);
   const failed = failedCommand(report);
   if (failed !== null && failed.commandStatus !== null) complain(`the command ${commandWords(failed)}`);
   if (stop.isUrgent) return finalStatus(report, stop, bisect);

@@ -18,7 +18,7 @@ function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
 export function fallBack(request: BootRequest, args: BootArguments, error: unknown): BootRequest {
   if (!(error instanceof UnavailableError) || wantsThatKernel(args)) throw error;
   warn(`${error.reason}; booting the builtin guest instead`);
-  return { ...request, kernel: 'builtin' };
+  return { ...request, kernel: { kind: 'builtin' } };
 }
 
 /** The options for a machine with a network, or with a reachable mirror. */

@@ -2,11 +2,10 @@
 import { constants, fstatSync, openSync, statSync, writeSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { InputError } from '../../base/index.js';
-import { parseKernelSpec } from '../../library/index.js';
 import type { BootReport } from '../../library/index.js';
 import { checkUserFile, writeUserFile } from '../host.js';
 import { jsonText } from '../json.js';
-import type { BootArguments } from './arguments.js';
+import type { BootArguments, ParsedRequest } from './arguments.js';
 import { junitText } from './junit.js';
 import { sarifLog } from './sarif.js';
 
@@ -55,19 +54,21 @@ function checkEach(outputs: readonly (readonly [string, string])[], others: read
 }
 
 /** The files that a boot reads, as options and names. */
-function inputsOf({ kernel = '', initrd, script }: BootArguments): (readonly [string, string])[] {
-  const isFile = kernel !== '' && parseKernelSpec(kernel).kind === 'file';
+function inputsOf(
+  { initrd, script }: BootArguments,
+  { kernel }: ParsedRequest,
+): (readonly [string, string])[] {
   return [
-    ...(isFile ? [['--kernel', kernel] as const] : []),
+    ...(kernel?.kind === 'file' ? [['--kernel', kernel.file] as const] : []),
     ...(initrd === undefined ? [] : [['--initrd', initrd] as const]),
     ...(script === undefined ? [] : [['--script', script] as const]),
   ];
 }
 
 /** Throws InputError if a file cannot be written or is named twice in the arguments. Leaves no new file behind. */
-export function checkOutputs(args: BootArguments): void {
+export function checkOutputs(args: BootArguments, request: ParsedRequest): void {
   const { report, junit, sarif, trace } = args;
-  const inputs = inputsOf(args).map(([option, name]) => input(option, name));
+  const inputs = inputsOf(args, request).map(([option, name]) => input(option, name));
   const outputs = Object.entries({
     '--report': report,
     '--junit': junit,
@@ -106,8 +107,8 @@ export function writeOutputs(result: BootReport, { report, junit, sarif }: BootA
  * Unblocks threads that still read from a pipe, by writing a byte that is not used: the process cannot exit while
  * one of its threads is in such a call.
  */
-export function releasePipes(args: BootArguments): void {
-  for (const [, name] of inputsOf(args)) {
+export function releasePipes(args: BootArguments, request: ParsedRequest): void {
+  for (const [, name] of inputsOf(args, request)) {
     try {
       if (!statSync(name).isFIFO()) continue;
       const pipe = openSync(name, constants.O_WRONLY | constants.O_NONBLOCK);

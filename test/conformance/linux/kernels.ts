@@ -1,7 +1,12 @@
 /** Debian's kernels for the comparison with Linux, from the cache or the mirror. */
 import { join } from 'node:path';
 import { InputError } from '../../../src/base/index.js';
-import { debianFiles, debianSettings, loadDebianKernel } from '../../../src/kernel_source/index.js';
+import {
+  debianFiles,
+  debianSettings,
+  loadDebianKernel,
+  parseDebianSpec,
+} from '../../../src/kernel_source/index.js';
 import type { LinuxArch } from './machine.js';
 
 export interface DebianLinux {
@@ -23,11 +28,11 @@ export async function debianLinux(spec: string, arch: LinuxArch): Promise<Debian
   });
   try {
     if (arch === 'arm64') {
-      const { version, image } = await loadDebianKernel(spec, settings);
+      const { version, image } = await loadDebianKernel(parseDebianSpec(spec), settings);
       return { version: version ?? '', image: image.bytes };
     }
     const cacheFolder = settings.cacheFolder === null ? null : join(settings.cacheFolder, arch);
-    const { kernel } = await debianFiles(spec, ['kernel'], { ...settings, cacheFolder });
+    const { kernel } = await debianFiles(parseDebianSpec(spec), ['kernel'], { ...settings, cacheFolder });
     return { version: kernel.path.replace(/^.*vmlinuz-/, ''), image: kernel.bytes };
   } catch (error) {
     if (!(error instanceof InputError) || process.env['DOMULATOR_NEED_KERNEL'] === '1') throw error;
