@@ -100,19 +100,26 @@ function given<K extends keyof BootRequest>(
 }
 
 /** Options that cannot be combined with a command or a script. */
-function checkCommand({ command, script, until, cmdline = '' }: BootArguments, kernel?: KernelSpec): void {
+function checkCommand(args: BootArguments, kernel: KernelSpec | undefined): void {
+  const { command, script, until, cmdline = '' } = args;
   if (command === undefined && script === undefined) return;
   const what = script === undefined ? 'a command' : '--script';
-  if (command?.length === 0) throw new InputError("no command follows '--'; give one, or leave out '--'");
-  if (command !== undefined && script !== undefined)
-    throw new InputError("--script and a command after '--' exclude each other; give one of them");
+  checkWords(args);
   if (kernel?.kind === 'builtin')
     throw new InputError(`the builtin guest has no user space that could run ${what}; give another --kernel`);
   if (until !== undefined && until !== 'poweroff')
     throw new InputError(`--until ${until} and ${what} exclude each other: the run ends with the command`);
   if (/(^|\s)rdinit=/.test(cmdline))
     throw new InputError(`rdinit= on the command line and ${what} exclude each other; leave out rdinit=`);
-  if (command?.some((word) => word.includes('\ufffd')) === true)
+}
+
+/** The words after `--`. */
+function checkWords({ command, script }: BootArguments): void {
+  if (command === undefined) return;
+  if (command.length === 0) throw new InputError("no command follows '--'; give one, or leave out '--'");
+  if (script !== undefined)
+    throw new InputError("--script and a command after '--' exclude each other; give one of them");
+  if (command.some((word) => word.includes('\ufffd')))
     throw new InputError(
       'the command holds bytes that are not UTF-8; put it into a file and give that to --script',
     );
