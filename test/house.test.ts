@@ -176,8 +176,10 @@ const seamFiles: Readonly<Record<string, readonly string[]>> = {
     'block.ts',
     'conditions.ts',
     'exceptions.ts',
+    'host.ts',
     'mmu.ts',
     'records.ts',
+    'resume.ts',
     'system_calls.ts',
   ],
   boot: ['guest.ts', 'hung_guest.ts'],
@@ -203,7 +205,9 @@ const notYet: readonly string[] = [
   'block.ts',
   'conditions.ts',
   'exceptions.ts',
+  'host.ts',
   'records.ts',
+  'resume.ts',
   'system_calls.ts',
 ].map((file) => `engine/x86_64/${file}`);
 
@@ -255,12 +259,7 @@ const armWords: ReadonlySet<string> = new Set(
 );
 
 /** Shared files that still speak of Arm. The list only becomes shorter: a file in it without such a word fails the test. */
-const stillArm: readonly string[] = [
-  'src/boot/report.ts',
-  'src/engine/handlers.ts',
-  'src/engine/ports.ts',
-  'src/engine/tlb.ts',
-];
+const stillArm: readonly string[] = ['src/boot/report.ts'];
 
 /** The words of a text: names are divided at `_`, and where a capital letter follows a small one. */
 function wordsOf(text: string): Set<string> {

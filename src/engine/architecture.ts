@@ -8,6 +8,7 @@ import type { CodeLayout } from './code_layout.js';
 import type { FlagLocals } from './flags.js';
 import type { HandlerPlan } from './handlers.js';
 import type { EngineMemory } from './memory.js';
+import type { UnalignedAccess } from './memory_access.js';
 import type { StopReason } from './ports.js';
 import type { Tlbs } from './tlb.js';
 import type { Code } from './wasm/code.js';
@@ -25,6 +26,7 @@ export interface CodeModel {
   readonly systemCalls: readonly string[];
   readonly flags: FlagSet;
   readonly layout: CodeLayout;
+  readonly unaligned: UnalignedAccess;
   /** Index of the stack pointer in the register file. Some handlers are specialised for it. */
   readonly stackPointer: number;
   /** Pushes whether a condition holds, as i32. The number of the condition is in byte `at` of the record. */
@@ -69,7 +71,7 @@ export interface CpuSet<View, Line> {
    * Called before the interpreter is entered: takes an unmasked interrupt, or selects the TLB sets of the current
    * privilege level. Returns false if the vCPU took an exception, which is a scheduling point.
    */
-  settle(vcpu: number): boolean;
+  prepareEntry(vcpu: number): boolean;
   /** Called after a host call made the interpreter return: completes the instruction. */
   finish(vcpu: number): Completion;
   setLine(vcpu: number, line: Line, asserted: boolean): void;
@@ -98,6 +100,8 @@ export interface CpuSet<View, Line> {
 
 export interface CpuArchitecture<View, Host, Line> {
   readonly model: CodeModel;
+  /** The bits of an address's high half by which pages are told apart when translations are invalidated (tlb.ts). */
+  readonly highMask: number;
   /** Number of registers and of state slots per vCPU. */
   readonly sizes: { readonly registers: number; readonly state: number };
   /** Writes the tables that handlers read, below the first vCPU's block. Called once per memory. */

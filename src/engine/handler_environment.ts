@@ -20,6 +20,7 @@ export function handlerEnvironment(
   const layout = recordLayout(instruction);
   const access: AccessEnvironment = {
     locals: { ...local, vector: -1 },
+    unaligned: model.unaligned,
     missed: { giveUpIf: () => builder.giveUpIf() },
   };
   const environment: Environment = {

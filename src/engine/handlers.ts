@@ -43,7 +43,7 @@ export interface HandlerChoice {
 
 /**
  * The base register of an access that has a separate handler for the stack pointer. These are accesses of words and
- * double words without an index and without EL0's rights: compilers use them for the stack.
+ * double words without an index and with the rights of the present level: compilers use them for the stack.
  */
 function stackOperand({ semantics: { statements }, operands }: Instruction): string | null {
   const check = statements.find(({ op }) => op === 'checkStack');

@@ -8,6 +8,7 @@ export { externalAbort } from './arm64/accesses.js';
 export { arm64 } from './arm64/architecture.js';
 export type { Arm64Line, Arm64Processor } from './arm64/architecture.js';
 export type { OpenExceptionValue, VcpuValue, VcpuView } from './arm64/vcpu_view.js';
-export type { DeviceRegisters, EngineHost, PhysicalMemory, RunResult, StopReason } from './ports.js';
+export type { Arm64Host, DeviceRegisters } from './arm64/host.js';
+export type { PhysicalMemory, RunResult, StopReason } from './ports.js';
 export { Processor } from './processor.js';
 export type { ProcessorSizes, ProcessorValue } from './processor.js';

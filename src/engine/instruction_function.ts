@@ -157,6 +157,7 @@ class FunctionBuilder {
     const local = this.#locals;
     const access: AccessEnvironment = {
       locals: local,
+      unaligned: this.#model.unaligned,
       missed: {
         // The caller has already counted the instruction; only the position must be saved here.
         call: (table) => {

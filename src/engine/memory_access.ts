@@ -1,6 +1,7 @@
 /**
- * Emits loads and stores: inline through the TLB if the address is aligned and the page is in the TLB. Otherwise a
- * handler of the interpreter bails out, and the instruction's own function calls access_functions.ts.
+ * Emits loads and stores: inline through the TLB if the page is in the TLB and the access stays within it (and is aligned, where the
+ * architecture wants that). Otherwise a handler of the interpreter bails out, and the instruction's own function calls
+ * access_functions.ts.
  */
 import type { AccessBytes, AccessKind, Expr, Statement } from '../isa/index.js';
 import { emitExpr } from './emit.js';
@@ -26,9 +27,16 @@ export interface AccessEnvironment {
     /** A v128, for instructions that read or write 16 bytes at once. */
     readonly vector: number;
   };
+  readonly unaligned: UnalignedAccess;
   /** What to do on a TLB miss. */
   readonly missed: GivingUp | Calling;
 }
+
+/**
+ * An unaligned access within a page: `missed` is treated as a TLB miss, after which access_functions.ts looks whether the page allows
+ * it. `inline` is as fast as an aligned one, and no page may be `alignedOnly`.
+ */
+export type UnalignedAccess = 'missed' | 'inline';
 
 /** In a handler: pops a condition and bails out if it is true. No state may have changed before. */
 interface GivingUp {
@@ -69,18 +77,20 @@ interface Access {
 }
 
 /**
- * Opens a block that runs on a TLB hit of an aligned access. The low bits of an unaligned address match no tag. For a
- * pair, the second element's address is compared, so a pair that crosses the page misses too. `otherwise` closes the
- * block.
+ * Opens a block that runs on a TLB hit. `otherwise` closes the block. Where unaligned accesses miss, the low bits of an unaligned
+ * address match no tag; for a pair, the second element's address is compared, so a pair that crosses the page misses too. Elsewhere
+ * the address of the last byte is compared: if that is in the next page, it does not match, because the entry is that of the first.
  */
 function ifKnown(code: Code, a: AccessEnvironment, { table, bytes, pair = false, kind }: Access): void {
-  const { locals, missed } = a;
+  const { locals, missed, unaligned } = a;
   pushSet(code, a, kind);
   pushEntry(code, locals.address);
   code.tee(locals.entry).memory(loads64[8][0], 3, tlbOffsets[table]);
   code.get(locals.address);
-  if (pair) code.constant(i64, bytes).byte(opcodes[i64].add);
-  code.constant(i64, ~0xfffn | BigInt(bytes - 1)).byte(opcodes[i64].and);
+  const inline = unaligned === 'inline';
+  const distance = (pair ? bytes : 0) + (inline ? bytes - 1 : 0);
+  if (distance > 0) code.constant(i64, distance).byte(opcodes[i64].add);
+  code.constant(i64, ~0xfffn | BigInt(inline ? 0 : bytes - 1)).byte(opcodes[i64].and);
   if ('giveUpIf' in missed) {
     code.byte(opcodes[i64].ne);
     missed.giveUpIf();

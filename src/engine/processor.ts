@@ -70,7 +70,7 @@ export class Processor<View, Host, Line> {
     const end = this.ramStart + ramBytes;
     invariant(end <= 2 ** 32, `${end} bytes do not fit into the engine's memory`);
     this.#memory = new EngineMemory(end);
-    this.#tlbs = new Tlbs(this.#memory, tlbStart, vcpus);
+    this.#tlbs = new Tlbs(this.#memory, tlbStart, vcpus, architecture.highMask);
     this.#blocks = Array.from(
       { length: vcpus },
       (_, index) => new VcpuBlock(this.#memory, tableBytes + index * cpuOffsets.size),
@@ -110,9 +110,9 @@ export class Processor<View, Host, Line> {
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */
-  forgetTranslations(): void {
+  flushTranslations(): void {
     this.#cpus.flushFrames();
-    for (const vcpu of this.#blocks.keys()) this.#tlbs.forgetAll(vcpu);
+    for (const vcpu of this.#blocks.keys()) this.#tlbs.flushAll(vcpu);
   }
 
   /** The state as a plain value, while no vCPU runs. */
@@ -165,8 +165,8 @@ export class Processor<View, Host, Line> {
         if (block.budget <= 0) return 'budget';
       }
       isSchedulingPoint = true;
-      if (!this.#cpus.settle(index)) continue;
-      if (this.#stay(block) !== exits.host) continue;
+      if (!this.#cpus.prepareEntry(index)) continue;
+      if (this.#enter(block) !== exits.host) continue;
       const completion = this.#cpus.finish(index);
       if (completion === 'goesOn') isSchedulingPoint = false;
       else if (completion !== 'schedulingPoint') return completion;
@@ -174,7 +174,7 @@ export class Processor<View, Host, Line> {
   }
 
   /** Enters the interpreter once. Returns the exit number. */
-  #stay(block: VcpuBlock): number {
+  #enter(block: VcpuBlock): number {
     this.#inside = true;
     if (this.#stopAsked) {
       // The last instruction was no scheduling point: the vCPU runs on to the next one.

@@ -47,7 +47,7 @@ export function operandReader(
 }
 
 /**
- * Opens a block that runs if the operand is the stack pointer and not aligned to 16 (DDI 0487, CheckSPAlignment). If
+ * Opens a block that runs if the operand is the stack pointer and not aligned to 16. If
  * the operand is known to be the stack pointer (`stack`), only the alignment is tested.
  */
 export function ifStackMisaligned(

@@ -5,7 +5,7 @@ import { present } from '../base/index.js';
 import { EngineMemory } from './memory.js';
 import { Processor } from './processor.js';
 import { crossesPage, StraightRuns } from './straight_runs.js';
-import { numbers } from './test_random_code.js';
+import { numbers } from './test_numbers.js';
 import { toy } from './test_toy_cpu.js';
 import { toyInstructions } from './test_toy_instructions.js';
 import type { ToyHost, ToyView } from './test_toy_cpu.js';
@@ -146,7 +146,7 @@ function compareRandomProgram(seed: number, decodedPages: number): void {
     if (kind === 0) {
       const [one, other] = [next() % pages, next() % pageTable.length];
       [pageTable[one], pageTable[other]] = [pageTable[other] ?? null, pageTable[one] ?? null];
-      processor.forgetTranslations();
+      processor.flushTranslations();
     }
     if (kind === 1) write(both, next() % (memoryBytes - 8), randomInstruction(next));
     // Often at the end of a page.
@@ -219,17 +219,17 @@ describe('straight runs of the toy CPU', () => {
     const { pageTable, processor } = both;
     write(both, 5 * 4096, [0x77, 0, 0, 0x60, 200]);
     pageTable[1] = 5;
-    processor.forgetTranslations();
+    processor.flushTranslations();
     runBoth(both, 0, 100);
     assert.equal(result(both), 0x7734n);
     pageTable[1] = null;
-    processor.forgetTranslations();
+    processor.flushTranslations();
     start(both, 0, at - 2, [0n, 0n, 0n, 0n]);
     runBoth(both, 0, 100);
     assert.deepEqual(processor.vcpus[0]?.stop, { kind: 'fault', access: 'fetch', address: 4096n });
     assert.equal(processor.vcpus[0].block.pc, BigInt(at));
     pageTable[1] = 1;
-    processor.forgetTranslations();
+    processor.flushTranslations();
     runBoth(both, 0, 100);
     assert.equal(result(both), 0x1234n);
   });
@@ -269,7 +269,7 @@ describe('the room for records', () => {
     const start = Math.ceil((first + StraightRuns.bytes(capacity)) / 4096) * 4096;
     const memory = new EngineMemory(start + span * 4096);
     assert.ok(tlbBytes(1) <= first);
-    const tlbs = new Tlbs(memory, 0, 1);
+    const tlbs = new Tlbs(memory, 0, 1, 0xffffffff);
     const cache = new StraightRuns(
       memory,
       tlbs,

@@ -364,7 +364,7 @@ export class StraightRuns implements CodeCache {
       this.#release(decoded);
       tables.add(decoded.table);
     }
-    this.#tlbs.forgetRecords((table) => tables.has(table));
+    this.#tlbs.flushRecords((table) => tables.has(table));
   }
 
   #release(decoded: DecodedPage): void {

@@ -40,7 +40,7 @@ function emitCondition(code: Code, { record, flags }: ConditionLocals, at: numbe
 /** The machine around toy CPUs. */
 export interface ToyHost {
   readonly memory: PhysicalMemory;
-  /** By page number of an address: the number of the physical page. The CPUs see changes after `Processor.forgetTranslations`. */
+  /** By page number of an address: the number of the physical page. The CPUs see changes after `Processor.flushTranslations`. */
   readonly pageTable: readonly (number | null)[];
 }
 
@@ -132,7 +132,7 @@ class ToyCpus implements CpuSet<ToyView, never> {
     // Nothing depends on other vCPUs.
   }
 
-  settle(vcpu: number): boolean {
+  prepareEntry(vcpu: number): boolean {
     const { block } = this.#view(vcpu);
     block.tlb = this.#parts.tlbs.privileged(vcpu);
     return true;
@@ -271,9 +271,11 @@ export const toy: CpuArchitecture<ToyView, ToyHost, never> = {
     systemCalls: toySystemCalls,
     flags: toyFlags,
     layout: straightLayout,
+    unaligned: 'inline',
     stackPointer,
     emitCondition,
   },
+  highMask: 0xffffffff,
   sizes: { registers: 4, state: 2 },
   prepare: () => undefined,
   codeBytes: (pages) => StraightRuns.bytes(pages),

@@ -6,13 +6,13 @@ import { EngineMemory } from './memory.js';
 import { Tlbs, tlbBytes } from './tlb.js';
 import type { AddressSpaceKey } from './tlb.js';
 
-function tlbs(vcpus = 1): { tlbs: Tlbs; memory: EngineMemory } {
+function tlbs(vcpus = 1, highMask = 0xffffff): { tlbs: Tlbs; memory: EngineMemory } {
   const memory = new EngineMemory(tlbBytes(vcpus));
-  return { memory, tlbs: new Tlbs(memory, 0, vcpus) };
+  return { memory, tlbs: new Tlbs(memory, 0, vcpus, highMask) };
 }
 
-function key(number: number, asid = number): AddressSpaceKey {
-  return { words: [number, 0, 0, 0], asid };
+function key(number: number, group = number): AddressSpaceKey {
+  return { words: [number, 0], group };
 }
 
 /** Whether the set has an entry for the page of an address. */
@@ -34,10 +34,10 @@ function remember(
   set: number,
   [low, high]: readonly [number, number],
   log2Size = 12,
-  bound = false,
+  nonGlobal = false,
 ): void {
   all.putData(set, 'read', { low, high }, 0x5000, false);
-  all.note(vcpu, set, low, high, log2Size, bound);
+  all.note(vcpu, set, low, high, log2Size, nonGlobal);
 }
 
 const page = [0x12345000, 0xffff8000] as const;
@@ -67,11 +67,11 @@ test('canRead holds for pages with a read entry only, not for pages with a write
   ] as const) {
     assert.ok(!made.tlbs.canRead(set, otherLow, otherHigh));
   }
-  made.tlbs.forgetPages(0, low, high, 1);
+  made.tlbs.flushPages(0, low, high, 1);
   assert.ok(!made.tlbs.canRead(set, low, high));
 });
 
-test('EL0 keeps one set for each recent address space', () => {
+test('user code has one set for each recent address space', () => {
   const { tlbs: all } = tlbs();
   const first = all.provide(0, key(1));
   assert.equal(all.find(0, key(1)), first);
@@ -104,12 +104,12 @@ test('invalidating a page drops it in all sets, whatever its tag, and keeps its 
     remember(both, 0, set, page);
     remember(both, 0, set, neighbour);
   }
-  all.forgetPages(0, low, 0x12ff8000 & 0xffffff, 1);
+  all.flushPages(0, low, 0x12ff8000 & 0xffffff, 1);
   for (const set of sets) {
     assert.ok(!knows(memory, set, ...page));
     assert.ok(knows(memory, set, ...neighbour));
   }
-  all.forgetPages(0, low & ~0xffff, page[1], 16);
+  all.flushPages(0, low & ~0xffff, page[1], 16);
   for (const set of sets) assert.ok(!knows(memory, set, ...neighbour));
 });
 
@@ -126,17 +126,36 @@ test('invalidating a part of a large page drops all of it', () => {
         const start = (random & -(1 << log2Size)) >>> 0;
         const last = start + 2 ** log2Size - 4096;
         remember(both, 0, set, [start, high], log2Size);
-        all.forgetPages(0, last, high, 1);
+        all.flushPages(0, last, high, 1);
         assert.ok(!knows(memory, set, start, high));
         remember(both, 0, set, [start, high], log2Size);
-        all.forgetPages(0, start, high ^ 1, 1);
+        all.flushPages(0, start, high ^ 1, 1);
         assert.ok(knows(memory, set, start, high));
       },
     ),
   );
 });
 
-test('a change of address space drops only those EL1 entries that are not global', () => {
+test('where addresses have no tag, all bits tell pages apart, up to the last page', () => {
+  const both = tlbs(1, 0xffffffff);
+  const { tlbs: all, memory } = both;
+  const set = all.privileged(0);
+  for (const log2Size of [12, 21, 30]) {
+    // The last page of this size that there is, and the one before it.
+    const last = [-(2 ** log2Size) >>> 0, 0xffffffff] as const;
+    const before = [(last[0] - 4096) >>> 0, 0xffffffff] as const;
+    remember(both, 0, set, last, log2Size);
+    all.flushPages(0, ...before, 1);
+    assert.ok(knows(memory, set, ...last), `${log2Size}`);
+    all.flushPages(0, last[0], 0x00ffffff, 1);
+    assert.ok(knows(memory, set, ...last), `${log2Size}`);
+    all.flushPages(0, 0xfffff000, 0xffffffff, 1);
+    assert.equal(knows(memory, set, ...last), log2Size === 12 && last[0] !== 0xfffff000);
+    all.flushAll(0);
+  }
+});
+
+test('a change of address space drops only those privileged entries that are not global', () => {
   const both = tlbs();
   const { tlbs: all, memory } = both;
   const set = all.privileged(0);
@@ -144,7 +163,7 @@ test('a change of address space drops only those EL1 entries that are not global
   for (const many of [1, 100]) {
     for (let n = 0; n < many; n += 1) remember(both, 0, set, [n * 4096, 0], 12, true);
     remember(both, 0, set, global);
-    all.forgetBound(0);
+    all.flushNonGlobal(0);
     assert.ok(!knows(memory, set, 0, 0));
     // Beyond a limit, pages are not listed one by one. Then all entries are dropped.
     assert.equal(knows(memory, set, ...global), many === 1);
@@ -163,12 +182,13 @@ test('invalidating an ASID drops its entries on that vCPU, and no others', () =>
   ] as const) {
     remember(both, vcpu, set, page);
   }
-  all.forgetAsid(0, 7);
+  all.flushNonGlobal(0);
+  all.flushGroup(0, 7);
   assert.deepEqual(
     [a, b, elsewhere].map((set) => knows(memory, set, ...page)),
     [false, true, true],
   );
-  all.forgetAll(0);
+  all.flushAll(0);
   assert.deepEqual(
     [a, b, elsewhere].map((set) => knows(memory, set, ...page)),
     [false, false, true],
@@ -185,7 +205,7 @@ test('write entries of a memory page are dropped on all vCPUs', () => {
     all.putData(set, 'write', { low: low + 0x1000, high: 0xffff0000 }, 0xa000, false);
     all.note(vcpu, set, low, 0xffff0000, 12, false);
   }
-  all.forgetWrites(0x9000);
+  all.flushWrites(0x9000);
   for (const vcpu of [0, 1, 2]) {
     const low = 0x40001000 + vcpu * 0x3000;
     assert.ok(!knows(memory, all.privileged(vcpu), low, 0xffff0000, 'write'));

@@ -1,23 +1,23 @@
 /**
- * TLB sets: the interpreter's cache of translations. Each vCPU has one set for EL1 and several for EL0, one for each
- * recent address space, so that a context switch invalidates nothing. Addresses are two halves of 32 bits.
+ * TLB sets: the interpreter's cache of translations. Each vCPU has one set for privileged code and several for user code, one for
+ * each recent address space, so that a context switch invalidates nothing. Addresses are two halves of 32 bits.
  */
 import { codeTlbEntries, dataTlbEntries, tlbEntry, tlbOffsets } from './layout.js';
 import type { EngineMemory } from './memory.js';
 import { packWords, unpackWords } from './packed_words.js';
 
-/**
- * The address space of an EL0 set: the values of the translation base registers, as halves of 32 bits, and the ASID.
- */
+/** The address space of a user set. The architecture says what distinguishes two address spaces. */
 export interface AddressSpaceKey {
-  readonly words: readonly [number, number, number, number];
-  readonly asid: number;
+  /** Two keys are the same if their words are. */
+  readonly words: readonly number[];
+  /** By this number, the architecture invalidates sets of several keys at once (`flushGroup`). */
+  readonly group: number;
 }
 
 /** What is known of a set besides its entries. */
 interface TlbSet {
   readonly place: number;
-  /** Null for EL1's set, and for an unused set. */
+  /** Null for the privileged set, and for an unused set. */
   key: AddressSpaceKey | null;
   lastUse: number;
   /** Whether anything was inserted since the set was cleared. */
@@ -28,7 +28,7 @@ interface TlbSet {
    */
   readonly large: Map<number, Set<number>>;
   /** Addresses of pages whose translation is not global; null when there are too many to list. */
-  bound: number[] | null;
+  nonGlobal: number[] | null;
 }
 
 /** A set as a plain value. */
@@ -38,7 +38,7 @@ export interface TlbSetValue {
   readonly used: boolean;
   /** By the binary logarithm of the page size. */
   readonly large: readonly { readonly log2Size: number; readonly pages: readonly number[] }[];
-  readonly bound: readonly number[] | null;
+  readonly nonGlobal: readonly number[] | null;
   /** Five words for each entry that is not empty: its index, counted over all tables of the set, and its contents. */
   readonly entries: Uint8Array;
 }
@@ -53,7 +53,7 @@ export interface TlbsValue {
 }
 
 const unprivilegedSets = 4;
-const mostBoundPages = 64;
+const mostNonGlobalPages = 64;
 /** Pages up to this size are invalidated entry by entry. */
 const smallPageLog2 = 16;
 
@@ -62,22 +62,27 @@ export const setsPerVcpu = 1 + unprivilegedSets;
 
 export class Tlbs {
   readonly #memory: EngineMemory;
-  /** By vCPU. EL1's set comes first. */
+  /** By vCPU. The privileged set comes first. */
   readonly #sets: readonly (readonly TlbSet[])[];
   /** A set that is always empty. */
   readonly #empty: TlbSet;
+  readonly #highMask: number;
   #clock = 0;
 
-  /** Creates the sets of `vcpus` vCPUs at `start`. They take `tlbBytes(vcpus)`. */
-  constructor(memory: EngineMemory, start: number, vcpus: number) {
+  /**
+   * Creates the sets of `vcpus` vCPUs at `start`. They take `tlbBytes(vcpus)`. `highMask` has the bits of an address's high half by
+   * which pages are invalidated; the others may be a tag that translation ignores.
+   */
+  constructor(memory: EngineMemory, start: number, vcpus: number, highMask: number) {
     this.#memory = memory;
+    this.#highMask = highMask;
     const set = (index: number): TlbSet => ({
       place: start + index * tlbOffsets.size,
       key: null,
       lastUse: 0,
       used: true,
       large: new Map(),
-      bound: [],
+      nonGlobal: [],
     });
     this.#empty = set(0);
     this.#sets = Array.from({ length: vcpus }, (_, vcpu) =>
@@ -87,12 +92,12 @@ export class Tlbs {
     for (const sets of this.#sets) for (const each of sets) this.#clear(each);
   }
 
-  /** The byte offset of EL1's set. */
+  /** The byte offset of the privileged set. */
   privileged(vcpu: number): number {
     return this.#of(vcpu)[0]?.place ?? 0;
   }
 
-  /** The byte offset of the EL0 set for an address space, or of the empty set if it has none. */
+  /** The byte offset of the user set for an address space, or of the empty set if it has none. */
   find(vcpu: number, key: AddressSpaceKey): number {
     const found = this.#of(vcpu).find((set) => set.key !== null && sameKey(set.key, key));
     if (found === undefined) return this.#empty.place;
@@ -151,71 +156,70 @@ export class Tlbs {
    * Records the origin of the last entry: a page of 2^log2Size bytes, and whether its translation is not global.
    * `place` is the byte offset of the set.
    */
-  note(vcpu: number, place: number, low: number, high: number, log2Size: number, bound: boolean): void {
+  note(vcpu: number, place: number, low: number, high: number, log2Size: number, nonGlobal: boolean): void {
     const set = this.#of(vcpu).find((each) => each.place === place);
     if (set === undefined) return;
     set.used = true;
-    if (log2Size > smallPageLog2) noteLarge(set, low, high, log2Size);
-    if (!bound || set.bound === null) return;
-    set.bound.push(low);
-    if (set.bound.length > mostBoundPages) set.bound = null;
+    if (log2Size > smallPageLog2) this.#noteLarge(set, low, high, log2Size);
+    if (!nonGlobal || set.nonGlobal === null) return;
+    set.nonGlobal.push(low);
+    if (set.nonGlobal.length > mostNonGlobalPages) set.nonGlobal = null;
   }
 
   /** Invalidates all entries of a vCPU. */
-  forgetAll(vcpu: number): void {
+  flushAll(vcpu: number): void {
     for (const set of this.#of(vcpu)) this.#clear(set);
   }
 
-  /** Invalidates EL1's set. */
-  forgetPrivileged(vcpu: number): void {
+  /** Invalidates the privileged set. */
+  flushPrivileged(vcpu: number): void {
     const [set] = this.#of(vcpu);
     if (set !== undefined) this.#clear(set);
   }
 
-  /** Invalidates the entries of EL1's set that are not global. Used when a translation base register changes. */
-  forgetBound(vcpu: number): void {
+  /** Invalidates the entries of the privileged set that are not global. Used when the address space changes. */
+  flushNonGlobal(vcpu: number): void {
     const [set] = this.#of(vcpu);
     if (set === undefined) return;
-    if (set.bound === null) {
+    if (set.nonGlobal === null) {
       this.#clear(set);
       return;
     }
-    for (const low of set.bound) this.#forgetEntries(set, low, null);
-    set.bound = [];
+    for (const low of set.nonGlobal) this.#flushEntries(set, low, null);
+    set.nonGlobal = [];
   }
 
-  /** Invalidates all entries of an ASID. */
-  forgetAsid(vcpu: number, asid: number): void {
-    this.forgetBound(vcpu);
-    for (const set of this.#of(vcpu)) if (set.key?.asid === asid) this.#clear(set);
+  /** Invalidates the user sets whose keys have that group. */
+  flushGroup(vcpu: number, group: number): void {
+    for (const set of this.#of(vcpu)) if (set.key?.group === group) this.#clear(set);
   }
 
   /**
    * Invalidates `pages` pages of 4 KiB from an address on, in all address spaces. A large page is invalidated as a
    * whole.
    */
-  forgetPages(vcpu: number, low: number, high: number, pages: number): void {
+  flushPages(vcpu: number, low: number, high: number, pages: number): void {
     for (const set of this.#of(vcpu)) {
       if (!set.used) continue;
-      if (isWithinLarge(set, low, high)) this.#clear(set);
-      else for (let page = 0; page < pages; page += 1) this.#forgetEntries(set, low + page * 4096, high);
+      if (this.#isWithinLarge(set, low, high)) this.#clear(set);
+      else for (let page = 0; page < pages; page += 1) this.#flushEntries(set, low + page * 4096, high);
     }
   }
 
   /** Invalidates the code pages of a vCPU. Used when its decode variant changes. */
-  forgetCode(vcpu: number): void {
+  flushCode(vcpu: number): void {
     for (const { place } of this.#of(vcpu)) {
       this.#memory.bytes.fill(0xff, place, place + codeTlbEntries * tlbEntry.bytes);
     }
   }
 
   /** Invalidates, on all vCPUs, the code pages for whose entries' value (`putCode`) `matches` is true. */
-  forgetRecords(matches: (records: number) => boolean): void {
+  flushRecords(matches: (records: number) => boolean): void {
     this.#everyEntry(tlbOffsets.code, codeTlbEntries, (at) => matches(this.#memory.words[at + 2] ?? 0));
   }
 
   /** Invalidates, on all vCPUs, the entries for writing to the memory page at `page`. */
-  forgetWrites(page: number): void {
+  flushWrites(page: number): void {
     const { words } = this.#memory;
     this.#everyEntry(tlbOffsets.write, dataTlbEntries, (at) => {
       const low = words[at] ?? 0;
@@ -236,25 +240,44 @@ export class Tlbs {
   }
 
   /** Invalidates the entries of one page in one set. If `high` is null, the high half is not compared. */
-  #forgetEntries({ place }: TlbSet, low: number, high: number | null): void {
+  #flushEntries({ place }: TlbSet, low: number, high: number | null): void {
     const data = dataIndex(low) * tlbEntry.bytes;
-    this.#forgetEntry(place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes, low, high);
-    this.#forgetEntry(place + tlbOffsets.read + data, low, high);
-    this.#forgetEntry(place + tlbOffsets.write + data, low, high);
+    this.#flushEntry(place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes, low, high);
+    this.#flushEntry(place + tlbOffsets.read + data, low, high);
+    this.#flushEntry(place + tlbOffsets.write + data, low, high);
   }
 
-  #forgetEntry(entry: number, low: number, high: number | null): void {
+  #flushEntry(entry: number, low: number, high: number | null): void {
     const { words } = this.#memory;
     const at = entry >>> 2;
     if (words[at] !== (low & ~0xfff) >>> 0) return;
-    // Bits 63 to 56 may be a tag: a translation is invalidated by bits 55 and below (DDI 0487, TLBI VAE1).
-    if (high !== null && (((words[at + 1] ?? 0) ^ high) & 0xffffff) !== 0) return;
+    if (high !== null && (((words[at + 1] ?? 0) ^ high) & this.#highMask) !== 0) return;
     words.fill(0xffffffff, at, at + 4);
+  }
+
+  /** The number of the page of 2^log2Size bytes that contains an address, without a tag. */
+  #pageNumber(low: number, high: number, log2Size: number): number {
+    const upper = (high & this.#highMask) >>> 0;
+    if (log2Size >= 32) return Math.floor(upper / 2 ** (log2Size - 32));
+    return upper * 2 ** (32 - log2Size) + Math.floor((low >>> 0) / 2 ** log2Size);
+  }
+
+  #noteLarge({ large }: TlbSet, low: number, high: number, log2Size: number): void {
+    const numbers = large.get(log2Size) ?? new Set();
+    large.set(log2Size, numbers);
+    numbers.add(this.#pageNumber(low, high, log2Size));
+  }
+
+  #isWithinLarge({ large }: TlbSet, low: number, high: number): boolean {
+    for (const [log2Size, numbers] of large) {
+      if (numbers.has(this.#pageNumber(low, high, log2Size))) return true;
+    }
+    return false;
   }
 
   #clear(set: TlbSet): void {
     set.large.clear();
-    set.bound = [];
+    set.nonGlobal = [];
     set.key = null;
     if (!set.used) return;
     set.used = false;
@@ -272,7 +295,7 @@ export class Tlbs {
           large: [...set.large]
             .map(([log2Size, pages]) => ({ log2Size, pages: [...pages].sort((a, b) => a - b) }))
             .sort((a, b) => a.log2Size - b.log2Size),
-          bound: set.bound === null ? null : [...set.bound],
+          nonGlobal: set.nonGlobal === null ? null : [...set.nonGlobal],
           entries: packWords(set.used ? this.#entriesOf(set) : []),
         })),
       ),
@@ -305,7 +328,7 @@ export class Tlbs {
     set.lastUse = value.lastUse;
     set.used = value.used;
     for (const { log2Size, pages } of value.large) set.large.set(log2Size, new Set(pages));
-    set.bound = value.bound === null ? null : [...value.bound];
+    set.nonGlobal = value.nonGlobal === null ? null : [...value.nonGlobal];
     const words = unpackWords(value.entries);
     for (let at = 0; at < words.length; at += 5) {
       const place = set.place + (words[at] ?? 0) * tlbEntry.bytes;
@@ -338,23 +361,4 @@ function dataIndex(low: number): number {
 
 function sameKey(a: AddressSpaceKey, b: AddressSpaceKey): boolean {
   return a.words.every((word, index) => word === b.words[index]);
-}
-
-/** The number of the page of 2^log2Size bytes that contains an address, without the tag (bits 63 to 56). */
-function pageNumber(low: number, high: number, log2Size: number): number {
-  const address = (high & 0xffffff) * 2 ** 32 + (low >>> 0);
-  return Math.floor(address / 2 ** log2Size);
-}
-
-function noteLarge({ large }: TlbSet, low: number, high: number, log2Size: number): void {
-  const numbers = large.get(log2Size) ?? new Set();
-  large.set(log2Size, numbers);
-  numbers.add(pageNumber(low, high, log2Size));
-}
-
-function isWithinLarge({ large }: TlbSet, low: number, high: number): boolean {
-  for (const [log2Size, numbers] of large) {
-    if (numbers.has(pageNumber(low, high, log2Size))) return true;
-  }
-  return false;
 }

@@ -45,7 +45,7 @@ export class WatchedPages {
   watch(page: number): void {
     if (this.#watched[page] !== 0) return;
     this.#watched[page] = 1;
-    if (this.#writable[page] !== 0) this.#tlbs.forgetWrites((page << pageShift) >>> 0);
+    if (this.#writable[page] !== 0) this.#tlbs.flushWrites((page << pageShift) >>> 0);
     this.#writable[page] = 0;
   }
 

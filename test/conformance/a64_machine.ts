@@ -3,7 +3,7 @@
  * The machine's exception vectors call the hypervisor, which is this test.
  */
 import { arm64, Processor } from '../../src/engine/index.js';
-import type { Arm64Processor, EngineHost, VcpuValue, VcpuView } from '../../src/engine/index.js';
+import type { Arm64Processor, Arm64Host, VcpuValue, VcpuView } from '../../src/engine/index.js';
 import {
   memoryBytes,
   memoryPattern,
@@ -107,7 +107,7 @@ export class Machine {
     }
   }
 
-  #host(ramBytes: number): EngineHost {
+  #host(ramBytes: number): Arm64Host {
     return {
       memory: {
         frame: (address) => (address < ramBytes ? this.#processor.ramStart + address : -1),

@@ -4,7 +4,7 @@
  */
 import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
-import type { EngineHost } from '../ports.js';
+import type { Arm64Host } from './host.js';
 import type { Tlbs } from '../tlb.js';
 import type { RecordPages } from './code_cache.js';
 import { abortBits, exceptionClass, syndrome } from './exceptions.js';
@@ -31,11 +31,11 @@ interface Request {
 
 /** Cache of the byte offsets of translation table pages. Walks read the same few pages again and again. */
 class TableFrames {
-  readonly #host: EngineHost;
+  readonly #host: Arm64Host;
   readonly #addresses = new Float64Array(tableFrames).fill(-1);
   readonly #places = new Float64Array(tableFrames);
 
-  constructor(host: EngineHost) {
+  constructor(host: Arm64Host) {
     this.#host = host;
   }
 
@@ -59,10 +59,10 @@ export class Accesses {
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
   readonly #pages: RecordPages;
-  readonly #host: EngineHost;
+  readonly #host: Arm64Host;
   readonly #frames: TableFrames;
 
-  constructor(memory: EngineMemory, tlbs: Tlbs, pages: RecordPages, host: EngineHost) {
+  constructor(memory: EngineMemory, tlbs: Tlbs, pages: RecordPages, host: Arm64Host) {
     this.#memory = memory;
     this.#tlbs = tlbs;
     this.#pages = pages;
@@ -95,14 +95,20 @@ export class Accesses {
       cpu.raise(syndrome(exceptionClass.pcAlignment, 0, { low, high }));
       return accessResults.faulted;
     }
-    const { fault, page, log2Size, bound } = this.mmu.translate(cpu.regime, low, high, 'fetch', cpu.isEl0);
+    const { fault, page, log2Size, nonGlobal } = this.mmu.translate(
+      cpu.regime,
+      low,
+      high,
+      'fetch',
+      cpu.isEl0,
+    );
     if (fault !== null) return this.#instructionAbort(cpu, low, high, fault);
     const frame = this.#host.memory.frame(page, false);
     if (frame < 0) return this.#instructionAbort(cpu, low, high, this.#unansweredIss('fetch'));
     const records = this.#pages.records(frame, cpu.variant);
     const set = this.#set(cpu, cpu.isEl0);
     this.#tlbs.putCode(set, low, high, records);
-    this.#tlbs.note(cpu.index, set, low, high, log2Size, bound);
+    this.#tlbs.note(cpu.index, set, low, high, log2Size, nonGlobal);
     return records;
   }
 
@@ -219,11 +225,11 @@ export class Accesses {
 
   #remember(cpu: Vcpu, request: Request, translation: Translation, frame: number): void {
     const { low, high, access, el0 } = request;
-    const { attributes, log2Size, bound } = translation;
+    const { attributes, log2Size, nonGlobal } = translation;
     const set = this.#set(cpu, el0);
     const alignedOnly = isDevice(attributes) || cpu.checksAlignment;
     this.#tlbs.putData(set, access, { low, high }, frame, alignedOnly);
-    this.#tlbs.note(cpu.index, set, low, high, log2Size, bound);
+    this.#tlbs.note(cpu.index, set, low, high, log2Size, nonGlobal);
   }
 
   /** Adds a page to the TLB for a store that is about to be done, and drops the decoded code that the store changes. */

@@ -2,7 +2,7 @@
 import { present } from '../../base/index.js';
 import { a64, a64Flags, a64SystemCalls, registerFile, statePlaces } from '../../isa/index.js';
 import type { Completion, CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
-import type { EngineHost } from '../ports.js';
+import type { Arm64Host } from './host.js';
 import type { Processor } from '../processor.js';
 import { Accesses } from './accesses.js';
 import { A64Block, at } from './block.js';
@@ -13,7 +13,7 @@ import { pageLayout } from './code_layout.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CallContext } from './system_calls.js';
-import { finishInstruction, settle } from './turns.js';
+import { finishInstruction, prepareEntry } from './resume.js';
 import { Vcpu } from './vcpu.js';
 import type { OpenException } from './vcpu.js';
 import { VcpuView } from './vcpu_view.js';
@@ -36,7 +36,7 @@ export interface Arm64CpusValue {
 }
 
 /** A processor of A64 CPUs. */
-export type Arm64Processor = Processor<VcpuView, EngineHost, Arm64Line>;
+export type Arm64Processor = Processor<VcpuView, Arm64Host, Arm64Line>;
 
 /** Bits of ISR_EL1. */
 const lineBits: Readonly<Record<Arm64Line, number>> = { irq: 0x80, fiq: 0x40 };
@@ -48,7 +48,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
   readonly #decoder: WordDecoder;
   readonly #context: CallContext;
 
-  constructor(parts: CpuParts<EngineHost>) {
+  constructor(parts: CpuParts<Arm64Host>) {
     const { memory, tlbs, blocks, host, code, memoryEnd } = parts;
     this.code = new RecordPages(memory, tlbs, code.start, code.pages, memoryEnd);
     this.#decoder = new WordDecoder(parts, this.code);
@@ -69,8 +69,8 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
     this.#of(vcpu).block.setLow(at.monitorBytes, 0);
   }
 
-  settle(vcpu: number): boolean {
-    return settle(this.#context, this.#of(vcpu));
+  prepareEntry(vcpu: number): boolean {
+    return prepareEntry(this.#context, this.#of(vcpu));
   }
 
   finish(vcpu: number): Completion {
@@ -132,15 +132,18 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
   }
 }
 
-export const arm64: CpuArchitecture<VcpuView, EngineHost, Arm64Line> = {
+export const arm64: CpuArchitecture<VcpuView, Arm64Host, Arm64Line> = {
   model: {
     instructions: a64,
     systemCalls: a64SystemCalls,
     flags: a64Flags,
     layout: pageLayout,
+    unaligned: 'missed',
     stackPointer: registerFile.stackPointer,
     emitCondition,
   },
+  // Bits 63 to 56 may be a tag: a translation is invalidated by bits 55 and below (DDI 0487, TLBI VAE1).
+  highMask: 0xffffff,
   sizes: { registers: registerFile.places, state: statePlaces },
   prepare: ({ view }) => {
     for (const [code, row] of conditionRows().entries()) view.setUint16(conditionTable + 2 * code, row, true);

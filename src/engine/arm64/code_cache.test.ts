@@ -5,7 +5,7 @@ import { RecordPages, recordPageBytes } from './code_cache.js';
 import { recordBytes } from '../layout.js';
 import { EngineMemory } from '../memory.js';
 import { Tlbs, tlbBytes } from '../tlb.js';
-import { assemble, testMachine, vcpuOf } from '../test_machine.js';
+import { assemble, testMachine, vcpuOf } from './test_machine.js';
 
 /** Record pages start at 1 MiB; the guest's memory is 4 MiB to 5 MiB. */
 const recordsStart = 1 << 20;
@@ -13,7 +13,7 @@ const codeStart = 4 << 20;
 
 function codePages(capacity: number): { pages: RecordPages; memory: EngineMemory } {
   const memory = new EngineMemory(5 << 20);
-  const tlbs = new Tlbs(memory, 0, 1);
+  const tlbs = new Tlbs(memory, 0, 1, 0xffffffff);
   assert.ok(tlbBytes(1) <= recordsStart);
   return { memory, pages: new RecordPages(memory, tlbs, recordsStart, capacity, 5 << 20) };
 }

@@ -179,7 +179,7 @@ export class RecordPages implements CodeCache {
     for (let slot = this.#next; slot < this.#next + count; slot += 1) this.#release(slot);
     const start = this.#start + this.#next * recordPageBytes;
     const end = start + count * recordPageBytes;
-    this.#tlbs.forgetRecords((records) => records >= start && records < end);
+    this.#tlbs.flushRecords((records) => records >= start && records < end);
   }
 
   /** Detaches a record page from its memory page. */

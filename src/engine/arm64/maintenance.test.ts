@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { testMachine, vcpuOf } from '../test_machine.js';
-import type { TestMachine } from '../test_machine.js';
+import { testMachine, vcpuOf } from './test_machine.js';
+import type { TestMachine } from './test_machine.js';
 
 const root = 0x20000;
 const page = 0x400000n;
@@ -112,7 +112,7 @@ test('a change of the physical memory map takes effect once the engine is told',
   vcpuOf(machine).setRegister(1, page);
   assert.equal(run(machine, 0, 0x1000), 100n);
   point(machine, targets[1]);
-  machine.processor.forgetTranslations();
+  machine.processor.flushTranslations();
   assert.equal(run(machine, 0, 0x1000), 101n);
 });
 
@@ -136,7 +136,7 @@ test('unaligned accesses work in normal memory, also across pages, and fault in 
   // Map the same page as Device memory.
   point(machine, targets[0]);
   machine.setWord(leaf, 0x50000n | 3n | (1n << 10n) | (1n << 11n));
-  machine.processor.forgetTranslations();
+  machine.processor.flushTranslations();
   cpu.setRegister(1, page);
   machine.program(0x1000, 'ldr x0, [x1]\nldr x0, [x1, #8]\nldur x0, [x1, #4]\nhvc #1');
   run(machine, 0, 0x1000);

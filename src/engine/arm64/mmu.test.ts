@@ -136,7 +136,7 @@ test('finds mapped pages in every granule, address space size, range and level, 
         attributes: 0xff,
         shareability: 3,
         log2Size: Number(shift),
-        bound: !isUpper,
+        nonGlobal: !isUpper,
       });
       // The next page or block is not mapped.
       const beside = address ^ (1n << shift);
@@ -309,14 +309,14 @@ test('with translation off, addresses are physical addresses of 44 bits, and mem
 test('a translation is not global if nG is set or if it comes from the lower range', () => {
   const regime = regimeOf(12, 48);
   const notGlobal = 1n << 11n;
-  const bound = (address: bigint, bits: bigint): boolean => {
+  const nonGlobal = (address: bigint, bits: bigint): boolean => {
     const tables = new Tables();
     map(tables, regime, 12, 48, address, 3, pageType | accessed | bits);
-    return translate(tables, regime, address).bound;
+    return translate(tables, regime, address).nonGlobal;
   };
   const high = upperBase(48);
   assert.deepEqual(
-    [bound(0n, 0n), bound(0n, notGlobal), bound(high, 0n), bound(high, notGlobal)],
+    [nonGlobal(0n, 0n), nonGlobal(0n, notGlobal), nonGlobal(high, 0n), nonGlobal(high, notGlobal)],
     [true, true, false, true],
   );
 });

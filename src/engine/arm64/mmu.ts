@@ -35,7 +35,7 @@ export interface Translation {
   /** Binary logarithm of the size of the page or block. */
   log2Size: number;
   /** Whether the translation is not global: nG is set, or TTBR0 translated the address. */
-  bound: boolean;
+  nonGlobal: boolean;
 }
 
 /** Whether the attributes mean Device memory, where unaligned accesses fault. */
@@ -44,7 +44,7 @@ export function isDevice(attributes: number): boolean {
 }
 
 function newTranslation(): Translation {
-  return { fault: null, page: 0, attributes: 0, shareability: 2, log2Size: 12, bound: false };
+  return { fault: null, page: 0, attributes: 0, shareability: 2, log2Size: 12, nonGlobal: false };
 }
 
 /** Access restrictions: those of the tables above, combined with those of the leaf. */
@@ -79,7 +79,7 @@ export class Mmu {
     const address = (high & 0xffff) * 2 ** 32 + low;
     if (!regime.enabled) return this.#flat(range, low, high);
     if (range.disabled || !isWithin(range, address, high)) return this.#faulted(faultStatus.translation, 0);
-    this.#result.bound = upper === 0;
+    this.#result.nonGlobal = upper === 0;
     return this.#walk(regime, range, low, high, access, el0);
   }
 
@@ -93,7 +93,7 @@ export class Mmu {
     result.attributes = 0;
     result.shareability = 2;
     result.log2Size = 12;
-    result.bound = false;
+    result.nonGlobal = false;
     return result;
   }
 
@@ -152,7 +152,7 @@ export class Mmu {
     result.attributes = regime.attributes[(low >>> 2) & 7] ?? 0;
     result.shareability = (low >>> 8) & 3;
     result.log2Size = log2Size;
-    if ((low & (1 << 11)) !== 0) result.bound = true;
+    if ((low & (1 << 11)) !== 0) result.nonGlobal = true;
     return result;
   }
 

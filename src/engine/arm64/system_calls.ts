@@ -1,7 +1,7 @@
 /** What instructions ask for beyond registers and memory (see isa, a64SystemCalls): answered here, or put off as pending. */
 import { a64SystemCalls, cortexA57Caches, statePlace, systemRegisterAt } from '../../isa/index.js';
 import type { A64SystemCall, SystemRegister } from '../../isa/index.js';
-import type { EngineHost } from '../ports.js';
+import type { Arm64Host } from './host.js';
 import type { Tlbs } from '../tlb.js';
 import { at } from './block.js';
 import type { Accesses } from './accesses.js';
@@ -23,7 +23,7 @@ export interface CallContext {
   readonly vcpus: readonly Vcpu[];
   readonly tlbs: Tlbs;
   readonly accesses: Accesses;
-  readonly host: EngineHost;
+  readonly host: Arm64Host;
 }
 
 /** Answers a call: true where the instruction is left, and what is pending is to be done. */
@@ -111,7 +111,7 @@ function keep(cpu: Vcpu, { place, mask }: SystemRegister, value: bigint): boolea
 
 /** A change to anything but the translation bases, after which nothing holds that was remembered. */
 const changeRegime: RegisterWriter = ({ tlbs }, cpu, register, value) => {
-  if (keep(cpu, register, value)) tlbs.forgetAll(cpu.index);
+  if (keep(cpu, register, value)) tlbs.flushAll(cpu.index);
   return false;
 };
 
@@ -121,9 +121,9 @@ const changeBase: RegisterWriter = ({ tlbs }, cpu, register, value) => {
   const tables = [block.low(places.ttbr1), block.high(places.ttbr1) & 0xffff] as const;
   if (!keep(cpu, register, value)) return false;
   if (tables[0] === block.low(places.ttbr1) && tables[1] === (block.high(places.ttbr1) & 0xffff)) {
-    tlbs.forgetBound(cpu.index);
+    tlbs.flushNonGlobal(cpu.index);
   } else {
-    tlbs.forgetPrivileged(cpu.index);
+    tlbs.flushPrivileged(cpu.index);
   }
   block.unprivilegedTlb = tlbs.find(cpu.index, cpu.addressSpace);
   return false;
@@ -230,12 +230,17 @@ const invalidateTlb: Answer = ({ vcpus, tlbs }, cpu, a, b) => {
   const everywhere = ((selector >>> 8) & 15) === broadcastCrm;
   const operation = (selector >>> 5) & 7;
   for (const { index } of everywhere ? vcpus : [cpu]) {
-    if (operation === 0) tlbs.forgetAll(index);
-    else if (operation === 2) tlbs.forgetAsid(index, Number((b >> 48n) & 0xffffn));
+    if (operation === 0) tlbs.flushAll(index);
+    else if (operation === 2) flushAsid(tlbs, index, Number((b >> 48n) & 0xffffn));
     else forgetAddress(tlbs, index, cpu, b);
   }
   return false;
 };
+
+function flushAsid(tlbs: Tlbs, vcpu: number, asid: number): void {
+  tlbs.flushNonGlobal(vcpu);
+  tlbs.flushGroup(vcpu, asid);
+}
 
 /** The page whose number is in bits 43:0, by the granule of its range. What one ASID's is forgotten for all of them. */
 function forgetAddress(tlbs: Tlbs, vcpu: number, { regime }: Vcpu, value: bigint): void {
@@ -243,7 +248,7 @@ function forgetAddress(tlbs: Tlbs, vcpu: number, { regime }: Vcpu, value: bigint
   const { granuleLog2 } = regime.ranges[((address.high >>> 23) & 1) === 1 ? 1 : 0];
   const pages = 2 ** (granuleLog2 - 12);
   const low = (address.low & -(pages * 4096)) >>> 0;
-  tlbs.forgetPages(vcpu, low, address.high, pages);
+  tlbs.flushPages(vcpu, low, address.high, pages);
 }
 
 /** AT S1E1R, S1E1W, S1E0R, S1E0W, by op2. */

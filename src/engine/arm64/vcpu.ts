@@ -71,7 +71,7 @@ export class Vcpu {
 
   /** The key that identifies an EL0 TLB set. */
   get addressSpace(): AddressSpaceKey {
-    this.#key ??= { words: addressSpaceWords(this.block), asid: this.regime.asid };
+    this.#key ??= { words: addressSpaceWords(this.block), group: this.regime.asid };
     return this.#key;
   }
 

@@ -149,7 +149,7 @@ export class VcpuView {
   setSystemRegister(name: string, value: bigint): void {
     this.#cpu.block.setState(this.#place(name), BigInt.asUintN(64, value));
     this.#cpu.regimeChanged();
-    this.#context.tlbs.forgetAll(this.#cpu.index);
+    this.#context.tlbs.flushAll(this.#cpu.index);
   }
 
   #place(name: string): number {
@@ -256,6 +256,6 @@ export class VcpuView {
     process.illegal = value.illegal;
     this.#cpu.openException = null;
     this.#cpu.regimeChanged();
-    this.#context.tlbs.forgetAll(this.#cpu.index);
+    this.#context.tlbs.flushAll(this.#cpu.index);
   }
 }

@@ -19,7 +19,7 @@ import {
 } from '../../devices/index.js';
 import type { MmioBytes } from '../../devices/index.js';
 import { arm64, Processor } from '../../engine/index.js';
-import type { Arm64Processor, EngineHost, ProcessorValue, RunResult, VcpuView } from '../../engine/index.js';
+import type { Arm64Processor, Arm64Host, ProcessorValue, RunResult, VcpuView } from '../../engine/index.js';
 import { mfnOfGfn } from '../../hypervisor/index.js';
 import type { CallerPort, StartContext } from '../../hypervisor/index.js';
 import { mpidrRegisterOfVcpu } from '../../identity/index.js';
@@ -87,7 +87,7 @@ export class Arm64Board implements Board {
       caller,
       listener,
       isInterrupted: (vcpu) => this.isInterrupted(vcpu),
-      memoryMapChanged: () => processor.forgetTranslations(),
+      memoryMapChanged: () => processor.flushTranslations(),
     });
     this.#powerCalls = new PowerCalls({
       domain,
@@ -205,7 +205,7 @@ export class Arm64Board implements Board {
     );
   }
 
-  #host(): EngineHost {
+  #host(): Arm64Host {
     return {
       memory: {
         frame: (address) => {

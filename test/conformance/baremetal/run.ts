@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { arm64, Processor } from '../../../src/engine/index.js';
-import type { Arm64Processor, EngineHost } from '../../../src/engine/index.js';
+import type { Arm64Processor, Arm64Host } from '../../../src/engine/index.js';
 
 const compiler = 'aarch64-linux-gnu-gcc';
 const emulator = 'qemu-system-aarch64';
@@ -134,7 +134,7 @@ function psci(board: Board, processor: Arm64Processor, vcpu: number): boolean {
   return true;
 }
 
-function boardHost(board: Board, processor: () => Arm64Processor): EngineHost {
+function boardHost(board: Board, processor: () => Arm64Processor): Arm64Host {
   return {
     memory: {
       frame: (address) => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvariantError } from '../base/index.js';
-import { a64, Semantics } from '../isa/index.js';
-import { mayGiveUp, planHandlers, specialCount } from './handlers.js';
+import { InvariantError } from '../../base/index.js';
+import { a64, Semantics } from '../../isa/index.js';
+import { mayGiveUp, planHandlers, specialCount } from '../handlers.js';
 
 const plan = planHandlers(a64);
 

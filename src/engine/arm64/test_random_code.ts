@@ -1,18 +1,7 @@
 /** Random code for the engine's tests: instructions of every kind, and the values that they work on. */
-import { a64, insertFields, systemRegisters } from '../isa/index.js';
-import type { A64Instruction } from '../isa/index.js';
+import { a64, insertFields, systemRegisters } from '../../isa/index.js';
+import type { A64Instruction } from '../../isa/index.js';
 import type { TestMachine } from './test_machine.js';
-
-/** Pseudo-random numbers (xorshift). The seed must not be 0. */
-export function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
-}
 
 const moves = a64.filter(({ name }) => name.startsWith('M') && name.includes('systemmove'));
 const systemForms = a64.filter(({ name }) =>

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { testMachine } from './test_machine.js';
-import { fillWithRandomCode, numbers, randomValue } from './test_random_code.js';
+import { fillWithRandomCode, randomValue } from './test_random_code.js';
+import { numbers } from '../test_numbers.js';
 
 test('random code on two vCPUs never throws, and every run ends', () => {
   fc.assert(

@@ -1,13 +1,14 @@
 /**
  * A small machine for the engine's tests: memory from address 0, one device behind it, and programs in assembler text.
  */
-import { invariant, present } from '../base/index.js';
-import { a64, parseInstruction } from '../isa/index.js';
-import { arm64 } from './arm64/architecture.js';
-import type { Arm64Processor } from './arm64/architecture.js';
-import type { VcpuView } from './arm64/vcpu_view.js';
-import type { EngineHost, RunResult } from './ports.js';
-import { Processor } from './processor.js';
+import { invariant, present } from '../../base/index.js';
+import { a64, parseInstruction } from '../../isa/index.js';
+import { arm64 } from './architecture.js';
+import type { Arm64Processor } from './architecture.js';
+import type { VcpuView } from './vcpu_view.js';
+import type { Arm64Host } from './host.js';
+import type { RunResult } from '../ports.js';
+import { Processor } from '../processor.js';
 
 /** Address of the device. */
 export const deviceAddress = 0x1000_0000;
@@ -59,7 +60,7 @@ const ramBytes = 1 << 20;
 const isDevice = (address: number): boolean => address >= deviceAddress && address < deviceAddress + 0x1000;
 
 /** The engine host of a machine. Records everything in the machine's list. */
-function hostOf(machine: () => TestMachine, unanswered: number | undefined): EngineHost {
+function hostOf(machine: () => TestMachine, unanswered: number | undefined): Arm64Host {
   const hear = (entry: Omit<Heard, 'executed'>): void => {
     const { processor, heard, reaction } = machine();
     const full = { ...entry, executed: processor.executed };

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { present } from '../base/index.js';
-import { a64 } from '../isa/index.js';
-import type { CpuArchitecture } from './architecture.js';
-import { arm64 } from './arm64/architecture.js';
-import { fillWithRandomCode, numbers, randomValue } from './test_random_code.js';
+import { present } from '../../base/index.js';
+import { a64 } from '../../isa/index.js';
+import type { CpuArchitecture } from '../architecture.js';
+import { arm64 } from './architecture.js';
+import { fillWithRandomCode, randomValue } from './test_random_code.js';
+import { numbers } from '../test_numbers.js';
 import { testMachine } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 

@@ -20,7 +20,7 @@ const fiqBit = 0x40;
  * Takes an interrupt that is open, or selects the TLB sets of the current exception level. True if the vCPU may run; false if it
  * took an exception.
  */
-export function settle(context: CallContext, cpu: Vcpu): boolean {
+export function prepareEntry(context: CallContext, cpu: Vcpu): boolean {
   const { block, process } = cpu;
   const open = cpu.openInterrupts;
   if (open !== 0) {
@@ -41,7 +41,7 @@ function useTlbs({ tlbs }: CallContext, cpu: Vcpu): void {
   const { block, index } = cpu;
   const el = cpu.isEl0 ? 0 : 1;
   if (cpu.decodedAs[el] !== cpu.variant) {
-    if (cpu.decodedAs[el] >= 0) tlbs.forgetCode(index);
+    if (cpu.decodedAs[el] >= 0) tlbs.flushCode(index);
     cpu.decodedAs[el] = cpu.variant;
   }
   if (el === 1) {
