@@ -2,12 +2,13 @@
  * Decompresses gzip, xz and Zstandard data piece by piece. Libraries handle the formats; this module converts their
  * errors.
  */
-import { Decompress as ZstdDecompress } from 'fzstd';
+import { Decompress as ZstdDecompress, decompress as unzstdWhole } from 'fzstd';
 import { Inflate } from 'pako';
 import * as xz from 'xz-decompress';
 import { InputError } from '../base/index.js';
-import { fromWebStream, piecesOf, toWebStream } from './byte_streams.js';
+import { collect, fromWebStream, piecesOf, toWebStream } from './byte_streams.js';
 import type { Pieces, WebStream } from './byte_streams.js';
+import { crc32, filteredBlocks, undoX86Filter, usesX86Filter } from './xz_blocks.js';
 
 export type Compression = 'none' | 'gzip' | 'xz' | 'zstd';
 
@@ -38,7 +39,12 @@ async function* gunzip(bytes: Uint8Array): Pieces {
   if (!inflate.ended) throw new Error('they end too early');
 }
 
-async function* unzstd(bytes: Uint8Array): Pieces {
+async function* unzstd(bytes: Uint8Array, size: number | null): Pieces {
+  // Piece by piece, the library moves its whole window for each block: with one of 128 MiB it takes minutes.
+  if (size !== null) {
+    yield unzstdWhole(bytes, new Uint8Array(size));
+    return;
+  }
   let ready: Uint8Array[] = [];
   const state = { ended: false };
   const zstd = new ZstdDecompress((piece, final) => {
@@ -72,7 +78,23 @@ const xzErrors: Readonly<Record<string, string>> = {
   8: 'they end too early',
 };
 
+/** Maximum unpacked size of a block that must be unpacked as a whole, in bytes. */
+const blockLimit = 1 << 30;
+
 async function* unxz(bytes: Uint8Array): Pieces {
+  if (!usesX86Filter(bytes)) {
+    yield* unxzPlain(bytes);
+    return;
+  }
+  for (const block of filteredBlocks(bytes)) {
+    const unpacked = await collect(unxzPlain(block.file), blockLimit, 'a block');
+    undoX86Filter(unpacked);
+    if (block.crc32 !== null && crc32(unpacked) !== block.crc32) throw new Error('they are corrupt');
+    yield unpacked;
+  }
+}
+
+async function* unxzPlain(bytes: Uint8Array): Pieces {
   const Stream = xzModule.XzReadableStream ?? xzModule.default?.XzReadableStream;
   if (Stream === undefined) throw new Error('the xz library is not there');
   try {
@@ -83,7 +105,12 @@ async function* unxz(bytes: Uint8Array): Pieces {
   }
 }
 
-const unpackers = { none: piecesOf, gzip: gunzip, xz: unxz, zstd: unzstd } as const;
+const unpackers = {
+  none: (bytes: Uint8Array) => piecesOf(bytes),
+  gzip: gunzip,
+  xz: unxz,
+  zstd: unzstd,
+} as const;
 
 /** The next piece. Converts an error of the library to an InputError. */
 async function nextOf(pieces: Pieces, complaint: string): Promise<IteratorResult<Uint8Array, void>> {
@@ -98,10 +125,16 @@ async function nextOf(pieces: Pieces, complaint: string): Promise<IteratorResult
 
 /**
  * Decompresses `bytes` with the given method. Throws {@link InputError} if they are damaged or truncated; `what` names
- * the data in the message. The checksums of gzip and xz are verified; the library verifies none for Zstandard.
+ * the data in the message. The checksums of gzip and xz are verified; the library verifies none for Zstandard. `size` is their
+ * size when unpacked, in bytes, if it is known; with it, Zstandard data are unpacked much faster.
  */
-export async function* decompress(bytes: Uint8Array, compression: Compression, what: string): Pieces {
-  const pieces = unpackers[compression](bytes);
+export async function* decompress(
+  bytes: Uint8Array,
+  compression: Compression,
+  what: string,
+  size: number | null = null,
+): Pieces {
+  const pieces = unpackers[compression](bytes, size);
   const complaint = `${what} is damaged: its ${compression} data cannot be unpacked`;
   try {
     for (;;) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -112,6 +113,31 @@ test('a bzImage is unpacked to the same kernel, and its method is told', async (
     [placement, memoryBytes, 'bzimage', 'gzip'],
   );
 });
+
+/** How the kernel's build packs a vmlinux; the unpacked size follows in 4 bytes (Linux scripts/Makefile.lib, size_append). */
+const packers = [
+  ['xz', ['--format=xz', '--check=crc32', '--x86', '--lzma2=dict=32MiB', '-c']],
+  ['zstd', ['-22', '--ultra', '-c']],
+] as const;
+
+for (const [method, args] of packers) {
+  const missing = spawnSync(method, ['--version']).status === 0 ? false : `no ${method}`;
+  test(`a bzImage packed by ${method} is unpacked to the same kernel`, { skip: missing }, async () => {
+    const kernel = vmlinux();
+    const { status, stdout } = spawnSync(method, args, { input: kernel });
+    assert.equal(status, 0);
+    const size = new Uint8Array(4);
+    new DataView(size.buffer).setUint32(0, kernel.length, true);
+    const { bytes, compression } = await read(bzImage(concat(Uint8Array.from(stdout), size)));
+    assert.deepEqual(bytes, (await read(kernel)).bytes);
+    assert.equal(compression, method);
+    size.set([0xff, 0xff, 0xff, 0xff]);
+    await assert.rejects(
+      read(bzImage(concat(Uint8Array.from(stdout), size))),
+      /^InputError: it unpacks to more than 512 MiB$/,
+    );
+  });
+}
 
 test('both are known as amd64 kernels', () => {
   const known: readonly Architecture[] = ['amd64', 'amd64'];

@@ -7,6 +7,7 @@ import { InputError } from '../../base/index.js';
 import { isElfFor } from '../architecture.js';
 import { collect, textAt } from '../byte_streams.js';
 import { compressionOf, decompress } from '../compression.js';
+import type { Compression } from '../compression.js';
 import { imageLimit, linuxVersionIn } from '../image_bytes.js';
 import type { KernelImage } from '../kernel_image.js';
 import { refuseFile } from '../mistaken_files.js';
@@ -172,8 +173,15 @@ function readVmlinux(bytes: Uint8Array, what: string, container: Container): X86
   };
 }
 
-/** The packed kernel in a bzImage. For all methods but gzip, the size of the unpacked kernel is behind it, in 4 bytes. */
-function payloadOf(bytes: Uint8Array, what: string): Uint8Array {
+/** The packed kernel in a bzImage, and its unpacked size in bytes; null if that is not known. */
+interface Payload {
+  readonly bytes: Uint8Array;
+  readonly compression: Compression;
+  readonly size: number | null;
+}
+
+/** For all methods but gzip, the size is behind the packed kernel, in 4 bytes. */
+function payloadOf(bytes: Uint8Array, what: string): Payload {
   if (bytes.length < setup.end) {
     throw new InputError(
       `${what} is truncated: it has ${bytes.length} bytes, and its header has ${setup.end}`,
@@ -191,7 +199,16 @@ function payloadOf(bytes: Uint8Array, what: string): Uint8Array {
     throw new InputError(`${what} is truncated: it has ${bytes.length} bytes, but needs at least ${end}`);
   }
   const payload = bytes.subarray(start, end);
-  return compressionOf(payload) === 'gzip' || payload.length < 4 ? payload : payload.subarray(0, -4);
+  const compression = compressionOf(payload);
+  if (compression === 'none') {
+    throw new InputError(
+      `${what} is packed by a method that cannot be unpacked here; give its vmlinux instead`,
+    );
+  }
+  if (compression === 'gzip') return { bytes: payload, compression, size: null };
+  const size = viewOf(payload).getUint32(payload.length - 4, true);
+  if (size > imageLimit) throw new InputError(`${what} unpacks to more than ${imageLimit >> 20} MiB`);
+  return { bytes: payload.subarray(0, -4), compression, size };
 }
 
 /**
@@ -205,14 +222,8 @@ export async function readX86Image(
 ): Promise<X86KernelImage> {
   if (isVmlinux(bytes)) return readVmlinux(bytes, what, container);
   if (!isBzImage(bytes)) refuseFile(bytes, what);
-  const payload = payloadOf(bytes, what);
-  const compression = compressionOf(payload);
-  if (compression === 'none') {
-    throw new InputError(
-      `${what} is packed by a method that cannot be unpacked here; give its vmlinux instead`,
-    );
-  }
-  const vmlinux = await collect(decompress(payload, compression, what), imageLimit, what);
+  const { bytes: payload, compression, size } = payloadOf(bytes, what);
+  const vmlinux = await collect(decompress(payload, compression, what, size), imageLimit, what);
   if (!isVmlinux(vmlinux)) throw new InputError(`${what} is damaged: there is no kernel in it`);
   return readVmlinux(vmlinux, what, { container: 'bzimage', compression });
 }
