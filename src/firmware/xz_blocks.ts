@@ -33,8 +33,10 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
 
 /** CRC-32 as in IEEE 802.3. */
 export function crc32(bytes: Uint8Array): number {
-  let value = 0xffff_ffff;
-  for (const byte of bytes) value = (value >>> 8) ^ (crcTable[(value ^ byte) & 0xff] ?? 0);
+  const value = bytes.reduce(
+    (rest, byte) => (rest >>> 8) ^ (crcTable[(rest ^ byte) & 0xff] ?? 0),
+    0xffff_ffff,
+  );
   return ~value >>> 0;
 }
 
