@@ -1,0 +1,61 @@
+/** Compare and exchange, exchange and add (Intel SDM, volume 1, 7.3.1.2): CMPXCHG, CMPXCHG8B, XADD. */
+import type { Semantics } from '../semantics.js';
+import { allSizes } from './arithmetic.js';
+import { instruction } from './encoding.js';
+import { add, setZero, subtract } from './flags.js';
+import { fixed, reg, writtenMemory, writtenRm } from './operands.js';
+import type { Place, Value } from './operands.js';
+
+/** The destination is written in any case: with the source, or with what it had. */
+function compareExchange(m: Semantics, { d, s, a }: { d: Place; s: Value; a: Place }): void {
+  const [old, expected, value] = [d.get(), a.get(), s.get()];
+  const { setFlags } = subtract(m, d.bits, expected, old);
+  const isEqual = m.let(m.equal(expected, old));
+  d.set(m.select(isEqual, value, old));
+  m.when(m.negate(isEqual), () => a.set(old));
+  setFlags();
+}
+
+function exchangeAdd(m: Semantics, { d, s }: { d: Place; s: Place }): void {
+  const [old, value] = [d.get(), s.get()];
+  const { result, setFlags } = add(m, d.bits, old, value);
+  // With one register as both operands, the sum stays.
+  const writesFirst = m.let(old);
+  s.set(writesFirst);
+  d.set(result);
+  setFlags();
+}
+
+export const exchangeInstructions = [
+  instruction({ name: 'CMPXCHG_rm8_r8', opcode: '0F B0 /r', lockable: true, operands: { d: writtenRm(8), s: reg(8), a: fixed('rax', 8) }, text: 'cmpxchg {s},{d}', semantics: compareExchange }),
+  instruction({ name: 'CMPXCHG_rm_r', opcode: '0F B1 /r', sizes: allSizes, lockable: true, operands: { d: writtenRm(), s: reg(), a: fixed('rax') }, text: 'cmpxchg {s},{d}', semantics: compareExchange }),
+  instruction({ name: 'XADD_r8_r8', opcode: '0F C0 /r', lockable: true, only: 'r', operands: { d: writtenRm(8), s: reg(8) }, text: 'xadd {s},{d}', semantics: exchangeAdd }),
+  instruction({ name: 'XADD_r_r', opcode: '0F C1 /r', sizes: allSizes, lockable: true, only: 'r', operands: { d: writtenRm(), s: reg() }, text: 'xadd {s},{d}', semantics: exchangeAdd }),
+  instruction({ name: 'XADD_m8_r8', opcode: '0F C0 /r', lockable: true, only: 'm', operands: { d: writtenRm(8), s: reg(8) }, text: 'xadd {s},{d}', semantics: exchangeAddInMemory }),
+  instruction({ name: 'XADD_m_r', opcode: '0F C1 /r', sizes: allSizes, lockable: true, only: 'm', operands: { d: writtenRm(), s: reg() }, text: 'xadd {s},{d}', semantics: exchangeAddInMemory }),
+  instruction({
+    name: 'CMPXCHG8B_m64', opcode: '0F C7 /1', only: 'm', lockable: true, cold: true, allocated: ({ wide }) => wide === 0,
+    operands: { d: writtenMemory(64), a: fixed('rax', 32), high: fixed('rdx', 32), low: fixed('rbx', 32), upper: fixed('rcx', 32) },
+    text: 'cmpxchg8b {d}',
+    semantics: (m, { d, a, high, low, upper }) => {
+      const pair = (above: Value, below: Value) => m.let(m.or(m.shiftBy('shl', m.resize(64, above.get()), 32), m.resize(64, below.get())));
+      const [old, expected, value] = [d.get(), pair(high, a), pair(upper, low)];
+      const isEqual = m.let(m.equal(old, expected));
+      d.set(m.select(isEqual, value, old));
+      m.when(m.negate(isEqual), () => {
+        a.set(m.resize(32, old));
+        high.set(m.resize(32, m.shiftBy('shrUnsigned', old, 32)));
+      });
+      setZero(m, isEqual);
+    },
+  }),
+].flat(); // prettier-ignore
+
+/** The memory is written first, because that may fault. */
+function exchangeAddInMemory(m: Semantics, { d, s }: { d: Place; s: Place }): void {
+  const [old, value] = [d.get(), s.get()];
+  const { result, setFlags } = add(m, d.bits, old, value);
+  d.set(result);
+  s.set(old);
+  setFlags();
+}

@@ -1,0 +1,36 @@
+/** The x86-64 instruction set: all defined instructions, by group (Intel SDM, volume 2). */
+import type { X86Instruction } from './encoding.js';
+import { arithmeticInstructions } from './arithmetic.js';
+import { bitInstructions } from './bits.js';
+import { branchInstructions } from './branches.js';
+import { exchangeInstructions } from './exchanges.js';
+import { moveInstructions } from './moves.js';
+import { multiplyDivideInstructions } from './multiply_divide.js';
+import { shiftInstructions } from './shifts.js';
+import { stackInstructions } from './stack.js';
+import { stringInstructions } from './strings.js';
+import { systemInstructions } from './system.js';
+
+export const x86: readonly X86Instruction[] = [
+  ...moveInstructions,
+  ...arithmeticInstructions,
+  ...shiftInstructions,
+  ...multiplyDivideInstructions,
+  ...bitInstructions,
+  ...exchangeInstructions,
+  ...stackInstructions,
+  ...branchInstructions,
+  ...stringInstructions,
+  ...systemInstructions,
+];
+
+export { makeDecoder } from './decoder.js';
+export type { Decoded, Decoder } from './decoder.js';
+export { printInstruction } from './encoding.js';
+export type { Encoding, Form, OperandSize, X86Instruction } from './encoding.js';
+export { x86Flags } from './flags.js';
+export { longest, parse } from './parser.js';
+export type { Fields, Parsed } from './parser.js';
+export * from './registers.js';
+export { x86SystemCalls } from './system_calls.js';
+export type { X86SystemCall } from './system_calls.js';

@@ -1,0 +1,325 @@
+/**
+ * Operands in memory (Intel SDM, volume 1, 3.7.5): base, scaled index, displacement and segment; strings and other addresses that
+ * an instruction implies.
+ */
+import type { FieldValues, ImmediateOperand, RegisterOperand, TextOperand } from '../instruction.js';
+import type { AccessBytes, AccessKind, Expr } from '../micro_ops.js';
+import type { Semantics } from '../semantics.js';
+import { segmentIn } from './encoding.js';
+import type { Form, OperandSpec } from './encoding.js';
+import { field } from './parser.js';
+import {
+  registerFile,
+  registerName,
+  registerNames,
+  registerNumber,
+  segmentNames,
+  segments,
+} from './registers.js';
+import { derived, hex, immediateRef, sizeIn, widthOf } from './values.js';
+import type { Bits, Memory, Place } from './values.js';
+
+const addressNames: Readonly<Record<number, Bits>> = { 16: 16, 32: 32, 64: 64 };
+
+function addressRegister(fields: FieldValues, number: number): string {
+  const bits = addressNames[field(fields, 'addressBits')] ?? 64;
+  if (number === registerFile.nextInstruction) return bits === 64 ? '%rip' : '%eip';
+  return `%${registerName(number, bits)}`;
+}
+
+const signedHex = (value: number): string => (value < 0 ? `-${hex(BigInt(-value))}` : hex(BigInt(value)));
+
+/** The index as objdump writes it, with the scale: also one that is absent, where the SIB byte could have been left out. */
+function indexText(fields: FieldValues): string {
+  const [index, base, scale] = [field(fields, 'index'), field(fields, 'base'), 1 << field(fields, 'scale')];
+  const bits = field(fields, 'addressBits');
+  if (index === registerFile.zero) {
+    const isUsual = (base & 7) === 4 && base < 16 && scale === 1;
+    const isPlain = bits === 64 || field(fields, 'mode') === 16;
+    const isAbsolute = base === registerFile.zero && scale === 1 && isPlain;
+    return field(fields, 'sib') === 0 || isUsual || isAbsolute
+      ? ''
+      : `,%${bits === 64 ? 'r' : 'e'}iz,${scale}`;
+  }
+  return `,${addressRegister(fields, index)}${bits === 16 ? '' : `,${scale}`}`;
+}
+
+function memoryText(fields: FieldValues): string {
+  const [base, displacement] = [field(fields, 'base'), field(fields, 'displacement')];
+  const segment = field(fields, 'segment') >= 0 ? `%${segmentNames[field(fields, 'segment')] ?? '?'}:` : '';
+  const index = indexText(fields);
+  const hasBase = base !== registerFile.zero;
+  const bits = field(fields, 'addressBits');
+  const absolute = bits === 16 ? signedHex(displacement) : hex(BigInt.asUintN(bits, BigInt(displacement)));
+  if (!hasBase && index === '') return segment + absolute;
+  const isAbsolute = !hasBase && bits < field(fields, 'mode') && field(fields, 'index') === registerFile.zero;
+  const relative = field(fields, 'displacementBytes') === 0 ? '' : signedHex(displacement);
+  const offset = isAbsolute ? absolute : relative;
+  return `${segment}${offset}(${hasBase ? addressRegister(fields, base) : ''}${index})`;
+}
+
+/** Which registers an address adds, and what else. */
+interface AddressFields {
+  base(fields: FieldValues): number;
+  index(fields: FieldValues): number;
+  /** Null where the address has none of it. */
+  readonly scale: ((fields: FieldValues) => number) | null;
+  readonly displacement: ImmediateOperand | null;
+  segment(fields: FieldValues): number;
+}
+
+const modrmAddress: AddressFields = {
+  base: (fields) => field(fields, 'base'),
+  index: (fields) => field(fields, 'index'),
+  // A scale without an index would shift the base of FS or GS.
+  scale: (fields) => (field(fields, 'index') === registerFile.zero ? 0 : field(fields, 'scale')),
+  displacement: derived(64, 32, (fields) => field(fields, 'displacement')),
+  segment: segmentIn,
+};
+
+/** The base of FS or GS, where it has to be added to a flat address. */
+function flatSegmentBase(fields: FieldValues): number {
+  const segment = field(fields, 'segment');
+  return segment === segments.fs
+    ? registerFile.fsBase
+    : segment === segments.gs
+      ? registerFile.gsBase
+      : registerFile.zero;
+}
+
+/** The bits that an address lacks of 64, by which `maskOf` cuts it. */
+const unusedBits = derived(64, 8, (fields) => 64 - field(fields, 'addressBits'));
+
+/** As many ones as an address has bits. */
+function maskOf(m: Semantics, key: string): Expr {
+  return m.let(m.shift('shrUnsigned', m.constant(64, -1), immediateRef(`${key}Unused`, 64)));
+}
+
+const textRegister = (place: (fields: FieldValues) => number): RegisterOperand => ({
+  kind: 'register',
+  width: 64,
+  place,
+  print: () => '',
+  parse: (rest) => ({ fields: {}, rest }),
+});
+
+/** The operands of an address, by suffixes of `key`. */
+function addressOperands(key: string, form: Form, address: AddressFields, hasSegment: boolean) {
+  const index = (fields: FieldValues): number => {
+    const own = address.index(fields);
+    return form.flat && hasSegment && own === registerFile.zero ? flatSegmentBase(fields) : own;
+  };
+  const { scale, displacement } = address;
+  return {
+    [`${key}Base`]: textRegister((fields) => address.base(fields)),
+    [`${key}Index`]: textRegister(index),
+    ...(scale === null ? {} : { [`${key}Scale`]: derived(64, 8, scale) }),
+    ...(displacement === null ? {} : { [`${key}Displacement`]: displacement }),
+    ...(form.flat
+      ? {}
+      : {
+          [`${key}Unused`]: unusedBits,
+          [`${key}Segment`]: derived(64, 8, (fields) => address.segment(fields)),
+        }),
+  };
+}
+
+/** How an access that is followed by a write to the same place is made: it faults as the write would. */
+export const beforeWrite: AccessKind = 'plain';
+
+export function asBytes(bits: Bits): AccessBytes {
+  return (bits / 8) as AccessBytes;
+}
+
+function memoryReference(
+  m: Semantics,
+  key: string,
+  form: Form,
+  bits: Bits,
+  isWritten: boolean,
+  address: AddressFields = modrmAddress,
+): Memory {
+  const register = (name: string): Expr => m.read({ operand: `${key}${name}`, width: 64 });
+  const number = (name: string): Expr => immediateRef(`${key}${name}`, 64);
+  const effective = (offset: Expr | null = null): Expr => {
+    const index = register('Index');
+    const scaled = address.scale === null ? index : m.shift('shl', index, number('Scale'));
+    const parts = [
+      register('Base'),
+      scaled,
+      ...(address.displacement === null ? [] : [number('Displacement')]),
+      ...(offset === null ? [] : [offset]),
+    ];
+    const whole = parts.reduce((a, b) => m.add(a, b));
+    return form.flat ? whole : m.and(whole, maskOf(m, key));
+  };
+  const linear = (bytes: number, offset: Expr | null = null): Expr => {
+    const within = effective(offset);
+    if (form.flat) return m.let(within);
+    const access = m.add(number('Segment'), m.constant(64, (isWritten ? 8 : 0) + 16 * bytes));
+    return m.ask('linearAddress', [access, within]);
+  };
+  let own: Expr | null = null;
+  const at = (): Expr => (own ??= linear(bits / 8));
+  const value = (loaded: Expr): Expr => m.resize(widthOf(bits), loaded);
+  return {
+    bits,
+    get: () => m.let(value(m.load(asBytes(bits), at(), isWritten ? beforeWrite : 'plain'))),
+    set: (given) => m.store(asBytes(bits), at(), given),
+    effective: () => m.let(effective()),
+    linear: (bytes, offset) => linear(bytes, offset),
+  };
+}
+
+const memoryOperandText: TextOperand = { kind: 'text', print: memoryText, parse: parseMemory };
+
+/** Parses `disp(base,index,scale)` with all but the displacement optional, for 64-bit addresses. */
+function parseMemory(text: string): ReturnType<TextOperand['parse']> {
+  const pattern = /^(?:%(\w\w):)?(-?0x[0-9a-f]+|-?\d+)?(?:\((?:%(\w+))?(?:,%(\w+)(?:,([1248]))?)?\))?/;
+  const [whole = '', segment, offset, base, index, scale = '1'] = pattern.exec(text) ?? [];
+  if (offset === undefined && base === undefined && index === undefined) return null;
+  const negative = offset?.startsWith('-') === true;
+  const magnitude = BigInt(offset?.replace('-', '') ?? '0');
+  const numberOf = (name: string | undefined): number =>
+    name === undefined
+      ? registerFile.zero
+      : name === 'rip'
+        ? registerFile.nextInstruction
+        : registerNames.findIndex((each) => each === name);
+  const fields = {
+    memory: 1,
+    segment: segmentNames.findIndex((each) => each === segment),
+    base: numberOf(base),
+    index: numberOf(index),
+    scale: Math.log2(Number(scale)),
+    displacement: Number(BigInt.asIntN(64, negative ? -magnitude : magnitude)),
+  };
+  return fields.base < 0 || fields.index < 0 ? null : { fields, rest: text.slice(whole.length) };
+}
+
+export function memorySpec(size: Bits | null, isWritten: boolean, hasSegment: boolean): OperandSpec<Memory> {
+  return {
+    operands: (key, form) => ({
+      [key]: memoryOperandText,
+      ...addressOperands(key, form, modrmAddress, hasSegment),
+    }),
+    reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, size), isWritten),
+  };
+}
+
+/** A memory operand that is read. */
+export const memory = (size: Bits | null = null): OperandSpec<Memory> => memorySpec(size, false, true);
+
+/** A memory operand that is written, or read and written. */
+export const writtenMemory = (size: Bits | null = null): OperandSpec<Memory> => memorySpec(size, true, true);
+
+/** A memory operand of which only the effective address is used. */
+export const addressOnly: OperandSpec<Memory> = memorySpec(64, false, false);
+
+/** The memory of POP, whose base RSP counts from behind what is popped. */
+export const poppedMemory: OperandSpec<Memory> = {
+  operands: (key, form) => {
+    const shifted = (fields: FieldValues): number =>
+      field(fields, 'displacement') + (field(fields, 'base') === 4 ? sizeIn(form, null) / 8 : 0);
+    return {
+      ...memorySpec(null, true, true).operands(key, form),
+      [`${key}Displacement`]: derived(64, 64, shifted),
+    };
+  },
+  reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, null), true),
+};
+
+/** Memory at a register that the instruction implies: a string, or XLAT's table. */
+export interface ImpliedMemory extends Memory {
+  /** Adds to the register, within the address size. */
+  advance(by: Expr): void;
+}
+
+/** Memory at RSI or RBX in DS, which may be overridden, or at RDI in ES, which may not. */
+export function stringAt(
+  name: 'rsi' | 'rdi' | 'rbx',
+  size: Bits | null,
+  isWritten = false,
+): OperandSpec<ImpliedMemory> {
+  const number = registerNumber(name);
+  const overridden = name !== 'rdi';
+  const own = overridden ? segments.ds : segments.es;
+  const address: AddressFields = {
+    base: () => number,
+    index: () => registerFile.zero,
+    scale: null,
+    displacement: null,
+    segment: (fields) => (overridden && field(fields, 'segment') >= 0 ? field(fields, 'segment') : own),
+  };
+  const print = (fields: FieldValues): string =>
+    `%${segmentNames[address.segment(fields)] ?? '?'}:(${addressRegister(fields, number)})`;
+  const text: TextOperand = { kind: 'text', print, parse: (given) => parseString(given, number, own) };
+  return {
+    operands: (key, form) => ({ [key]: text, ...addressOperands(key, form, address, overridden) }),
+    reference: (m, key, form) => ({
+      ...memoryReference(m, key, form, sizeIn(form, size), isWritten, address),
+      advance: (by) =>
+        writeAddress(m, `${key}Base`, key, form, m.add(m.read({ operand: `${key}Base`, width: 64 }), by)),
+    }),
+  };
+}
+
+function parseString(text: string, number: number, own: number): ReturnType<TextOperand['parse']> {
+  const [whole = '', segment, name] = /^%(\w\w):\(%(\w+)\)/.exec(text) ?? [];
+  const found = segmentNames.findIndex((each) => each === segment);
+  if (registerNames[number] !== name || found < 0) return null;
+  return { fields: found === own ? {} : { segment: found }, rest: text.slice(whole.length) };
+}
+
+/** Writes an address register: 16 bits of it, or 32 bits and zeros, or all, by the address size. */
+function writeAddress(m: Semantics, register: string, key: string, form: Form, value: Expr): void {
+  const whole = { operand: register, width: 64 } as const;
+  if (form.flat) {
+    m.write(whole, value);
+    return;
+  }
+  const mask = maskOf(m, key);
+  const isShort = m.equal(mask, m.constant(64, 0xffff));
+  const kept = m.select(isShort, m.and(m.read(whole), m.not(mask)), m.constant(64, 0));
+  m.write(whole, m.or(kept, m.and(value, mask)));
+}
+
+/** RCX as a counter, of the address size. */
+export const counter: OperandSpec<Place> = {
+  operands: (key, form) => ({
+    [key]: textRegister(() => registerNumber('rcx')),
+    ...(form.flat ? {} : { [`${key}Unused`]: unusedBits }),
+  }),
+  reference: (m, key, form) => {
+    const whole = m.read({ operand: key, width: 64 });
+    return {
+      bits: 64,
+      get: () => m.let(form.flat ? whole : m.and(whole, maskOf(m, key))),
+      set: (value) => writeAddress(m, key, key, form, value),
+    };
+  },
+};
+
+/** Memory at an address in the instruction. */
+export function absolute(size: Bits | null, isWritten = false): OperandSpec<Memory> {
+  const offset = (fields: FieldValues): bigint =>
+    (BigInt(field(fields, 'high')) << 32n) | BigInt(field(fields, 'immediate') >>> 0);
+  const wrapped = (fields: FieldValues): bigint =>
+    BigInt.asUintN(field(fields, 'addressBits'), offset(fields));
+  const address: AddressFields = {
+    base: () => registerFile.zero,
+    index: () => registerFile.zero,
+    scale: null,
+    displacement: derived(64, 64, (fields) => BigInt.asIntN(64, wrapped(fields))),
+    segment: (fields) => (field(fields, 'segment') >= 0 ? field(fields, 'segment') : segments.ds),
+  };
+  const print = (fields: FieldValues): string => {
+    const segment = field(fields, 'segment');
+    return `${segment >= 0 ? `%${segmentNames[segment] ?? '?'}:` : ''}${hex(wrapped(fields))}`;
+  };
+  const text: TextOperand = { kind: 'text', print, parse: () => null };
+  return {
+    operands: (key, form) => ({ [key]: text, ...addressOperands(key, form, address, true) }),
+    reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, size), isWritten, address),
+  };
+}

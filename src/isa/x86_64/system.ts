@@ -1,0 +1,306 @@
+/**
+ * System instructions, flag operations and ports (Intel SDM, volume 1, 7.3.13 to 7.3.17; volume 3, 2.8). The host checks
+ * privileges, because they depend on more than the instruction.
+ */
+import type { Semantics } from '../semantics.js';
+import { allSizes } from './arithmetic.js';
+import { instruction } from './encoding.js';
+import type { Form } from './encoding.js';
+import { flagBits, setFlagBits } from './flags.js';
+import { ah, fixed, imm, memory, numbered, reg, rm, widthOf, writtenMemory, writtenRm } from './operands.js';
+import type { Memory, Place, Value } from './operands.js';
+import type { X86SystemCall } from './system_calls.js';
+import { segments, systemFlags, x86State } from './registers.js';
+import { stackBits } from './stack.js';
+
+/** An instruction without operands that the host carries out. */
+const calling = (name: string, opcode: string, text: string, call: X86SystemCall, more: object = {}) =>
+  instruction({ cold: true, ...more, name, opcode, operands: {}, text, semantics: (m) => m.system(call) });
+
+/** An instruction that does nothing here: each access is ordered as the program has it. Its ModRM.rm is ignored. */
+const fence = (mnemonic: string, digit: number) =>
+  instruction({
+    name: mnemonic.toUpperCase(),
+    opcode: `NP 0F AE /${digit}`,
+    only: 'r',
+    operands: {},
+    text: mnemonic,
+    semantics: () => undefined,
+  });
+
+const plainCalls = [
+  calling('UD2', '0F 0B', 'ud2', 'undefined'),
+  calling('INT3', 'CC', 'int3', 'breakpoint'),
+  calling('INT1', 'F1', 'int1', 'debugTrap'),
+  calling('INTO', 'CE', 'into', 'overflowTrap', { modes: [16, 32] }),
+  calling('HLT', 'F4', 'hlt', 'halt'),
+  calling('CPUID', '0F A2', 'cpuid', 'cpuid'),
+  calling('RDMSR', '0F 32', 'rdmsr', 'readModelSpecific'),
+  calling('WRMSR', '0F 30', 'wrmsr', 'writeModelSpecific'),
+  calling('RDPMC', '0F 33', 'rdpmc', 'readPerformanceCounter'),
+  calling('SYSCALL', '0F 05', 'syscall', 'syscall', { modes: [64] }),
+  calling('SWAPGS', '0F 01 F8', 'swapgs', 'swapGs', { modes: [64] }),
+  calling('INVD', '0F 08', 'invd', 'invalidateCaches'),
+  calling('WBINVD', 'NP 0F 09', 'wbinvd', 'invalidateCaches'),
+  calling('CLTS', '0F 06', 'clts', 'clearTaskSwitched'),
+  calling('VMCALL', 'NP 0F 01 C1', 'vmcall', 'hypervisorCall'),
+  calling('VMMCALL', 'NP 0F 01 D9', 'vmmcall', 'hypervisorCallAmd'),
+  calling('EMMS', 'NP 0F 77', 'emms', 'leaveMmx', { feature: 'mmx' }),
+  calling('FNINIT', 'DB E3', 'fninit', 'initialiseX87', { feature: 'fpu' }),
+  calling('FNCLEX', 'DB E2', 'fnclex', 'clearX87Exceptions', { feature: 'fpu' }),
+  calling('FWAIT', '9B', 'fwait', 'waitX87', { feature: 'fpu' }),
+  fence('lfence', 5),
+  fence('mfence', 6),
+  fence('sfence', 7),
+].flat(); // prettier-ignore
+
+/** UD0 and UD1 have operands that they do not read. */
+const undefinedOnes = ([['UD1', 'B9'], ['UD0', 'FF']] as const).flatMap(([name, byte]) =>
+  instruction({ name: `${name}_r_rm`, opcode: `0F ${byte} /r`, sizes: allSizes, cold: true, operands: { d: reg(), s: rm() }, text: `${name.toLowerCase()} {s},{d}`, semantics: (m) => m.system('undefined') }),
+); // prettier-ignore
+
+const operandSize = (m: Semantics, { bits }: Form) => m.constant(64, bits);
+
+const sysret = instruction({ name: 'SYSRET', opcode: '0F 07', sizes: [32, 64], otherSizes: 32, modes: [64], cold: true, operands: {}, text: 'sysret{W}', semantics: (m, _, form) => m.system('sysret', [operandSize(m, form)]) }); // prettier-ignore
+
+const rdtsc = instruction({
+  name: 'RDTSC', opcode: '0F 31', operands: { a: fixed('rax', 32), d: fixed('rdx', 32) }, text: 'rdtsc', feature: 'tsc',
+  semantics: (m, { a, d }) => {
+    const value = m.ask('readTimestamp', []);
+    a.set(m.resize(32, value));
+    d.set(m.resize(32, m.shiftBy('shrUnsigned', value, 32)));
+  },
+}); // prettier-ignore
+
+const interrupt = instruction({ name: 'INT_imm8', opcode: 'CD ib', cold: true, operands: { vector: imm(8) }, text: 'int {vector}', semantics: (m, { vector }) => m.system('interrupt', [m.resize(64, vector.get())]) }); // prettier-ignore
+
+/** Flags that need no privilege. */
+const flags = [
+  instruction({ name: 'CLC', opcode: 'F8', operands: {}, text: 'clc', semantics: (m) => m.setFlags({ c: m.constant(32, 0) }) }),
+  instruction({ name: 'STC', opcode: 'F9', operands: {}, text: 'stc', semantics: (m) => m.setFlags({ c: m.constant(32, 1) }) }),
+  instruction({ name: 'CMC', opcode: 'F5', operands: {}, text: 'cmc', semantics: (m) => m.setFlags({ c: m.negate(m.flag('c')) }) }),
+  instruction({ name: 'CLD', opcode: 'FC', operands: {}, text: 'cld', semantics: (m) => m.setState(x86State.flags, m.and(m.state(x86State.flags), m.constant(64, ~systemFlags.direction))) }),
+  instruction({ name: 'STD', opcode: 'FD', operands: {}, text: 'std', semantics: (m) => m.setState(x86State.flags, m.or(m.state(x86State.flags), m.constant(64, systemFlags.direction))) }),
+  // In 64-bit code they belong to a feature of its own, lahf_lm.
+  instruction({ name: 'LAHF', opcode: '9F', modes: [16, 32], cold: true, operands: { d: ah }, text: 'lahf', semantics: (m, { d }) => d.set(m.or(flagBits(m, lowFlags), m.constant(32, 2))) }),
+  instruction({ name: 'SAHF', opcode: '9E', modes: [16, 32], cold: true, operands: { s: ah }, text: 'sahf', semantics: (m, { s }) => setFlagBits(m, lowFlags, s.get()) }),
+  // At CPL 0 only bit IF changes. Setting it delays interrupts by an instruction, which the host sees to if one waits.
+  instruction({
+    name: 'CLI', opcode: 'FA', operands: {}, text: 'cli',
+    semantics: (m) => m.when(
+      m.isZero(m.state(x86State.privilege)),
+      () => m.setState(x86State.flags, m.and(m.state(x86State.flags), m.constant(64, ~systemFlags.interrupt))),
+      () => m.system('clearInterrupt'),
+    ),
+  }),
+  instruction({
+    name: 'STI', opcode: 'FB', operands: {}, text: 'sti',
+    semantics: (m) => m.when(
+      m.isZero(m.or(m.state(x86State.privilege), m.state(x86State.pendingInterrupt))),
+      () => m.setState(x86State.flags, m.or(m.state(x86State.flags), m.constant(64, systemFlags.interrupt))),
+      () => m.system('setInterrupt'),
+    ),
+  }),
+].flat(); // prettier-ignore
+
+const lowFlags = ['c', 'p', 'a', 'z', 's'] as const;
+
+/** Ports: IN and OUT, by an immediate or DX. REX.W has no effect. */
+const ports = ([8, null] as const).flatMap((size, wide) => {
+  const sizes = size === null ? { sizes: [16, 32] as const, otherSizes: 32 as const } : {};
+  const [names, opcode] = [size === null ? 'rax' : 'al', (from: number): string => (from + wide).toString(16).toUpperCase()];
+  const read = (m: Semantics, a: Place, port: Value): void =>
+    a.set(m.resize(32, m.ask('in', [m.resize(64, port.get()), m.constant(64, a.bits / 8)])));
+  const write = (m: Semantics, a: Place, port: Value): void => {
+    const where = m.or(m.resize(64, port.get()), m.constant(64, (a.bits / 8) * 0x10000));
+    m.system('out', [where, m.resize(64, a.get())]);
+  };
+  const common = { ...sizes, cold: true };
+  const byImmediate = { a: fixed('rax', size), port: imm(8) };
+  const byDx = { a: fixed('rax', size), port: fixed('rdx', 16) };
+  return [
+    instruction({ ...common, name: `IN_${names}_imm8`, opcode: `${opcode(0xe4)} ib`, operands: byImmediate, text: 'in {port},{a}', semantics: (m, { a, port }) => read(m, a, port) }),
+    instruction({ ...common, name: `OUT_imm8_${names}`, opcode: `${opcode(0xe6)} ib`, operands: byImmediate, text: 'out {a},{port}', semantics: (m, { a, port }) => write(m, a, port) }),
+    instruction({ ...common, name: `IN_${names}_dx`, opcode: opcode(0xec), operands: byDx, text: 'in (%dx),{a}', semantics: (m, { a, port }) => read(m, a, port) }),
+    instruction({ ...common, name: `OUT_dx_${names}`, opcode: opcode(0xee), operands: byDx, text: 'out {a},(%dx)', semantics: (m, { a, port }) => write(m, a, port) }),
+  ].flat();
+}); // prettier-ignore
+
+const controls = numbered((number) => `cr${number}`);
+const debugs = numbered((number) => `db${number}`);
+const isControl = ({ reg: number }: { reg: number }): boolean => [0, 2, 3, 4, 8].includes(number);
+const isDebug = ({ reg: number }: { reg: number }): boolean => number < 8;
+
+/** MOV to and from control and debug registers: 64 bits in 64-bit code, else 32, whatever the prefixes. */
+const controlMoves = ([[64, [64]], [32, [16, 32]]] as const).flatMap(([size, modes]) => {
+  const suffix = `_r${size}`;
+  const common = { modes, only: 'r', cold: true } as const;
+  const read = (call: X86SystemCall) => (m: Semantics, { d, s }: { d: Place; s: Value }) => d.set(m.resize(widthOf(size), m.ask(call, [s.get()])));
+  const write = (call: X86SystemCall) => (m: Semantics, { d, s }: { d: Value; s: Value }) => m.system(call, [d.get(), m.resize(64, s.get())]);
+  return [
+    instruction({ ...common, name: `MOV${suffix}_cr`, opcode: '0F 20 /r', allocated: isControl, operands: { d: writtenRm(size), s: controls }, text: 'mov {s},{d}', semantics: read('readControl') }),
+    instruction({ ...common, name: `MOV${suffix}_dr`, opcode: '0F 21 /r', allocated: isDebug, operands: { d: writtenRm(size), s: debugs }, text: 'mov {s},{d}', semantics: read('readDebug') }),
+    instruction({ ...common, name: `MOV_cr${suffix}`, opcode: '0F 22 /r', allocated: isControl, operands: { d: controls, s: rm(size) }, text: 'mov {s},{d}', semantics: write('writeControl') }),
+    instruction({ ...common, name: `MOV_dr${suffix}`, opcode: '0F 23 /r', allocated: isDebug, operands: { d: debugs, s: rm(size) }, text: 'mov {s},{d}', semantics: write('writeDebug') }),
+  ].flat();
+}); // prettier-ignore
+
+/** The tables' limit and base: 10 bytes in 64-bit code, else 6, of which an operand size of 16 bits takes 3 of the base. */
+const tables = (['gdt', 'idt'] as const).flatMap((table, index) => {
+  const name = table.toUpperCase();
+  const [load, limit, base] = index === 0
+    ? (['loadGlobalTable', 'globalTableLimit', 'globalTableBase'] as const)
+    : (['loadInterruptTable', 'interruptTableLimit', 'interruptTableBase'] as const);
+  const storeAt = (m: Semantics, d: Memory, baseBytes: 4 | 8): void => {
+    const at = d.linear(2 + baseBytes);
+    m.store(2, at, m.ask(limit, []));
+    m.store(baseBytes, m.add(at, m.constant(64, 2)), m.ask(base, []));
+  };
+  const loadFrom = (m: Semantics, s: Memory, baseBytes: 4 | 8, mask: bigint): void => {
+    const at = s.linear(2 + baseBytes);
+    const size = m.load(2, at);
+    const address = m.let(m.and(m.load(baseBytes, m.add(at, m.constant(64, 2))), m.constant(64, mask)));
+    m.system(load, [size, address]);
+  };
+  const wide = { modes: [64], only: 'm', cold: true } as const;
+  const narrow = { modes: [16, 32], sizes: [16, 32], only: 'm', cold: true } as const;
+  const all = (form: Form): bigint => (form.bits === 16 ? 0xffffffn : 0xffffffffn);
+  return [
+    instruction({ ...wide, name: `S${name}_m80`, opcode: `0F 01 /${index}`, operands: { d: writtenMemory(64) }, text: `s${table} {d}`, semantics: (m, { d }) => storeAt(m, d, 8) }),
+    instruction({ ...wide, name: `L${name}_m80`, opcode: `0F 01 /${index + 2}`, operands: { s: memory(64) }, text: `l${table} {s}`, semantics: (m, { s }) => loadFrom(m, s, 8, -1n) }),
+    instruction({ ...narrow, name: `S${name}_m48`, opcode: `0F 01 /${index}`, operands: { d: writtenMemory() }, text: `s${table}{W} {d}`, semantics: (m, { d }) => storeAt(m, d, 4) }),
+    instruction({ ...narrow, name: `L${name}_m48`, opcode: `0F 01 /${index + 2}`, operands: { s: memory() }, text: `l${table}{W} {s}`, semantics: (m, { s }, form) => loadFrom(m, s, 4, all(form)) }),
+  ].flat();
+}); // prettier-ignore
+
+/** Selectors of LDT and task, and the machine status: a register gets the operand size, memory 16 bits. */
+const selectors = ([
+  ['sldt', '0F 00 /0', 'localTableSelector'], ['str', '0F 00 /1', 'taskSelector'], ['smsw', '0F 01 /4', 'machineStatus'],
+] as const).flatMap(([mnemonic, opcode, call]) => {
+  const name = mnemonic.toUpperCase();
+  return [
+    instruction({ name: `${name}_r`, opcode, sizes: allSizes, only: 'r', cold: true, operands: { d: writtenRm() }, text: `${mnemonic} {d}`, semantics: (m, { d }) => d.set(m.resize(widthOf(d.bits), m.ask(call, []))) }),
+    instruction({ name: `${name}_m16`, opcode, only: 'm', cold: true, operands: { d: writtenMemory(16) }, text: `${mnemonic} {d}`, semantics: (m, { d }) => d.set(m.resize(32, m.ask(call, []))) }),
+  ].flat();
+}); // prettier-ignore
+
+const selectorLoads = ([
+  ['lldt', '0F 00 /2', 'loadLocalTable'], ['ltr', '0F 00 /3', 'loadTask'], ['lmsw', '0F 01 /6', 'loadMachineStatus'],
+] as const).flatMap(([mnemonic, opcode, call]) =>
+  instruction({ name: `${mnemonic.toUpperCase()}_rm16`, opcode, cold: true, operands: { s: withoutWord(rm(16)) }, text: `${mnemonic} {s}`, semantics: (m, { s }) => m.system(call, [m.resize(64, s.get())]) }),
+); // prettier-ignore
+
+const verifications = ([['verr', 4, 'canRead'], ['verw', 5, 'canWrite']] as const).flatMap(([mnemonic, digit, call]) =>
+  instruction({
+    name: `${mnemonic.toUpperCase()}_rm16`, opcode: `0F 00 /${digit}`, cold: true, operands: { s: withoutWord(rm(16)) }, text: `${mnemonic} {s}`,
+    semantics: (m, { s }) => m.setFlags({ z: m.xor(m.ask(call, [m.resize(64, s.get())]), m.constant(64, 1)) }),
+  }),
+); // prettier-ignore
+
+/** LAR and LSL write their register only if there is something to tell. */
+const inspections = ([['lar', '02', 'accessRights'], ['lsl', '03', 'segmentLimit']] as const).flatMap(([mnemonic, byte, call]) =>
+  (['r', 'm'] as const).flatMap((only) =>
+    instruction({
+      name: `${mnemonic.toUpperCase()}_r_${only}`, opcode: `0F ${byte} /r`, sizes: allSizes, only, cold: true,
+      operands: { d: reg(), s: only === 'r' ? rm() : rm(16) }, text: `${mnemonic} {s},{d}`,
+      semantics: (m, { d, s }) => {
+        const found = m.ask(call, [m.and(m.resize(64, s.get()), m.constant(64, 0xffff))]);
+        const none = m.let(m.equal(found, m.constant(64, -1)));
+        m.when(m.negate(none), () => d.set(m.resize(widthOf(d.bits), found)));
+        m.setFlags({ z: m.resize(64, m.negate(none)) });
+      },
+    }),
+  ),
+); // prettier-ignore
+
+const invlpg = instruction({ name: 'INVLPG_m', opcode: '0F 01 /7', only: 'm', cold: true, operands: { s: memory(8) }, text: 'invlpg {s}', semantics: (m, { s }) => m.system('invalidatePage', [s.linear(0)]) }); // prettier-ignore
+
+/** The state of x87 and SSE as a whole, and MXCSR and the x87 control and status words. */
+const floatState = [
+  ...(['save', 'rstor'] as const).map((verb, digit) =>
+    instruction({
+      name: `FX${verb.toUpperCase()}_m512`, opcode: `NP 0F AE /${digit}`, sizes: [32, 64], otherSizes: 32, only: 'm', cold: true, feature: 'fxsr',
+      operands: { d: digit === 0 ? writtenMemory(8) : memory(8) }, text: `fx${verb}{64} {d}`,
+      semantics: (m, { d }, form) => m.system(digit === 0 ? 'saveFloat' : 'restoreFloat', [operandSize(m, form), d.linear(512)]),
+    }),
+  ),
+  instruction({ name: 'LDMXCSR_m32', opcode: 'NP 0F AE /2', only: 'm', cold: true, feature: 'sse', operands: { s: memory(32) }, text: 'ldmxcsr {s}', semantics: (m, { s }) => m.system('writeMxcsr', [m.resize(64, s.get())]) }),
+  instruction({ name: 'STMXCSR_m32', opcode: 'NP 0F AE /3', only: 'm', cold: true, feature: 'sse', operands: { d: writtenMemory(32) }, text: 'stmxcsr {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readMxcsr', []))) }),
+  instruction({ name: 'FLDCW_m16', opcode: 'D9 /5', only: 'm', cold: true, feature: 'fpu', operands: { s: memory(16) }, text: 'fldcw {s}', semantics: (m, { s }) => m.system('writeX87Control', [m.resize(64, s.get())]) }),
+  instruction({ name: 'FNSTCW_m16', opcode: 'D9 /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstcw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Control', []))) }),
+  instruction({ name: 'FNSTSW_m16', opcode: 'DD /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
+  instruction({ name: 'FNSTSW_ax', opcode: 'DF E0', cold: true, feature: 'fpu', operands: { d: fixed('rax', 16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
+].flat(); // prettier-ignore
+
+/** Loads of far pointers: LES, LDS, LSS, LFS, LGS. */
+const farLoads = ([
+  ['es', 'C4', [16, 32], [16, 32]], ['ds', 'C5', [16, 32], [16, 32]],
+  ['ss', '0F B2', [16, 32, 64], allSizes], ['fs', '0F B4', [16, 32, 64], allSizes], ['gs', '0F B5', [16, 32, 64], allSizes],
+] as const).flatMap(([name, opcode, modes, sizes]) =>
+  instruction({
+    name: `L${name.toUpperCase()}_r_m`, opcode: `${opcode} /r`, modes, sizes, only: 'm', cold: true,
+    operands: { d: reg(), s: memory() }, text: `l${name} {s},{d}`,
+    semantics: (m, { d, s }, form) => {
+      const bits = stackBits(form);
+      const at = s.linear(bits / 8 + 2);
+      const offset = m.load((bits / 8) as 2 | 4 | 8, at);
+      const selector = m.load(2, m.add(at, m.constant(64, bits / 8)));
+      m.system('loadSegment', [m.constant(64, segments[name]), selector]);
+      d.set(m.resize(widthOf(bits), offset));
+    },
+  }),
+); // prettier-ignore
+
+/** What 64-bit code does not have: BOUND, ARPL, and decimal adjustments. */
+const legacy = [
+  instruction({
+    name: 'BOUND_r_m', opcode: '62 /r', modes: [16, 32], sizes: [16, 32], only: 'm', cold: true, operands: { d: reg(), s: memory() }, text: 'bound {d},{s}',
+    semantics: (m, { d, s }, form) => {
+      const bits = form.bits === 16 ? 16 : 32;
+      const at = s.linear(bits / 4);
+      const bound = (offset: number) => m.let(m.signExtend(m.load((bits / 8) as 2 | 4, m.add(at, m.constant(64, offset))), bits));
+      const [index, low, high] = [m.let(m.signExtend(m.resize(64, d.get()), bits)), bound(0), bound(bits / 8)];
+      m.when(m.or(m.less(true, index, low), m.less(true, high, index)), () => m.system('boundRange'));
+    },
+  }),
+  instruction({
+    name: 'ARPL_rm16_r16', opcode: '63 /r', modes: [16, 32], cold: true, operands: { d: writtenRm(16), s: reg(16) }, text: 'arpl {s},{d}',
+    semantics: (m, { d, s }) => {
+      const [own, other] = [d.get(), m.let(m.and(s.get(), m.constant(32, 3)))];
+      const isLess = m.let(m.less(false, m.and(own, m.constant(32, 3)), other));
+      d.set(m.select(isLess, m.or(m.and(own, m.constant(32, 0xfffc)), other), own));
+      m.setFlags({ z: m.resize(64, m.negate(isLess)) });
+    },
+  }),
+  ...([['daa', '27'], ['das', '2F'], ['aaa', '37'], ['aas', '3F']] as const).map(([mnemonic, opcode]) =>
+    instruction({ name: mnemonic.toUpperCase(), opcode, modes: [16, 32], cold: true, operands: {}, text: mnemonic, semantics: (m) => m.system('adjust', [m.constant(64, parseInt(opcode, 16)), m.constant(64, 0)]) }),
+  ),
+  ...([['aam', 'D4'], ['aad', 'D5']] as const).map(([mnemonic, opcode]) =>
+    instruction({ name: mnemonic.toUpperCase(), opcode: `${opcode} ib`, modes: [16, 32], cold: true, operands: { base: imm(8) }, text: `${mnemonic} {base}`, semantics: (m, { base }) => m.system('adjust', [m.constant(64, parseInt(opcode, 16)), m.resize(64, base.get())]) }),
+  ),
+].flat(); // prettier-ignore
+
+/** r/m of 16 bits whose size the mnemonic implies. */
+function withoutWord<R>(spec: R): R {
+  return { ...spec, suffix: () => '' };
+}
+
+export const systemInstructions = [
+  ...plainCalls,
+  ...undefinedOnes,
+  ...sysret,
+  ...rdtsc,
+  ...interrupt,
+  ...flags,
+  ...ports,
+  ...controlMoves,
+  ...tables,
+  ...selectors,
+  ...selectorLoads,
+  ...verifications,
+  ...inspections,
+  ...invlpg,
+  ...floatState,
+  ...farLoads,
+  ...legacy,
+];

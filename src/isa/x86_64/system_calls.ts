@@ -1,0 +1,113 @@
+/** What x86-64 instructions call the host for. The host checks privileges and raises the exceptions that the manual lists. */
+import { commonSystemCalls } from '../system_calls.js';
+
+export const x86SystemCalls = [
+  ...commonSystemCalls,
+  /**
+   * (access, effective address) -> linear address, with the checks of segmentation. `access` is the segment's number, plus
+   * 8 for a write, plus 16 times the number of bytes (0 where nothing is accessed).
+   */
+  'linearAddress',
+  /** #DE. */
+  'divideError',
+  /** (1 if signed, divisor): divides RDX:RAX by 64 bits. */
+  'divideWide',
+  /** (vector): INT n. */
+  'interrupt',
+  /** INT3, INT1 and INTO, if OF is set. */
+  'breakpoint',
+  'debugTrap',
+  'overflowTrap',
+  /** #BR. */
+  'boundRange',
+  /** (operand size). */
+  'interruptReturn',
+  /** (operand size, bytes to release). */
+  'farReturn',
+  /** (selector + 2^16 * operand size, offset). */
+  'farCall',
+  'farJump',
+  /** (segment's number, selector). */
+  'loadSegment',
+  /** (number of the register) -> value; (number, value). */
+  'readControl',
+  'writeControl',
+  'readDebug',
+  'writeDebug',
+  /** (limit, base); -> limit and -> base. */
+  'loadGlobalTable',
+  'loadInterruptTable',
+  'globalTableLimit',
+  'globalTableBase',
+  'interruptTableLimit',
+  'interruptTableBase',
+  /** (selector); -> selector. */
+  'loadLocalTable',
+  'loadTask',
+  'localTableSelector',
+  'taskSelector',
+  /** (selector) -> access rights or limit, as LAR and LSL give them; -1 if there is none. */
+  'accessRights',
+  'segmentLimit',
+  /** (selector) -> 1 if its segment may be read or written. */
+  'canRead',
+  'canWrite',
+  /** -> CR0, for SMSW; (value): LMSW. */
+  'machineStatus',
+  'loadMachineStatus',
+  'clearTaskSwitched',
+  /** The leaf and subleaf in EAX and ECX. */
+  'cpuid',
+  /** The number in ECX, the value in EDX:EAX. */
+  'readModelSpecific',
+  'writeModelSpecific',
+  /** -> value. */
+  'readTimestamp',
+  'readPerformanceCounter',
+  'syscall',
+  /** (operand size). */
+  'sysret',
+  'sysenter',
+  'sysexit',
+  'swapGs',
+  /** (linear address). */
+  'invalidatePage',
+  'invalidateCaches',
+  'halt',
+  'pause',
+  /** (port, bytes) -> value. */
+  'in',
+  /** (port + 2^16 * bytes, value). */
+  'out',
+  'clearInterrupt',
+  'setInterrupt',
+  /** (operand size, value): POPF, but for the arithmetic flags. */
+  'writeFlags',
+  /** VMCALL and VMMCALL. */
+  'hypervisorCall',
+  'hypervisorCallAmd',
+  /** (level, bytes): ENTER with a nesting level. */
+  'enterNested',
+  /** (operand size): PUSHA and POPA. */
+  'pushAll',
+  'popAll',
+  /** (opcode, immediate): ASCII and decimal adjustments. */
+  'adjust',
+  /** (operand size, linear address): FXSAVE and FXRSTOR. */
+  'saveFloat',
+  'restoreFloat',
+  /** -> MXCSR; (value). */
+  'readMxcsr',
+  'writeMxcsr',
+  /** EMMS. */
+  'leaveMmx',
+  /** x87: FNINIT, FNCLEX, FWAIT; -> control word; (value); -> status word. */
+  'initialiseX87',
+  'clearX87Exceptions',
+  'waitX87',
+  'readX87Control',
+  'writeX87Control',
+  'readX87Status',
+] as const;
+
+export type X86SystemCall = (typeof x86SystemCalls)[number];
