@@ -42,3 +42,37 @@ export function drawAnything(dice: Dice, mode: x86_64.Mode): Uint8Array {
   const escape = dice.below(2) === 0 ? [0x0f] : [];
   return Uint8Array.from([...drawPrefixes(dice, mode), ...escape, ...randomBytes(dice)]).slice(0, 15);
 }
+
+/** The offset of a displacement of 4 bytes, or null, behind the ModRM byte at `at`. */
+function displacementAt(bytes: Uint8Array, at: number): number | null {
+  const [modrm = 0, sib = 0] = bytes.slice(at);
+  const [mod, rm] = [modrm >> 6, modrm & 7];
+  if (mod === 3) return null;
+  const hasSib = rm === 4;
+  const isWhole = mod === 2 || (mod === 0 && (rm === 5 || (hasSib && (sib & 7) === 5)));
+  return isWhole ? at + (hasSib ? 2 : 1) : null;
+}
+
+/**
+ * As `drawBytes` in 64-bit code, but without FS, and with displacements of 32 bits that mostly reach the memory at `memory`,
+ * from the instruction at `pc` or from registers that point there.
+ */
+export function drawReachable(encoding: x86_64.Encoding, dice: Dice, memory: bigint, pc: bigint): Uint8Array {
+  const bytes = drawBytes(encoding, dice, 64).map((byte, at) => (at < 4 && byte === 0x64 ? 0x65 : byte));
+  const parsed = x86_64.parse(bytes, 64);
+  if (parsed.kind !== 'parsed' || !encoding.opcode.hasModrm) return bytes;
+  const { base, index, length } = parsed.fields;
+  const { zero, nextInstruction } = x86_64.registerFile;
+  const opcodeAt = bytes.indexOf(parsed.fields.opcode);
+  const at = displacementAt(bytes, opcodeAt + 1);
+  if (at === null || at + 4 > bytes.length) return bytes;
+  const offset = 0x8000 + dice.below(4096) - 2048;
+  const from =
+    base === nextInstruction
+      ? memory - pc - BigInt(length)
+      : base === zero && index === zero
+        ? memory
+        : -0x8000n;
+  new DataView(bytes.buffer, bytes.byteOffset).setInt32(at, Number(from) + offset, true);
+  return bytes;
+}

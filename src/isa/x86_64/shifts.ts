@@ -201,10 +201,10 @@ function shiftRows({ mnemonic, digit, rotates, compute }: Shift) {
 function doubleShift(m: Semantics, bits: Bits, isLeft: boolean, a: Expr, b: Expr, count: Expr): Shifted {
   const [there, back] = isLeft ? (['shl', 'shrUnsigned'] as const) : (['shrUnsigned', 'shl'] as const);
   if (bits === 16) {
-    // As CPUs do it for counts above 16, which the manual leaves open: the first operand follows the second.
+    // For counts above 16, which the manual leaves open, the second operand follows itself, as on AMD's CPUs.
     const [x, y] = [m.resize(64, a), m.resize(64, b)];
     const at = (value: Expr, by: number): Expr => m.shiftBy('shl', value, by);
-    const joined = isLeft ? m.or(m.or(at(x, 32), at(y, 16)), x) : m.or(m.or(x, at(y, 16)), at(x, 32));
+    const joined = isLeft ? m.or(m.or(at(x, 32), at(y, 16)), y) : m.or(m.or(x, at(y, 16)), at(y, 32));
     const once = m.let(joined);
     const result = narrowed(
       m,

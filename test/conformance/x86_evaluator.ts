@@ -1,0 +1,287 @@
+/**
+ * Evaluates the semantics of x86-64 instructions step by step, without an engine: slow, and as plain as the micro-operations
+ * say. It has no vectors, and of the system calls only those that need no more than registers.
+ */
+import { x86_64 } from '../../src/isa/index.js';
+import type { Expr, Statement } from '../../src/isa/index.js';
+
+/** A CPU whose memory is one region. */
+export interface Machine {
+  /** By place in the register file; RAX to R15 come first. */
+  readonly registers: bigint[];
+  readonly flags: Record<string, number>;
+  readonly state: bigint[];
+  pc: bigint;
+  readonly memoryStart: bigint;
+  readonly memory: Uint8Array;
+}
+
+/** How an instruction ends other than by its last statement. */
+export type Ending = 'done' | 'fault' | 'divideError';
+
+class Leave extends Error {
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super(ending);
+    this.ending = ending;
+  }
+}
+
+/** System calls that `evaluate` carries out. */
+export const evaluatedCalls: readonly string[] = ['divideError', 'divideWide', 'linearAddress'];
+
+const evenParity = (byte: number): number => {
+  let ones = 0;
+  for (let rest = byte & 0xff; rest !== 0; rest &= rest - 1) ones += 1;
+  return 1 - (ones & 1);
+};
+
+class Evaluation {
+  next: bigint;
+  readonly #machine: Machine;
+  readonly #instruction: x86_64.X86Instruction;
+  readonly #fields: x86_64.Fields;
+  readonly #locals: bigint[] = [];
+
+  constructor(machine: Machine, instruction: x86_64.X86Instruction, fields: x86_64.Fields) {
+    this.#machine = machine;
+    this.#instruction = instruction;
+    this.#fields = fields;
+    this.next = machine.pc + BigInt(fields.length);
+  }
+
+  run(statements: readonly Statement[]): void {
+    for (const statement of statements) this.#step(statement);
+  }
+
+  // eslint-disable-next-line complexity -- one case per kind of statement
+  #step(statement: Statement): void {
+    const { registers, flags, state } = this.#machine;
+    switch (statement.op) {
+      case 'let':
+        this.#locals[statement.index] = this.#value(statement.value);
+        return;
+      case 'setRegister':
+        registers[this.#place(statement.operand)] = BigInt.asUintN(64, this.#value(statement.value));
+        return;
+      case 'setFlags': {
+        const values = Object.entries(statement.flags).map(
+          ([name, source]) => [name, this.#flag(name, source)] as const,
+        );
+        for (const [name, value] of values) flags[name] = value;
+        return;
+      }
+      case 'load':
+        this.#locals[statement.index] = this.#load(this.#value(statement.address), statement.bytes);
+        return;
+      case 'store':
+        this.#store(this.#value(statement.address), statement.bytes, this.#value(statement.value));
+        return;
+      case 'jump':
+        this.next = this.#value(statement.target);
+        return;
+      case 'if':
+        this.run(this.#value(statement.condition) !== 0n ? statement.then : statement.otherwise);
+        return;
+      case 'setState':
+        state[statement.place] = this.#value(statement.value);
+        return;
+      case 'system':
+        this.#call(statement);
+        return;
+      default:
+        throw new Error(`${statement.op} cannot be evaluated`);
+    }
+  }
+
+  #call({ name, inputs, index }: Extract<Statement, { op: 'system' }>): void {
+    const [first = 0n, second = 0n] = inputs.map((input) => this.#value(input));
+    if (name === 'divideError') throw new Leave('divideError');
+    if (name === 'divideWide') this.#divideWide(first, second);
+    else if (name === 'linearAddress' && index !== null) this.#locals[index] = this.#linear(first, second);
+    else throw new Error(`${name} cannot be evaluated`);
+  }
+
+  /** In 64-bit code only FS and GS have a base, and nothing has a limit. */
+  #linear(access: bigint, effective: bigint): bigint {
+    const { fs, gs } = x86_64.segments;
+    const { fsBase, gsBase } = x86_64.registerFile;
+    const segment = Number(access & 7n);
+    const base = segment === fs ? fsBase : segment === gs ? gsBase : x86_64.registerFile.zero;
+    return BigInt.asUintN(64, effective + (this.#machine.registers[base] ?? 0n));
+  }
+
+  #divideWide(isSigned: bigint, given: bigint): void {
+    const { registers } = this.#machine;
+    const whole = ((registers[2] ?? 0n) << 64n) | (registers[0] ?? 0n);
+    const [dividend, divisor] =
+      isSigned === 1n ? [BigInt.asIntN(128, whole), BigInt.asIntN(64, given)] : [whole, given];
+    const [quotient, remainder] = [dividend / divisor, dividend % divisor];
+    const fits = isSigned === 1n ? BigInt.asIntN(64, quotient) : BigInt.asUintN(64, quotient);
+    if (fits !== quotient) throw new Leave('divideError');
+    registers[0] = BigInt.asUintN(64, quotient);
+    registers[2] = BigInt.asUintN(64, remainder);
+  }
+
+  #place(operand: string): number {
+    const found = this.#instruction.operands[operand];
+    if (found?.kind !== 'register') throw new Error(`${operand} is no register`);
+    return found.place(this.#fields);
+  }
+
+  #flag(name: string, source: Expr): number {
+    const value = this.#value(source);
+    switch (x86_64.x86Flags[name as keyof typeof x86_64.x86Flags]) {
+      case 'sign':
+        return Number((value >> 63n) & 1n);
+      case 'zero':
+        return value === 0n ? 1 : 0;
+      case 'evenParity':
+        return evenParity(Number(value & 0xffn));
+      case 'bit4':
+        return Number((value >> 4n) & 1n);
+      case 'bit':
+        if (value > 1n) throw new Error(`${name} is ${value}`);
+        return Number(value);
+    }
+  }
+
+  #offset(address: bigint, bytes: number): number {
+    const offset = Number(address - this.#machine.memoryStart);
+    if (offset < 0 || offset + bytes > this.#machine.memory.length) throw new Leave('fault');
+    return offset;
+  }
+
+  #load(address: bigint, bytes: number): bigint {
+    const at = this.#offset(address, bytes);
+    return this.#machine.memory
+      .slice(at, at + bytes)
+      .reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  }
+
+  #store(address: bigint, bytes: number, value: bigint): void {
+    const at = this.#offset(address, bytes);
+    for (let byte = 0; byte < bytes; byte += 1) {
+      this.#machine.memory[at + byte] = Number((value >> BigInt(8 * byte)) & 0xffn);
+    }
+  }
+
+  /** The value of an expression, unsigned within its width. */
+  #value(expr: Expr): bigint {
+    return BigInt.asUintN(expr.width, this.#raw(expr));
+  }
+
+  // eslint-disable-next-line complexity -- one case per kind of expression
+  #raw(expr: Expr): bigint {
+    const { registers, flags, state, pc } = this.#machine;
+    switch (expr.op) {
+      case 'const':
+        return expr.value;
+      case 'immediate': {
+        const operand = this.#instruction.operands[expr.operand];
+        if (operand?.kind !== 'immediate') throw new Error(`${expr.operand} is no number`);
+        return operand.value(this.#fields);
+      }
+      case 'register':
+        return registers[this.#place(expr.operand)] ?? 0n;
+      case 'pc':
+        return pc;
+      case 'flag':
+        return BigInt(flags[expr.flag] ?? 0);
+      case 'local': {
+        const value = this.#locals[expr.index];
+        if (value === undefined) throw new Error(`local ${expr.index} has no value`);
+        return value;
+      }
+      case 'state':
+        return state[expr.place] ?? 0n;
+      case 'unary':
+        return this.#unary(expr);
+      case 'binary':
+        return this.#binary(expr);
+      case 'compare':
+        return this.#compare(expr) ? 1n : 0n;
+      case 'select':
+        return this.#value(this.#value(expr.condition) !== 0n ? expr.a : expr.b);
+      case 'resize':
+        return this.#value(expr.a);
+      default:
+        throw new Error(`${expr.op} cannot be evaluated`);
+    }
+  }
+
+  #unary({ kind, a }: Extract<Expr, { op: 'unary' }>): bigint {
+    const value = this.#value(a);
+    if (kind === 'clz') return BigInt(a.width - (value === 0n ? 0 : value.toString(2).length));
+    return BigInt.asIntN(Number(kind.slice('signExtend'.length)), value);
+  }
+
+  // eslint-disable-next-line complexity -- one case per operation
+  #binary({ kind, a, b }: Extract<Expr, { op: 'binary' }>): bigint {
+    const { width } = a;
+    const [x, y] = [this.#value(a), this.#value(b)];
+    const by = y % BigInt(width);
+    switch (kind) {
+      case 'add':
+        return x + y;
+      case 'sub':
+        return x - y;
+      case 'mul':
+        return x * y;
+      case 'and':
+        return x & y;
+      case 'or':
+        return x | y;
+      case 'xor':
+        return x ^ y;
+      case 'shl':
+        return x << by;
+      case 'shrUnsigned':
+        return x >> by;
+      case 'shrSigned':
+        return BigInt.asIntN(width, x) >> by;
+      case 'rotr':
+        return (x >> by) | (x << (BigInt(width) - by));
+      case 'divSigned':
+        return BigInt.asIntN(width, x) / BigInt.asIntN(width, y);
+      case 'divUnsigned':
+        return x / y;
+    }
+  }
+
+  #compare({ kind, a, b }: Extract<Expr, { op: 'compare' }>): boolean {
+    const [x, y] = [this.#value(a), this.#value(b)];
+    switch (kind) {
+      case 'eq':
+        return x === y;
+      case 'ne':
+        return x !== y;
+      case 'ltUnsigned':
+        return x < y;
+      case 'leUnsigned':
+        return x <= y;
+      case 'ltSigned':
+        return BigInt.asIntN(a.width, x) < BigInt.asIntN(b.width, y);
+    }
+  }
+}
+
+/** Executes an instruction at `machine.pc`, once. Where it leaves early, `pc` stays. */
+export function evaluate(
+  machine: Machine,
+  instruction: x86_64.X86Instruction,
+  fields: x86_64.Fields,
+): Ending {
+  machine.registers[x86_64.registerFile.zero] = 0n;
+  machine.registers[x86_64.registerFile.nextInstruction] = machine.pc + BigInt(fields.length);
+  const evaluation = new Evaluation(machine, instruction, fields);
+  try {
+    evaluation.run(instruction.semantics.statements);
+  } catch (error) {
+    if (!(error instanceof Leave)) throw error;
+    return error.ending;
+  }
+  machine.pc = evaluation.next;
+  return 'done';
+}

@@ -1,0 +1,241 @@
+/**
+ * Executes random x86-64 instructions from random states by their semantics and on the host's own CPU, and compares registers,
+ * flags, memory and faults. Only where the host is x86-64 with a C compiler. DOMULATOR_X86_WORDS, DOMULATOR_X86_SEED and
+ * DOMULATOR_X86_ONLY are as in x86_disassembly.test.ts.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { arch, platform, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { x86_64 } from '../../src/isa/index.js';
+import { Dice } from './a64_draw.js';
+import { drawReachable, encodings } from './x86_draw.js';
+import { evaluate, evaluatedCalls } from './x86_evaluator.js';
+import type { Ending, Machine } from './x86_evaluator.js';
+
+const wanted = Number(process.env['DOMULATOR_X86_WORDS'] ?? 20_000);
+const seed = Number(process.env['DOMULATOR_X86_SEED'] ?? 1);
+const only = new RegExp(process.env['DOMULATOR_X86_ONLY'] ?? '');
+
+// The compiled test is in dist/test/conformance.
+const source = fileURLToPath(new URL('../../../test/conformance/x86_runner.c', import.meta.url));
+const hasCompiler = spawnSync('gcc', ['--version'], { stdio: 'ignore' }).status === 0;
+const skip =
+  arch() !== 'x64' || platform() !== 'linux' ? 'the host is no x86-64 Linux' : hasCompiler ? false : 'no gcc';
+
+/** See x86_runner.c. */
+const start = 0x10000800n;
+const memoryStart = 0x20000000n;
+const memoryBytes = 0x10000;
+const gsBase = 0x40n;
+const [testBytes, outcomeBytes, diffBytes] = [160, 264, 96];
+const signals = { trap: 5n, illegal: 4n, bus: 7n, divide: 8n, segment: 11n, clock: 26n };
+
+const pattern = Uint8Array.from({ length: memoryBytes }, (_, at) => at * 7 + (at >> 8) * 13);
+
+const flagPlaces = { c: 0, p: 2, a: 4, z: 6, s: 7, o: 11 } as const;
+const flagNames = Object.keys(flagPlaces) as (keyof typeof flagPlaces)[];
+const direction = 0x400n;
+/** RFLAGS.IF, which is set outside the kernel. */
+const interrupt = 0x200n;
+
+interface Case {
+  readonly bytes: Uint8Array;
+  readonly instruction: x86_64.X86Instruction;
+  readonly fields: x86_64.Fields;
+  readonly registers: readonly bigint[];
+  readonly flags: bigint;
+}
+
+const edges = [
+  0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffn, 0x7fffffffn, 0x80000000n, 0xffffffffn, 0x7fffffffffffffffn,
+  0x8000000000000000n, 0xffffffffffffffffn, 0xffffffff80000000n,
+]; // prettier-ignore
+
+function drawRegister(dice: Dice): bigint {
+  const kind = dice.below(16);
+  if (kind < 7) return memoryStart + BigInt(memoryBytes / 2 + dice.below(4096) - 2048);
+  if (kind < 9) return BigInt(dice.below(70));
+  if (kind < 12) return dice.pick(edges);
+  if (kind < 13) return BigInt(dice.word());
+  return dice.bits64();
+}
+
+/** Whether the evaluator can carry the instruction out, and the host may. */
+function isEvaluated({ semantics }: x86_64.X86Instruction): boolean {
+  const text = JSON.stringify(semantics.statements, (_, value: unknown) =>
+    typeof value === 'bigint' ? '' : value,
+  );
+  const calls = [...text.matchAll(/"op":"system","name":"(\w+)"/g)].map(([, name = '']) => name);
+  return calls.every((name) => evaluatedCalls.includes(name));
+}
+
+/** CLI and STI fault outside the kernel; moves of selectors read what the host has. */
+const excluded = /^(CLI|STI|MOV_r_sreg|MOV_m16_sreg|PUSH_[fg]s)/;
+
+/** What the host does otherwise, because it advertises more or by a relic: TZCNT, LZCNT, and LOOPcc with a repeat prefix. */
+const isOther = ({ name }: x86_64.X86Instruction, { repeat }: x86_64.Fields): boolean =>
+  repeat !== 0 && /^(BS[FR]_|LOOPN?E)/.test(name);
+
+/** SHLD and SHRD of 16 bits by more than 16 are undefined. */
+function isUndefined(
+  { name }: x86_64.X86Instruction,
+  { immediate }: x86_64.Fields,
+  registers: readonly bigint[],
+): boolean {
+  const count = name.includes('_imm8') ? immediate : Number((registers[1] ?? 0n) & 0xffn);
+  return /^SH[LR]D.*\.16/.test(name) && (count & 31) > 16;
+}
+
+function drawCase(decoder: x86_64.Decoder, encoding: x86_64.Encoding, dice: Dice): Case | null {
+  const drawn = drawReachable(encoding, dice, memoryStart, start);
+  const found = decoder.decode(drawn, 64);
+  if (found.kind !== 'instruction' || !isEvaluated(found.instruction)) return null;
+  if (isOther(found.instruction, found.fields)) return null;
+  const registers = Array.from({ length: 16 }, () => drawRegister(dice));
+  registers[4] = memoryStart + BigInt(memoryBytes / 2 + 8 * dice.below(64) + (dice.below(8) === 0 ? 3 : 0));
+  if (found.instruction.form.repeat !== 0) registers[1] = BigInt(dice.below(12));
+  if (isUndefined(found.instruction, found.fields, registers)) return null;
+  const flags = flagNames.reduce(
+    (all, name) => all | (BigInt(dice.below(2)) << BigInt(flagPlaces[name])),
+    0n,
+  );
+  return {
+    bytes: drawn.slice(0, found.fields.length),
+    instruction: found.instruction,
+    fields: found.fields,
+    registers,
+    flags: flags | (dice.below(4) === 0 ? direction : 0n),
+  };
+}
+
+/** What the host makes of all cases; see x86_runner.c. */
+function runNatively(cases: readonly Case[]): DataView {
+  const directory = mkdtempSync(join(tmpdir(), 'domulator-x86-'));
+  try {
+    const program = join(directory, 'runner');
+    const compiled = spawnSync('gcc', ['-O1', '-o', program, source], { encoding: 'utf8' });
+    if (compiled.status !== 0) throw new Error(`gcc: ${compiled.stderr}`);
+    const input = new DataView(new ArrayBuffer(8 + cases.length * testBytes));
+    input.setBigUint64(0, BigInt(cases.length), true);
+    for (const [index, { registers, flags, bytes }] of cases.entries()) {
+      const at = 8 + index * testBytes;
+      for (const [number, value] of [...registers, flags].entries())
+        input.setBigUint64(at + 8 * number, value, true);
+      new Uint8Array(input.buffer).set(bytes, at + 136);
+      input.setBigUint64(at + 152, BigInt(bytes.length), true);
+    }
+    const run = spawnSync(program, {
+      input: new Uint8Array(input.buffer),
+      maxBuffer: 2 ** 30,
+      timeout: 300_000,
+    });
+    if (run.status !== 0) throw new Error(`the runner ends with ${run.status ?? run.signal}`);
+    assert.equal(run.stdout.length, cases.length * outcomeBytes);
+    return new DataView(run.stdout.buffer, run.stdout.byteOffset, run.stdout.length);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Repeated instructions jump to themselves. */
+function runByDefinition({ instruction, fields }: Case, machine: Machine): Ending {
+  let ending: Ending;
+  do ending = evaluate(machine, instruction, fields);
+  while (ending === 'done' && machine.pc === start && instruction.form.repeat !== 0);
+  return ending;
+}
+
+function machineFor({ registers, flags }: Case): Machine {
+  const all = [...registers, 0n, 0n, 0n, gsBase];
+  const state = Array.from({ length: x86_64.x86State.places }, () => 0n);
+  state[x86_64.x86State.stackMask] = 2n ** 64n - 1n;
+  state[x86_64.x86State.flags] = (flags & direction) | interrupt;
+  return {
+    registers: all,
+    flags: Object.fromEntries(
+      flagNames.map((name) => [name, Number((flags >> BigInt(flagPlaces[name])) & 1n)]),
+    ),
+    state,
+    pc: start,
+    memoryStart,
+    memory: pattern.slice(),
+  };
+}
+
+const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+
+/** The signal that the host gives, and what of the outcome counts. */
+function compareOne(each: Case, native: DataView, at: number): string[] {
+  const machine = machineFor(each);
+  const ending = runByDefinition(each, machine);
+  const at64 = (offset: number): bigint => native.getBigUint64(at + offset, true);
+  const [flags, pc, signal, first, last] = [128, 136, 144, 152, 160].map(at64) as [
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+  ];
+  const differ: string[] = [];
+  const compare = (what: string, mine: unknown, theirs: unknown): void => {
+    if (mine !== theirs) differ.push(`${what} ${String(mine)}, host ${String(theirs)}`);
+  };
+  // A jump into the instruction itself goes on with its bytes.
+  if (machine.pc > start && machine.pc < start + BigInt(each.fields.length)) return [];
+  if (signal === signals.clock && machine.pc === start) return [];
+  if (signal === signals.illegal) return ['the host has no such instruction'];
+  if (ending === 'divideError') compare('signal', signals.divide, signal);
+  else if (ending === 'fault')
+    compare('fault', true, (signal === signals.segment || signal === signals.bus) && pc === start);
+  else if (!isCanonical(machine.pc)) return [];
+  else compare('pc', machine.pc.toString(16), pc.toString(16));
+  for (let number = 0; number < 16; number += 1) {
+    compare(
+      x86_64.registerNames[number]!,
+      machine.registers[number]!.toString(16),
+      at64(8 * number).toString(16),
+    );
+  }
+  const compared = flagNames.filter((name) => ending === 'fault' || ending === 'done');
+  const undefinedFlags = ending === 'done' ? each.instruction.encoding.undefinedFlags : '';
+  for (const name of compared.filter((flag) => !undefinedFlags.includes(flag))) {
+    compare(`flag ${name}`, machine.flags[name], Number((flags >> BigInt(flagPlaces[name])) & 1n));
+  }
+  const changed = [...machine.memory.keys()].filter((offset) => machine.memory[offset] !== pattern[offset]);
+  const [from, to] = changed.length === 0 ? [1, 0] : [changed[0]!, changed.at(-1)!];
+  compare('memory from', from, Number(first));
+  compare('memory to', to, Number(last));
+  for (const offset of changed.filter((each) => each - from < diffBytes)) {
+    compare(`byte ${offset}`, machine.memory[offset], native.getUint8(at + 168 + offset - from));
+  }
+  return differ;
+}
+
+test('instructions do what they do on the host', { skip }, (t) => {
+  const [dice, decoder] = [new Dice(seed), x86_64.makeDecoder(x86_64.x86)];
+  const chosen = encodings.filter(
+    ({ name, modes }) => only.test(name) && !excluded.test(name) && modes.includes(64),
+  );
+  const cases = Array.from({ length: wanted }, (_, turn) =>
+    drawCase(decoder, chosen[turn % chosen.length]!, dice),
+  ).filter((each) => each !== null);
+  const native = runNatively(cases);
+  const differ = cases.flatMap((each, index) => {
+    const found = compareOne(each, native, index * outcomeBytes);
+    if (found.length === 0) return [];
+    const registers = each.registers.map(
+      (value, number) => `${x86_64.registerNames[number]}=${value.toString(16)}`,
+    );
+    return [
+      `${Buffer.from(each.bytes).toString('hex')} ${each.instruction.name}: ${x86_64.printInstruction(each.instruction, each.fields, start)}: ${found.join('; ')} [${registers.join(' ')} flags=${each.flags.toString(16)}]`,
+    ];
+  });
+  const forms = new Set(cases.map(({ instruction }) => instruction.name));
+  t.diagnostic(`${cases.length} instructions of ${forms.size} forms, ${differ.length} differ`);
+  assert.ok(cases.length > wanted / 2);
+  assert.equal(differ.length, 0, `${differ.length} differ:\n${differ.slice(0, 40).join('\n')}`);
+});
