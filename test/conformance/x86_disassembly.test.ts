@@ -11,7 +11,7 @@ import { drawAnything, drawBytes, encodings } from './x86_draw.js';
 import { addressOf, disassemble, normal, x86Objdump } from './x86_objdump.js';
 import type { Disassembled } from './x86_objdump.js';
 
-const wanted = Number(process.env['DOMULATOR_X86_WORDS'] ?? 20_000);
+const wanted = Number(process.env['DOMULATOR_X86_WORDS'] ?? 5_000);
 const seed = Number(process.env['DOMULATOR_X86_SEED'] ?? 1);
 const only = new RegExp(process.env['DOMULATOR_X86_ONLY'] ?? '');
 const skip = x86Objdump === null ? 'no objdump for x86-64' : false;

@@ -14,6 +14,8 @@ export interface Machine {
   pc: bigint;
   readonly memoryStart: bigint;
   readonly memory: Uint8Array;
+  /** The offsets in memory that were written. */
+  readonly touched: Set<number>;
 }
 
 /** How an instruction ends other than by its last statement. */
@@ -55,9 +57,9 @@ class Evaluation {
     for (const statement of statements) this.#step(statement);
   }
 
-  // eslint-disable-next-line complexity -- one case per kind of statement
   #step(statement: Statement): void {
     const { registers, flags, state } = this.#machine;
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and vectors'
     switch (statement.op) {
       case 'let':
         this.#locals[statement.index] = this.#value(statement.value);
@@ -163,6 +165,7 @@ class Evaluation {
   #store(address: bigint, bytes: number, value: bigint): void {
     const at = this.#offset(address, bytes);
     for (let byte = 0; byte < bytes; byte += 1) {
+      this.#machine.touched.add(at + byte);
       this.#machine.memory[at + byte] = Number((value >> BigInt(8 * byte)) & 0xffn);
     }
   }
@@ -175,6 +178,7 @@ class Evaluation {
   // eslint-disable-next-line complexity -- one case per kind of expression
   #raw(expr: Expr): bigint {
     const { registers, flags, state, pc } = this.#machine;
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and vectors'
     switch (expr.op) {
       case 'const':
         return expr.value;
@@ -217,7 +221,6 @@ class Evaluation {
     return BigInt.asIntN(Number(kind.slice('signExtend'.length)), value);
   }
 
-  // eslint-disable-next-line complexity -- one case per operation
   #binary({ kind, a, b }: Extract<Expr, { op: 'binary' }>): bigint {
     const { width } = a;
     const [x, y] = [this.#value(a), this.#value(b)];

@@ -2,16 +2,18 @@
 import type { Semantics } from '../semantics.js';
 import { allSizes } from './arithmetic.js';
 import { instruction } from './encoding.js';
+import type { Form } from './encoding.js';
 import { add, setZero, subtract } from './flags.js';
 import { fixed, reg, writtenMemory, writtenRm } from './operands.js';
 import type { Place, Value } from './operands.js';
 
-/** The destination is written in any case: with the source, or with what it had. */
-function compareExchange(m: Semantics, { d, s, a }: { d: Place; s: Value; a: Place }): void {
+/** Memory is written in any case, with what it had; a register, also its upper half, stays if it is not equal. */
+function compareExchange(m: Semantics, { d, s, a }: { d: Place; s: Value; a: Place }, form: Form): void {
   const [old, expected, value] = [d.get(), a.get(), s.get()];
   const { setFlags } = subtract(m, d.bits, expected, old);
   const isEqual = m.let(m.equal(expected, old));
-  d.set(m.select(isEqual, value, old));
+  if (form.memory) d.set(m.select(isEqual, value, old));
+  else m.when(isEqual, () => d.set(value));
   m.when(m.negate(isEqual), () => a.set(old));
   setFlags();
 }
@@ -20,8 +22,7 @@ function exchangeAdd(m: Semantics, { d, s }: { d: Place; s: Place }): void {
   const [old, value] = [d.get(), s.get()];
   const { result, setFlags } = add(m, d.bits, old, value);
   // With one register as both operands, the sum stays.
-  const writesFirst = m.let(old);
-  s.set(writesFirst);
+  s.set(old);
   d.set(result);
   setFlags();
 }
