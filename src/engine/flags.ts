@@ -5,7 +5,7 @@ import { blockRoom, cpuOffsets } from './layout.js';
 import { i32, i64, load32, loads64, opcodes, popcount32, store32, stores64, wrap } from './wasm/code.js';
 import type { Code, ScalarType, ValueType } from './wasm/code.js';
 
-/** A flag and the place of its source in a vCPU's block. */
+/** A flag and where its source is in a vCPU's block. */
 export interface FlagSlot {
   readonly name: string;
   readonly form: FlagForm;

@@ -1,4 +1,4 @@
-/** The engine's WebAssembly memory and its views. A "place" is a byte offset in it, below 2^32. */
+/** The engine's WebAssembly memory and its views. Byte offsets in it are below 2^32. */
 import { InputError } from '../base/index.js';
 import { webAssembly } from './wasm/host_api.js';
 import type { WasmMemory } from './wasm/host_api.js';
@@ -22,12 +22,12 @@ export class EngineMemory {
   }
 
   /** The 32 bits at an aligned byte offset, unsigned. */
-  word(place: number): number {
-    return this.words[place >>> 2] ?? 0;
+  word(offset: number): number {
+    return this.words[offset >>> 2] ?? 0;
   }
 
-  setWord(place: number, value: number): void {
-    this.words[place >>> 2] = value;
+  setWord(offset: number, value: number): void {
+    this.words[offset >>> 2] = value;
   }
 }
 

@@ -79,7 +79,7 @@ export class Processor<View, Host, Line> {
     this.#cpus = architecture.connect({
       memory: this.#memory,
       tlbs: this.#tlbs,
-      blocks: this.#blocks.map(({ place }) => place),
+      blocks: this.#blocks.map(({ offset }) => offset),
       host,
       plan: built.plan,
       provide: (handler) => this.#interpreter.provide(handler),
@@ -97,16 +97,16 @@ export class Processor<View, Host, Line> {
   }
 
   /** Invalidates the decoded code of memory that was written, from a byte offset in the engine's memory on. */
-  wrote(place: number, bytes: number): void {
-    this.#cpus.code.written(place, bytes);
+  wrote(offset: number, bytes: number): void {
+    this.#cpus.code.written(offset, bytes);
   }
 
   /**
    * Whether the 4 KiB page at a byte offset may contain nonzero bytes. Use it to avoid reading unused pages: a read
    * makes the host allocate them.
    */
-  wasWritten(place: number): boolean {
-    return this.#cpus.code.wasWritten(place);
+  wasWritten(offset: number): boolean {
+    return this.#cpus.code.wasWritten(offset);
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */
@@ -181,7 +181,7 @@ export class Processor<View, Host, Line> {
       this.#held = Math.max(block.budget, 0);
       block.budget -= this.#held;
     }
-    const exit = this.#interpreter.run(block.place);
+    const exit = this.#interpreter.run(block.offset);
     this.#inside = false;
     block.budget += this.#held;
     this.#held = 0;

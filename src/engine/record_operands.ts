@@ -26,7 +26,7 @@ export function operandReader(
   flags: FlagLocals,
 ): Reader {
   const slot = (operand: string): Slot => layout[operand] ?? { at: 0, bytes: 1 };
-  const place = (operand: string, shift: number): void => {
+  const pushAddress = (operand: string, shift: number): void => {
     code.get(commonLocals.record).memory(load32.byte, 0, slot(operand).at);
     code.constant(i32, shift).byte(opcodes[i32].shl).get(commonLocals.cpu).byte(opcodes[i32].add);
   };
@@ -36,10 +36,10 @@ export function operandReader(
         code.get(commonLocals.cpu);
         return stackPointerOffset(model);
       }
-      place(operand, 3);
+      pushAddress(operand, 3);
       return cpuOffsets.registers;
     },
-    vectorAddress: (operand) => place(operand, 4),
+    vectorAddress: (operand) => pushAddress(operand, 4),
     immediate: (operand, type) => pushImmediate(code, slot(operand), type),
     condition: (operand) =>
       model.emitCondition(code, { record: commonLocals.record, flags }, slot(operand).at),

@@ -73,7 +73,7 @@ export class ToyView {
   get flags(): Record<string, number> {
     const { view } = this.block.memory;
     const source = (name: string): bigint =>
-      view.getBigUint64(this.block.place + flagOffset(toyFlags, name), true);
+      view.getBigUint64(this.block.offset + flagOffset(toyFlags, name), true);
     return Object.fromEntries(
       Object.entries(toyFlags).map(([name, form]) => {
         const value = form === 'sign' || form === 'zero' ? source(name) : source(name) & 0xffffffffn;
@@ -101,7 +101,7 @@ class ToyCpus implements CpuSet<ToyView, never> {
   constructor(parts: CpuParts<ToyHost>) {
     this.#parts = parts;
     const { memory, tlbs, blocks, code, memoryEnd } = parts;
-    this.views = blocks.map((place) => new ToyView(new VcpuBlock(memory, place)));
+    this.views = blocks.map((offset) => new ToyView(new VcpuBlock(memory, offset)));
     this.code = new StraightRuns(memory, tlbs, code, memoryEnd, (bytes) => this.#decode(bytes));
   }
 
@@ -227,7 +227,7 @@ class ToyCpus implements CpuSet<ToyView, never> {
     const next = (address | 0xfffn) + 1n;
     const second = this.#frame(Number(next & 0xffffffffn), Number(next >> 32n));
     if (second < 0) return this.#fault(vcpu, access, next);
-    const scratch = this.#view(vcpu).block.place + cpuOffsets.scratch;
+    const scratch = this.#view(vcpu).block.offset + cpuOffsets.scratch;
     if (access === 'store') {
       this.code.stored(first, here);
       this.code.stored(second, bytes - here);

@@ -16,7 +16,7 @@ export interface AddressSpaceKey {
 
 /** What is known of a set besides its entries. */
 interface TlbSet {
-  readonly place: number;
+  readonly offset: number;
   /** Null for the privileged set, and for an unused set. */
   key: AddressSpaceKey | null;
   lastUse: number;
@@ -77,7 +77,7 @@ export class Tlbs {
     this.#memory = memory;
     this.#highMask = highMask;
     const set = (index: number): TlbSet => ({
-      place: start + index * tlbOffsets.size,
+      offset: start + index * tlbOffsets.size,
       key: null,
       lastUse: 0,
       used: true,
@@ -94,45 +94,45 @@ export class Tlbs {
 
   /** The byte offset of the privileged set. */
   privileged(vcpu: number): number {
-    return this.#of(vcpu)[0]?.place ?? 0;
+    return this.#of(vcpu)[0]?.offset ?? 0;
   }
 
   /** The byte offset of the user set for an address space, or of the empty set if it has none. */
   find(vcpu: number, key: AddressSpaceKey): number {
     const found = this.#of(vcpu).find((set) => set.key !== null && sameKey(set.key, key));
-    if (found === undefined) return this.#empty.place;
+    if (found === undefined) return this.#empty.offset;
     found.lastUse = this.#tick();
-    return found.place;
+    return found.offset;
   }
 
   /** As `find`, but creates a set where there is none. It replaces the least recently used one. */
   provide(vcpu: number, key: AddressSpaceKey): number {
     const known = this.find(vcpu, key);
-    if (known !== this.#empty.place) return known;
+    if (known !== this.#empty.offset) return known;
     const oldest = this.#of(vcpu)
       .slice(1)
       .reduce((a, b) => (b.lastUse < a.lastUse ? b : a));
     this.#clear(oldest);
     oldest.key = key;
     oldest.lastUse = this.#tick();
-    return oldest.place;
+    return oldest.offset;
   }
 
   /** Inserts a code page with the value that the code layout needs. */
-  putCode(place: number, low: number, high: number, records: number): void {
-    const entry = place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes;
+  putCode(offset: number, low: number, high: number, records: number): void {
+    const entry = offset + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes;
     this.#put(entry, low, high, records, 0);
   }
 
   /** Inserts a data page. `page` is its byte offset in memory. */
   putData(
-    place: number,
+    offset: number,
     table: 'read' | 'write',
     { low, high }: { readonly low: number; readonly high: number },
     page: number,
     alignedOnly: boolean,
   ): void {
-    const entry = place + tlbOffsets[table] + dataIndex(low) * tlbEntry.bytes;
+    const entry = offset + tlbOffsets[table] + dataIndex(low) * tlbEntry.bytes;
     this.#put(entry, low, high, (page - (low & ~0xfff)) >>> 0, alignedOnly ? 1 : 0);
   }
 
@@ -146,18 +146,18 @@ export class Tlbs {
   }
 
   /** Whether a set has an entry for reading the page of an address. */
-  canRead(place: number, low: number, high: number): boolean {
+  canRead(offset: number, low: number, high: number): boolean {
     const { words } = this.#memory;
-    const at = (place + tlbOffsets.read + dataIndex(low) * tlbEntry.bytes) >>> 2;
+    const at = (offset + tlbOffsets.read + dataIndex(low) * tlbEntry.bytes) >>> 2;
     return words[at] === (low & ~0xfff) >>> 0 && words[at + 1] === high;
   }
 
   /**
    * Records the origin of the last entry: a page of 2^log2Size bytes, and whether its translation is not global.
-   * `place` is the byte offset of the set.
+   * `offset` is the byte offset of the set.
    */
-  note(vcpu: number, place: number, low: number, high: number, log2Size: number, nonGlobal: boolean): void {
-    const set = this.#of(vcpu).find((each) => each.place === place);
+  note(vcpu: number, offset: number, low: number, high: number, log2Size: number, nonGlobal: boolean): void {
+    const set = this.#of(vcpu).find((each) => each.offset === offset);
     if (set === undefined) return;
     set.used = true;
     if (log2Size > smallPageLog2) this.#noteLarge(set, low, high, log2Size);
@@ -208,8 +208,8 @@ export class Tlbs {
 
   /** Invalidates the code pages of a vCPU. Used when its decode variant changes. */
   flushCode(vcpu: number): void {
-    for (const { place } of this.#of(vcpu)) {
-      this.#memory.bytes.fill(0xff, place, place + codeTlbEntries * tlbEntry.bytes);
+    for (const { offset } of this.#of(vcpu)) {
+      this.#memory.bytes.fill(0xff, offset, offset + codeTlbEntries * tlbEntry.bytes);
     }
   }
 
@@ -231,7 +231,7 @@ export class Tlbs {
     for (const sets of this.#sets) {
       for (const set of sets) {
         if (!set.used) continue;
-        const start = (set.place + table) >>> 2;
+        const start = (set.offset + table) >>> 2;
         for (let at = start; at < start + entries * 4; at += 4) {
           if (matches(at)) this.#memory.words.fill(0xffffffff, at, at + 4);
         }
@@ -240,11 +240,11 @@ export class Tlbs {
   }
 
   /** Invalidates the entries of one page in one set. If `high` is null, the high half is not compared. */
-  #flushEntries({ place }: TlbSet, low: number, high: number | null): void {
+  #flushEntries({ offset }: TlbSet, low: number, high: number | null): void {
     const data = dataIndex(low) * tlbEntry.bytes;
-    this.#flushEntry(place + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes, low, high);
-    this.#flushEntry(place + tlbOffsets.read + data, low, high);
-    this.#flushEntry(place + tlbOffsets.write + data, low, high);
+    this.#flushEntry(offset + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes, low, high);
+    this.#flushEntry(offset + tlbOffsets.read + data, low, high);
+    this.#flushEntry(offset + tlbOffsets.write + data, low, high);
   }
 
   #flushEntry(entry: number, low: number, high: number | null): void {
@@ -281,7 +281,7 @@ export class Tlbs {
     set.key = null;
     if (!set.used) return;
     set.used = false;
-    this.#memory.bytes.fill(0xff, set.place, set.place + tlbOffsets.size);
+    this.#memory.bytes.fill(0xff, set.offset, set.offset + tlbOffsets.size);
   }
 
   save(): TlbsValue {
@@ -313,11 +313,11 @@ export class Tlbs {
     }
   }
 
-  #entriesOf({ place }: TlbSet): number[] {
+  #entriesOf({ offset }: TlbSet): number[] {
     const { words } = this.#memory;
     const found: number[] = [];
     for (let index = 0; index < tlbOffsets.size / tlbEntry.bytes; index += 1) {
-      const entry = words.subarray((place + index * tlbEntry.bytes) >>> 2).subarray(0, 4);
+      const entry = words.subarray((offset + index * tlbEntry.bytes) >>> 2).subarray(0, 4);
       if (entry.some((word) => word !== 0xffffffff)) found.push(index, ...entry);
     }
     return found;
@@ -331,8 +331,8 @@ export class Tlbs {
     set.nonGlobal = value.nonGlobal === null ? null : [...value.nonGlobal];
     const words = unpackWords(value.entries);
     for (let at = 0; at < words.length; at += 5) {
-      const place = set.place + (words[at] ?? 0) * tlbEntry.bytes;
-      this.#memory.words.set(words.slice(at + 1, at + 5), place >>> 2);
+      const offset = set.offset + (words[at] ?? 0) * tlbEntry.bytes;
+      this.#memory.words.set(words.slice(at + 1, at + 5), offset >>> 2);
     }
   }
 

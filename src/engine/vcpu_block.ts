@@ -5,130 +5,130 @@ import type { EngineMemory } from './memory.js';
 export class VcpuBlock {
   readonly memory: EngineMemory;
   /** Byte offset of the block. */
-  readonly place: number;
+  readonly offset: number;
 
-  constructor(memory: EngineMemory, place: number) {
+  constructor(memory: EngineMemory, offset: number) {
     this.memory = memory;
-    this.place = place;
+    this.offset = offset;
   }
 
   /** Reads a register by its index in the register file. */
-  register(place: number): bigint {
-    return this.memory.view.getBigUint64(this.place + cpuOffsets.registers + 8 * place, true);
+  register(index: number): bigint {
+    return this.memory.view.getBigUint64(this.offset + cpuOffsets.registers + 8 * index, true);
   }
 
-  setRegister(place: number, value: bigint): void {
-    this.memory.view.setBigUint64(this.place + cpuOffsets.registers + 8 * place, value, true);
+  setRegister(index: number, value: bigint): void {
+    this.memory.view.setBigUint64(this.offset + cpuOffsets.registers + 8 * index, value, true);
   }
 
   /** The low half of a register by its index in the register file, unsigned. */
-  registerLow(place: number): number {
-    return this.memory.word(this.place + cpuOffsets.registers + 8 * place);
+  registerLow(index: number): number {
+    return this.memory.word(this.offset + cpuOffsets.registers + 8 * index);
   }
 
   /** Sets all 64 bits of a register to an integer between -2^53 and 2^53. */
-  setRegisterNumber(place: number, value: number): void {
-    const at = this.place + cpuOffsets.registers + 8 * place;
+  setRegisterNumber(index: number, value: number): void {
+    const at = this.offset + cpuOffsets.registers + 8 * index;
     this.memory.setWord(at, value);
     this.memory.setWord(at + 4, Math.floor(value / 2 ** 32));
   }
 
   get pc(): bigint {
-    return this.memory.view.getBigUint64(this.place + cpuOffsets.pc, true);
+    return this.memory.view.getBigUint64(this.offset + cpuOffsets.pc, true);
   }
 
   set pc(value: bigint) {
-    this.memory.view.setBigUint64(this.place + cpuOffsets.pc, value, true);
+    this.memory.view.setBigUint64(this.offset + cpuOffsets.pc, value, true);
   }
 
   /** The low and the high half of pc. The host uses numbers because BigInts are slow. */
   get pcLow(): number {
-    return this.memory.word(this.place + cpuOffsets.pc);
+    return this.memory.word(this.offset + cpuOffsets.pc);
   }
 
   get pcHigh(): number {
-    return this.memory.word(this.place + cpuOffsets.pc + 4);
+    return this.memory.word(this.offset + cpuOffsets.pc + 4);
   }
 
   setPcHalves(low: number, high: number): void {
-    this.memory.setWord(this.place + cpuOffsets.pc, low);
-    this.memory.setWord(this.place + cpuOffsets.pc + 4, high);
+    this.memory.setWord(this.offset + cpuOffsets.pc, low);
+    this.memory.setWord(this.offset + cpuOffsets.pc + 4, high);
   }
 
   /** Reads a state slot, by index (see isa, statePlace). */
-  state(place: number): bigint {
-    return this.memory.view.getBigUint64(this.place + cpuOffsets.state + 8 * place, true);
+  state(index: number): bigint {
+    return this.memory.view.getBigUint64(this.offset + cpuOffsets.state + 8 * index, true);
   }
 
-  setState(place: number, value: bigint): void {
-    this.memory.view.setBigUint64(this.place + cpuOffsets.state + 8 * place, value, true);
+  setState(index: number, value: bigint): void {
+    this.memory.view.setBigUint64(this.offset + cpuOffsets.state + 8 * index, value, true);
   }
 
   /** The low and the high half of a state slot. */
-  low(place: number): number {
-    return this.memory.word(this.place + cpuOffsets.state + 8 * place);
+  low(index: number): number {
+    return this.memory.word(this.offset + cpuOffsets.state + 8 * index);
   }
 
-  high(place: number): number {
-    return this.memory.word(this.place + cpuOffsets.state + 8 * place + 4);
+  high(index: number): number {
+    return this.memory.word(this.offset + cpuOffsets.state + 8 * index + 4);
   }
 
-  setLow(place: number, value: number): void {
-    this.memory.setWord(this.place + cpuOffsets.state + 8 * place, value);
+  setLow(index: number, value: number): void {
+    this.memory.setWord(this.offset + cpuOffsets.state + 8 * index, value);
   }
 
   /** Sets all 64 bits of a state slot from two halves. */
-  setHalves(place: number, low: number, high: number): void {
-    this.setLow(place, low);
-    this.memory.setWord(this.place + cpuOffsets.state + 8 * place + 4, high);
+  setHalves(index: number, low: number, high: number): void {
+    this.setLow(index, low);
+    this.memory.setWord(this.offset + cpuOffsets.state + 8 * index + 4, high);
   }
 
   /** The bits of a vector register, low half first. */
   vector(number: number): readonly [bigint, bigint] {
-    const at = this.place + cpuOffsets.vectors + 16 * number;
+    const at = this.offset + cpuOffsets.vectors + 16 * number;
     return [this.memory.view.getBigUint64(at, true), this.memory.view.getBigUint64(at + 8, true)];
   }
 
   setVector(number: number, [low, high]: readonly [bigint, bigint]): void {
-    const at = this.place + cpuOffsets.vectors + 16 * number;
+    const at = this.offset + cpuOffsets.vectors + 16 * number;
     this.memory.view.setBigUint64(at, low, true);
     this.memory.view.setBigUint64(at + 8, high, true);
   }
 
   /** Sets the result that the instruction of a call receives. */
   answer(value: bigint): void {
-    this.memory.view.setBigUint64(this.place + cpuOffsets.answer, BigInt.asUintN(64, value), true);
+    this.memory.view.setBigUint64(this.offset + cpuOffsets.answer, BigInt.asUintN(64, value), true);
   }
 
   /** The byte offsets of the current TLB sets. */
   get tlb(): number {
-    return this.memory.word(this.place + cpuOffsets.tlb);
+    return this.memory.word(this.offset + cpuOffsets.tlb);
   }
 
-  set tlb(place: number) {
-    this.memory.setWord(this.place + cpuOffsets.tlb, place);
+  set tlb(set: number) {
+    this.memory.setWord(this.offset + cpuOffsets.tlb, set);
   }
 
-  set unprivilegedTlb(place: number) {
-    this.memory.setWord(this.place + cpuOffsets.unprivilegedTlb, place);
+  set unprivilegedTlb(set: number) {
+    this.memory.setWord(this.offset + cpuOffsets.unprivilegedTlb, set);
   }
 
   get budget(): number {
-    return this.memory.word(this.place + cpuOffsets.budget) | 0;
+    return this.memory.word(this.offset + cpuOffsets.budget) | 0;
   }
 
   set budget(value: number) {
-    this.memory.setWord(this.place + cpuOffsets.budget, value);
+    this.memory.setWord(this.offset + cpuOffsets.budget, value);
   }
 
   /** Within a host call: the rest of the budget. */
   get left(): number {
-    const limit = this.memory.word(this.place + cpuOffsets.limit);
-    return (limit - this.memory.word(this.place + cpuOffsets.record)) >> recordShift;
+    const limit = this.memory.word(this.offset + cpuOffsets.limit);
+    return (limit - this.memory.word(this.offset + cpuOffsets.record)) >> recordShift;
   }
 
   set left(value: number) {
-    const record = this.memory.word(this.place + cpuOffsets.record);
-    this.memory.setWord(this.place + cpuOffsets.limit, record + recordBytes * value);
+    const record = this.memory.word(this.offset + cpuOffsets.record);
+    this.memory.setWord(this.offset + cpuOffsets.limit, record + recordBytes * value);
   }
 }

@@ -33,7 +33,7 @@ interface Request {
 class TableFrames {
   readonly #host: Arm64Host;
   readonly #addresses = new Float64Array(tableFrames).fill(-1);
-  readonly #places = new Float64Array(tableFrames);
+  readonly #slots = new Float64Array(tableFrames);
 
   constructor(host: Arm64Host) {
     this.#host = host;
@@ -44,9 +44,9 @@ class TableFrames {
     const index = (address / 4096) % tableFrames;
     if (this.#addresses[index] !== address) {
       this.#addresses[index] = address;
-      this.#places[index] = this.#host.memory.frame(address, false);
+      this.#slots[index] = this.#host.memory.frame(address, false);
     }
-    return this.#places[index] ?? -1;
+    return this.#slots[index] ?? -1;
   }
 
   forget(): void {
@@ -246,7 +246,7 @@ export class Accesses {
   }
 
   #scratch(cpu: Vcpu): number {
-    return cpu.block.place + cpuOffsets.scratch;
+    return cpu.block.offset + cpuOffsets.scratch;
   }
 
   /** Handles an access that crosses into the next page. Both parts are checked before either is done. */

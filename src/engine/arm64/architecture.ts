@@ -5,14 +5,14 @@ import type { Completion, CpuArchitecture, CpuParts, CpuSet } from '../architect
 import type { Arm64Host } from './host.js';
 import type { Processor } from '../processor.js';
 import { Accesses } from './accesses.js';
-import { A64Block, at } from './block.js';
+import { A64Block, stateSlots } from './block.js';
 import { conditionRows, conditionTable, emitCondition } from './conditions.js';
 import { RecordPages, recordPageBytes } from './code_cache.js';
 import type { RecordPagesValue } from './code_cache.js';
 import { pageLayout } from './code_layout.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
-import type { CallContext } from './system_calls.js';
+import type { CpuContext } from './system_calls.js';
 import { finishInstruction, prepareEntry } from './resume.js';
 import { Vcpu } from './vcpu.js';
 import type { OpenException } from './vcpu.js';
@@ -46,15 +46,15 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
   readonly code: RecordPages;
   readonly #vcpus: readonly Vcpu[];
   readonly #decoder: WordDecoder;
-  readonly #context: CallContext;
+  readonly #context: CpuContext;
 
   constructor(parts: CpuParts<Arm64Host>) {
     const { memory, tlbs, blocks, host, code, memoryEnd } = parts;
     this.code = new RecordPages(memory, tlbs, code.start, code.pages, memoryEnd);
     this.#decoder = new WordDecoder(parts, this.code);
-    this.#vcpus = blocks.map((place, index) => new Vcpu(index, new A64Block(memory, place)));
+    this.#vcpus = blocks.map((offset, index) => new Vcpu(index, new A64Block(memory, offset)));
     const accesses = new Accesses(memory, tlbs, this.code, host);
-    const context: CallContext = { vcpus: this.#vcpus, tlbs, accesses, host };
+    const context: CpuContext = { vcpus: this.#vcpus, tlbs, accesses, host };
     this.#context = context;
     this.views = this.#vcpus.map((vcpu) => new VcpuView(vcpu, context));
     for (const view of this.views) view.reset();
@@ -66,7 +66,7 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 
   /** Another vCPU may have stored since this one ran, so clear the exclusive monitor. */
   begin(vcpu: number): void {
-    this.#of(vcpu).block.setLow(at.monitorBytes, 0);
+    this.#of(vcpu).block.setLow(stateSlots.monitorBytes, 0);
   }
 
   prepareEntry(vcpu: number): boolean {
@@ -79,8 +79,8 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 
   setLine(vcpu: number, line: Arm64Line, asserted: boolean): void {
     const { block } = this.#of(vcpu);
-    const lines = block.low(at.lines);
-    block.setLow(at.lines, asserted ? lines | lineBits[line] : lines & ~lineBits[line]);
+    const lines = block.low(stateSlots.lines);
+    block.setLow(stateSlots.lines, asserted ? lines | lineBits[line] : lines & ~lineBits[line]);
   }
 
   hasOpenInterrupt(vcpu: number): boolean {

@@ -66,9 +66,9 @@ export class RecordPages implements CodeCache {
     this.#watched = new WatchedPages(tlbs, memoryEnd);
   }
 
-  /** The byte offset of the records for the memory page at `place`. */
-  records(place: number, variant: number): number {
-    const page = place >>> pageShift;
+  /** The byte offset of the records for the memory page that contains the byte offset `offset`. */
+  records(offset: number, variant: number): number {
+    const page = offset >>> pageShift;
     for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
       if (this.#variantOf[slot] === variant) return this.#start + slot * recordPageBytes;
     }

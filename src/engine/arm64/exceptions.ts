@@ -1,7 +1,7 @@
 /** Taking exceptions to EL1 and returning from them (DDI 0487, D1.3), and what ESR_EL1 says of them (D17.2.37). */
 import { statePlace } from '../../isa/index.js';
 import type { Mode } from '../../isa/index.js';
-import { at } from './block.js';
+import { stateSlots } from './block.js';
 import type { A64Block } from './block.js';
 
 /** Exception classes: ESR_EL1.EC. Aborts have one for those from EL0, and the next for those from EL1. */
@@ -51,7 +51,7 @@ export function systemAccessIss(selector: number, read: boolean): number {
 /** ISS of traps that AArch32 instructions share: a condition that is valid, and is "always". */
 export const unconditionalIss = (1 << 24) | (0xe << 20);
 
-const places = {
+const slots = {
   elr: statePlace('ELR_EL1'),
   spsr: statePlace('SPSR_EL1'),
   esr: statePlace('ESR_EL1'),
@@ -85,7 +85,7 @@ export function changeMode(block: A64Block, state: ProcessState, mode: Mode): vo
   if (state.mode === mode) return;
   const usesEl1 = (of: Mode): boolean => of === 'EL1h';
   if (usesEl1(state.mode) !== usesEl1(mode)) {
-    const [out, into] = usesEl1(mode) ? [places.spEl0, places.spEl1] : [places.spEl1, places.spEl0];
+    const [out, into] = usesEl1(mode) ? [slots.spEl0, slots.spEl1] : [slots.spEl1, slots.spEl0];
     const inUse = block.stackPointer;
     block.stackPointer = block.state(into);
     block.setState(out, inUse);
@@ -95,27 +95,27 @@ export function changeMode(block: A64Block, state: ProcessState, mode: Mode): vo
 
 /** PSTATE as SPSR_EL1 saves it. */
 function savedState(block: A64Block, { mode, illegal }: ProcessState): number {
-  const masks = block.low(at.daif) & spsrBits.masks;
+  const masks = block.low(stateSlots.daif) & spsrBits.masks;
   return ((block.nzcv << 28) | (illegal ? spsrBits.illegal : 0) | masks | modeBits[mode]) >>> 0;
 }
 
 /** Goes to EL1's vector; pc is where the exception returns to. */
 function enter(block: A64Block, state: ProcessState, kind: keyof typeof vectorKinds): void {
-  block.setHalves(places.spsr, savedState(block, state), 0);
-  block.setHalves(places.elr, block.pcLow, block.pcHigh);
+  block.setHalves(slots.spsr, savedState(block, state), 0);
+  block.setHalves(slots.elr, block.pcLow, block.pcHigh);
   const offset = vectorSources[state.mode] + vectorKinds[kind];
   changeMode(block, state, 'EL1h');
   state.illegal = false;
-  block.setLow(at.daif, allMasks);
+  block.setLow(stateSlots.daif, allMasks);
   // VBAR_EL1 is a multiple of 2 KiB, so that nothing carries into the upper half.
-  block.setPcHalves((block.low(places.vbar) + offset) >>> 0, block.high(places.vbar));
+  block.setPcHalves((block.low(slots.vbar) + offset) >>> 0, block.high(slots.vbar));
 }
 
 export function takeSynchronous(block: A64Block, state: ProcessState, exception: Syndrome): void {
   const { exceptionClass: ec, iss, address } = exception;
   // All that is here has IL set: no instruction has 16 bits.
-  block.setHalves(places.esr, ((ec << 26) | (1 << 25) | iss) >>> 0, 0);
-  if (address !== null) block.setHalves(places.far, address.low, address.high);
+  block.setHalves(slots.esr, ((ec << 26) | (1 << 25) | iss) >>> 0, 0);
+  if (address !== null) block.setHalves(slots.far, address.low, address.high);
   enter(block, state, 'synchronous');
 }
 
@@ -125,20 +125,20 @@ export function takeInterrupt(block: A64Block, state: ProcessState, kind: 'irq' 
 
 /** SPSR_EL1: the state that the last exception saved, or that an exception return is to restore. */
 export function savedStateOf(block: A64Block): number {
-  return block.low(places.spsr);
+  return block.low(slots.spsr);
 }
 
 /** ERET (DDI 0487, AArch64.ExceptionReturn): a state that there is not leaves level and stack as they are, and PSTATE.IL set. */
 export function returnFromException(block: A64Block, state: ProcessState): void {
-  const spsr = block.low(places.spsr);
+  const spsr = block.low(slots.spsr);
   const mode = returnMode(spsr);
-  block.setPcHalves(block.low(places.elr), block.high(places.elr));
+  block.setPcHalves(block.low(slots.elr), block.high(slots.elr));
   block.nzcv = spsr >>> 28;
-  block.setLow(at.daif, spsr & spsrBits.masks);
+  block.setLow(stateSlots.daif, spsr & spsrBits.masks);
   state.illegal = mode === null || (spsr & spsrBits.illegal) !== 0;
   if (mode !== null) changeMode(block, state, mode);
-  block.setLow(at.monitorBytes, 0);
-  block.setLow(at.event, 1);
+  block.setLow(stateSlots.monitorBytes, 0);
+  block.setLow(stateSlots.event, 1);
 }
 
 function returnMode(spsr: number): Mode | null {

@@ -58,8 +58,8 @@ export class WordDecoder {
   /** Decodes the word that belongs to a record, and fills the record. */
   decode(record: number): void {
     this.#pages.watch(record);
-    const [place, variant] = [this.#pages.instructionOf(record), this.#pages.variantOf(record)];
-    const word = this.#memory.word(place);
+    const [instruction, variant] = [this.#pages.instructionOf(record), this.#pages.variantOf(record)];
+    const word = this.#memory.word(instruction);
     const all = this.#kept;
     const at = ((word ^ (word >>> 16) ^ (word >>> 7)) & (keptWords - 1)) * kept.words;
     if (all[at + kept.word] === word && all[at + kept.variant] === variant + 1) {
@@ -73,27 +73,27 @@ export class WordDecoder {
     }
     const near = all[at + kept.near] ?? 0;
     if (near === 0) return;
-    const target = (place & 0xfff) + ((all[at + kept.distance] ?? 0) | 0);
+    const target = (instruction & 0xfff) + ((all[at + kept.distance] ?? 0) | 0);
     if (target >= 0 && target < 4096) this.#setHandler(record, near);
   }
 
-  #decodeAnew(record: number, word: number, variant: number, place: number): void {
+  #decodeAnew(record: number, word: number, variant: number, entry: number): void {
     const { mode, vectorsTrap } = variantOf(variant);
     const found = this.#decoder.decode(word, mode);
     if (found === null) this.#setHandler(record, specialHandlers.undefined);
     else if (found.vector && vectorsTrap) this.#setHandler(record, specialHandlers.vectorTrap);
-    else this.#fill(record, word, found, place);
+    else this.#fill(record, word, found, entry);
   }
 
-  #fill(record: number, word: number, found: A64Instruction, place: number): void {
+  #fill(record: number, word: number, found: A64Instruction, entry: number): void {
     const { choice, placed, stack, near } = this.#wayOf(found);
     const fields = extractFields(found.pattern, word);
     const onStack = stack !== null && stack.place(fields) === registerFile.stackPointer;
     fillRecord(this.#memory.view, record, placed, fields);
     this.#setHandler(record, (onStack ? choice.stack : null) ?? choice.plain);
     if (near === null) return;
-    this.#kept[place + kept.near] = choice.near ?? 0;
-    this.#kept[place + kept.distance] = Number(near.value(fields));
+    this.#kept[entry + kept.near] = choice.near ?? 0;
+    this.#kept[entry + kept.distance] = Number(near.value(fields));
   }
 
   #wayOf(instruction: A64Instruction): Way {

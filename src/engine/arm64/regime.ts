@@ -35,7 +35,7 @@ export interface Regime {
 /** Physical address size of the CPU in bits (ID_AA64MMFR0_EL1.PARange: 16 TiB). */
 export const physicalBits = 44;
 
-const places = {
+const slots = {
   sctlr: statePlace('SCTLR_EL1'),
   tcr: statePlace('TCR_EL1'),
   ttbr0: statePlace('TTBR0_EL1'),
@@ -72,9 +72,9 @@ function granuleLog2(upper: boolean, field: number): number {
 }
 
 function rangeOf(block: A64Block, upper: boolean): Range {
-  const control = block.low(places.tcr) >>> (upper ? 16 : 0);
-  const high = block.high(places.tcr);
-  const base = upper ? places.ttbr1 : places.ttbr0;
+  const control = block.low(slots.tcr) >>> (upper ? 16 : 0);
+  const high = block.high(slots.tcr);
+  const base = upper ? slots.ttbr1 : slots.ttbr0;
   const bits = inputBits(control & 63);
   const granule = granuleLog2(upper, (control >>> 14) & 3);
   const bitsPerLevel = granule - 3;
@@ -96,15 +96,15 @@ function rangeOf(block: A64Block, upper: boolean): Range {
 
 /** The regime from the current register values. */
 export function readRegime(block: A64Block): Regime {
-  const control = block.low(places.sctlr);
-  const asidBase = (block.low(places.tcr) & (1 << 22)) === 0 ? places.ttbr0 : places.ttbr1;
-  const asidBits = (block.high(places.tcr) & (1 << 4)) === 0 ? 0xff : 0xffff;
-  const mair = [block.low(places.mair), block.high(places.mair)];
+  const control = block.low(slots.sctlr);
+  const asidBase = (block.low(slots.tcr) & (1 << 22)) === 0 ? slots.ttbr0 : slots.ttbr1;
+  const asidBits = (block.high(slots.tcr) & (1 << 4)) === 0 ? 0xff : 0xffff;
+  const mair = [block.low(slots.mair), block.high(slots.mair)];
   return {
     enabled: (control & sctlr.m) !== 0,
     writableIsNotExecutable: (control & sctlr.wxn) !== 0,
     ranges: [rangeOf(block, false), rangeOf(block, true)],
-    outputLimit: 2 ** Math.min(outputSizes[block.high(places.tcr) & 7] ?? 48, physicalBits),
+    outputLimit: 2 ** Math.min(outputSizes[block.high(slots.tcr) & 7] ?? 48, physicalBits),
     attributes: mair.flatMap((half) => [0, 8, 16, 24].map((shift) => (half >>> shift) & 0xff)),
     asid: (block.high(asidBase) >>> 16) & asidBits,
   };
@@ -112,10 +112,5 @@ export function readRegime(block: A64Block): Regime {
 
 /** The key of an address space for the TLBs: both base registers. */
 export function addressSpaceWords(block: A64Block): readonly [number, number, number, number] {
-  return [
-    block.low(places.ttbr0),
-    block.high(places.ttbr0),
-    block.low(places.ttbr1),
-    block.high(places.ttbr1),
-  ];
+  return [block.low(slots.ttbr0), block.high(slots.ttbr0), block.low(slots.ttbr1), block.high(slots.ttbr1)];
 }

@@ -1,6 +1,6 @@
 /** What the host does between two runs of the interpreter: it completes the last instruction, and prepares for the next. */
 import type { Completion } from '../architecture.js';
-import { at } from './block.js';
+import { stateSlots } from './block.js';
 import {
   exceptionClass,
   returnFromException,
@@ -10,7 +10,7 @@ import {
   takeSynchronous,
 } from './exceptions.js';
 import type { Syndrome } from './exceptions.js';
-import type { CallContext } from './system_calls.js';
+import type { CpuContext } from './system_calls.js';
 import type { Vcpu } from './vcpu.js';
 
 /** ISR_EL1.F. */
@@ -20,7 +20,7 @@ const fiqBit = 0x40;
  * Takes an interrupt that is open, or selects the TLB sets of the current exception level. True if the vCPU may run; false if it
  * took an exception.
  */
-export function prepareEntry(context: CallContext, cpu: Vcpu): boolean {
+export function prepareEntry(context: CpuContext, cpu: Vcpu): boolean {
   const { block, process } = cpu;
   const open = cpu.openInterrupts;
   if (open !== 0) {
@@ -37,7 +37,7 @@ export function prepareEntry(context: CallContext, cpu: Vcpu): boolean {
   return false;
 }
 
-function useTlbs({ tlbs }: CallContext, cpu: Vcpu): void {
+function useTlbs({ tlbs }: CpuContext, cpu: Vcpu): void {
   const { block, index } = cpu;
   const el = cpu.isEl0 ? 0 : 1;
   if (cpu.decodedAs[el] !== cpu.variant) {
@@ -48,13 +48,13 @@ function useTlbs({ tlbs }: CallContext, cpu: Vcpu): void {
     block.tlb = tlbs.privileged(index);
     return;
   }
-  const place = tlbs.provide(index, cpu.addressSpace);
-  block.tlb = place;
-  block.unprivilegedTlb = place;
+  const set = tlbs.provide(index, cpu.addressSpace);
+  block.tlb = set;
+  block.unprivilegedTlb = set;
 }
 
 /** Completes the instruction that left the interpreter. */
-export function finishInstruction(context: CallContext, cpu: Vcpu): Completion {
+export function finishInstruction(context: CpuContext, cpu: Vcpu): Completion {
   const { pending, block, process } = cpu;
   cpu.pending = null;
   switch (pending?.kind) {
@@ -83,7 +83,7 @@ export function finishInstruction(context: CallContext, cpu: Vcpu): Completion {
 }
 
 /** Notes an exception that is about to be taken by the instruction at pc. */
-function noteException({ accesses }: CallContext, cpu: Vcpu, syndrome: Syndrome): void {
+function noteException({ accesses }: CpuContext, cpu: Vcpu, syndrome: Syndrome): void {
   cpu.exceptionsTaken += 1;
   if (cpu.openException !== null || cpu.isEl0) return;
   const { pcLow, pcHigh } = cpu.block;
@@ -91,7 +91,7 @@ function noteException({ accesses }: CallContext, cpu: Vcpu, syndrome: Syndrome)
   cpu.openException = { pcLow, pcHigh, syndrome, illegalSpsr: null, word };
 }
 
-function returnFrom({ accesses }: CallContext, cpu: Vcpu): void {
+function returnFrom({ accesses }: CpuContext, cpu: Vcpu): void {
   const { block, process } = cpu;
   const { pcLow, pcHigh } = block;
   returnFromException(block, process);
@@ -103,15 +103,15 @@ function returnFrom({ accesses }: CallContext, cpu: Vcpu): void {
   }
 }
 
-function callMachine(context: CallContext, cpu: Vcpu, instruction: 'hvc' | 'smc', immediate: number): void {
+function callMachine(context: CpuContext, cpu: Vcpu, instruction: 'hvc' | 'smc', immediate: number): void {
   const { host } = context;
   const { block, process } = cpu;
   const [low, high] = [block.pcLow, block.pcHigh];
   block.advance();
   if (host.call(cpu.index, instruction, immediate)) {
     // Whoever answered came back by an exception return (DDI 0487, AArch64.ExceptionReturn).
-    block.setLow(at.monitorBytes, 0);
-    block.setLow(at.event, 1);
+    block.setLow(stateSlots.monitorBytes, 0);
+    block.setLow(stateSlots.event, 1);
     return;
   }
   block.setPcHalves(low, high);

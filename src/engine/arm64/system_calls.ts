@@ -3,7 +3,7 @@ import { a64SystemCalls, cortexA57Caches, statePlace, systemRegisterAt } from '.
 import type { A64SystemCall, SystemRegister } from '../../isa/index.js';
 import type { Arm64Host } from './host.js';
 import type { Tlbs } from '../tlb.js';
-import { at } from './block.js';
+import { stateSlots } from './block.js';
 import type { Accesses } from './accesses.js';
 import {
   abortBits,
@@ -19,7 +19,7 @@ import { sctlr } from './regime.js';
 import type { Vcpu } from './vcpu.js';
 
 /** The machine's parts that calls act on. */
-export interface CallContext {
+export interface CpuContext {
   readonly vcpus: readonly Vcpu[];
   readonly tlbs: Tlbs;
   readonly accesses: Accesses;
@@ -27,9 +27,9 @@ export interface CallContext {
 }
 
 /** Answers a call: true where the instruction is left, and what is pending is to be done. */
-type Answer = (context: CallContext, cpu: Vcpu, a: bigint, b: bigint) => boolean;
+type Answer = (context: CpuContext, cpu: Vcpu, a: bigint, b: bigint) => boolean;
 
-const places = {
+const slots = {
   sctlr: statePlace('SCTLR_EL1'),
   cpacr: statePlace('CPACR_EL1'),
   ttbr1: statePlace('TTBR1_EL1'),
@@ -68,7 +68,7 @@ function unsigned(value: bigint): bigint {
 // System registers
 
 function readDeviceRegister(
-  { host }: CallContext,
+  { host }: CpuContext,
   cpu: Vcpu,
   register: SystemRegister,
   selector: number,
@@ -83,11 +83,11 @@ function readDeviceRegister(
 /** Registers that are worked out when they are read; null where there is none, or EL1 does not let EL0 have it. */
 const readers: Readonly<Record<string, (cpu: Vcpu) => bigint | null>> = {
   SPSel: ({ process }) => (process.mode === 'EL1h' ? 1n : 0n),
-  CCSIDR_EL1: ({ block }) => cortexA57Caches[block.low(places.csselr)] ?? 0n,
+  CCSIDR_EL1: ({ block }) => cortexA57Caches[block.low(slots.csselr)] ?? 0n,
   // Bit 4, at EL0: DC ZVA is forbidden.
-  DCZID_EL0: (cpu) => cpu.block.state(places.dczid) | (cpu.controls(sctlr.dze) ? 0n : 16n),
-  DAIF: (cpu) => (cpu.controls(sctlr.uma) ? BigInt(cpu.block.low(at.daif)) : null),
-  CTR_EL0: (cpu) => (cpu.controls(sctlr.uct) ? cpu.block.state(places.ctr) : null),
+  DCZID_EL0: (cpu) => cpu.block.state(slots.dczid) | (cpu.controls(sctlr.dze) ? 0n : 16n),
+  DAIF: (cpu) => (cpu.controls(sctlr.uma) ? BigInt(cpu.block.low(stateSlots.daif)) : null),
+  CTR_EL0: (cpu) => (cpu.controls(sctlr.uct) ? cpu.block.state(slots.ctr) : null),
 };
 
 const readRegister: Answer = (context, cpu, a) => {
@@ -118,9 +118,9 @@ const changeRegime: RegisterWriter = ({ tlbs }, cpu, register, value) => {
 /** Another address space: what belonged to the last is not forgotten, but put aside. */
 const changeBase: RegisterWriter = ({ tlbs }, cpu, register, value) => {
   const { block } = cpu;
-  const tables = [block.low(places.ttbr1), block.high(places.ttbr1) & 0xffff] as const;
+  const tables = [block.low(slots.ttbr1), block.high(slots.ttbr1) & 0xffff] as const;
   if (!keep(cpu, register, value)) return false;
-  if (tables[0] === block.low(places.ttbr1) && tables[1] === (block.high(places.ttbr1) & 0xffff)) {
+  if (tables[0] === block.low(slots.ttbr1) && tables[1] === (block.high(slots.ttbr1) & 0xffff)) {
     tlbs.flushNonGlobal(cpu.index);
   } else {
     tlbs.flushPrivileged(cpu.index);
@@ -129,7 +129,7 @@ const changeBase: RegisterWriter = ({ tlbs }, cpu, register, value) => {
   return false;
 };
 
-type RegisterWriter = (context: CallContext, cpu: Vcpu, register: SystemRegister, value: bigint) => boolean;
+type RegisterWriter = (context: CpuContext, cpu: Vcpu, register: SystemRegister, value: bigint) => boolean;
 
 const writers: Readonly<Record<string, RegisterWriter>> = {
   SCTLR_EL1: changeRegime,
@@ -152,7 +152,7 @@ const writeRegister: Answer = (context, cpu, a, b) => {
 };
 
 function writeDeviceRegister(
-  { host }: CallContext,
+  { host }: CpuContext,
   cpu: Vcpu,
   register: SystemRegister,
   selector: number,
@@ -171,7 +171,7 @@ function writeFromEl0(cpu: Vcpu, { name }: SystemRegister, selector: number, val
 }
 
 function setMasks(cpu: Vcpu, masks: number): boolean {
-  cpu.block.setLow(at.daif, masks);
+  cpu.block.setLow(stateSlots.daif, masks);
   return cpu.openInterrupts !== 0 && completed(cpu);
 }
 
@@ -180,7 +180,7 @@ const changeMasks: Answer = (_context, cpu, a, b) => {
   const selector = Number(a);
   if (!cpu.controls(sctlr.uma)) return trapped(cpu, selector | (Number(b) << 8), false);
   const masks = Number(b) << 6;
-  const before = cpu.block.low(at.daif);
+  const before = cpu.block.low(stateSlots.daif);
   return setMasks(cpu, ((selector >>> 5) & 7) === 6 ? before | masks : before & ~masks);
 };
 
@@ -207,16 +207,16 @@ function waits(
 }
 
 const waitForInterrupt: Answer = (_context, cpu) =>
-  cpu.block.low(at.lines) === 0 && waits(cpu, sctlr.ntwi, 0, 'waitForInterrupt');
+  cpu.block.low(stateSlots.lines) === 0 && waits(cpu, sctlr.ntwi, 0, 'waitForInterrupt');
 
 const waitForEvent: Answer = (_context, cpu) => {
-  const sent = cpu.block.low(at.event) !== 0;
-  cpu.block.setLow(at.event, 0);
+  const sent = cpu.block.low(stateSlots.event) !== 0;
+  cpu.block.setLow(stateSlots.event, 0);
   return !sent && waits(cpu, sctlr.ntwe, 1, 'waitForEvent');
 };
 
 const sendEvent: Answer = ({ vcpus }) => {
-  for (const { block } of vcpus) block.setLow(at.event, 1);
+  for (const { block } of vcpus) block.setLow(stateSlots.event, 1);
   return false;
 };
 
@@ -257,7 +257,7 @@ const translateAddress: Answer = ({ accesses }, cpu, a, b) => {
   const { low, high } = halves(unsigned(b));
   const access = (operation & 1) === 0 ? 'read' : 'write';
   const translation = accesses.mmu.translate(cpu.regime, low, high, access, (operation & 2) !== 0);
-  cpu.block.setState(places.par, physicalAddressRegister(translation));
+  cpu.block.setState(slots.par, physicalAddressRegister(translation));
   return false;
 };
 
@@ -349,6 +349,6 @@ const answers: Readonly<Record<A64SystemCall, Answer>> = {
 const byNumber: readonly Answer[] = a64SystemCalls.map((name) => answers[name]);
 
 /** Answers the call of that number; true where the interpreter is to come back, and `cpu.pending` says what for. */
-export function answerCall(context: CallContext, cpu: Vcpu, number: number, a: bigint, b: bigint): boolean {
+export function answerCall(context: CpuContext, cpu: Vcpu, number: number, a: bigint, b: bigint): boolean {
   return byNumber[number]?.(context, cpu, a, b) ?? undefinedInstruction(cpu);
 }

@@ -6,7 +6,7 @@ import type { Mode } from '../../isa/index.js';
 import { modes, statePlace } from '../../isa/index.js';
 import type { StopReason } from '../ports.js';
 import type { AddressSpaceKey } from '../tlb.js';
-import { at } from './block.js';
+import { stateSlots } from './block.js';
 import type { A64Block } from './block.js';
 import type { ProcessState, Syndrome } from './exceptions.js';
 import { addressSpaceWords, readRegime, sctlr } from './regime.js';
@@ -36,7 +36,7 @@ export interface OpenException {
   readonly word: number | null;
 }
 
-const places = { sctlr: statePlace('SCTLR_EL1'), cpacr: statePlace('CPACR_EL1') } as const;
+const slots = { sctlr: statePlace('SCTLR_EL1'), cpacr: statePlace('CPACR_EL1') } as const;
 
 export class Vcpu {
   readonly index: number;
@@ -83,7 +83,7 @@ export class Vcpu {
 
   /** Whether a bit of SCTLR_EL1 is set. */
   controls(bit: number): boolean {
-    return (this.block.low(places.sctlr) & bit) !== 0;
+    return (this.block.low(slots.sctlr) & bit) !== 0;
   }
 
   /** Whether every unaligned access faults (SCTLR_EL1.A). */
@@ -93,7 +93,7 @@ export class Vcpu {
 
   /** Whether FP and SIMD instructions trap at the current exception level (CPACR_EL1.FPEN). */
   get vectorsTrap(): boolean {
-    const enable = (this.block.low(places.cpacr) >>> 20) & 3;
+    const enable = (this.block.low(slots.cpacr) >>> 20) & 3;
     return enable !== 3 && (enable !== 1 || this.isEl0);
   }
 
@@ -104,7 +104,7 @@ export class Vcpu {
 
   /** Pending interrupts that are not masked, as bits of ISR_EL1. */
   get openInterrupts(): number {
-    return this.block.low(at.lines) & ~this.block.low(at.daif);
+    return this.block.low(stateSlots.lines) & ~this.block.low(stateSlots.daif);
   }
 
   raise(syndrome: Syndrome, returnsTo: 'this' | 'next' = 'this'): void {

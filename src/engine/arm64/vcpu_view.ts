@@ -8,10 +8,10 @@ import {
   systemRegisters,
 } from '../../isa/index.js';
 import type { Mode } from '../../isa/index.js';
-import { at } from './block.js';
+import { stateSlots } from './block.js';
 import { changeMode } from './exceptions.js';
 import type { AccessType } from './mmu.js';
-import type { CallContext } from './system_calls.js';
+import type { CpuContext } from './system_calls.js';
 import type { Vcpu } from './vcpu.js';
 
 /**
@@ -47,7 +47,7 @@ export interface OpenExceptionValue {
   readonly word: number | null;
 }
 
-const places = { spEl0: statePlace('SP_EL0'), spEl1: statePlace('SP_EL1') } as const;
+const slots = { spEl0: statePlace('SP_EL0'), spEl1: statePlace('SP_EL1') } as const;
 const general = [...Array(31).keys()];
 const kept = systemRegisters.filter(({ name, place }) => place !== null && name !== 'SP_EL0');
 
@@ -62,7 +62,7 @@ const resetValues: Readonly<Record<string, bigint>> = {
 };
 
 /** Cache of state indexes by register name. */
-const registerPlaces = new Map<string, number>();
+const registerSlots = new Map<string, number>();
 
 function wide(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
@@ -70,9 +70,9 @@ function wide(low: number, high: number): bigint {
 
 export class VcpuView {
   readonly #cpu: Vcpu;
-  readonly #context: CallContext;
+  readonly #context: CpuContext;
 
-  constructor(cpu: Vcpu, context: CallContext) {
+  constructor(cpu: Vcpu, context: CpuContext) {
     this.#cpu = cpu;
     this.#context = context;
   }
@@ -142,28 +142,28 @@ export class VcpuView {
   /** Reads a system register that the engine keeps. Throws InvariantError for any other. */
   systemRegister(name: string): bigint {
     if (name === 'SP_EL0' || name === 'SP_EL1') return this.#stackPointer(name);
-    return this.#cpu.block.state(this.#place(name));
+    return this.#cpu.block.state(this.#slot(name));
   }
 
   /** Sets a system register, including read-only ones (MPIDR_EL1), and applies all side effects. */
   setSystemRegister(name: string, value: bigint): void {
-    this.#cpu.block.setState(this.#place(name), BigInt.asUintN(64, value));
+    this.#cpu.block.setState(this.#slot(name), BigInt.asUintN(64, value));
     this.#cpu.regimeChanged();
     this.#context.tlbs.flushAll(this.#cpu.index);
   }
 
-  #place(name: string): number {
-    const known = registerPlaces.get(name);
+  #slot(name: string): number {
+    const known = registerSlots.get(name);
     if (known !== undefined) return known;
-    const place = present(systemRegisterNamed(name)?.place, `the engine's ${name}`);
-    registerPlaces.set(name, place);
-    return place;
+    const slot = present(systemRegisterNamed(name)?.place, `the engine's ${name}`);
+    registerSlots.set(name, slot);
+    return slot;
   }
 
   #stackPointer(name: 'SP_EL0' | 'SP_EL1'): bigint {
     const { block, process } = this.#cpu;
     const inUse = process.mode === 'EL1h' ? 'SP_EL1' : 'SP_EL0';
-    return name === inUse ? block.stackPointer : block.state(name === 'SP_EL0' ? places.spEl0 : places.spEl1);
+    return name === inUse ? block.stackPointer : block.state(name === 'SP_EL0' ? slots.spEl0 : slots.spEl1);
   }
 
   /**
@@ -234,7 +234,7 @@ export class VcpuView {
       vectors: Array.from({ length: 32 }, (_, number) => block.vector(number)),
       stackPointers: [this.#stackPointer('SP_EL0'), this.#stackPointer('SP_EL1')],
       systemRegisters: Object.fromEntries(values.filter(([, value]) => value !== 0n)),
-      event: block.low(at.event) !== 0,
+      event: block.low(stateSlots.event) !== 0,
     };
   }
 
@@ -247,11 +247,11 @@ export class VcpuView {
     block.nzcv = value.nzcv;
     for (const [number, vector] of value.vectors.entries()) block.setVector(number, vector);
     for (const { name, place } of kept) block.setState(place ?? 0, value.systemRegisters[name] ?? 0n);
-    block.setLow(at.event, value.event ? 1 : 0);
+    block.setLow(stateSlots.event, value.event ? 1 : 0);
     const [spEl0, spEl1] = value.stackPointers;
     const usesEl1 = value.mode === 'EL1h';
     block.stackPointer = usesEl1 ? spEl1 : spEl0;
-    block.setState(usesEl1 ? places.spEl0 : places.spEl1, usesEl1 ? spEl0 : spEl1);
+    block.setState(usesEl1 ? slots.spEl0 : slots.spEl1, usesEl1 ? spEl0 : spEl1);
     process.mode = value.mode;
     process.illegal = value.illegal;
     this.#cpu.openException = null;
