@@ -11,7 +11,7 @@ import {
   __HYPERVISOR_vcpu_op,
   vcpu_register_vcpu_info,
 } from '../abi/index.js';
-import { mostCpus, own, physicalMask } from './places.js';
+import { mostCpus, own, physicalMask } from './layout.js';
 import { atomically, awaitAtLeast, enter, hypercall, leave, panic, say } from './words.js';
 
 /** The affinity fields of MPIDR_EL1. */

@@ -5,7 +5,7 @@
  */
 import { GUEST_GNTTAB_BASE } from '../abi/index.js';
 import { scratch } from './fuzz.js';
-import { areaBytes, clearedBytes, kernelBase, mostCpus } from './places.js';
+import { areaBytes, clearedBytes, kernelBase, mostCpus } from './layout.js';
 
 /**
  * Descriptor bits (DDI 0487, D8.3): block or table, access flag, inner shareable; the memory type is an index into

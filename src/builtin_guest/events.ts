@@ -22,7 +22,7 @@ import {
   vcpu_info,
   xen_add_to_physmap,
 } from '../abi/index.js';
-import { own, physicalMask } from './places.js';
+import { own, physicalMask } from './layout.js';
 import { atomically, enter, eventOperation, hypercall, leave } from './words.js';
 
 const shared = shared_info.arm64.offsets;

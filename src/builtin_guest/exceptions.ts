@@ -6,7 +6,7 @@ import {
   SHUTDOWN_crash,
   __HYPERVISOR_sched_op,
 } from '../abi/index.js';
-import { own, vectorsOffset } from './places.js';
+import { own, vectorsOffset } from './layout.js';
 import { hypercall, say } from './words.js';
 
 /** The sixteen vectors (DDI 0487, D1.3). Exceptions from EL1 with its own stack and from EL0 in AArch64 are handled. */

@@ -2,7 +2,7 @@
  * An export table in the format of Linux's arm64 images (include/linux/export-internal.h: three 32-bit offsets, each
  * relative to its own address: value, name, namespace), so that the readers of Linux's records can read these.
  */
-import { own } from './places.js';
+import { own } from './layout.js';
 
 const exported = [
   { name: 'xen_vcpu_id', value: `area_template + ${own.xenVcpuId}` },

@@ -30,7 +30,7 @@ import {
   __HYPERVISOR_vm_assist,
   __HYPERVISOR_xen_version,
 } from '../abi/index.js';
-import { kernelBase, own, physicalMask } from './places.js';
+import { kernelBase, own, physicalMask } from './layout.js';
 import { enter, leave, say } from './words.js';
 
 /**

@@ -1,6 +1,6 @@
 /** Text output on the UART (Arm SBSA, generic UART; Xen 4.17 arch/arm/vpl011.c). Lines of different CPUs do not mix. */
 import { GUEST_PL011_BASE } from '../abi/index.js';
-import { kernelBase } from './places.js';
+import { kernelBase } from './layout.js';
 
 const uart = BigInt(kernelBase) + GUEST_PL011_BASE;
 /** UARTDR, UARTFR and its TXFF bit: the transmit FIFO is full. */

@@ -2,7 +2,7 @@
  * The rounds that all CPUs take part in: each CPU calls every other CPU and waits for its answer, by an SGI and by
  * events of both ABIs; each is woken by its timer; between rounds they wait for each other. CPU 0 prints the results.
  */
-import { own } from './places.js';
+import { own } from './layout.js';
 import { atomically, awaitAtLeast, enter, leave, panic, say } from './words.js';
 
 /** Total number of `work` loops of all CPUs between two calls. */

@@ -20,7 +20,7 @@ import {
   xenstore_domain_interface,
   xsd_sockmsg,
 } from '../abi/index.js';
-import { kernelBase, own } from './places.js';
+import { kernelBase, own } from './layout.js';
 import { enter, eventOperation, hypercall, leave, panic, quoted, say } from './words.js';
 
 const store = xenstore_domain_interface.offsets;

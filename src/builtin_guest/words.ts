@@ -1,6 +1,6 @@
 /** Fragments of assembler text that are used in several places. X28 always holds the address of the CPU's own area. */
 import { XEN_HYPERCALL_TAG, __HYPERVISOR_event_channel_op } from '../abi/index.js';
-import { own } from './places.js';
+import { own } from './layout.js';
 
 /** `text` as an assembler string literal. */
 export function quoted(text: string): string {

@@ -3,8 +3,8 @@ import { shared_info, vcpu_info, vcpu_time_info, XEN_PVCLOCK_TSC_STABLE_BIT } fr
 import type { ValueOf } from '../abi/index.js';
 import { u32 } from '../base/index.js';
 import { archOf } from './arch.js';
-import type { ClockConfig, Domain, FramePlace, VcpuState } from './domain.js';
-import { placeWriter } from './guest_area.js';
+import type { ClockConfig, Domain, FrameLocation, VcpuState } from './domain.js';
+import { locationWriter } from './guest_area.js';
 import type { AreaWriter } from './guest_area.js';
 import { sharedInfoView, vcpuInfoView } from './vcpu_info.js';
 
@@ -99,7 +99,7 @@ export function updateVcpuTime(domain: Domain, vcpu: VcpuState, force: boolean):
   const info = timeInfo(domain, writingVersion(written.version));
   const view = vcpuInfoView(domain, vcpu, true);
   if (view !== null) writeTime(viewWriter(view, vcpu_info.x86_64.offsets.time), info);
-  if (vcpu.timeArea.place !== null) writeTime(placeWriter(domain, vcpu.timeArea.place), info);
+  if (vcpu.timeArea.location !== null) writeTime(locationWriter(domain, vcpu.timeArea.location), info);
   else if (vcpu.timeArea.virtual !== null) vcpu.areasStale = true;
 }
 
@@ -115,8 +115,8 @@ function isCurrent(domain: Domain, written: TimeInfo): boolean {
 }
 
 /** Writes a secondary area that was just registered (Xen 4.18 arch/x86/time.c, force_update_secondary_system_time). */
-export function fillTimeArea(domain: Domain, place: FramePlace): void {
-  writeTime(placeWriter(domain, place), timeInfo(domain, 0xffff_ffff));
+export function fillTimeArea(domain: Domain, location: FrameLocation): void {
+  writeTime(locationWriter(domain, location), timeInfo(domain, 0xffff_ffff));
 }
 
 /** Writes the secondary area that the vCPU registered by virtual address, through its own page tables. */

@@ -9,7 +9,7 @@ import { allocateXenFrame, freeXenFrame, gfnOfMfn } from './physmap.js';
 import { isRunnable, takeStart } from './power.js';
 import { cloneDomain, domainFromJson, domainToJson, equalDomains, hashDomain } from './snapshot.js';
 import { makeTestDomain, testXenFrames } from './test_domain.js';
-import { sharedInfoView, vcpuInfoPlace } from './vcpu_info.js';
+import { sharedInfoView, vcpuInfoLocation } from './vcpu_info.js';
 
 test('one vCPU is up, and starts where the builder says', () => {
   const domain = makeTestDomain('pvh', 4, { entryVcpu: xenVcpuId(2) });
@@ -36,7 +36,7 @@ test('a PV guest sees shared_info from the start, with every upcall masked; othe
 test('32 vCPUs have a slot in shared_info on x86, one on Arm (XEN_LEGACY_MAX_VCPUS)', () => {
   const slots = (kind: 'pvhvm' | 'arm'): number[] => {
     const domain = makeTestDomain(kind, 40);
-    return domain.state.vcpus.flatMap((vcpu) => vcpuInfoPlace(domain, vcpu)?.offset ?? []);
+    return domain.state.vcpus.flatMap((vcpu) => vcpuInfoLocation(domain, vcpu)?.offset ?? []);
   };
   assert.deepEqual(
     slots('pvhvm'),

@@ -16,7 +16,7 @@ import { sharedInfoView } from './vcpu_info.js';
  * How many vCPUs Xen gives a guest at most: MAX_VIRT_CPUS for PV, HVM_MAX_VCPUS for PVHVM and PVH, and 128 on
  * arm64 with a GICv3 (Xen 4.17 arch/x86/include/asm/domain.h and config.h, arch/arm/include/asm/domain.h).
  */
-export const maxVcpus = { pv: 8192, pvhvm: hvmMaxVcpus, pvh: hvmMaxVcpus, arm: armMaxVcpus } as const;
+export const mostVcpusOfKind = { pv: 8192, pvhvm: hvmMaxVcpus, pvh: hvmMaxVcpus, arm: armMaxVcpus } as const;
 
 /**
  * A domain as the toolstack hands it to the guest: vCPU `config.entryVcpu` is up and starts at address 0 unless
@@ -43,7 +43,7 @@ function checkConfig(config: DomainConfig, memory: FrameMemory): void {
   const { kind, hardwareIds, entryVcpu, xenFrames, ram, maxGrantFrames, uuid } = config;
   const count = hardwareIds.length;
   refuse(uuid !== undefined && !isUuid(uuid) && `${JSON.stringify(uuid)} is no UUID in small letters`);
-  const most = maxVcpus[kind];
+  const most = mostVcpusOfKind[kind];
   refuse((count < 1 || count > most) && `a ${kind} domain has 1 to ${most} vCPUs, not ${count}`);
   refuse(entryVcpu >= count && `entry vCPU ${entryVcpu} is not among the ${count} vCPUs`);
   refuse(
@@ -110,8 +110,8 @@ function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
     blocked: null,
     start: entry ? { how: 'built', entry: 0n, contextId: 0n } : null,
     vcpuInfo: null,
-    runstateArea: { virtual: null, place: null },
-    timeArea: { virtual: null, place: null },
+    runstateArea: { virtual: null, location: null },
+    timeArea: { virtual: null, location: null },
     areasStale: false,
     runstate: { state: entry ? RUNSTATE_running : RUNSTATE_offline, entryNs: 0n, timesNs: [0n, 0n, 0n, 0n] },
     upcallVector: 0,

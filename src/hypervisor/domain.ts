@@ -55,10 +55,10 @@ export interface DomainConfig {
 }
 
 /**
- * A place in memory that Xen keeps mapped: a machine frame and a byte offset in it. Xen keeps the frame itself, so the
- * place does not change when the guest later maps something else at the guest frame that it named.
+ * A location in memory that Xen keeps mapped: a machine frame and a byte offset in it. Xen keeps the frame itself, so the
+ * location does not change when the guest later maps something else at the guest frame that it named.
  */
-export interface FramePlace {
+export interface FrameLocation {
   readonly mfn: number;
   readonly offset: number;
 }
@@ -68,7 +68,7 @@ export interface GuestArea {
   /** Registered by guest virtual address; null for none. Written when the vCPU is entered, through its page tables. */
   virtual: bigint | null;
   /** Registered by guest physical address (since 4.18); takes precedence over the virtual one. */
-  place: FramePlace | null;
+  location: FrameLocation | null;
 }
 
 /** Why a vCPU that is up does not run. */
@@ -116,7 +116,7 @@ export interface VcpuState {
   /** Set when the vCPU was started and the machine has not yet loaded its registers. */
   start: StartContext | null;
   /** Registered by VCPUOP_register_vcpu_info; null for the slot in shared_info, or none. */
-  vcpuInfo: FramePlace | null;
+  vcpuInfo: FrameLocation | null;
   runstateArea: GuestArea;
   /** x86: the secondary time area. */
   timeArea: GuestArea;

@@ -1,7 +1,7 @@
 /** Memory that a guest registers and Xen writes to repeatedly: vcpu_info, runstate, time. */
 import { XEN_EINVAL, XEN_ENXIO } from '../abi/index.js';
 import { frameBytes, present } from '../base/index.js';
-import type { CallerPort, Domain, FramePlace } from './domain.js';
+import type { CallerPort, Domain, FrameLocation } from './domain.js';
 import { copyToGuest, mfnOfGfn } from './physmap.js';
 import type { XenVcpuId } from '../identity/index.js';
 
@@ -9,11 +9,11 @@ import type { XenVcpuId } from '../identity/index.js';
 export const areaAlignment = 8;
 
 /**
- * The place of `size` bytes at guest physical `address`, or the negative error with which Xen refuses it: -XEN_ENXIO
+ * The location of `size` bytes at guest physical `address`, or the negative error with which Xen refuses it: -XEN_ENXIO
  * when it crosses a page or is misaligned, -XEN_EINVAL when there is no page
  * (Xen 4.18 common/domain.c, map_guest_area; xen/common/memory.c, check_get_page_from_gfn).
  */
-export function findPlace(domain: Domain, address: bigint, size: number): FramePlace | number {
+export function findLocation(domain: Domain, address: bigint, size: number): FrameLocation | number {
   const last = BigInt.asUintN(64, address + BigInt(size - 1));
   if (address >> 12n !== last >> 12n) return -XEN_ENXIO;
   if (address % BigInt(areaAlignment) !== 0n) return -XEN_ENXIO;
@@ -33,11 +33,11 @@ export function isPvAddress(address: bigint): boolean {
 /** Writes bytes into an area at a byte offset; does nothing if the area cannot be reached. */
 export type AreaWriter = (offset: number, bytes: Uint8Array) => void;
 
-/** Writes to a place that Xen keeps mapped. */
-export function placeWriter({ memory }: Domain, place: FramePlace): AreaWriter {
+/** Writes to a location that Xen keeps mapped. */
+export function locationWriter({ memory }: Domain, location: FrameLocation): AreaWriter {
   return (offset, bytes) => {
-    const frame = present(memory.writable(place.mfn), `frame ${place.mfn}`);
-    frame.set(bytes.subarray(0, frameBytes - place.offset - offset), place.offset + offset);
+    const frame = present(memory.writable(location.mfn), `frame ${location.mfn}`);
+    frame.set(bytes.subarray(0, frameBytes - location.offset - offset), location.offset + offset);
   };
 }
 

@@ -142,7 +142,7 @@ export function setOwnParam(domain: Domain, by: XenVcpuId, index: number, value:
   return 0;
 }
 
-/** The place of the ACPI power management ports: old (0) or new (1); PVH has none. */
+/** The location of the ACPI power management ports: old (0) or new (1); PVH has none. */
 function setIoPorts({ state }: Domain, value: bigint): number {
   if (state.config.kind === 'pvh') return -XEN_ENODEV;
   if (value > 1n) return -XEN_EINVAL;

@@ -11,7 +11,7 @@ import { notModelled } from './not_modelled.js';
 import { copyFromGuest, copyToGuest } from './physmap.js';
 
 /** The input of a hypercall's body. */
-export interface CallContext {
+export interface HypercallContext {
   readonly domain: Domain;
   readonly cpu: CallerPort;
   /** The vCPU that makes the call (Xen's `current`). */
@@ -78,7 +78,7 @@ export interface SubOperation {
   readonly errors: readonly ErrorRow[];
   /** Whether it may change the guest's physical memory map, whatever it answers. */
   readonly changesMemoryMap?: boolean;
-  run(context: CallContext, argument: bigint): CallOutcome;
+  run(context: HypercallContext, argument: bigint): CallOutcome;
 }
 
 /** The declaration of a sub-operation: `A` is the type of its argument struct. */
@@ -94,15 +94,15 @@ export interface SubOperationOf<A extends Detail> {
   vcpuId?(argument: A): number;
   readonly errors: readonly ErrorRow[];
   /** The answer: 0 or more, or minus a XEN_E* number. May change `argument` (see copyBack). */
-  body(context: CallContext, argument: A): number;
+  body(context: HypercallContext, argument: A): number;
   readonly changesMemoryMap?: boolean;
   /** What the call changed, if `body` answered 0 or more; `argument` is as the body left it. */
-  effects?(context: CallContext, argument: A): readonly CallEffect[];
+  effects?(context: HypercallContext, argument: A): readonly CallEffect[];
 }
 
 /** The struct at the guest virtual address in an argument register; null if the access would fault. */
 export function copyIn<A>(
-  { domain, cpu, caller }: CallContext,
+  { domain, cpu, caller }: HypercallContext,
   type: Struct<unknown, A>,
   address: bigint,
 ): A | null {
@@ -112,7 +112,7 @@ export function copyIn<A>(
 
 /** Writes a struct to guest virtual `address`; false if the access would fault. */
 export function copyOut<A>(
-  { domain, cpu, caller }: CallContext,
+  { domain, cpu, caller }: HypercallContext,
   type: Struct<unknown, A>,
   address: bigint,
   value: A,
@@ -147,11 +147,11 @@ export function plainOperation(definition: {
   readonly command: number;
   readonly source: string;
   readonly errors: readonly ErrorRow[];
-  vcpuId?(context: CallContext): number;
+  vcpuId?(context: HypercallContext): number;
   readonly changesMemoryMap?: boolean;
-  body(context: CallContext, argument: bigint): number | Omit<CallOutcome, 'vcpuId'>;
+  body(context: HypercallContext, argument: bigint): number | Omit<CallOutcome, 'vcpuId'>;
   /** What the call changed, if `body` answered 0 or more. */
-  effects?(context: CallContext): readonly CallEffect[];
+  effects?(context: HypercallContext): readonly CallEffect[];
 }): SubOperation {
   const { name, command, source, errors } = definition;
   const run: SubOperation['run'] = (context, address) => {
@@ -172,9 +172,9 @@ export interface HypercallFamily {
   readonly argumentRegister: number;
   readonly operations: readonly SubOperation[];
   /** How to get the command (default: the low 32 bits of the first argument register). */
-  commandOf?(context: CallContext): number;
+  commandOf?(context: HypercallContext): number;
   /** The answer to a command that is not in `operations`, minus a XEN_E* number. */
-  unknown(context: CallContext): number;
+  unknown(context: HypercallContext): number;
 }
 
 /** `refusal`, and the name of the call if Xen has it. */
@@ -189,7 +189,7 @@ export function markNotModelled(
 }
 
 /** Makes the call whose command is in the first argument register. */
-export function callFamily(family: HypercallFamily, context: CallContext): CallRecord {
+export function callFamily(family: HypercallFamily, context: HypercallContext): CallRecord {
   const command = family.commandOf?.(context) ?? Number(BigInt.asUintN(32, context.args[0] ?? 0n));
   const found = family.operations.find((candidate) => candidate.command === command);
   if (found === undefined) {

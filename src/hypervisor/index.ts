@@ -9,7 +9,7 @@ export type { BackendOptions, BackendOutput } from './backends.js';
 export { clockOf, defaultClock, tscAt } from './clock.js';
 export { cpuidLeaf } from './cpuid.js';
 export type { CpuidLeaf } from './cpuid.js';
-export { createDomain, maxVcpus } from './create_domain.js';
+export { createDomain, mostVcpusOfKind } from './create_domain.js';
 export type * from './domain.js';
 export type { CallEffect, RegisteredArea } from './effects.js';
 export type { XenRelease } from './release.js';
@@ -26,7 +26,7 @@ export {
 export type { UnheardEvent, Upcall } from './event_channels/index.js';
 export { haltVcpu, wakeVcpu } from './halt.js';
 export type {
-  CallContext,
+  HypercallContext,
   CallRecord,
   Detail,
   ErrorRow,

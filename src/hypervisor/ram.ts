@@ -19,8 +19,8 @@ function heldFrames({ state }: Domain): Set<number> {
   const held = new Set(state.events.arrayMfns);
   for (const daemon of [state.xenstore, state.pvConsole]) if (daemon !== null) held.add(daemon.mfn);
   for (const { vcpuInfo, runstateArea, timeArea, fifo } of state.vcpus) {
-    for (const place of [vcpuInfo, runstateArea.place, timeArea.place]) {
-      if (place !== null) held.add(place.mfn);
+    for (const location of [vcpuInfo, runstateArea.location, timeArea.location]) {
+      if (location !== null) held.add(location.mfn);
     }
     if (fifo !== null) held.add(fifo.controlMfn);
   }

@@ -121,14 +121,15 @@ interface Watched {
 
 function watched({ state }: Domain): Watched {
   const { vcpus: all, events, physmap, shutdown } = state;
-  const areaText = ({ virtual, place }: GuestArea): string => `${virtual} ${place?.mfn} ${place?.offset}`;
+  const areaText = ({ virtual, location }: GuestArea): string =>
+    `${virtual} ${location?.mfn} ${location?.offset}`;
   return {
     physmap: { ...physmap },
     isShutDown: shutdown !== null,
     up: all.map(({ up }) => up),
     controlBlocks: all.map(({ fifo }) => fifo?.controlMfn ?? null),
     areas: all.map(({ vcpuInfo, runstateArea, timeArea }) => ({
-      vcpu_info: areaText({ virtual: null, place: vcpuInfo }),
+      vcpu_info: areaText({ virtual: null, location: vcpuInfo }),
       runstate: areaText(runstateArea),
       time: areaText(timeArea),
     })),

@@ -14,7 +14,7 @@ import type { ValueOf } from '../abi/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { refreshTimeArea } from './clock.js';
 import type { CallerPort, Domain, VcpuState } from './domain.js';
-import { placeWriter, virtualWriter } from './guest_area.js';
+import { locationWriter, virtualWriter } from './guest_area.js';
 import type { AreaWriter } from './guest_area.js';
 import { vcpuOf } from './power.js';
 
@@ -27,19 +27,19 @@ function presentState(vcpu: VcpuState): number {
 }
 
 /** Accounts for every vCPU's change of state since the last call, at the current time. */
-export function settleRunstates(domain: Domain): void {
-  for (const vcpu of domain.state.vcpus) settleRunstate(domain, vcpu);
+export function updateRunstates(domain: Domain): void {
+  for (const vcpu of domain.state.vcpus) updateRunstate(domain, vcpu);
 }
 
-function settleRunstate(domain: Domain, vcpu: VcpuState): void {
+function updateRunstate(domain: Domain, vcpu: VcpuState): void {
   const { runstate } = vcpu;
   const state = presentState(vcpu);
   if (runstate.state === state) return;
   runstate.timesNs = timesNow(domain, vcpu);
   runstate.entryNs = domain.state.nowNs;
   runstate.state = state;
-  const { place, virtual } = vcpu.runstateArea;
-  if (place !== null) writeRunstate(runstateOf(vcpu), true, placeWriter(domain, place));
+  const { location, virtual } = vcpu.runstateArea;
+  if (location !== null) writeRunstate(runstateOf(vcpu), true, locationWriter(domain, location));
   else if (virtual !== null) vcpu.areasStale = true;
 }
 
@@ -78,20 +78,20 @@ function writeRunstate(runstate: Runstate, flagged: boolean, write: AreaWriter):
  * vCPU enters the guest: Xen writes them at that time too, through the vCPU's own page tables.
  */
 export function refreshAreas(domain: Domain, id: XenVcpuId, cpu: CallerPort): void {
-  settleRunstates(domain);
+  updateRunstates(domain);
   const vcpu = vcpuOf(domain, id);
   if (!vcpu.areasStale) return;
   vcpu.areasStale = false;
   refreshRunstateArea(domain, vcpu, cpu);
-  const { place, virtual } = vcpu.timeArea;
-  if (place === null && virtual !== null) {
+  const { location, virtual } = vcpu.timeArea;
+  if (location === null && virtual !== null) {
     refreshTimeArea(domain, vcpu, virtualWriter(domain, cpu, id, virtual));
   }
 }
 
 function refreshRunstateArea(domain: Domain, vcpu: VcpuState, cpu: CallerPort): void {
-  const { place, virtual } = vcpu.runstateArea;
-  if (place !== null || virtual === null) return;
+  const { location, virtual } = vcpu.runstateArea;
+  if (location !== null || virtual === null) return;
   const flagged = domain.state.vmAssist[VMASST_TYPE_runstate_update_flag] ?? false;
   writeRunstate(runstateOf(vcpu), flagged, virtualWriter(domain, cpu, vcpu.id, virtual));
 }

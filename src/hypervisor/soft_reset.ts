@@ -26,7 +26,7 @@ export function softReset(domain: Domain): number {
   const busy = resetEvents(domain);
   if (busy !== 0) return busy;
   for (const vcpu of vcpus) {
-    vcpu.runstateArea = { virtual: null, place: null };
+    vcpu.runstateArea = { virtual: null, location: null };
     vcpu.vcpuInfo = null;
   }
   const failed = resetArch(domain);
@@ -50,7 +50,7 @@ function replaceSharedInfo(domain: Domain): number {
   const fresh = takeRam(domain, freeRam(domain), 1, gfn)?.[0] ?? allocateXenFrame(domain);
   if (fresh === null) return -XEN_ENOMEM;
   mapGfn(domain, gfn, fresh);
-  for (const vcpu of domain.state.vcpus) vcpu.timeArea = { virtual: null, place: null };
+  for (const vcpu of domain.state.vcpus) vcpu.timeArea = { virtual: null, location: null };
   return 0;
 }
 

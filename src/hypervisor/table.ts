@@ -4,7 +4,7 @@ import { present, u64 } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { CallerPort, Domain } from './domain.js';
 import { callFamily, markNotModelled } from './hypercall.js';
-import type { CallContext, CallRecord, HypercallFamily } from './hypercall.js';
+import type { HypercallContext, CallRecord, HypercallFamily } from './hypercall.js';
 import { console_io } from './hypercalls/console_io.js';
 import { event_channel_op } from './hypercalls/event_channel_op.js';
 import { grant_table_op } from './hypercalls/grant_table_op.js';
@@ -15,7 +15,7 @@ import { vcpu_op } from './hypercalls/vcpu_op.js';
 import { vm_assist } from './hypercalls/vm_assist.js';
 import { xen_version } from './hypercalls/xen_version.js';
 import { isRunnable } from './power.js';
-import { refreshAreas, settleRunstates } from './runstate.js';
+import { refreshAreas, updateRunstates } from './runstate.js';
 
 /** By number. */
 export const hypercallTable: readonly HypercallFamily[] = [
@@ -49,12 +49,12 @@ export function hypercall(
   const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n] = args;
   const registers = [u64(a), u64(b), u64(c), u64(d), u64(e)];
   const record = callNumber(number, { domain, cpu, caller, args: registers });
-  settleRunstates(domain);
+  updateRunstates(domain);
   if (isRunnable(domain, vcpu)) refreshAreas(domain, vcpu, cpu);
   return record;
 }
 
-function callNumber(number: number, context: CallContext): CallRecord {
+function callNumber(number: number, context: HypercallContext): CallRecord {
   const family = familyOfNumber.get(number);
   if (family !== undefined) return callFamily(family, context);
   const name = `hypercall_${number}`;

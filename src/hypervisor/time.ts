@@ -5,7 +5,7 @@ import { updateVcpuTime } from './clock.js';
 import type { Domain, VcpuState } from './domain.js';
 import { expirePolls, nextPollDeadline, raiseVirq } from './event_channels/index.js';
 import { isRunnable } from './power.js';
-import { settleRunstates } from './runstate.js';
+import { updateRunstates } from './runstate.js';
 import { fireWatchdogs, nextWatchdogDeadline } from './watchdog.js';
 
 /**
@@ -53,11 +53,11 @@ export function advanceTo(domain: Domain, ns: bigint): void {
   if (ns < state.nowNs) {
     invariant(false, `time cannot go back from ${String(state.nowNs)} to ${String(ns)} ns`);
   }
-  settleRunstates(domain);
+  updateRunstates(domain);
   for (let next = nextDeadline(domain); next !== null && next <= ns; next = nextDeadline(domain)) {
     state.nowNs = next;
     fireDue(domain);
-    settleRunstates(domain);
+    updateRunstates(domain);
   }
   state.nowNs = ns;
   for (const vcpu of state.vcpus) {

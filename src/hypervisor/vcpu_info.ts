@@ -1,8 +1,8 @@
-/** The places of a vCPU's vcpu_info and of shared_info. */
+/** The locations of a vCPU's vcpu_info and of shared_info. */
 import { shared_info, vcpu_info, viewOf } from '../abi/index.js';
 import { present } from '../base/index.js';
 import { archOf, legacyMaxVcpus } from './arch.js';
-import type { Domain, FramePlace, VcpuState } from './domain.js';
+import type { Domain, FrameLocation, VcpuState } from './domain.js';
 
 /** The bytes of shared_info, whether or not it is mapped in the guest. */
 export function sharedInfoView({ state, memory }: Domain, write: boolean): DataView {
@@ -11,11 +11,11 @@ export function sharedInfoView({ state, memory }: Domain, write: boolean): DataV
 }
 
 /**
- * The place of this vCPU's vcpu_info: the registered one, else the slot in shared_info that the
+ * The location of this vCPU's vcpu_info: the registered one, else the slot in shared_info that the
  * first XEN_LEGACY_MAX_VCPUS vCPUs have, else null: Xen then writes to its own dummy page, and the data are
  * lost (Xen 4.17 common/domain.c, vcpu_info_reset).
  */
-export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): FramePlace | null {
+export function vcpuInfoLocation(domain: Domain, vcpu: VcpuState): FrameLocation | null {
   if (vcpu.vcpuInfo !== null) return vcpu.vcpuInfo;
   if (vcpu.id >= legacyMaxVcpus(domain)) return null;
   const arch = archOf(domain);
@@ -25,9 +25,9 @@ export function vcpuInfoPlace(domain: Domain, vcpu: VcpuState): FramePlace | nul
 
 /** The bytes of this vCPU's vcpu_info, for reading or (`write`) for writing now; null if Xen uses its dummy page. */
 export function vcpuInfoView(domain: Domain, vcpu: VcpuState, write: boolean): DataView | null {
-  const place = vcpuInfoPlace(domain, vcpu);
-  if (place === null) return null;
-  const frame = write ? domain.memory.writable(place.mfn) : domain.memory.readable(place.mfn);
+  const location = vcpuInfoLocation(domain, vcpu);
+  if (location === null) return null;
+  const frame = write ? domain.memory.writable(location.mfn) : domain.memory.readable(location.mfn);
   const { size } = vcpu_info[archOf(domain)];
-  return viewOf(present(frame, `frame ${place.mfn}`).subarray(place.offset, place.offset + size));
+  return viewOf(present(frame, `frame ${location.mfn}`).subarray(location.offset, location.offset + size));
 }

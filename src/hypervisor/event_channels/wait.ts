@@ -3,7 +3,7 @@ import { evtchn_port_t, viewOf, XEN_EFAULT, XEN_EINVAL } from '../../abi/index.j
 import { s64 } from '../../base/index.js';
 import type { Domain, VcpuState } from '../domain.js';
 import { isPvAddress } from '../guest_area.js';
-import type { CallContext } from '../hypercall.js';
+import type { HypercallContext } from '../hypercall.js';
 import { copyFromGuest } from '../physmap.js';
 import { makeChannel } from './channel.js';
 import { pollPort } from './pending.js';
@@ -26,7 +26,7 @@ export interface Poll {
 }
 
 /** The calling vCPU waits for an event at any of the ports. 0 or minus an error (Xen 4.17 common/sched/core.c, do_poll). */
-export function pollPorts(context: CallContext, poll: Poll): number {
+export function pollPorts(context: HypercallContext, poll: Poll): number {
   const { domain, caller, cpu } = context;
   if (poll.count > maxPollPorts) return -XEN_EINVAL;
   if (domain.state.config.kind === 'pv' && !isPvAddress(poll.address)) return -XEN_EFAULT;
@@ -45,7 +45,7 @@ function notePolled(domain: Domain, ports: readonly number[]): void {
 }
 
 /** The ports, if none is pending; else the call's answer: 0 if a port is pending, or an error found before that. */
-function quietPorts({ domain, caller, cpu }: CallContext, { address, count }: Poll): number[] | number {
+function quietPorts({ domain, caller, cpu }: HypercallContext, { address, count }: Poll): number[] | number {
   const ports: number[] = [];
   for (let i = 0; i < count; i += 1) {
     const bytes = copyFromGuest(

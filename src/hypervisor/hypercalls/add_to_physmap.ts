@@ -33,7 +33,7 @@ import { archOf, isTranslated } from '../arch.js';
 import type { Domain } from '../domain.js';
 import { domainNamed } from '../event_channels/bind.js';
 import { grantFrame } from '../grant_frames.js';
-import type { CallContext, ErrorRow, SubOperation } from '../hypercall.js';
+import type { HypercallContext, ErrorRow, SubOperation } from '../hypercall.js';
 import { copyFromGuest, copyToGuest, gfnOfMfn, isAddressableGfn, mapGfn, mfnOfGfn } from '../physmap.js';
 import { targetError } from './domid.js';
 import { fault, memoryOperation, notContinued, startExtent } from './memory_operation.js';
@@ -112,7 +112,7 @@ const addErrors: readonly ErrorRow[] = [
 type AddToPhysmap = ValueOf<typeof xen_add_to_physmap>;
 
 /** A range is moved page by page up to the first failure, whose error is the answer. */
-function addRange({ domain }: CallContext, { size, idx, gpfn }: AddToPhysmap, start: number): number {
+function addRange({ domain }: HypercallContext, { size, idx, gpfn }: AddToPhysmap, start: number): number {
   if (size < start) return -XEN_EILSEQ;
   if (gpfn + BigInt(size) > allOnes || idx + BigInt(size) > allOnes) return -XEN_EOVERFLOW;
   for (let i = BigInt(start); i < BigInt(size); i += 1n) {
@@ -155,14 +155,14 @@ const add = memoryOperation({
 
 type Batch = ValueOf<typeof xen_add_to_physmap_batch>;
 
-function readWord({ domain, cpu, caller }: CallContext, address: bigint, index: number): bigint | null {
+function readWord({ domain, cpu, caller }: HypercallContext, address: bigint, index: number): bigint | null {
   const at = BigInt.asUintN(64, address + BigInt(index * 8));
   const bytes = copyFromGuest(domain, cpu, caller.id, at, 8);
   return bytes === null ? null : xen_ulong_t.read(viewOf(bytes), 0);
 }
 
 function writeError(
-  { domain, cpu, caller }: CallContext,
+  { domain, cpu, caller }: HypercallContext,
   address: bigint,
   index: number,
   error: number,
@@ -173,7 +173,11 @@ function writeError(
 }
 
 /** The answer for each page goes to `errs`; the call fails only if it cannot continue. */
-function addBatch(context: CallContext, { space, size, idxs, gpfns, errs }: Batch, start: number): number {
+function addBatch(
+  context: HypercallContext,
+  { space, size, idxs, gpfns, errs }: Batch,
+  start: number,
+): number {
   if (size < start) return -XEN_EILSEQ;
   if (size === start) return start === 0 ? 0 : -XEN_EILSEQ;
   for (let i = start; i < size; i += 1) {

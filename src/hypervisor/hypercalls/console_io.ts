@@ -13,7 +13,7 @@ import {
 } from '../../abi/index.js';
 import type { Domain } from '../domain.js';
 import { plainOperation } from '../hypercall.js';
-import type { CallContext, ErrorRow, HypercallFamily } from '../hypercall.js';
+import type { HypercallContext, ErrorRow, HypercallFamily } from '../hypercall.js';
 import { copyFromGuest } from '../physmap.js';
 
 const source = 'Xen 4.17 drivers/char/console.c, do_console_io; include/xsm/dummy.h, xsm_console_io';
@@ -27,7 +27,7 @@ function mayWrite(domain: Domain): boolean {
 }
 
 /** The second argument, a count of bytes: 32 bits, unsigned. */
-function countOf({ args }: CallContext): number {
+function countOf({ args }: HypercallContext): number {
   return Number(BigInt.asUintN(32, args[1] ?? 0n));
 }
 

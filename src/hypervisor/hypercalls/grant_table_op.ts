@@ -43,7 +43,7 @@ import { domainNamed } from '../event_channels/bind.js';
 import { gfnOfGrantFrame, grantEntries, growGrantTable, setGrantVersion } from '../grant_frames.js';
 import { copyIn, copyOut, plainOperation } from '../hypercall.js';
 import type {
-  CallContext,
+  HypercallContext,
   CallRecord,
   Detail,
   ErrorRow,
@@ -58,16 +58,16 @@ const source = 'Xen 4.17 common/grant_table.c';
 const commandMask = 0xf_ffff;
 
 /** The third argument, a count of elements, as Xen reads it: 32 bits, signed. */
-function countOf({ args }: CallContext): number {
+function countOf({ args }: HypercallContext): number {
   return Number(BigInt.asIntN(32, args[2] ?? 0n));
 }
 
-function wholeCommand({ args }: CallContext): number {
+function wholeCommand({ args }: HypercallContext): number {
   return Number(BigInt.asUintN(32, args[0] ?? 0n));
 }
 
 /** For HVM guests Xen compares the whole command, with a shorter list (arch/x86/hvm/hypercall.c, hvm_grant_table_op). */
-function commandOf(context: CallContext): number {
+function commandOf(context: HypercallContext): number {
   const command = wholeCommand(context);
   return isX86Hvm(context.domain) ? command : command & commandMask;
 }
@@ -77,7 +77,7 @@ const sharedErrors: readonly ErrorRow[] = [
   { error: 'XEN_EINVAL', when: "PV and Arm: the command has bits beside the operation's number" },
 ];
 
-function sharedError(context: CallContext): number {
+function sharedError(context: HypercallContext): number {
   return countOf(context) < 0 || wholeCommand(context) > commandMask ? -XEN_EINVAL : 0;
 }
 
@@ -89,7 +89,7 @@ interface GrantOperation {
   /** Xen does not support it for HVM guests, and refuses it there before all other checks. */
   readonly notOnHvm?: boolean;
   readonly changesMemoryMap?: boolean;
-  body(context: CallContext, address: bigint): number | GrantOutcome;
+  body(context: HypercallContext, address: bigint): number | GrantOutcome;
 }
 
 type GrantOutcome = Pick<CallRecord, 'returned' | 'detail' | 'again'>;
@@ -124,7 +124,7 @@ function statusOperation<A extends { dom: number; status: number } & Detail>(def
   readonly type: Struct<unknown, A>;
   readonly notOnHvm?: boolean;
   readonly changesMemoryMap?: boolean;
-  status(context: CallContext, argument: A): number;
+  status(context: HypercallContext, argument: A): number;
 }): SubOperation {
   const { name, command, type, notOnHvm = false, changesMemoryMap = false } = definition;
   return grantOperation({
@@ -164,7 +164,11 @@ const querySize = statusOperation({
 });
 
 /** Writes the guest frame of each of the frames; a fault only affects the status. */
-function giveFrames({ domain, cpu, caller }: CallContext, list: bigint, frames: readonly number[]): number {
+function giveFrames(
+  { domain, cpu, caller }: HypercallContext,
+  list: bigint,
+  frames: readonly number[],
+): number {
   let status: number = GNTST_okay;
   for (const [i, mfn] of frames.entries()) {
     const bytes = new Uint8Array(8);
@@ -277,7 +281,7 @@ function arrayOperation<A extends { status: number }>(definition: {
 }
 
 /** The call must be repeated for the `count` elements from `address` on (Xen's do_grant_table_op). */
-function interrupted(context: CallContext, address: bigint, count: number): GrantOutcome {
+function interrupted(context: HypercallContext, address: bigint, count: number): GrantOutcome {
   return { returned: 0, detail: {}, again: [BigInt(wholeCommand(context)), address, BigInt(count)] };
 }
 

@@ -31,7 +31,7 @@ import type { Domain } from '../domain.js';
 import { domainNamed } from '../event_channels/bind.js';
 import { setUpcallVector } from '../event_channels/index.js';
 import { copyOut, domainVcpu, operation, plainOperation } from '../hypercall.js';
-import type { CallContext, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
+import type { HypercallContext, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
 import { hvmParam, readError, setOwnParam } from '../hvm_params.js';
 import { mfnOfGfn } from '../physmap.js';
 import { targetError } from './domid.js';
@@ -49,7 +49,7 @@ const notOwn: ErrorRow = { error: 'XEN_EPERM', when: 'Arm: the domain is another
 type Param = ValueOf<typeof xen_hvm_param>;
 
 /** The checks before the parameter's own checks. */
-function paramError({ domain }: CallContext, { index, domid }: Param): number {
+function paramError({ domain }: HypercallContext, { index, domid }: Param): number {
   const onX86 = archOf(domain) === 'x86_64';
   if (onX86 && index >= HVM_NR_PARAMS) return -XEN_EINVAL;
   const named = domainNamed(domain, domid);

@@ -1,13 +1,13 @@
 /** How to declare a XENMEM operation: the command's upper bits contain the extent from which a long call continues. */
 import type { Struct } from '../../abi/index.js';
 import { operation } from '../hypercall.js';
-import type { CallContext, Detail, ErrorRow, SubOperation } from '../hypercall.js';
+import type { HypercallContext, Detail, ErrorRow, SubOperation } from '../hypercall.js';
 
 /** How many bits of the first argument are the command (Xen's MEMOP_EXTENT_SHIFT). */
 const commandBits = 6n;
 
 /** The command without its start extent. */
-export function memoryCommand({ args }: CallContext): number {
+export function memoryCommand({ args }: HypercallContext): number {
   return Number((args[0] ?? 0n) & ((1n << commandBits) - 1n));
 }
 
@@ -15,7 +15,7 @@ export function memoryCommand({ args }: CallContext): number {
  * The extent from which an interrupted call continues. No call is interrupted here, so the value is 0 unless
  * the guest itself passes another one.
  */
-export function startExtent({ args }: CallContext): bigint {
+export function startExtent({ args }: HypercallContext): bigint {
   return BigInt.asUintN(64, args[0] ?? 0n) >> commandBits;
 }
 
@@ -31,8 +31,8 @@ export interface MemoryOperation<A> {
   readonly changesMemoryMap?: boolean;
   readonly errors: readonly ErrorRow[];
   /** What Xen checks before it reads the argument: 0, or minus an error. */
-  precheck?(context: CallContext): number;
-  body(context: CallContext, argument: A): number;
+  precheck?(context: HypercallContext): number;
+  body(context: HypercallContext, argument: A): number;
 }
 
 export function memoryOperation<A extends Detail>(definition: MemoryOperation<A>): SubOperation {

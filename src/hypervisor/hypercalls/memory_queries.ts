@@ -28,7 +28,7 @@ import type { Domain } from '../domain.js';
 import { toolstackDomid } from '../event_channels/index.js';
 import { domainNamed } from '../event_channels/bind.js';
 import { copyOut, plainOperation } from '../hypercall.js';
-import type { CallContext, ErrorRow, SubOperation } from '../hypercall.js';
+import type { HypercallContext, ErrorRow, SubOperation } from '../hypercall.js';
 import { targetError, targetErrors } from './domid.js';
 import { fault, memoryOperation, notContinued, startExtent } from './memory_operation.js';
 
@@ -37,7 +37,7 @@ const x86 = 'Xen 4.17 arch/x86/mm.c, arch_memory_op';
 const unprivileged: ErrorRow = { error: 'XEN_EPERM', when: 'the domain is unprivileged (here it always is)' };
 const onlyPv: ErrorRow = { error: 'XEN_ENOSYS', when: 'the domain is not a PV guest' };
 
-function refuseContinued(context: CallContext): number {
+function refuseContinued(context: HypercallContext): number {
   return startExtent(context) === 0n ? 0 : -XEN_EINVAL;
 }
 

@@ -16,7 +16,7 @@ import {
 import type { ValueOf } from '../../abi/index.js';
 import { isTranslated } from '../arch.js';
 import { copyIn, plainOperation } from '../hypercall.js';
-import type { CallContext, Detail, SubOperation } from '../hypercall.js';
+import type { HypercallContext, Detail, SubOperation } from '../hypercall.js';
 import { copyFromGuest, copyToGuest, isAddressableGfn, mapGfn, mfnOfGfn } from '../physmap.js';
 import { freeRam, takeContiguousRam, takeRam } from '../ram.js';
 import { targetError } from './domid.js';
@@ -40,7 +40,7 @@ function areFlagsRefused(flags: number): boolean {
 
 /** The state of one call while it processes its extents. */
 interface Run {
-  readonly context: CallContext;
+  readonly context: HypercallContext;
   readonly reservation: Reservation;
   /** RAM frames that are still free. */
   readonly free: Set<number>;
@@ -50,7 +50,7 @@ interface Run {
 type Extent = (run: Run, index: number) => boolean;
 
 function runExtents(
-  context: CallContext,
+  context: HypercallContext,
   address: bigint,
   extent: Extent,
 ): { returned: number; detail: Detail } {
@@ -60,7 +60,12 @@ function runExtents(
   return { returned: Number(BigInt.asIntN(64, returned)), detail: { ...reservation } };
 }
 
-function doExtents(context: CallContext, reservation: Reservation, start: bigint, extent: Extent): bigint {
+function doExtents(
+  context: HypercallContext,
+  reservation: Reservation,
+  start: bigint,
+  extent: Extent,
+): bigint {
   const { nr_extents, domid, mem_flags, extent_order } = reservation;
   if (nr_extents > maxExtents || start >= nr_extents) return start;
   if (targetError(context.domain, domid) !== 0 || areFlagsRefused(mem_flags)) return start;
@@ -76,7 +81,7 @@ function frameAddress({ extent_start }: Reservation, index: number): bigint {
 }
 
 function readFrame(
-  { domain, cpu, caller }: CallContext,
+  { domain, cpu, caller }: HypercallContext,
   reservation: Reservation,
   index: number,
 ): bigint | null {
@@ -84,7 +89,12 @@ function readFrame(
   return bytes === null ? null : xen_pfn_t.read(viewOf(bytes), 0);
 }
 
-function writeFrame(context: CallContext, reservation: Reservation, index: number, frame: number): boolean {
+function writeFrame(
+  context: HypercallContext,
+  reservation: Reservation,
+  index: number,
+  frame: number,
+): boolean {
   const { domain, cpu, caller } = context;
   const bytes = new Uint8Array(8);
   xen_pfn_t.write(viewOf(bytes), 0, BigInt(frame));

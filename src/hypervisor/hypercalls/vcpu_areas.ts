@@ -22,14 +22,14 @@ import type { ValueOf } from '../../abi/index.js';
 import { frameBytes } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import { fillTimeArea, refreshTimeArea, updateVcpuTime } from '../clock.js';
-import type { Domain, FramePlace, GuestArea, VcpuState } from '../domain.js';
+import type { Domain, FrameLocation, GuestArea, VcpuState } from '../domain.js';
 import type { CallEffect, RegisteredArea } from '../effects.js';
 import { markEventsPending } from '../event_channels/index.js';
-import { areaAlignment, findPlace, isPvAddress, placeWriter, virtualWriter } from '../guest_area.js';
+import { areaAlignment, findLocation, isPvAddress, locationWriter, virtualWriter } from '../guest_area.js';
 import { copyOut } from '../hypercall.js';
 import type { ErrorRow, SubOperation } from '../hypercall.js';
 import { mfnOfGfn } from '../physmap.js';
-import { runstateNow, runstateOf, settleRunstates } from '../runstate.js';
+import { runstateNow, runstateOf, updateRunstates } from '../runstate.js';
 import { vcpuInfoView } from '../vcpu_info.js';
 import { vcpuOperation } from './vcpu_operation.js';
 import type { VcpuCall } from './vcpu_operation.js';
@@ -53,7 +53,7 @@ function findVcpuInfo417(
   vcpu: VcpuState,
   caller: VcpuState,
   info: Registration,
-): FramePlace | number {
+): FrameLocation | number {
   if (info.offset > frameBytes - vcpu_info[archOf(domain)].size) return -XEN_ENXIO;
   if (info.offset % areaAlignment !== 0) return -XEN_ENXIO;
   if (vcpu.vcpuInfo !== null) return -XEN_EINVAL;
@@ -63,28 +63,28 @@ function findVcpuInfo417(
 }
 
 /** 4.18's checks (common_vcpu_op, then map_guest_area): the whole address, the vCPU's state, the page. */
-function findVcpuInfo418(domain: Domain, vcpu: VcpuState, info: Registration): FramePlace | number {
+function findVcpuInfo418(domain: Domain, vcpu: VcpuState, info: Registration): FrameLocation | number {
   const address = BigInt.asUintN(64, (info.mfn << 12n) + BigInt(info.offset));
   if (address === allOnes || address >> 12n !== info.mfn) return -XEN_EINVAL;
   if (vcpu.vcpuInfo !== null) return -XEN_EBUSY;
-  return findPlace(domain, address, vcpu_info[archOf(domain)].size);
+  return findLocation(domain, address, vcpu_info[archOf(domain)].size);
 }
 
 const allOnes = (1n << 64n) - 1n;
 
 /**
- * From now on Xen uses this place. The contents of the old one are copied; if that was Xen's dummy, the new one starts
+ * From now on Xen uses this location. The contents of the old one are copied; if that was Xen's dummy, the new one starts
  * empty, and on x86 masked. All events are marked as pending, so that none is lost.
  */
-function moveVcpuInfo(domain: Domain, vcpu: VcpuState, place: FramePlace): void {
+function moveVcpuInfo(domain: Domain, vcpu: VcpuState, location: FrameLocation): void {
   const { size, offsets } = vcpu_info[archOf(domain)];
   const old = vcpuInfoView(domain, vcpu, false);
   const contents = new Uint8Array(size);
   if (old !== null) contents.set(new Uint8Array(old.buffer, old.byteOffset, size));
   else if (archOf(domain) === 'x86_64') contents[vcpu_info.x86_64.offsets.evtchn_upcall_mask] = 1;
   contents.fill(0xff, offsets.evtchn_pending_sel, offsets.evtchn_pending_sel + 8);
-  placeWriter(domain, place)(0, contents);
-  vcpu.vcpuInfo = place;
+  locationWriter(domain, location)(0, contents);
+  vcpu.vcpuInfo = location;
   markEventsPending(domain, vcpu);
 }
 
@@ -110,11 +110,11 @@ const registerVcpuInfo = vcpuOperation({
     const info = argument();
     if (info === null) return -XEN_EFAULT;
     const old = domain.state.config.release === '4.17';
-    const place = old ? findVcpuInfo417(domain, vcpu, caller, info) : findVcpuInfo418(domain, vcpu, info);
-    if (typeof place !== 'number') moveVcpuInfo(domain, vcpu, place);
+    const location = old ? findVcpuInfo417(domain, vcpu, caller, info) : findVcpuInfo418(domain, vcpu, info);
+    if (typeof location !== 'number') moveVcpuInfo(domain, vcpu, location);
     // 4.17 does so even if the registration failed.
-    if (typeof place !== 'number' || old) updateVcpuTime(domain, vcpu, true);
-    return typeof place === 'number' ? place : 0;
+    if (typeof location !== 'number' || old) updateVcpuTime(domain, vcpu, true);
+    return typeof location === 'number' ? location : 0;
   },
   effects: registered('vcpu_info'),
 });
@@ -126,7 +126,7 @@ const getRunstateInfo = vcpuOperation({
   argument: null,
   errors: [{ error: 'XEN_EFAULT', when: 'the answer cannot be written' }],
   body: ({ context, domain, vcpu, address }) => {
-    settleRunstates(domain);
+    updateRunstates(domain);
     const written = copyOut(context, vcpu_runstate_info, address, runstateNow(domain, vcpu));
     return written ? 0 : -XEN_EFAULT;
   },
@@ -158,7 +158,7 @@ const registerRunstateArea = vcpuOperation({
   body: ({ context, domain, vcpu, caller, argument }) => {
     const address = argument()?.addr.v;
     if (address === undefined || !isHandleOkay(domain, address)) return -XEN_EFAULT;
-    settleRunstates(domain);
+    updateRunstates(domain);
     registerVirtual(vcpu.runstateArea, address);
     const own = vcpu.id === caller.id;
     copyOut(context, vcpu_runstate_info, address, own ? runstateOf(vcpu) : runstateNow(domain, vcpu));
@@ -178,7 +178,7 @@ const registerTimeArea = vcpuOperation({
     if (address === undefined || !isHandleOkay(domain, address)) return -XEN_EFAULT;
     registerVirtual(vcpu.timeArea, address);
     updateVcpuTime(domain, vcpu, true);
-    if (vcpu.timeArea.virtual !== null && vcpu.timeArea.place === null) {
+    if (vcpu.timeArea.virtual !== null && vcpu.timeArea.location === null) {
       refreshTimeArea(domain, vcpu, virtualWriter(domain, context.cpu, caller.id, address));
     }
     return 0;
@@ -202,15 +202,15 @@ function registerPhysical(
   { domain, argument }: VcpuCall<{ addr: { p?: bigint | undefined } }>,
   area: GuestArea,
   size: number,
-  fill: (place: FramePlace) => void,
+  fill: (location: FrameLocation) => void,
 ): number {
   if (domain.state.config.release === '4.17') return -XEN_ENOSYS;
   const address = argument()?.addr.p;
   if (address === undefined) return -XEN_EFAULT;
-  const place = address === allOnes ? null : findPlace(domain, address, size);
-  if (typeof place === 'number') return place;
-  if (place !== null) fill(place);
-  area.place = place;
+  const location = address === allOnes ? null : findLocation(domain, address, size);
+  if (typeof location === 'number') return location;
+  if (location !== null) fill(location);
+  area.location = location;
   return 0;
 }
 
@@ -223,10 +223,10 @@ const registerRunstatePhysArea = vcpuOperation({
   errors: physErrors,
   body: (call) => {
     const { domain, vcpu, caller } = call;
-    settleRunstates(domain);
-    return registerPhysical(call, vcpu.runstateArea, vcpu_runstate_info.size, (place) => {
+    updateRunstates(domain);
+    return registerPhysical(call, vcpu.runstateArea, vcpu_runstate_info.size, (location) => {
       if (vcpu.id !== caller.id) return;
-      placeWriter(domain, place)(0, vcpu_runstate_info.encode(runstateOf(vcpu)));
+      locationWriter(domain, location)(0, vcpu_runstate_info.encode(runstateOf(vcpu)));
     });
   },
   effects: registered('runstate'),
@@ -239,8 +239,8 @@ const registerTimePhysArea = vcpuOperation({
   argument: vcpu_register_time_memory_area,
   errors: physErrors,
   body: (call) =>
-    registerPhysical(call, call.vcpu.timeArea, vcpu_time_info.size, (place) => {
-      fillTimeArea(call.domain, place);
+    registerPhysical(call, call.vcpu.timeArea, vcpu_time_info.size, (location) => {
+      fillTimeArea(call.domain, location);
     }),
   effects: registered('time'),
 });

@@ -359,8 +359,8 @@ test('the areas that a guest registers by physical address are registered anew, 
   advanceTo(domain, 77n);
   assert.equal(register(0x3000n), 0);
   assert.equal(register(0x4000n), 0);
-  assert.deepEqual(domain.state.vcpus[0]!.runstateArea.place, { mfn: 4, offset: 0 });
+  assert.deepEqual(domain.state.vcpus[0]!.runstateArea.location, { mfn: 4, offset: 0 });
   assert.equal(peek(domain, abi.vcpu_runstate_info, 0x4000n).state, abi.RUNSTATE_running);
   assert.equal(register(0xffff_ffff_ffff_ffffn), 0);
-  assert.equal(domain.state.vcpus[0]!.runstateArea.place, null);
+  assert.equal(domain.state.vcpus[0]!.runstateArea.location, null);
 });

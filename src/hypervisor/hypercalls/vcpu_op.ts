@@ -35,7 +35,7 @@ import { copyIn, domainVcpu } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
 import { domainShutdown } from '../power.js';
 import { setPeriodicTimer } from '../time.js';
-import { vcpuInfoPlace } from '../vcpu_info.js';
+import { vcpuInfoLocation } from '../vcpu_info.js';
 import { hvmEntry, isHvmContextValid, isPvContextValid } from './vcpu_context.js';
 import { areaOperations } from './vcpu_areas.js';
 import { vcpuIdOf, vcpuOperation } from './vcpu_operation.js';
@@ -57,7 +57,7 @@ const initialise = vcpuOperation({
     { error: 'XEN_EINVAL', when: 'the register state is not acceptable' },
   ],
   body: (call) => {
-    if (vcpuInfoPlace(call.domain, call.vcpu) === null) return -XEN_EINVAL;
+    if (vcpuInfoLocation(call.domain, call.vcpu) === null) return -XEN_EINVAL;
     return call.domain.state.config.kind === 'pv' ? initialisePv(call) : initialiseHvm(call);
   },
   effects: ({ vcpu }) => (vcpu.up ? [{ kind: 'vcpuUp', vcpu: vcpu.id }] : []),

@@ -5,11 +5,11 @@ import { archOf } from '../arch.js';
 import type { Domain, VcpuState } from '../domain.js';
 import type { CallEffect } from '../effects.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
-import type { CallContext, CallOutcome, Detail, ErrorRow, SubOperation } from '../hypercall.js';
+import type { HypercallContext, CallOutcome, Detail, ErrorRow, SubOperation } from '../hypercall.js';
 
 /** The input of an operation's body. */
 export interface VcpuCall<A> {
-  readonly context: CallContext;
+  readonly context: HypercallContext;
   readonly domain: Domain;
   /** The vCPU that the call names. */
   readonly vcpu: VcpuState;
@@ -42,7 +42,7 @@ const unknownVcpu: ErrorRow = { error: 'XEN_ENOENT', when: 'the domain has no vC
 const notOnArm: ErrorRow = { error: 'XEN_EINVAL', when: 'on Arm: always' };
 
 /** The vCPU id as the hypercall takes it: the low 32 bits of the second argument. */
-export function vcpuIdOf({ args }: CallContext): number {
+export function vcpuIdOf({ args }: HypercallContext): number {
   return Number(BigInt.asUintN(32, args[1] ?? 0n));
 }
 
@@ -65,7 +65,7 @@ export function vcpuOperation<A extends Detail>(definition: VcpuOperation<A>): S
 
 function runBody<A extends Detail>(
   definition: VcpuOperation<A>,
-  context: CallContext,
+  context: HypercallContext,
   vcpu: VcpuState,
   address: bigint,
 ): Omit<CallOutcome, 'vcpuId'> {

@@ -15,7 +15,7 @@ import {
 } from '../../abi/index.js';
 import type { Domain } from '../domain.js';
 import { plainOperation } from '../hypercall.js';
-import type { CallContext, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
+import type { HypercallContext, ErrorRow, HypercallFamily, SubOperation } from '../hypercall.js';
 
 const everywhere: readonly number[] = [VMASST_TYPE_runstate_update_flag];
 /** Most have no effect on a 64-bit guest, which may request them anyway. */
@@ -42,7 +42,7 @@ const badType: ErrorRow = {
 
 function switchAssist(
   value: boolean,
-): (context: CallContext) => { returned: number; detail: { type: number } } {
+): (context: HypercallContext) => { returned: number; detail: { type: number } } {
   return ({ domain, args }) => {
     const type = Number(BigInt.asUintN(32, args[1] ?? 0n));
     if (!isAssist(domain, type)) return { returned: -XEN_EINVAL, detail: { type } };

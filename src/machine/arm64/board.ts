@@ -34,8 +34,8 @@ import { codeReader } from './code.js';
 import type { ReadCode } from './code.js';
 import { diagnose } from './diagnosis.js';
 import type { VcpuDiagnosis } from './diagnosis.js';
-import { Standstill } from './fault_loop.js';
-import type { StandstillState } from './fault_loop.js';
+import { FaultLoops } from './fault_loop.js';
+import type { FaultLoopsState } from './fault_loop.js';
 import { Arm64HypercallAbi, hypercallTag } from './hypercall_abi.js';
 import { Interrupts } from './interrupts.js';
 import type { InterruptsState } from './interrupts.js';
@@ -49,7 +49,7 @@ export interface Arm64BoardState {
   readonly processor: ProcessorValue;
   readonly interrupts: InterruptsState;
   readonly unknownCalls: ReturnType<PowerCalls['save']>;
-  readonly standstill: StandstillState;
+  readonly faultLoops: FaultLoopsState;
 }
 
 /** The board of one guest. Its processor's vCPUs have the indices of the domain's vCPU ids. */
@@ -59,7 +59,7 @@ export class Arm64Board implements Board {
   readonly #port: BoardPort;
   readonly #interrupts: Interrupts;
   readonly #bus = new Bus();
-  readonly #standstill: Standstill;
+  readonly #faultLoops: FaultLoops;
   readonly #readCode: ReadCode;
   readonly #hypercalls: Hypercalls;
   readonly #powerCalls: PowerCalls;
@@ -97,7 +97,7 @@ export class Arm64Board implements Board {
       wakeIfInterrupted: (vcpu) => this.#hypercalls.wakeIfInterrupted(vcpu),
     });
     this.#readCode = codeReader(port.domain, port.frames);
-    this.#standstill = new Standstill(processor, this.#readCode);
+    this.#faultLoops = new FaultLoops(processor, this.#readCode);
     this.#attachDevices();
     for (const vcpu of port.vcpus) this.#identify(vcpu);
   }
@@ -107,7 +107,7 @@ export class Arm64Board implements Board {
     const { up, start } = present(this.#port.domain().state.vcpus[vcpu], 'a vCPU');
     if (!up || start !== null) return null;
     return diagnose(this.#view(vcpu), this.#readCode, {
-      faultsAt: this.#standstill.loopOf(vcpu),
+      faultsAt: this.#faultLoops.loopOf(vcpu),
       unknownCall: this.#powerCalls.unknownCallOf(vcpu),
     });
   }
@@ -124,7 +124,7 @@ export class Arm64Board implements Board {
   }
 
   run(vcpu: XenVcpuId, budget: number): RunResult {
-    return this.#standstill.run(vcpu, budget);
+    return this.#faultLoops.run(vcpu, budget);
   }
 
   isUser(vcpu: XenVcpuId): boolean {
@@ -167,15 +167,15 @@ export class Arm64Board implements Board {
       processor: this.processor.save(),
       interrupts: this.#interrupts.save(),
       unknownCalls: this.#powerCalls.save(),
-      standstill: this.#standstill.save(),
+      faultLoops: this.#faultLoops.save(),
     };
   }
 
-  load({ processor, interrupts, unknownCalls, standstill }: Arm64BoardState): void {
+  load({ processor, interrupts, unknownCalls, faultLoops }: Arm64BoardState): void {
     this.processor.load(processor);
     this.#interrupts.load(interrupts);
     this.#powerCalls.load(unknownCalls);
-    this.#standstill.load(standstill);
+    this.#faultLoops.load(faultLoops);
   }
 
   #view(vcpu: XenVcpuId): VcpuView {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { RunResult } from '../../engine/index.js';
 import { codeReader } from './code.js';
-import { Standstill } from './fault_loop.js';
+import { FaultLoops } from './fault_loop.js';
 import { assemble, entry, powerOff, testGuest, vectors } from '../test_guest.js';
 import type { TestGuest } from '../test_guest.js';
 
@@ -99,7 +99,7 @@ const prologue = `
 /** Guests that do the same: one whose vCPU is passed over where it may be, one that is run as it is. */
 class Pair {
   readonly #guests: readonly [TestGuest, TestGuest];
-  readonly #standstill: Standstill;
+  readonly #faultLoops: FaultLoops;
   /** Instructions of all slices: here no machine says that time passes between them. */
   #executed = 0;
 
@@ -116,7 +116,7 @@ class Pair {
     const { processor, domain, frames } = this.#guests[0].machine;
     const run = (vcpu: number, budget: number, before = 0): RunResult =>
       processor.run(vcpu, budget, this.#executed + before);
-    this.#standstill = new Standstill(
+    this.#faultLoops = new FaultLoops(
       { vcpus: processor.vcpus, run },
       codeReader(
         () => domain,
@@ -133,14 +133,14 @@ class Pair {
   check(budgets: readonly number[]): boolean {
     const [passed, plain] = this.#guests;
     for (const budget of budgets) {
-      const result = this.#standstill.run(0, budget);
+      const result = this.#faultLoops.run(0, budget);
       assert.deepEqual(result, plain.machine.processor.run(0, budget, this.#executed));
       this.#executed += result.executed;
       const [state, expected] = [passed, plain].map(({ machine }) => machine.processor.vcpus[0]?.save());
       assert.deepEqual(state, expected);
       assert.deepEqual(passed.sent, plain.sent);
     }
-    return this.#standstill.loopOf(0) !== null;
+    return this.#faultLoops.loopOf(0) !== null;
   }
 }
 

@@ -65,13 +65,13 @@ const longestWait = 6;
 export type Runner = Pick<Arm64Processor, 'run' | 'vcpus'>;
 
 /** What is known of vCPUs that fault, as a plain value; each list in the order of vCPUs. */
-export interface StandstillState {
+export interface FaultLoopsState {
   readonly still: readonly number[];
   readonly suspects: readonly (readonly [number, Suspect])[];
   readonly loops: readonly (readonly [number, readonly bigint[]])[];
 }
 
-export class Standstill {
+export class FaultLoops {
   readonly #processor: Runner;
   readonly #readCode: ReadCode;
   /** The vCPUs of which one instruction was once seen to change nothing at all, and that have not moved since. */
@@ -91,7 +91,7 @@ export class Standstill {
     return this.#loops.get(vcpu) ?? null;
   }
 
-  save(): StandstillState {
+  save(): FaultLoopsState {
     return {
       still: [...this.#still].sort((a, b) => a - b),
       suspects: [...this.#suspects].sort(([a], [b]) => a - b),
@@ -99,7 +99,7 @@ export class Standstill {
     };
   }
 
-  load({ still, suspects, loops }: StandstillState): void {
+  load({ still, suspects, loops }: FaultLoopsState): void {
     this.#still.clear();
     this.#suspects.clear();
     this.#loops.clear();
