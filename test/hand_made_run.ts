@@ -22,7 +22,7 @@ export type LooseEvent = Loose<TraceEvent>;
 
 /** An event in which a kernel takes over on a vCPU. */
 export function kernelEvent(entry: number, name = 'first kernel', kernel = 0): LooseEvent {
-  const possible = [0, 1, 2, 3].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: cpu }));
+  const possible = [0, 1, 2, 3].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: mpidr(cpu) }));
   return {
     kind: 'kernel',
     kernel,
@@ -79,7 +79,8 @@ function judged(event: HypercallEvent, meant: number | null): JudgedCall {
 
 export function cpuRow(cpu: number, vcpu: number | null, recorded: number | null, online = true): CpuRow {
   const of = vcpu === null ? null : xenVcpuId(vcpu);
-  return { kernel: 0, linuxCpu: linuxCpu(cpu), hardwareId: vcpu, vcpu: of, recorded, online };
+  const hardwareId = vcpu === null ? null : mpidr(vcpu);
+  return { kernel: 0, linuxCpu: linuxCpu(cpu), hardwareId, vcpu: of, recorded, online };
 }
 
 export const handMadePlatform: Platform = {

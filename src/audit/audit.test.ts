@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { linuxCpu, xenVcpuId } from '../identity/index.js';
+import { apicId, linuxCpu, xenVcpuId } from '../identity/index.js';
 import { audit, firstBroken } from './audit.js';
 import type { Finding } from './finding.js';
 import { judgeCalls } from './judge.js';
@@ -55,7 +55,9 @@ const call = fc.record({
   returned: answer,
 });
 
-const possible = fc.array(fc.record({ linuxCpu: cpu, hardwareId: fc.option(small) }), { maxLength: 6 });
+const possible = fc.array(fc.record({ linuxCpu: cpu, hardwareId: fc.option(small.map(apicId)) }), {
+  maxLength: 6,
+});
 const leftOut = fc.array(fc.record({ vcpu, why: fc.constant('') }), { maxLength: 3 });
 const how = fc.constantFrom('psci', 'sipi', 'VCPUOP_up');
 const outcome = fc.constantFrom('userspace', 'poweroff', 'panic', 'hang', 'destroyed');

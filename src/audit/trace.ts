@@ -3,7 +3,7 @@
  * and real kernels produce the same kinds of events, a real kernel fewer of them (it is not visible when it reads its records).
  */
 import type { XenRelease } from '../abi/index.js';
-import type { ApicId, LinuxCpu, Mpidr, XenVcpuId } from '../identity/index.js';
+import type { HardwareId, LinuxCpu, XenVcpuId } from '../identity/index.js';
 
 /** What the hypervisor offers: the truth with which the guest's ids are compared. */
 export interface Platform {
@@ -11,7 +11,7 @@ export interface Platform {
   /** Xen release; some answers depend on it. */
   readonly release: XenRelease;
   /** Each vCPU's hardware id by vCPU id: APIC ids on x86, MPIDR affinities on Arm. */
-  readonly hardwareIds: readonly (ApicId | Mpidr)[];
+  readonly hardwareIds: readonly HardwareId[];
   readonly fifo: boolean;
   /** Whether SHUTDOWN_soft_reset resets the domain's registrations. */
   readonly softReset: boolean;
@@ -27,7 +27,7 @@ interface EventBase {
 /** A kernel's possible CPU, and its hardware id as the kernel knows it; null on PV, which has none. */
 export interface PossibleCpu {
   readonly linuxCpu: LinuxCpu;
-  readonly hardwareId: number | null;
+  readonly hardwareId: HardwareId | null;
 }
 
 /** A vCPU that a kernel need not bring up when it boots, and by which limit: `nr_cpus=3`. */

@@ -1,7 +1,7 @@
 /** What a model run is made of and what it gives: the words that models, stories and the matrix share. */
 import type { XenRelease } from '../abi/index.js';
 import type { Finding, JudgedCall, Outcome, Platform, TraceEvent } from '../audit/index.js';
-import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
+import type { HardwareId, LinuxCpu, XenVcpuId } from '../identity/index.js';
 
 /** How the guest's kernel learns which vCPU each of its CPUs is; one entry a step of the patch's history. */
 export type StrategyName =
@@ -64,7 +64,7 @@ export interface CpuRow {
   readonly kernel: number;
   readonly linuxCpu: LinuxCpu;
   /** APIC id or MPIDR; null on PV. */
-  readonly hardwareId: number | null;
+  readonly hardwareId: HardwareId | null;
   readonly vcpu: XenVcpuId | null;
   /** What the kernel's record says at the end; null when nothing was recorded. */
   readonly recorded: number | null;

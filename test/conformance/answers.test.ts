@@ -21,7 +21,7 @@ import {
 } from '../../src/hypervisor/index.js';
 import type { Domain } from '../../src/hypervisor/index.js';
 import { apicId, linuxCpu, mpidr, xenVcpuId } from '../../src/identity/index.js';
-import type { ApicId, XenVcpuId } from '../../src/identity/index.js';
+import type { XenVcpuId } from '../../src/identity/index.js';
 
 const vcpus = 34;
 const ram = { start: 0, count: 512 };
@@ -190,8 +190,8 @@ class Guest {
       const { target: named, returned } = psciCall(this.domain, by, abi.PSCI_0_2_FN64_CPU_ON, args);
       this.emit({ ...asked, how: 'psci', target: named, returned });
     } else if (kind !== 'pv') {
-      sendInit(this.domain, by, hardwareId as ApicId);
-      const { target: named } = sendSipi(this.domain, by, hardwareId as ApicId, 0x90);
+      sendInit(this.domain, by, apicId(hardwareId));
+      const { target: named } = sendSipi(this.domain, by, apicId(hardwareId), 0x90);
       this.emit({ ...asked, how: 'sipi', target: named, returned: 0 });
     }
   }

@@ -1,6 +1,7 @@
 /** The table of a kernel's CPUs: the recorded and the true vCPU of each. */
-import { formatMpidr, xenVcpuId } from '../../identity/index.js';
-import type { Mpidr } from '../../identity/index.js';
+import type { Platform } from '../../audit/index.js';
+import { formatHardwareId, xenVcpuId } from '../../identity/index.js';
+import type { HardwareId, HardwareIdKind } from '../../identity/index.js';
 import { idText } from '../../explore/index.js';
 import type { CpuRow, ModelRun } from '../../explore/index.js';
 
@@ -47,11 +48,20 @@ function stretches(rows: readonly CpuRow[]): CpuRow[][] {
   return found.flatMap((rows) => (rows.length < fewest ? rows.map((row) => [row]) : [rows]));
 }
 
-function hardwareName(id: number | null): string {
-  return id === null ? '-' : formatMpidr(id as Mpidr);
+const hardwareIdKinds: Readonly<Record<Platform['kind'], HardwareIdKind | null>> = {
+  arm: 'mpidr',
+  pv: null,
+  pvhvm: 'apicId',
+  pvh: 'apicId',
+};
+
+const heads = { mpidr: 'MPIDR', apicId: 'APIC id' } as const;
+
+function hardwareName(id: HardwareId | null, kind: HardwareIdKind | null): string {
+  return id === null || kind === null ? '-' : formatHardwareId(kind, id);
 }
 
-function lineOf(rows: readonly CpuRow[]): CpuLine[] {
+function lineOf(rows: readonly CpuRow[], kind: HardwareIdKind | null): CpuLine[] {
   const [first] = rows;
   const last = rows.at(-1);
   if (first === undefined || last === undefined) return [];
@@ -62,7 +72,7 @@ function lineOf(rows: readonly CpuRow[]): CpuLine[] {
   return [
     {
       cpu: range((row) => String(row.linuxCpu)),
-      hardwareId: range((row) => hardwareName(row.hardwareId)),
+      hardwareId: range((row) => hardwareName(row.hardwareId, kind)),
       vcpu: range((row) => (row.vcpu === null ? '-' : String(row.vcpu))),
       recorded: range((row) => (row.recorded === null ? 'not set' : idText(row.recorded))),
       isTrue: isTrue(first),
@@ -82,10 +92,11 @@ export function cpuTable({ cpus, events, platform }: ModelRun): CpuTable {
   const last = Math.max(0, ...cpus.map(({ kernel }) => kernel));
   const own = cpus.filter((row) => row.kernel === last);
   const kernel = events.find((event) => event.kind === 'kernel' && event.kernel === last);
-  const hardware = { arm: 'MPIDR', pv: 'hardware id', pvhvm: 'APIC id', pvh: 'APIC id' }[platform.kind];
+  const kind = hardwareIdKinds[platform.kind];
+  const hardware = kind === null ? 'hardware id' : heads[kind];
   return {
     kernel: kernel?.kind === 'kernel' ? kernel.name : `kernel ${last}`,
     head: ['Linux CPU', hardware, 'is vCPU', 'recorded id', 'online'],
-    lines: stretches(own.map((row) => withTruth(row, platform))).flatMap(lineOf),
+    lines: stretches(own.map((row) => withTruth(row, platform))).flatMap((rows) => lineOf(rows, kind)),
   };
 }

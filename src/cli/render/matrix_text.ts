@@ -14,7 +14,7 @@ import { tableLines } from './table.js';
 
 /** Gap between columns, and before the first one. */
 const gap = 2;
-/** If the page is too narrow: the width of strategy names, and the maximum width of names of kinds. */
+/** The least width of strategy names; and, if the page is too narrow, the maximum width of names of kinds. */
 const headWidth = 14;
 const narrowKind = 22;
 const kindHead = 'scenario';
@@ -70,15 +70,22 @@ function longest(texts: readonly string[]): number {
   return Math.max(...texts.map((text) => text.length));
 }
 
-/** The widths of the columns including gaps: what they need, or what the page allows. */
-function columnWidths(
-  kinds: readonly string[],
-  columns: readonly (readonly string[])[],
-  width: number,
-): number[] {
-  const wanted = columns.map((texts) => Math.max(headWidth, longest(texts)) + gap);
-  const left = width - wanted.reduce((sum, column) => sum + column, 0);
-  if (left >= narrowKind) return [Math.min(longest(kinds) + gap, left), ...wanted];
+interface Column {
+  readonly cells: readonly string[];
+  /** The names in its head; each ends with a comma if another follows. */
+  readonly names: readonly string[];
+}
+
+/** The widths of the columns including gaps: what cells and names need, else what cells need, else what the page allows. */
+function columnWidths(kinds: readonly string[], columns: readonly Column[], width: number): number[] {
+  const byCells = columns.map(({ cells }) => Math.max(headWidth, longest(cells)) + gap);
+  const byNames = columns.map(({ names }, i) => Math.max(byCells[i] ?? 0, longest(names) + gap));
+  const ofKinds = longest(kinds) + gap;
+  const leftBy = (wanted: readonly number[]): number =>
+    width - wanted.reduce((sum, column) => sum + column, 0);
+  if (leftBy(byNames) >= ofKinds) return [ofKinds, ...byNames];
+  const left = leftBy(byCells);
+  if (left >= narrowKind) return [Math.min(ofKinds, left), ...byCells];
   const each = Math.floor((width - narrowKind) / columns.length);
   return [narrowKind, ...columns.map(() => each)];
 }
@@ -113,7 +120,10 @@ function shownOf(rows: readonly MatrixRow[]): Shown {
 /** The rows of one platform, as a table. */
 function platformTable(rows: readonly MatrixRow[], style: Style): string[] {
   const { kinds, columns, leftOut, cell } = shownOf(rows);
-  const texts = columns.map(([strategy]) => kinds.map((kind) => cell(kind, strategy)));
+  const texts = columns.map((names) => ({
+    cells: kinds.map((kind) => cell(kind, names[0])),
+    names: names.map((name, i) => (i < names.length - 1 ? `${name},` : name)),
+  }));
   const [kindWidth = 0, ...widths] = columnWidths([kindHead, ...kinds], texts, style.width);
   const room = widths.map((width) => width - gap);
   const body = kinds.map((kind) => [

@@ -15,6 +15,7 @@ import {
 } from '../../../test/hand_made_run.js';
 import { sequenceOf, tallyOf } from '../../explore/index.js';
 import type { MatrixRow, ModelRun, ToldStory } from '../../explore/index.js';
+import { mpidr } from '../../identity/index.js';
 import { cpuTable } from './cpu_table.js';
 import { escapeHtml } from './markup.js';
 import { matrixText } from './matrix_text.js';
@@ -138,7 +139,7 @@ describe('the table of CPUs', () => {
 
   it('knows by its hardware id which vCPU a CPU is that never ran', () => {
     const { lines } = cpuTable(
-      handMadeRun([], {}, { cpus: [{ ...cpuRow(1, null, null, false), hardwareId: 2 }] }),
+      handMadeRun([], {}, { cpus: [{ ...cpuRow(1, null, null, false), hardwareId: mpidr(2) }] }),
     );
     assert.deepEqual(lines, [
       { cpu: '1', hardwareId: '0x2', vcpu: '2', recorded: 'not set', isTrue: null, online: false },

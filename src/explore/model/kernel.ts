@@ -13,7 +13,15 @@ import {
   xenVcpuId,
   x86CpusOfMadt,
 } from '../../identity/index.js';
-import type { AcpiUid, ApicId, Mpidr, NotTaken, NotTakenReason, XenVcpuId } from '../../identity/index.js';
+import type {
+  AcpiUid,
+  ApicId,
+  HardwareId,
+  Mpidr,
+  NotTaken,
+  NotTakenReason,
+  XenVcpuId,
+} from '../../identity/index.js';
 import { emit, guestVcpu } from './context.js';
 import type { Environment, Firmware } from './context.js';
 import { allocateFrames } from './guest_memory.js';
@@ -30,7 +38,7 @@ const queues = 16;
 
 /** A CPU as the kernel finds it in the tables. */
 interface FoundCpu {
-  readonly hardwareId: number | null;
+  readonly hardwareId: HardwareId | null;
   readonly acpiUid: AcpiUid | null;
 }
 

@@ -8,7 +8,7 @@ import type { Outcome } from '../../audit/index.js';
 import { cloneDomain, domainFromJson, domainToJson } from '../../hypervisor/index.js';
 import type { Domain } from '../../hypervisor/index.js';
 import { xenVcpuId } from '../../identity/index.js';
-import type { AcpiUid, IdMap, LinuxCpu, XenVcpuId } from '../../identity/index.js';
+import type { AcpiUid, HardwareId, IdMap, LinuxCpu, XenVcpuId } from '../../identity/index.js';
 import type { KernelEra, StrategyName } from '../scenario.js';
 
 /** What a step may remember in its frame. Times are ns of system time as plain numbers. */
@@ -48,7 +48,7 @@ export interface Place {
 export interface CpuState {
   readonly linuxCpu: LinuxCpu;
   /** APIC id or MPIDR affinity, as the firmware's tables have it; null on PV. */
-  readonly hardwareId: number | null;
+  readonly hardwareId: HardwareId | null;
   /** What the firmware's tables call the processor; null where they do not say. */
   readonly acpiUid: AcpiUid | null;
   online: boolean;

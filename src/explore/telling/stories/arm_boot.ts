@@ -9,7 +9,7 @@ import { howCalled, howWrongWasAnswered, readsOfUnset, startsMade, whoIsOnline }
 const initControl = 'EVTCHNOP_init_control';
 
 export const asPosted: Story = {
-  title: 'The same patch on Arm',
+  title: 'The patch as posted, on Arm',
   why: 'On Arm each CPU records its id when it first runs. An unset record reads as all ones. Who reads it too early?',
   scenario: scenario('arm-as-posted-fifo', 'as-posted', 'arm'),
   afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
@@ -17,14 +17,14 @@ export const asPosted: Story = {
 
 export const asTested: Story = {
   title: 'The patch as tested on 4.8-rc4',
-  why: 'By then an unset record read as 0, and 0 is the id of a real vCPU. The same boot as above.',
+  why: 'By then an unset record read as 0, which is the id of a real vCPU. Who reads it too early?',
   scenario: scenario('arm-as-tested-fifo', 'as-tested', 'arm'),
   afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
 };
 
 export const twoLevel: Story = {
   title: 'Two-level events hide the error',
-  why: 'The same kernel, but Xen offers only two-level events, which need no control block per vCPU.',
+  why: 'The patch as posted, but Xen offers only two-level events, which need no control block per vCPU.',
   scenario: scenario('arm-as-posted-2l', 'as-posted', 'arm', { events: '2l' }),
   afterword: (run) => [howCalled(run, initControl), readsOfUnset(run), whoIsOnline(run)],
 };

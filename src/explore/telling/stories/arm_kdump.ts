@@ -19,14 +19,14 @@ export const mend: Story = {
 
 export const noHypercallsInPrepare: Story = {
   title: 'Alternative 1: no calls in prepare',
-  why: 'The same crash. Each CPU makes its own calls once it runs, and reads its id from its own MPIDR.',
+  why: 'A crash on vCPU 2. Each CPU makes its own calls once it runs, and reads its id from its own MPIDR.',
   scenario: scenario('arm-kdump-no-hypercalls-in-prepare', 'no-hypercalls-in-prepare', 'arm', crash),
   afterword,
 };
 
 export const idsFromFirmware: Story = {
   title: 'Alternative 2: ids from firmware',
-  why: 'The same crash. The ids are worked out when the device tree is parsed, before any call is made.',
+  why: 'A crash on vCPU 2. The ids are worked out when the device tree is parsed, before any call is made.',
   scenario: scenario('arm-kdump-ids-from-firmware', 'ids-from-firmware', 'arm', crash),
   afterword,
 };

@@ -17,7 +17,7 @@ export const beforeThePatch: Story = {
 
 export const asPosted: Story = {
   title: 'The patch: from CPU to vCPU id',
-  why: 'The same crash. CPU 0 now reads its vCPU id from CPUID; the ids of the others come from the MADT.',
+  why: 'A crash on vCPU 2. CPU 0 now reads its vCPU id from CPUID; the ids of the others come from the MADT.',
   scenario: scenario('pvhvm-kdump-as-posted', 'as-posted', 'pvhvm', crash),
   afterword: (run) => [howWrongWasAnswered(run), whoIsOnline(run)],
 };
