@@ -167,8 +167,11 @@ function aggregate<F, T>(name: string, fields: F, packed: boolean, overlaid: boo
   const entries = Object.entries(fields as Record<string, AnyField>);
   const { offsets, size, align } = layOut(entries, packed, overlaid);
   const at = (key: string): number => offsets[key] ?? 0;
-  const read = (view: DataView, base: number): T =>
-    Object.fromEntries(entries.map(([key, field]) => [key, field.read(view, base + at(key))])) as T;
+  const read = (view: DataView, base: number): T => {
+    const value: Record<string, unknown> = {};
+    for (const [key, field] of entries) value[key] = field.read(view, base + at(key));
+    return value as T;
+  };
   const write = (view: DataView, base: number, value: T): void => {
     for (const [key, field] of entries) {
       const member = (value as Record<string, unknown>)[key];

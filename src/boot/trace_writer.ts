@@ -19,9 +19,13 @@ export class TraceWriter {
     this.#heard = heard;
   }
 
-  /** Writes an event. `caller` is the return address of the call that it tells of; null if it tells of none. */
+  /**
+   * Writes an event, which becomes the trace's own. `caller` is the return address of the call that it tells of; null if it
+   * tells of none.
+   */
   write(event: NewEvent, caller: bigint | null = null): void {
-    const placed: TraceEvent = { ...event, step: this.store.length, timeNs: this.#nowNs() };
+    // Not by a spread, which takes a tenth of the time of a loop of hypercalls.
+    const placed: TraceEvent = Object.assign(event, { step: this.store.length, timeNs: this.#nowNs() });
     this.store.add(placed, caller);
     this.#heard(placed);
   }
