@@ -254,12 +254,28 @@ describe('the folders of an architecture', () => {
 
 /** Words of Arm's architecture, in lower case. A word of a name counts too: `isEl0`, `MPIDR_EL1`. */
 const armWords: ReadonlySet<string> = new Set(
-  `aapcs aapcs64 cpacr daif el0 el1 el2 el3 elr esr far_el1 gic gicv2 gicv3 isb mpidr psci pstate sctlr sgi smc smccc spsr
-   tpidr ttbr ttbr0 ttbr1 vbar wfe wfi`.split(/\s+/),
+  `aapcs aapcs64 aarch32 aarch64 asid cntp cntv cpacr daif ddi el0 el1 el2 el3 elr eret esr
+   fpcr fpsr gic gicv2 gicv3 hcr isb mair mpidr nzcv pl011 psci pstate redistributor sctlr sgi smc
+   smccc spsr svc tcr tpidr ttbr ttbr0 ttbr1 vbar vgic wfe wfi`.split(/\s+/),
 );
 
 /** Shared files that still speak of Arm. The list only becomes shorter: a file in it without such a word fails the test. */
-const stillArm: readonly string[] = ['src/boot/report.ts'];
+const stillArm: readonly string[] = [
+  'src/boot/report.ts',
+  'src/engine/emit_vector.ts',
+  'src/engine/float/arithmetic.ts',
+  'src/engine/float/calls.ts',
+  'src/engine/float/comparison.ts',
+  'src/engine/float/context.ts',
+  'src/engine/float/conversion.ts',
+  'src/engine/float/estimates.ts',
+  'src/engine/float/fast_path.ts',
+  'src/engine/float/formats.ts',
+  'src/engine/float/functions.ts',
+  'src/isa/float_micro_ops.ts',
+  'src/isa/semantics.ts',
+  'src/isa/vector_micro_ops.ts',
+];
 
 /** The words of a text: names are divided at `_`, and where a capital letter follows a small one. */
 function wordsOf(text: string): Set<string> {

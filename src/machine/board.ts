@@ -44,7 +44,7 @@ export interface MachineOptions {
   readonly seed: number;
   /** Guest physical address where `config.entryVcpu` starts. */
   readonly entry: bigint;
-  /** What it finds in the register that points to its boot information (arm64: x0). */
+  /** What it finds in the register that points to its boot information, a guest physical address. */
   readonly bootInformation: bigint;
 }
 
