@@ -254,7 +254,7 @@ describe('the folders of an architecture', () => {
 
 /** Words of Arm's architecture, in lower case. A word of a name counts too: `isEl0`, `MPIDR_EL1`. */
 const armWords: ReadonlySet<string> = new Set(
-  `aapcs aapcs64 aarch32 aarch64 asid cntp cntv cpacr daif ddi el0 el1 el2 el3 elr eret esr
+  `aapcs aapcs64 aarch32 asid cntp cntv cpacr daif ddi el0 el1 el2 el3 elr eret esr
    fpcr fpsr gic gicv2 gicv3 hcr isb mair mpidr nzcv pl011 psci pstate redistributor sctlr sgi smc
    smccc spsr svc tcr tpidr ttbr ttbr0 ttbr1 vbar vgic wfe wfi`.split(/\s+/),
 );
