@@ -242,6 +242,7 @@ export interface EndEvent extends EventBase {
   readonly unheard?: readonly UnheardEvent[];
 }
 
+/** One event of a run. A trace is a list of them, in the order in which they happened. */
 export type TraceEvent =
   | KernelEvent
   | LimitsEvent

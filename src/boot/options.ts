@@ -37,8 +37,10 @@ export interface BootCommand {
   readonly script: string | null;
 }
 
+/** Everything on which a run depends. The same options give the same run. */
 export interface BootOptions {
   readonly kernel: BootKernel;
+  /** The file that the bootloader would load beside the kernel; null for none. */
   readonly initrd: Uint8Array | null;
   /** The kernel's command line. */
   readonly commandLine: string;

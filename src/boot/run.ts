@@ -38,8 +38,13 @@ const logTail = 40;
 /** The kernel's log has fewer records than this before the first call about a CPU. */
 const earlyLog = 1000;
 
-/** A boot. {@link step} runs it piece by piece, {@link result} says what came of it. */
+/**
+ * One boot of a guest, from its first instruction to its end. The constructor builds the guest and runs nothing; {@link step} runs
+ * it piece by piece and tells the {@link BootWatcher} of what it does; {@link result} ends it, if it has not ended, and has the audit
+ * judge its trace. The same options give the same run, however it is divided into steps. Nothing that the guest does throws.
+ */
 export class Boot {
+  /** The machine and what it was built from. */
   readonly guest: Guest;
   readonly #options: BootOptions;
   readonly #kernel: KernelView;

@@ -7,10 +7,14 @@ export const countBounds = { names: 1000, idsPerCpu: 1024 } as const;
 /** The name under which calls are counted when the limit of names is reached. */
 const otherNames = '(others)';
 
+/** How many hypercalls were made, over the whole trace. */
 export interface CallCounts {
   readonly total: number;
+  /** By the name of the operation, e.g. `VCPUOP_is_up`. Above 1000 names, the calls of all others count as `(others)`. */
   readonly byName: Readonly<Record<string, number>>;
+  /** The calls that carry a vCPU id. */
   readonly carryingVcpuId: number;
+  /** The calls whose answer is negative. */
   readonly refused: number;
 }
 

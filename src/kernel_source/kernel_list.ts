@@ -20,6 +20,7 @@ import { checkReleaseName, debianSpecText } from './kernel_spec.js';
 import { usualReleases } from './releases.js';
 import { checkMirror } from './suites.js';
 
+/** One kernel of a Debian release. */
 export interface ListedKernel {
   /** The value for `--kernel`, with the version: `debian:bookworm/cloud=6.1.0-57`. */
   readonly kernel: string;
@@ -35,7 +36,9 @@ export interface ListedKernel {
   readonly isListed: boolean | null;
 }
 
+/** The kernels that can be booted now. */
 export interface KernelList {
+  /** By release, then by flavour, then from the newest to the oldest. */
   readonly kernels: readonly ListedKernel[];
   /** Why only cached kernels of a release are listed; empty if all archives could be asked. */
   readonly notAsked: readonly { readonly release: string; readonly why: string }[];

@@ -22,6 +22,7 @@ export type KernelSpec =
   | { readonly kind: 'file'; readonly file: string }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
+/** How a kernel of Debian is written. */
 export const debianGrammar = 'debian:RELEASE[/FLAVOUR][=VERSION]';
 
 interface Part {

@@ -48,8 +48,8 @@ export { UnavailableError } from './sources.js';
 
 /**
  * Boots an arm64 kernel as a Xen guest on emulated CPUs and audits every vCPU id in its hypercalls. The returned boot
- * runs while the caller reads its hypercalls (`for await`) or awaits `report()`. Throws InputError for an invalid request; its
- * message is one line that says what is wrong and what to do.
+ * runs while the caller reads its hypercalls (`for await`) or awaits `report()`, which gives a {@link BootReport}. Throws
+ * {@link InputError} for an invalid request; its message is one line that says what is wrong and what to do.
  */
 export function boot(request: BootRequest = {}): GuestRun {
   return new GuestRun(request);

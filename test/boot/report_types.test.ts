@@ -1,4 +1,7 @@
-/** schemas/boot-report.schema.json and the type `BootReport` have the same fields, of the same kinds. */
+/**
+ * schemas/boot-report.schema.json and the type `BootReport` have the same fields, of the same kinds; and what the library exports is
+ * documented.
+ */
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { it } from 'node:test';
@@ -67,7 +70,8 @@ function kindShape(type: string, given: Schema): string {
 }
 
 const file = path.join(root, 'src/boot/report.ts');
-const program = ts.createProgram([file], {
+const library = path.join(root, 'src/library/index.ts');
+const program = ts.createProgram([file, library], {
   target: ts.ScriptTarget.ES2023,
   module: ts.ModuleKind.NodeNext,
   moduleResolution: ts.ModuleResolutionKind.NodeNext,
@@ -125,4 +129,20 @@ it('the schema and the type BootReport have the same fields', () => {
   assert.ok(ofSchema?.includes('schemaVersion: 2'), 'the search is broken');
   // In pieces, so that a failure shows the field.
   assert.deepEqual(ofType?.split('; '), ofSchema?.split('; '));
+});
+
+it('everything that the library exports has a docstring', () => {
+  const source = program.getSourceFile(library);
+  const module = source === undefined ? undefined : checker.getSymbolAtLocation(source);
+  assert.ok(module !== undefined);
+  const exported = checker.getExportsOfModule(module).map((symbol) => {
+    const isAlias = (symbol.flags & ts.SymbolFlags.Alias) !== 0;
+    return isAlias ? checker.getAliasedSymbol(symbol) : symbol;
+  });
+  assert.ok(exported.length > 30, 'the search is broken');
+  const bare = exported.filter((symbol) => symbol.getDocumentationComment(checker).length === 0);
+  assert.deepEqual(
+    bare.map(({ name }) => name),
+    [],
+  );
 });

@@ -11,13 +11,13 @@ import type { Scenario, StrategyName } from '../scenario.js';
 import type { Strategy } from './strategies.js';
 import type { CpuState, Frame, GuestVcpu, KernelState, Vars, World } from './world.js';
 
-/** The tables by which the platform tells a guest of its CPUs. PV has neither. */
+/** The firmware tables that list a guest's CPUs. A PV guest has neither. */
 export interface Firmware {
   readonly madt: Madt | null;
   readonly deviceTree: DeviceTree | null;
 }
 
-/** What a run is given and never changes. */
+/** The inputs of a run, which it never changes. */
 export interface Environment {
   readonly scenario: Scenario;
   readonly platform: Platform;
@@ -54,7 +54,7 @@ export function emit(
   events.push({ ...event, step: events.length, timeNs: world.domain.state.nowNs });
 }
 
-/** Says that this step does the one thing that it may do. */
+/** Notes what this step does to the outside. A step may do one such thing; throws InvariantError on a second one. */
 export function act({ acts }: StepContext, what: string): void {
   acts.push(what);
   if (acts.length > 1) throw new InvariantError(`a step does two things: ${acts.join(', ')}`);

@@ -23,7 +23,7 @@ export function readPlace(domain: Domain, { gfn, offset }: Place): DataView {
   return viewOf(frame ?? new Uint8Array(frameBytes), offset);
 }
 
-/** Likewise, to be written now. */
+/** The same bytes, for writing. In a hole, what is written is lost. */
 export function writePlace(domain: Domain, { gfn, offset }: Place): DataView {
   const mfn = mfnOfGfn(domain, gfn);
   const frame = mfn === null ? undefined : domain.memory.writable(mfn);

@@ -1,13 +1,13 @@
 /**
- * Where a run can be meddled with, from outside of models and hypervisor alike. The tests that seed errors stand
- * here; an ordinary run has none.
+ * Hooks that change a run from outside the models and the hypervisor. Tests use them to seed errors; an ordinary run has
+ * none.
  */
 import type { CallRecord } from '../../hypervisor/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { GuestCall } from './calls.js';
 import type { World } from './world.js';
 
-/** The call or step that is at hand. */
+/** The call or the step at which a hook runs. */
 export interface Occasion {
   readonly world: World;
   readonly vcpu: XenVcpuId;
@@ -19,14 +19,14 @@ export interface Occasion {
   readonly step: string;
 }
 
-/** Each may be left out. All of them may change the world. */
+/** The hooks. Each is optional, and each may change the world. */
 export interface Interposers {
-  /** What the guest asks for instead. */
+  /** Returns the call that the guest makes in place of `call`. */
   beforeCall?(occasion: Occasion, call: GuestCall): GuestCall;
-  /** What the hypervisor answers, and an observer sees it answer, in place of its own: a hypervisor at fault. */
+  /** Returns the answer of a faulty hypervisor in place of `record`. Guest and observer see it. */
   faultyAnswer?(occasion: Occasion, record: CallRecord): CallRecord;
-  /** What the guest is made to see in place of Xen's answer; the trace keeps the answer that Xen gave. */
+  /** Returns the answer that the guest sees in place of `record`. The trace keeps the answer that Xen gave. */
   afterCall?(occasion: Occasion, record: CallRecord): CallRecord;
-  /** After each step. */
+  /** Runs after each step. */
   afterStep?(occasion: Occasion): void;
 }

@@ -57,7 +57,7 @@ export const entryRoutines: Readonly<
   arm: { boot: 'arm-boot', secondary: 'arm-secondary' },
 };
 
-/** The Linux whose rules of numbering stand for those of an era. */
+/** The Linux version whose rules of numbering a model of that era follows. */
 const numberingVersions = { '<=6.8': '6.1', '>=6.9': '6.12' } as const;
 
 function findX86Cpus({ scenario }: Environment, madt: Madt, entry: XenVcpuId, apicId: ApicId): Found {
