@@ -15,7 +15,7 @@ import { checkCommandLine } from './options.js';
 import type { BootOptions } from './options.js';
 
 /** The most vCPUs that a guest of any architecture may have. */
-export const maxVcpus = Math.min(armMaxVcpus, hvmMaxVcpus);
+export const mostVcpus = Math.min(armMaxVcpus, hvmMaxVcpus);
 
 /** A CPU of the kernel, by the kernel's own numbering. */
 export interface KernelCpu {
@@ -85,8 +85,8 @@ const builders: Readonly<Record<BootOptions['kernel']['placement']['architecture
 /** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */
 export function buildGuest(options: BootOptions, listener: MachineListener): Guest {
   const { vcpus, entryVcpu, kernel, seed } = options;
-  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > maxVcpus) {
-    throw new InputError(`a guest has 1 to ${maxVcpus} vCPUs, not ${vcpus}`);
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > mostVcpus) {
+    throw new InputError(`a guest has 1 to ${mostVcpus} vCPUs, not ${vcpus}`);
   }
   if (!Number.isInteger(entryVcpu) || entryVcpu < 0 || entryVcpu >= vcpus) {
     throw new InputError(`the kernel can be entered on vCPU 0 to ${vcpus - 1}, not ${entryVcpu}`);

@@ -57,16 +57,16 @@ export function writeGuest(machine: GuestMachine, vcpu: number, address: bigint,
  * Views of the memory behind `size` bytes at `address`, as the kernel on `vcpu` sees it, one for each frame. They show what
  * the guest writes as long as the kernel maps the address to these frames. Null if any of it is not mapped.
  */
-export function guestPlaces(
+export function guestViews(
   machine: GuestMachine,
   vcpu: number,
   address: bigint,
   size: number,
 ): Uint8Array[] | null {
-  const places: Uint8Array[] = [];
+  const views: Uint8Array[] = [];
   const frameOf: FrameOf = (mfn) => machine.frames.readable(mfn);
   const there = visit(machine, vcpu, address, size, frameOf, (frame, from, count) =>
-    places.push(frame.subarray(from, from + count)),
+    views.push(frame.subarray(from, from + count)),
   );
-  return there ? places : null;
+  return there ? views : null;
 }

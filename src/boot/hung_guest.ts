@@ -39,15 +39,15 @@ const mostClauses = 2;
 const mostAddresses = 4;
 
 /** An address, and the symbol there if there is one: `0xffff800008010000 (start_kernel+0x10)`. */
-export function placeText(kernel: LoadedKernel, address: bigint): string {
+export function addressText(kernel: LoadedKernel, address: bigint): string {
   const number = `0x${address.toString(16)}`;
   const symbol = kernel.symbolAt(address);
   return symbol === number ? number : `${number} (${symbol})`;
 }
 
-/** The first addresses of a list, as {@link placeText} writes them. */
+/** The first addresses of a list, as {@link addressText} writes them. */
 export function addressesText(addresses: readonly bigint[], kernel: LoadedKernel): string {
-  const shown = addresses.slice(0, mostAddresses).map((address) => placeText(kernel, address));
+  const shown = addresses.slice(0, mostAddresses).map((address) => addressText(kernel, address));
   return addresses.length > mostAddresses ? `${shown.join(', ')} and more` : shown.join(', ');
 }
 

@@ -20,7 +20,7 @@ export type {
 } from './report.js';
 export { defaultXenRelease, xenReleases } from '../abi/index.js';
 export type { XenRelease } from '../abi/index.js';
-export { maxVcpus } from './guest.js';
+export { mostVcpus } from './guest.js';
 export type { Way } from '../introspect/index.js';
 export type { Introspection } from './kernel_view.js';
 export type { CallCounts } from './trace_counts.js';

@@ -29,7 +29,7 @@ export interface KernelMemory {
 /** Maximum number of candidates for a ring buffer: a kernel has two, so more matches than this are false ones. */
 const mostRings = 64;
 
-interface Place {
+interface FoundRing {
   readonly layouts: Layouts;
   readonly ring: bigint;
 }
@@ -38,8 +38,8 @@ export class KernelLog {
   readonly #memory: KernelMemory;
   #btf: Layouts | null | undefined;
   /** Found by VMCOREINFO: final. Found by the structure of the ring: only until VMCOREINFO exists. */
-  #noted: Place | null = null;
-  #guessed: Place | null = null;
+  #noted: FoundRing | null = null;
+  #guessed: FoundRing | null = null;
   /** Time of the newest record in the guessed ring, as last seen. */
   #seenNs: bigint | null = null;
 
@@ -67,11 +67,11 @@ export class KernelLog {
     return found;
   }
 
-  #read({ layouts, ring }: Place, most: number): readonly LogRecord[] {
+  #read({ layouts, ring }: FoundRing, most: number): readonly LogRecord[] {
     return readKernelLog(layouts, ring, this.#memory.read, most) ?? [];
   }
 
-  #byNote(): Place | null {
+  #byNote(): FoundRing | null {
     const info = findVmcoreInfo(this.#memory.ram, this.#memory.wasWritten);
     const pointer = info === null ? null : symbolIn(info, 'prb');
     const bytes = pointer === null ? null : this.#memory.read(pointer, 8);
@@ -81,11 +81,11 @@ export class KernelLog {
   }
 
   /** Of all candidates, the ring with the newest record: a kernel may have moved from its first ring to a larger one. */
-  #byShape(text: bigint): Place | null {
+  #byShape(text: bigint): FoundRing | null {
     if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image, ringStructures);
     const layouts = this.#btf;
     if (layouts === null) return null;
-    let best: { readonly place: Place; readonly timeNs: bigint } | null = null;
+    let best: { readonly found: FoundRing; readonly timeNs: bigint } | null = null;
     let looked = 0;
     for (const offset of printkRingsIn(this.#memory.loaded, layouts)) {
       looked += 1;
@@ -93,9 +93,9 @@ export class KernelLog {
       const ring = text + BigInt(offset);
       const last = readKernelLog(layouts, ring, this.#memory.read, 1)?.at(-1);
       if (last !== undefined && (best === null || last.timeNs > best.timeNs)) {
-        best = { place: { layouts, ring }, timeNs: last.timeNs };
+        best = { found: { layouts, ring }, timeNs: last.timeNs };
       }
     }
-    return best?.place ?? null;
+    return best?.found ?? null;
   }
 }

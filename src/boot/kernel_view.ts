@@ -15,8 +15,8 @@ import {
 } from '../introspect/index.js';
 import type { Kallsyms, ReadKernel, VariableName, Way } from '../introspect/index.js';
 import type { Guest, GuestMachine, KernelCpu } from './guest.js';
-import { guestPlaces, readGuest } from './guest_memory.js';
-import { KernelPlaces } from './kernel_places.js';
+import { guestViews, readGuest } from './guest_memory.js';
+import { KernelAddresses } from './kernel_addresses.js';
 
 /** How each thing is read from a kernel; null if it cannot be read. */
 export interface Introspection {
@@ -30,10 +30,10 @@ export interface Introspection {
   readonly possible: Way | null;
 }
 
-/** All places in one list; null if any could not be translated, as by a vCPU whose MMU is still off. */
-function allOf(places: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] | null {
-  const found = places.filter((each) => each !== null);
-  return found.length === places.length ? found.flat() : null;
+/** All views in one list; null if any could not be translated, as by a vCPU whose MMU is still off. */
+function allOf(views: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] | null {
+  const found = views.filter((each) => each !== null);
+  return found.length === views.length ? found.flat() : null;
 }
 
 export class KernelView {
@@ -42,7 +42,7 @@ export class KernelView {
   readonly #cpus: readonly KernelCpu[];
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
-  readonly #places: KernelPlaces;
+  readonly #addresses: KernelAddresses;
   #records: KernelRecords | null = null;
   /** The vCPU whose page tables are used to read the kernel's memory. */
   #reader = 0;
@@ -62,17 +62,17 @@ export class KernelView {
     this.#cpus = guest.cpus;
     this.#kernelAt = guest.kernelAt;
     this.#image = image;
-    this.#places = new KernelPlaces(guest, image);
+    this.#addresses = new KernelAddresses(guest, image);
   }
 
   /** Kernel virtual address of the image's start; null while it is not known. */
   get textAddress(): bigint | null {
-    return this.#places.text;
+    return this.#addresses.text;
   }
 
   /** Whether the address of the kernel's records is known; they may be unreadable until the kernel has page tables. */
   get hasRecords(): boolean {
-    return this.#places.hasRecords;
+    return this.#addresses.hasRecords;
   }
 
   /** The kernel's table of interrupts; null if its layout is not known. */
@@ -101,17 +101,17 @@ export class KernelView {
 
   /** Whether the kernel's online CPUs can be read: from its mask, or else from the hotplug state of each CPU. */
   get hasOnlineMask(): boolean {
-    return this.#places.knownBy.online !== null;
+    return this.#addresses.knownBy.online !== null;
   }
 
   /** What could be read from this kernel, and how each of it was found. */
   get introspection(): Introspection {
-    const { records, caller, online, possible } = this.#places.knownBy;
+    const { records, caller, online, possible } = this.#addresses.knownBy;
     return {
       records: this.#areOffsetsSeen ? records : null,
       caller: caller === 'BTF' || this.#areOffsetsSeen ? caller : null,
-      online: this.#places.text === null ? null : online,
-      possible: this.#places.text === null ? null : possible,
+      online: this.#addresses.text === null ? null : online,
+      possible: this.#addresses.text === null ? null : possible,
     };
   }
 
@@ -120,8 +120,8 @@ export class KernelView {
     if (!this.#guest.anchors(vcpu).hasKernelMap) return this.#records;
     // Uses the caller's page tables: those of a vCPU that is off or has just started may be invalid.
     this.#reader = vcpu;
-    this.#places.look(vcpu);
-    const { text, records } = this.#places;
+    this.#addresses.look(vcpu);
+    const { text, records } = this.#addresses;
     if (text === null || records === null) return null;
     this.#records ??= new KernelRecords(records, text, (address, size) =>
       readGuest(this.#machine, this.#reader, address, size),
@@ -137,7 +137,7 @@ export class KernelView {
     const records = this.recordsFrom(vcpu);
     const { perCpuBase } = this.#guest.anchors(vcpu);
     const found =
-      records === null ? this.#places.taskCpuOn(vcpu) : records.linuxCpuOf(perCpuBase, this.#cpus.length);
+      records === null ? this.#addresses.taskCpuOn(vcpu) : records.linuxCpuOf(perCpuBase, this.#cpus.length);
     if (records !== null && found !== null && perCpuBase !== 0n) this.#areOffsetsSeen = true;
     return found === null ? null : linuxCpu(found);
   }
@@ -163,27 +163,27 @@ export class KernelView {
    * The memory that shows which CPUs are online, if that can be read, and the record of each CPU that has its own area, as
    * `vcpu` sees it; null while the kernel's memory cannot be read.
    */
-  placesFrom(vcpu: number): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
+  watchedFrom(vcpu: number): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
     const records = this.recordsFrom(vcpu);
-    const online = this.#onlinePlaces(vcpu);
+    const online = this.#onlineViews(vcpu);
     if (online === null) return null;
     const areas = this.ownAreas(vcpu).map((cpu) => {
       const offset = records?.perCpuOffset(cpu) ?? null;
       if (records === null || offset === null) return [];
-      return guestPlaces(this.#machine, vcpu, records.recordAddress(offset), 4);
+      return guestViews(this.#machine, vcpu, records.recordAddress(offset), 4);
     });
     const known = allOf(areas);
     return known === null ? null : { online, records: known };
   }
 
-  #onlinePlaces(vcpu: number): Uint8Array[] | null {
+  #onlineViews(vcpu: number): Uint8Array[] | null {
     const mask = this.#addressOf('__cpu_online_mask');
-    if (mask !== null) return guestPlaces(this.#machine, vcpu, mask, Math.ceil(this.#cpus.length / 8));
-    if (this.#places.text === null) return null;
+    if (mask !== null) return guestViews(this.#machine, vcpu, mask, Math.ceil(this.#cpus.length / 8));
+    if (this.#addresses.text === null) return null;
     return allOf(
       [...(this.possibleFrom(vcpu) ?? [])].map((cpu) => {
         const address = this.#stateOf(vcpu, cpu)?.address ?? null;
-        return address === null ? [] : guestPlaces(this.#machine, vcpu, address, 4);
+        return address === null ? [] : guestViews(this.#machine, vcpu, address, 4);
       }),
     );
   }
@@ -193,7 +193,8 @@ export class KernelView {
    * hotplug state of each CPU (`cpuhp_state`). Null while neither can be read.
    */
   onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
-    if (this.#places.offsetOf('__cpu_online_mask') !== null) return this.#maskFrom(vcpu, '__cpu_online_mask');
+    if (this.#addresses.offsetOf('__cpu_online_mask') !== null)
+      return this.#maskFrom(vcpu, '__cpu_online_mask');
     const possible = this.possibleFrom(vcpu);
     if (possible === null) return null;
     const online = [...possible].map((cpu): [LinuxCpu, boolean | null] => [cpu, this.#isUp(vcpu, cpu)]);
@@ -209,7 +210,7 @@ export class KernelView {
 
   #stateOf(vcpu: number, cpu: LinuxCpu): { readonly address: bigint; readonly online: number } | null {
     const offset = this.recordsFrom(vcpu)?.perCpuOffset(cpu) ?? null;
-    return offset === null ? null : this.#places.hotplugState(offset);
+    return offset === null ? null : this.#addresses.hotplugState(offset);
   }
 
   /**
@@ -218,7 +219,7 @@ export class KernelView {
    * area. Null while neither can be read.
    */
   possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
-    if (this.#places.offsetOf('__cpu_possible_mask') !== null)
+    if (this.#addresses.offsetOf('__cpu_possible_mask') !== null)
       return this.#maskFrom(vcpu, '__cpu_possible_mask');
     return (this.#possible ??= this.#cpusWithAreas(vcpu));
   }
@@ -228,7 +229,7 @@ export class KernelView {
     const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu);
     const own = cpus.filter((cpu) => {
       const offset = records?.perCpuOffset(cpu) ?? null;
-      return offset !== null && this.#places.isAreaOf(vcpu, offset, cpu) === true;
+      return offset !== null && this.#addresses.isAreaOf(vcpu, offset, cpu) === true;
     });
     return own.length === 0 ? null : new Set(own);
   }
@@ -250,7 +251,7 @@ export class KernelView {
 
   /** CONFIG_NR_CPUS, the initial value of `nr_cpu_ids`; null if the image does not show it. */
   get configuredCpus(): number | null {
-    const at = this.#places.offsetOf('nr_cpu_ids');
+    const at = this.#addresses.offsetOf('nr_cpu_ids');
     if (at === null || at < 0 || at + 4 > this.#image.length) return null;
     return viewOf(this.#image).getUint32(at, true);
   }
@@ -272,7 +273,7 @@ export class KernelView {
 
   /** The address of a variable; null while it is not known. */
   #addressOf(name: VariableName): bigint | null {
-    const [text, offset] = [this.#places.text, this.#places.offsetOf(name)];
+    const [text, offset] = [this.#addresses.text, this.#addresses.offsetOf(name)];
     return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
   }
 
@@ -286,7 +287,7 @@ export class KernelView {
    * it is not in the kernel, or if `_text` is not known yet. A kernel without its own mapping runs at its load address.
    */
   symbolAt(address: bigint): string {
-    const text = isKernelAddress(address) ? this.#places.text : this.#kernelAt;
+    const text = isKernelAddress(address) ? this.#addresses.text : this.#kernelAt;
     const offset = text === null ? -1 : Number(address - text);
     if (offset < 0 || offset >= this.#image.length) return `0x${address.toString(16)}`;
     const { name, offset: within } = this.#symbolTable()?.symbolAt(offset) ?? { name: '_text', offset };
@@ -295,8 +296,8 @@ export class KernelView {
 
   #symbolTable(): Kallsyms | null {
     if (this.#symbols === undefined) {
-      this.#symbols = findKallsyms(this.#image, this.#guest.knownSymbol, (place) =>
-        this.#places.pointerAt(place),
+      this.#symbols = findKallsyms(this.#image, this.#guest.knownSymbol, (at) =>
+        this.#addresses.pointerAt(at),
       );
     }
     return this.#symbols;

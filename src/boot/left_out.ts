@@ -36,7 +36,7 @@ export class LeftOutCpus {
   readonly #kernel: KernelView;
   readonly #trace: TraceWriter;
   readonly #commandLine: KernelCommandLine;
-  /** Whether the place of the kernel's mask of online CPUs was known from the start. */
+  /** Whether the address of the kernel's mask of online CPUs was known from the start. */
   readonly #couldSeeOnline: boolean;
   #leftOut: readonly LeftOut[];
   #hasLimits = false;

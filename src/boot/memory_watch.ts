@@ -1,5 +1,5 @@
 /**
- * Detects changes of bytes in the guest's memory at low cost. Their place in the host's memory is looked up once; a check
+ * Detects changes of bytes in the guest's memory at low cost. Their position in the host's memory is looked up once; a check
  * then only compares bytes and translates no address.
  */
 
@@ -17,9 +17,9 @@ function differs({ live, last }: Watched): boolean {
 export class MemoryWatch {
   #watched: readonly Watched[] = [];
 
-  /** Watches `places`, views of the guest's memory, instead of the previous ones; their current contents count as seen. */
-  watch(places: readonly Uint8Array[]): void {
-    this.#watched = places.map((live) => ({ live, last: live.slice() }));
+  /** Watches `views` of the guest's memory instead of the previous ones; their current contents count as seen. */
+  watch(views: readonly Uint8Array[]): void {
+    this.#watched = views.map((live) => ({ live, last: live.slice() }));
   }
 
   /** Whether any byte has changed since {@link watch} was called. */

@@ -15,7 +15,7 @@ import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
-import { Observer } from './observer.js';
+import { KernelObserver } from './kernel_observer.js';
 import type { BootOptions } from './options.js';
 import { OutcomeWatch } from './outcome.js';
 import type { BootCpu, BootResult, BootState } from './result.js';
@@ -48,7 +48,7 @@ export class Boot {
   readonly guest: Guest;
   readonly #options: BootOptions;
   readonly #kernel: KernelView;
-  readonly #observer: Observer;
+  readonly #observer: KernelObserver;
   readonly #outcome: OutcomeWatch;
   readonly #whatIf: WhatIfRecords;
   readonly #log: KernelLog;
@@ -67,7 +67,7 @@ export class Boot {
         watcher.event?.(event);
       },
     );
-    this.#observer = new Observer(this.guest, this.#kernel, trace, {
+    this.#observer = new KernelObserver(this.guest, this.#kernel, trace, {
       given: options.commandLine,
       said: () => this.#saidCommandLine(),
     });
@@ -260,11 +260,11 @@ export class Boot {
 
 function kernelMemory({ machine, kernelAt }: Guest, { kernel }: BootOptions): KernelMemory {
   const { ram, ramStart } = machine.processor;
-  const place =
+  const offset =
     present(machine.frames.offsetOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
   return {
     image: kernel.image,
-    loaded: ram.subarray(place, place + kernel.memoryBytes),
+    loaded: ram.subarray(offset, offset + kernel.memoryBytes),
     ram,
     wasWritten: (offset) => machine.processor.wasWritten(ramStart + offset),
     // A vCPU that is off, or that has no page tables yet, cannot translate kernel addresses.

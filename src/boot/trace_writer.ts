@@ -2,10 +2,10 @@
 import type { TraceEvent } from '../audit/index.js';
 import { TraceStore } from './trace_store.js';
 
-type WithoutPlace<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
+type WithoutStep<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 
 /** An event without its step and its time. */
-export type NewEvent = WithoutPlace<TraceEvent>;
+export type NewEvent = WithoutStep<TraceEvent>;
 
 export class TraceWriter {
   /** The events, in bounded form. */

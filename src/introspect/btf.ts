@@ -54,9 +54,9 @@ interface Member {
 
 function* membersOf(types: BtfTypes, structure: BtfType): Generator<Member> {
   for (let index = 0; index < structure.count; index += 1) {
-    const place = types.word(structure, 2, index, memberBytes);
-    const bits = structure.flag ? place & 0xff_ffff : place;
-    const isField = structure.flag && place >>> 24 !== 0;
+    const bitsWord = types.word(structure, 2, index, memberBytes);
+    const bits = structure.flag ? bitsWord & 0xff_ffff : bitsWord;
+    const isField = structure.flag && bitsWord >>> 24 !== 0;
     if (isField || bits % 8 !== 0) continue;
     yield {
       name: types.nameIn(structure, 0, index, memberBytes),

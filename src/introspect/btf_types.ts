@@ -6,7 +6,7 @@
 
 /** Magic 0xeb9f and version 1, little-endian. */
 const headerStart = [0x9f, 0xeb, 1] as const;
-/** Header size without and with the place of the kinds' layout. No header is longer than the last. */
+/** Header size without and with the offset of the kinds' layout. No header is longer than the last. */
 const headerBytes = { least: 24, withLayout: 32, most: 1024 } as const;
 const typeBytes = 12;
 const layoutBytes = 4;
@@ -126,18 +126,18 @@ export class BtfTypes {
   readonly #types: DataView;
   readonly #names: Uint8Array;
   /** The offsets of the types, in order of their ids, which start with 1. */
-  readonly #places: number[] = [];
+  readonly #starts: number[] = [];
 
   private constructor({ types, names, layout }: Sections) {
     this.#types = types;
     this.#names = names;
-    for (let at = 0; at + typeBytes <= types.byteLength && this.#places.length < mostTypes;) {
+    for (let at = 0; at + typeBytes <= types.byteLength && this.#starts.length < mostTypes;) {
       const { kind, count } = this.#typeAt(at);
       const tail = tailOf(kind, layout);
       if (tail === null) break;
       const next = at + typeBytes + tail.once + tail.each * count;
       if (next > types.byteLength) break;
-      this.#places.push(at);
+      this.#starts.push(at);
       at = next;
     }
   }
@@ -150,7 +150,7 @@ export class BtfTypes {
 
   /** The types of one kind, in order. */
   *ofKind(kind: number): Generator<BtfType> {
-    for (const at of this.#places) {
+    for (const at of this.#starts) {
       const found = ((this.#types.getUint32(at + 4, true) >>> 24) & 0x7f) === kind;
       if (found) yield this.#typeAt(at);
     }
@@ -158,7 +158,7 @@ export class BtfTypes {
 
   /** The type with that id; null if there is none. */
   byId(id: number): BtfType | null {
-    const at = this.#places[id - 1];
+    const at = this.#starts[id - 1];
     return at === undefined ? null : this.#typeAt(at);
   }
 

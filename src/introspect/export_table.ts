@@ -13,16 +13,16 @@ function skips(wanted: Uint8Array): Int32Array {
 }
 
 /** Offsets in `image` at which `name` begins and its NUL follows. The linker lets a name be the end of another one's text. */
-function placesOfName(image: Uint8Array, name: string): number[] {
+function offsetsOfName(image: Uint8Array, name: string): number[] {
   const wanted = Uint8Array.from([...Array.from(name, (letter) => letter.charCodeAt(0)), 0]);
   const skip = skips(wanted);
   const last = wanted.length - 1;
-  const places: number[] = [];
+  const offsets: number[] = [];
   for (let end = last; end < image.length; end += skip[image[end] ?? 0] ?? 1) {
     if (image[end] === 0 && wanted.every((byte, i) => image[end - last + i] === byte))
-      places.push(end - last);
+      offsets.push(end - last);
   }
-  return places;
+  return offsets;
 }
 
 /** The image as words. It is copied if it is not aligned in its buffer. */
@@ -41,7 +41,7 @@ function isOnWord({ byteOffset }: Uint8Array): boolean {
  */
 export function exportedOffsets(image: Uint8Array, names: readonly string[]): ReadonlyMap<string, number> {
   const texts = new Map<number, string>();
-  for (const name of names) for (const place of placesOfName(image, name)) texts.set(place, name);
+  for (const name of names) for (const offset of offsetsOfName(image, name)) texts.set(offset, name);
   return findEntries(image, wordsOf(image), texts, names.length);
 }
 
@@ -60,9 +60,9 @@ function findEntries(
   const [first, last] = boundsOf(texts.keys());
   const found = new Map<string, number>();
   for (let word = 1; word + 1 < words.length && found.size < wanted; word += 1) {
-    const place = 4 * word + (words[word] ?? 0);
-    if (place < first || place > last) continue;
-    const name = texts.get(place);
+    const offset = 4 * word + (words[word] ?? 0);
+    if (offset < first || offset > last) continue;
+    const name = texts.get(offset);
     if (name === undefined || found.has(name)) continue;
     // Other data may contain such a distance by coincidence; then its namespace is not an empty text.
     if (image[4 * (word + 1) + (words[word + 1] ?? 0)] !== 0) continue;
@@ -71,8 +71,8 @@ function findEntries(
   return found;
 }
 
-function boundsOf(places: Iterable<number>): readonly [first: number, last: number] {
+function boundsOf(offsets: Iterable<number>): readonly [first: number, last: number] {
   let [first, last] = [Infinity, -Infinity];
-  for (const place of places) [first, last] = [Math.min(first, place), Math.max(last, place)];
+  for (const offset of offsets) [first, last] = [Math.min(first, offset), Math.max(last, offset)];
   return [first, last];
 }

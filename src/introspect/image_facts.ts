@@ -1,5 +1,5 @@
 /**
- * The places of what is read from a kernel, found in its image: by the export table, which a kernel with modules
+ * The offsets of what is read from a kernel, found in its image: by the export table, which a kernel with modules
  * has; by kallsyms, which lists data with CONFIG_KALLSYMS_ALL; and by BTF, which gives the layout of each CPU's own area
  * and of a task. For each fact, the way in which it was found is reported.
  */
@@ -22,7 +22,7 @@ export const variableNames = [
 ] as const;
 export type VariableName = (typeof variableNames)[number];
 
-/** A variable: its offset from `_text`; for a per-CPU variable, of its place in the image's template. */
+/** A variable: its offset from `_text`; for a per-CPU variable, of its copy in the image's template. */
 export interface Variable {
   readonly offset: number;
   readonly way: Way;
@@ -118,9 +118,9 @@ function isEnough(found: ReadonlyMap<VariableName, Variable>): boolean {
 }
 
 /**
- * The places that `image`, an unpacked kernel image as in the file, gives; `known` is a symbol of every kernel of its
- * architecture. The export table is read first,
- * then kallsyms, then BTF, each only if something is still missing: reading them takes tenths of a second.
+ * Finds the variables in `image`, an unpacked kernel image as in the file. `known` is a symbol of every kernel of its
+ * architecture. The export table is read first, then kallsyms, then BTF, each only if something is still missing: reading them
+ * takes tenths of a second.
  */
 export function readImageFacts(image: Uint8Array, known: KnownSymbol): ImageFacts {
   const symbols = new Map<VariableName, Variable>();

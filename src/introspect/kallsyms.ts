@@ -8,7 +8,7 @@ import { findTokenTable } from './token_table.js';
 import type { TokenTable } from './token_table.js';
 
 /** A symbol, and the distance of an address from its beginning. */
-export interface SymbolPlace {
+export interface SymbolOffset {
   readonly name: string;
   readonly offset: number;
 }
@@ -16,7 +16,7 @@ export interface SymbolPlace {
 /** Every kernel's first symbol, `_text` or `_stext`, is at a page boundary. */
 const pageBytes = 4096;
 
-/** Interval between names whose place a marker gives. */
+/** Interval between names whose offset a marker gives. */
 const namesPerMarker = 256;
 /** Minimum and maximum number of a kernel's symbols. */
 const fewestSymbols = 1000;
@@ -35,7 +35,7 @@ const alignments = [8, 4] as const;
 type Alignment = (typeof alignments)[number];
 
 interface Names {
-  /** The places of the number of symbols and of the first name after it: offsets in the image. */
+  /** Offsets in the image of the number of symbols and of the first name after it. */
   readonly at: number;
   readonly first: number;
   readonly count: number;
@@ -59,15 +59,15 @@ function expand(image: Uint8Array, { texts }: TokenTable, at: number): string {
   return Array.from(image.subarray(start, start + length), (token) => texts[token] ?? '').join('');
 }
 
-/** The place of the name `count` names after the one at `at`; -1 if there are too few. */
+/** The offset of the name `count` names after the one at `at`; -1 if there are too few. */
 function nameAfter(image: Uint8Array, at: number, count: number, end: number): number {
-  let place = at;
+  let next = at;
   for (let left = count; left > 0; left -= 1) {
-    const { start, length } = nameAt(image, place);
-    place = start + length;
-    if (length === 0 || length > longestName || place > end) return -1;
+    const { start, length } = nameAt(image, next);
+    next = start + length;
+    if (length === 0 || length > longestName || next > end) return -1;
   }
-  return place;
+  return next;
 }
 
 /** The rest of {@link mostMarks}. */
@@ -132,20 +132,20 @@ function findNames(image: Uint8Array, view: DataView, table: TokenTable): Names 
 /** A candidate for the array of offsets. */
 interface OffsetShape {
   readonly start: number;
-  /** Whether each offset is relative to its own place; then no base is needed. */
-  readonly ownPlace: boolean;
+  /** Whether each offset is relative to its own address; then no base is needed. */
+  readonly fromItself: boolean;
 }
 
 /**
- * Behind the tokens, each from its own place (7.2), which nothing else looks like; there, from a base (6.12); before the
+ * Behind the tokens, each from its own address (7.2), which nothing else looks like; there, from a base (6.12); before the
  * names, with the base in between (5.10, 6.1).
  */
 function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): readonly OffsetShape[] {
   const behind = alignTo(alignment, end);
   return [
-    { start: behind, ownPlace: true },
-    { start: behind, ownPlace: false },
-    { start: at - 8 - alignTo(8, 4 * count), ownPlace: false },
+    { start: behind, fromItself: true },
+    { start: behind, fromItself: false },
+    { start: at - 8 - alignTo(8, 4 * count), fromItself: false },
   ];
 }
 
@@ -153,7 +153,7 @@ function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): rea
  * For a running kernel, the target of the pointer at an offset in its image, as an offset from `_text`; null if it is
  * not known. Relocations have been applied by then.
  */
-export type PointerAt = (place: number) => number | null;
+export type PointerAt = (offset: number) => number | null;
 
 /** What gives the base of the symbols' offsets: a known symbol among the names, and what is known about the running kernel. */
 interface Anchoring {
@@ -164,21 +164,21 @@ interface Anchoring {
 
 type ReadOffset = (index: number) => number;
 
-function offsetReader(view: DataView, { start, ownPlace }: OffsetShape): ReadOffset {
+function offsetReader(view: DataView, { start, fromItself }: OffsetShape): ReadOffset {
   return (i) =>
-    ownPlace ? start + 4 * i + view.getInt32(start + 4 * i, true) : view.getUint32(start + 4 * i, true);
+    fromItself ? start + 4 * i + view.getInt32(start + 4 * i, true) : view.getUint32(start + 4 * i, true);
 }
 
 /**
  * What must be added to each offset. `_text` is listed with CONFIG_KALLSYMS_ALL; else the word behind the offsets holds the
- * address that they count from; in a kernel that does not run, the usual place of the known symbol must do.
+ * address that they count from; in a kernel that does not run, the usual offset of the known symbol must do.
  */
 function shiftOf(
   { names, known, pointerAt }: Anchoring,
   read: ReadOffset,
-  { start, ownPlace }: OffsetShape,
+  { start, fromItself }: OffsetShape,
 ): number {
-  if (ownPlace) return 0;
+  if (fromItself) return 0;
   const text = names.indexOf('_text');
   if (text >= 0) return -read(text);
   return (
@@ -220,7 +220,7 @@ export class Kallsyms {
   }
 
   /** The last symbol at or before an offset from `_text`; null before the first symbol and after the last. */
-  symbolAt(offset: number): SymbolPlace | null {
+  symbolAt(offset: number): SymbolOffset | null {
     let [low, high] = [0, this.#offsets.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -250,7 +250,7 @@ function readNames(image: Uint8Array, table: TokenTable, { first, count }: Names
 
 /**
  * The symbols in `image`, an unpacked kernel image as in the file; null if it has none, or none called as `known`. `pointerAt`
- * reads the running kernel; without it, the base of a table that does not list `_text` follows from the usual place of `known`.
+ * reads the running kernel; without it, the base of a table that does not list `_text` follows from the usual offset of `known`.
  */
 export function findKallsyms(
   image: Uint8Array,

@@ -4,20 +4,20 @@
  */
 import type { ReadKernel } from './layouts.js';
 
-/** The places in the image that are needed to find the records: offsets from `_text`. */
-export interface RecordPlaces {
+/** What is needed to find the records: offsets from `_text`. */
+export interface RecordOffsets {
   readonly xenVcpuId: number;
   readonly perCpuOffset: number;
 }
 
 /** The records of a running kernel whose `_text` is at kernel virtual address `text`. */
 export class KernelRecords {
-  readonly #places: RecordPlaces;
+  readonly #offsets: RecordOffsets;
   readonly #text: bigint;
   readonly #read: ReadKernel;
 
-  constructor(places: RecordPlaces, text: bigint, read: ReadKernel) {
-    this.#places = places;
+  constructor(offsets: RecordOffsets, text: bigint, read: ReadKernel) {
+    this.#offsets = offsets;
     this.#text = text;
     this.#read = read;
   }
@@ -37,7 +37,7 @@ export class KernelRecords {
 
   /** The address of the record of the CPU with that per-CPU offset. The sum wraps. */
   recordAddress(perCpuOffset: bigint): bigint {
-    return BigInt.asUintN(64, this.#text + BigInt(this.#places.xenVcpuId) + perCpuOffset);
+    return BigInt.asUintN(64, this.#text + BigInt(this.#offsets.xenVcpuId) + perCpuOffset);
   }
 
   /**
@@ -57,7 +57,7 @@ export class KernelRecords {
   }
 
   #offsetAddress(linuxCpu: number): bigint {
-    return this.#text + BigInt(this.#places.perCpuOffset) + 8n * BigInt(linuxCpu);
+    return this.#text + BigInt(this.#offsets.perCpuOffset) + 8n * BigInt(linuxCpu);
   }
 
   #word64(address: bigint): bigint | null {

@@ -1,5 +1,5 @@
 /**
- * The kernel's log, read from its printk ring buffer in memory: descriptors with the place of each record's text, and
+ * The kernel's log, read from its printk ring buffer in memory: descriptors with the position of each record's text, and
  * a ring of text (Linux kernel/printk/printk_ringbuffer.h, 5.10 on). Layouts come from VMCOREINFO or BTF.
  */
 import type { Layouts, ReadKernel } from './layouts.js';

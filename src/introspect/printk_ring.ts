@@ -42,8 +42,8 @@ function shapeOf(layouts: Layouts): Shape | null {
     textBits: within(text, 'prb_data_ring.size_bits'),
     bytes,
   };
-  const places = [shape.countBits, ...shape.pointers, shape.headId, shape.tailId, shape.textBits];
-  return places.every((place) => place >= 0 && place + 8 <= bytes) ? shape : null;
+  const offsets = [shape.countBits, ...shape.pointers, shape.headId, shape.tailId, shape.textBits];
+  return offsets.every((offset) => offset >= 0 && offset + 8 <= bytes) ? shape : null;
 }
 
 /** Rings have 2^5 to 2^20 descriptors, and 2^10 to 2^30 bytes of text; the upper half of their words is 0. */

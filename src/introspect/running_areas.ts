@@ -33,7 +33,7 @@ const pageBytes = 4096;
 const mostHits = 1024;
 
 /** The areas' template and the array of their offsets: offsets from `_text`. */
-export interface AreaPlaces {
+export interface AreaOffsets {
   readonly template: number;
   readonly perCpuOffset: number;
 }
@@ -71,7 +71,7 @@ function findTemplate(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu):
 }
 
 /** Offsets in `loaded`, multiples of 8, with the word `value`. */
-function* placesOf(loaded: Uint8Array, value: bigint): Generator<number> {
+function* offsetsOf(loaded: Uint8Array, value: bigint): Generator<number> {
   const words = new Int32Array(loaded.buffer, loaded.byteOffset, loaded.length >> 2);
   const [low, high] = [Number(value & 0xffff_ffffn) | 0, Number(value >> 32n) | 0];
   for (let at = words.indexOf(low); at >= 0; at = words.indexOf(low, at + 1)) {
@@ -84,9 +84,9 @@ function areasBy(kernel: RunningKernel, area: AreaLayout, template: number, at: 
   const { loaded, cpus } = kernel;
   const view = new DataView(loaded.buffer, loaded.byteOffset, loaded.byteLength);
   const isOwn = (cpu: number): boolean => {
-    const place = at + 8 * cpu;
-    if (place < 0 || place + 8 > loaded.length) return false;
-    return isAreaOf(kernel, area, template, view.getBigUint64(place, true), cpu);
+    const own = at + 8 * cpu;
+    if (own < 0 || own + 8 > loaded.length) return false;
+    return isAreaOf(kernel, area, template, view.getBigUint64(own, true), cpu);
   };
   if (!isOwn(0)) return 0;
   return Array.from({ length: cpus }, (_, cpu) => cpu).filter(isOwn).length;
@@ -102,10 +102,10 @@ function findOffsets(
   let best: { readonly at: number; readonly areas: number } | null = null;
   let isTied = false;
   let hits = 0;
-  for (const place of placesOf(kernel.loaded, perCpuOffset)) {
+  for (const offset of offsetsOf(kernel.loaded, perCpuOffset)) {
     hits += 1;
     if (hits > mostHits) return null;
-    const at = place - 8 * linuxCpu;
+    const at = offset - 8 * linuxCpu;
     const areas = areasBy(kernel, area, template, at);
     if (areas === 0 || areas < (best?.areas ?? 0)) continue;
     isTied = areas === best?.areas;
@@ -118,7 +118,7 @@ function findOffsets(
  * The addresses of the areas, as seen while `cpu` runs; null while nothing matches: before the kernel has set up its areas and
  * its scheduler, or between two tasks. `loaded` must begin at a multiple of 4 in its buffer.
  */
-export function findAreas(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): AreaPlaces | null {
+export function findAreas(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): AreaOffsets | null {
   if (cpu.perCpuOffset === 0n || cpu.perCpuOffset % BigInt(pageBytes) !== 0n) return null;
   const template = findTemplate(kernel, area, cpu);
   const array = template === null ? null : findOffsets(kernel, area, template, cpu);

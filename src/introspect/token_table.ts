@@ -20,12 +20,12 @@ export interface TokenTable {
 
 /** The start of the text `count` texts after the one at `at`; -1 if the image ends before. */
 function textAfter(image: Uint8Array, at: number, count: number): number {
-  let place = at;
-  for (let left = count; left > 0 && place >= 0; left -= 1) {
-    const end = image.indexOf(0, place);
-    place = end < 0 ? -1 : end + 1;
+  let next = at;
+  for (let left = count; left > 0 && next >= 0; left -= 1) {
+    const end = image.indexOf(0, next);
+    next = end < 0 ? -1 : end + 1;
   }
-  return place;
+  return next;
 }
 
 /** The end of the first of the `count` texts before the one at `at`; -1 if the image begins after it. */

@@ -2,7 +2,7 @@
  * What a boot may ask for, and what it gets where it does not ask. The types, the errors and the help of the command follow from
  * this; a test holds the schema of the report and the docs to it.
  */
-import { maxVcpus } from '../boot/index.js';
+import { mostVcpus } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
@@ -17,7 +17,7 @@ export interface Range {
 }
 
 /** Number of vCPUs. The maximum is Xen's. */
-export const vcpuCount: Range = { least: 1, most: maxVcpus, usual: 4 };
+export const vcpuCount: Range = { least: 1, most: mostVcpus, usual: 4 };
 
 /** Guest memory in MiB. The maximum is the first bank of RAM in Xen's memory map. */
 export const memoryMiB: Range = { least: 16, most: 3072, usual: 512 };

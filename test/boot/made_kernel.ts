@@ -6,7 +6,7 @@ import { buildGuest } from '../../src/boot/guest.js';
 import type { Guest } from '../../src/boot/guest.js';
 import { writeGuest } from '../../src/boot/guest_memory.js';
 import { KernelView } from '../../src/boot/kernel_view.js';
-import { Observer } from '../../src/boot/observer.js';
+import { KernelObserver } from '../../src/boot/kernel_observer.js';
 import type { BootOptions } from '../../src/boot/options.js';
 import { TraceWriter } from '../../src/boot/trace_writer.js';
 import type { CallRecord } from '../../src/hypervisor/index.js';
@@ -63,7 +63,7 @@ const table = 0x4300_0000n;
 export interface Watched {
   readonly guest: Guest;
   readonly kernel: KernelView;
-  readonly observer: Observer;
+  readonly observer: KernelObserver;
   readonly events: TraceEvent[];
   readonly text: bigint;
 }
@@ -104,7 +104,7 @@ export function watched(
     () => guest.machine.nowNs,
     (event) => void events.push(event),
   );
-  const observer = new Observer(guest, kernel, trace, {
+  const observer = new KernelObserver(guest, kernel, trace, {
     given: commandLine,
     said: () => said,
   });

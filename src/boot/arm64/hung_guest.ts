@@ -5,7 +5,7 @@
 import { viewOf } from '../../abi/index.js';
 import { needsLevel } from '../../machine/index.js';
 import type { Arm64Machine, VcpuDiagnosis } from '../../machine/index.js';
-import { addressesText, clausesOf, placeText } from '../hung_guest.js';
+import { addressesText, clausesOf, addressText } from '../hung_guest.js';
 import type { HungGuest, LoadedKernel, RefusedInstruction } from '../hung_guest.js';
 
 /** An exception level above the one at which Xen runs its guests. */
@@ -56,7 +56,7 @@ function exceptionWords(
   if (open === null) return null;
   const { text, pc, address, illegalSpsr, syndrome } = open;
   const instruction = text === null ? 'an instruction' : `"${text}"`;
-  const at = placeText(kernel, pc);
+  const at = addressText(kernel, pc);
   if (isBehindFile(machine, vcpu, open, kernel)) {
     return `ran into zeros at ${at}, behind the ${kernel.image.length} bytes of the kernel's file (is the file truncated?)`;
   }
@@ -95,7 +95,7 @@ function predicatesOf(
           `made its last call, ${unknownCall.instruction} #0 with function 0x${id}, which Xen does not serve`,
         ]),
     ...(faultsAt === null ? [] : [`faults again and again at ${addressesText(faultsAt, kernel)}`]),
-    ...(spinsAt === null ? [] : [`spins at ${placeText(kernel, spinsAt)} with interrupts masked`]),
+    ...(spinsAt === null ? [] : [`spins at ${addressText(kernel, spinsAt)} with interrupts masked`]),
   ];
 }
 

@@ -7,10 +7,10 @@ import { viewOf } from '../abi/index.js';
 import { frameBytes } from '../base/index.js';
 import { findAreas, isAreaOf, readImageFacts } from '../introspect/index.js';
 import type {
-  AreaPlaces,
+  AreaOffsets,
   ImageFacts,
   ReadKernel,
-  RecordPlaces,
+  RecordOffsets,
   RunningCpu,
   RunningKernel,
   VariableName,
@@ -34,7 +34,7 @@ function byBtf(fact: unknown): Way | null {
   return fact === null || fact === undefined ? null : 'BTF';
 }
 
-export class KernelPlaces {
+export class KernelAddresses {
   readonly #guest: Guest;
   readonly #machine: GuestMachine;
   readonly #kernelAt: bigint;
@@ -42,7 +42,7 @@ export class KernelPlaces {
   readonly #cpus: number;
   readonly #facts: ImageFacts;
   #text: bigint | null = null;
-  #areas: AreaPlaces | null = null;
+  #areas: AreaOffsets | null = null;
   #asked = 0;
   #searches = 0;
 
@@ -81,7 +81,7 @@ export class KernelPlaces {
   }
 
   /** The address of the records; null while it is not known. */
-  get records(): RecordPlaces | null {
+  get records(): RecordOffsets | null {
     const template = this.#facts.btf?.area?.xenVcpuId ?? null;
     const inArea = this.#areas === null || template === null ? null : this.#areas.template + template;
     const xenVcpuId = this.offsetOf('xen_vcpu_id') ?? inArea;
@@ -98,8 +98,8 @@ export class KernelPlaces {
   hotplugState(perCpuOffset: bigint): { readonly address: bigint; readonly online: number } | null {
     const hotplug = this.#facts.btf?.area?.hotplug ?? null;
     if (this.#text === null || this.#areas === null || hotplug === null) return null;
-    const place = BigInt(this.#areas.template + hotplug.state);
-    return { address: BigInt.asUintN(64, this.#text + place + perCpuOffset), online: hotplug.online };
+    const offset = BigInt(this.#areas.template + hotplug.state);
+    return { address: BigInt.asUintN(64, this.#text + offset + perCpuOffset), online: hotplug.online };
   }
 
   /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while this is not known. */
@@ -111,10 +111,10 @@ export class KernelPlaces {
   }
 
   /** The target of the pointer at an offset in the image, as an offset from `_text`; null while the kernel does not run. */
-  pointerAt(place: number): number | null {
+  pointerAt(at: number): number | null {
     const loaded = this.#loaded;
-    if (this.#text === null || loaded === null || place < 0 || place + 8 > loaded.length) return null;
-    const offset = viewOf(loaded).getBigUint64(place, true) - this.#text;
+    if (this.#text === null || loaded === null || at < 0 || at + 8 > loaded.length) return null;
+    const offset = viewOf(loaded).getBigUint64(at, true) - this.#text;
     return offset < 0n || offset >= BigInt(loaded.length) ? null : Number(offset);
   }
 
@@ -143,9 +143,9 @@ export class KernelPlaces {
   /** The image as it is in memory now; it begins at a page boundary. */
   get #loaded(): Uint8Array | null {
     const { processor, frames } = this.#machine;
-    const place = frames.offsetOf(Number(this.#kernelAt) / frameBytes);
-    if (place === null) return null;
-    const start = place - processor.ramStart;
+    const ramOffset = frames.offsetOf(Number(this.#kernelAt) / frameBytes);
+    if (ramOffset === null) return null;
+    const start = ramOffset - processor.ramStart;
     return processor.ram.subarray(start, start + this.#image.length);
   }
 
@@ -168,7 +168,7 @@ export class KernelPlaces {
     return { perCpuOffset: perCpuBase, task, linuxCpu };
   }
 
-  #findAreas(vcpu: number): AreaPlaces | null {
+  #findAreas(vcpu: number): AreaOffsets | null {
     const area = this.#facts.btf?.area ?? null;
     const kernel = area === null ? null : this.#kernelOn(vcpu);
     if (area === null || kernel === null || this.#searches === mostSearches) return null;

@@ -41,7 +41,7 @@ function isAskedAt(count: number): boolean {
   return (count & (count - 1)) === 0 || count % 64 === 0;
 }
 
-export class Observer {
+export class KernelObserver {
   readonly #machine: GuestMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;
@@ -178,11 +178,11 @@ export class Observer {
 
   /** Records the kernel's records and online CPUs as `vcpu` sees them, and watches them for changes from now on. */
   look(vcpu: number): void {
-    const places = this.#kernel.placesFrom(vcpu);
-    if (places === null) return;
+    const watched = this.#kernel.watchedFrom(vcpu);
+    if (watched === null) return;
     this.#isWatching = true;
-    this.#onlineWatch.watch(places.online);
-    this.#recordWatch.watch(places.records);
+    this.#onlineWatch.watch(watched.online);
+    this.#recordWatch.watch(watched.records);
     this.#online.note(vcpu);
     this.#noteRecords(vcpu);
   }
