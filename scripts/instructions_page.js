@@ -8,13 +8,24 @@ const root = new URL('../', import.meta.url);
 
 const intro = `# Instructions
 
-Every instruction that the emulated arm64 CPU defines, by mnemonic, with its encodings' names in Arm's manual (DDI 0487) and
-the file that defines them. A cold instruction is compiled only when a guest first needs it
-([why](decisions/0012-handlers-give-up.md)). This page is generated from the definitions (\`npm run docs:instructions\`);
-change the code, not the page.
+Every instruction that the emulated CPUs define, by mnemonic, with the names of its encodings and the file that defines them. A
+cold instruction is compiled only when a guest first needs it ([why](decisions/0012-handlers-give-up.md)). This page is generated
+from the definitions (\`npm run docs:instructions\`); change the code, not the page.
 `;
 
-const isInstruction = (value) => typeof value?.text === 'string' && typeof value.decodes === 'function';
+const arm64Intro = `## arm64
+
+Names and sections are those of Arm's manual (DDI 0487).
+`;
+
+const x86Intro = `## x86-64
+
+Opcodes are in the notation of Intel's manual (SDM, volume 2). Each encoding has a form for each operand size, for registers and
+memory, and so on ([why](decisions/0018-one-definition-for-all-forms.md)).
+`;
+
+const isA64 = (value) => typeof value?.text === 'string' && typeof value.decodes === 'function';
+const isX86 = (value) => typeof value?.text === 'string' && typeof value.encoding === 'object';
 
 /** The files below `folder` (in src/) that contain definitions: paths without their suffix. */
 function definitionFiles(folder) {
@@ -27,12 +38,24 @@ function definitionFiles(folder) {
 }
 
 /** Every instruction that a module exports, with the path of the module. */
-async function definitionsIn(path) {
+async function definitionsIn(path, isInstruction) {
   const exported = Object.values(await import(new URL(`dist/src/${path}.js`, root)));
   return exported
     .flatMap((value) => (Array.isArray(value) ? value : [value]))
     .filter(isInstruction)
     .map((instruction) => ({ instruction, path }));
+}
+
+/** The definitions of `all`, with the files of `folder` that have them. */
+async function definitionsOf(all, folder, isInstruction) {
+  const files = definitionFiles(folder);
+  const found = (await Promise.all(files.map((file) => definitionsIn(file, isInstruction)))).flat();
+  const byName = new Map(found.map((definition) => [definition.instruction.name, definition]));
+  return all.map((instruction) => {
+    const definition = byName.get(instruction.name);
+    if (definition === undefined) throw new Error(`no file exports ${instruction.name}`);
+    return definition;
+  });
 }
 
 /** The first section of the manual that the file's header names. */
@@ -58,24 +81,39 @@ function rowsOf(mnemonic, definitions) {
   });
 }
 
-/** The page for the instructions of `all`, whose definitions are in the files of isa/arm64. */
-export async function instructionsPage(all) {
-  const found = (await Promise.all(definitionFiles('isa/arm64').map(definitionsIn))).flat();
-  const byName = new Map(found.map((definition) => [definition.instruction.name, definition]));
-  const definitions = all.map((instruction) => {
-    const definition = byName.get(instruction.name);
-    if (definition === undefined) throw new Error(`no file exports ${instruction.name}`);
-    return definition;
+/** An encoding of x86-64: its opcode, and whether all its forms in 64-bit code are cold. */
+function x86Row(mnemonic, definitions) {
+  const byEncoding = new Map();
+  for (const definition of definitions) {
+    const { encoding } = definition.instruction;
+    byEncoding.set(encoding, [...(byEncoding.get(encoding) ?? []), definition]);
+  }
+  const opcodes = [...byEncoding].map(([encoding, forms]) => {
+    const isCold = forms.every(({ instruction }) => instruction.cold);
+    return `${encoding.name} (\`${encoding.opcode.text}\`${isCold ? ', cold' : ''})`;
   });
-  const rows = grouped(definitions, ({ instruction }) => mnemonicOf(instruction)).flatMap(
+  const [{ path }] = definitions;
+  const file = `[${path.replace('isa/x86_64/', '')}.ts](../src/${path}.ts)`;
+  return `| \`${mnemonic}\` | ${file} | ${opcodes.join(', ')} |`;
+}
+
+/** The page for the instructions of both architectures. */
+export async function instructionsPage(a64, x86) {
+  const arm64 = await definitionsOf(a64, 'isa/arm64', isA64);
+  const arm64Rows = grouped(arm64, ({ instruction }) => mnemonicOf(instruction)).flatMap(
     ([mnemonic, group]) => rowsOf(mnemonic, group),
   );
-  const head = ['| mnemonic | file | section | encodings |', '|---|---|---|---|'];
-  return [intro, ...head, ...rows].join('\n') + '\n';
+  const arm64Head = ['| mnemonic | file | section | encodings |', '|---|---|---|---|'];
+  const x86Definitions = await definitionsOf(x86, 'isa/x86_64', isX86);
+  const x86Mnemonic = ({ instruction: { encoding } }) => encoding.name.split('_')[0].toLowerCase();
+  const x86Rows = grouped(x86Definitions, x86Mnemonic).map(([mnemonic, group]) => x86Row(mnemonic, group));
+  const x86Head = ['| mnemonic | file | encodings |', '|---|---|---|'];
+  const parts = [intro, arm64Intro, ...arm64Head, ...arm64Rows, '', x86Intro, ...x86Head, ...x86Rows];
+  return parts.join('\n') + '\n';
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { a64 } = await import('../dist/src/isa/index.js');
-  writeFileSync(new URL('docs/instructions.md', root), await instructionsPage(a64));
-  console.log(`docs/instructions.md: ${a64.length} instructions`);
+  const { a64, x86_64 } = await import('../dist/src/isa/index.js');
+  writeFileSync(new URL('docs/instructions.md', root), await instructionsPage(a64, x86_64.x86));
+  console.log(`docs/instructions.md: ${a64.length} and ${x86_64.x86.length} instructions`);
 }

@@ -5,13 +5,13 @@ import { parseOpcode } from './opcode.js';
 describe('the notation of opcodes', () => {
   it('is read as the manual means it', () => {
     assert.deepEqual(parseOpcode('81 /5 iz'), {
-      prefix: 'any', map: 0, byte: 0x81, hasRegister: false, hasModrm: true, modrm: -1, digit: 5, immediates: ['iz'],
+      text: '81 /5 iz', prefix: 'any', map: 0, byte: 0x81, hasRegister: false, hasModrm: true, modrm: -1, digit: 5, immediates: ['iz'],
     }); // prettier-ignore
     assert.deepEqual(parseOpcode('F3 0F 1E FA'), {
-      prefix: 'F3', map: 1, byte: 0x1e, hasRegister: false, hasModrm: true, modrm: 0xfa, digit: -1, immediates: [],
+      text: 'F3 0F 1E FA', prefix: 'F3', map: 1, byte: 0x1e, hasRegister: false, hasModrm: true, modrm: 0xfa, digit: -1, immediates: [],
     }); // prettier-ignore
     assert.deepEqual(parseOpcode('B8+r iv'), {
-      prefix: 'any', map: 0, byte: 0xb8, hasRegister: true, hasModrm: false, modrm: -1, digit: -1, immediates: ['iv'],
+      text: 'B8+r iv', prefix: 'any', map: 0, byte: 0xb8, hasRegister: true, hasModrm: false, modrm: -1, digit: -1, immediates: ['iv'],
     }); // prettier-ignore
     assert.equal(parseOpcode('66 0F 38 10 /r').map, 2);
   });

@@ -17,6 +17,8 @@ export type MandatoryPrefix = 'any' | 'NP' | '66' | 'F2' | 'F3';
 export type ImmediateKind = 'ib' | 'iw' | 'iz' | 'iv' | 'ia' | 'ip' | 'cb' | 'cz';
 
 export interface Opcode {
+  /** The notation. */
+  readonly text: string;
   readonly prefix: MandatoryPrefix;
   /** See parser.ts. */
   readonly map: number;
@@ -85,5 +87,5 @@ export function parseOpcode(text: string): Opcode {
   // Groups 3 have an immediate for TEST alone.
   const wanted = /[gG]/.test(layout) ? layout : hasModrm ? withModrm : plain;
   invariant(layout === wanted, `${text}: the parser takes it as ${layout}`);
-  return { prefix, map, byte, hasRegister: plus !== undefined, hasModrm, modrm, digit, immediates };
+  return { text, prefix, map, byte, hasRegister: plus !== undefined, hasModrm, modrm, digit, immediates };
 }
