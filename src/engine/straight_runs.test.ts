@@ -129,30 +129,56 @@ function randomRegisters(next: () => number): bigint[] {
   });
 }
 
-/** One round of a random program on two vCPUs: between the runs, pages are mapped elsewhere and memory is written. */
-function compareRandomProgram(seed: number, decodedPages: number): void {
-  const next = numbers(seed);
+/** Two vCPUs with a random program, about to run it. */
+function randomProgram(next: () => number, decodedPages: number): Pair {
   const both = pair(2, decodedPages);
-  const { processor, pageTable } = both;
   for (let offset = 0; offset < memoryBytes - 8;) {
     const bytes = randomInstruction(next);
     write(both, offset, bytes);
     offset += bytes.length;
   }
   for (const index of [0, 1]) start(both, index, next() % memoryBytes, randomRegisters(next));
-  for (let run = 0; run < 120; run += 1) {
-    const index = next() % 2;
-    const kind = next() % 12;
-    if (kind === 0) {
-      const [one, other] = [next() % pages, next() % pageTable.length];
-      [pageTable[one], pageTable[other]] = [pageTable[other] ?? null, pageTable[one] ?? null];
-      processor.flushTranslations();
-    }
-    if (kind === 1) write(both, next() % (memoryBytes - 8), randomInstruction(next));
-    // Often at the end of a page.
-    const pc = next() % 2 === 0 ? next() % memoryBytes : (next() % pages) * 4096 + 4080 + (next() % 16);
-    if (runBoth(both, index, 1 + (next() % 60))) start(both, index, pc, randomRegisters(next));
+  return both;
+}
+
+/** One run of one of the vCPUs. Before some runs, pages are mapped elsewhere or memory is written. */
+function randomRun(both: Pair, next: () => number): void {
+  const { processor, pageTable } = both;
+  const index = next() % 2;
+  const kind = next() % 12;
+  if (kind === 0) {
+    const [one, other] = [next() % pages, next() % pageTable.length];
+    [pageTable[one], pageTable[other]] = [pageTable[other] ?? null, pageTable[one] ?? null];
+    processor.flushTranslations();
   }
+  if (kind === 1) write(both, next() % (memoryBytes - 8), randomInstruction(next));
+  // Often at the end of a page.
+  const pc = next() % 2 === 0 ? next() % memoryBytes : (next() % pages) * 4096 + 4080 + (next() % 16);
+  if (runBoth(both, index, 1 + (next() % 60))) start(both, index, pc, randomRegisters(next));
+}
+
+function compareRandomProgram(seed: number, decodedPages: number): void {
+  const next = numbers(seed);
+  const both = randomProgram(next, decodedPages);
+  for (let run = 0; run < 120; run += 1) randomRun(both, next);
+}
+
+/** A pair in the state of another one. */
+function restored({ processor, references, memory, pageTable }: Pair, decodedPages: number): Pair {
+  const copy = pair(2, decodedPages);
+  copy.memory.set(memory);
+  copy.processor.ram.set(memory);
+  copy.pageTable.splice(0, pageTable.length, ...pageTable);
+  for (const [index, reference] of references.entries()) {
+    const { pc, registers, flags, calls } = reference;
+    const other = present(copy.references[index], 'a reference');
+    Object.assign(other, { pc, registers: [...registers], flags: { ...flags } });
+    other.calls.push(...calls);
+  }
+  const saved = processor.save();
+  copy.processor.load(saved);
+  assert.deepEqual(copy.processor.save(), saved);
+  return copy;
 }
 
 describe('straight runs of the toy CPU', () => {
@@ -164,6 +190,29 @@ describe('straight runs of the toy CPU', () => {
         compareRandomProgram,
       ),
       { numRuns: 40 },
+    );
+  });
+
+  it('go on after they were saved and restored as if they had not been', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 0x7fffffff }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 0, max: 60 }),
+        (seed, decodedPages, cut) => {
+          const next = numbers(seed);
+          const both = randomProgram(next, decodedPages);
+          for (let run = 0; run < cut; run += 1) randomRun(both, next);
+          const copy = restored(both, decodedPages);
+          const after = next() | 1;
+          for (const each of [both, copy]) {
+            const same = numbers(after);
+            for (let run = 0; run < 40; run += 1) randomRun(each, same);
+          }
+          assert.deepEqual(copy.processor.save(), both.processor.save());
+        },
+      ),
+      { numRuns: 25 },
     );
   });
 

@@ -16,8 +16,10 @@ import type { CodeCache } from './code_cache.js';
 import { specialHandlers } from './handlers.js';
 import { recordBytes } from './layout.js';
 import type { EngineMemory } from './memory.js';
+import { packWords, unpackWords } from './packed_words.js';
 import type { Tlbs } from './tlb.js';
 import { pageShift, WatchedPages } from './watched_pages.js';
+import type { WatchedPagesValue } from './watched_pages.js';
 
 const pageBytes = 4096;
 /** A table has 32 bits for each byte of a page: a record's byte offset, or 0. */
@@ -85,6 +87,29 @@ interface DecodedPage {
   filled: number;
   /** By offset in the page. */
   readonly crossings: Map<number, Crossing>;
+  /** Where runs start and crossing instructions are, in the order in which they got records. */
+  readonly order: number[];
+}
+
+/** A decoded page as a plain value. Its records are decoded again, in the same order. */
+interface DecodedPageValue {
+  readonly table: number;
+  readonly page: number;
+  readonly variant: number;
+  /** How many chunks it has. */
+  readonly chunks: number;
+  /** Two words for each run and each crossing instruction: its offset, and 0 or one more than the second page (0 if unknown). */
+  readonly order: Uint8Array;
+}
+
+/** The state as a plain value. It fits a cache in the same room only. */
+export interface StraightRunsValue {
+  /** The oldest first. */
+  readonly pages: readonly DecodedPageValue[];
+  readonly freeTables: Uint8Array;
+  /** By memory page: which bytes belong to instructions that are or were decoded. */
+  readonly codeBytes: readonly { readonly page: number; readonly marks: Uint8Array }[];
+  readonly watched: WatchedPagesValue;
 }
 
 export class StraightRuns implements CodeCache {
@@ -93,7 +118,7 @@ export class StraightRuns implements CodeCache {
   readonly #watched: WatchedPages;
   readonly #decode: DecodeInstruction;
   readonly #capacity: number;
-  readonly #freeTables: number[];
+  #freeTables: number[];
   readonly #freeChunks: number[];
   /** By table, the oldest first. */
   readonly #pages = new Map<number, DecodedPage>();
@@ -193,6 +218,7 @@ export class StraightRuns implements CodeCache {
   #decodeRun(decoded: DecodedPage, start: number): number {
     const { table, page, variant } = decoded;
     const { bytes } = this.#memory;
+    decoded.order.push(start);
     let first = crossesPage;
     for (let offset = start; ;) {
       const known = offset < pageBytes ? this.#memory.word(table + 4 * offset) : 0;
@@ -226,8 +252,8 @@ export class StraightRuns implements CodeCache {
     const code = new Uint8Array(here + longestInstruction);
     code.set(bytes.subarray(page * pageBytes + offset, (page + 1) * pageBytes));
     code.set(bytes.subarray(second, second + longestInstruction), here);
-    const record = crossing.record === 0 ? this.#newRecord(decoded, offset) : crossing.record;
-    if (crossing.record === 0) this.#putRecord(decoded, offset);
+    if (crossing.record === 0) this.#placeCrossing(decoded, offset, crossing);
+    const { record } = crossing;
     // An earlier record and the one behind it are used again.
     this.#memory.bytes.fill(0, record, record + 2 * recordBytes);
     const found = this.#decode({ bytes: code, at: 0, end: code.length, offset, variant, record });
@@ -242,8 +268,18 @@ export class StraightRuns implements CodeCache {
     this.#markCode(next, 0, found.bytes - here);
     const dependents = this.#dependents.get(next) ?? new Set();
     this.#dependents.set(next, dependents.add(decoded));
-    crossing.record = record;
+    const before = crossing.second;
     crossing.second = next;
+    const goesInto = (second: number): boolean =>
+      [...decoded.crossings.values()].some((each) => each.second === second);
+    if (!goesInto(before)) this.#dependents.get(before)?.delete(decoded);
+  }
+
+  /** Gives a crossing instruction its record, and one behind that. */
+  #placeCrossing(decoded: DecodedPage, offset: number, crossing: Crossing): void {
+    decoded.order.push(offset);
+    crossing.record = this.#newRecord(decoded, offset);
+    this.#putRecord(decoded, offset);
   }
 
   #markCode(page: number, offset: number, bytes: number): void {
@@ -290,12 +326,16 @@ export class StraightRuns implements CodeCache {
   #addChunk(decoded: DecodedPage): void {
     if (decoded.used === decoded.chunks.length) {
       if (this.#freeChunks.length === 0) this.#evict(decoded);
-      const chunk = present(this.#freeChunks.pop(), 'a free chunk');
-      this.#memory.setWord(chunk + tableInHeader, decoded.table);
-      decoded.chunks.push(chunk);
+      this.#takeChunk(decoded);
     }
     decoded.used += 1;
     decoded.filled = 0;
+  }
+
+  #takeChunk(decoded: DecodedPage): void {
+    const chunk = present(this.#freeChunks.pop(), 'a free chunk');
+    this.#memory.setWord(chunk + tableInHeader, decoded.table);
+    decoded.chunks.push(chunk);
   }
 
   // Pages
@@ -304,15 +344,19 @@ export class StraightRuns implements CodeCache {
     const known = this.#pagesOf.get(page)?.find((each) => each.variant === variant);
     if (known !== undefined) return known;
     if (this.#freeTables.length === 0) this.#evict(null);
-    const table = present(this.#freeTables.pop(), 'a free table');
-    const made = {
+    return this.#attach(present(this.#freeTables.pop(), 'a free table'), page, variant);
+  }
+
+  #attach(table: number, page: number, variant: number): DecodedPage {
+    const made: DecodedPage = {
       table,
       page,
       variant,
       chunks: [],
       used: 0,
       filled: 0,
-      crossings: new Map<number, Crossing>(),
+      crossings: new Map(),
+      order: [],
     };
     this.#pages.set(table, made);
     this.#pagesOf.set(page, [...(this.#pagesOf.get(page) ?? []), made]);
@@ -352,6 +396,7 @@ export class StraightRuns implements CodeCache {
     this.#memory.bytes.fill(0, table, table + tableBytes);
     for (const { second } of crossings.values()) this.#dependents.get(second)?.delete(decoded);
     crossings.clear();
+    decoded.order.length = 0;
   }
 
   /** Evicts the oldest pages, but not `except`: until a table and, for `except`, a chunk is free, and 1/8 of all at least. */
@@ -386,6 +431,47 @@ export class StraightRuns implements CodeCache {
     this.#dependents.delete(page);
     this.#codeBytes.delete(page);
     this.#watched.unwatch(page);
+  }
+
+  save(): StraightRunsValue {
+    return {
+      pages: [...this.#pages.values()].map(({ table, page, variant, chunks, order, crossings }) => ({
+        table,
+        page,
+        variant,
+        chunks: chunks.length,
+        order: packWords(order.flatMap((offset) => [offset, (crossings.get(offset)?.second ?? -1) + 1])),
+      })),
+      freeTables: packWords(this.#freeTables),
+      codeBytes: [...this.#codeBytes]
+        .sort(([a], [b]) => a - b)
+        .map(([page, marks]) => ({ page, marks: marks.slice() })),
+      watched: this.#watched.save(),
+    };
+  }
+
+  /** Memory must have been restored before. */
+  load({ pages, freeTables, codeBytes, watched }: StraightRunsValue): void {
+    for (const decoded of [...this.#pages.values()]) this.#release(decoded);
+    this.#dependents.clear();
+    for (const page of pages) this.#decodeAgain(page);
+    this.#freeTables = unpackWords(freeTables);
+    this.#codeBytes.clear();
+    for (const { page, marks } of codeBytes) this.#codeBytes.set(page, marks.slice());
+    this.#watched.load(watched);
+  }
+
+  #decodeAgain({ table, page, variant, chunks, order }: DecodedPageValue): void {
+    const decoded = this.#attach(table, page, variant);
+    const words = unpackWords(order);
+    for (let at = 0; at < words.length; at += 2) {
+      const [offset = 0, second = 0] = words.slice(at, at + 2);
+      const crossing = decoded.crossings.get(offset);
+      if (crossing === undefined) this.#decodeRun(decoded, offset);
+      else if (second === 0) this.#placeCrossing(decoded, offset, crossing);
+      else this.#decodeCrossing(decoded, offset, (second - 1) * pageBytes, crossing);
+    }
+    while (decoded.chunks.length < chunks) this.#takeChunk(decoded);
   }
 }
 

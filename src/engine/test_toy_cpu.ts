@@ -11,7 +11,7 @@ import { accessFlags, accessResults, cpuOffsets } from './layout.js';
 import type { PhysicalMemory } from './ports.js';
 import { fillRecord, placedOperands } from './record.js';
 import { crossesPage, StraightRuns } from './straight_runs.js';
-import type { CodeBytes, DecodedInstruction } from './straight_runs.js';
+import type { CodeBytes, DecodedInstruction, StraightRunsValue } from './straight_runs.js';
 import { straightLayout } from './straight_layout.js';
 import {
   decodeToy,
@@ -90,6 +90,13 @@ export function flagFrom(form: FlagSet[string], source: bigint): number {
   if (form === 'bit') return Number(source);
   if (form === 'bit4') return Number((source >> 4n) & 1n);
   return (source & 0xffn).toString(2).replaceAll('0', '').length % 2 === 0 ? 1 : 0;
+}
+
+interface ToyState {
+  /** The registers, pc and flag sources of the vCPUs: their blocks up to the budget. */
+  readonly blocks: readonly Uint8Array[];
+  readonly calls: readonly (readonly number[])[];
+  readonly code: StraightRunsValue;
 }
 
 class ToyCpus implements CpuSet<ToyView, never> {
@@ -240,12 +247,20 @@ class ToyCpus implements CpuSet<ToyView, never> {
     return scratch;
   }
 
-  saveState(): never {
-    invariant(false, 'no test saves a toy CPU');
+  saveState(): ToyState {
+    const { memory } = this.#parts;
+    const blocks = this.views.map(({ block: { offset } }) =>
+      memory.bytes.slice(offset, offset + cpuOffsets.budget),
+    );
+    return { blocks, calls: this.views.map(({ calls }) => [...calls]), code: this.code.save() };
   }
 
-  loadState(): never {
-    invariant(false, 'no test restores a toy CPU');
+  loadState({ blocks, calls, code }: ToyState): void {
+    for (const [index, view] of this.views.entries()) {
+      this.#parts.memory.bytes.set(present(blocks[index], 'a block'), view.block.offset);
+      view.calls.splice(0, view.calls.length, ...(calls[index] ?? []));
+    }
+    this.code.load(code);
   }
 
   /** A call with an odd number leaves the interpreter although it completes. */
