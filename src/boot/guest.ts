@@ -43,7 +43,7 @@ export interface GuestBoard extends Board {
 
 export type GuestMachine = Machine<GuestBoard>;
 
-/** What is decided about a guest before there is one. */
+/** The plan of a guest: everything that is known before its machine exists. */
 export interface GuestPlan {
   readonly config: DomainConfig;
   /** The CPUs in Linux's numbering. */
@@ -52,20 +52,20 @@ export interface GuestPlan {
   readonly kernelAt: bigint;
   /** Guest physical address at which the kernel is entered. */
   readonly entry: bigint;
-  /** Guest physical address of what the kernel is told when it is entered: a device tree, or its like. */
+  /** Guest physical address of the boot information that the kernel gets at its entry, such as the device tree. */
   readonly bootInformation: bigint;
-  /** What is in memory when the guest starts, and its guest physical addresses. */
+  /** The contents of memory when the guest starts, with their guest physical addresses. */
   readonly load: readonly { readonly at: bigint; readonly bytes: Uint8Array }[];
 }
 
-/** A machine, and how its vCPUs and the kernel on them are read. */
+/** A machine with a guest, and access to the state of its vCPUs and its kernel. */
 export interface RunningGuest {
   readonly machine: GuestMachine;
-  /** A symbol that its kernel has. */
+  /** A symbol that every kernel of its architecture has. */
   readonly knownSymbol: KnownSymbol;
   /** What the registers of that vCPU say about its kernel. */
   anchors(vcpu: number): KernelAnchors;
-  /** What the vCPUs stand at when the guest has come to no end. */
+  /** What its vCPUs are doing; for a guest that hung or was stopped. */
   hung(kernel: LoadedKernel): HungGuest;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What is said of a guest that came to no end. Each architecture finds out what its vCPUs stand at (`arm64/hung_guest.ts`); this
- * file has what all of them share: the form of the answer, and the words for addresses and groups of vCPUs.
+ * Says what the vCPUs of a guest were doing when the run hung or was stopped. Each architecture reads the state of its vCPUs
+ * (`arm64/hung_guest.ts`). This file has what all share: the form of the answer, and the text for addresses and groups of vCPUs.
  */
 import type { HigherLevel } from './arm64/hung_guest.js';
 
@@ -14,27 +14,28 @@ export interface RefusedInstruction {
   readonly needs: HigherLevel | null;
 }
 
+/** The diagnosis of a guest that hung or was stopped. */
 export interface HungGuest {
   /** Clauses for the line that says how the run ended, in the order of vCPUs; mostly none. */
   readonly clauses: readonly string[];
   readonly refused: RefusedInstruction | null;
 }
 
-/** What must be known of the kernel. */
+/** The kernel, as far as a diagnosis of its guest needs it. */
 export interface LoadedKernel {
   /** Guest physical address of its image. */
   readonly at: bigint;
-  /** Its file, unpacked. */
+  /** The unpacked image as in the file. */
   readonly image: Uint8Array;
-  /** The memory that it takes from `at` on, in bytes. */
+  /** Its size in memory from `at` on, in bytes. */
   readonly memoryBytes: number;
-  /** What it calls itself after "Linux version"; null where it does not. */
+  /** The text after "Linux version" in it; null if there is none. */
   readonly version: string | null;
-  /** A kernel address by the kernel's own symbols; as a number where there is none. */
+  /** A kernel address by the kernel's own symbols; as a number if there is no symbol. */
   symbolAt(address: bigint): string;
 }
 
-/** More than two clauses make no line. */
+/** Maximum number of clauses, so that they fit one line. */
 const mostClauses = 2;
 const mostAddresses = 4;
 

@@ -28,6 +28,7 @@ interface Look {
 /** Called when the kernel has bound `port` for that CPU. */
 export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
 
+/** Reports which CPU the kernel has bound each port to. */
 export class IrqBindings {
   readonly #guest: Guest;
   readonly #kernel: KernelView;

@@ -34,6 +34,7 @@ function byBtf(fact: unknown): Way | null {
   return fact === null || fact === undefined ? null : 'BTF';
 }
 
+/** Knows the addresses of one kernel's data; finds the missing ones while the kernel runs. */
 export class KernelAddresses {
   readonly #guest: Guest;
   readonly #machine: GuestMachine;

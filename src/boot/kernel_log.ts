@@ -34,6 +34,7 @@ interface FoundRing {
   readonly ring: bigint;
 }
 
+/** Reads the log of one kernel. */
 export class KernelLog {
   readonly #memory: KernelMemory;
   #btf: Layouts | null | undefined;

@@ -41,6 +41,7 @@ function isAskedAt(count: number): boolean {
   return (count & (count - 1)) === 0 || count % 64 === 0;
 }
 
+/** Turns the events of a machine into the trace of its kernel. */
 export class KernelObserver {
   readonly #machine: GuestMachine;
   readonly #cpus: readonly KernelCpu[];

@@ -36,6 +36,7 @@ function allOf(views: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] |
   return found.length === views.length ? found.flat() : null;
 }
 
+/** Reads one running kernel. A value that cannot be read is null. */
 export class KernelView {
   readonly #guest: Guest;
   readonly #machine: GuestMachine;

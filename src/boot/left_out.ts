@@ -1,4 +1,4 @@
-/** Which CPUs the kernel counts as possible, which it need not bring up, and why: what the audit is told of its limits. */
+/** Tells the audit which CPUs the kernel counts as possible, and which it need not bring up, and why. */
 import type { LeftOut, PossibleCpu } from '../audit/index.js';
 import { equalValues } from '../base/index.js';
 import type { XenVcpuId } from '../identity/index.js';
@@ -31,6 +31,7 @@ function onlineWord({ hasOnlineMask }: KernelView): Pick<KnownLimits, 'online'> 
   return hasOnlineMask ? {} : { online: 'unreadable' };
 }
 
+/** Reports the limits of one kernel to its trace. */
 export class LeftOutCpus {
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;

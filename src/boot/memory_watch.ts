@@ -14,6 +14,7 @@ function differs({ live, last }: Watched): boolean {
   return false;
 }
 
+/** Watches a set of memory ranges. */
 export class MemoryWatch {
   #watched: readonly Watched[] = [];
 

@@ -9,6 +9,7 @@ import type { Guest, KernelCpu } from './guest.js';
 import type { KernelView } from './kernel_view.js';
 import type { TraceWriter } from './trace_writer.js';
 
+/** Tracks which CPUs of one kernel are online, and reports the changes to its trace. */
 export class OnlineCpus {
   readonly #guest: Guest;
   readonly #kernel: KernelView;

@@ -46,6 +46,7 @@ export interface OutcomeSources {
 /** Texts for the reasons of SCHEDOP_shutdown (public/sched.h). */
 const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset'];
 
+/** Decides when and how one boot ends. */
 export class OutcomeWatch {
   readonly #guest: Guest;
   readonly #options: BootOptions;

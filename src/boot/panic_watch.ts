@@ -27,6 +27,7 @@ export function panicOf(log: readonly LogRecord[]): string | null {
   return found.find((reason) => reason !== null) ?? null;
 }
 
+/** Searches one kernel's log for a panic at regular times of the guest. */
 export class PanicWatch {
   readonly #machine: GuestMachine;
   readonly #log: (most: number) => readonly LogRecord[];

@@ -7,6 +7,7 @@ type WithoutStep<E> = E extends TraceEvent ? Omit<E, 'step' | 'timeNs'> : never;
 /** An event without its step and its time. */
 export type NewEvent = WithoutStep<TraceEvent>;
 
+/** Writes the trace of one boot. */
 export class TraceWriter {
   /** The events, in bounded form. */
   readonly store = new TraceStore();

@@ -13,6 +13,7 @@ import type { WhatIf } from './options.js';
 /** The value of a record before its CPU set it: as posted, all ones; as tested on 4.8-rc4, zero. */
 const unsetRecord: Readonly<Record<WhatIf, number>> = { 'as-posted': 0xffff_ffff, 'as-tested': 0 };
 
+/** Changes the kernel's records once, if that was requested. */
 export class WhatIfRecords {
   readonly #guest: Guest;
   readonly #kernel: KernelView;
