@@ -26,10 +26,11 @@ export {
 export type { UnheardEvent, Upcall } from './event_channels/index.js';
 export { haltVcpu, wakeVcpu } from './halt.js';
 export type {
-  HypercallContext,
+  CallOutcome,
   CallRecord,
   Detail,
   ErrorRow,
+  HypercallContext,
   HypercallFamily,
   SubOperation,
 } from './hypercall.js';
