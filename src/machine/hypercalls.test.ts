@@ -21,7 +21,7 @@ interface Made {
   readonly domain: Domain;
   /** What the ABI, the machine and the listener were asked, in order. */
   readonly told: string[];
-  make(number: number, ...args: (number | bigint)[]): void;
+  readonly make: (number: number, ...args: (number | bigint)[]) => void;
 }
 
 function hypercalls({ masked = false, interrupted = false } = {}): Made {
