@@ -274,6 +274,14 @@ const mnemonicParts: Readonly<Record<string, (encoding: Encoding, form: Form, fi
   rcx: (_encoding, _form, { addressBits }) => registerName(1, addressBits),
 };
 
+/** The text with all suffixes for code of `mode` with addresses of that size, so that only operands are left in braces. */
+export function suffixesIn({ text, operands, encoding, form }: X86Instruction, mode: Mode): string {
+  const fields = { mode, addressBits: mode } as Fields;
+  return text.replace(/\{(\w+)\}/g, (whole, key: string) =>
+    operands[key] === undefined ? (mnemonicParts[key]?.(encoding, form, fields) ?? '') : whole,
+  );
+}
+
 /** The text of an instruction at address `pc`. */
 export function printInstruction(
   { text, operands, encoding, form }: X86Instruction,

@@ -24,6 +24,7 @@ export const x86: readonly X86Instruction[] = [
   ...systemInstructions,
 ];
 
+export { assemble } from './assembler/assembler.js';
 export { makeDecoder } from './decoder.js';
 export type { Decoded, Decoder } from './decoder.js';
 export { printInstruction } from './encoding.js';

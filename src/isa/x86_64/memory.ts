@@ -173,28 +173,38 @@ function memoryReference(
 
 const memoryOperandText: TextOperand = { kind: 'text', print: memoryText, parse: parseMemory };
 
-/** Parses `disp(base,index,scale)` with all but the displacement optional, for 64-bit addresses. */
+/** The register of an address: its place in the file, and its size. */
+function parseAddressRegister(name: string | undefined): { place: number; bits: number } | null {
+  if (name === undefined) return { place: registerFile.zero, bits: 0 };
+  if (name === 'rip') return { place: registerFile.nextInstruction, bits: 64 };
+  const bits = ([64, 32] as const).find((size) =>
+    registerNames.some((_, number) => registerName(number, size) === name),
+  );
+  if (bits === undefined) return null;
+  return { place: registerNames.findIndex((_, number) => registerName(number, bits) === name), bits };
+}
+
+/** Parses `disp(base,index,scale)` with all but one of displacement, base and index optional. */
 function parseMemory(text: string): ReturnType<TextOperand['parse']> {
-  const pattern = /^(?:%(\w\w):)?(-?0x[0-9a-f]+|-?\d+)?(?:\((?:%(\w+))?(?:,%(\w+)(?:,([1248]))?)?\))?/;
-  const [whole = '', segment, offset, base, index, scale = '1'] = pattern.exec(text) ?? [];
-  if (offset === undefined && base === undefined && index === undefined) return null;
-  const negative = offset?.startsWith('-') === true;
+  const pattern = /^(?:%([c-gs]s):)?(-?0x[0-9a-f]+|-?\d+)?(?:\((?:%(\w+))?(?:,%(\w+)(?:,([1248]))?)?\))?/;
+  const [whole = '', segment, offset, baseName, indexName, scale = '1'] = pattern.exec(text) ?? [];
+  if (offset === undefined && baseName === undefined && indexName === undefined) return null;
+  const [base, index] = [parseAddressRegister(baseName), parseAddressRegister(indexName)];
+  if (base === null || index === null) return null;
   const magnitude = BigInt(offset?.replace('-', '') ?? '0');
-  const numberOf = (name: string | undefined): number =>
-    name === undefined
-      ? registerFile.zero
-      : name === 'rip'
-        ? registerFile.nextInstruction
-        : registerNames.findIndex((each) => each === name);
+  // An address of 64 bits may be written with its sign extended.
+  const displacement = BigInt.asIntN(64, offset?.startsWith('-') === true ? -magnitude : magnitude);
+  const bits = Math.max(base.bits, index.bits);
   const fields = {
     memory: 1,
+    ...(bits === 0 ? {} : { addressBits: bits }),
     segment: segmentNames.findIndex((each) => each === segment),
-    base: numberOf(base),
-    index: numberOf(index),
+    base: base.place,
+    index: index.place,
     scale: Math.log2(Number(scale)),
-    displacement: Number(BigInt.asIntN(64, negative ? -magnitude : magnitude)),
+    displacement: Number(displacement),
   };
-  return fields.base < 0 || fields.index < 0 ? null : { fields, rest: text.slice(whole.length) };
+  return { fields, rest: text.slice(whole.length) };
 }
 
 export function memorySpec(size: Bits | null, isWritten: boolean, hasSegment: boolean): OperandSpec<Memory> {
@@ -267,8 +277,10 @@ export function stringAt(
 function parseString(text: string, number: number, own: number): ReturnType<TextOperand['parse']> {
   const [whole = '', segment, name] = /^%(\w\w):\(%(\w+)\)/.exec(text) ?? [];
   const found = segmentNames.findIndex((each) => each === segment);
-  if (registerNames[number] !== name || found < 0) return null;
-  return { fields: found === own ? {} : { segment: found }, rest: text.slice(whole.length) };
+  const register = parseAddressRegister(name);
+  if (register?.place !== number || found < 0) return null;
+  const fields = { addressBits: register.bits, ...(found === own ? {} : { segment: found }) };
+  return { fields, rest: text.slice(whole.length) };
 }
 
 /** Writes an address register: 16 bits of it, or 32 bits and zeros, or all, by the address size. */

@@ -172,7 +172,9 @@ function immediateSpec(
           print: (fields: FieldValues) => `$${hex(raw(fields, bits))}`,
           parse: (text: string) => {
             const found = text.startsWith('$') ? parseNumber(text.slice(1)) : null;
-            return found === null
+            const isWithin =
+              found !== null && found.value >= -(2n ** BigInt(bits - 1)) && found.value < 2n ** BigInt(bits);
+            return !isWithin
               ? null
               : { fields: { [which]: Number(BigInt.asIntN(bits, found.value)) }, rest: found.rest };
           },

@@ -2,7 +2,7 @@
  * Parses program text into statements. A line holds labels (`name:`; or `1:`, referenced as `1b` backward and `1f`
  * forward), then an instruction or a directive, then an optional comment after `//`.
  */
-import { InvariantError } from '../../../base/index.js';
+import { InvariantError } from '../../base/index.js';
 
 export type Statement =
   | { readonly kind: 'label'; readonly name: string }
@@ -15,6 +15,8 @@ export type Statement =
   | { readonly kind: 'align' | 'origin'; readonly to: number }
   /** `.space`: `bytes` zeros. */
   | { readonly kind: 'space'; readonly bytes: number }
+  /** `.code16`, `.code32`, `.code64`: the size of the code that follows, where an architecture has several. */
+  | { readonly kind: 'codeSize'; readonly bits: 16 | 32 | 64 }
   /** `.bss`: the following labels have addresses, but no bytes in the program. The loader must provide zeros there. */
   | { readonly kind: 'bss' };
 
@@ -57,6 +59,10 @@ function directive(name: string, rest: string): Statement {
       return { kind: 'origin', to: wholeNumber(rest) };
     case '.space':
       return { kind: 'space', bytes: wholeNumber(rest) };
+    case '.code16':
+    case '.code32':
+    case '.code64':
+      return { kind: 'codeSize', bits: Number(name.slice('.code'.length)) as 16 | 32 | 64 };
     case '.bss':
       return { kind: 'bss' };
     default:
