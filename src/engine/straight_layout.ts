@@ -1,8 +1,9 @@
 /** What the interpreter emits for records in straight runs (straight_runs.ts). The base is the address of the page. */
-import { invariant } from '../base/index.js';
+import { present } from '../base/index.js';
 import type { CodeLayout } from './code_layout.js';
 import { emitProbe } from './code_layout.js';
 import { recordBytes, recordNumbers, tlbEntry, tlbOffsets } from './layout.js';
+import type { RecordLayout } from './record.js';
 import type { RunState } from './run_state.js';
 import { chunkBytes, headerShift, linkInRecord, tableInHeader } from './straight_runs.js';
 import { extendSigned, extendUnsigned, i32, i64, load32, opcodes, store32, wrap } from './wasm/code.js';
@@ -33,6 +34,16 @@ function goToEntry({ code, local }: RunState, counted: 0 | 1): void {
   code.get(local.limit).get(local.entry).byte(opcodes[i32].add).get(local.record).byte(opcodes[i32].sub);
   if (counted !== 0) code.constant(i32, recordBytes).byte(opcodes[i32].sub);
   code.set(local.limit).get(local.entry).set(local.record);
+}
+
+/** Where the record of a near jump keeps its target's record: in four bytes that hold no operand. */
+export function linkOf(layout: RecordLayout): number {
+  const isFree = (link: number): boolean =>
+    Object.values(layout).every(({ at, bytes }) => at + bytes <= link || at >= link + 4);
+  return present(
+    [linkInRecord, recordNumbers - 4].find(isFree),
+    'room for the link in the record of a near jump',
+  );
 }
 
 export const straightLayout: CodeLayout = {
@@ -82,17 +93,12 @@ export const straightLayout: CodeLayout = {
     run.toPageLoop();
   },
 
+  /** Where the target is in the page, the low 32 bits of the distance suffice, whatever the operand's size is. */
   jumpNear(run, layout, near) {
     const { code, local } = run;
-    const { at = 0, bytes = 0 } = layout[near] ?? {};
-    const others = Object.entries(layout).filter(([name]) => name !== near);
-    invariant(
-      at === recordNumbers &&
-        bytes === 4 &&
-        others.every(([, slot]) => slot.at + slot.bytes <= recordNumbers),
-      'the record of a near jump has room for its link',
-    );
-    code.get(local.record).memory(load32.word, 2, linkInRecord).tee(local.entry).byte(opcodes[i32].eqz);
+    const { at = 0 } = layout[near] ?? {};
+    const link = linkOf(layout);
+    code.get(local.record).memory(load32.word, 2, link).tee(local.entry).byte(opcodes[i32].eqz);
     run.when(() => {
       pushChunk(run);
       code.memory(load32.word, 2, tableInHeader);
@@ -108,7 +114,7 @@ export const straightLayout: CodeLayout = {
         run.leaveWhenSpent();
         run.toPageLoop();
       });
-      code.get(local.record).get(local.entry).memory(store32, 2, linkInRecord);
+      code.get(local.record).get(local.entry).memory(store32, 2, link);
     });
     goToEntry(run, 1);
     code.get(local.limit).get(local.record).byte(opcodes[i32].leSigned);

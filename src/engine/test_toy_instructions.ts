@@ -33,7 +33,7 @@ const register = (field: string): RegisterOperand => ({
   width: 64,
   place: (fields) => fields[field] ?? 0,
 });
-const immediate = (bits: 8 | 32, width: 32 | 64 = 64): ImmediateOperand => ({
+const immediate = (bits: 8 | 32 | 64, width: 32 | 64 = 64): ImmediateOperand => ({
   ...noText,
   kind: 'immediate',
   width,
@@ -168,7 +168,8 @@ export const toyInstructions: readonly ToyInstruction[] = [
     withMeaning(
       {
         name: `JUMP${8 * bytes}`,
-        operands: { i: distance },
+        // One of them keeps its distance in 64 bits.
+        operands: { i: immediate(bytes === 1 ? 32 : 64) },
         text: '',
         semantics: (m, o) => m.jumpNear(o.i),
       },
@@ -178,7 +179,7 @@ export const toyInstructions: readonly ToyInstruction[] = [
   withMeaning(
     {
       name: 'CALL',
-      operands: { sp, i: distance },
+      operands: { sp, i: immediate(64) },
       text: '',
       semantics: (m, o) => {
         const top = m.let(m.sub(m.read(o.sp), m.constant(64, 8)));
