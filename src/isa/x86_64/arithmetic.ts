@@ -6,7 +6,7 @@ import type { Expr } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
 import { instruction } from './encoding.js';
 import { add, cut, logical, one, resultSources, subtract } from './flags.js';
-import { fixed, imm, reg, rm, writtenRm, widthOf } from './operands.js';
+import { fixed, imm, opcodeReg, reg, rm, writtenRm, widthOf } from './operands.js';
 import type { Bits, Place, Value } from './operands.js';
 
 export const allSizes = [16, 32, 64] as const;
@@ -140,6 +140,8 @@ function ones({ mnemonic, opcode, digit, compute }: OneOperand) {
   return [
     instruction({ ...common, name: `${name}_rm8`, opcode: `${hexByte(opcode)} /${digit}`, operands: { d: writtenRm(8) } }),
     instruction({ ...common, name: `${name}_rm`, opcode: `${hexByte(opcode + 1)} /${digit}`, sizes: allSizes, operands: { d: writtenRm() } }),
+    // Where 40 to 4F are no REX prefixes, they are INC and DEC.
+    ...(opcode === 0xfe ? [instruction({ ...common, name: `${name}_r`, opcode: `${hexByte(0x40 + 8 * digit)}+r`, modes: [16, 32], sizes: [16, 32], lockable: false, text: `${mnemonic} {d}`, operands: { d: opcodeReg() } })] : []),
   ].flat(); // prettier-ignore
 }
 

@@ -1,6 +1,7 @@
 /** What has to hold for all definitions together. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Statement } from '../micro_ops.js';
 import { makeDecoder } from './decoder.js';
 import { matches, printInstruction, specificity } from './encoding.js';
 import type { Encoding } from './encoding.js';
@@ -40,6 +41,32 @@ test('semantics name their own operands, the flags and the system calls', () => 
     }),
   );
   assert.deepEqual(wrong, []);
+});
+
+const changing = ['setRegister', 'setFlags', 'setState'];
+const mayFault = ['load', 'store', 'system'];
+
+/** Whether something that may fault follows a change; `changed` says whether a change came before. Null if so. */
+function changedBy(statements: readonly Statement[], changed: boolean): boolean | null {
+  let state = changed;
+  for (const statement of statements) {
+    if (statement.op === 'if') {
+      const branches = [statement.then, statement.otherwise].map((each) => changedBy(each, state));
+      if (branches.includes(null)) return null;
+      state = branches.includes(true);
+    }
+    if (state && mayFault.includes(statement.op)) return null;
+    state ||= changing.includes(statement.op);
+  }
+  return state;
+}
+
+test('nothing that may fault follows a change of registers, so that an instruction can be repeated', () => {
+  const system: Statement = { op: 'system', name: 'halt', inputs: [], index: null };
+  const change: Statement = { op: 'setFlags', flags: {} };
+  assert.equal(changedBy([change, system], false), null, 'the search is broken');
+  const wrong = x86.filter(({ semantics }) => changedBy(semantics.statements, false) === null);
+  assert.deepEqual([...new Set(wrong.map(({ encoding }) => encoding.name))], []);
 });
 
 test('every operand has a register of the file or a number that fits its bits', () => {

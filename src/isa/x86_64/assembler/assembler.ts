@@ -41,6 +41,11 @@ function isPossible({ form, encoding }: X86Instruction, prefix: number | null, m
   return isPrefixed && isFlat && encoding.modes.includes(mode) && (form.bits !== 64 || mode === 64);
 }
 
+/** 1 if an instruction has an immediate of a byte, else 0. */
+function shortImmediates({ encoding }: X86Instruction): number {
+  return encoding.opcode.immediates.includes('ib') ? 1 : 0;
+}
+
 /** The instructions whose text begins with a mnemonic, by all that it may be in a mode. */
 class Definitions {
   readonly #byStart = new Map<string, X86Instruction[]>();
@@ -54,15 +59,15 @@ class Definitions {
     }
   }
 
-  /** The encodings, the shortest first. */
-  encodings({ prefix, mnemonic, operands }: Prefixed, pc: number, wanted: Wanted): number[][] {
+  /** The encodings, the shortest first, and of equal ones that with the shortest immediate. */
+  encodings({ prefix, mnemonic, operands }: Prefixed, pc: number, wanted: Omit<Wanted, 'lock'>): number[][] {
     const source = operands === '' ? mnemonic : `${mnemonic} ${operands}`;
-    const lock = prefix === 0xf0 ? [prefix] : [];
+    const lock = prefix === 0xf0;
     return this.#startingLike(mnemonic)
       .filter((instruction) => isPossible(instruction, prefix, wanted.mode))
-      .map((instruction) => encode(instruction, source, pc + lock.length, wanted))
+      .sort((a, b) => shortImmediates(b) - shortImmediates(a))
+      .map((instruction) => encode(instruction, source, pc, { ...wanted, lock }))
       .filter((bytes) => bytes !== null)
-      .map((bytes) => [...lock, ...bytes])
       .sort((x, y) => x.length - y.length);
   }
 

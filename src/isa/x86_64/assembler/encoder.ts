@@ -30,10 +30,12 @@ interface Operands {
   readonly noRex?: number;
 }
 
-/** How to encode: for code of `mode`; with `wide`, a displacement beside a base has 32 bits whatever its value. */
+/** How to encode: for code of `mode`. With `wide`, a displacement beside a base has 32 bits whatever its value. */
 export interface Wanted {
   readonly mode: Mode;
   readonly wide: boolean;
+  /** Whether it has a LOCK prefix. */
+  readonly lock: boolean;
 }
 
 /** Parses `source` as this instruction in `mode`; null if the text does not match. */
@@ -112,12 +114,13 @@ const escapes = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]] as const;
 function legacyPrefixes(
   { encoding, form }: X86Instruction,
   { segment = -1 }: Operands,
-  mode: Mode,
+  { mode, lock }: Wanted,
 ): number[] {
   const isNarrow = form.bits !== 0 && form.bits < 64 && (form.bits === 16) !== (mode === 16);
   const segments = segment >= 0 ? segmentPrefixes.slice(segment, segment + 1) : [];
   const repeat = form.repeat === 0 ? [] : [form.repeat];
-  return [...segments, ...(isNarrow ? [0x66] : []), ...repeat, ...mandatory[encoding.opcode.prefix]];
+  const others = [...segments, ...(isNarrow ? [0x66] : []), ...repeat, ...(lock ? [0xf0] : [])];
+  return [...others, ...mandatory[encoding.opcode.prefix]];
 }
 
 /** The high bit of a register's number, in place `to`. */
@@ -184,7 +187,7 @@ export function encode(
   const modrm = encodeModrm(instruction, operands, wanted);
   if (rex === null || modrm === null) return null;
   const byte = opcode.byte + ((operands.opcodeRegister ?? 0) & 7);
-  const prefixes = legacyPrefixes(instruction, operands, mode);
+  const prefixes = legacyPrefixes(instruction, operands, wanted);
   const bytes = [...prefixes, ...rex, ...(escapes[opcode.map] ?? []), byte, ...modrm];
   for (const [index, kind] of opcode.immediates.entries()) {
     const position = { end: pc + bytes.length, isSecond: index === 1 };
