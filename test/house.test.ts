@@ -259,24 +259,6 @@ const armWords: ReadonlySet<string> = new Set(
    smccc spsr svc tcr tpidr ttbr ttbr0 ttbr1 vbar vgic wfe wfi`.split(/\s+/),
 );
 
-/** Shared files that still speak of Arm. The list only becomes shorter: a file in it without such a word fails the test. */
-const stillArm: readonly string[] = [
-  'src/boot/report.ts',
-  'src/engine/emit_vector.ts',
-  'src/engine/float/arithmetic.ts',
-  'src/engine/float/calls.ts',
-  'src/engine/float/comparison.ts',
-  'src/engine/float/context.ts',
-  'src/engine/float/conversion.ts',
-  'src/engine/float/estimates.ts',
-  'src/engine/float/fast_path.ts',
-  'src/engine/float/formats.ts',
-  'src/engine/float/functions.ts',
-  'src/isa/float_micro_ops.ts',
-  'src/isa/semantics.ts',
-  'src/isa/vector_micro_ops.ts',
-];
-
 /** The words of a text: names are divided at `_`, and where a capital letter follows a small one. */
 function wordsOf(text: string): Set<string> {
   const names = text.match(/[A-Za-z0-9]+/g) ?? [];
@@ -299,7 +281,7 @@ describe('shared files', () => {
     const found = sources.filter(
       (file) => isShared(file) && [...wordsOf(readText(file))].some((word) => armWords.has(word)),
     );
-    assert.deepEqual(found, [...stillArm].sort());
+    assert.deepEqual(found, []);
   });
 });
 

@@ -71,6 +71,8 @@ export interface RunningGuest {
 
 /** How guests of one architecture are built. */
 export interface GuestBuilder {
+  /** The name of the interrupt controller that its guests have, for the report. */
+  readonly interruptController: string;
   /** Throws {@link InputError} if the options do not allow it. */
   plan(options: BootOptions): GuestPlan;
   run(options: MachineOptions, listener: MachineListener): RunningGuest;
@@ -78,9 +80,24 @@ export interface GuestBuilder {
 
 export type Guest = RunningGuest & Pick<GuestPlan, 'config' | 'cpus' | 'kernelAt'>;
 
-const builders: Readonly<Record<BootOptions['kernel']['placement']['architecture'], GuestBuilder>> = {
-  arm64,
-};
+type GuestArchitecture = BootOptions['kernel']['placement']['architecture'];
+
+const builders = { arm64 } as const satisfies Readonly<Record<GuestArchitecture, GuestBuilder>>;
+
+/** What a report says of the kind of machine. */
+export type MachineKind = {
+  [A in GuestArchitecture]: {
+    readonly arch: A;
+    readonly interruptController: (typeof builders)[A]['interruptController'];
+  };
+}[GuestArchitecture];
+
+/** The architecture of a guest whose kernel does not say otherwise. */
+export const defaultArchitecture: GuestArchitecture = 'arm64';
+
+export function machineKindOf(arch: GuestArchitecture): MachineKind {
+  return { arch, interruptController: builders[arch].interruptController };
+}
 
 /** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */
 export function buildGuest(options: BootOptions, listener: MachineListener): Guest {

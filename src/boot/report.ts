@@ -3,6 +3,9 @@ import type { EndEvent } from '../audit/index.js';
 import { domulatorVersion } from '../base/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
+import { defaultArchitecture, machineKindOf } from './guest.js';
+import type { MachineKind } from './guest.js';
+import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from './options.js';
 import type { BootCpu, BootFinding, BootOutcome, BootResult } from './run.js';
@@ -59,7 +62,7 @@ export interface ReportedCpu {
   /** The vCPU that it really is. */
   readonly vcpu: XenVcpuId;
   readonly hardwareId: HardwareId;
-  /** `mpidr`: `hardwareId` holds the affinity fields of MPIDR_EL1. `apicId`: it is an APIC id. */
+  /** What `hardwareId` is; the kinds are in identity. */
   readonly hardwareIdKind: HardwareIdKind;
   /** The kernel's own record, unsigned; null if there is none, or if it could not be read. */
   readonly recordedVcpuId: number | null;
@@ -120,8 +123,8 @@ export interface ReportedOutcome {
     readonly pc: string;
     /** As objdump writes it, or its word in hexadecimal; null where it could not be read. */
     readonly instruction: string | null;
-    /** The exception level that it needs; null where none would help. */
-    readonly needs: 'EL2' | 'EL3' | null;
+    /** The privilege level that it needs; null where none would help. */
+    readonly needs: RefusedInstruction['needs'];
   };
 }
 
@@ -169,14 +172,12 @@ export interface BootReport {
     readonly sha256: string | null;
   } & KernelOrigin;
   readonly machine: {
-    readonly arch: 'arm64';
-    readonly interruptController: 'GICv3';
     readonly vcpus: number;
     readonly memoryMiB: number;
     /** Release of Xen. */
     readonly xen: BootOptions['release'];
     readonly xenstore: boolean;
-  };
+  } & MachineKind;
   readonly options: {
     /** Of the kernel. */
     readonly commandLine: string;
@@ -219,15 +220,11 @@ function outcomeOf({ outcome, ending, refused }: BootResult): ReportedOutcome {
   return refused === null ? said : { ...said, refused: { ...refused, pc: `0x${refused.pc.toString(16)}` } };
 }
 
-function machineOf({ vcpus, memoryMiB, release, xenstore }: MachineOptions): BootReport['machine'] {
-  return {
-    arch: 'arm64',
-    interruptController: 'GICv3',
-    vcpus,
-    memoryMiB,
-    xen: release,
-    xenstore,
-  };
+function machineOf(
+  { vcpus, memoryMiB, release, xenstore }: MachineOptions,
+  kind: MachineKind,
+): BootReport['machine'] {
+  return { ...kind, vcpus, memoryMiB, xen: release, xenstore };
 }
 
 function untilText(until: Until): string {
@@ -322,7 +319,7 @@ export function bootReport(
     domulator: domulatorVersion,
     verdict: worstVerdict(runs),
     kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
-    machine: machineOf(options),
+    machine: machineOf(options, machineKindOf(options.kernel.placement.architecture)),
     options: optionsOf(options),
     runs,
     host: hostOf(host, instructions),
@@ -347,7 +344,7 @@ export function unstartedReport(
     domulator: domulatorVersion,
     verdict: 'incomplete',
     kernel: { name: kernelName, version: null, sha256: null, package: null, suites: [] },
-    machine: machineOf(options),
+    machine: machineOf(options, machineKindOf(defaultArchitecture)),
     options: optionsOf(options),
     runs: [
       {

@@ -6,6 +6,7 @@ import type { FlagSet, Instruction } from '../isa/index.js';
 import type { CodeCache } from './code_cache.js';
 import type { CodeLayout } from './code_layout.js';
 import type { FlagLocals } from './flags.js';
+import type { FloatRegisters } from './float/index.js';
 import type { HandlerPlan } from './handlers.js';
 import type { EngineMemory } from './memory.js';
 import type { UnalignedAccess } from './memory_access.js';
@@ -26,6 +27,7 @@ export interface CodeModel {
   readonly systemCalls: readonly string[];
   readonly flags: FlagSet;
   readonly layout: CodeLayout;
+  readonly floatRegisters: FloatRegisters;
   readonly unaligned: UnalignedAccess;
   /** Index of the stack pointer in the register file. Some handlers are specialised for it. */
   readonly stackPointer: number;

@@ -47,6 +47,8 @@ export interface Environment {
   /** The architecture's flags, and the locals that hold their sources. */
   readonly flagSet: FlagSet;
   readonly flags: FlagLocals;
+  /** Bit number of the cumulative saturation flag; null if the architecture has none. */
+  readonly saturation: number | null;
   /** Pushes whether the condition in an immediate operand holds, as i32. */
   condition(operand: string): void;
   /** The WebAssembly local for one of the instruction's locals. */

@@ -2,7 +2,7 @@
  * Compiles micro-operations on 128-bit values to WebAssembly vector instructions (core specification 2.0, section
  * 5.4.9).
  */
-import { invariant } from '../base/index.js';
+import { invariant, present } from '../base/index.js';
 import type {
   Expr,
   LaneBits,
@@ -252,9 +252,6 @@ function emitSetScalar(
   code.constant(i64, 0).memory(stores64[8][0], 3, cpuOffsets.vectors + 8);
 }
 
-/** Bit number of FPSR.QC. */
-const cumulativeSaturation = 27;
-
 export function emitSetSaturated(
   e: Environment,
   { condition }: Extract<VectorStatement, { op: 'setSaturated' }>,
@@ -265,7 +262,7 @@ export function emitSetSaturated(
   scalar(e, condition);
   if (condition.width === 64) code.constant(i64, 0).byte(opcodes[i64].ne);
   else code.constant(i32, 0).byte(opcodes[i32].ne);
-  code.constant(i32, cumulativeSaturation).byte(opcodes[i32].shl);
+  code.constant(i32, present(e.saturation, 'a cumulative saturation flag')).byte(opcodes[i32].shl);
   code.get(e.cpu).memory(load32.word, 2, cpuOffsets.floatStatus).byte(opcodes[i32].or);
   code.memory(store32, 2, cpuOffsets.floatStatus);
 }

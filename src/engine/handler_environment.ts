@@ -28,6 +28,7 @@ export function handlerEnvironment(
     cpu: local.cpu,
     flagSet: model.flags,
     flags: local.flags,
+    saturation: model.floatRegisters.saturation,
     ...operandReader(code, model, layout, stack, local.flags),
     pc: () => builder.pushPc(),
     local: (index, type) => builder.pool.local(index, type),

@@ -172,6 +172,7 @@ class FunctionBuilder {
       cpu: local.cpu,
       flagSet: this.#model.flags,
       flags: local.flags,
+      saturation: this.#model.floatRegisters.saturation,
       ...operandReader(code, this.#model, layout, null, local.flags),
       pc: () => code.get(local.pc),
       local: (index, type) => this.#pool.local(index, type),

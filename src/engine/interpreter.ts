@@ -84,7 +84,7 @@ export function buildBatch({ handlers, hot }: HandlerPlan, model: CodeModel, bat
   const module = new WasmModule(memoryPages);
   const imports = importHost(module);
   const accesses = importAccessFunctions(module);
-  const floats = new FloatFunctions(module, imports.float);
+  const floats = new FloatFunctions(module, imports.float, model.floatRegisters);
   const floatFunction: FunctionHost['floatFunction'] = (operation) => floats.indexOf(operation);
   const first = hot + batch * batchSize;
   const numbers = handlers.slice(first, first + batchSize).map(({ instruction }, index) => {

@@ -66,7 +66,11 @@ export class InterpreterInstance {
   constructor(made: Built, memory: EngineMemory, host: Readonly<Record<string, HostFunction>>) {
     this.#built = made;
     this.#memory = memory;
-    const own = { ...host, memory: memory.wasm, float: floatCalls(memory.view, []) };
+    const own = {
+      ...host,
+      memory: memory.wasm,
+      float: floatCalls(memory.view, made.model.floatRegisters, []),
+    };
     const { exports } = new webAssembly.Instance(made.module, { host: own });
     this.run = exports['run'] as (cpu: number) => number;
     this.#table = exports[functionTable] as WasmTable;
@@ -80,7 +84,7 @@ export class InterpreterInstance {
     if (number < 0 || this.#there.has(number)) return;
     this.#there.add(number);
     const { compiled, numbers, floatOperations } = compiledBatch(this.#built, number);
-    const float = floatCalls(this.#memory.view, floatOperations);
+    const float = floatCalls(this.#memory.view, this.#built.model.floatRegisters, floatOperations);
     const { exports } = new webAssembly.Instance(compiled, { host: { ...this.#host, float } });
     for (const each of numbers) {
       const found = present(exports[String(each)], `the function of handler ${each}`);

@@ -12,6 +12,7 @@ import type { PhysicalMemory } from './ports.js';
 import { fillRecord, placedOperands } from './record.js';
 import { crossesPage, StraightRuns } from './straight_runs.js';
 import type { CodeBytes, DecodedInstruction, StraightRunsValue } from './straight_runs.js';
+import type { FloatRegisters } from './float/index.js';
 import { straightLayout } from './straight_layout.js';
 import {
   decodeToy,
@@ -280,12 +281,26 @@ class ToyCpus implements CpuSet<ToyView, never> {
 
 const toySystemCalls = [...commonSystemCalls, 'call'] as const;
 
+/** The toy has no floating-point instructions. */
+const toyFloatRegisters: FloatRegisters = {
+  modesOf: () => ({
+    rounding: 'nearestEven',
+    flushToZero: false,
+    defaultNan: false,
+    alternativeHalf: false,
+  }),
+  hostModes: 0,
+  statusOf: (raised) => raised,
+  saturation: null,
+};
+
 export const toy: CpuArchitecture<ToyView, ToyHost, never> = {
   model: {
     instructions: toyInstructions,
     systemCalls: toySystemCalls,
     flags: toyFlags,
     layout: straightLayout,
+    floatRegisters: toyFloatRegisters,
     unaligned: 'inline',
     stackPointer,
     emitCondition,

@@ -1,6 +1,6 @@
 /**
- * Floating-point micro-operations (DDI 0487, shared/functions/float). Results are exact and follow the rounding mode,
- * flushing and NaN rules of FPCR; exceptions accumulate in FPSR. Values are bit patterns in 64 bits.
+ * Floating-point micro-operations. Results are exact and follow the rounding mode, flushing and NaN rules of the control
+ * register; exceptions accumulate in the status register. Values are bit patterns in 64 bits.
  */
 import type { Expr } from './micro_ops.js';
 
@@ -36,7 +36,7 @@ export type FloatOperation =
         | 'eq'
         | 'ge'
         | 'gt'
-        /** NZCV of a comparison, as four bits. The second kind raises Invalid for every NaN. */
+        /** 0110 equal, 1000 less, 0010 greater, 0011 unordered. The second kind raises Invalid for every NaN. */
         | 'compare'
         | 'compareSignalling';
       readonly format: FloatFormat;

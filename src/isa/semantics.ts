@@ -100,7 +100,7 @@ export class Semantics {
     return amount === 0 ? a : this.#binary(kind, a, this.constant(a.width, amount));
   }
 
-  /** A quotient rounded towards zero. It is 0 for a divisor of 0, and wraps on overflow (DDI 0487, SDIV). */
+  /** A quotient rounded towards zero. It is 0 for a divisor of 0, and wraps on overflow. */
   divide(signed: boolean, dividend: Expr, divisor: Expr): Expr {
     const { width } = dividend;
     const [a, b] = [this.let(dividend), this.let(divisor)];
@@ -246,7 +246,7 @@ export class Semantics {
     this.#say({ op: 'storeVector', address, value, kind });
   }
 
-  /** Sets FPSR.QC if `condition` is not 0. */
+  /** Sets the cumulative saturation flag if `condition` is not 0. */
   setSaturated(condition: Expr): void {
     this.#say({ op: 'setSaturated', condition });
   }
@@ -318,7 +318,7 @@ export class Semantics {
     this.#say({ op: 'setStateAt', operand, value: this.resize(64, value) });
   }
 
-  /** For the base of an access: faults if it is the stack pointer and is not aligned (DDI 0487, CheckSPAlignment). */
+  /** For the base of an access: faults if it is the stack pointer and is not aligned. */
   checkStack({ operand }: RegisterRef): void {
     this.#say({ op: 'checkStack', operand });
   }

@@ -145,5 +145,5 @@ export type VectorStatement =
       readonly value: VectorExpr;
       readonly kind: AccessKind;
     }
-  /** Sets FPSR.QC if the condition is not 0. */
+  /** Sets the cumulative saturation flag if the condition is not 0. */
   | { readonly op: 'setSaturated'; readonly condition: Expr };

@@ -127,4 +127,4 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
   };
 }
 
-export const arm64: GuestBuilder = { plan, run };
+export const arm64 = { interruptController: 'GICv3', plan, run } as const satisfies GuestBuilder;

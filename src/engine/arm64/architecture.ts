@@ -13,6 +13,7 @@ import { pageLayout } from './code_layout.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CpuContext } from './system_calls.js';
+import { a64FloatRegisters } from './float_registers.js';
 import { finishInstruction, prepareEntry } from './resume.js';
 import { Vcpu } from './vcpu.js';
 import type { OpenException } from './vcpu.js';
@@ -138,6 +139,7 @@ export const arm64: CpuArchitecture<VcpuView, Arm64Host, Arm64Line> = {
     systemCalls: a64SystemCalls,
     flags: a64Flags,
     layout: pageLayout,
+    floatRegisters: a64FloatRegisters,
     unaligned: 'missed',
     stackPointer: registerFile.stackPointer,
     emitCondition,

@@ -1,4 +1,4 @@
-/** Exact arithmetic (DDI 0487, FPAdd and related functions). Operands and results are bit patterns. */
+/** Exact arithmetic (IEEE 754). Operands and results are bit patterns. */
 import type { FloatFormat } from '../../isa/index.js';
 import { exceptions } from './context.js';
 import type { FloatContext } from './context.js';

@@ -5,6 +5,7 @@ import { cpuOffsets } from '../layout.js';
 import * as arithmetic from './arithmetic.js';
 import * as comparison from './comparison.js';
 import { FloatContext } from './context.js';
+import type { FloatRegisters } from './context.js';
 import * as conversion from './conversion.js';
 import * as estimates from './estimates.js';
 
@@ -75,17 +76,23 @@ export function floatFunction(operation: FloatOperation): Operation {
 /** (vCPU's block, number of the operation, up to three inputs) -> the bits of the result. */
 export type FloatCall = (block: number, operation: number, a: bigint, b: bigint, c: bigint) => bigint;
 
-/** Computes the operations of a list, by number. Reads the vCPU's FPCR and updates its FPSR. */
-export function floatCalls(memory: DataView, operations: readonly FloatOperation[]): FloatCall {
+/** Computes the operations of a list, by number. Reads the vCPU's control register and updates its status register. */
+export function floatCalls(
+  memory: DataView,
+  registers: FloatRegisters,
+  operations: readonly FloatOperation[],
+): FloatCall {
   const functions = operations.map(floatFunction);
   return (block, number, a, b, c) => {
     const operation = functions[number];
     if (operation === undefined) throw new InvariantError(`there is no floating-point operation ${number}`);
-    const context = new FloatContext(memory.getUint32(block + cpuOffsets.floatControl, true));
+    const context = new FloatContext(
+      registers.modesOf(memory.getUint32(block + cpuOffsets.floatControl, true)),
+    );
     const result = operation(context, a, b, c);
     if (context.raised !== 0) {
-      const fpsr = memory.getUint32(block + cpuOffsets.floatStatus, true);
-      memory.setUint32(block + cpuOffsets.floatStatus, fpsr | context.raised, true);
+      const status = memory.getUint32(block + cpuOffsets.floatStatus, true);
+      memory.setUint32(block + cpuOffsets.floatStatus, status | registers.statusOf(context.raised), true);
     }
     return result;
   };

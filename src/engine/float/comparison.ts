@@ -1,4 +1,4 @@
-/** Comparison, minimum and maximum (DDI 0487, FPCompare and related functions). */
+/** Comparison, minimum and maximum (IEEE 754). */
 import type { FloatFormat } from '../../isa/index.js';
 import { nanOf } from './arithmetic.js';
 import { exceptions } from './context.js';
@@ -35,7 +35,7 @@ function compareNumbers(
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-/** NZCV of a comparison, as four bits. */
+/** A comparison as four bits: see `compare` in isa/float_micro_ops.ts. */
 export function compare(
   context: FloatContext,
   format: FloatFormat,

@@ -1,7 +1,7 @@
-/** The modes that FPCR selects and the exceptions that FPSR collects. */
+/** The modes of floating-point arithmetic, and the exceptions that operations raise. */
 import type { FloatRounding } from '../../isa/index.js';
 
-/** FPSR's cumulative exception bits. */
+/** A set of exceptions as bits. */
 export const exceptions = {
   invalid: 1,
   divideByZero: 2,
@@ -11,27 +11,43 @@ export const exceptions = {
   inputDenormal: 128,
 } as const;
 
-const roundings = ['nearestEven', 'up', 'down', 'zero'] as const satisfies FloatRounding[];
-
-export class FloatContext {
-  readonly rounding: (typeof roundings)[number];
-  /** FPCR.FZ: subnormal inputs and results are flushed to 0. */
+export interface FloatModes {
+  readonly rounding: Extract<FloatRounding, 'nearestEven' | 'up' | 'down' | 'zero'>;
+  /** Subnormal inputs and results are flushed to 0. */
   readonly flushToZero: boolean;
-  /** FPCR.DN: every NaN result is the default NaN. */
+  /** Every NaN result is the default NaN. */
   readonly defaultNan: boolean;
-  /** FPCR.AHP: in conversions, half precision has no infinities and no NaNs. */
+  /** In conversions, half precision has no infinities and no NaNs. */
+  readonly alternativeHalf: boolean;
+}
+
+/** How an architecture's control and status registers of floating point are laid out. */
+export interface FloatRegisters {
+  /** The modes that a value of the control register selects. */
+  modesOf(control: number): FloatModes;
+  /** The control bits for rounding and flushing. The host's arithmetic is correct only while all of them are 0. */
+  readonly hostModes: number;
+  /** The cumulative bits of the status register for a set of exceptions. */
+  statusOf(raised: number): number;
+  /** Bit number of the cumulative saturation flag in the status register; null if the architecture has none. */
+  readonly saturation: number | null;
+}
+
+export class FloatContext implements FloatModes {
+  readonly rounding: FloatModes['rounding'];
+  readonly flushToZero: boolean;
+  readonly defaultNan: boolean;
   readonly alternativeHalf: boolean;
   #raised = 0;
 
-  /** Decodes a value of FPCR. */
-  constructor(fpcr: number) {
-    this.rounding = roundings[(fpcr >>> 22) & 3] ?? 'nearestEven';
-    this.flushToZero = (fpcr & (1 << 24)) !== 0;
-    this.defaultNan = (fpcr & (1 << 25)) !== 0;
-    this.alternativeHalf = (fpcr & (1 << 26)) !== 0;
+  constructor(modes: FloatModes) {
+    this.rounding = modes.rounding;
+    this.flushToZero = modes.flushToZero;
+    this.defaultNan = modes.defaultNan;
+    this.alternativeHalf = modes.alternativeHalf;
   }
 
-  /** The FPSR exception bits that were raised. */
+  /** The exceptions that were raised. */
   get raised(): number {
     return this.#raised;
   }

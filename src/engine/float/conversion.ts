@@ -1,7 +1,4 @@
-/**
- * Conversion between formats and to and from fixed-point numbers (DDI 0487, FPConvert, FPToFixed, FixedToFP,
- * FPRoundInt).
- */
+/** Conversion between formats and to and from fixed-point numbers (IEEE 754, and what the control register adds). */
 import type { FloatFormat, FloatRounding } from '../../isa/index.js';
 import { quieten } from './arithmetic.js';
 import { exceptions } from './context.js';

@@ -1,4 +1,4 @@
-/** 8-bit estimates of reciprocals and reciprocal square roots (DDI 0487, FPRecipEstimate, FPRSqrtEstimate). */
+/** 8-bit estimates of reciprocals and reciprocal square roots to the bit, as the instructions that use them define. */
 import type { FloatFormat } from '../../isa/index.js';
 import { invalid, quieten } from './arithmetic.js';
 import { exceptions } from './context.js';

@@ -7,6 +7,7 @@ import { cpuOffsets } from '../layout.js';
 import { Code, i32, i64 } from '../wasm/code.js';
 import { webAssembly } from '../wasm/host_api.js';
 import { WasmModule } from '../wasm/module.js';
+import { a64FloatRegisters } from '../arm64/float_registers.js';
 import { floatFunction } from './calls.js';
 import { FloatContext } from './context.js';
 import { FloatFunctions } from './functions.js';
@@ -54,7 +55,7 @@ interface Machine {
 function makeMachine(): Machine {
   const module = new WasmModule(1);
   const hostCall = module.importFunction('float', { parameters: [i32, i32, i64, i64, i64], results: [i64] });
-  const floats = new FloatFunctions(module, hostCall);
+  const floats = new FloatFunctions(module, hostCall, a64FloatRegisters);
   for (const [index, operation] of operations.entries()) {
     const code = new Code();
     for (const parameter of [0, 1, 2, 3]) code.get(parameter);
@@ -68,7 +69,9 @@ function makeMachine(): Machine {
     memory,
     float: (_block: number, number: number, a: bigint, b: bigint, c: bigint) => {
       machine.asked += 1;
-      const context = new FloatContext(view.getUint32(cpuOffsets.floatControl, true));
+      const context = new FloatContext(
+        a64FloatRegisters.modesOf(view.getUint32(cpuOffsets.floatControl, true)),
+      );
       const result = floatFunction(floats.operations[number]!)(context, a, b, c);
       view.setUint32(
         cpuOffsets.floatStatus,
@@ -135,7 +138,7 @@ for (const [index, operation] of operations.entries()) {
     const control = fc.constantFrom(0, 0, 0, 1 << 25, 1 << 24, 1 << 22, 2 << 22, 3 << 22);
     fc.assert(
       fc.property(inputsOf(operation), control, fc.constantFrom(0, 16), (inputs, fpcr, fpsr) => {
-        const context = new FloatContext(fpcr);
+        const context = new FloatContext(a64FloatRegisters.modesOf(fpcr));
         const [a = 0n, b = 0n, c = 0n] = inputs;
         const result = floatFunction(operation)(context, a, b, c);
         assert.deepEqual(machine.run(index, fpcr, fpsr, inputs), { result, fpsr: fpsr | context.raised });

@@ -103,7 +103,7 @@ function test(f: Format, kind: 'eq' | 'ge' | 'gt'): FastPath {
   };
 }
 
-/** NZCV: 0110 equal, 1000 less, 0010 greater. */
+/** The bits of `compare` for numbers: 0110 equal, 1000 less, 0010 greater. */
 function comparison(f: Format): FastPath {
   return (w, inputs) => {
     const a = w.let(f.type, f.fromBits(inputs.a));

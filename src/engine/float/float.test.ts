@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { FloatOperation, FloatRounding } from '../../isa/index.js';
+import { a64FloatRegisters } from '../arm64/float_registers.js';
 import { floatFunction } from './calls.js';
 import { exceptions, FloatContext } from './context.js';
 
@@ -27,15 +28,22 @@ function number32(bits: bigint): number {
   return view.getFloat32(0);
 }
 
-/** Values of FPCR for each rounding mode: to nearest, up, down, to zero. */
-const fpcr = { nearest: 0, up: 1 << 22, down: 2 << 22, zero: 3 << 22, flush: 1 << 24, defaultNan: 1 << 25 };
+/** Control values for each rounding mode, to nearest, up, down and to zero, and others. */
+const controls = {
+  nearest: 0,
+  up: 1 << 22,
+  down: 2 << 22,
+  zero: 3 << 22,
+  flush: 1 << 24,
+  defaultNan: 1 << 25,
+};
 
 function run(
   operation: FloatOperation,
   inputs: readonly bigint[],
-  control = fpcr.nearest,
+  control = controls.nearest,
 ): { result: bigint; raised: number } {
-  const context = new FloatContext(control);
+  const context = new FloatContext(a64FloatRegisters.modesOf(control));
   const [a = 0n, b = 0n, c = 0n] = inputs;
   const result = floatFunction(operation)(context, a, b, c);
   return { result, raised: context.raised };
@@ -120,8 +128,8 @@ test('the directed rounding modes enclose the exact result, and agree where it i
       fc.property(anyDouble, anyDouble, (a, b) => {
         const operation: FloatOperation = { kind, format: 64 };
         const inputs = [bits64(a), bits64(b)];
-        const down = run(operation, inputs, fpcr.down);
-        const up = run(operation, inputs, fpcr.up);
+        const down = run(operation, inputs, controls.down);
+        const up = run(operation, inputs, controls.up);
         const near = run(operation, inputs);
         const [low, high] = [number64(down.result), number64(up.result)];
         if (Number.isNaN(low)) return;
@@ -206,18 +214,18 @@ test('NaNs, flushed numbers and default NaNs follow the architecture, not the ho
   const [signalling, quiet] = [0x7fa00001n, 0xffc00002n];
   assert.deepEqual(run(add, [quiet, signalling]), { result: 0x7fe00001n, raised: exceptions.invalid });
   assert.deepEqual(run(add, [quiet, 0x3f800000n]), { result: quiet, raised: 0 });
-  assert.deepEqual(run(add, [quiet, signalling], fpcr.defaultNan), {
+  assert.deepEqual(run(add, [quiet, signalling], controls.defaultNan), {
     result: 0x7fc00000n,
     raised: exceptions.invalid,
   });
   const infinities = [0x7f800000n, 0xff800000n];
   assert.deepEqual(run(add, infinities), { result: 0x7fc00000n, raised: exceptions.invalid });
-  assert.deepEqual(run(add, [0x00000001n, 0x80000000n], fpcr.flush), {
+  assert.deepEqual(run(add, [0x00000001n, 0x80000000n], controls.flush), {
     result: 0n,
     raised: exceptions.inputDenormal,
   });
   const half: FloatOperation = { kind: 'mul', format: 32 };
-  assert.deepEqual(run(half, [0x00800000n, 0x3f000000n], fpcr.flush), {
+  assert.deepEqual(run(half, [0x00800000n, 0x3f000000n], controls.flush), {
     result: 0n,
     raised: exceptions.underflow,
   });

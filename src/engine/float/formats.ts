@@ -1,6 +1,4 @@
-/**
- * Unpacking of floating-point numbers, and rounding of exact values to a format (DDI 0487, FPUnpackBase, FPRoundBase).
- */
+/** Unpacking of floating-point numbers, and rounding of exact values to a format (IEEE 754). */
 import type { FloatFormat, FloatRounding } from '../../isa/index.js';
 import type { FloatContext } from './context.js';
 import { exceptions } from './context.js';
@@ -92,8 +90,8 @@ export function magnitude(format: FloatFormat, value: bigint): bigint {
 }
 
 /**
- * Unpacks a number. Where FPCR.FZ is set, subnormal single and double inputs are flushed to 0, which raises Input
- * Denormal. Set `conversion` where FPCR.AHP applies: half precision then has neither infinities nor NaNs.
+ * Unpacks a number. With `flushToZero`, subnormal single and double inputs are flushed to 0, which raises Input Denormal. Set
+ * `conversion` where `alternativeHalf` applies: half precision then has neither infinities nor NaNs.
  */
 export function unpack(
   context: FloatContext,

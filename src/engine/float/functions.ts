@@ -3,6 +3,8 @@ import type { FloatOperation } from '../../isa/index.js';
 import { cpuOffsets } from '../layout.js';
 import { i32, i64, load32, opcodes } from '../wasm/code.js';
 import type { FunctionType, WasmModule } from '../wasm/module.js';
+import { exceptions } from './context.js';
+import type { FloatRegisters } from './context.js';
 import { fastPath } from './fast_path.js';
 import { FloatCode, op } from './float_code.js';
 import type { Value } from './float_code.js';
@@ -10,22 +12,19 @@ import type { Value } from './float_code.js';
 /** (vCPU's block, three inputs) -> the bits of the result. */
 const floatType: FunctionType = { parameters: [i32, i64, i64, i64], results: [i64] };
 
-/** FPCR's rounding mode and FZ. The host's arithmetic is correct only while these bits are 0. */
-const controlMask = 0x01c00000;
-/** FPSR.IXC. */
-const inexactBit = 16;
-
 export class FloatFunctions {
   /** The operations that the host must provide, by number. */
   readonly operations: FloatOperation[] = [];
   readonly #module: WasmModule;
   readonly #hostCall: number;
+  readonly #registers: FloatRegisters;
   readonly #functions = new Map<string, number>();
 
   /** `hostCall` is the imported function: (block, number, three inputs) -> the bits of the result. */
-  constructor(module: WasmModule, hostCall: number) {
+  constructor(module: WasmModule, hostCall: number, registers: FloatRegisters) {
     this.#module = module;
     this.#hostCall = hostCall;
+    this.#registers = registers;
   }
 
   /** The index of the function for an operation. */
@@ -55,13 +54,15 @@ export class FloatFunctions {
       op(opcodes[i32].and, value, (code) => code.constant(i32, mask));
     if (path !== null) {
       w.code.block();
-      w.require(op(opcodes[i32].eqz, masked(register(cpuOffsets.floatControl), controlMask)));
+      w.require(op(opcodes[i32].eqz, masked(register(cpuOffsets.floatControl), this.#registers.hostModes)));
       path(w, {
         a: local(1),
         b: local(2),
         c: local(3),
-        inexactRaised: op(opcodes[i32].ne, masked(register(cpuOffsets.floatStatus), inexactBit), (code) =>
-          code.constant(i32, 0),
+        inexactRaised: op(
+          opcodes[i32].ne,
+          masked(register(cpuOffsets.floatStatus), this.#registers.statusOf(exceptions.inexact)),
+          (code) => code.constant(i32, 0),
         ),
       });
       w.code.end();
