@@ -14,6 +14,8 @@ export interface Machine {
   pc: bigint;
   readonly memoryStart: bigint;
   readonly memory: Uint8Array;
+  /** Where the access was that faulted last. */
+  faultAt: bigint;
   /** The offsets in memory that were written. */
   readonly touched: Set<number>;
 }
@@ -151,7 +153,10 @@ class Evaluation {
 
   #offset(address: bigint, bytes: number): number {
     const offset = Number(address - this.#machine.memoryStart);
-    if (offset < 0 || offset + bytes > this.#machine.memory.length) throw new Leave('fault');
+    if (offset < 0 || offset + bytes > this.#machine.memory.length) {
+      this.#machine.faultAt = address;
+      throw new Leave('fault');
+    }
     return offset;
   }
 
