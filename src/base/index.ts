@@ -8,6 +8,8 @@ export type { Brand } from './brand.js';
 export { frameBytes, SparseMemory } from './memory.js';
 export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
 export { rangesText } from './ranges.js';
+export { loadRecord, savedRecord } from './saved_record.js';
+export type { SavedMember, SavedRecord } from './saved_record.js';
 export { earlier } from './times.js';
 export {
   cloneValue,
@@ -19,4 +21,5 @@ export {
   valueFromJson,
   valueToJson,
 } from './value.js';
+export type { Sha256State, ValueHashState } from './value.js';
 export { domulatorVersion } from './version.js';

@@ -119,6 +119,24 @@ test('hashing values one by one equals hashing their texts as lines', () => {
   );
 });
 
+test('a hash that is saved between two values and continued is the hash of all values', () => {
+  const texts = fc.array(fc.string({ maxLength: 9000 }), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(texts, fc.nat(), (values, at) => {
+      let hash = new ValueHash();
+      for (const [i, value] of values.entries()) {
+        if (i === at % values.length) {
+          const saved = valueToJson(hash.save());
+          hash = new ValueHash();
+          hash.load(valueFromJson(saved) as ReturnType<ValueHash['save']>);
+        }
+        hash.add(value);
+      }
+      assert.equal(hash.digest(), hashText(values.map((value) => `${valueToJson(value)}\n`).join('')));
+    }),
+  );
+});
+
 test('a text is hashed in ASCII, with escapes for all other characters', () => {
   const escaped = String.raw`"\u00e9 \ud83d\ude00"`;
   assert.equal(hashText('"é 😀"'), createHash('sha256').update(escaped).digest('hex'));

@@ -3,7 +3,7 @@
  * arrays and records of these. They can be cloned, compared, hashed, and written to and read from JSON. Search,
  * snapshots and replay depend on this.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
+import { _SHA256, sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { InputError, InvariantError } from './assert.js';
 
@@ -134,9 +134,39 @@ export function hashBytes(bytes: Uint8Array): string {
  */
 const hashedAtOnce = 1 << 14;
 
+/** SHA-256 in progress, a plain value: the chaining value, the bytes that fill no block yet, and the number of all bytes. */
+export interface Sha256State {
+  /** Eight words of 32 bits (RFC 6234, 6.2). */
+  readonly chaining: readonly number[];
+  readonly block: Uint8Array;
+  readonly bytes: number;
+}
+
+/** SHA-256 that can be saved between two updates. */
+class SavableSha256 extends _SHA256 {
+  save(): Sha256State {
+    return { chaining: this.get(), block: this.buffer.slice(0, this.pos), bytes: this.length };
+  }
+
+  load({ chaining, block, bytes }: Sha256State): void {
+    const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = chaining;
+    this.set(a, b, c, d, e, f, g, h);
+    this.buffer.set(block);
+    this.pos = block.length;
+    this.length = bytes;
+  }
+}
+
+/** A {@link ValueHash} in progress, a plain value. */
+export interface ValueHashState {
+  readonly hashed: Sha256State;
+  /** Text that is not hashed yet. */
+  readonly waiting: string;
+}
+
 /** SHA-256 of a sequence of values: of their canonical texts as in {@link hashText}, each followed by a line feed. */
 export class ValueHash {
-  readonly #hash = sha256.create();
+  readonly #hash = new SavableSha256();
   #waiting = '';
 
   add(value: unknown): void {
@@ -152,6 +182,17 @@ export class ValueHash {
   #flush(): void {
     this.#hash.update(asciiOf(this.#waiting));
     this.#waiting = '';
+  }
+
+  /** The hash in progress, before its {@link digest}. */
+  save(): ValueHashState {
+    return { hashed: this.#hash.save(), waiting: this.#waiting };
+  }
+
+  /** Continues the saved hash. */
+  load({ hashed, waiting }: ValueHashState): void {
+    this.#hash.load(hashed);
+    this.#waiting = waiting;
   }
 
   /** The hash as 64 hex digits. No value can be added afterwards. */

@@ -5,7 +5,8 @@ const longestLine = 4096;
 
 export class ConsoleLines {
   readonly #take: (line: string) => void;
-  #line = '';
+  /** The part of the current line that has come. */
+  line = '';
 
   constructor(take: (line: string) => void) {
     this.#take = take;
@@ -16,9 +17,9 @@ export class ConsoleLines {
   }
 
   pushByte(byte: number): void {
-    if (byte !== 0x0a && byte !== 0x0d) this.#line += String.fromCharCode(byte);
-    if (byte !== 0x0a && this.#line.length < longestLine) return;
-    this.#take(this.#line);
-    this.#line = '';
+    if (byte !== 0x0a && byte !== 0x0d) this.line += String.fromCharCode(byte);
+    if (byte !== 0x0a && this.line.length < longestLine) return;
+    this.#take(this.line);
+    this.line = '';
   }
 }

@@ -8,7 +8,7 @@ import type { DomainConfig } from '../hypervisor/index.js';
 import { armMaxVcpus, hvmMaxVcpus } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { KernelAnchors, KnownSymbol } from '../introspect/index.js';
-import type { Board, Machine, MachineListener, MachineOptions } from '../machine/index.js';
+import type { Board, Machine, MachineListener, MachineOptions, SavedMachine } from '../machine/index.js';
 import { arm64 } from './arm64/guest.js';
 import type { HungGuest, LoadedKernel } from './hung_guest.js';
 import { checkCommandLine } from './options.js';
@@ -80,6 +80,9 @@ export interface GuestBuilder {
 
 export type Guest = RunningGuest & Pick<GuestPlan, 'config' | 'cpus' | 'kernelAt'>;
 
+/** What is known of a guest that runs, beside its machine; a plain value. */
+export type GuestFacts = Pick<GuestPlan, 'cpus' | 'kernelAt'>;
+
 type GuestArchitecture = BootOptions['kernel']['placement']['architecture'];
 
 const builders = { arm64 } as const satisfies Readonly<Record<GuestArchitecture, GuestBuilder>>;
@@ -97,6 +100,19 @@ export const defaultArchitecture: GuestArchitecture = 'arm64';
 
 export function machineKindOf(arch: GuestArchitecture): MachineKind {
   return { arch, interruptController: builders[arch].interruptController };
+}
+
+/** Restores a guest whose machine was saved. */
+export function restoreGuest(
+  { kernel: { placement } }: BootOptions,
+  { cpus, kernelAt }: GuestFacts,
+  saved: SavedMachine,
+  listener: MachineListener,
+): Guest {
+  const { options } = saved.state;
+  const guest = builders[placement.architecture].run(options, listener);
+  guest.machine.restore(saved);
+  return { ...guest, config: options.config, cpus, kernelAt };
 }
 
 /** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */

@@ -3,7 +3,16 @@
  * lets the audit judge the trace. It fetches nothing and prints nothing.
  */
 export { Boot } from './run.js';
-export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState, BootWatcher } from './run.js';
+export type {
+  BootCpu,
+  BootFinding,
+  BootOutcome,
+  BootProgress,
+  BootResult,
+  BootState,
+  BootWatcher,
+  SavedBoot,
+} from './run.js';
 export { mainConsoleOf } from './consoles.js';
 export { bootReport, unstartedEnd, unstartedReport } from './report.js';
 export type {

@@ -25,6 +25,9 @@ interface Look {
   readonly stack: bigint;
 }
 
+/** A plain value: by port, the calls whose effect is not visible yet. */
+export type IrqBindingsState = readonly (readonly [port: number, look: Look])[];
+
 /** Called when the kernel has bound `port` for that CPU. */
 export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
 
@@ -39,6 +42,15 @@ export class IrqBindings {
     this.#guest = guest;
     this.#kernel = kernel;
     this.#told = told;
+  }
+
+  save(): IrqBindingsState {
+    return [...this.#open];
+  }
+
+  load(state: IrqBindingsState): void {
+    this.#open.clear();
+    for (const [port, look] of state) this.#open.set(port, look);
   }
 
   /** `vcpu` has made a call that is not in the trace yet. `call` is null if it is not a hypercall. */

@@ -34,6 +34,16 @@ function byBtf(fact: unknown): Way | null {
   return fact === null || fact === undefined ? null : 'BTF';
 }
 
+/** A plain value. */
+export interface KernelAddressesState {
+  /** Kernel virtual address of `_text`. */
+  text: bigint | null;
+  areas: AreaOffsets | null;
+  /** How often the areas were asked for while they were not known, and how often they were searched. */
+  asked: number;
+  searches: number;
+}
+
 /** Knows the addresses of one kernel's data; finds the missing ones while the kernel runs. */
 export class KernelAddresses {
   readonly #guest: Guest;
@@ -42,10 +52,8 @@ export class KernelAddresses {
   readonly #image: Uint8Array;
   readonly #cpus: number;
   readonly #facts: ImageFacts;
-  #text: bigint | null = null;
-  #areas: AreaOffsets | null = null;
-  #asked = 0;
-  #searches = 0;
+  /** Replaced to restore a state. */
+  state: KernelAddressesState = { text: null, areas: null, asked: 0, searches: 0 };
 
   /** `image` is the kernel's unpacked image as in the file. */
   constructor(guest: Guest, image: Uint8Array) {
@@ -60,7 +68,7 @@ export class KernelAddresses {
 
   /** Kernel virtual address of `_text`, the start of the image; null while it is not known. */
   get text(): bigint | null {
-    return this.#text;
+    return this.state.text;
   }
 
   /** Whether the image shows that the kernel has records, with enough information to find them when it runs. */
@@ -72,8 +80,8 @@ export class KernelAddresses {
 
   /** Finds the addresses of the kernel and its areas from the registers of `vcpu`, which runs it. */
   look(vcpu: number): void {
-    this.#text ??= this.#findText(vcpu);
-    this.#areas ??= this.#findAreas(vcpu);
+    this.state.text ??= this.#findText(vcpu);
+    this.state.areas ??= this.#findAreas(vcpu);
   }
 
   /** The offset from `_text` of a variable; null while it is not known. */
@@ -84,9 +92,10 @@ export class KernelAddresses {
   /** The address of the records; null while it is not known. */
   get records(): RecordOffsets | null {
     const template = this.#facts.btf?.area?.xenVcpuId ?? null;
-    const inArea = this.#areas === null || template === null ? null : this.#areas.template + template;
+    const inArea =
+      this.state.areas === null || template === null ? null : this.state.areas.template + template;
     const xenVcpuId = this.offsetOf('xen_vcpu_id') ?? inArea;
-    const perCpuOffset = this.offsetOf('__per_cpu_offset') ?? this.#areas?.perCpuOffset ?? null;
+    const perCpuOffset = this.offsetOf('__per_cpu_offset') ?? this.state.areas?.perCpuOffset ?? null;
     return xenVcpuId === null || perCpuOffset === null ? null : { xenVcpuId, perCpuOffset };
   }
 
@@ -98,31 +107,31 @@ export class KernelAddresses {
   /** The hotplug state of `linuxCpu`, whose per-CPU offset is given: the state's address, and its value when online. */
   hotplugState(perCpuOffset: bigint): { readonly address: bigint; readonly online: number } | null {
     const hotplug = this.#facts.btf?.area?.hotplug ?? null;
-    if (this.#text === null || this.#areas === null || hotplug === null) return null;
-    const offset = BigInt(this.#areas.template + hotplug.state);
-    return { address: BigInt.asUintN(64, this.#text + offset + perCpuOffset), online: hotplug.online };
+    if (this.state.text === null || this.state.areas === null || hotplug === null) return null;
+    const offset = BigInt(this.state.areas.template + hotplug.state);
+    return { address: BigInt.asUintN(64, this.state.text + offset + perCpuOffset), online: hotplug.online };
   }
 
   /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while this is not known. */
   isAreaOf(vcpu: number, perCpuOffset: bigint, linuxCpu: number): boolean | null {
     const area = this.#facts.btf?.area ?? null;
     const kernel = this.#kernelOn(vcpu);
-    if (area === null || kernel === null || this.#areas === null) return null;
-    return isAreaOf(kernel, area, this.#areas.template, perCpuOffset, linuxCpu);
+    if (area === null || kernel === null || this.state.areas === null) return null;
+    return isAreaOf(kernel, area, this.state.areas.template, perCpuOffset, linuxCpu);
   }
 
   /** The target of the pointer at an offset in the image, as an offset from `_text`; null while the kernel does not run. */
   pointerAt(at: number): number | null {
     const loaded = this.#loaded;
-    if (this.#text === null || loaded === null || at < 0 || at + 8 > loaded.length) return null;
-    const offset = viewOf(loaded).getBigUint64(at, true) - this.#text;
+    if (this.state.text === null || loaded === null || at < 0 || at + 8 > loaded.length) return null;
+    const offset = viewOf(loaded).getBigUint64(at, true) - this.state.text;
     return offset < 0n || offset >= BigInt(loaded.length) ? null : Number(offset);
   }
 
   /** How each thing that is known now was found. */
   get knownBy(): KnownBy {
     const { btf } = this.#facts;
-    const area = this.#areas === null ? null : (btf?.area ?? null);
+    const area = this.state.areas === null ? null : (btf?.area ?? null);
     const array = this.#wayOf('__per_cpu_offset', area);
     return {
       records: array === null ? null : this.#wayOf('xen_vcpu_id', area?.xenVcpuId),
@@ -152,9 +161,9 @@ export class KernelAddresses {
 
   #kernelOn(vcpu: number): RunningKernel | null {
     const loaded = this.#loaded;
-    if (this.#text === null || loaded === null) return null;
+    if (this.state.text === null || loaded === null) return null;
     const read: ReadKernel = (address, size) => readGuest(this.#machine, vcpu, address, size);
-    return { text: this.#text, loaded, read, cpus: this.#cpus };
+    return { text: this.state.text, loaded, read, cpus: this.#cpus };
   }
 
   /** The current task of `vcpu`, and the CPU that it names. */
@@ -172,12 +181,12 @@ export class KernelAddresses {
   #findAreas(vcpu: number): AreaOffsets | null {
     const area = this.#facts.btf?.area ?? null;
     const kernel = area === null ? null : this.#kernelOn(vcpu);
-    if (area === null || kernel === null || this.#searches === mostSearches) return null;
+    if (area === null || kernel === null || this.state.searches === mostSearches) return null;
     const cpu = this.#runningOn(vcpu);
     if (cpu === null || cpu.perCpuOffset === 0n) return null;
-    this.#asked += 1;
-    if ((this.#asked & (this.#asked - 1)) !== 0) return null;
-    this.#searches += 1;
+    this.state.asked += 1;
+    if ((this.state.asked & (this.state.asked - 1)) !== 0) return null;
+    this.state.searches += 1;
     return findAreas(kernel, area, cpu);
   }
 }

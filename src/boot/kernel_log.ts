@@ -29,20 +29,28 @@ export interface KernelMemory {
 /** Maximum number of candidates for a ring buffer: a kernel has two, so more matches than this are false ones. */
 const mostRings = 64;
 
-interface FoundRing {
-  readonly layouts: Layouts;
+/** A ring that VMCOREINFO names: its address, and the lines of the note, by the word before `=`. */
+interface NotedRing {
   readonly ring: bigint;
+  readonly info: readonly (readonly [name: string, value: string])[];
+}
+
+/** A plain value. */
+export interface KernelLogState {
+  /** Found by VMCOREINFO: final. */
+  noted: NotedRing | null;
+  /** The address of the ring found by its structure, until VMCOREINFO exists. */
+  guessed: bigint | null;
+  /** Time of the newest record in the guessed ring, as last seen. */
+  seenNs: bigint | null;
 }
 
 /** Reads the log of one kernel. */
 export class KernelLog {
   readonly #memory: KernelMemory;
   #btf: Layouts | null | undefined;
-  /** Found by VMCOREINFO: final. Found by the structure of the ring: only until VMCOREINFO exists. */
-  #noted: FoundRing | null = null;
-  #guessed: FoundRing | null = null;
-  /** Time of the newest record in the guessed ring, as last seen. */
-  #seenNs: bigint | null = null;
+  /** Replaced to restore a state. */
+  state: KernelLogState = { noted: null, guessed: null, seenNs: null };
 
   constructor(memory: KernelMemory) {
     this.#memory = memory;
@@ -53,40 +61,53 @@ export class KernelLog {
    * the image's start; null while it is not known.
    */
   tail(most: number, text: bigint | null): readonly LogRecord[] {
-    this.#noted ??= this.#byNote();
-    if (this.#noted !== null) return this.#read(this.#noted, most);
-    const known = this.#guessed === null ? [] : this.#read(this.#guessed, most);
+    const { state } = this;
+    state.noted ??= this.#byNote();
+    if (state.noted !== null) {
+      return this.#read(layoutsIn(new Map(state.noted.info)), state.noted.ring, most);
+    }
+    const known = this.#guessedTail(most);
     const newestNs = known.at(-1)?.timeNs ?? null;
     // If nothing was added to a ring, the kernel may have moved to a larger one.
-    if (text === null || (newestNs !== null && newestNs !== this.#seenNs)) {
-      this.#seenNs = newestNs;
+    if (text === null || (newestNs !== null && newestNs !== state.seenNs)) {
+      state.seenNs = newestNs;
       return known;
     }
-    this.#guessed = this.#byShape(text);
-    const found = this.#guessed === null ? [] : this.#read(this.#guessed, most);
-    this.#seenNs = found.at(-1)?.timeNs ?? null;
+    state.guessed = this.#byShape(text);
+    const found = this.#guessedTail(most);
+    state.seenNs = found.at(-1)?.timeNs ?? null;
     return found;
   }
 
-  #read({ layouts, ring }: FoundRing, most: number): readonly LogRecord[] {
+  #guessedTail(most: number): readonly LogRecord[] {
+    const { guessed } = this.state;
+    const layouts = guessed === null ? null : this.#btfLayouts();
+    return guessed === null || layouts === null ? [] : this.#read(layouts, guessed, most);
+  }
+
+  #read(layouts: Layouts, ring: bigint, most: number): readonly LogRecord[] {
     return readKernelLog(layouts, ring, this.#memory.read, most) ?? [];
   }
 
-  #byNote(): FoundRing | null {
+  #byNote(): NotedRing | null {
     const info = findVmcoreInfo(this.#memory.ram, this.#memory.wasWritten);
     const pointer = info === null ? null : symbolIn(info, 'prb');
     const bytes = pointer === null ? null : this.#memory.read(pointer, 8);
     if (info === null || bytes === null) return null;
     const ring = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-    return { layouts: layoutsIn(info), ring };
+    return { ring, info: [...info] };
+  }
+
+  #btfLayouts(): Layouts | null {
+    if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image, ringStructures);
+    return this.#btf;
   }
 
   /** Of all candidates, the ring with the newest record: a kernel may have moved from its first ring to a larger one. */
-  #byShape(text: bigint): FoundRing | null {
-    if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image, ringStructures);
-    const layouts = this.#btf;
+  #byShape(text: bigint): bigint | null {
+    const layouts = this.#btfLayouts();
     if (layouts === null) return null;
-    let best: { readonly found: FoundRing; readonly timeNs: bigint } | null = null;
+    let best: { readonly ring: bigint; readonly timeNs: bigint } | null = null;
     let looked = 0;
     for (const offset of printkRingsIn(this.#memory.loaded, layouts)) {
       looked += 1;
@@ -94,9 +115,9 @@ export class KernelLog {
       const ring = text + BigInt(offset);
       const last = readKernelLog(layouts, ring, this.#memory.read, 1)?.at(-1);
       if (last !== undefined && (best === null || last.timeNs > best.timeNs)) {
-        best = { found: { layouts, ring }, timeNs: last.timeNs };
+        best = { ring, timeNs: last.timeNs };
       }
     }
-    return best?.found ?? null;
+    return best?.ring ?? null;
   }
 }

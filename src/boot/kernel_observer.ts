@@ -3,18 +3,22 @@
  * on, the starts that it requests, its own records, and which CPUs it counts as online. A {@link KernelView} reads what the
  * kernel believes, a {@link TraceWriter} writes the events. The kernel is not changed.
  */
-import { present } from '../base/index.js';
+import { loadRecord, present, savedRecord } from '../base/index.js';
+import type { SavedRecord } from '../base/index.js';
 import { lostUpcall, unheardEvents, withoutEffects } from '../hypervisor/index.js';
 import type { CallRecord, PowerRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Guest, GuestMachine, KernelCpu } from './guest.js';
 import { IrqBindings } from './irq_bindings.js';
+import type { IrqBindingsState } from './irq_bindings.js';
 import type { KernelView } from './kernel_view.js';
 import { LeftOutCpus } from './left_out.js';
-import type { KernelCommandLine } from './left_out.js';
+import type { KernelCommandLine, LeftOutState } from './left_out.js';
 import { MemoryWatch } from './memory_watch.js';
+import type { WatchedRange } from './memory_watch.js';
 import { OnlineCpus } from './online_cpus.js';
+import type { OnlineCpusState } from './online_cpus.js';
 import type { AuditedEnd } from './outcome.js';
 import type { TraceStore } from './trace_store.js';
 import type { TraceWriter } from './trace_writer.js';
@@ -41,6 +45,31 @@ function isAskedAt(count: number): boolean {
   return (count & (count - 1)) === 0 || count % 64 === 0;
 }
 
+interface State {
+  /** By Linux CPU: the last known record. */
+  readonly lastRecords: Map<number, number>;
+  /** The vCPUs whose Linux CPU is known since they were started. */
+  readonly running: Set<number>;
+  isWatching: boolean;
+  /** The slices since the kernel's address is known. */
+  slices: number;
+  /** Whether a call has carried a vCPU id. Before that the records need not be set, so their contents are not reported. */
+  usesIds: boolean;
+  /** By vCPU: its number of slices during which its Linux CPU was not known. */
+  readonly slicesUnknown: Map<number, number>;
+  /** By vCPU: the port of the event that it lost while it was down. */
+  readonly lost: Map<number, number>;
+}
+
+/** A plain value, without the trace and the kernel's view. */
+export type KernelObserverState = SavedRecord<State> & {
+  readonly onlineWatch: readonly WatchedRange[];
+  readonly recordWatch: readonly WatchedRange[];
+  readonly bindings: IrqBindingsState;
+  readonly online: OnlineCpusState;
+  readonly leftOut: LeftOutState;
+};
+
 /** Turns the events of a machine into the trace of its kernel. */
 export class KernelObserver {
   readonly #machine: GuestMachine;
@@ -50,23 +79,24 @@ export class KernelObserver {
   readonly #bindings: IrqBindings;
   readonly #online: OnlineCpus;
   readonly #leftOut: LeftOutCpus;
-  readonly #lastRecords = new Map<number, number>();
-  readonly #running = new Set<number>();
-  readonly #onlineWatch = new MemoryWatch();
-  readonly #recordWatch = new MemoryWatch();
-  #isWatching = false;
-  #slices = 0;
-  /** Whether a call has carried a vCPU id. Before that the records need not be set, so their contents are not reported. */
-  #usesIds = false;
-  /** By vCPU: its number of slices during which its Linux CPU was not known. */
-  readonly #slicesUnknown = new Map<number, number>();
-  /** By vCPU: the port of the event that it lost while it was down. */
-  readonly #lost = new Map<number, number>();
+  readonly #onlineWatch: MemoryWatch;
+  readonly #recordWatch: MemoryWatch;
+  readonly #state: State = {
+    lastRecords: new Map(),
+    running: new Set(),
+    isWatching: false,
+    slices: 0,
+    usesIds: false,
+    slicesUnknown: new Map(),
+    lost: new Map(),
+  };
 
   constructor(guest: Guest, kernel: KernelView, trace: TraceWriter, commandLine: KernelCommandLine) {
     const { machine, cpus } = guest;
     this.#machine = machine;
     this.#cpus = cpus;
+    this.#onlineWatch = new MemoryWatch(machine.processor.ram);
+    this.#recordWatch = new MemoryWatch(machine.processor.ram);
     this.#kernel = kernel;
     this.#trace = trace;
     this.#online = new OnlineCpus(guest, kernel, trace);
@@ -74,14 +104,39 @@ export class KernelObserver {
     this.#bindings = new IrqBindings(guest, kernel, (vcpu, bound, port) =>
       trace.write({ kind: 'affinity', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: bound, port }),
     );
-    trace.write({
+  }
+
+  /** The kernel is about to be entered. */
+  begin(): void {
+    this.#trace.write({
       kind: 'kernel',
       kernel: 0,
       name: 'kernel',
-      entryVcpu: present(cpus[0], 'CPU 0').vcpu,
+      entryVcpu: present(this.#cpus[0], 'CPU 0').vcpu,
       ...this.#leftOut.atEntry,
-      records: kernel.hasRecords ? 'readable' : 'unreadable',
+      records: this.#kernel.hasRecords ? 'readable' : 'unreadable',
     });
+  }
+
+  save(): KernelObserverState {
+    return {
+      ...savedRecord(this.#state),
+      onlineWatch: this.#onlineWatch.save(),
+      recordWatch: this.#recordWatch.save(),
+      bindings: this.#bindings.save(),
+      online: this.#online.save(),
+      leftOut: this.#leftOut.state,
+    };
+  }
+
+  /** Continues the saved observation, instead of {@link begin}. The machine must have been restored before. */
+  load(state: KernelObserverState): void {
+    loadRecord(this.#state, state);
+    this.#onlineWatch.load(state.onlineWatch);
+    this.#recordWatch.load(state.recordWatch);
+    this.#bindings.load(state.bindings);
+    this.#online.load(state.online);
+    this.#leftOut.state = state.leftOut;
   }
 
   /** The observed events, in bounded form. */
@@ -96,7 +151,7 @@ export class KernelObserver {
     const linuxCpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, linuxCpu);
     if (call.vcpuId !== null) {
-      this.#usesIds = true;
+      this.#state.usesIds = true;
       this.#leftOut.note(vcpu);
       this.#noteRecords(vcpu);
     }
@@ -148,7 +203,7 @@ export class KernelObserver {
     );
     this.#online.stopped(vcpu);
     // It may be started again, as another CPU.
-    this.#running.delete(vcpu);
+    this.#state.running.delete(vcpu);
   }
 
   /** A time slice of that vCPU, or a part of one, has ended. */
@@ -156,24 +211,25 @@ export class KernelObserver {
     this.#bindings.paused(vcpu);
     // Before its first call the kernel may still move to its final address.
     if (this.#kernel.textAddress === null) return;
-    this.#slices += 1;
+    this.#state.slices += 1;
     if (this.#isToLook()) this.look(vcpu);
     this.#online.sliceEnded(vcpu);
     // When a vCPU turns itself off, its slice ends after that, and its registers are unchanged.
     const isUp = this.#machine.domain.state.vcpus[vcpu]?.up === true;
-    if (isUp && !this.#running.has(vcpu)) this.#askWhoRuns(vcpu);
+    if (isUp && !this.#state.running.has(vcpu)) this.#askWhoRuns(vcpu);
   }
 
   #isToLook(): boolean {
     const { earlyLookUps, lookUps, records } = slicesBetween;
-    const between = this.#slices <= early ? earlyLookUps : lookUps;
-    if (!this.#isWatching || this.#slices % between === 0 || this.#onlineWatch.changed) return true;
-    return this.#slices % records === 0 && this.#recordWatch.changed;
+    const between = this.#state.slices <= early ? earlyLookUps : lookUps;
+    if (!this.#state.isWatching || this.#state.slices % between === 0 || this.#onlineWatch.changed)
+      return true;
+    return this.#state.slices % records === 0 && this.#recordWatch.changed;
   }
 
   #askWhoRuns(vcpu: number): void {
-    const count = (this.#slicesUnknown.get(vcpu) ?? 0) + 1;
-    this.#slicesUnknown.set(vcpu, count);
+    const count = (this.#state.slicesUnknown.get(vcpu) ?? 0) + 1;
+    this.#state.slicesUnknown.set(vcpu, count);
     if (isAskedAt(count)) this.#noteRunning(vcpu, this.#kernel.linuxCpuOn(vcpu));
   }
 
@@ -181,7 +237,7 @@ export class KernelObserver {
   look(vcpu: number): void {
     const watched = this.#kernel.watchedFrom(vcpu);
     if (watched === null) return;
-    this.#isWatching = true;
+    this.#state.isWatching = true;
     this.#onlineWatch.watch(watched.online);
     this.#recordWatch.watch(watched.records);
     this.#online.note(vcpu);
@@ -195,31 +251,31 @@ export class KernelObserver {
 
   /** Reports the records that have changed. */
   #noteRecords(vcpu: number): void {
-    const records = this.#usesIds ? this.#kernel.recordsFrom(vcpu) : null;
+    const records = this.#state.usesIds ? this.#kernel.recordsFrom(vcpu) : null;
     if (records === null) return;
     for (const linuxCpu of this.#kernel.ownAreas(vcpu)) {
       const value = records.recordedVcpuId(linuxCpu);
-      if (value === null || this.#lastRecords.get(linuxCpu) === value) continue;
-      this.#lastRecords.set(linuxCpu, value);
+      if (value === null || this.#state.lastRecords.get(linuxCpu) === value) continue;
+      this.#state.lastRecords.set(linuxCpu, value);
       this.#trace.write({ kind: 'record', kernel: 0, linuxCpu, value, source: "the kernel's memory" });
     }
   }
 
   #noteRunning(vcpu: number, linuxCpu: LinuxCpu | null): void {
-    if (linuxCpu === null || this.#running.has(vcpu)) return;
+    if (linuxCpu === null || this.#state.running.has(vcpu)) return;
     if (!this.#kernel.ownAreas(vcpu).includes(linuxCpu)) return;
-    this.#running.add(vcpu);
-    this.#slicesUnknown.delete(vcpu);
+    this.#state.running.add(vcpu);
+    this.#state.slicesUnknown.delete(vcpu);
     this.#trace.write({ kind: 'running', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu });
   }
 
   /** Reports the vCPUs that have lost an upcall, or that are told of events again. */
   #noteLost(): void {
     for (const { vcpu } of this.#cpus) {
-      const [was, is] = [this.#lost.get(vcpu) ?? null, lostUpcall(this.#machine.domain, vcpu)];
+      const [was, is] = [this.#state.lost.get(vcpu) ?? null, lostUpcall(this.#machine.domain, vcpu)];
       if (was === is) continue;
-      if (is === null) this.#lost.delete(vcpu);
-      else this.#lost.set(vcpu, is);
+      if (is === null) this.#state.lost.delete(vcpu);
+      else this.#state.lost.set(vcpu, is);
       this.#trace.write({ kind: is === null ? 'upcall-heard' : 'lost-upcall', vcpu, port: is ?? was ?? 0 });
     }
   }
@@ -254,7 +310,7 @@ export class KernelObserver {
 
   /** The last known record of a CPU; null if none was ever read. */
   lastRecord(cpu: LinuxCpu): number | null {
-    return this.#lastRecords.get(cpu) ?? null;
+    return this.#state.lastRecords.get(cpu) ?? null;
   }
 
   /** The CPUs that the kernel counts as online, as last seen. */

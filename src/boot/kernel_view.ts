@@ -13,10 +13,11 @@ import {
   isKernelAddress,
   KernelRecords,
 } from '../introspect/index.js';
-import type { Kallsyms, ReadKernel, VariableName, Way } from '../introspect/index.js';
+import type { IrqTableState, Kallsyms, ReadKernel, VariableName, Way } from '../introspect/index.js';
 import type { Guest, GuestMachine, KernelCpu } from './guest.js';
 import { guestViews, readGuest } from './guest_memory.js';
 import { KernelAddresses } from './kernel_addresses.js';
+import type { KernelAddressesState } from './kernel_addresses.js';
 
 /** How each thing is read from a kernel; null if it cannot be read. */
 export interface Introspection {
@@ -36,6 +37,25 @@ function allOf(views: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] |
   return found.length === views.length ? found.flat() : null;
 }
 
+interface State {
+  /** The vCPU whose page tables are used to read the kernel's memory. */
+  reader: number;
+  /** Whether a vCPU's per-CPU base was found among the kernel's per-CPU offsets, which confirms that these are the offsets. */
+  areOffsetsSeen: boolean;
+  /** The possible CPUs, if there is no mask to read; they do not change after the areas are set up. */
+  possible: ReadonlySet<LinuxCpu> | null;
+}
+
+/** A plain value. */
+export type KernelViewState = Omit<State, 'possible'> & {
+  readonly possible: readonly LinuxCpu[] | null;
+  readonly addresses: KernelAddressesState;
+  /** Whether the address of the records was found. */
+  readonly hasFoundRecords: boolean;
+  /** Null while it was not used, or if its layout is not known. */
+  readonly irqTable: IrqTableState | null;
+};
+
 /** Reads one running kernel. A value that cannot be read is null. */
 export class KernelView {
   readonly #guest: Guest;
@@ -45,12 +65,7 @@ export class KernelView {
   readonly #image: Uint8Array;
   readonly #addresses: KernelAddresses;
   #records: KernelRecords | null = null;
-  /** The vCPU whose page tables are used to read the kernel's memory. */
-  #reader = 0;
-  /** Whether a vCPU's per-CPU base was found among the kernel's per-CPU offsets, which confirms that these are the offsets. */
-  #areOffsetsSeen = false;
-  /** The possible CPUs, if there is no mask to read; they do not change after the areas are set up. */
-  #possible: ReadonlySet<LinuxCpu> | null = null;
+  #state: State = { reader: 0, areOffsetsSeen: false, possible: null };
   /** undefined until the first request. */
   #irqTable: IrqTable | null | undefined;
   /** undefined until the first request for a symbol. */
@@ -64,6 +79,25 @@ export class KernelView {
     this.#kernelAt = guest.kernelAt;
     this.#image = image;
     this.#addresses = new KernelAddresses(guest, image);
+  }
+
+  save(): KernelViewState {
+    const { possible } = this.#state;
+    return {
+      ...this.#state,
+      possible: possible === null ? null : [...possible],
+      addresses: this.#addresses.state,
+      hasFoundRecords: this.#records !== null,
+      irqTable: this.#irqTable?.save() ?? null,
+    };
+  }
+
+  /** What the image shows, such as its symbols, is found again when it is needed. */
+  load({ addresses, possible, hasFoundRecords, irqTable, ...state }: KernelViewState): void {
+    this.#state = { ...state, possible: possible === null ? null : new Set(possible) };
+    this.#addresses.state = addresses;
+    this.#records = hasFoundRecords ? this.#openRecords() : null;
+    if (irqTable !== null) this.irqTable?.load(irqTable);
   }
 
   /** Kernel virtual address of the image's start; null while it is not known. */
@@ -109,8 +143,8 @@ export class KernelView {
   get introspection(): Introspection {
     const { records, caller, online, possible } = this.#addresses.knownBy;
     return {
-      records: this.#areOffsetsSeen ? records : null,
-      caller: caller === 'BTF' || this.#areOffsetsSeen ? caller : null,
+      records: this.#state.areOffsetsSeen ? records : null,
+      caller: caller === 'BTF' || this.#state.areOffsetsSeen ? caller : null,
       online: this.#addresses.text === null ? null : online,
       possible: this.#addresses.text === null ? null : possible,
     };
@@ -120,14 +154,17 @@ export class KernelView {
   recordsFrom(vcpu: number): KernelRecords | null {
     if (!this.#guest.anchors(vcpu).hasKernelMap) return this.#records;
     // Uses the caller's page tables: those of a vCPU that is off or has just started may be invalid.
-    this.#reader = vcpu;
+    this.#state.reader = vcpu;
     this.#addresses.look(vcpu);
+    return (this.#records ??= this.#openRecords());
+  }
+
+  #openRecords(): KernelRecords | null {
     const { text, records } = this.#addresses;
     if (text === null || records === null) return null;
-    this.#records ??= new KernelRecords(records, text, (address, size) =>
-      readGuest(this.#machine, this.#reader, address, size),
+    return new KernelRecords(records, text, (address, size) =>
+      readGuest(this.#machine, this.#state.reader, address, size),
     );
-    return this.#records;
   }
 
   /**
@@ -139,7 +176,7 @@ export class KernelView {
     const { perCpuBase } = this.#guest.anchors(vcpu);
     const found =
       records === null ? this.#addresses.taskCpuOn(vcpu) : records.linuxCpuOf(perCpuBase, this.#cpus.length);
-    if (records !== null && found !== null && perCpuBase !== 0n) this.#areOffsetsSeen = true;
+    if (records !== null && found !== null && perCpuBase !== 0n) this.#state.areOffsetsSeen = true;
     return found === null ? null : linuxCpu(found);
   }
 
@@ -222,7 +259,7 @@ export class KernelView {
   possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
     if (this.#addresses.offsetOf('__cpu_possible_mask') !== null)
       return this.#maskFrom(vcpu, '__cpu_possible_mask');
-    return (this.#possible ??= this.#cpusWithAreas(vcpu));
+    return (this.#state.possible ??= this.#cpusWithAreas(vcpu));
   }
 
   #cpusWithAreas(vcpu: number): ReadonlySet<LinuxCpu> | null {

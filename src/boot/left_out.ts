@@ -31,16 +31,22 @@ function onlineWord({ hasOnlineMask }: KernelView): Pick<KnownLimits, 'online'> 
   return hasOnlineMask ? {} : { online: 'unreadable' };
 }
 
+/** A plain value. */
+export interface LeftOutState {
+  /** Whether the address of the kernel's mask of online CPUs was known from the start. */
+  readonly couldSeeOnline: boolean;
+  leftOut: readonly LeftOut[];
+  hasLimits: boolean;
+}
+
 /** Reports the limits of one kernel to its trace. */
 export class LeftOutCpus {
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;
   readonly #trace: TraceWriter;
   readonly #commandLine: KernelCommandLine;
-  /** Whether the address of the kernel's mask of online CPUs was known from the start. */
-  readonly #couldSeeOnline: boolean;
-  #leftOut: readonly LeftOut[];
-  #hasLimits = false;
+  /** Replaced to restore a state. */
+  state: LeftOutState;
 
   constructor(
     cpus: readonly KernelCpu[],
@@ -52,15 +58,18 @@ export class LeftOutCpus {
     this.#kernel = kernel;
     this.#trace = trace;
     this.#commandLine = commandLine;
-    this.#couldSeeOnline = kernel.hasOnlineMask;
-    this.#leftOut = leftOutOf(cpus, cpuOptions(commandLine.given));
+    this.state = {
+      couldSeeOnline: kernel.hasOnlineMask,
+      leftOut: leftOutOf(cpus, cpuOptions(commandLine.given)),
+      hasLimits: false,
+    };
   }
 
   /** What is known before the kernel runs. */
   get atEntry(): KnownLimits {
     return {
       possible: possibleAmong(this.#cpus, null),
-      leftOut: this.#leftOut,
+      leftOut: this.state.leftOut,
       ...onlineWord(this.#kernel),
     };
   }
@@ -70,14 +79,14 @@ export class LeftOutCpus {
    * kernel determines them long before it starts another CPU or makes a call about one.
    */
   note(vcpu: number): void {
-    if (this.#hasLimits) return;
+    if (this.state.hasLimits) return;
     const limits = {
       possible: this.#kernel.possibleFrom(vcpu),
       configured: this.#kernel.configuredCpus,
       maxCpus: this.#kernel.maxCpusFrom(vcpu),
     };
     if (limits.possible === null && limits.maxCpus === null) return;
-    this.#hasLimits = true;
+    this.state.hasLimits = true;
     const { given, said } = this.#commandLine;
     const byGiven = leftOutOf(this.#cpus, cpuOptions(given), limits);
     const isExplained = this.#cpus.every(
@@ -87,16 +96,16 @@ export class LeftOutCpus {
     // Finding the log in memory takes a while.
     const leftOut = isExplained ? byGiven : leftOutOf(this.#cpus, cpuOptions(said() ?? given), limits);
     const possible = possibleAmong(this.#cpus, limits.possible);
-    const isKnown = possible.length === this.#cpus.length && equalValues(leftOut, this.#leftOut);
+    const isKnown = possible.length === this.#cpus.length && equalValues(leftOut, this.state.leftOut);
     // With BTF alone, online CPUs become visible only when the kernel runs.
-    const isSeen = this.#kernel.hasOnlineMask === this.#couldSeeOnline;
-    this.#leftOut = leftOut;
+    const isSeen = this.#kernel.hasOnlineMask === this.state.couldSeeOnline;
+    this.state.leftOut = leftOut;
     if (isKnown && isSeen) return;
     this.#trace.write({ kind: 'limits', kernel: 0, possible, leftOut, ...onlineWord(this.#kernel) });
   }
 
   /** Why the kernel need not bring up `vcpu` when it boots; null if there is no such reason. */
   whyLeftOut(vcpu: XenVcpuId): string | null {
-    return this.#leftOut.find((left) => left.vcpu === vcpu)?.why ?? null;
+    return this.state.leftOut.find((left) => left.vcpu === vcpu)?.why ?? null;
   }
 }

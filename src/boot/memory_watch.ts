@@ -2,6 +2,13 @@
  * Detects changes of bytes in the guest's memory at low cost. Their position in the host's memory is looked up once; a check
  * then only compares bytes and translates no address.
  */
+import { InputError } from '../base/index.js';
+
+/** A watched range as a plain value: its offset in the guest's memory, and the bytes that were last seen there. */
+export interface WatchedRange {
+  readonly offset: number;
+  readonly last: Uint8Array;
+}
 
 interface Watched {
   /** The guest's memory itself, not a copy of it. */
@@ -16,7 +23,13 @@ function differs({ live, last }: Watched): boolean {
 
 /** Watches a set of memory ranges. */
 export class MemoryWatch {
+  readonly #memory: Uint8Array;
   #watched: readonly Watched[] = [];
+
+  /** `memory`: the guest's memory, which contains all views. */
+  constructor(memory: Uint8Array) {
+    this.#memory = memory;
+  }
 
   /** Watches `views` of the guest's memory instead of the previous ones; their current contents count as seen. */
   watch(views: readonly Uint8Array[]): void {
@@ -26,5 +39,21 @@ export class MemoryWatch {
   /** Whether any byte has changed since {@link watch} was called. */
   get changed(): boolean {
     return this.#watched.some(differs);
+  }
+
+  save(): WatchedRange[] {
+    return this.#watched.map(({ live, last }) => ({
+      offset: live.byteOffset - this.#memory.byteOffset,
+      last,
+    }));
+  }
+
+  /** Watches the saved ranges. Throws InputError if one is outside of the memory. */
+  load(ranges: readonly WatchedRange[]): void {
+    this.#watched = ranges.map(({ offset, last }) => {
+      const live = this.#memory.subarray(offset, offset + last.length);
+      if (live.length !== last.length) throw new InputError('it watches memory that its guest does not have');
+      return { live, last };
+    });
   }
 }

@@ -9,7 +9,8 @@ import type { Guest, GuestMachine } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { BootOptions } from './options.js';
 import { panicIn, panicOf, panicTail, PanicWatch } from './panic_watch.js';
-import type { BootOutcome, BootState } from './result.js';
+import type { PanicWatchState } from './panic_watch.js';
+import type { BootOutcome, BootProgress } from './result.js';
 
 /** The end of a boot. */
 export interface BootEnd {
@@ -46,18 +47,31 @@ export interface OutcomeSources {
 /** Texts for the reasons of SCHEDOP_shutdown (public/sched.h). */
 const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset'];
 
+interface State {
+  /** The vCPU that made the last hypercall or power call. */
+  lastCaller: number;
+  commandEnd: CommandEnd | null;
+  refused: RefusedInstruction | null;
+  hasReachedLimit: boolean;
+  end: BootEnd | null;
+}
+
+/** A plain value. */
+export type OutcomeState = State & { readonly panics: PanicWatchState };
+
 /** Decides when and how one boot ends. */
 export class OutcomeWatch {
   readonly #guest: Guest;
   readonly #options: BootOptions;
   readonly #sources: OutcomeSources;
   readonly #panics: PanicWatch;
-  /** The vCPU that made the last hypercall or power call. */
-  #lastCaller = 0;
-  #commandEnd: CommandEnd | null = null;
-  #refused: RefusedInstruction | null = null;
-  #hasReachedLimit = false;
-  #end: BootEnd | null = null;
+  #state: State = {
+    lastCaller: 0,
+    commandEnd: null,
+    refused: null,
+    hasReachedLimit: false,
+    end: null,
+  };
 
   constructor(guest: Guest, options: BootOptions, sources: OutcomeSources) {
     this.#guest = guest;
@@ -66,19 +80,28 @@ export class OutcomeWatch {
     this.#panics = new PanicWatch(guest.machine, sources.log);
   }
 
+  save(): OutcomeState {
+    return { ...this.#state, panics: this.#panics.next };
+  }
+
+  load({ panics, ...state }: OutcomeState): void {
+    this.#state = state;
+    this.#panics.next = panics;
+  }
+
   /** Null until the boot has ended. */
   get end(): BootEnd | null {
-    return this.#end;
+    return this.#state.end;
   }
 
   /** How the command ended; null if there is none, or if the guest ended before it. */
   get commandEnd(): CommandEnd | null {
-    return this.#commandEnd;
+    return this.#state.commandEnd;
   }
 
   /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
   get refused(): RefusedInstruction | null {
-    return this.#refused;
+    return this.#state.refused;
   }
 
   /** How far the machine may run before {@link stopped} must look at it. */
@@ -92,7 +115,7 @@ export class OutcomeWatch {
 
   /** `vcpu` has made a hypercall or power call. */
   called(vcpu: number): void {
-    this.#lastCaller = vcpu;
+    this.#state.lastCaller = vcpu;
   }
 
   /** A line of one of the guest's consoles. It may end the boot. */
@@ -125,9 +148,9 @@ export class OutcomeWatch {
    * The machine has stopped running for that reason. Returns the state of the boot if it cannot go on now; null if it can.
    * `mayWait`: whether input may still come to a guest that waits.
    */
-  stopped(stop: MachineStop, mayWait: boolean): BootState | null {
+  stopped(stop: MachineStop, mayWait: boolean): BootProgress | null {
     // A line of the guest's console may have ended the run.
-    if (this.#end !== null) return 'ended';
+    if (this.#state.end !== null) return 'ended';
     if (stop === 'shutdown') return this.#shutDown();
     const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
     if (panic !== null) return this.#finish('panic', panic, false);
@@ -138,21 +161,21 @@ export class OutcomeWatch {
 
   /** Ends the boot now; `why` is one line. Does nothing if it has already ended. */
   cutShort(why: string): void {
-    if (this.#end === null) this.#hang('stopped', why);
+    if (this.#state.end === null) this.#hang('stopped', why);
   }
 
-  #shutDown(): BootState {
+  #shutDown(): BootProgress {
     const { reason } = this.#machine.domain.state.shutdown ?? { reason: -1 };
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
     if (reason === 0) return this.#powerOff(said);
     return this.#finish('destroyed', said, false);
   }
 
-  #powerOff(said: string): BootState {
+  #powerOff(said: string): BootProgress {
     const { until, command = null, kernel } = this.#options;
     if (command === null) return this.#finish('poweroff', said, until.kind === 'poweroff');
-    this.#commandEnd = commandEnd(this.#guest, this.#lastCaller, kernel.placement);
-    if (this.#commandEnd !== null) return this.#finish('poweroff', said, true);
+    this.#state.commandEnd = commandEnd(this.#guest, this.#state.lastCaller, kernel.placement);
+    if (this.#state.commandEnd !== null) return this.#finish('poweroff', said, true);
     return this.#finish('poweroff', 'the guest powered off before its command ended', false);
   }
 
@@ -166,7 +189,7 @@ export class OutcomeWatch {
           ? `${limits.guestNs / 1_000_000_000n} s of guest time`
           : null;
     if (spent === null) return false;
-    this.#hasReachedLimit = true;
+    this.#state.hasReachedLimit = true;
     const panic = this.#panics.look();
     if (panic === null) this.#hang('hang', `no end after ${spent}, which is the limit`);
     else this.#finish('panic', panic, false);
@@ -174,7 +197,7 @@ export class OutcomeWatch {
   }
 
   /** Ends a boot that did not reach an end, with the present state of its vCPUs. */
-  #hang(outcome: 'hang' | 'stopped', why: string): BootState {
+  #hang(outcome: 'hang' | 'stopped', why: string): BootProgress {
     const { image, memoryBytes, version } = this.#options.kernel;
     const { symbolAt } = this.#sources;
     const { clauses, refused } = this.#guest.hung({
@@ -184,14 +207,14 @@ export class OutcomeWatch {
       version,
       symbolAt,
     });
-    this.#refused = refused;
+    this.#state.refused = refused;
     return this.#finish(outcome, [why, ...clauses].join('; '), false);
   }
 
-  #finish(outcome: BootOutcome, ending: string, reached: boolean): BootState {
-    if (this.#end !== null) return 'ended';
+  #finish(outcome: BootOutcome, ending: string, reached: boolean): BootProgress {
+    if (this.#state.end !== null) return 'ended';
     const notAsked = this.#sources.notAsAsked();
-    this.#end =
+    this.#state.end =
       notAsked === null
         ? { outcome, ending, reached }
         : { outcome, ending: `${ending}; ${notAsked}`, reached: false };
@@ -199,7 +222,7 @@ export class OutcomeWatch {
     this.#sources.ended({
       outcome: isCut ? 'hang' : outcome,
       why: ending,
-      isCut: isCut || this.#hasReachedLimit,
+      isCut: isCut || this.#state.hasReachedLimit,
       unheardUpToNs: isCut ? -1n : this.#unheardUpToNs(),
     });
     return 'ended';
@@ -213,6 +236,6 @@ export class OutcomeWatch {
 
   #unheardUpToNs(): bigint {
     const { nowNs } = this.#machine;
-    return this.#hasReachedLimit ? nowNs - patienceNs : nowNs;
+    return this.#state.hasReachedLimit ? nowNs - patienceNs : nowNs;
   }
 }

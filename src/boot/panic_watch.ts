@@ -27,29 +27,29 @@ export function panicOf(log: readonly LogRecord[]): string | null {
   return found.find((reason) => reason !== null) ?? null;
 }
 
+/** How far the machine may run before the next search: its instructions, and system time in ns. */
+export interface PanicWatchState {
+  readonly instructions: number;
+  readonly ns: bigint;
+}
+
 /** Searches one kernel's log for a panic at regular times of the guest. */
 export class PanicWatch {
   readonly #machine: GuestMachine;
   readonly #log: (most: number) => readonly LogRecord[];
-  #instructions: number = every.instructions;
-  #ns: bigint = every.ns;
+  /** When the next search is due. Replaced to restore a state. */
+  next: PanicWatchState = every;
 
   constructor(machine: GuestMachine, log: (most: number) => readonly LogRecord[]) {
     this.#machine = machine;
     this.#log = log;
   }
 
-  /** How far the machine may run before the next search. */
-  get next(): { readonly instructions: number; readonly ns: bigint } {
-    return { instructions: this.#instructions, ns: this.#ns };
-  }
-
   /** Why the kernel panicked, if a search was due and found it; else null. The times of searches depend only on the guest. */
   lookWhenDue(): string | null {
     const { instructions, nowNs } = this.#machine;
-    if (instructions < this.#instructions && nowNs < this.#ns) return null;
-    this.#instructions = instructions + every.instructions;
-    this.#ns = nowNs + every.ns;
+    if (instructions < this.next.instructions && nowNs < this.next.ns) return null;
+    this.next = { instructions: instructions + every.instructions, ns: nowNs + every.ns };
     return this.look();
   }
 

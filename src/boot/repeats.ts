@@ -40,18 +40,25 @@ export function sameEvent(a: TraceEvent, b: TraceEvent): boolean {
   return a.kind === b.kind && sameValue({ ...a, step: 0, timeNs: 0n }, { ...b, step: 0, timeNs: 0n });
 }
 
+/** A plain value. */
+export interface RepeatsState {
+  /** The last events since something changed, kept or not. */
+  recent: TraceEvent[];
+  /** The presumed period, in events; 0 if they do not repeat. */
+  period: number;
+  /** How many consecutive events were equal to the event one period before. */
+  matches: number;
+  /** The current round, which is omitted once it is complete. */
+  round: Held[];
+  /** The number of omitted events. */
+  omitted: number;
+}
+
 export class Repeats {
   readonly #rounds: number;
   readonly #longest: number;
-  /** The last events since something changed, kept or not. */
-  #recent: TraceEvent[] = [];
-  /** The presumed period, in events; 0 if they do not repeat. */
-  #period = 0;
-  /** How many consecutive events were equal to the event one period before. */
-  #matches = 0;
-  /** The current round, which is omitted once it is complete. */
-  #round: Held[] = [];
-  #omitted = 0;
+  /** Replaced to restore a state. */
+  state: RepeatsState = { recent: [], period: 0, matches: 0, round: [], omitted: 0 };
 
   /** Keeps the first `rounds` rounds of a loop of at most `longest` events. */
   constructor(rounds: number, longest: number) {
@@ -61,7 +68,7 @@ export class Repeats {
 
   /** The number of omitted events. */
   get omitted(): number {
-    return this.#omitted;
+    return this.state.omitted;
   }
 
   /** Takes an event that changes nothing. Returns the events to keep now, in order. */
@@ -70,46 +77,48 @@ export class Repeats {
     const released = continues ? [] : this.#release();
     if (!continues) this.#findPeriod(held.event);
     this.#remember(held.event);
-    if (this.#period === 0 || this.#matches <= (this.#rounds - 1) * this.#period) return [...released, held];
-    this.#round.push(held);
-    if (this.#round.length === this.#period) this.#leaveOut();
+    if (this.state.period === 0 || this.state.matches <= (this.#rounds - 1) * this.state.period)
+      return [...released, held];
+    this.state.round.push(held);
+    if (this.state.round.length === this.state.period) this.#leaveOut();
     return released;
   }
 
   /** Another event comes. Returns the events to keep before it. */
   interrupt(): readonly Held[] {
-    this.#recent = [];
-    this.#period = 0;
-    this.#matches = 0;
+    this.state.recent = [];
+    this.state.period = 0;
+    this.state.matches = 0;
     return this.#release();
   }
 
   #matchesPeriod(event: TraceEvent): boolean {
-    const before = this.#period === 0 ? undefined : this.#recent.at(-this.#period);
+    const before = this.state.period === 0 ? undefined : this.state.recent.at(-this.state.period);
     const matches = before !== undefined && sameEvent(before, event);
-    this.#matches = matches ? this.#matches + 1 : 0;
+    this.state.matches = matches ? this.state.matches + 1 : 0;
     return matches;
   }
 
   #findPeriod(event: TraceEvent): void {
-    const last = this.#recent.findLastIndex((before) => sameEvent(before, event));
-    this.#period = last < 0 ? 0 : this.#recent.length - last;
-    this.#matches = last < 0 ? 0 : 1;
+    const last = this.state.recent.findLastIndex((before) => sameEvent(before, event));
+    this.state.period = last < 0 ? 0 : this.state.recent.length - last;
+    this.state.matches = last < 0 ? 0 : 1;
   }
 
   #remember(event: TraceEvent): void {
-    this.#recent.push(event);
-    if (this.#recent.length >= 2 * this.#longest) this.#recent = this.#recent.slice(-this.#longest);
+    this.state.recent.push(event);
+    if (this.state.recent.length >= 2 * this.#longest)
+      this.state.recent = this.state.recent.slice(-this.#longest);
   }
 
   #leaveOut(): void {
-    this.#omitted += this.#round.length;
-    this.#round = [];
+    this.state.omitted += this.state.round.length;
+    this.state.round = [];
   }
 
   #release(): Held[] {
-    const round = this.#round;
-    this.#round = [];
+    const round = this.state.round;
+    this.state.round = [];
     return round;
   }
 }

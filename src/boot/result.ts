@@ -14,7 +14,7 @@ export interface BootFinding extends Finding {
 }
 
 /** The state of a boot; `waiting`: it has reached the time up to which it may run. */
-export type BootState = 'running' | 'waiting' | 'ended';
+export type BootProgress = 'running' | 'waiting' | 'ended';
 
 /** The final state of one Linux CPU. */
 export interface BootCpu {

@@ -1,28 +1,33 @@
 /** A boot from its first instruction to its end: puts its parts together, runs the machine, and collects the result. */
 import type { Finding, Platform, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
-import { frameBytes, present } from '../base/index.js';
+import { cloneValue, frameBytes, loadRecord, present, savedRecord } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LogRecord } from '../introspect/index.js';
-import type { GuestConsole, MachineListener } from '../machine/index.js';
+import type { GuestConsole, MachineListener, SavedMachine } from '../machine/index.js';
 import { ByteQueue } from './byte_queue.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
 import { cutText, listedFindings } from './findings.js';
-import { buildGuest } from './guest.js';
-import type { Guest, GuestMachine } from './guest.js';
+import { buildGuest, restoreGuest } from './guest.js';
+import type { Guest, GuestFacts, GuestMachine } from './guest.js';
 import { readGuest } from './guest_memory.js';
 import { KernelLog } from './kernel_log.js';
-import type { KernelMemory } from './kernel_log.js';
+import type { KernelLogState, KernelMemory } from './kernel_log.js';
 import { KernelView } from './kernel_view.js';
+import type { KernelViewState } from './kernel_view.js';
 import { KernelObserver } from './kernel_observer.js';
+import type { KernelObserverState } from './kernel_observer.js';
 import type { BootOptions } from './options.js';
 import { OutcomeWatch } from './outcome.js';
-import type { BootCpu, BootResult, BootState } from './result.js';
+import type { OutcomeState } from './outcome.js';
+import type { BootCpu, BootResult, BootProgress } from './result.js';
+import type { TraceStoreState } from './trace_store.js';
 import { TraceWriter } from './trace_writer.js';
 import { WhatIfRecords } from './what_if.js';
+import type { WhatIfState } from './what_if.js';
 
-export type { BootCpu, BootFinding, BootOutcome, BootResult, BootState } from './result.js';
+export type { BootCpu, BootFinding, BootOutcome, BootResult, BootProgress } from './result.js';
 
 /** Listeners of a boot. */
 export interface BootWatcher {
@@ -32,6 +37,27 @@ export interface BootWatcher {
   event?(event: TraceEvent): void;
   /** A line that the guest wrote to Xen's own console. */
   xenConsole?(line: string): void;
+}
+
+/** Everything that a boot knows of its guest, beside the machine. A plain value. */
+export interface BootState {
+  readonly guest: GuestFacts;
+  /** The lines that the guest has begun on its consoles. */
+  readonly lines: Readonly<Record<GuestConsole, string>>;
+  readonly kernel: KernelViewState;
+  readonly observer: KernelObserverState;
+  readonly trace: TraceStoreState;
+  readonly log: KernelLogState;
+  readonly whatIf: WhatIfState;
+  readonly outcome: OutcomeState;
+  /** Calls that the hypervisor does not model, by name, and how often each was made. */
+  readonly notModelled: readonly (readonly [name: string, calls: number])[];
+}
+
+/** A boot between two steps: its guest's machine, and what it knows of the guest. */
+export interface SavedBoot {
+  readonly machine: SavedMachine;
+  readonly boot: BootState;
 }
 
 const logTail = 40;
@@ -52,13 +78,25 @@ export class Boot {
   readonly #outcome: OutcomeWatch;
   readonly #whatIf: WhatIfRecords;
   readonly #log: KernelLog;
-  readonly #notModelled = new Map<string, number>();
+  readonly #sent: ByteQueue;
+  readonly #lines: Readonly<Record<GuestConsole, ConsoleLines>>;
+  readonly #calls = { notModelled: new Map<string, number>() };
 
-  /** Throws InputError when the guest cannot be built as asked. */
-  constructor(options: BootOptions, watcher: BootWatcher = {}) {
+  /**
+   * Throws InputError when the guest cannot be built as asked. `saved` is a boot that goes on instead of a guest that is built;
+   * see {@link Boot.restore}.
+   */
+  constructor(options: BootOptions, watcher: BootWatcher = {}, saved: SavedBoot | null = null) {
     this.#options = options;
     const sent = new ByteQueue((bytes) => watcher.console?.(bytes, 'uart'));
-    this.guest = buildGuest(options, this.#listener(watcher, sent));
+    this.#sent = sent;
+    const lines = (): ConsoleLines => new ConsoleLines((line) => this.#outcome.line(line));
+    this.#lines = { uart: lines(), pvConsole: lines() };
+    const listener = this.#listener(watcher, sent);
+    this.guest =
+      saved === null
+        ? buildGuest(options, listener)
+        : restoreGuest(options, saved.boot.guest, saved.machine, listener);
     this.#kernel = new KernelView(this.guest, options.kernel.image);
     const trace = new TraceWriter(
       () => this.machine.nowNs,
@@ -79,12 +117,55 @@ export class Boot {
       notAsAsked: () => this.#whatIf.notAsAsked,
       ended: (end) => this.#observer.end(end),
     });
+    if (saved === null) this.#observer.begin();
+    else this.#load(cloneValue(saved.boot));
+  }
+
+  /**
+   * The boot that was saved, which goes on as the saved one would have. Of the options, only seed, goal and limits may differ from
+   * those of the saved boot; with another seed, the lengths of turns are drawn from it from now on.
+   */
+  static restore(options: Omit<BootOptions, 'initrd'>, saved: SavedBoot, watcher: BootWatcher = {}): Boot {
+    // The guest has its initrd in memory.
+    const boot = new Boot({ ...options, initrd: null }, watcher, saved);
+    if (options.seed !== saved.machine.state.options.seed) boot.machine.reseed(options.seed);
+    return boot;
+  }
+
+  /** The boot as a value. It can be taken between two steps. */
+  save(): SavedBoot {
+    this.#sent.flush();
+    const { cpus, kernelAt } = this.guest;
+    const { uart, pvConsole } = this.#lines;
+    const boot: BootState = {
+      guest: { cpus, kernelAt },
+      lines: { uart: uart.line, pvConsole: pvConsole.line },
+      kernel: this.#kernel.save(),
+      observer: this.#observer.save(),
+      trace: this.#observer.trace.save(),
+      log: this.#log.state,
+      whatIf: this.#whatIf.state,
+      outcome: this.#outcome.save(),
+      ...savedRecord(this.#calls),
+    };
+    return { machine: this.machine.save(), boot: cloneValue(boot) };
+  }
+
+  #load({ lines, kernel, observer, trace, log, whatIf, outcome, notModelled }: BootState): void {
+    this.#lines.uart.line = lines.uart;
+    this.#lines.pvConsole.line = lines.pvConsole;
+    this.#kernel.load(kernel);
+    this.#observer.load(observer);
+    this.#observer.trace.load(trace);
+    this.#log.state = log;
+    this.#whatIf.state = whatIf;
+    this.#outcome.load(outcome);
+    loadRecord(this.#calls, { notModelled });
   }
 
   /** `sent`: the bytes of the UART that the watcher has not got yet. It gets them before anything that comes after them. */
   #listener(watcher: BootWatcher, sent: ByteQueue): MachineListener {
-    const lines = (): ConsoleLines => new ConsoleLines((line) => this.#outcome.line(line));
-    const [uart, pvConsole] = [lines(), lines()];
+    const { uart, pvConsole } = this.#lines;
     return {
       uart: (byte) => {
         sent.add(byte);
@@ -152,7 +233,7 @@ export class Boot {
    * Continues for about `instructions`, up to system time `untilNs`, or to the end of the run. The division into steps does not
    * change when the run ends.
    */
-  step(instructions: number, untilNs?: bigint): BootState {
+  step(instructions: number, untilNs?: bigint): BootProgress {
     const { limits } = this.#options;
     const endNs = untilNs === undefined || untilNs > limits.guestNs ? limits.guestNs : untilNs;
     const end = Math.min(this.machine.instructions + Math.max(instructions, 1), limits.instructions);
@@ -201,7 +282,7 @@ export class Boot {
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
       commandEnd,
-      notModelled: Object.fromEntries(this.#notModelled),
+      notModelled: Object.fromEntries(this.#calls.notModelled),
       introspection: this.#kernel.introspection,
       kernelLog: this.#kernelLog(),
     };
@@ -209,7 +290,7 @@ export class Boot {
 
   #countNotModelled({ notModelled }: CallRecord): void {
     if (notModelled === undefined) return;
-    this.#notModelled.set(notModelled, (this.#notModelled.get(notModelled) ?? 0) + 1);
+    this.#calls.notModelled.set(notModelled, (this.#calls.notModelled.get(notModelled) ?? 0) + 1);
   }
 
   #platform(): Platform {

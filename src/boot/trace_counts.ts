@@ -1,6 +1,7 @@
 /** Counts over a trace as it comes, including events that are not kept: the report's figures cover all calls. */
 import type { HypercallEvent, TraceEvent } from '../audit/index.js';
-import { ValueHash, valueToJson } from '../base/index.js';
+import { loadRecord, savedRecord, ValueHash, valueToJson } from '../base/index.js';
+import type { SavedRecord, ValueHashState } from '../base/index.js';
 
 /** A guest may use 2^64 hypercall numbers and 2^32 ids: above these limits, names are counted together and ids are left out. */
 export const countBounds = { names: 1000, idsPerCpu: 1024 } as const;
@@ -33,15 +34,45 @@ export function visibleText(event: TraceEvent): string | null {
   return `["start",${event.by},${event.target},${event.returned},${event.timeNs}]`;
 }
 
+interface State {
+  readonly byName: Map<string, number>;
+  total: number;
+  carryingVcpuId: number;
+  refused: number;
+  eventAbi: 'fifo' | '2l' | null;
+}
+
+/** A plain value. */
+export type TraceCountsState = SavedRecord<State> & {
+  /** By Linux CPU: the ids in its calls. */
+  readonly ids: readonly (readonly [cpu: number, ids: readonly number[]])[];
+  readonly hash: ValueHashState;
+};
+
 export class TraceCounts {
   readonly #hash = new ValueHash();
   #digest: string | null = null;
-  readonly #byName = new Map<string, number>();
   readonly #ids = new Map<number, Set<number>>();
-  #total = 0;
-  #carryingVcpuId = 0;
-  #refused = 0;
-  #eventAbi: 'fifo' | '2l' | null = null;
+  readonly #state: State = {
+    byName: new Map(),
+    total: 0,
+    carryingVcpuId: 0,
+    refused: 0,
+    eventAbi: null,
+  };
+
+  /** Before {@link sha256} is read. */
+  save(): TraceCountsState {
+    const ids = [...this.#ids].map(([cpu, used]) => [cpu, [...used]] as const);
+    return { ...savedRecord(this.#state), ids, hash: this.#hash.save() };
+  }
+
+  load(state: TraceCountsState): void {
+    loadRecord(this.#state, state);
+    this.#ids.clear();
+    for (const [cpu, used] of state.ids) this.#ids.set(cpu, new Set(used));
+    this.#hash.load(state.hash);
+  }
 
   add(event: TraceEvent): void {
     const visible = visibleText(event);
@@ -50,21 +81,21 @@ export class TraceCounts {
   }
 
   #addCall({ linuxCpu, call: { op, vcpuId, returned } }: HypercallEvent): void {
-    this.#total += 1;
-    const hasRoom = this.#byName.has(op) || this.#byName.size < countBounds.names;
+    this.#state.total += 1;
+    const hasRoom = this.#state.byName.has(op) || this.#state.byName.size < countBounds.names;
     const name = hasRoom ? op : otherNames;
-    this.#byName.set(name, (this.#byName.get(name) ?? 0) + 1);
-    if (returned < 0) this.#refused += 1;
+    this.#state.byName.set(name, (this.#state.byName.get(name) ?? 0) + 1);
+    if (returned < 0) this.#state.refused += 1;
     else this.#noteEventAbi(op);
     if (vcpuId === null) return;
-    this.#carryingVcpuId += 1;
+    this.#state.carryingVcpuId += 1;
     if (linuxCpu !== null) this.#noteId(linuxCpu, vcpuId);
   }
 
   /** The ABI is two-level until a FIFO control block is registered. */
   #noteEventAbi(op: string): void {
-    if (op === 'EVTCHNOP_init_control') this.#eventAbi = 'fifo';
-    else if (op.startsWith('EVTCHNOP_') || op === 'VCPUOP_register_vcpu_info') this.#eventAbi ??= '2l';
+    if (op === 'EVTCHNOP_init_control') this.#state.eventAbi = 'fifo';
+    else if (op.startsWith('EVTCHNOP_') || op === 'VCPUOP_register_vcpu_info') this.#state.eventAbi ??= '2l';
   }
 
   #noteId(cpu: number, id: number): void {
@@ -74,13 +105,18 @@ export class TraceCounts {
   }
 
   get calls(): CallCounts {
-    const byName = Object.fromEntries(this.#byName);
-    return { total: this.#total, byName, carryingVcpuId: this.#carryingVcpuId, refused: this.#refused };
+    const byName = Object.fromEntries(this.#state.byName);
+    return {
+      total: this.#state.total,
+      byName,
+      carryingVcpuId: this.#state.carryingVcpuId,
+      refused: this.#state.refused,
+    };
   }
 
   /** The event ABI that the guest uses; null if it set up none. */
   get eventAbi(): 'fifo' | '2l' | null {
-    return this.#eventAbi;
+    return this.#state.eventAbi;
   }
 
   /** The ids in the calls of a Linux CPU; unsigned, each once, in ascending order, at most 1024. */

@@ -7,9 +7,12 @@
  */
 import { isNeutral, isRead } from '../audit/index.js';
 import type { EndEvent, TraceEvent } from '../audit/index.js';
+import { loadRecord, savedRecord } from '../base/index.js';
+import type { SavedRecord } from '../base/index.js';
 import { Repeats } from './repeats.js';
-import type { Held } from './repeats.js';
+import type { Held, RepeatsState } from './repeats.js';
 import { TraceCounts } from './trace_counts.js';
+import type { TraceCountsState } from './trace_counts.js';
 
 export interface TraceBounds {
   readonly unreadCalls: number;
@@ -60,19 +63,38 @@ function sizeOf(event: TraceEvent): number {
   return eventValues + (event.kind === 'hypercall' ? valuesIn(event.call.detail) : 0);
 }
 
+interface State {
+  events: TraceEvent[];
+  /** Return addresses of the calls that are kept, by step. */
+  readonly callers: Map<number, bigint>;
+  length: number;
+  unreadKept: number;
+  unreadCalls: number;
+  values: number;
+  fullAt: number | null;
+  /** The vCPUs that have a kept call since a CPU last started or stopped. */
+  readonly running: Set<number>;
+}
+
+/** A plain value. */
+export type TraceStoreState = SavedRecord<State> & {
+  readonly counts: TraceCountsState;
+  readonly repeats: RepeatsState;
+};
+
 export class TraceStore {
   readonly counts = new TraceCounts();
-  readonly #events: TraceEvent[] = [];
-  /** Return addresses of the calls that are kept, by step. */
-  readonly #callers = new Map<number, bigint>();
-  #length = 0;
-  #unreadKept = 0;
-  #unreadCalls = 0;
-  #values = 0;
-  #fullAt: number | null = null;
+  readonly #state: State = {
+    events: [],
+    callers: new Map(),
+    length: 0,
+    unreadKept: 0,
+    unreadCalls: 0,
+    values: 0,
+    fullAt: null,
+    running: new Set(),
+  };
   readonly #repeats: Repeats;
-  /** The vCPUs that have a kept call since a CPU last started or stopped. */
-  readonly #running = new Set<number>();
   readonly #bounds: TraceBounds;
 
   constructor(bounds: TraceBounds = traceBounds) {
@@ -80,35 +102,46 @@ export class TraceStore {
     this.#repeats = new Repeats(bounds.rounds, bounds.loopCalls);
   }
 
+  save(): TraceStoreState {
+    return { ...savedRecord(this.#state), counts: this.counts.save(), repeats: this.#repeats.state };
+  }
+
+  /** Continues the trace of a store with the same bounds. */
+  load(state: TraceStoreState): void {
+    loadRecord(this.#state, state);
+    this.counts.load(state.counts);
+    this.#repeats.state = state.repeats;
+  }
+
   /** The number of all events, which is the step of the next one. */
   get length(): number {
-    return this.#length;
+    return this.#state.length;
   }
 
   /** The events that are kept, in order. */
   get events(): readonly TraceEvent[] {
-    return this.#events;
+    return this.#state.events;
   }
 
   get folding(): TraceFolding {
     return {
-      events: this.#length,
-      kept: this.#events.length,
-      unreadCalls: this.#unreadCalls,
+      events: this.#state.length,
+      kept: this.#state.events.length,
+      unreadCalls: this.#state.unreadCalls,
       repeatedCalls: this.#repeats.omitted,
-      auditedUpToStep: this.#fullAt,
+      auditedUpToStep: this.#state.fullAt,
     };
   }
 
   /** The return address of the call of a step; null if the step is not a call or is not kept. */
   callerOf(step: number): bigint | null {
-    return this.#callers.get(step) ?? null;
+    return this.#state.callers.get(step) ?? null;
   }
 
   /** Adds an event. `caller` is the return address of the call that it tells of; null if it tells of none. */
   add(event: TraceEvent, caller: bigint | null = null): void {
     const held = { event, caller };
-    this.#length += 1;
+    this.#state.length += 1;
     this.counts.add(event);
     if (this.#isUnread(event)) {
       if (this.#hasRoomUnread()) this.#push(held);
@@ -118,13 +151,13 @@ export class TraceStore {
 
   /** Whether no rule reads the event or needs it as a sign that its vCPU runs. */
   #isUnread(event: TraceEvent): boolean {
-    return event.kind === 'hypercall' && !isRead(event) && this.#running.has(event.vcpu);
+    return event.kind === 'hypercall' && !isRead(event) && this.#state.running.has(event.vcpu);
   }
 
   #hasRoomUnread(): boolean {
-    const hasRoom = this.#unreadKept < this.#bounds.unreadCalls;
-    if (hasRoom) this.#unreadKept += 1;
-    else this.#unreadCalls += 1;
+    const hasRoom = this.#state.unreadKept < this.#bounds.unreadCalls;
+    if (hasRoom) this.#state.unreadKept += 1;
+    else this.#state.unreadCalls += 1;
     return hasRoom;
   }
 
@@ -142,7 +175,7 @@ export class TraceStore {
 
   /** For the audit, a guest whose trace is cut is one that hangs. */
   #endOf(event: EndEvent): EndEvent {
-    if (this.#fullAt === null) return event;
+    if (this.#state.fullAt === null) return event;
     // The vCPU of an unheard event may have been started by a call that is not kept.
     const { kind, step, timeNs, kernel, online, why } = event;
     return { kind, step, timeNs, kernel, outcome: 'hang', online, why, isCut: true };
@@ -150,20 +183,20 @@ export class TraceStore {
 
   #push({ event, caller }: Held): void {
     // A round that was held back is older than the calls that no rule reads and that came meanwhile.
-    const before = this.#events.findLastIndex(({ step }) => step < event.step);
-    this.#events.splice(before + 1, 0, event);
-    if (caller !== null) this.#callers.set(event.step, caller);
+    const before = this.#state.events.findLastIndex(({ step }) => step < event.step);
+    this.#state.events.splice(before + 1, 0, event);
+    if (caller !== null) this.#state.callers.set(event.step, caller);
   }
 
   #hasRoom(event: TraceEvent): boolean {
-    if (this.#fullAt !== null) return false;
-    this.#values += sizeOf(event);
-    if (this.#values > this.#bounds.values) this.#fullAt = event.step;
-    return this.#fullAt === null;
+    if (this.#state.fullAt !== null) return false;
+    this.#state.values += sizeOf(event);
+    if (this.#state.values > this.#bounds.values) this.#state.fullAt = event.step;
+    return this.#state.fullAt === null;
   }
 
   #noteRunning(event: TraceEvent): void {
-    if (event.kind === 'hypercall') this.#running.add(event.vcpu);
-    else if (event.kind !== 'start' || event.returned === 0) this.#running.clear();
+    if (event.kind === 'hypercall') this.#state.running.add(event.vcpu);
+    else if (event.kind !== 'start' || event.returned === 0) this.#state.running.clear();
   }
 }

@@ -13,13 +13,20 @@ import type { WhatIf } from './options.js';
 /** The value of a record before its CPU set it: as posted, all ones; as tested on 4.8-rc4, zero. */
 const unsetRecord: Readonly<Record<WhatIf, number>> = { 'as-posted': 0xffff_ffff, 'as-tested': 0 };
 
+/** A plain value. */
+export interface WhatIfState {
+  sawInitControl: boolean;
+  /** Whether the records were set. */
+  areSet: boolean;
+}
+
 /** Changes the kernel's records once, if that was requested. */
 export class WhatIfRecords {
   readonly #guest: Guest;
   readonly #kernel: KernelView;
   readonly #whatIf: WhatIf | null;
-  #sawInitControl = false;
-  #areSet = false;
+  /** Replaced to restore a state. */
+  state: WhatIfState = { sawInitControl: false, areSet: false };
 
   /** `whatIf`: null to leave the records as they are. */
   constructor(guest: Guest, kernel: KernelView, whatIf: WhatIf | null) {
@@ -30,15 +37,17 @@ export class WhatIfRecords {
 
   /** `vcpu` has made a call. At the first init_control this sets the records. */
   called(vcpu: number, { op }: CallRecord): void {
-    if (op !== 'EVTCHNOP_init_control' || this.#sawInitControl) return;
-    this.#sawInitControl = true;
-    if (this.#whatIf !== null) this.#areSet = this.#unset(vcpu, unsetRecord[this.#whatIf]);
+    if (op !== 'EVTCHNOP_init_control' || this.state.sawInitControl) return;
+    this.state.sawInitControl = true;
+    if (this.#whatIf !== null) this.state.areSet = this.#unset(vcpu, unsetRecord[this.#whatIf]);
   }
 
   /** Why the records were not set as requested; null if they were, or if this was not requested. */
   get notAsAsked(): string | null {
-    if (this.#whatIf === null || this.#areSet) return null;
-    const why = this.#sawInitControl ? 'it has none that can be written' : 'it made no EVTCHNOP_init_control';
+    if (this.#whatIf === null || this.state.areSet) return null;
+    const why = this.state.sawInitControl
+      ? 'it has none that can be written'
+      : 'it made no EVTCHNOP_init_control';
     return `its records were never set ${this.#whatIf}: ${why}`;
   }
 

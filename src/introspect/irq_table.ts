@@ -35,40 +35,57 @@ const mostSteps = 1 << 20;
 /** Maximum number of searches for an entry among candidates. */
 const mostSearches = 1 << 10;
 
+interface State {
+  /** The last known address of an entry, by port. */
+  entries: Map<number, bigint>;
+  stepsLeft: number;
+  searches: number;
+}
+
+/** A plain value: the state with a list of ports and addresses. */
+export type IrqTableState = Omit<State, 'entries'> & {
+  readonly entries: readonly (readonly [port: number, address: bigint])[];
+};
+
 export class IrqTable {
   readonly #layout: IrqInfoLayout;
   readonly #isImage: (address: bigint) => boolean;
-  /** The last known address of an entry, by port. */
-  #entries = new Map<number, bigint>();
-  #stepsLeft: number;
-  #searches = 0;
+  readonly #state: State;
 
   /** `isImage` says whether a kernel virtual address is in the kernel's image: the list's head is, its entries are not. */
   constructor(layout: IrqInfoLayout, isImage: (address: bigint) => boolean, steps = mostSteps) {
     this.#layout = layout;
     this.#isImage = isImage;
-    this.#stepsLeft = steps;
+    this.#state = { entries: new Map(), stepsLeft: steps, searches: 0 };
+  }
+
+  save(): IrqTableState {
+    return { ...this.#state, entries: [...this.#state.entries] };
+  }
+
+  load(state: IrqTableState): void {
+    Object.assign(this.#state, { ...state, entries: new Map(state.entries) });
   }
 
   /** Whether any entry is known; the others can be found from it. */
   get isFound(): boolean {
-    return this.#entries.size > 0;
+    return this.#state.entries.size > 0;
   }
 
   /** Searches `candidates` for the address of the entry of `port`, unless an entry of the table is known. */
   search(read: ReadKernel, port: number, candidates: readonly bigint[]): void {
-    if (this.isFound || this.#searches >= mostSearches) return;
-    this.#searches += 1;
+    if (this.isFound || this.#state.searches >= mostSearches) return;
+    this.#state.searches += 1;
     const found = candidates.find((address) => this.#isEntryOf(read, address, port));
-    if (found !== undefined) this.#entries.set(port, found);
+    if (found !== undefined) this.#state.entries.set(port, found);
   }
 
   /** The Linux CPU in the table's entry for `port`; null if there is none, or if the table cannot be read now. */
   cpuOf(read: ReadKernel, port: number): number | null {
-    const known = this.#entries.get(port);
+    const known = this.#state.entries.get(port);
     if (known !== undefined && this.#isEntryOf(read, known, port)) return this.#cpuAt(read, known);
     this.#walk(read);
-    const found = this.#entries.get(port);
+    const found = this.#state.entries.get(port);
     return found === undefined || !this.#isEntryOf(read, found, port) ? null : this.#cpuAt(read, found);
   }
 
@@ -97,14 +114,14 @@ export class IrqTable {
   /** Follows the list once around from a known entry. A list that does not return to its start is not used. */
   #walk(read: ReadKernel): void {
     const list = BigInt(this.#layout.list);
-    if (this.#stepsLeft <= 0) return;
-    const start = [...this.#entries.values()].find((entry) => this.#isLinked(read, entry + list));
+    if (this.#state.stepsLeft <= 0) return;
+    const start = [...this.#state.entries.values()].find((entry) => this.#isLinked(read, entry + list));
     if (start === undefined) return;
     const found = new Map<number, bigint | null>();
     let heads = 0;
     let node = start + list;
-    for (let entries = 0; entries < mostEntries && this.#stepsLeft > 0; entries += 1) {
-      this.#stepsLeft -= 1;
+    for (let entries = 0; entries < mostEntries && this.#state.stepsLeft > 0; entries += 1) {
+      this.#state.stepsLeft -= 1;
       if (this.#isImage(node)) heads += 1;
       else this.#note(read, found, node - list);
       const next = linksAt(read, node)?.next;
@@ -126,7 +143,7 @@ export class IrqTable {
   #keep(found: ReadonlyMap<number, bigint | null>): void {
     const single = [...found].filter((pair): pair is [number, bigint] => pair[1] !== null);
     // An entry is useful only while it leads to others.
-    if (single.length > 0) this.#entries = new Map(single);
+    if (single.length > 0) this.#state.entries = new Map(single);
   }
 }
 

@@ -30,6 +30,7 @@ import type { Board, BoardPort, MachineListener, MachineOptions } from './board.
 import { ConsoleInput } from './console_input.js';
 import type { GuestConsole } from './console_input.js';
 import { EngineFrames } from './frames.js';
+import { randomOf } from './random.js';
 import { endTurn, newSchedule, nextTurn } from './scheduler.js';
 import { loadFrames, saveFrames } from './state.js';
 import type { MachineClock, MachineState, SavedMachine } from './state.js';
@@ -51,7 +52,7 @@ export class Machine<B extends Board> {
   #schedule: Schedule;
   readonly #input = new ConsoleInput();
   readonly #listener: MachineListener;
-  readonly #options: MachineOptions;
+  #options: MachineOptions;
   readonly #clock: MachineClock = { sliceNs: 0n, instructions: 0, userSpaceNs: null };
   /** System time in ns at which the current slice ends. */
   #sliceEndNs = 0n;
@@ -199,6 +200,13 @@ export class Machine<B extends Board> {
     this.#schedule = schedule;
     this.#input.state = input;
     this.board.load(board);
+  }
+
+  /** Draws the lengths of turns from another seed from now on. Call it between turns. */
+  reseed(seed: number): void {
+    invariant(!this.#isRunning, 'a machine is reseeded between turns');
+    this.#options = { ...this.#options, seed };
+    this.#schedule.random = randomOf(seed);
   }
 
   /** Whether a frame may have been written. Reading others would make the host allocate them. */

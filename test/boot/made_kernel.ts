@@ -108,6 +108,7 @@ export function watched(
     given: commandLine,
     said: () => said,
   });
+  observer.begin();
   const entry = new Uint8Array(8);
   new DataView(entry.buffer).setBigUint64(0, 0x4000_0000n | (1n << 10n) | 1n, true);
   guest.machine.load(table, entry);
