@@ -4,7 +4,7 @@
  * snapshots and replay depend on this.
  */
 import { _SHA256, sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { InputError, InvariantError } from './assert.js';
 
 const bigintTag = '$bigint';
@@ -116,7 +116,10 @@ function asciiOf(text: string): Uint8Array {
     /[^\0-\x7f]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-  return utf8ToBytes(escaped);
+  // Not by TextEncoder, which the language itself does not have.
+  const bytes = new Uint8Array(escaped.length);
+  for (let i = 0; i < escaped.length; i += 1) bytes[i] = escaped.charCodeAt(i);
+  return bytes;
 }
 
 /** SHA-256 of JSON text in ASCII, as 64 hex digits. Other characters count as their escapes. */
