@@ -283,6 +283,30 @@ describe('straight runs of the toy CPU', () => {
     assert.equal(result(both), 0x1234n);
   });
 
+  it('decode a crossing instruction again when its first part was stored over before it was run', () => {
+    const both = crossingPair();
+    const { pageTable, processor } = both;
+    const stop = processor.vcpus[0];
+    // store byte r0 -> [r1]; system 200
+    write(both, 0x2000, [0x32, 0x01, 0x60, 200]);
+    for (const from of [at - 2, at]) {
+      write(both, at - 2, [0x01, 0x01, ...crossing(0x1234)]);
+      pageTable[1] = null;
+      processor.flushTranslations();
+      start(both, 0, from, [0n, 0n, 0n, 0n]);
+      runBoth(both, 0, 100);
+      assert.deepEqual(stop?.stop, { kind: 'fault', access: 'fetch', address: 4096n });
+      // In place of its first byte: inc r0, which is alone.
+      start(both, 1, 0x2000, [0x24n, BigInt(at), 0n, 0n]);
+      runBoth(both, 1, 100);
+      pageTable[1] = 1;
+      processor.flushTranslations();
+      start(both, 0, at, [6n, 0n, 0n, 0n]);
+      runBoth(both, 0, 100);
+      assert.equal(result(both), 7n);
+    }
+  });
+
   it('find a crossing instruction again after its pages were evicted', () => {
     const both = crossingPair();
     for (let round = 0; round < 10; round += 1) {

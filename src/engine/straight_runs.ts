@@ -230,8 +230,9 @@ export class StraightRuns implements CodeCache {
       const [at, end] = [page * pageBytes + offset, (page + 1) * pageBytes];
       const found = this.#decode({ bytes, at, end, offset, variant, record });
       if (found === null) {
-        // The record stays a "not decoded" one, and so leads to the host.
+        // The record stays a "not decoded" one, and so leads to the host. That it crosses depends on these bytes.
         decoded.crossings.set(offset, { record: 0, second: -1 });
+        this.#markCode(page, offset, pageBytes - offset);
         return first;
       }
       this.#memory.setWord(table + 4 * offset, record);
@@ -264,7 +265,6 @@ export class StraightRuns implements CodeCache {
     this.#memory.view.setUint16(headerEntry(record + recordBytes), offset + found.bytes, true);
     this.#link(record + recordBytes, specialHandlers.endOfRun, 0);
     const next = second >>> pageShift;
-    this.#markCode(page, offset, here);
     this.#markCode(next, 0, found.bytes - here);
     const dependents = this.#dependents.get(next) ?? new Set();
     this.#dependents.set(next, dependents.add(decoded));
