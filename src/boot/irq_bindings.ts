@@ -28,17 +28,21 @@ interface Look {
 /** A plain value: by port, the calls whose effect is not visible yet. */
 export type IrqBindingsState = readonly (readonly [port: number, look: Look])[];
 
+/** What is read of the guest and of its kernel. */
+type BoundGuest = Pick<Guest, 'anchors'>;
+type BoundKernel = Pick<KernelView, 'hasCpu' | 'irqTable' | 'readerFrom'>;
+
 /** Called when the kernel has bound `port` for that CPU. */
 export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
 
 /** Reports which CPU the kernel has bound each port to. */
 export class IrqBindings {
-  readonly #guest: Guest;
-  readonly #kernel: KernelView;
+  readonly #guest: BoundGuest;
+  readonly #kernel: BoundKernel;
   readonly #told: ToldBinding;
   readonly #open = new Map<number, Look>();
 
-  constructor(guest: Guest, kernel: KernelView, told: ToldBinding) {
+  constructor(guest: BoundGuest, kernel: BoundKernel, told: ToldBinding) {
     this.#guest = guest;
     this.#kernel = kernel;
     this.#told = told;
@@ -62,19 +66,20 @@ export class IrqBindings {
     }
     for (const effect of call?.effects ?? []) {
       if (effect.kind === 'portClosed') this.#open.delete(effect.port);
+      if (effect.kind === 'eventsReset') this.#open.clear();
     }
   }
 
   /** The call of `vcpu` is in the trace. */
-  after(vcpu: number, { returned, effects = [] }: CallRecord): void {
-    const bound = effects.find((effect) => effect.kind === 'portBound');
+  after(vcpu: number, call: CallRecord): void {
+    const bound = call.effects?.find((effect) => effect.kind === 'portBound') ?? null;
+    const port = bound?.port ?? (call.vcpuId === null ? null : portOf(call));
     const table = this.#kernel.irqTable;
-    // A kernel whose call was refused has bound nothing.
-    if (bound === undefined || returned < 0 || table === null) return;
-    const { port } = bound;
-    this.#search(table, vcpu, port);
-    const stack = this.#stackOf(vcpu);
-    if (this.#open.size < mostOpen) this.#open.set(port, { vcpu, stack });
+    if (port === null || table === null) return;
+    // A refused binding changes no entry. But its caller, too, has a pointer to the entry of the port.
+    if (bound !== null || this.#open.has(port)) this.#search(table, vcpu, port);
+    if (bound === null || call.returned < 0 || this.#open.size >= mostOpen) return;
+    this.#open.set(port, { vcpu, stack: this.#stackOf(vcpu) });
   }
 
   /** `vcpu` was stopped between two instructions. */
