@@ -11,7 +11,6 @@ import {
   register,
   registerOf,
   setRegister,
-  testVector,
 } from './state.js';
 import type { LocalApicState, LocalApicsState } from './state.js';
 
@@ -34,7 +33,7 @@ export interface LocalApics {
   readonly port: ApicPort;
   /** The APIC id of each CPU. */
   readonly apicIds: readonly number[];
-  /** Whether the error status register shows errors after a write to it, as from Xen 4.18 on, or at once, as 4.17's. */
+  /** Whether the error status register shows errors after a write to it, as from Xen 4.18.5 on, or at once, as 4.17's. */
   readonly latchesErrors: boolean;
   /** The CPUs whose interrupt request may have changed. The code that drives the CPUs removes them. */
   readonly stale: Set<number>;
@@ -221,9 +220,4 @@ export function sendInterrupt(apics: LocalApics, from: number, command: number, 
   }
   const reached = kind !== mode.lowestPriority ? targets : chosen === null ? [] : [chosen];
   for (const cpu of reached) accept(apics, from, cpu, command);
-}
-
-/** Whether a vector is requested. */
-export function isRequested(apics: LocalApics, cpu: number, vector: number): boolean {
-  return testVector(apicOf(apics, cpu), register.requested, vector);
 }

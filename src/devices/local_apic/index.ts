@@ -1,5 +1,5 @@
 /** The local APICs that Xen emulates for an x86 HVM or PVH guest: xAPIC page, x2APIC MSRs, timer, interrupts between CPUs. */
-export { acknowledgeVector, isRequested, pendingVector, requestVector } from './delivery.js';
+export { acknowledgeVector, pendingVector, requestVector } from './delivery.js';
 export type { ApicPort, LocalApics } from './delivery.js';
 export {
   answersInPage,

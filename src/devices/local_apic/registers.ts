@@ -109,7 +109,7 @@ function writeLocalVector(
   setRegister(apic, offset, (isOff ? value | masked : value) & bits);
 }
 
-/** From 4.18 on a write to the error status register shows what was noted since the last; 4.17 ignores it. */
+/** Where errors are latched, a write to the error status register shows what was noted since the last. 4.17 ignores it. */
 function writeErrorStatus({ latchesErrors }: LocalApics, apic: LocalApicState): void {
   if (!latchesErrors) return;
   setRegister(apic, register.errorStatus, apic.pendingErrors);
@@ -222,6 +222,8 @@ export function writeMsr(apics: LocalApics, cpu: number, msr: number, value: big
 }
 
 const modeBits = apicBase.enabled | apicBase.x2apic;
+/** The first bit of IA32_APIC_BASE that is above every physical address. Xen reserves these bits, whatever addresses the CPU has. */
+const addressBits = 52n;
 
 /** IA32_APIC_BASE. */
 export function readApicBase(apics: LocalApics, cpu: number): bigint {
@@ -236,7 +238,7 @@ export function readApicBase(apics: LocalApics, cpu: number): bigint {
 export function writeApicBase(apics: LocalApics, cpu: number, value: bigint): boolean {
   const apic = apicOf(apics, cpu);
   const [base, page] = [Number(value & 0xfffn), value & ~0xfffn];
-  if ((base & ~(modeBits | apicBase.bootProcessor)) !== 0) return false;
+  if ((base & ~(modeBits | apicBase.bootProcessor)) !== 0 || page >> addressBits !== 0n) return false;
   if ((base & modeBits) === apicBase.enabled && page !== apicPage) return false;
   const changed = apic.base ^ base;
   if ((changed & apicBase.enabled) !== 0) {

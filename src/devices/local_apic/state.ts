@@ -34,7 +34,7 @@ export const register = {
 } as const;
 
 /** The version register: version 0x14, six local vectors, no directed EOI (as observed on Xen 4.17). */
-export const apicVersion = 0x0005_0014;
+const apicVersion = 0x0005_0014;
 /** Bit 8 of the spurious vector register: the APIC is enabled by software. */
 export const softwareEnable = 1 << 8;
 /** The mask bit of a local vector. */
@@ -64,7 +64,7 @@ export interface LocalApicState {
   page: bigint;
   /** The registers that store what they show, by offset / 16. */
   registers: number[];
-  /** Errors that the next write to the error status register shows. 4.17 has no such register: see `recordError`. */
+  /** Errors that the next write to the error status register shows. 4.17 shows them at once: see `recordError`. */
   pendingErrors: number;
   timer: ApicTimerState;
 }
@@ -144,11 +144,7 @@ export function newLocalApics(apicIds: readonly number[]): LocalApicsState {
   return { cpus, lastLowestPriority: 0 };
 }
 
-/** Bit sets of 256 vectors: eight registers from `offset` on. */
-export function testVector(apic: LocalApicState, offset: number, vector: number): boolean {
-  return ((registerOf(apic, offset + 16 * (vector >>> 5)) >>> (vector & 31)) & 1) !== 0;
-}
-
+/** Sets or clears a vector in a bit set of 256 vectors: eight registers from `offset` on. */
 export function markVector(apic: LocalApicState, offset: number, vector: number, on: boolean): void {
   const at = offset + 16 * (vector >>> 5);
   const bit = 1 << (vector & 31);
