@@ -167,10 +167,10 @@ export class Machine<B extends Board> {
 
   /**
    * Ends the current `run` after the current turn, where the machine can be saved. Unlike {@link stop} this changes nothing of
-   * the guest's run.
+   * the guest's run. Does nothing if the machine is not running.
    */
   pause(): void {
-    this.#pauseAsked = true;
+    this.#pauseAsked = this.#isRunning;
   }
 
   /** The machine as a value. It can be taken whenever `run` is not under way. */

@@ -238,6 +238,12 @@ describe('a machine as a value', () => {
     assert.deepEqual(paused.told, whole.told);
   });
 
+  it('is not paused by a call that comes while it does not run', () => {
+    const { machine } = busy();
+    machine.pause();
+    assert.equal(machine.run(10_000, untilNs), 'limit');
+  });
+
   it('differs in its hash where a byte of memory or of the state differs', () => {
     const { machine } = busy();
     machine.run(30_000, untilNs);
