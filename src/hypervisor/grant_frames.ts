@@ -71,11 +71,11 @@ export function grantFrame(domain: Domain, index: bigint): number {
   const { grants } = domain.state;
   const statusBit = BigInt(XENMAPIDX_grant_table_status);
   const isStatus = grants.version === 2 && (index & statusBit) !== 0n;
-  const location = BigInt.asUintN(32, isStatus ? index & ~statusBit : index);
+  const number = Number(BigInt.asUintN(32, isStatus ? index & ~statusBit : index));
   const list = isStatus ? grants.statusFrames : grants.frames;
-  const needed = (Number(location) + 1) * (isStatus ? framesPerStatusFrame : 1);
-  if (location >= list.length && needed <= domain.state.config.maxGrantFrames) growGrantTable(domain, needed);
-  return list[Number(location)] ?? -XEN_EINVAL;
+  const needed = (number + 1) * (isStatus ? framesPerStatusFrame : 1);
+  if (number >= list.length && needed <= domain.state.config.maxGrantFrames) growGrantTable(domain, needed);
+  return list[number] ?? -XEN_EINVAL;
 }
 
 /** The guest frame of that frame of the table; all ones if there is none (Xen's INVALID_GFN). */

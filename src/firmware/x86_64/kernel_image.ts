@@ -35,7 +35,6 @@ const programHeader = {
   physical: 24,
   fileBytes: 32,
   memoryBytes: 40,
-  align: 48,
 };
 const PT_LOAD = 1;
 const PT_NOTE = 4;
@@ -72,7 +71,6 @@ interface Segment {
   readonly physical: number;
   readonly fileBytes: number;
   readonly memoryBytes: number;
-  readonly align: number;
 }
 
 /** A number of 64 bits that is an address or a size below 4 GiB, as those of a kernel that is entered in 32-bit mode. */
@@ -106,7 +104,6 @@ function segmentAt(view: DataView, at: number, what: string): Segment {
     physical: number32(view, at + programHeader.physical, what),
     fileBytes: number32(view, at + programHeader.fileBytes, what),
     memoryBytes: number32(view, at + programHeader.memoryBytes, what),
-    align: number32(view, at + programHeader.align, what),
   };
   const end = segment.offset + segment.fileBytes;
   if (end > view.byteLength) {

@@ -55,8 +55,8 @@ const bootFlags = 0x24;
 
 /** Space that Xen sets aside for its own DSDT. Ours is smaller, and the tables behind it lie where Xen's do. */
 const dsdtBytes = 0x6c9b;
-/** In the page for AML: its size, and what AML reads of it (struct acpi_info). */
-const info = { bytes: 0x28, vcpus: 2, checksumAt: 12, firstEntryAt: 16 } as const;
+/** Offsets in the page for AML of what AML reads (struct acpi_info). `info` in acpi/dsdt.ts declares the same to AML. */
+const info = { vcpus: 2, checksumAt: 12, firstEntryAt: 16 } as const;
 /** The loaded size of the RSDP. */
 const rsdpBytes = 64;
 const alignment = 16n;

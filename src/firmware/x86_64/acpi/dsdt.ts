@@ -35,11 +35,14 @@ function processorName(cpu: number): string {
   return `PR${hex(cpu)}`;
 }
 
-/** The fields of the page that the firmware fills in for this code; {@link acpiInfo} in tables.ts has the same. */
+/** Size of the page's part that is declared (struct acpi_info). */
+const infoBytes = 0x28;
+
+/** The fields of the page that the firmware fills in for this code; `info` in ../tables.ts has the same offsets. */
 function info(): Aml {
   return aml.scope(
     '_SB_',
-    aml.operationRegion('BIOS', aml.space.memory, aml.integer(Number(acpiInfoAt)), aml.integer(0x28)),
+    aml.operationRegion('BIOS', aml.space.memory, aml.integer(Number(acpiInfoAt)), aml.integer(infoBytes)),
     aml.field('BIOS', [null, 16], ['NCPU', 16], [null, 64], ['MSUA', 32], ['MAPA', 32]),
   );
 }
