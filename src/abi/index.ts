@@ -2,6 +2,7 @@
  * abi: layouts and numbers of what a guest and Xen, ACPI or a device tree say to each other. Each is declared
  * once, with its source; what they mean and do is for other modules.
  */
+export * from './releases.js';
 export * from './struct.js';
 
 // Xen's public headers, a file each
@@ -22,7 +23,6 @@ export * from './xen/io_xs_wire.js';
 export * from './xen/memory.js';
 export * from './xen/names.js';
 export * from './xen/physdev.js';
-export * from './xen/releases.js';
 export * from './xen/sched.js';
 export * from './xen/types.js';
 export * from './xen/vcpu.js';
