@@ -4,7 +4,7 @@ import type { XenVcpuId } from '../identity/index.js';
 import { archOf, isX86Hvm } from './arch.js';
 import type { Domain, VcpuState } from './domain.js';
 import { blockVcpu, unblock } from './event_channels/index.js';
-import { takeDown } from './local_apic.js';
+import { takeDown } from './init_sipi_nmi.js';
 import { vcpuOf } from './power.js';
 import { vcpuInfoView } from './vcpu_info.js';
 

@@ -37,8 +37,8 @@ export type {
 export { domainVcpu, withoutEffects } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
 export { takeXenConsole } from './hypercalls/console_io.js';
-export { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
-export type { Reached } from './local_apic.js';
+export { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
+export type { Reached } from './init_sipi_nmi.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';
 export { domainResume, isRunnable, takeStart } from './power.js';
 export { psciCall, servesPsci } from './psci.js';

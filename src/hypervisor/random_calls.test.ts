@@ -16,7 +16,7 @@ import type { CallEffect, RegisteredArea } from './effects.js';
 import type { XenRelease } from './release.js';
 import { haltVcpu } from './halt.js';
 import type { CallRecord } from './hypercall.js';
-import { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
+import { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
 import { takeStart } from './power.js';
 import { psciCall } from './psci.js';
 import { refreshAreas } from './runstate.js';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as abi from '../abi/index.js';
 import { apicId, xenVcpuId } from '../identity/index.js';
 import { haltVcpu } from './halt.js';
-import { sendInit, sendNmi, sendSipi, takeNmi } from './local_apic.js';
+import { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
 import { isRunnable, takeStart } from './power.js';
 import { makeTestDomain } from './test_domain.js';
 
