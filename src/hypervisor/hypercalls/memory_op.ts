@@ -111,7 +111,7 @@ export const memory_op: HypercallFamily = {
     memoryMap,
     ...memoryQueries,
   ],
-  // Xen's answer too. Of the operations that Xen has, XENMEM_exchange, set_memory_map, machphys_mfn_list, access_op and
-  // reserved_device_memory_map are not modelled: no Linux domU without devices of its own calls them.
+  // Xen's answer too. Operations that Xen has and that are not modelled: for Arm those of not_modelled.ts; for x86 these and
+  // XENMEM_set_memory_map and machphys_mfn_list. No Linux domU without devices of its own calls them.
   unknown: () => -XEN_ENOSYS,
 };
