@@ -32,6 +32,7 @@ export type { XenRelease } from '../abi/index.js';
 export { mostVcpus } from './guest.js';
 export type { Way } from '../introspect/index.js';
 export type { Introspection } from './kernel_view.js';
+export type { HigherLevel } from './arm64/hung_guest.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';

@@ -13,6 +13,7 @@ export type {
   BootReport,
   CallCounts,
   CallTotals,
+  HigherLevel,
   Introspection,
   KernelOrigin,
   ReportedCpu,
