@@ -113,7 +113,8 @@ export async function instructionsPage(a64, x86) {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { a64, x86_64 } = await import('../dist/src/isa/index.js');
+  const { a64 } = await import('../dist/src/isa/index.js');
+  const x86_64 = await import('../dist/src/isa/x86_64/index.js');
   writeFileSync(new URL('docs/instructions.md', root), await instructionsPage(a64, x86_64.x86));
   console.log(`docs/instructions.md: ${a64.length} and ${x86_64.x86.length} instructions`);
 }

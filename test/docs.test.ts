@@ -8,7 +8,8 @@ import { after, describe, it } from 'node:test';
 import { Application } from 'typedoc';
 import { madtLocalApic, writeMadt } from '../src/abi/index.js';
 import { hypercallTable } from '../src/hypervisor/index.js';
-import { a64, x86_64 } from '../src/isa/index.js';
+import { a64 } from '../src/isa/index.js';
+import * as x86_64 from '../src/isa/x86_64/index.js';
 import { adr, hypercall, image, powerOff } from './boot/tiny_kernels.js';
 import { readText, root } from './files.js';
 

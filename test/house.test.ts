@@ -98,11 +98,16 @@ describe('modules', () => {
     assert.deepEqual([...modules].sort(), Object.keys(mayImport).sort());
   });
 
+  // A folder of an architecture may have an index.ts too, so that a guest of one architecture does not load the other.
   it('import each other through index.ts only', () => {
+    const isEntry = (rest: readonly string[]): boolean =>
+      rest.at(-1) === 'index.ts' &&
+      (rest.length === 1 ||
+        (rest.length === 2 && (architectures as readonly string[]).includes(rest[0] ?? '')));
     const wrong = relative.filter((entry) => {
       const [folder, module, ...rest] = target(entry).split('/');
       if (folder === 'test') return !isTest(entry.file);
-      return folder !== 'src' || (module !== entry.module && rest.join('/') !== 'index.ts');
+      return folder !== 'src' || (module !== entry.module && !isEntry(rest));
     });
     assert.deepEqual(wrong, []);
   });

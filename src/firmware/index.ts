@@ -4,7 +4,6 @@
  * back. It reads no files and uses no network; it refuses bad input with InputError.
  */
 export * as arm64 from './arm64/index.js';
-export * as x86_64 from './x86_64/index.js';
 export type { Architecture } from './architecture.js';
 export type { MemoryRange } from './memory_range.js';
 

@@ -26,6 +26,5 @@ export { a64SystemCalls } from './arm64/system_calls.js';
 export type { A64SystemCall } from './arm64/system_calls.js';
 export { makeDecoder } from './arm64/decoder.js';
 export type { Decoder } from './arm64/decoder.js';
-export * as x86_64 from './x86_64/index.js';
 export { assemble } from './arm64/assembler/assembler.js';
 export type { Assembled } from './arm64/assembler/assembler.js';

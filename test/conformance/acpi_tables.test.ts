@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { x86_64 } from '../../src/firmware/index.js';
+import * as x86_64 from '../../src/firmware/x86_64/index.js';
 
 const missing =
   spawnSync('iasl', ['-v'], { stdio: 'ignore' }).status === 0 &&

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { x86_64 } from '../../src/isa/index.js';
+import * as x86_64 from '../../src/isa/x86_64/index.js';
 import { Dice } from './a64_draw.js';
 import { drawBytes, encodings } from './x86_draw.js';
 

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { x86_64 } from '../../src/isa/index.js';
+import * as x86_64 from '../../src/isa/x86_64/index.js';
 import { Dice } from './a64_draw.js';
 import { drawAnything, drawBytes, encodings } from './x86_draw.js';
 import { addressOf, disassemble, normal, x86Objdump } from './x86_objdump.js';

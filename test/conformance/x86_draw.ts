@@ -1,5 +1,5 @@
 /** Random x86-64 instructions: the bytes of an encoding with random operands and prefixes. */
-import { x86_64 } from '../../src/isa/index.js';
+import * as x86_64 from '../../src/isa/x86_64/index.js';
 import type { Dice } from './a64_draw.js';
 
 /** All encodings that are defined, each once. */

@@ -2,7 +2,7 @@
  * Evaluates the semantics of x86-64 instructions step by step, without an engine: slow, and as plain as the micro-operations
  * say. It has no vectors, and of the system calls only those that need no more than registers.
  */
-import { x86_64 } from '../../src/isa/index.js';
+import * as x86_64 from '../../src/isa/x86_64/index.js';
 import type { Expr, Statement } from '../../src/isa/index.js';
 
 /** A CPU whose memory is one region. */

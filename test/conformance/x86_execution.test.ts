@@ -10,7 +10,7 @@ import { arch, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { x86_64 } from '../../src/isa/index.js';
+import * as x86_64 from '../../src/isa/x86_64/index.js';
 import { Dice } from './a64_draw.js';
 import { drawReachable, encodings } from './x86_draw.js';
 import { evaluate, evaluatedCalls } from './x86_evaluator.js';

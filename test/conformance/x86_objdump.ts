@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { x86_64 } from '../../src/isa/index.js';
+import type * as x86_64 from '../../src/isa/x86_64/index.js';
 
 const candidates = ['x86_64-linux-gnu-objdump', 'objdump'];
 const machines = { 16: 'i8086', 32: 'i386', 64: 'i386:x86-64' } as const;
