@@ -90,7 +90,7 @@ const leafOps: ReadonlySet<Expr['op']> = new Set<Leaf['op']>([
   'state',
   'stateAt',
 ]);
-const laneOps: ReadonlySet<Expr['op']> = new Set<LaneExpr['op']>(['lane', 'element', 'anyTrue']);
+const laneOps: ReadonlySet<Expr['op']> = new Set<LaneExpr['op']>(['lane', 'element', 'anyTrue', 'signBits']);
 
 function isLeaf(expr: Expr): expr is Leaf {
   return leafOps.has(expr.op);

@@ -82,6 +82,7 @@ const shuffle = 0x0d;
 const swizzle = 0x0e;
 const bitSelect = 0x52;
 const anyTrue = 0x53;
+const signBitCodes = { 8: 0x64, 16: 0x84, 32: 0xa4, 64: 0xc4 } as const;
 
 function codeFor(codes: ByLane, kind: string, lane: LaneBits): number {
   const code = codes[lane];
@@ -203,6 +204,10 @@ export function emitLaneExpr(e: Environment, expr: LaneExpr, scalar: EmitScalar)
     case 'anyTrue':
       emitVector(e, expr.a, scalar);
       code.simd(anyTrue);
+      return;
+    case 'signBits':
+      emitVector(e, expr.a, scalar);
+      code.simd(signBitCodes[expr.lane]);
       return;
     case 'element': {
       const offset = pushElementAddress(e, expr, scalar);

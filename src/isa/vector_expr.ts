@@ -107,6 +107,11 @@ export function anyTrue(a: VectorExpr): Expr {
   return { op: 'anyTrue', width: 32, a };
 }
 
+/** The sign bits of all lanes as a 32-bit number, that of lane 0 lowest. */
+export function signBits(lane: LaneBits, a: VectorExpr): Expr {
+  return { op: 'signBits', width: 32, lane, a };
+}
+
 /** Sixteen bytes selected from `a` (0 to 15) and `b` (16 to 31), lowest first. */
 export function shuffleBytes(bytes: readonly number[], a: VectorExpr, b: VectorExpr): VectorExpr {
   invariant(bytes.length === 16, 'a shuffle names sixteen bytes');

@@ -124,7 +124,9 @@ export type LaneExpr =
   /** One lane of a register, by a 32-bit index that is known at decode time. Zero-extended. */
   | { readonly op: 'element'; readonly operand: string; readonly lane: LaneBits; readonly index: Expr }
   /** Whether any bit is 1. */
-  | { readonly op: 'anyTrue'; readonly a: VectorExpr };
+  | { readonly op: 'anyTrue'; readonly a: VectorExpr }
+  /** The sign bits of all lanes as a 32-bit number, that of lane 0 lowest. */
+  | { readonly op: 'signBits'; readonly lane: LaneBits; readonly a: VectorExpr };
 
 export type VectorStatement =
   | { readonly op: 'letVector'; readonly index: number; readonly value: VectorExpr }

@@ -17,10 +17,11 @@ const slotBytes = 16;
 
 /** What GNU as does not read as objdump writes it, and forms with addresses or labels. */
 const unreadable =
-  /^(movsww|movzww|movsxd|repnz (movs|stos|lods|ins|outs)|l[sfg]s .*,%r)|[er]iz|^(j|callw? 0x|loop|movabs 0x|movabs %)|^nop[wlq]|^bswap %[^er]|^ud[01]/;
+  /^(movsww|movzww|movsxd|repnz (movs|stos|lods|ins|outs)|l[sfg]s .*,%r)|[er]iz|^(j|callw? 0x|loop|movabs 0x|movabs %)|^nop[wlq]|^bswap %(\w\w|r\d+w)$|^ud[01]/;
 
 /** What GNU as makes shorter than objdump's text says, among others by leaving out a segment that is implied. */
-const shortened = /\$0x1,|^(sldt|str|smsw) %r|^mov %\w+,%[c-gs]s$|%[ds]s:|^xchg %|^int \$0x3$/;
+const shortened =
+  /\$0x1,|^(sldt|str|smsw) %r|^mov %\w+,%[c-gs]s$|%[ds]s:|^xchg %|^p?movmsk.*,%r(\w\w|\d+)$|^int \$0x3$/;
 
 function drawTexts(mode: 32 | 64): string[] {
   const [dice, decoder] = [new Dice(mode), x86_64.makeDecoder(x86_64.x86)];

@@ -1,15 +1,19 @@
 /**
  * Evaluates the semantics of x86-64 instructions step by step, without an engine: slow, and as plain as the micro-operations
- * say. It has no vectors, and of the system calls only those that need no more than registers.
+ * say. It has no floating point, and of the system calls only those that need no more than registers.
  */
 import * as x86_64 from '../../src/isa/x86_64/index.js';
 import type { Expr, Statement } from '../../src/isa/index.js';
+import { fromLanes, laneValue, lanesOf, vectorValue } from './x86_vectors.js';
+import type { VectorSource } from './x86_vectors.js';
 
 /** A CPU whose memory is one region. */
 export interface Machine {
   /** By place in the register file; RAX to R15 come first. */
   readonly registers: bigint[];
   readonly flags: Record<string, number>;
+  /** XMM0 to XMM15. */
+  readonly vectors: bigint[];
   readonly state: bigint[];
   pc: bigint;
   readonly memoryStart: bigint;
@@ -32,8 +36,18 @@ class Leave extends Error {
   }
 }
 
+type VectorStep = Extract<
+  Statement,
+  { op: 'letVector' | 'setVector' | 'setElement' | 'loadVector' | 'storeVector' }
+>;
+
 /** System calls that `evaluate` carries out. */
-export const evaluatedCalls: readonly string[] = ['divideError', 'divideWide', 'linearAddress'];
+export const evaluatedCalls: readonly string[] = [
+  'divideError',
+  'divideWide',
+  'linearAddress',
+  'misalignedOperand',
+];
 
 const evenParity = (byte: number): number => {
   let ones = 0;
@@ -47,6 +61,11 @@ class Evaluation {
   readonly #instruction: x86_64.X86Instruction;
   readonly #fields: x86_64.Fields;
   readonly #locals: bigint[] = [];
+  readonly #source: VectorSource = {
+    scalar: (expr) => this.#value(expr),
+    register: (operand) => this.#machine.vectors[this.#place(operand)] ?? 0n,
+    local: (index) => this.#local(index),
+  };
 
   constructor(machine: Machine, instruction: x86_64.X86Instruction, fields: x86_64.Fields) {
     this.#machine = machine;
@@ -59,9 +78,10 @@ class Evaluation {
     for (const statement of statements) this.#step(statement);
   }
 
+  // eslint-disable-next-line complexity -- one case per kind of statement
   #step(statement: Statement): void {
     const { registers, flags, state } = this.#machine;
-    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and vectors'
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and floating point's
     switch (statement.op) {
       case 'let':
         this.#locals[statement.index] = this.#value(statement.value);
@@ -94,14 +114,46 @@ class Evaluation {
       case 'system':
         this.#call(statement);
         return;
+      case 'letVector':
+      case 'setVector':
+      case 'setElement':
+      case 'loadVector':
+      case 'storeVector':
+        this.#stepVector(statement);
+        return;
       default:
         throw new Error(`${statement.op} cannot be evaluated`);
+    }
+  }
+
+  #stepVector(statement: VectorStep): void {
+    const { vectors } = this.#machine;
+    switch (statement.op) {
+      case 'letVector':
+        this.#locals[statement.index] = vectorValue(statement.value, this.#source);
+        return;
+      case 'setVector':
+        vectors[this.#place(statement.operand)] = vectorValue(statement.value, this.#source);
+        return;
+      case 'setElement': {
+        const place = this.#place(statement.operand);
+        const lanes = lanesOf(vectors[place] ?? 0n, statement.lane);
+        const changed = lanes.with(Number(this.#value(statement.index)), this.#value(statement.value));
+        vectors[place] = fromLanes(changed, statement.lane);
+        return;
+      }
+      case 'loadVector':
+        this.#locals[statement.index] = this.#load(this.#value(statement.address), 16);
+        return;
+      case 'storeVector':
+        this.#store(this.#value(statement.address), 16, vectorValue(statement.value, this.#source));
     }
   }
 
   #call({ name, inputs, index }: Extract<Statement, { op: 'system' }>): void {
     const [first = 0n, second = 0n] = inputs.map((input) => this.#value(input));
     if (name === 'divideError') throw new Leave('divideError');
+    if (name === 'misalignedOperand') throw new Leave('fault');
     if (name === 'divideWide') this.#divideWide(first, second);
     else if (name === 'linearAddress' && index !== null) this.#locals[index] = this.#linear(first, second);
     else throw new Error(`${name} cannot be evaluated`);
@@ -130,7 +182,7 @@ class Evaluation {
 
   #place(operand: string): number {
     const found = this.#instruction.operands[operand];
-    if (found?.kind !== 'register') throw new Error(`${operand} is no register`);
+    if (found?.kind !== 'register' && found?.kind !== 'vector') throw new Error(`${operand} is no register`);
     return found.place(this.#fields);
   }
 
@@ -175,6 +227,12 @@ class Evaluation {
     }
   }
 
+  #local(index: number): bigint {
+    const value = this.#locals[index];
+    if (value === undefined) throw new Error(`local ${index} has no value`);
+    return value;
+  }
+
   /** The value of an expression, unsigned within its width. */
   #value(expr: Expr): bigint {
     return BigInt.asUintN(expr.width, this.#raw(expr));
@@ -183,7 +241,7 @@ class Evaluation {
   // eslint-disable-next-line complexity -- one case per kind of expression
   #raw(expr: Expr): bigint {
     const { registers, flags, state, pc } = this.#machine;
-    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and vectors'
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and floating point's
     switch (expr.op) {
       case 'const':
         return expr.value;
@@ -198,11 +256,13 @@ class Evaluation {
         return pc;
       case 'flag':
         return BigInt(flags[expr.flag] ?? 0);
-      case 'local': {
-        const value = this.#locals[expr.index];
-        if (value === undefined) throw new Error(`local ${expr.index} has no value`);
-        return value;
-      }
+      case 'local':
+        return this.#local(expr.index);
+      case 'lane':
+      case 'element':
+      case 'anyTrue':
+      case 'signBits':
+        return laneValue(expr, this.#source);
       case 'state':
         return state[expr.place] ?? 0n;
       case 'unary':

@@ -29,6 +29,8 @@ struct test {
   uint64_t flags;
   uint8_t bytes[16];
   uint64_t length;
+  uint64_t vectors[32];
+  uint64_t mxcsr;
 };
 
 struct outcome {
@@ -37,6 +39,8 @@ struct outcome {
   /* offsets of the first and last changed bytes of memory; first > last where there is none */
   uint64_t first, last;
   uint8_t changed[DIFF_BYTES];
+  uint64_t vectors[32];
+  uint64_t mxcsr;
 };
 
 static const int places[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -46,15 +50,20 @@ enum { KEPT_FLAGS = 0xcd5 };
 static const struct test *current;
 static struct outcome *result;
 static gregset_t own;
+static struct _libc_fpstate own_floats;
 static int running, ticks;
 
 static void handle(int signal, siginfo_t *info, void *context) {
   greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+  struct _libc_fpstate *floats = ((ucontext_t *)context)->uc_mcontext.fpregs;
   (void)info;
   /* an instruction that jumps to itself is ended by the clock */
   if (signal == SIGVTALRM && (!running || ++ticks < 3)) return;
   if (!running) {
     memcpy(own, registers, sizeof own);
+    memcpy(&own_floats, floats, sizeof own_floats);
+    memcpy(floats->_xmm, current->vectors, sizeof current->vectors);
+    floats->mxcsr = (uint32_t)current->mxcsr;
     for (int i = 0; i < 16; i++) registers[places[i]] = (greg_t)current->registers[i];
     registers[REG_EFL] = (registers[REG_EFL] & ~KEPT_FLAGS) | (greg_t)(current->flags & KEPT_FLAGS);
     registers[REG_RIP] = (greg_t)(CODE + START);
@@ -66,6 +75,10 @@ static void handle(int signal, siginfo_t *info, void *context) {
   result->flags = (uint64_t)registers[REG_EFL] & KEPT_FLAGS;
   result->pc = (uint64_t)registers[REG_RIP] - (signal == SIGTRAP ? 1 : 0);
   result->signal = (uint64_t)signal;
+  memcpy(result->vectors, floats->_xmm, sizeof result->vectors);
+  result->mxcsr = floats->mxcsr;
+  memcpy(floats->_xmm, own_floats._xmm, sizeof own_floats._xmm);
+  floats->mxcsr = own_floats.mxcsr;
   memcpy(registers, own, sizeof own);
   running = 0;
 }

@@ -43,8 +43,8 @@ test('semantics name their own operands, the flags and the system calls', () => 
   assert.deepEqual(wrong, []);
 });
 
-const changing = ['setRegister', 'setFlags', 'setState'];
-const mayFault = ['load', 'store', 'system'];
+const changing = ['setRegister', 'setFlags', 'setState', 'setVector', 'setElement', 'float'];
+const mayFault = ['load', 'store', 'loadVector', 'storeVector', 'system'];
 
 /** Whether something that may fault follows a change; `changed` says whether a change came before. Null if so. */
 function changedBy(statements: readonly Statement[], changed: boolean): boolean | null {
@@ -76,6 +76,10 @@ test('every operand has a register of the file or a number that fits its bits', 
       if (operand.kind === 'register') {
         const place = operand.place(fields);
         return place >= 0 && place < 20 ? [] : [`${instruction.name}: ${key} at ${place}`];
+      }
+      if (operand.kind === 'vector') {
+        const place = operand.place(fields);
+        return place >= 0 && place < 16 ? [] : [`${instruction.name}: ${key} at ${place}`];
       }
       if (operand.kind !== 'immediate') return [];
       const value = operand.value(fields);

@@ -7,6 +7,7 @@ import { exchangeInstructions } from './exchanges.js';
 import { moveInstructions } from './moves.js';
 import { multiplyDivideInstructions } from './multiply_divide.js';
 import { shiftInstructions } from './shifts.js';
+import { sseInstructions } from './sse/index.js';
 import { stackInstructions } from './stack.js';
 import { stringInstructions } from './strings.js';
 import { systemInstructions } from './system.js';
@@ -22,6 +23,7 @@ export const x86: readonly X86Instruction[] = [
   ...branchInstructions,
   ...stringInstructions,
   ...systemInstructions,
+  ...sseInstructions,
 ];
 
 export { assemble } from './assembler/assembler.js';

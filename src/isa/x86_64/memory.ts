@@ -245,15 +245,14 @@ export interface ImpliedMemory extends Memory {
   advance(by: Expr): void;
 }
 
-/** Memory at RSI or RBX in DS, which may be overridden, or at RDI in ES, which may not. */
-export function stringAt(
-  name: 'rsi' | 'rdi' | 'rbx',
+/** Memory at register `number` in segment `own`, which an override replaces if it may. */
+function impliedMemory(
+  number: number,
+  own: number,
+  overridden: boolean,
   size: Bits | null,
-  isWritten = false,
+  isWritten: boolean,
 ): OperandSpec<ImpliedMemory> {
-  const number = registerNumber(name);
-  const overridden = name !== 'rdi';
-  const own = overridden ? segments.ds : segments.es;
   const address: AddressFields = {
     base: () => number,
     index: () => registerFile.zero,
@@ -273,6 +272,31 @@ export function stringAt(
     }),
   };
 }
+
+/** Memory at RSI or RBX in DS, which may be overridden, or at RDI in ES, which may not. */
+export function stringAt(
+  name: 'rsi' | 'rdi' | 'rbx',
+  size: Bits | null,
+  isWritten = false,
+): OperandSpec<ImpliedMemory> {
+  const overridden = name !== 'rdi';
+  return impliedMemory(
+    registerNumber(name),
+    overridden ? segments.ds : segments.es,
+    overridden,
+    size,
+    isWritten,
+  );
+}
+
+/** The bytes at RDI in DS, which may be overridden, that MASKMOVDQU writes. */
+export const maskedTarget: OperandSpec<ImpliedMemory> = impliedMemory(
+  registerNumber('rdi'),
+  segments.ds,
+  true,
+  8,
+  true,
+);
 
 function parseString(text: string, number: number, own: number): ReturnType<TextOperand['parse']> {
   const [whole = '', segment, name] = /^%(\w\w):\(%(\w+)\)/.exec(text) ?? [];

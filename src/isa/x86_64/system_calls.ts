@@ -8,6 +8,8 @@ export const x86SystemCalls = [
    * 8 for a write, plus 16 times the number of bytes (0 where nothing is accessed).
    */
   'linearAddress',
+  /** #GP, for an operand of 16 bytes that is not aligned. */
+  'misalignedOperand',
   /** #DE. */
   'divideError',
   /** (1 if signed, divisor): divides RDX:RAX by 64 bits. */

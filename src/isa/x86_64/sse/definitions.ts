@@ -1,0 +1,28 @@
+/** What groups of SSE definitions have in common. */
+import type { Semantics } from '../../semantics.js';
+import type { VectorExpr } from '../../vector_micro_ops.js';
+import { instruction } from '../encoding.js';
+import type { X86Instruction } from '../encoding.js';
+import { xmm, xmmOrMemory } from './operands.js';
+
+/** No engine needs them in its innermost code. */
+export const sse = { feature: 'sse', cold: true } as const;
+export const sse2 = { feature: 'sse2', cold: true } as const;
+
+/** What an instruction computes of its first operand, which it writes, and its second. */
+export type Computation = (m: Semantics, a: VectorExpr, b: VectorExpr) => VectorExpr;
+
+/** An instruction on two whole XMM registers, or one and memory. Without a prefix in `opcode` it is one of SSE, else of SSE2. */
+export function onVectors(mnemonic: string, opcode: string, compute: Computation): readonly X86Instruction[] {
+  return instruction({
+    ...(opcode.startsWith('NP') ? sse : sse2),
+    name: `${mnemonic.toUpperCase()}_x_xm`,
+    opcode: `${opcode} /r`,
+    operands: { d: xmm, s: xmmOrMemory() },
+    text: `${mnemonic} {s},{d}`,
+    semantics: (m, { d, s }) => {
+      const second = s.get();
+      d.set(compute(m, d.get(), second));
+    },
+  });
+}
