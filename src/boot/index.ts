@@ -36,4 +36,5 @@ export type { HigherLevel } from './arm64/hung_guest.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
+export { whatIfs } from './options.js';
 export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';

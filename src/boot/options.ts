@@ -4,7 +4,8 @@ import { InputError } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
 
 /** How to change the kernel's records, to show what happens if they are filled as the patch of 2016 did. */
-export type WhatIf = 'as-posted' | 'as-tested';
+export type WhatIf = (typeof whatIfs)[number];
+export const whatIfs = ['as-posted', 'as-tested'] as const;
 
 /** The goal of the run. */
 export type Until =

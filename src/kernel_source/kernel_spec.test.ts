@@ -113,6 +113,9 @@ it('a kernel that a program names is checked, whatever form it has', () => {
   const debian = { kind: 'debian', release: 'bookworm', flavour: 'generic', version: null } as const;
   for (const wrong of [{ release: '../x' }, { flavour: 'a/b' }, { version: '../6.1' }])
     assert.throws(() => kernelSpecOf({ ...debian, ...wrong }), InputError);
+  const { release } = debian;
+  for (const wrong of [{}, 5, { kind: 'file' }, { kind: 'bytes', bytes: 'x' }, { kind: 'debian', release }])
+    assert.throws(() => kernelSpecOf(wrong as unknown as KernelSpec), InputError, JSON.stringify(wrong));
 });
 
 it('a kernel is called what the user called it', () => {

@@ -46,7 +46,7 @@ const parts: Readonly<Record<'release' | 'flavour' | 'version', Part>> = {
 
 function checked(part: keyof typeof parts, text: string): string {
   const { pattern, called } = parts[part];
-  if (pattern.test(text)) return text;
+  if (typeof text === 'string' && pattern.test(text)) return text;
   const hint = part === 'release' && text !== '' ? '' : `; a kernel of Debian is ${debianGrammar}`;
   throw new InputError(`${JSON.stringify(text)} is not ${called}${hint}`);
 }
@@ -77,11 +77,20 @@ export function parseDebianSpec(text: string): DebianSpec {
   return checkDebianSpec({ release, flavour, version });
 }
 
+/** Whether a program gave what the types say. */
+function isOtherSpec(spec: Exclude<KernelSpec, { readonly kind: 'debian' }>): boolean {
+  const { kind, file, bytes }: { kind?: unknown; file?: unknown; bytes?: unknown } = spec;
+  if (kind === 'file') return typeof file === 'string' && file !== '';
+  return kind === 'builtin' || (kind === 'bytes' && bytes instanceof Uint8Array);
+}
+
 /** The kernel that a caller names: as text, by the bytes of its file, or parsed already. Throws {@link InputError} with one line. */
 export function kernelSpecOf(kernel: string | Uint8Array | KernelSpec): KernelSpec {
   if (typeof kernel === 'string') return parseKernelSpec(kernel);
   if (kernel instanceof Uint8Array) return { kind: 'bytes', bytes: kernel };
-  return kernel.kind === 'debian' ? { kind: 'debian', ...checkDebianSpec(kernel) } : kernel;
+  if (kernel.kind === 'debian') return { kind: 'debian', ...checkDebianSpec(kernel) };
+  if (isOtherSpec(kernel)) return kernel;
+  throw new InputError('a kernel is given as text, as the bytes of its file, or as parseKernelSpec gives it');
 }
 
 /** The shortest text that {@link parseKernelSpec} parses as `spec`: `debian:bookworm/cloud=6.1.0-50`. */

@@ -105,6 +105,15 @@ describe('boot', () => {
       { limits: { guestSeconds: 0 } },
     ];
     for (const request of wrong) assert.throws(() => boot(request), InputError);
+    // A program in another language may ask for what the types do not allow.
+    const untyped: object[] = [
+      { xen: '4.19' },
+      { whatIf: 'as_posted' },
+      { until: 'power-off' },
+      { commandLine: 5 },
+      { kernel: {} },
+    ];
+    for (const request of untyped) assert.throws(() => boot(request), InputError, JSON.stringify(request));
     const nothing = boot({ ...small, kernel: new Uint8Array() });
     await assert.rejects(taken(nothing), InputError);
     await assert.rejects(nothing.report(), InputError);
