@@ -283,9 +283,17 @@ const toySystemCalls = [...commonSystemCalls, 'call'] as const;
 
 /** The toy has no floating-point instructions. */
 const toyFloatRegisters: FloatRegisters = {
+  rules: {
+    negativeDefaultNan: false,
+    prefersSignalling: true,
+    tinyBeforeRounding: true,
+    flushedIsInexact: false,
+    inputDenormal: 'flushed',
+  },
   modesOf: () => ({
     rounding: 'nearestEven',
     flushToZero: false,
+    flushInputs: false,
     defaultNan: false,
     alternativeHalf: false,
   }),

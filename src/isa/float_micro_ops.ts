@@ -54,13 +54,15 @@ export type FloatOperation =
       readonly to: FloatFormat;
       readonly rounding: 'current' | 'odd';
     }
-  /** To a fixed-point number of `bits` bits, saturating. The second input is the number of fraction bits. */
+  /** To a fixed-point number of `bits` bits. The second input is the number of fraction bits. */
   | {
       readonly kind: 'toFixed';
       readonly format: FloatFormat;
       readonly bits: 32 | 64;
       readonly signed: boolean;
       readonly rounding: FloatRounding;
+      /** A NaN, and a value that does not fit, becomes the smallest number (default: they saturate, and a NaN becomes 0). */
+      readonly outside?: 'smallest';
     }
   /** From a fixed-point number. The second input is the number of fraction bits. */
   | {

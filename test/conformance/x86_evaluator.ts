@@ -1,9 +1,12 @@
 /**
  * Evaluates the semantics of x86-64 instructions step by step, without an engine: slow, and as plain as the micro-operations
- * say. It has no floating point, and of the system calls only those that need no more than registers.
+ * say. Of the system calls it has only those that need no more than registers. Floating-point operations are the engine's exact ones.
  */
 import * as x86_64 from '../../src/isa/x86_64/index.js';
 import type { Expr, Statement } from '../../src/isa/index.js';
+import { floatFunction } from '../../src/engine/float/calls.js';
+import { exceptions, FloatContext } from '../../src/engine/float/context.js';
+import { x86FloatRules } from '../../src/engine/x86_64/float_rules.js';
 import { fromLanes, laneValue, lanesOf, vectorValue } from './x86_vectors.js';
 import type { VectorSource } from './x86_vectors.js';
 
@@ -14,6 +17,7 @@ export interface Machine {
   readonly flags: Record<string, number>;
   /** XMM0 to XMM15. */
   readonly vectors: bigint[];
+  mxcsr: number;
   readonly state: bigint[];
   pc: bigint;
   readonly memoryStart: bigint;
@@ -26,6 +30,16 @@ export interface Machine {
 
 /** How an instruction ends other than by its last statement. */
 export type Ending = 'done' | 'fault' | 'divideError';
+
+/** The exceptions in the order of their bits in MXCSR. */
+const statusBits = [
+  exceptions.invalid,
+  exceptions.inputDenormal,
+  exceptions.divideByZero,
+  exceptions.overflow,
+  exceptions.underflow,
+  exceptions.inexact,
+];
 
 class Leave extends Error {
   readonly ending: Ending;
@@ -47,6 +61,7 @@ export const evaluatedCalls: readonly string[] = [
   'divideWide',
   'linearAddress',
   'misalignedOperand',
+  'unmaskedFloat',
 ];
 
 const evenParity = (byte: number): number => {
@@ -81,7 +96,7 @@ class Evaluation {
   // eslint-disable-next-line complexity -- one case per kind of statement
   #step(statement: Statement): void {
     const { registers, flags, state } = this.#machine;
-    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and floating point's
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures'
     switch (statement.op) {
       case 'let':
         this.#locals[statement.index] = this.#value(statement.value);
@@ -114,6 +129,9 @@ class Evaluation {
       case 'system':
         this.#call(statement);
         return;
+      case 'float':
+        this.#locals[statement.index] = this.#float(statement);
+        return;
       case 'letVector':
       case 'setVector':
       case 'setElement':
@@ -124,6 +142,24 @@ class Evaluation {
       default:
         throw new Error(`${statement.op} cannot be evaluated`);
     }
+  }
+
+  #float({ operation, inputs }: Extract<Statement, { op: 'float' }>): bigint {
+    const { mxcsr } = this.#machine;
+    const rounding = (['nearestEven', 'down', 'up', 'zero'] as const)[(mxcsr >> 13) & 3] ?? 'nearestEven';
+    const modes = {
+      rounding,
+      flushToZero: (mxcsr & 0x8000) !== 0,
+      flushInputs: (mxcsr & 0x40) !== 0,
+      defaultNan: false,
+      alternativeHalf: false,
+    };
+    const context = new FloatContext(modes, x86FloatRules);
+    const [a = 0n, b = 0n, c = 0n] = inputs.map((input) => this.#value(input));
+    const result = floatFunction(operation)(context, a, b, c);
+    for (const [index, bit] of statusBits.entries())
+      if ((context.raised & bit) !== 0) this.#machine.mxcsr |= 1 << index;
+    return result;
   }
 
   #stepVector(statement: VectorStep): void {
@@ -241,7 +277,7 @@ class Evaluation {
   // eslint-disable-next-line complexity -- one case per kind of expression
   #raw(expr: Expr): bigint {
     const { registers, flags, state, pc } = this.#machine;
-    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures' and floating point's
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- the rest are other architectures'
     switch (expr.op) {
       case 'const':
         return expr.value;

@@ -53,6 +53,7 @@ interface Case {
   readonly registers: readonly bigint[];
   readonly flags: bigint;
   readonly vectors: readonly bigint[];
+  readonly mxcsr: number;
 }
 
 const edges = [
@@ -67,6 +68,40 @@ function drawRegister(dice: Dice): bigint {
   if (kind < 12) return dice.pick(edges);
   if (kind < 13) return BigInt(dice.word());
   return dice.bits64();
+}
+
+/** Numbers of both formats, by their bits: zeros, subnormal ones, the smallest and largest, infinities, NaNs, and usual ones. */
+const floats = {
+  32: [
+    0n, 1n, 0x7fffffn, 0x800000n, 0x800001n, 0x3f800000n, 0x3f800001n, 0x40400000n, 0x4effffffn, 0x4f000000n, 0x7f7fffffn, 0x7f800000n,
+    0x7f800001n, 0x7fc00000n, 0x7fc12345n, 0x3effffffn, 0x3f000000n, 0x5f000000n, 0x20000000n,
+  ],
+  64: [
+    0n, 1n, 0xfffffffffffffn, 0x10000000000000n, 0x10000000000001n, 0x3ff0000000000000n, 0x3ff0000000000001n, 0x4008000000000000n,
+    0x41dfffffffc00000n, 0x41dfffffffe00000n, 0x43e0000000000000n, 0x7fefffffffffffffn, 0x7ff0000000000000n, 0x7ff0000000000001n,
+    0x7ff8000000000000n, 0x7ff8000012345678n, 0x380fffffffffffffn, 0x36a0000000000000n, 0x47efffffffffffffn, 0x2000000000000000n,
+  ],
+} as const; // prettier-ignore
+
+/** A vector of numbers of one format, which are close to each other now and then. */
+function drawNumbers(dice: Dice, format: 32 | 64): bigint {
+  const bits = BigInt(format);
+  const one = (): bigint => {
+    const sign = BigInt(dice.below(2)) << (bits - 1n);
+    const kind = dice.below(4);
+    if (kind === 0) return dice.bits64() >> (64n - bits);
+    if (kind < 3) return sign | dice.pick(floats[format]);
+    const exponent = BigInt((format === 32 ? 127 : 1023) + dice.below(70) - 8);
+    const fraction = dice.bits64() >> (64n - bits + BigInt(format === 32 ? 9 : 12));
+    return sign | (exponent << BigInt(format === 32 ? 23 : 52)) | (dice.below(3) === 0 ? 0n : fraction);
+  };
+  return Array.from({ length: 128 / format }, one).reduce((all, each) => (all << bits) | each, 0n);
+}
+
+/** MXCSR: rounding, flushing and cumulative exceptions vary; all exceptions are masked. */
+function drawMxcsr(dice: Dice): number {
+  const modes = dice.below(2) === 0 ? 0 : (dice.below(4) << 13) | dice.pick([0, 0, 0x40, 0x8000, 0x8040]);
+  return 0x1f80 | modes | (dice.below(2) === 0 ? 0 : dice.below(0x40));
 }
 
 /** An XMM register: now and then with equal or extreme lanes, or a small number. */
@@ -93,7 +128,7 @@ function isEvaluated({ semantics }: x86_64.X86Instruction): boolean {
     typeof value === 'bigint' ? '' : value,
   );
   const calls = [...text.matchAll(/"op":"system","name":"(\w+)"/g)].map(([, name = '']) => name);
-  return calls.every((name) => evaluatedCalls.includes(name)) && !text.includes('"op":"float"');
+  return calls.every((name) => evaluatedCalls.includes(name));
 }
 
 /** CLI and STI fault outside the kernel; moves of selectors read what the host has. */
@@ -133,7 +168,10 @@ function drawCase(decoder: x86_64.Decoder, encoding: x86_64.Encoding, dice: Dice
   if (found.instruction.form.repeat !== 0) registers[1] = BigInt(dice.below(12));
   if (isUndefined(found.instruction, found.fields, registers)) return null;
   if (found.instruction.vector) align(registers, found.instruction.form, found.fields, dice);
-  const vectors = Array.from({ length: 16 }, () => drawVector(dice));
+  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP)[PS][SD])/.test(found.instruction.name);
+  const vectors = Array.from({ length: 16 }, () =>
+    isFloat ? drawNumbers(dice, dice.pick([32, 64])) : drawVector(dice),
+  );
   if (isMaskedOut(found.instruction, found.fields, vectors)) return null;
   const flags = flagNames.reduce(
     (all, name) => all | (BigInt(dice.below(2)) << BigInt(flagPlaces[name])),
@@ -146,13 +184,11 @@ function drawCase(decoder: x86_64.Decoder, encoding: x86_64.Encoding, dice: Dice
     registers,
     flags: flags | (dice.below(4) === 0 ? direction : 0n),
     vectors,
+    mxcsr: drawMxcsr(dice),
   };
 }
 
 const halves = (value: bigint): bigint[] => [BigInt.asUintN(64, value), value >> 64n];
-
-/** All exceptions masked. */
-const defaultMxcsr = 0x1f80n;
 
 /** What the host makes of all cases; see x86_runner.c. */
 function runNatively(cases: readonly Case[]): DataView {
@@ -163,13 +199,13 @@ function runNatively(cases: readonly Case[]): DataView {
     if (compiled.status !== 0) throw new Error(`gcc: ${compiled.stderr}`);
     const input = new DataView(new ArrayBuffer(8 + cases.length * testBytes));
     input.setBigUint64(0, BigInt(cases.length), true);
-    for (const [index, { registers, flags, bytes, vectors }] of cases.entries()) {
+    for (const [index, { registers, flags, bytes, vectors, mxcsr }] of cases.entries()) {
       const at = 8 + index * testBytes;
       for (const [number, value] of [...registers, flags].entries())
         input.setBigUint64(at + 8 * number, value, true);
       new Uint8Array(input.buffer).set(bytes, at + 136);
       input.setBigUint64(at + 152, BigInt(bytes.length), true);
-      for (const [number, value] of [...vectors.flatMap(halves), defaultMxcsr].entries())
+      for (const [number, value] of [...vectors.flatMap(halves), BigInt(mxcsr)].entries())
         input.setBigUint64(at + 160 + 8 * number, value, true);
     }
     const run = spawnSync(program, {
@@ -195,10 +231,11 @@ function runByDefinition({ instruction, fields }: Case, machine: Machine): Endin
   return ending;
 }
 
-function machineFor({ registers, flags, vectors }: Case): Machine {
+function machineFor({ registers, flags, vectors, mxcsr }: Case): Machine {
   const all = [...registers, 0n, 0n, 0n, gsBase];
   const state = Array.from({ length: x86_64.x86State.places }, () => 0n);
   state[x86_64.x86State.stackMask] = 2n ** 64n - 1n;
+  state[x86_64.x86State.control] = BigInt(mxcsr);
   state[x86_64.x86State.flags] = (flags & direction) | interrupt;
   return {
     registers: all,
@@ -206,6 +243,7 @@ function machineFor({ registers, flags, vectors }: Case): Machine {
       flagNames.map((name) => [name, Number((flags >> BigInt(flagPlaces[name])) & 1n)]),
     ),
     vectors: [...vectors],
+    mxcsr,
     state,
     pc: start,
     memoryStart,
@@ -237,6 +275,7 @@ function outcomeAt(native: DataView, at: number) {
     first: Number(number(19)),
     last: Number(number(20)),
     changed: (index: number): number => native.getUint8(at + 168 + index),
+    mxcsr: Number(number(65)),
     vector: (index: number): bigint => number(33 + 2 * index) | (number(34 + 2 * index) << 64n),
   };
 }
@@ -299,6 +338,7 @@ function outcomeDiffers(each: Case, machine: Machine, native: DataView, at: numb
   }
   for (const [number, value] of machine.vectors.entries())
     compare(`xmm${number}`, value, theirs.vector(number));
+  compare('mxcsr', machine.mxcsr, theirs.mxcsr);
   compareFlags(ending, each, machine, theirs, compare);
   compareMemory(machine, theirs, compare);
   return differ;
@@ -320,7 +360,10 @@ test('instructions do what they do on the host', { skip }, (t) => {
       (value, number) => `${x86_64.registerNames[number]}=${value.toString(16)}`,
     );
     if (each.instruction.vector)
-      registers.push(...each.vectors.map((value, number) => `xmm${number}=${value.toString(16)}`));
+      registers.push(
+        `mxcsr=${each.mxcsr.toString(16)}`,
+        ...each.vectors.map((value, number) => `xmm${number}=${value.toString(16)}`),
+      );
     return [
       `${Buffer.from(each.bytes).toString('hex')} ${each.instruction.name}: ${x86_64.printInstruction(each.instruction, each.fields, start)}: ${found.join('; ')} [${registers.join(' ')} flags=${each.flags.toString(16)}]`,
     ];

@@ -7,9 +7,18 @@ const roundings = ['nearestEven', 'up', 'down', 'zero'] as const satisfies Float
 const fpcr = { roundingAt: 22, flushToZero: 1 << 24, defaultNan: 1 << 25, alternativeHalf: 1 << 26 } as const;
 
 export const a64FloatRegisters: FloatRegisters = {
+  // DDI 0487, A1.5.
+  rules: {
+    negativeDefaultNan: false,
+    prefersSignalling: true,
+    tinyBeforeRounding: true,
+    flushedIsInexact: false,
+    inputDenormal: 'flushed',
+  },
   modesOf: (control) => ({
     rounding: roundings[(control >>> fpcr.roundingAt) & 3] ?? 'nearestEven',
     flushToZero: (control & fpcr.flushToZero) !== 0,
+    flushInputs: (control & fpcr.flushToZero) !== 0,
     defaultNan: (control & fpcr.defaultNan) !== 0,
     alternativeHalf: (control & fpcr.alternativeHalf) !== 0,
   }),

@@ -8,26 +8,25 @@ import type { Exact, Unpacked } from './formats.js';
 /** The NaN that an operation returns for a NaN operand. */
 export function quieten(context: FloatContext, format: FloatFormat, { kind, bits }: Unpacked): bigint {
   if (kind === 'signalling') context.raise(exceptions.invalid);
-  if (context.defaultNan) return defaultNan(format);
+  if (context.defaultNan) return defaultNan(format, context.rules.negativeDefaultNan);
   return bits | (1n << BigInt(layouts[format].fractionBits - 1));
 }
 
-/**
- * The NaN result of an operation: from the first signalling NaN operand, else from the first NaN; null if no operand is
- * a NaN.
- */
+/** The NaN result of an operation, from one of its operands by the rules; null if no operand is a NaN. */
 export function nanOf(
   context: FloatContext,
   format: FloatFormat,
   operands: readonly Unpacked[],
 ): bigint | null {
-  const chosen = operands.find(({ kind }) => kind === 'signalling') ?? operands.find(isNan);
+  const signalling = operands.find(({ kind }) => kind === 'signalling');
+  if (signalling !== undefined) context.raise(exceptions.invalid);
+  const chosen = (context.rules.prefersSignalling ? signalling : undefined) ?? operands.find(isNan);
   return chosen === undefined ? null : quieten(context, format, chosen);
 }
 
 export function invalid(context: FloatContext, format: FloatFormat): bigint {
   context.raise(exceptions.invalid);
-  return defaultNan(format);
+  return defaultNan(format, context.rules.negativeDefaultNan);
 }
 
 function signed({ negative, mantissa }: Pick<Exact, 'negative' | 'mantissa'>): bigint {

@@ -54,8 +54,23 @@ function isPlain(operation: FloatOperation): operation is Plain {
   return operation.kind in plain;
 }
 
+/** Whether an operation that has a subnormal input may raise Input Denormal where `inputDenormal` of FloatRules is `used`. */
+export function usesSubnormals({ kind }: FloatOperation): boolean {
+  return !/^(toFixed|fromFixed|roundToInteger|unsigned)/.test(kind);
+}
+
 /** The function that computes an operation on bit patterns. */
 export function floatFunction(operation: FloatOperation): Operation {
+  const compute = computation(operation);
+  if (!usesSubnormals(operation)) return compute;
+  return (x, a, b, c) => {
+    const result = compute(x, a, b, c);
+    x.finish();
+    return result;
+  };
+}
+
+function computation(operation: FloatOperation): Operation {
   if (isPlain(operation)) return plain[operation.kind](operation.format);
   switch (operation.kind) {
     case 'roundToInteger':
@@ -86,9 +101,8 @@ export function floatCalls(
   return (block, number, a, b, c) => {
     const operation = functions[number];
     if (operation === undefined) throw new InvariantError(`there is no floating-point operation ${number}`);
-    const context = new FloatContext(
-      registers.modesOf(memory.getUint32(block + cpuOffsets.floatControl, true)),
-    );
+    const modes = registers.modesOf(memory.getUint32(block + cpuOffsets.floatControl, true));
+    const context = new FloatContext(modes, registers.rules);
     const result = operation(context, a, b, c);
     if (context.raised !== 0) {
       const status = memory.getUint32(block + cpuOffsets.floatStatus, true);

@@ -13,16 +13,36 @@ export const exceptions = {
 
 export interface FloatModes {
   readonly rounding: Extract<FloatRounding, 'nearestEven' | 'up' | 'down' | 'zero'>;
-  /** Subnormal inputs and results are flushed to 0. */
+  /** Subnormal results are flushed to 0. */
   readonly flushToZero: boolean;
+  /** Subnormal inputs are taken as 0. */
+  readonly flushInputs: boolean;
   /** Every NaN result is the default NaN. */
   readonly defaultNan: boolean;
   /** In conversions, half precision has no infinities and no NaNs. */
   readonly alternativeHalf: boolean;
 }
 
+/** What IEEE 754 leaves to the architecture, or an architecture does otherwise. */
+export interface FloatRules {
+  /** Whether the default NaN is negative. */
+  readonly negativeDefaultNan: boolean;
+  /** Whether an operation on NaNs returns the first signalling one, if there is one. Else it returns the first. */
+  readonly prefersSignalling: boolean;
+  /** Whether a result is tiny by its value before it is rounded, or as if it were rounded without bounds of its exponent. */
+  readonly tinyBeforeRounding: boolean;
+  /** Whether a result that is flushed to 0 raises Inexact too. */
+  readonly flushedIsInexact: boolean;
+  /**
+   * Which subnormal inputs raise Input Denormal: those that are flushed to 0, or those that are computed with, if the operation has
+   * a number as its result, raises neither Invalid nor Divide by Zero, and is no conversion to an integer.
+   */
+  readonly inputDenormal: 'flushed' | 'used';
+}
+
 /** How an architecture's control and status registers of floating point are laid out. */
 export interface FloatRegisters {
+  readonly rules: FloatRules;
   /** The modes that a value of the control register selects. */
   modesOf(control: number): FloatModes;
   /** The control bits for rounding and flushing. The host's arithmetic is correct only while all of them are 0. */
@@ -36,13 +56,19 @@ export interface FloatRegisters {
 export class FloatContext implements FloatModes {
   readonly rounding: FloatModes['rounding'];
   readonly flushToZero: boolean;
+  readonly flushInputs: boolean;
   readonly defaultNan: boolean;
   readonly alternativeHalf: boolean;
+  readonly rules: FloatRules;
   #raised = 0;
+  #usedSubnormal = false;
+  #sawNan = false;
 
-  constructor(modes: FloatModes) {
+  constructor(modes: FloatModes, rules: FloatRules) {
+    this.rules = rules;
     this.rounding = modes.rounding;
     this.flushToZero = modes.flushToZero;
+    this.flushInputs = modes.flushInputs;
     this.defaultNan = modes.defaultNan;
     this.alternativeHalf = modes.alternativeHalf;
   }
@@ -54,5 +80,18 @@ export class FloatContext implements FloatModes {
 
   raise(bits: number): void {
     this.#raised |= bits;
+  }
+
+  /** Notes an input that is subnormal, and not flushed, or a NaN. */
+  note(input: 'subnormal' | 'nan'): void {
+    if (input === 'nan') this.#sawNan = true;
+    else this.#usedSubnormal = true;
+  }
+
+  /** Raises Input Denormal at the end of an operation, where the rules want that. */
+  finish(): void {
+    const isPreempted = this.#sawNan || (this.#raised & (exceptions.invalid | exceptions.divideByZero)) !== 0;
+    if (this.rules.inputDenormal === 'used' && this.#usedSubnormal && !isPreempted)
+      this.raise(exceptions.inputDenormal);
   }
 }

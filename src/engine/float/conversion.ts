@@ -1,10 +1,12 @@
 /** Conversion between formats and to and from fixed-point numbers (IEEE 754, and what the control register adds). */
-import type { FloatFormat, FloatRounding } from '../../isa/index.js';
+import type { FloatFormat, FloatOperation, FloatRounding } from '../../isa/index.js';
 import { quieten } from './arithmetic.js';
 import { exceptions } from './context.js';
 import type { FloatContext } from './context.js';
 import { cut, defaultNan, infinity, isNan, layouts, round, roundsUp, unpack, zero } from './formats.js';
 import type { Remainder, Unpacked } from './formats.js';
+
+type ToFixed = Extract<FloatOperation, { kind: 'toFixed' }>;
 
 /** The integer that `rounding` selects, and the remainder. */
 function toWhole(
@@ -54,7 +56,7 @@ export function convert(
   if (isNan(a)) {
     if (a.kind === 'signalling' || alternative) context.raise(exceptions.invalid);
     if (alternative) return zero(to, a.negative);
-    return context.defaultNan ? defaultNan(to) : convertNan(a, from, to);
+    return context.defaultNan ? defaultNan(to, context.rules.negativeDefaultNan) : convertNan(a, from, to);
   }
   if (a.kind === 'infinity') {
     if (!alternative) return infinity(to, a.negative);
@@ -64,20 +66,24 @@ export function convert(
   return a.kind === 'zero' ? zero(to, a.negative) : round(context, to, a, rounding);
 }
 
-/** Converts to a fixed-point number with `fraction` fraction bits. Saturates where the value does not fit. */
+/**
+ * Converts to a fixed-point number with `fraction` fraction bits. Where the value does not fit it saturates, or is what `outside`
+ * says.
+ */
 export function toFixed(
   context: FloatContext,
   format: FloatFormat,
   value: bigint,
-  shape: { readonly bits: 32 | 64; readonly signed: boolean; readonly rounding: FloatRounding },
+  shape: Pick<ToFixed, 'bits' | 'signed' | 'rounding' | 'outside'>,
   fraction: number,
 ): bigint {
-  const { bits, signed, rounding } = shape;
+  const { bits, signed, rounding, outside } = shape;
   const a = unpack(context, format, value);
   const low = signed ? -(1n << BigInt(bits - 1)) : 0n;
   const high = (1n << BigInt(signed ? bits - 1 : bits)) - 1n;
   if (isNan(a) || a.kind === 'infinity') {
     context.raise(exceptions.invalid);
+    if (outside === 'smallest') return BigInt.asUintN(bits, low);
     if (isNan(a)) return 0n;
     return BigInt.asUintN(bits, a.negative ? low : high);
   }
@@ -86,7 +92,7 @@ export function toFixed(
   const whole = a.negative ? -magnitude : magnitude;
   if (whole < low || whole > high) {
     context.raise(exceptions.invalid);
-    return BigInt.asUintN(bits, whole < low ? low : high);
+    return BigInt.asUintN(bits, whole < low || outside === 'smallest' ? low : high);
   }
   if (rest !== 'none') context.raise(exceptions.inexact);
   return BigInt.asUintN(bits, whole);

@@ -8,8 +8,10 @@ import { Code, i32, i64 } from '../wasm/code.js';
 import { webAssembly } from '../wasm/host_api.js';
 import { WasmModule } from '../wasm/module.js';
 import { a64FloatRegisters } from '../arm64/float_registers.js';
+import { x86FloatRules } from '../x86_64/float_rules.js';
 import { floatFunction } from './calls.js';
 import { FloatContext } from './context.js';
+import type { FloatRegisters } from './context.js';
 import { FloatFunctions } from './functions.js';
 
 const formats = [32, 64] as const;
@@ -52,10 +54,10 @@ interface Machine {
   asked: number;
 }
 
-function makeMachine(): Machine {
+function makeMachine(registers: FloatRegisters): Machine {
   const module = new WasmModule(1);
   const hostCall = module.importFunction('float', { parameters: [i32, i32, i64, i64, i64], results: [i64] });
-  const floats = new FloatFunctions(module, hostCall, a64FloatRegisters);
+  const floats = new FloatFunctions(module, hostCall, registers);
   for (const [index, operation] of operations.entries()) {
     const code = new Code();
     for (const parameter of [0, 1, 2, 3]) code.get(parameter);
@@ -70,7 +72,8 @@ function makeMachine(): Machine {
     float: (_block: number, number: number, a: bigint, b: bigint, c: bigint) => {
       machine.asked += 1;
       const context = new FloatContext(
-        a64FloatRegisters.modesOf(view.getUint32(cpuOffsets.floatControl, true)),
+        registers.modesOf(view.getUint32(cpuOffsets.floatControl, true)),
+        registers.rules,
       );
       const result = floatFunction(floats.operations[number]!)(context, a, b, c);
       view.setUint32(
@@ -131,17 +134,29 @@ function inputsOf(operation: FloatOperation): fc.Arbitrary<bigint[]> {
   return fc.tuple(number, number, number).map((all) => [...all]);
 }
 
-const machine = makeMachine();
+const machine = makeMachine(a64FloatRegisters);
 
-for (const [index, operation] of operations.entries()) {
-  test(`the fast path of ${JSON.stringify(operation)} agrees with the exact arithmetic`, () => {
+/** The rules of both architectures, with the registers of one, which decide nothing else. */
+const sets = [
+  { rules: "Arm's", registers: a64FloatRegisters, computing: machine },
+  {
+    rules: "SSE's",
+    registers: { ...a64FloatRegisters, rules: x86FloatRules },
+    computing: makeMachine({ ...a64FloatRegisters, rules: x86FloatRules }),
+  },
+];
+
+for (const [{ rules, registers, computing }, index, operation] of sets.flatMap((set) =>
+  operations.map((operation, index) => [set, index, operation] as const),
+)) {
+  test(`the fast path of ${JSON.stringify(operation)} agrees with the exact arithmetic by ${rules} rules`, () => {
     const control = fc.constantFrom(0, 0, 0, 1 << 25, 1 << 24, 1 << 22, 2 << 22, 3 << 22);
     fc.assert(
       fc.property(inputsOf(operation), control, fc.constantFrom(0, 16), (inputs, fpcr, fpsr) => {
-        const context = new FloatContext(a64FloatRegisters.modesOf(fpcr));
+        const context = new FloatContext(registers.modesOf(fpcr), registers.rules);
         const [a = 0n, b = 0n, c = 0n] = inputs;
         const result = floatFunction(operation)(context, a, b, c);
-        assert.deepEqual(machine.run(index, fpcr, fpsr, inputs), { result, fpsr: fpsr | context.raised });
+        assert.deepEqual(computing.run(index, fpcr, fpsr, inputs), { result, fpsr: fpsr | context.raised });
       }),
       { numRuns: 400 },
     );

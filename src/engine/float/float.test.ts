@@ -43,7 +43,7 @@ function run(
   inputs: readonly bigint[],
   control = controls.nearest,
 ): { result: bigint; raised: number } {
-  const context = new FloatContext(a64FloatRegisters.modesOf(control));
+  const context = new FloatContext(a64FloatRegisters.modesOf(control), a64FloatRegisters.rules);
   const [a = 0n, b = 0n, c = 0n] = inputs;
   const result = floatFunction(operation)(context, a, b, c);
   return { result, raised: context.raised };

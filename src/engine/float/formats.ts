@@ -75,10 +75,10 @@ export function largest(format: FloatFormat, negative: boolean): bigint {
   return infinity(format, negative) - 1n;
 }
 
-/** The default NaN: quiet, positive, no payload. */
-export function defaultNan(format: FloatFormat): bigint {
+/** The default NaN: quiet, no payload. */
+export function defaultNan(format: FloatFormat, negative = false): bigint {
   const { fractionBits, special } = layouts[format];
-  return assemble(layouts[format], false, special, 1n << BigInt(fractionBits - 1));
+  return assemble(layouts[format], negative, special, 1n << BigInt(fractionBits - 1));
 }
 
 export function negate(format: FloatFormat, value: bigint): bigint {
@@ -90,7 +90,7 @@ export function magnitude(format: FloatFormat, value: bigint): bigint {
 }
 
 /**
- * Unpacks a number. With `flushToZero`, subnormal single and double inputs are flushed to 0, which raises Input Denormal. Set
+ * Unpacks a number. With `flushInputs`, subnormal single and double inputs are flushed to 0, which may raise Input Denormal. Set
  * `conversion` where `alternativeHalf` applies: half precision then has neither infinities nor NaNs.
  */
 export function unpack(
@@ -107,6 +107,7 @@ export function unpack(
   const whole = { negative, mantissa: 0n, exponent: 0, bits };
   if (field === special && !(conversion && format === 16 && context.alternativeHalf)) {
     if (fraction === 0n) return { ...whole, kind: 'infinity' };
+    context.note('nan');
     const quiet = fraction >> BigInt(fractionBits - 1) === 1n;
     return { ...whole, kind: quiet ? 'quiet' : 'signalling' };
   }
@@ -115,10 +116,11 @@ export function unpack(
     return { ...whole, kind: 'finite', mantissa, exponent: field - 1 + smallestExponent - fractionBits };
   }
   if (fraction === 0n) return { ...whole, kind: 'zero' };
-  if (context.flushToZero && format !== 16) {
-    context.raise(exceptions.inputDenormal);
+  if (context.flushInputs && format !== 16) {
+    if (context.rules.inputDenormal === 'flushed') context.raise(exceptions.inputDenormal);
     return { ...whole, kind: 'zero', bits: zero(format, negative) };
   }
+  context.note('subnormal');
   return { ...whole, kind: 'finite', mantissa: fraction, exponent: smallestExponent - fractionBits };
 }
 
@@ -172,19 +174,35 @@ function overflowsToInfinity(rounding: FloatRounding, negative: boolean): boolea
   return rounding === (negative ? 'down' : 'up');
 }
 
+/** Whether a value below the normal numbers is not tiny, because without bounds of its exponent it would be rounded up to them. */
+function roundsToNormal(
+  { rules }: FloatContext,
+  format: FloatFormat,
+  { negative, mantissa, exponent }: Exact,
+  leading: number,
+  mode: FloatRounding,
+): boolean {
+  const { fractionBits, smallestExponent } = layouts[format];
+  if (rules.tinyBeforeRounding || leading !== smallestExponent - 1) return false;
+  const cutOff = cut(mantissa, exponent, leading - fractionBits);
+  return roundsUp(mode, negative, cutOff) && bitLength(cutOff.count + 1n) > fractionBits + 1;
+}
+
 /** Rounds an exact value by `rounding` and raises the exceptions. */
 export function round(
   context: FloatContext,
   format: FloatFormat,
-  { negative, mantissa, exponent }: Exact,
+  exact: Exact,
   rounding: FloatRounding = context.rounding,
 ): bigint {
+  const { negative, mantissa, exponent } = exact;
   const { fractionBits, smallestExponent } = layouts[format];
   const mode = rounding === 'current' ? context.rounding : rounding;
   const leading = exponent + bitLength(mantissa) - 1;
-  const isTiny = leading < smallestExponent;
+  const isSubnormal = leading < smallestExponent;
+  const isTiny = isSubnormal && !roundsToNormal(context, format, exact, leading, mode);
   if (isTiny && context.flushToZero && format !== 16) {
-    context.raise(exceptions.underflow);
+    context.raise(exceptions.underflow | (context.rules.flushedIsInexact ? exceptions.inexact : 0));
     return zero(format, negative);
   }
   const cutOff = cut(mantissa, exponent, Math.max(leading, smallestExponent) - fractionBits);
@@ -192,7 +210,7 @@ export function round(
   if (isTiny && isInexact) context.raise(exceptions.underflow);
   const count = cutOff.count + (roundsUp(mode, negative, cutOff) ? 1n : 0n);
   // A carry out of the fraction correctly increments the exponent field; so does the leading bit.
-  const field = isTiny ? 0 : leading - smallestExponent;
+  const field = isSubnormal ? 0 : leading - smallestExponent;
   const packed = (BigInt(field) << BigInt(fractionBits)) + count;
   return finish(context, format, negative, packed, isInexact, mode);
 }

@@ -5,12 +5,21 @@ import { i32, i64, load32, opcodes } from '../wasm/code.js';
 import type { FunctionType, WasmModule } from '../wasm/module.js';
 import { exceptions } from './context.js';
 import type { FloatRegisters } from './context.js';
+import { usesSubnormals } from './calls.js';
 import { fastPath } from './fast_path.js';
-import { FloatCode, op } from './float_code.js';
+import { both, double, FloatCode, not, op, single } from './float_code.js';
 import type { Value } from './float_code.js';
 
 /** (vCPU's block, three inputs) -> the bits of the result. */
 const floatType: FunctionType = { parameters: [i32, i64, i64, i64], results: [i64] };
+
+/** Requires an input that is not subnormal. */
+function requireNormal(w: FloatCode, operation: FloatOperation, bits: Value): void {
+  const f = 'format' in operation && operation.format === 32 ? single : double;
+  const value = f.fromBits(bits);
+  const isSmall = f.do('lt', f.do('abs', value), f.constant(f.smallestNormal));
+  w.require(not(both(isSmall, not(f.isZero(value)))));
+}
 
 export class FloatFunctions {
   /** The operations that the host must provide, by number. */
@@ -55,6 +64,11 @@ export class FloatFunctions {
     if (path !== null) {
       w.code.block();
       w.require(op(opcodes[i32].eqz, masked(register(cpuOffsets.floatControl), this.#registers.hostModes)));
+      if (this.#registers.rules.inputDenormal === 'used' && usesSubnormals(operation)) {
+        const isUnary = operation.kind === 'sqrt' || operation.kind === 'convert';
+        const inputs = isUnary ? [1] : operation.kind === 'mulAdd' ? [1, 2, 3] : [1, 2];
+        for (const input of inputs) requireNormal(w, operation, local(input));
+      }
       path(w, {
         a: local(1),
         b: local(2),

@@ -4,5 +4,5 @@
  * never reaches a guest.
  */
 export { floatCalls } from './calls.js';
-export type { FloatModes, FloatRegisters } from './context.js';
+export type { FloatModes, FloatRegisters, FloatRules } from './context.js';
 export { FloatFunctions } from './functions.js';

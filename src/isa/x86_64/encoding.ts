@@ -78,7 +78,7 @@ export interface Definition<S extends Specs> {
    * The text as GNU objdump writes it in AT&T syntax, with operands in braces. Also in braces: `w`, the suffix of an operand in
    * memory; `q`, that of an operand size other than the mode's own; `far`, as `q` but never `q` itself; `W`, that of the operand
    * size; `64` for that size; `abs` for an address size of 64; `counter`, the suffix of an address size other than the mode's
-   * own; `rcx`, the counter of the address size.
+   * own; `rcx`, the counter of the address size; `long`, the suffix of an operand in memory in 64-bit code alone.
    */
   readonly text: string;
   semantics(m: Semantics, operands: ReferencesOf<S>, form: Form): void;
@@ -271,6 +271,7 @@ const mnemonicParts: Readonly<Record<string, (encoding: Encoding, form: Form, fi
   64: (_, { bits }) => (bits === 64 ? '64' : ''),
   abs: (_encoding, _form, { addressBits }) => (addressBits === 64 ? 'abs' : ''),
   counter: (_encoding, _form, { mode, addressBits }) => (addressBits === mode ? '' : suffixOf(addressBits)),
+  long: (_encoding, { bits, memory }, { mode }) => (memory && mode === 64 ? suffixOf(bits) : ''),
   rcx: (_encoding, _form, { addressBits }) => registerName(1, addressBits),
 };
 

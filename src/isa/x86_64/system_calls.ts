@@ -10,6 +10,8 @@ export const x86SystemCalls = [
   'linearAddress',
   /** #GP, for an operand of 16 bytes that is not aligned. */
   'misalignedOperand',
+  /** A floating-point operation of SSE while MXCSR does not mask all exceptions. Nothing here raises #XM. */
+  'unmaskedFloat',
   /** #DE. */
   'divideError',
   /** (1 if signed, divisor): divides RDX:RAX by 64 bits. */

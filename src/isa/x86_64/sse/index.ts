@@ -1,5 +1,6 @@
 /** SSE and SSE2, by group (Intel SDM, volume 1, chapters 10 and 11). What uses MMX registers is not here. */
 import type { X86Instruction } from '../encoding.js';
+import { sseFloats } from './floats.js';
 import { sseIntegers } from './integers.js';
 import { sseMoves } from './moves.js';
 import { sseShifts } from './shifts.js';
@@ -10,4 +11,5 @@ export const sseInstructions: readonly X86Instruction[] = [
   ...sseIntegers,
   ...sseShuffles,
   ...sseShifts,
+  ...sseFloats,
 ];

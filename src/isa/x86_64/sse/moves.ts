@@ -6,7 +6,15 @@ import { memory, reg, rm, widthOf, writtenMemory, writtenRm } from '../operands.
 import type { Value } from '../operands.js';
 import { maskedTarget } from '../memory.js';
 import { sse, sse2 } from './definitions.js';
-import { lowOrMemory, writtenLowOrMemory, writtenXmmOrMemory, xmm, xmmOrMemory, xmmRm } from './operands.js';
+import {
+  lowOrMemory,
+  quiet,
+  writtenLowOrMemory,
+  writtenXmmOrMemory,
+  xmm,
+  xmmOrMemory,
+  xmmRm,
+} from './operands.js';
 import type { Vector, WrittenVector, Xmm } from './operands.js';
 
 const copy = (_: Semantics, { d, s }: { d: WrittenVector; s: Vector }): void => d.set(s.get());
@@ -59,11 +67,6 @@ const generalMoves = ([
     semantics: (_, { d, s }) => d.set(s.lane(bits, 0)),
   }),
 ].flat()); // prettier-ignore
-
-/** r/m whose size the mnemonic implies. */
-function quiet<R>(spec: R): R {
-  return { ...spec, suffix: () => '' };
-}
 
 /** MOVQ between XMM registers clears the upper half, and so does a load. */
 const quadMoves = [

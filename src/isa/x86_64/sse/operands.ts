@@ -136,6 +136,11 @@ export const writtenLowOrMemory: OperandSpec<{ set(value: Expr): void }> = regis
   (_, memory) => ({ set: (value) => memory.set(value) }),
 );
 
+/** r/m without a suffix for its size. */
+export function quiet<R>(spec: R): R {
+  return { ...spec, suffix: () => '' };
+}
+
 // Immediates of which the semantics use something else than their value
 
 function immediateText(): TextOperand {

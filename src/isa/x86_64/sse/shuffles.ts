@@ -5,7 +5,7 @@ import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import { instruction } from '../encoding.js';
 import { reg, rm } from '../operands.js';
 import { onVectors, sse, sse2 } from './definitions.js';
-import { immediateAs, xmm, xmmOrMemory, xmmRm } from './operands.js';
+import { immediateAs, quiet, xmm, xmmOrMemory, xmmRm } from './operands.js';
 
 /** The lanes of the low or high half of both operands, by turns. */
 function interleave(lane: LaneBits, high: boolean, a: VectorExpr, b: VectorExpr): VectorExpr {
@@ -85,7 +85,7 @@ const wordIndex = immediateAs(8, (immediate) => immediate & 7);
 const words = [
   ...(['r', 'm'] as const).flatMap((only) =>
     instruction({
-      ...sse2, name: `PINSRW_x_${only}_imm8`, opcode: '66 0F C4 /r ib', only, operands: { d: xmm, s: only === 'r' ? rm(32) : { ...rm(16), suffix: () => '' }, at: wordIndex },
+      ...sse2, name: `PINSRW_x_${only}_imm8`, opcode: '66 0F C4 /r ib', only, operands: { d: xmm, s: only === 'r' ? rm(32) : quiet(rm(16)), at: wordIndex },
       text: 'pinsrw {at},{s},{d}', semantics: (_, { d, s, at }) => d.setLane(16, at, s.get()),
     }),
   ),
