@@ -112,7 +112,14 @@ export function restoreGuest(
   const { options } = saved.state;
   const guest = builders[placement.architecture].run(options, listener);
   guest.machine.restore(saved);
-  return { ...guest, config: options.config, cpus, kernelAt };
+  // Members in the order of the report: a value that was written and read has them in another.
+  const inOrder = cpus.map(({ linuxCpu, hardwareId, hardwareIdKind, vcpu }) => ({
+    linuxCpu,
+    hardwareId,
+    hardwareIdKind,
+    vcpu,
+  }));
+  return { ...guest, config: options.config, cpus: inOrder, kernelAt };
 }
 
 /** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */

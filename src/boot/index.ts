@@ -13,6 +13,7 @@ export type {
   BootWatcher,
   SavedBoot,
 } from './run.js';
+export type { PausePoint } from './pause_point.js';
 export { mainConsoleOf } from './consoles.js';
 export { bootReport, unstartedEnd, unstartedReport } from './report.js';
 export type {

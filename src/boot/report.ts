@@ -199,6 +199,9 @@ export interface BootReport {
   readonly host: { readonly wallMs: number; readonly mips: number; readonly node: string } | null;
 }
 
+/** The options of a boot whose initrd is loaded. */
+type LoadedOptions = Omit<BootOptions, 'initrd'>;
+
 /** The options of a boot, without its kernel and initrd. */
 type MachineOptions = Omit<BootOptions, 'kernel' | 'initrd'>;
 
@@ -269,7 +272,7 @@ function hostOf(host: Host, instructions: number): NonNullable<BootReport['host'
   return { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) };
 }
 
-function kernelOf({ kernel, entryVcpu }: BootOptions, result: BootResult): ReportedKernel {
+function kernelOf({ kernel, entryVcpu }: LoadedOptions, result: BootResult): ReportedKernel {
   const { counts, introspection, notModelled, omittedFindings } = result;
   return {
     version: kernel.version,
@@ -292,7 +295,7 @@ function totalsOf({ total, carryingVcpuId, refused }: CallCounts): CallTotals {
 
 /** The report. Only `host`, which describes the host, differs from run to run. */
 export function bootReport(
-  options: BootOptions,
+  options: LoadedOptions,
   result: BootResult,
   origin: KernelOrigin,
   host: Host,

@@ -13,8 +13,8 @@ export interface BootFinding extends Finding {
   readonly where: string | null;
 }
 
-/** The state of a boot; `waiting`: it has reached the time up to which it may run. */
-export type BootProgress = 'running' | 'waiting' | 'ended';
+/** The state of a boot; `waiting`: it has reached the time up to which it may run; `paused`: the place where it was to pause. */
+export type BootProgress = 'running' | 'waiting' | 'paused' | 'ended';
 
 /** The final state of one Linux CPU. */
 export interface BootCpu {

@@ -1,7 +1,7 @@
 /** A boot from its first instruction to its end: puts its parts together, runs the machine, and collects the result. */
 import type { Finding, Platform, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
-import { cloneValue, frameBytes, loadRecord, present, savedRecord } from '../base/index.js';
+import { cloneValue, earlier, frameBytes, loadRecord, present, savedRecord } from '../base/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { GuestConsole, MachineListener, SavedMachine } from '../machine/index.js';
@@ -21,6 +21,8 @@ import type { KernelObserverState } from './kernel_observer.js';
 import type { BootOptions } from './options.js';
 import { OutcomeWatch } from './outcome.js';
 import type { OutcomeState } from './outcome.js';
+import { PauseWatch } from './pause_point.js';
+import type { PausePoint } from './pause_point.js';
 import type { BootCpu, BootResult, BootProgress } from './result.js';
 import type { TraceStoreState } from './trace_store.js';
 import { TraceWriter } from './trace_writer.js';
@@ -78,6 +80,9 @@ export class Boot {
   readonly #outcome: OutcomeWatch;
   readonly #whatIf: WhatIfRecords;
   readonly #log: KernelLog;
+  readonly #pause = new PauseWatch();
+  /** What happened where the boot paused, and may end it when it goes on. */
+  #afterPause: (() => void)[] = [];
   readonly #sent: ByteQueue;
   readonly #lines: Readonly<Record<GuestConsole, ConsoleLines>>;
   readonly #calls = { notModelled: new Map<string, number>() };
@@ -90,7 +95,10 @@ export class Boot {
     this.#options = options;
     const sent = new ByteQueue((bytes) => watcher.console?.(bytes, 'uart'));
     this.#sent = sent;
-    const lines = (): ConsoleLines => new ConsoleLines((line) => this.#outcome.line(line));
+    const lines = (): ConsoleLines =>
+      new ConsoleLines((line) => {
+        this.#notice(this.#pause.line(line), () => this.#outcome.line(line));
+      });
     this.#lines = { uart: lines(), pvConsole: lines() };
     const listener = this.#listener(watcher, sent);
     this.guest =
@@ -195,8 +203,30 @@ export class Boot {
         sent.flush();
         this.#observer.sliceEnded(vcpu);
       },
-      userSpace: () => this.#outcome.userSpace(),
+      userSpace: () => this.#notice(this.#pause.userSpace(), () => this.#outcome.userSpace()),
     };
+  }
+
+  /** Decides whether something ends the boot; where the boot is to pause for it, only when it goes on. */
+  #notice(pauses: boolean, decide: () => void): void {
+    if (!pauses) {
+      decide();
+      return;
+    }
+    this.#afterPause.push(decide);
+    this.machine.pause();
+  }
+
+  #decide(): void {
+    for (const decide of this.#afterPause.splice(0)) decide();
+  }
+
+  /**
+   * Lets {@link step} return `paused` at `point`, once; at once for a time that has passed. The run is the same as without a
+   * pause, except that a boot whose goal is the same place ends at the end of that turn, and not in it.
+   */
+  pauseAt(point: PausePoint): void {
+    this.#pause.set(point);
   }
 
   /** The place in the kernel that made the call of that step of the trace: `function+0x1c`; null if the step is not a call. */
@@ -236,16 +266,20 @@ export class Boot {
   step(instructions: number, untilNs?: bigint): BootProgress {
     const { limits } = this.#options;
     const endNs = untilNs === undefined || untilNs > limits.guestNs ? limits.guestNs : untilNs;
+    this.#decide();
     const end = Math.min(this.machine.instructions + Math.max(instructions, 1), limits.instructions);
     while (this.#outcome.end === null) {
+      if (this.#pause.take(this.machine.nowNs)) return 'paused';
       const look = this.#outcome.nextLook;
       const stop = this.machine.run(
         Math.min(end, look.instructions) - this.machine.instructions,
-        look.ns < endNs ? look.ns : endNs,
+        present(earlier(earlier(look.ns, endNs), this.#pause.dueNs), 'a time'),
       );
       // If the caller limits the time of each step, input may still come.
+      if (stop === 'shutdown') this.#decide();
       const state = this.#outcome.stopped(stop, untilNs !== undefined);
       if (state !== null) return state;
+      if (this.#pause.take(this.machine.nowNs)) return 'paused';
       if (this.machine.nowNs >= endNs) return 'waiting';
       if (this.machine.instructions >= end) return 'running';
     }
@@ -254,6 +288,7 @@ export class Boot {
 
   /** Ends the boot now; `why` is one line. Does nothing if it has already ended. */
   cutShort(why: string): void {
+    this.#decide();
     this.#outcome.cutShort(why);
   }
 

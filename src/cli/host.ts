@@ -149,10 +149,10 @@ export function closeUserFile(name: string, file: number, isDone: boolean): void
 }
 
 /**
- * Replaces the file atomically: a reader sees either the old contents or all of `text`. False if no file can be created in
+ * Replaces the file atomically: a reader sees either the old contents or all of `contents`. False if no file can be created in
  * its directory.
  */
-function replaceFile(path: string, mode: number | undefined, text: string): boolean {
+function replaceFile(path: string, mode: number | undefined, contents: string | Uint8Array): boolean {
   const partial = `${path}.${process.pid}.partial`;
   let file: number;
   try {
@@ -161,7 +161,7 @@ function replaceFile(path: string, mode: number | undefined, text: string): bool
     return false;
   }
   try {
-    writeFileSync(file, text);
+    writeFileSync(file, contents);
     closeSync(file);
     renameSync(partial, path);
     return true;
@@ -172,18 +172,18 @@ function replaceFile(path: string, mode: number | undefined, text: string): bool
 }
 
 /**
- * Writes all of `text` to the file that the user named. Throws InputError with one line if that is not possible; then nothing
+ * Writes all of `contents` to the file that the user named. Throws InputError with one line if that is not possible; then nothing
  * is written.
  */
-export function writeUserFile(name: string, text: string): void {
+export function writeUserFile(name: string, contents: string | Uint8Array): void {
   try {
     const there = replaceable(name);
     const isNew = there === null && !lstatSync(name, { throwIfNoEntry: false });
-    if (there !== null && replaceFile(there.path, there.mode, text)) return;
-    if (isNew && replaceFile(name, undefined, text)) return;
+    if (there !== null && replaceFile(there.path, there.mode, contents)) return;
+    if (isNew && replaceFile(name, undefined, contents)) return;
     const file = openUserFile(name, 'w');
     try {
-      writeFileSync(file, text);
+      writeFileSync(file, contents);
     } finally {
       closeUserFile(name, file, true);
     }

@@ -81,6 +81,8 @@ Examples:
   domulator boot --kernel Image --bisect  for git bisect run
   domulator boot -- dmesg -l err          run a command in the guest
   domulator boot --script test.sh         run a script in the guest
+  domulator boot --checkpoint vm --checkpoint-at userspace
+  domulator boot --from vm --seed 2       go on from there, in another order
 
 Default kernel: ${defaultKernel}, fetched from the mirror in this machine's apt
 sources and kept in the user's cache directory. If it cannot be fetched, the
@@ -93,6 +95,11 @@ A command after '--' runs in the user space as root, with an empty standard
 input, and gets its arguments as given; then the guest powers off. With --initrd
 it runs in that file system, started by /domulator-init instead of the file
 system's own init. How it ended is in the report and, if it failed, on standard error.
+
+A checkpoint holds all that its guest needs, and is read by the same version of
+domulator only. With --from, only --seed, --until, --limit and what is written
+or shown can be given; the rest was settled when the guest was booted. Limits
+count from the start of that boot, and --trace begins at the checkpoint.
 
 With --initrd on a terminal, your input goes to the guest and ^] ends the run.
 Such a run has no limits and lasts until the guest powers off.
@@ -204,6 +211,9 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
       "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
     )
     .option('--script <FILE>', "script to run in the guest, like a command after '--'")
+    .option('--checkpoint <FILE>', 'write the running guest to this file, and go on')
+    .option('--checkpoint-at <PLACE>', 'where to write it: userspace, line:REGEX or time:SECONDS')
+    .option('--from <FILE>', 'go on from a checkpoint instead of booting a kernel')
     .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
     .option('--report <FILE>', 'write the JSON report to this file')
     .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')

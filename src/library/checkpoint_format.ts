@@ -128,11 +128,12 @@ interface Content {
   readonly hash: Buffer;
 }
 
-function unpackFrame(packed: Uint8Array, { hash }: Content): Buffer {
+function unpackFrame(packed: Uint8Array, { hash }: Content): Uint8Array {
   const bytes = inflate(packed, frameBytes);
   if (bytes.length !== frameBytes || !sha256(bytes).equals(hash))
     throw new InputError('a frame of it is wrong');
-  return bytes;
+  // No Buffer, whose `slice` would not copy.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function readFrames(reader: Reader): SavedFrame[] {

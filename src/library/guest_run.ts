@@ -1,11 +1,13 @@
 /** A boot that its caller drives: it runs while the caller reads its calls or awaits its report. */
 import type { TraceEvent } from '../audit/index.js';
-import { present } from '../base/index.js';
+import { InputError, present } from '../base/index.js';
 import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
-import type { BootOptions, BootReport, KernelOrigin } from '../boot/index.js';
+import type { BootReport, BootWatcher, PausePoint } from '../boot/index.js';
 import { kernelName, kernelSpecOf } from '../kernel_source/index.js';
+import { checkFrom, checkpointName, checkpointOf, resumeBoot } from './checkpoint.js';
+import type { Checkpoint, StartedBoot } from './checkpoint.js';
 import type { KernelSpec } from '../kernel_source/index.js';
-import { defaultKernel } from './limits.js';
+import { defaultKernel, runLimits } from './limits.js';
 import { settle } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { loadSources } from './sources.js';
@@ -44,17 +46,19 @@ const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as
 /** How long to wait when guest time is ahead of the host's, ms. */
 const pauseMs = 10;
 
-interface Started {
-  readonly boot: Boot;
-  readonly options: BootOptions;
-  readonly origin: KernelOrigin;
-}
-
 function hypercallOf(event: TraceEvent): Hypercall | null {
   if (event.kind !== 'hypercall') return null;
   const { vcpu, linuxCpu, call, timeNs } = event;
   const { op, vcpuId, detail, returned } = call;
   return { vcpu, linuxCpu, name: op, vcpuId, argument: detail, returned, guestTimeNs: timeNs };
+}
+
+function pausePointOf(place: 'userspace' | RegExp | number): PausePoint {
+  if (place === 'userspace') return { kind: 'userspace' };
+  if (place instanceof RegExp) return { kind: 'line', pattern: place };
+  if (!(place >= 0 && place <= runLimits.guestSeconds.most))
+    throw new InputError(`a guest time is from 0 to ${runLimits.guestSeconds.most} s, not ${place}`);
+  return { kind: 'time', ns: BigInt(Math.round(place * 1e9)) };
 }
 
 /** One boot. It does nothing until the caller asks for its hypercalls or its report. */
@@ -63,13 +67,14 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   readonly #kernel: KernelSpec;
   readonly #settled: Settled;
   #starting: Promise<void> | null = null;
-  #started: Started | null = null;
+  #started: StartedBoot | null = null;
   #report: BootReport | null = null;
   #isListened = false;
   #calls: Hypercall[] = [];
   /** Input that came before the guest existed. */
   readonly #typed: { readonly bytes: Uint8Array; readonly atNs: bigint }[] = [];
   #hasEnded = false;
+  #isPaused = false;
   #stopped: string | null = null;
   /** Called to stop the run before the guest exists. */
   #abandon: (() => void) | null = null;
@@ -77,10 +82,13 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #wallMs = 0;
   #slice: number = slice.first;
   #begunMs = 0;
+  /** Guest time when it began, ns. */
+  #begunNs = 0n;
 
   /** Throws InputError for an invalid request. */
   constructor(request: BootRequest) {
     this.#request = request;
+    if (request.from !== undefined) checkFrom(request);
     this.#kernel = kernelSpecOf(request.kernel ?? defaultKernel);
     this.#settled = settle(request, this.#kernel);
   }
@@ -119,6 +127,28 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   /**
+   * Runs the guest until it reaches a place: user space, a line of its console, or a guest time in seconds. False if the run ends
+   * before. A pause there changes nothing of the run. Throws InputError as {@link report} does.
+   */
+  async reach(place: 'userspace' | RegExp | number): Promise<boolean> {
+    if (!(await this.#load()) || this.#hasEnded) return false;
+    present(this.#started, 'the boot that runs').boot.pauseAt(pausePointOf(place));
+    while (await this.#advance()) if (this.#hasPaused()) return true;
+    return false;
+  }
+
+  /**
+   * The run as it is now, from which others can go on: `boot({ from })`. This run is not changed by that. Throws InputError as
+   * {@link report} does, and if the run has ended.
+   */
+  async checkpoint(): Promise<Checkpoint> {
+    const isLoaded = await this.#load();
+    if (!isLoaded || this.#hasEnded || this.#started === null)
+      throw new InputError('the run has ended; a checkpoint can be taken only before that');
+    return checkpointOf(this.#started);
+  }
+
+  /**
    * Ends the run now, as incomplete; `why` is one line for the report. The run does not wait for a kernel that is still being
    * fetched or unpacked.
    */
@@ -137,19 +167,39 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   async #start(): Promise<void> {
+    const { from } = this.#request;
+    const started = from === undefined ? await this.#boot() : await this.#resume(from);
+    if (this.#hasEnded || started === null) return;
+    for (const { bytes, atNs } of this.#typed) started.boot.type(bytes, atNs);
+    this.#begunMs = performance.now();
+    this.#begunNs = started.boot.machine.nowNs;
+    this.#started = started;
+  }
+
+  async #boot(): Promise<StartedBoot | null> {
     const { kernel, initrd, origin } = await loadSources(this.#request, this.#kernel);
-    if (this.#hasEnded) return;
-    const options: BootOptions = { ...this.#settled, kernel, initrd };
-    const mainConsole = mainConsoleOf(options.commandLine);
-    const boot = new Boot(options, {
+    if (this.#hasEnded) return null;
+    const options = { ...this.#settled, kernel };
+    const watcher = this.#watcher(() => options.commandLine);
+    return { boot: new Boot({ ...options, initrd }, watcher), options, origin };
+  }
+
+  async #resume(from: NonNullable<BootRequest['from']>): Promise<StartedBoot> {
+    const started: StartedBoot = await resumeBoot(
+      from,
+      this.#request,
+      this.#watcher(() => started.options.commandLine),
+    );
+    return started;
+  }
+
+  #watcher(commandLine: () => string): BootWatcher {
+    return {
       console: (bytes, from) => {
-        if (from === mainConsole) this.#request.console?.(bytes);
+        if (from === mainConsoleOf(commandLine())) this.#request.console?.(bytes);
       },
       event: (event) => this.#hear(event),
-    });
-    for (const { bytes, atNs } of this.#typed) boot.type(bytes, atNs);
-    this.#begunMs = performance.now();
-    this.#started = { boot, options, origin };
+    };
   }
 
   /** Waits until the guest exists; false if the run is stopped before. */
@@ -164,6 +214,10 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (!this.#hasEnded) this.#hear(unstartedEnd(this.#stopped ?? ''));
     this.#hasEnded = true;
     return false;
+  }
+
+  #hasPaused(): boolean {
+    return this.#isPaused;
   }
 
   #hasStarted(): boolean {
@@ -185,6 +239,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     const untilNs = this.#request.realTime === true ? this.#dueNs(began) : undefined;
     const state = boot.step(this.#slice, untilNs);
     this.#hasEnded = state === 'ended';
+    this.#isPaused = state === 'paused';
     this.#count(performance.now() - began);
     await this.#breathe(state === 'waiting' ? pauseMs : 0);
     return true;
@@ -200,7 +255,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
 
   /** The limit of guest time at this moment of host time. */
   #dueNs(nowMs: number): bigint {
-    return BigInt(Math.round((nowMs - this.#begunMs + pauseMs) * 1e6));
+    return this.#begunNs + BigInt(Math.round((nowMs - this.#begunMs + pauseMs) * 1e6));
   }
 
   /** Lets the host process output, input and signals. */
@@ -214,11 +269,16 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     return this.#report;
   }
 
-  #reportOf(started: Started | null, host: { readonly wallMs: number; readonly node: string }): BootReport {
+  #reportOf(
+    started: StartedBoot | null,
+    host: { readonly wallMs: number; readonly node: string },
+  ): BootReport {
     if (started !== null) {
       const { boot, options, origin } = started;
       return bootReport(options, boot.result(), origin, host);
     }
-    return unstartedReport(this.#settled, kernelName(this.#kernel), this.#stopped ?? '', host);
+    const { from } = this.#request;
+    const name = from === undefined ? kernelName(this.#kernel) : `the kernel of ${checkpointName(from)}`;
+    return unstartedReport(this.#settled, name, this.#stopped ?? '', host);
   }
 }

@@ -27,6 +27,8 @@ export type {
   Way,
   WhatIf,
 } from '../boot/index.js';
+export { checkpointBytes } from './checkpoint.js';
+export type { Checkpoint } from './checkpoint.js';
 export { GuestRun } from './guest_run.js';
 export type { Hypercall, Progress } from './guest_run.js';
 export { debianGrammar, parseKernelSpec, usualReleases } from '../kernel_source/index.js';

@@ -5,12 +5,19 @@ import { checkCommandLine, defaultLimits, whatIfs } from '../boot/index.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
+import type { Checkpoint } from './checkpoint.js';
 import { commandLineOf, commandOf } from './guest_command.js';
 import { defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount, xenReleases } from './limits.js';
 import type { Range, XenRelease } from './limits.js';
 
 /** What to boot, and how. All fields are optional. */
 export interface BootRequest {
+  /**
+   * A checkpoint to go on from, instead of a kernel: what `run.checkpoint()` gave, or the path or the bytes of a file with it. Only
+   * `seed`, `until`, `limits`, `realTime` and the listeners can be given with it; without them, those of the checkpoint's run
+   * hold. Limits count from the guest's start. Another seed draws the lengths of time slices from then on.
+   */
+  readonly from?: string | Uint8Array | Checkpoint;
   /**
    * Kernel to boot: `debian:RELEASE[/FLAVOUR][=VERSION]`, `builtin`, the path of a file (an Image, packed or not, or a Debian
    * package), such a file's bytes, or what `parseKernelSpec` gives (default: `debian:bookworm`).
@@ -81,15 +88,22 @@ function checkWords({ commandLine = '', xen, whatIf, until }: BootRequest): void
   if (!(until instanceof RegExp)) checkChoice('until, if it is no RegExp,', until, ['userspace', 'poweroff']);
 }
 
+/** Throws InputError if `seed` is none. */
+export function seedOf(seed: number): number {
+  return whole('the seed', seed, seeds);
+}
+
 function untilOf({ until, initrd }: BootRequest, command: BootCommand | null): Until {
   if (command !== null) return { kind: 'poweroff' };
   if (until instanceof RegExp) return { kind: 'line', pattern: until };
   return { kind: until ?? (initrd === undefined ? 'poweroff' : 'userspace') };
 }
 
-function limitsOf({ limits = {} }: BootRequest, vcpus: number): BootOptions['limits'] {
-  const { guestSeconds, instructions } = limits;
-  const usual = defaultLimits(vcpus);
+/** The limits that were asked for, with those of `usual` where none were. */
+export function limitsOf(
+  { guestSeconds, instructions }: NonNullable<BootRequest['limits']>,
+  usual: BootOptions['limits'],
+): BootOptions['limits'] {
   return {
     guestNs:
       guestSeconds === undefined
@@ -115,12 +129,12 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
     vcpus,
     memoryMiB: whole('the guest’s memory in MiB', request.memoryMiB ?? memoryMiB.usual, memoryMiB),
     release: request.xen ?? defaultXenRelease,
-    seed: whole('the seed', request.seed ?? seeds.usual, seeds),
+    seed: seedOf(request.seed ?? seeds.usual),
     xenstore: request.xenstore ?? true,
     whatIf: request.whatIf ?? null,
     entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, { least: 0, most: vcpus - 1 }),
     until: untilOf(request, command),
     command,
-    limits: limitsOf(request, vcpus),
+    limits: limitsOf(request.limits ?? {}, defaultLimits(vcpus)),
   };
 }

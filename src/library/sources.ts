@@ -107,7 +107,8 @@ async function loadInitrd(
   return defaultInitramfs(busybox.bytes, architecture);
 }
 
-function originOf({ package: package_, suites }: LoadedKernel): KernelOrigin {
+/** The origin in the form of the report, with its members in the report's order. */
+export function originOf({ package: package_, suites }: KernelOrigin): KernelOrigin {
   return {
     package: package_ === null ? null : { name: package_.name, version: package_.version },
     suites: suites.map(({ suite, date, validUntil, expired, signature }) => ({

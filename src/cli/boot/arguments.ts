@@ -23,6 +23,11 @@ export interface BootArguments {
   readonly junit?: string;
   readonly sarif?: string;
   readonly script?: string;
+  /** The file of a checkpoint to go on from. */
+  readonly from?: string;
+  /** The file of a checkpoint to write, and where. */
+  readonly checkpoint?: string;
+  readonly checkpointAt?: string;
   /** The command and its arguments, after `--`. */
   readonly command?: readonly string[];
   readonly json?: boolean;
@@ -50,16 +55,74 @@ function oneOf<const T extends string>(option: string, text: string, choices: re
   throw new InputError(`${option} takes ${choices.join(' or ')}, not '${text}'`);
 }
 
-function untilOf(text: string): NonNullable<BootRequest['until']> {
-  if (text === 'userspace' || text === 'poweroff') return text;
+/** The pattern of `line:REGEX`; null for another text. */
+function lineOf(option: string, text: string): RegExp | null {
   const pattern = /^line:(.+)$/s.exec(text)?.[1];
-  if (pattern === undefined)
-    throw new InputError(`--until takes userspace, poweroff or line:REGEX, not '${text}'`);
+  if (pattern === undefined) return null;
   try {
     return new RegExp(pattern);
   } catch {
-    throw new InputError(`--until line: '${pattern}' is not a valid regular expression`);
+    throw new InputError(`${option} line: '${pattern}' is not a valid regular expression`);
   }
+}
+
+function untilOf(text: string): NonNullable<BootRequest['until']> {
+  if (text === 'userspace' || text === 'poweroff') return text;
+  const pattern = lineOf('--until', text);
+  if (pattern !== null) return pattern;
+  throw new InputError(`--until takes userspace, poweroff or line:REGEX, not '${text}'`);
+}
+
+/** Where a checkpoint is written: user space, a line of the console, or seconds of guest time. */
+export type CheckpointPlace = 'userspace' | RegExp | number;
+
+function placeOf(text: string): CheckpointPlace {
+  if (text === 'userspace') return text;
+  const seconds = /^time:(\d{1,7}(?:\.\d{1,9})?)$/.exec(text)?.[1];
+  const place = seconds === undefined ? lineOf('--checkpoint-at', text) : Number(seconds);
+  if (place !== null && !(typeof place === 'number' && place > runLimits.guestSeconds.most)) return place;
+  throw new InputError(
+    `--checkpoint-at takes userspace, line:REGEX or time:SECONDS, to ${runLimits.guestSeconds.most} s, not '${text}'`,
+  );
+}
+
+/** Where to write which file; null without --checkpoint. Throws InputError if one of the two options is missing or invalid. */
+export function checkpointOf({
+  checkpoint,
+  checkpointAt,
+}: BootArguments): { readonly file: string; readonly place: CheckpointPlace } | null {
+  if (checkpoint === undefined && checkpointAt === undefined) return null;
+  if (checkpointAt === undefined)
+    throw new InputError('--checkpoint needs --checkpoint-at: userspace, line:REGEX or time:SECONDS');
+  if (checkpoint === undefined) throw new InputError('--checkpoint-at needs --checkpoint, the file to write');
+  return { file: checkpoint, place: placeOf(checkpointAt) };
+}
+
+/** Options that --from excludes, because the boot that wrote the checkpoint settled them. */
+const settledBefore = {
+  kernel: '--kernel',
+  initrd: '--initrd',
+  cmdline: '--cmdline',
+  vcpus: '--vcpus',
+  memory: '--memory',
+  xen: '--xen',
+  whatIf: '--what-if',
+  entryVcpu: '--entry-vcpu',
+  mirror: '--mirror',
+  script: '--script',
+  command: "a command after '--'",
+} as const satisfies Partial<Readonly<Record<keyof BootArguments, string>>>;
+
+function checkFrom(args: BootArguments): void {
+  if (args.from === undefined) return;
+  const given = Object.entries(settledBefore).find(
+    ([name]) => args[name as keyof typeof settledBefore] !== undefined,
+  );
+  const option = args.xenstore ? given?.[1] : '--no-xenstore';
+  if (option === undefined) return;
+  throw new InputError(
+    `--from and ${option} exclude each other: the checkpoint has it from its boot; leave out ${option}`,
+  );
 }
 
 /** `SECONDS`, `SECONDS,INSTRUCTIONS` or `,INSTRUCTIONS`. */
@@ -139,7 +202,7 @@ export type ParsedRequest = BootRequest & { readonly kernel?: KernelSpec };
 
 /** The request that the arguments make. Throws InputError on an invalid argument. */
 export function bootRequest(args: BootArguments): ParsedRequest {
-  const { initrd, mirror, trace, report, junit, sarif, script } = args;
+  const { initrd, mirror, trace, report, junit, sarif, script, from, checkpoint } = args;
   for (const [option, value] of Object.entries({
     kernel: args.kernel,
     initrd,
@@ -149,9 +212,14 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     junit,
     sarif,
     script,
+    from,
+    checkpoint,
+    'checkpoint-at': args.checkpointAt,
   })) {
     checkValue(`--${option}`, value);
   }
+  checkFrom(args);
+  checkpointOf(args);
   const kernel = args.kernel === undefined ? undefined : parseKernelSpec(args.kernel);
   checkBuiltin(args, kernel);
   checkCommand(args, kernel);
@@ -166,7 +234,8 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ),
     ...given('xen', args.xen, (text) => oneOf('--xen', text, xenReleases)),
     ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
-    xenstore: args.xenstore,
+    ...given('from', from, asIs),
+    ...(args.xenstore ? {} : { xenstore: false }),
     ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, ['as-posted', 'as-tested'])),
     ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),

@@ -1,9 +1,9 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
-import { boot as bootGuest, runLimits } from '../../library/index.js';
-import type { BootReport, BootRequest, ReportedRun } from '../../library/index.js';
-import { bisectStatus, complain, exitStatus, print, terminalStyle, warn } from '../host.js';
+import { boot as bootGuest, checkpointBytes, runLimits } from '../../library/index.js';
+import type { BootReport, BootRequest, GuestRun, ReportedRun } from '../../library/index.js';
+import { bisectStatus, complain, exitStatus, print, terminalStyle, warn, writeUserFile } from '../host.js';
 import { jsonText } from '../json.js';
-import { bootRequest } from './arguments.js';
+import { bootRequest, checkpointOf } from './arguments.js';
 import type { BootArguments } from './arguments.js';
 import { fallBack, helpWithKernel } from './fall_back.js';
 import { checkOutputs, releasePipes, writeOutputs } from './output_files.js';
@@ -59,8 +59,25 @@ function statusLine({ quiet = false, json = false }: BootArguments, interactive:
   });
 }
 
+interface Ran {
+  readonly report: BootReport;
+  /** Whether a checkpoint was written. */
+  readonly hasCheckpoint: boolean;
+}
+
+/**
+ * Runs the guest to the place of --checkpoint-at and writes the file. False if there is no such option, or if the run ends before.
+ * Throws InputError if the file cannot be written.
+ */
+async function writeCheckpoint(run: GuestRun, args: BootArguments): Promise<boolean> {
+  const asked = checkpointOf(args);
+  if (asked === null || !(await run.reach(asked.place))) return false;
+  writeUserFile(asked.file, checkpointBytes(await run.checkpoint()));
+  return true;
+}
+
 /** Runs the guest to its end, or until the user ends it at the terminal. */
-async function runGuest(request: BootRequest, args: BootArguments, terminal: Terminal): Promise<BootReport> {
+async function runGuest(request: BootRequest, args: BootArguments, terminal: Terminal): Promise<Ran> {
   const trace = args.trace === undefined ? null : new TraceFile(args.trace);
   const status = statusLine(args, terminal.isInteractive);
   const run = bootGuest({
@@ -73,7 +90,8 @@ async function runGuest(request: BootRequest, args: BootArguments, terminal: Ter
   const ticking = setInterval(() => status.show(run.progress, performance.now() - started), statusMs);
   terminal.attach(run);
   try {
-    return await run.report();
+    const hasCheckpoint = await writeCheckpoint(run, args);
+    return { report: await run.report(), hasCheckpoint };
   } finally {
     terminal.detach();
     clearInterval(ticking);
@@ -82,8 +100,7 @@ async function runGuest(request: BootRequest, args: BootArguments, terminal: Ter
   }
 }
 
-interface Ended {
-  readonly report: BootReport;
+interface Ended extends Ran {
   /** Whether the builtin guest replaces the default kernel. */
   readonly isStandIn: boolean;
 }
@@ -91,10 +108,10 @@ interface Ended {
 /** Runs the request; if the default kernel is not available, runs the builtin guest. */
 async function runOrFallBack(request: BootRequest, args: BootArguments, terminal: Terminal): Promise<Ended> {
   try {
-    return { report: await runGuest(request, args, terminal), isStandIn: false };
+    return { ...(await runGuest(request, args, terminal)), isStandIn: false };
   } catch (error) {
     const instead = fallBack(request, args, error);
-    return { report: await runGuest(instead, args, terminal), isStandIn: true };
+    return { ...(await runGuest(instead, args, terminal)), isStandIn: true };
   }
 }
 
@@ -116,6 +133,13 @@ const interactiveRequest: BootRequest = {
   realTime: true,
 };
 
+/** The status of a run whose checkpoint was asked for and not written, because the run ended before its place. */
+function withoutCheckpoint(status: number, { hasCheckpoint }: Ended, args: BootArguments): number {
+  if (hasCheckpoint || args.checkpoint === undefined) return status;
+  complain(`no checkpoint was written: the run ended before ${args.checkpointAt ?? ''}`);
+  return status === exitStatus.ok ? exitStatus.badInput : status;
+}
+
 /** The exit status of a run. If a signal stopped the run, it is the status of that signal. */
 function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolean): number {
   const wasStopped = report.runs.some(({ outcome }) => outcome.what === 'stopped') && reason !== null;
@@ -136,8 +160,9 @@ export async function boot(args: BootArguments, stop: StopRequest): Promise<numb
   if (report.kernel.sha256 === null) releasePipes(args, request);
   const failed = failedCommand(report);
   if (failed !== null && failed.commandStatus !== null) complain(`the command ${commandWords(failed)}`);
-  if (stop.isUrgent) return finalStatus(report, stop, bisect);
+  const status = withoutCheckpoint(finalStatus(report, stop, bisect), ended, args);
+  if (stop.isUrgent) return status;
   print(json ? jsonText({ ...report, host: null }) : wholeText(ended, args));
   if (!json) printHost(report);
-  return finalStatus(report, stop, bisect);
+  return status;
 }

@@ -7,6 +7,7 @@ const valued: readonly (readonly [
   Exclude<keyof BootArguments, 'xenstore' | 'json' | 'quiet' | 'bisect' | 'command'>,
   string,
 ])[] = [
+  ['from', '--from'],
   ['kernel', '--kernel'],
   ['initrd', '--initrd'],
   ['mirror', '--mirror'],

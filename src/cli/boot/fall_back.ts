@@ -7,8 +7,8 @@ import { commandText } from './command_text.js';
 
 /** A request for a kernel, a mirror or an initrd must not fall back to another kernel, and neither must a bisection. */
 function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
-  const { kernel, initrd, mirror, command, script } = args;
-  return bisect || [kernel, initrd, mirror, command, script].some((value) => value !== undefined);
+  const { kernel, initrd, mirror, command, script, from } = args;
+  return bisect || [kernel, initrd, mirror, command, script, from].some((value) => value !== undefined);
 }
 
 /**

@@ -55,25 +55,27 @@ function checkEach(outputs: readonly (readonly [string, string])[], others: read
 
 /** The files that a boot reads, as options and names. */
 function inputsOf(
-  { initrd, script }: BootArguments,
+  { initrd, script, from }: BootArguments,
   { kernel }: ParsedRequest,
 ): (readonly [string, string])[] {
   return [
     ...(kernel?.kind === 'file' ? [['--kernel', kernel.file] as const] : []),
     ...(initrd === undefined ? [] : [['--initrd', initrd] as const]),
     ...(script === undefined ? [] : [['--script', script] as const]),
+    ...(from === undefined ? [] : [['--from', from] as const]),
   ];
 }
 
 /** Throws InputError if a file cannot be written or is named twice in the arguments. Leaves no new file behind. */
 export function checkOutputs(args: BootArguments, request: ParsedRequest): void {
-  const { report, junit, sarif, trace } = args;
+  const { report, junit, sarif, trace, checkpoint } = args;
   const inputs = inputsOf(args, request).map(([option, name]) => input(option, name));
   const outputs = Object.entries({
     '--report': report,
     '--junit': junit,
     '--sarif': sarif,
     '--trace': trace,
+    '--checkpoint': checkpoint,
   }).flatMap(([option, name]) => (name === undefined ? [] : [[option, name] as const]));
   checkEach(outputs, inputs);
 }

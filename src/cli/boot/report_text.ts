@@ -238,9 +238,10 @@ export function reportText(report: BootReport, style: Style): string {
 
 /** After a boot without a finding: how to see the same kernel break a rule. */
 export function nextSteps({ verdict, options, runs }: BootReport, args: BootArguments): string[] {
-  // In a bisection nobody reads the advice.
-  const isPlain = options.whatIf === null && options.entryVcpu === 0 && args.bisect !== true;
-  if (verdict !== 'pass' || !isPlain) return [];
+  const isPlain = options.whatIf === null && options.entryVcpu === 0;
+  // In a bisection nobody reads the advice, and the records of a checkpoint may have been set already.
+  const isAdvised = args.bisect !== true && args.from === undefined;
+  if (verdict !== 'pass' || !isPlain || !isAdvised) return [];
   // The records are filled when the kernel asks for its first FIFO control block, and only where they can be found. The first
   // CPU keeps its record, so a second one is needed.
   const { cpus = [], events = null } = runs[0].kernels[0] ?? {};

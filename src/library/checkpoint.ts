@@ -1,0 +1,223 @@
+/**
+ * Checkpoints: a boot between two turns, with everything that it needs to go on, its kernel's image included. The initrd is not
+ * needed: what is left of it is in the guest's memory.
+ */
+import { cloneValue, domulatorVersion, frameBytes, InputError } from '../base/index.js';
+import { Boot } from '../boot/index.js';
+import type { BootKernel, BootOptions, BootWatcher, KernelOrigin, SavedBoot, Until } from '../boot/index.js';
+import { readInputFile } from '../kernel_source/index.js';
+import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
+import type { SavedFrame } from './checkpoint_format.js';
+import { limitsOf, seedOf } from './request.js';
+import type { BootRequest, Settled } from './request.js';
+import { originOf } from './sources.js';
+
+/** The software whose files can be read: a checkpoint holds the state of its very classes. */
+const software = `domulator ${domulatorVersion}`;
+
+/**
+ * Frames from this number on hold the kernel's image as in its file, each as its difference (exclusive or) from the frame of memory
+ * into which it was loaded. Most of them are nearly all zero: a kernel changes little of its image. A guest has no frames with
+ * such numbers (Xen's own begin at 2^28).
+ */
+const imageFrame = 2 ** 31;
+
+/** `until` without its regular expression, which is no plain value. */
+type SavedUntil =
+  | Exclude<Until, { readonly kind: 'line' }>
+  | { readonly kind: 'line'; readonly source: string; readonly flags: string };
+
+interface CheckpointValue {
+  readonly options: Omit<Settled, 'until'> & { readonly until: SavedUntil };
+  readonly kernel: Omit<BootKernel, 'image'> & { readonly imageBytes: number };
+  readonly origin: KernelOrigin;
+  readonly machine: SavedBoot['machine']['state'];
+  readonly boot: SavedBoot['boot'];
+}
+
+/** A boot that was saved while it ran, by `run.checkpoint()`. `boot({ from })` goes on from it. */
+export interface Checkpoint {
+  /** A plain value: options, the kernel's origin, the machine, and what the boot knows of its guest. */
+  readonly value: unknown;
+  /** The guest's memory, Xen's frames, and the kernel's image; frames that are missing are all zero. */
+  readonly frames: readonly SavedFrame[];
+}
+
+/** A boot with its options and the origin of its kernel. */
+export interface StartedBoot {
+  readonly boot: Boot;
+  readonly options: Omit<BootOptions, 'initrd'>;
+  readonly origin: KernelOrigin;
+}
+
+/** Frames of memory, with their numbers counted from the place where the kernel was loaded. */
+function loadedFrames({ machine, boot }: SavedBoot): ReadonlyMap<number, Uint8Array> {
+  const first = Number(boot.guest.kernelAt) / frameBytes;
+  return new Map(machine.frames.map(({ number, bytes }) => [number - first, bytes]));
+}
+
+/** A part of an image, exclusive or the memory where it was loaded, in a frame. */
+function difference(image: Uint8Array, memory: Uint8Array | undefined): Uint8Array {
+  const bytes = new Uint8Array(frameBytes);
+  if (memory !== undefined) bytes.set(memory);
+  // The rest of the last frame is no part of the image.
+  bytes.fill(0, image.length);
+  for (let i = 0; i < image.length; i += 1) bytes[i] = (bytes[i] ?? 0) ^ (image[i] ?? 0);
+  return bytes;
+}
+
+/** The frames that hold `image`, for a machine with the frames `loaded`. */
+function imageFrames(image: Uint8Array, loaded: ReadonlyMap<number, Uint8Array>): SavedFrame[] {
+  return Array.from({ length: Math.ceil(image.length / frameBytes) }, (_, i) => ({
+    number: imageFrame + i,
+    bytes: difference(image.subarray(i * frameBytes, (i + 1) * frameBytes), loaded.get(i)),
+  }));
+}
+
+/** The image that {@link imageFrames} holds. Throws InputError if it has another size. */
+function imageOf(
+  frames: readonly SavedFrame[],
+  imageBytes: number,
+  loaded: ReadonlyMap<number, Uint8Array>,
+): Uint8Array {
+  const differences = new Map(frames.map(({ number, bytes }) => [number - imageFrame, bytes]));
+  const image = new Uint8Array(imageBytes);
+  for (let i = 0; i * frameBytes < imageBytes; i += 1) {
+    const bytes = differences.get(i) ?? new Uint8Array(frameBytes);
+    const part = image.subarray(i * frameBytes, (i + 1) * frameBytes);
+    part.set(difference(bytes.subarray(0, part.length), loaded.get(i)).subarray(0, part.length));
+  }
+  return image;
+}
+
+function savedUntil(until: Until): SavedUntil {
+  if (until.kind !== 'line') return until;
+  return { kind: 'line', source: until.pattern.source, flags: until.pattern.flags };
+}
+
+function untilOf(saved: SavedUntil): Until {
+  return saved.kind === 'line' ? { kind: 'line', pattern: new RegExp(saved.source, saved.flags) } : saved;
+}
+
+/** The checkpoint of a boot between two of its steps. Throws InputError if it has ended. */
+export function checkpointOf({ boot, options, origin }: StartedBoot): Checkpoint {
+  const { kernel, until, ...others } = options;
+  const { image, ...kernelFacts } = kernel;
+  const saved = boot.save();
+  if (saved.boot.outcome.end !== null)
+    throw new InputError('the run has ended; a checkpoint can be taken only before that');
+  const value: CheckpointValue = {
+    options: { ...others, until: savedUntil(until) },
+    kernel: { ...kernelFacts, imageBytes: image.length },
+    origin,
+    machine: saved.machine.state,
+    boot: saved.boot,
+  };
+  const frames = [...saved.machine.frames, ...imageFrames(image, loadedFrames(saved))];
+  return { value: cloneValue(value), frames };
+}
+
+/** The bytes of the file in which a checkpoint is kept. */
+export function checkpointBytes(checkpoint: Checkpoint): Uint8Array {
+  return encodeCheckpoint(software, checkpoint);
+}
+
+/** Requests that were settled when the guest was booted. */
+const settledBefore = [
+  'kernel',
+  'initrd',
+  'commandLine',
+  'vcpus',
+  'memoryMiB',
+  'xen',
+  'xenstore',
+  'whatIf',
+  'entryVcpu',
+  'command',
+  'script',
+  'mirror',
+] as const satisfies readonly (keyof BootRequest)[];
+
+/** Throws InputError if `request` asks for something that a checkpoint has settled. */
+export function checkFrom(request: BootRequest): void {
+  const asked = settledBefore.find((name) => request[name] !== undefined);
+  if (asked === undefined) return;
+  throw new InputError(
+    `a boot from a checkpoint takes no ${asked}: it was settled when the guest was booted`,
+  );
+}
+
+function goalOf({ options, machine }: CheckpointValue, { until: asked }: BootRequest): Until {
+  if (options.command !== null && asked !== undefined && asked !== 'poweroff')
+    throw new InputError('a run with a command ends with that command; leave out the goal (until)');
+  if (asked instanceof RegExp) return { kind: 'line', pattern: asked };
+  const goal: Until = asked === undefined ? untilOf(options.until) : { kind: asked };
+  if (goal.kind === 'userspace' && machine.clock.userSpaceNs !== null)
+    throw new InputError('the guest of the checkpoint already runs user space; give another goal (until)');
+  return goal;
+}
+
+function optionsOf(value: CheckpointValue, image: Uint8Array, request: BootRequest): StartedBoot['options'] {
+  const { seed, limits } = request;
+  const { name, version, sha256, memoryBytes, placement } = value.kernel;
+  return {
+    ...value.options,
+    seed: seed === undefined ? value.options.seed : seedOf(seed),
+    until: goalOf(value, request),
+    limits: limits === undefined ? value.options.limits : limitsOf(limits, value.options.limits),
+    kernel: { name, version, sha256, image, memoryBytes, placement },
+  };
+}
+
+function resume(checkpoint: Checkpoint, request: BootRequest, watcher: BootWatcher): StartedBoot {
+  const value = checkpoint.value as CheckpointValue;
+  const frames = checkpoint.frames.filter(({ number }) => number < imageFrame);
+  const saved: SavedBoot = { machine: { state: value.machine, frames }, boot: value.boot };
+  const image = imageOf(
+    checkpoint.frames.filter(({ number }) => number >= imageFrame),
+    value.kernel.imageBytes,
+    loadedFrames(saved),
+  );
+  const options = optionsOf(value, image, request);
+  return { boot: Boot.restore(options, saved, watcher), options, origin: originOf(value.origin) };
+}
+
+/** A message continues this. */
+const unusable = 'cannot be used as a checkpoint';
+
+/** The largest file that is read. That of a guest with all its memory in use would be smaller. */
+const mostFileBytes = 2 ** 31;
+
+/** What `from` is called in messages. */
+export function checkpointName(from: NonNullable<BootRequest['from']>): string {
+  return typeof from === 'string' ? from : 'what was given';
+}
+
+async function read(from: NonNullable<BootRequest['from']>): Promise<Checkpoint> {
+  if (!(from instanceof Uint8Array) && typeof from !== 'string') return from;
+  const bytes = typeof from === 'string' ? await readInputFile(from, 'checkpoint', mostFileBytes) : from;
+  try {
+    return decodeCheckpoint(software, bytes);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`${checkpointName(from)} ${unusable}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The boot of a request that goes on from a checkpoint. Throws InputError if it cannot be read, or cannot go on as asked. */
+export async function resumeBoot(
+  from: NonNullable<BootRequest['from']>,
+  request: BootRequest,
+  watcher: BootWatcher,
+): Promise<StartedBoot> {
+  const checkpoint = await read(from);
+  try {
+    return resume(checkpoint, request, watcher);
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    // The value has the hash that its writer gave it, but not the form of a boot.
+    throw new InputError(`${checkpointName(from)} ${unusable}: its parts do not fit together`, {
+      cause: error,
+    });
+  }
+}
