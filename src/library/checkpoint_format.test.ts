@@ -113,3 +113,14 @@ void test('other files are not checkpoints', () => {
   refused(new TextEncoder().encode('domulator state\n'), /cut short/);
   refused(new TextEncoder().encode('#!/bin/sh\nexec something\n'), /not one/);
 });
+
+void test('a copy of a frame that is read shares nothing with it', () => {
+  const written = encodeCheckpoint(software, {
+    value: null,
+    frames: [{ number: 1, bytes: new Uint8Array(4096).fill(7) }],
+  });
+  const [frame] = decodeCheckpoint(software, written).frames;
+  const copy = frame?.bytes.slice();
+  copy?.fill(8);
+  assert.equal(frame?.bytes[0], 7);
+});
