@@ -44,6 +44,11 @@ export interface CpuParts<Host> {
   readonly plan: HandlerPlan;
   /** Must be called with the number of a handler before the first record that uses it. */
   readonly provide: (handler: number) => void;
+  /**
+   * Called within a host call when a vCPU that runs enabled interrupts and one is asserted: the run stops at its next taken branch
+   * or before, so that `prepareEntry` can take the interrupt.
+   */
+  readonly interruptsEnabled: () => void;
   /** The room for decoded code: its byte offset, and for how many pages it is (`codeBytes`). */
   readonly code: { readonly start: number; readonly pages: number };
   /** The end of the memory, whose pages may be decoded. */

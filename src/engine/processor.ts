@@ -83,6 +83,7 @@ export class Processor<View, Host, Line> {
       host,
       plan: built.plan,
       provide: (handler) => this.#interpreter.provide(handler),
+      interruptsEnabled: () => this.#endSoon(),
       code: { start: recordsStart, pages: decodedPages },
       memoryEnd: end,
     });

@@ -1,12 +1,22 @@
 /** What the interpreter emits for records in straight runs (straight_runs.ts). The base is the address of the page. */
 import { present } from '../base/index.js';
-import type { CodeLayout } from './code_layout.js';
+import type { CodeLayout, Run } from './code_layout.js';
 import { emitProbe } from './code_layout.js';
-import { recordBytes, recordNumbers, tlbEntry, tlbOffsets } from './layout.js';
+import { cpuOffsets, recordBytes, recordNumbers, tlbEntry, tlbOffsets } from './layout.js';
 import type { RecordLayout } from './record.js';
 import type { RunState } from './run_state.js';
 import { chunkBytes, headerShift, linkInRecord, tableInHeader } from './straight_runs.js';
-import { extendSigned, extendUnsigned, i32, i64, load32, opcodes, store32, wrap } from './wasm/code.js';
+import {
+  extendSigned,
+  extendUnsigned,
+  i32,
+  i64,
+  load32,
+  opcodes,
+  store32,
+  stores64,
+  wrap,
+} from './wasm/code.js';
 
 function pushChunk({ code, local }: RunState): void {
   code.get(local.record).constant(i32, -chunkBytes).byte(opcodes[i32].and);
@@ -46,33 +56,39 @@ export function linkOf(layout: RecordLayout): number {
   );
 }
 
-export const straightLayout: CodeLayout = {
-  pushPc(run) {
-    run.code.get(run.local.base);
-    pushOffset(run);
-    run.code.byte(extendUnsigned).byte(opcodes[i64].add);
-  },
+function pushPc(run: RunState): void {
+  run.code.get(run.local.base);
+  pushOffset(run);
+  run.code.byte(extendUnsigned).byte(opcodes[i64].add);
+}
 
-  findRecord(run) {
-    const { code, local } = run;
-    code.block(); // the record is in `entry`
-    code.block(); // the host must find it
-    emitProbe(run, 1);
-    code.branchIf(0);
-    code.get(local.entry).memory(load32.word, 2, tlbOffsets.code + tlbEntry.value);
-    code.get(local.target).byte(wrap).constant(i32, 0xfff).byte(opcodes[i32].and);
-    lookUp(run);
-    code.tee(local.entry).branchIf(1);
-    code.end();
-    run.fetch();
-    code.end();
-    code.get(local.entry).tee(local.record).get(local.limit).byte(opcodes[i32].add).set(local.limit);
-    code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and).set(local.base);
-  },
+function findRecord(run: Run, pageRegister: number | null): void {
+  const { code, local } = run;
+  code.block(); // the record is in `entry`
+  code.block(); // the host must find it
+  emitProbe(run, 1);
+  code.branchIf(0);
+  code.get(local.entry).memory(load32.word, 2, tlbOffsets.code + tlbEntry.value);
+  code.get(local.target).byte(wrap).constant(i32, 0xfff).byte(opcodes[i32].and);
+  lookUp(run);
+  code.tee(local.entry).branchIf(1);
+  code.end();
+  run.fetch();
+  code.end();
+  code.get(local.entry).tee(local.record).get(local.limit).byte(opcodes[i32].add).set(local.limit);
+  code.get(local.target).constant(i64, ~0xfffn).byte(opcodes[i64].and).set(local.base);
+  if (pageRegister === null) return;
+  code.get(local.cpu).get(local.base);
+  code.memory(stores64[8][0], 3, cpuOffsets.registers + 8 * pageRegister);
+}
+
+/** All but `findRecord`. */
+const following: Omit<CodeLayout, 'findRecord'> = {
+  pushPc,
 
   /** Finds the record by its address: it was dropped, or the next instruction crosses the end of the page. */
   notDecoded(run) {
-    straightLayout.pushPc(run);
+    pushPc(run);
     run.code.set(run.local.target);
     run.leavePage(0);
     run.toPageLoop();
@@ -86,7 +102,7 @@ export const straightLayout: CodeLayout = {
       goToEntry(run, 0);
       run.toRecordLoop();
     });
-    straightLayout.pushPc(run);
+    pushPc(run);
     code.set(local.target);
     run.leavePage(0);
     run.leaveWhenSpent();
@@ -107,7 +123,7 @@ export const straightLayout: CodeLayout = {
       lookUp(run);
       code.tee(local.entry).byte(opcodes[i32].eqz);
       run.when(() => {
-        straightLayout.pushPc(run);
+        pushPc(run);
         code.get(local.record).memory(load32.word, 2, at).byte(extendSigned).byte(opcodes[i64].add);
         code.set(local.target);
         run.leavePage(1);
@@ -127,3 +143,12 @@ export const straightLayout: CodeLayout = {
     code.get(local.base).byte(opcodes[i64].ne);
   },
 };
+
+/**
+ * The layout for a CPU. Register `pageRegister` of the register file, if that is not null, holds the address of the current page
+ * while instructions run: the base of operands that are relative to pc.
+ */
+export const straightLayout = (pageRegister: number | null): CodeLayout => ({
+  ...following,
+  findRecord: (run) => findRecord(run, pageRegister),
+});

@@ -178,6 +178,14 @@ export class StraightRuns implements CodeCache {
     return page * pageBytes + this.#memory.view.getUint16(headerEntry(record), true);
   }
 
+  /** The number of bytes of a record's instruction. */
+  lengthOf(record: number): number {
+    const { view } = this.#memory;
+    return (
+      view.getUint16(headerEntry(record + recordBytes), true) - view.getUint16(headerEntry(record), true)
+    );
+  }
+
   /** The byte offset of the table of a record's page, which is the value of the code TLB's entries. */
   tableOf(record: number): number {
     return this.#memory.word(chunkOf(record) + tableInHeader);

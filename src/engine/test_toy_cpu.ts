@@ -307,7 +307,7 @@ export const toy: CpuArchitecture<ToyView, ToyHost, never> = {
     instructions: toyInstructions,
     systemCalls: toySystemCalls,
     flags: toyFlags,
-    layout: straightLayout,
+    layout: straightLayout(null),
     floatRegisters: toyFloatRegisters,
     unaligned: 'inline',
     stackPointer,

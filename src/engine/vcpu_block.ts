@@ -121,6 +121,11 @@ export class VcpuBlock {
     this.memory.setWord(this.offset + cpuOffsets.budget, value);
   }
 
+  /** Within a host call: the byte offset of the current record. */
+  get record(): number {
+    return this.memory.word(this.offset + cpuOffsets.record);
+  }
+
   /** Within a host call: the rest of the budget. */
   get left(): number {
     const limit = this.memory.word(this.offset + cpuOffsets.limit);

@@ -4,6 +4,7 @@
  */
 import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
+import { TableFrames } from '../table_frames.js';
 import type { Arm64Host } from './host.js';
 import type { Tlbs } from '../tlb.js';
 import type { RecordPages } from './code_cache.js';
@@ -17,9 +18,6 @@ export function externalAbort(access: AccessType): number {
   return faultStatus.external | (access === 'write' ? abortBits.write : 0);
 }
 
-/** Number of cached translation table pages. */
-const tableFrames = 256;
-
 /** An access requested by the interpreter. */
 interface Request {
   readonly low: number;
@@ -27,31 +25,6 @@ interface Request {
   readonly bytes: number;
   readonly access: 'read' | 'write';
   readonly el0: boolean;
-}
-
-/** Cache of the byte offsets of translation table pages. Walks read the same few pages again and again. */
-class TableFrames {
-  readonly #host: Arm64Host;
-  readonly #addresses = new Float64Array(tableFrames).fill(-1);
-  readonly #slots = new Float64Array(tableFrames);
-
-  constructor(host: Arm64Host) {
-    this.#host = host;
-  }
-
-  /** The byte offset of the page at a physical address; -1 where there is no memory. */
-  place(address: number): number {
-    const index = (address / 4096) % tableFrames;
-    if (this.#addresses[index] !== address) {
-      this.#addresses[index] = address;
-      this.#slots[index] = this.#host.memory.frame(address, false);
-    }
-    return this.#slots[index] ?? -1;
-  }
-
-  forget(): void {
-    this.#addresses.fill(-1);
-  }
 }
 
 export class Accesses {
@@ -67,7 +40,7 @@ export class Accesses {
     this.#tlbs = tlbs;
     this.#pages = pages;
     this.#host = host;
-    const frames = new TableFrames(host);
+    const frames = new TableFrames(host.memory);
     this.#frames = frames;
     this.mmu = new Mmu({
       low: 0,

@@ -4,5 +4,6 @@
  * never reaches a guest.
  */
 export { floatCalls } from './calls.js';
+export { exceptions } from './context.js';
 export type { FloatModes, FloatRegisters, FloatRules } from './context.js';
 export { FloatFunctions } from './functions.js';

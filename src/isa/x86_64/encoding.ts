@@ -5,6 +5,7 @@
 import { withMeaning } from '../instruction.js';
 import type { FieldValues, Instruction, Operand } from '../instruction.js';
 import type { Semantics } from '../semantics.js';
+import { frequentForms } from './frequent.js';
 import { parseOpcode } from './opcode.js';
 import type { Opcode } from './opcode.js';
 import { field } from './parser.js';
@@ -71,6 +72,7 @@ export interface Definition<S extends Specs> {
   /** The arithmetic flags that the manual leaves undefined behind it: letters of `cpazso` (default: none). */
   readonly undefinedFlags?: string;
   readonly feature?: string;
+  /** Whether all of its forms are cold, also those that are frequent (frequent.ts): what may be left after it changed something. */
   readonly cold?: boolean;
   readonly vector?: boolean;
   readonly operands: S;
@@ -177,7 +179,7 @@ function meaningOf<const S extends Specs>(definition: Definition<S>, form: Form)
     name: nameOf(definition.name, form),
     ...(feature === undefined ? {} : { feature }),
     ...(vector === undefined ? {} : { vector }),
-    cold: definition.cold === true || !form.flat,
+    cold: definition.cold === true || !frequentForms.has(nameOf(definition.name, form)),
     operands,
     text: definition.text.replace('{w}', suffix),
     semantics: (m: Semantics) => {

@@ -294,7 +294,7 @@ export const segmentSelector: OperandSpec<Value> = {
   }),
 };
 
-/** The linear address of a stack slot and so on: see stack.ts. */
+/** The selector and the offset of a far branch. */
 export const farPointer: OperandSpec<{ selector: Value; offset: Value }> = {
   operands: (key, form) => {
     const bits = sizeIn(form, null);
@@ -308,11 +308,12 @@ export const farPointer: OperandSpec<{ selector: Value; offset: Value }> = {
     return {
       [key]: text,
       [`${key}Selector`]: derived(64, 32, selector),
-      [`${key}Offset`]: derived(64, 64, offset),
+      // As a signed number of 32 bits, so that both fit into an engine's record.
+      [`${key}Offset`]: derived(64, 32, (fields) => BigInt.asIntN(32, offset(fields))),
     };
   },
-  reference: (_, key) => ({
+  reference: (m, key) => ({
     selector: { bits: 64, get: () => immediateRef(`${key}Selector`, 64) },
-    offset: { bits: 64, get: () => immediateRef(`${key}Offset`, 64) },
+    offset: { bits: 64, get: () => m.and(immediateRef(`${key}Offset`, 64), m.constant(64, 0xffffffff)) },
   }),
 };

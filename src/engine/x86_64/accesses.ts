@@ -1,0 +1,373 @@
+/**
+ * Slow path of memory accesses: translates an address, checks it, performs the access or raises the fault, and updates the TLB.
+ * Memory that does not exist reads as all ones and ignores writes, as on a PC.
+ */
+import * as x86_64 from '../../isa/x86_64/index.js';
+import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
+import type { EngineMemory } from '../memory.js';
+import { crossesPage } from '../straight_runs.js';
+import type { StraightRuns } from '../straight_runs.js';
+import { TableFrames } from '../table_frames.js';
+import type { Tlbs } from '../tlb.js';
+import { exception, generalProtection, invalidOpcode, Raised, vectors } from './events.js';
+import type { X86Host } from './host.js';
+import { Mmu } from './mmu.js';
+import type { Translation } from './mmu.js';
+import type { Vcpu } from './vcpu.js';
+
+const { segments } = x86_64;
+
+/** An access by an instruction, or by the CPU itself with the supervisor's rights. */
+interface Request {
+  readonly low: number;
+  readonly high: number;
+  readonly bytes: number;
+  readonly access: 'read' | 'write';
+  readonly user: boolean;
+}
+
+/** Whether bits 63 to 47 of an address are equal. */
+export function isCanonical(high: number): boolean {
+  const top = (high | 0) >> 15;
+  return top === 0 || top === -1;
+}
+
+export function isCanonicalAddress(address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(48, address)) === BigInt.asUintN(64, address);
+}
+
+export class Accesses {
+  readonly mmu: Mmu;
+  readonly #memory: EngineMemory;
+  readonly #tlbs: Tlbs;
+  readonly #code: StraightRuns;
+  readonly #host: X86Host;
+  readonly #frames: TableFrames;
+
+  constructor(memory: EngineMemory, tlbs: Tlbs, code: StraightRuns, host: X86Host) {
+    this.#memory = memory;
+    this.#tlbs = tlbs;
+    this.#code = code;
+    this.#host = host;
+    const frames = new TableFrames(host.memory);
+    this.#frames = frames;
+    this.mmu = new Mmu({
+      low: 0,
+      high: 0,
+      readEntry(address, bytes) {
+        const offset = address % 4096;
+        const frame = frames.place(address - offset);
+        if (frame < 0) return false;
+        this.low = memory.word(frame + offset);
+        this.high = bytes === 4 ? 0 : memory.word(frame + offset + 4);
+        return true;
+      },
+      setBits(address, bits) {
+        const offset = address % 4096;
+        const frame = host.memory.frame(address - offset, true);
+        if (frame < 0) return;
+        code.stored(frame + offset, 4);
+        memory.setWord(frame + offset, memory.word(frame + offset) | bits);
+      },
+    });
+  }
+
+  /** Invalidates all cached answers of `PhysicalMemory.frame`. */
+  forgetFrames(): void {
+    this.#frames.forget();
+  }
+
+  // Instructions
+
+  /** The record of the instruction at an offset in the code segment; -1 when the fetch faults. */
+  fetch(cpu: Vcpu, low: number, high: number): number {
+    const linear = this.#codeAddress(cpu, low, high);
+    if (linear === null) return accessResults.faulted;
+    const translation = this.mmu.translate(cpu.regime, linear.low, linear.high, 'fetch', cpu.isUser);
+    const { fault, page, log2Size, global } = translation;
+    if (fault !== null) return this.#pageFault(cpu, linear.low, linear.high, fault);
+    const frame = this.#host.memory.frame(page, false);
+    if (frame < 0) return this.#noCode(cpu);
+    const instruction = frame + (low & 0xfff);
+    let record = this.#code.find(instruction, cpu.variant);
+    if (record === crossesPage) {
+      const second = this.#secondCodePage(cpu, low, high);
+      if (second < 0) return accessResults.faulted;
+      record = this.#code.findCrossing(instruction, second, cpu.variant);
+    }
+    const set = this.#set(cpu, cpu.isUser);
+    this.#tlbs.putCode(set, low, high, this.#code.tableOf(record));
+    this.#tlbs.note(cpu.index, set, low, high, log2Size, !global);
+    return record;
+  }
+
+  /** The linear address of an offset in the code segment; null if that raised an exception. */
+  #codeAddress(cpu: Vcpu, low: number, high: number): { low: number; high: number } | null {
+    if (cpu.mode === 64) {
+      if (isCanonical(high)) return { low, high };
+      cpu.raise(generalProtection());
+      return null;
+    }
+    const { base, limit } = cpu.segment(segments.cs);
+    if (high !== 0 || low > limit) {
+      cpu.raise(generalProtection());
+      return null;
+    }
+    if ((base & 0xfffn) !== 0n) {
+      // Decoded code lies by page, so that pages of the segment must be pages of memory.
+      cpu.countUnimplemented('code segment whose base is no multiple of 4096');
+      cpu.raise(invalidOpcode());
+      return null;
+    }
+    return { low: (low + Number(base)) >>> 0, high: 0 };
+  }
+
+  #secondCodePage(cpu: Vcpu, low: number, high: number): number {
+    const nextLow = ((low | 0xfff) + 1) >>> 0;
+    const linear = this.#codeAddress(cpu, nextLow, nextLow === 0 ? (high + 1) >>> 0 : high);
+    if (linear === null) return accessResults.faulted;
+    const { fault, page } = this.mmu.translate(cpu.regime, linear.low, linear.high, 'fetch', cpu.isUser);
+    if (fault !== null) return this.#pageFault(cpu, linear.low, linear.high, fault);
+    const frame = this.#host.memory.frame(page, false);
+    return frame < 0 ? this.#noCode(cpu) : frame;
+  }
+
+  /** Memory that does not exist has bytes of all ones, which are no instruction. */
+  #noCode(cpu: Vcpu): number {
+    cpu.raise(invalidOpcode());
+    return accessResults.faulted;
+  }
+
+  /** Up to 15 bytes that the vCPU would fetch at pc. Nothing is remembered of it. */
+  codeAt(cpu: Vcpu): Uint8Array {
+    const found: number[] = [];
+    const pc = cpu.block.pc;
+    for (let at = 0; at < x86_64.longest; at += 1) {
+      const byte = this.#codeByte(cpu, pc + BigInt(at));
+      if (byte === null) break;
+      found.push(byte);
+    }
+    return Uint8Array.from(found);
+  }
+
+  #codeByte(cpu: Vcpu, offset: bigint): number | null {
+    const base = cpu.mode === 64 ? 0n : cpu.segment(segments.cs).base;
+    const linear = BigInt.asUintN(cpu.mode === 64 ? 64 : 32, base + offset);
+    const [low, high] = [Number(linear & 0xffffffffn), Number(linear >> 32n)];
+    const { fault, page } = this.mmu.translate(cpu.regime, low, high, 'fetch', cpu.isUser);
+    const frame = fault === null ? this.#host.memory.frame(page, false) : -1;
+    return frame < 0 ? null : (this.#memory.bytes[frame + (low & 0xfff)] ?? 0);
+  }
+
+  /** The physical address of a page for the supervisor's reads; null where it is not mapped. Nothing is remembered of it. */
+  peek(cpu: Vcpu, low: number, high: number): number | null {
+    if (!isCanonical(high)) return null;
+    const { fault, page } = this.mmu.translate(cpu.regime, low, high, 'read', false);
+    return fault === null ? page : null;
+  }
+
+  // Data
+
+  /** The byte offset of the value to load, or one of accessResults. */
+  load(cpu: Vcpu, low: number, high: number, flags: number): number {
+    return this.#load(cpu, {
+      low,
+      high,
+      bytes: flags & accessFlags.bytes,
+      access: 'read',
+      user: cpu.isUser,
+    });
+  }
+
+  #load(cpu: Vcpu, request: Request): number {
+    const { low, bytes } = request;
+    const translation = this.#translate(cpu, request);
+    if (translation === null) return accessResults.faulted;
+    const offset = low & 0xfff;
+    const { page } = translation;
+    if (offset + bytes > 4096) return this.#loadAcross(cpu, request, page);
+    const frame = this.#host.memory.frame(page, false);
+    if (frame < 0) return this.#readDevice(cpu, page + offset, bytes);
+    this.#remember(cpu, request, translation, frame);
+    return frame + offset;
+  }
+
+  /** The byte offset to store to, or one of accessResults. The value is in the scratch area. */
+  store(cpu: Vcpu, low: number, high: number, flags: number): number {
+    return this.#store(cpu, {
+      low,
+      high,
+      bytes: flags & accessFlags.bytes,
+      access: 'write',
+      user: cpu.isUser,
+    });
+  }
+
+  #store(cpu: Vcpu, request: Request): number {
+    const { low, bytes } = request;
+    const translation = this.#translate(cpu, request);
+    if (translation === null) return accessResults.faulted;
+    const offset = low & 0xfff;
+    const { page } = translation;
+    if (offset + bytes > 4096) return this.#storeAcross(cpu, request, page);
+    const frame = this.#host.memory.frame(page, true);
+    if (frame < 0) return this.#writeDevice(cpu, page + offset, bytes);
+    this.#code.stored(frame + offset, bytes);
+    if (this.#code.letWrite(frame)) this.#remember(cpu, request, translation, frame);
+    return frame + offset;
+  }
+
+  /** Reads with the rights of the supervisor, or of user code. Throws `Raised` if that faults. */
+  read(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, user = false): bigint {
+    const at = this.#load(cpu, this.#request(cpu, address, bytes, 'read', user));
+    if (at < 0) this.#throwPending(cpu);
+    const { view } = this.#memory;
+    if (bytes === 8) return view.getBigUint64(at, true);
+    if (bytes === 4) return BigInt(view.getUint32(at, true));
+    return BigInt(bytes === 2 ? view.getUint16(at, true) : view.getUint8(at));
+  }
+
+  write(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, user = false): void {
+    const { view } = this.#memory;
+    view.setBigUint64(this.#scratch(cpu), BigInt.asUintN(64, value), true);
+    const at = this.#store(cpu, this.#request(cpu, address, bytes, 'write', user));
+    if (at === accessResults.done) return;
+    if (at < 0) this.#throwPending(cpu);
+    if (bytes === 8) view.setBigUint64(at, BigInt.asUintN(64, value), true);
+    else if (bytes === 4) view.setUint32(at, Number(BigInt.asUintN(32, value)), true);
+    else if (bytes === 2) view.setUint16(at, Number(BigInt.asUintN(16, value)), true);
+    else view.setUint8(at, Number(BigInt.asUintN(8, value)));
+  }
+
+  #request(cpu: Vcpu, address: bigint, bytes: number, access: 'read' | 'write', user: boolean): Request {
+    const linear = BigInt.asUintN(cpu.isLong ? 64 : 32, address);
+    return { low: Number(linear & 0xffffffffn), high: Number(linear >> 32n), bytes, access, user };
+  }
+
+  /** Makes the exception that an access left pending one that is thrown. */
+  #throwPending(cpu: Vcpu): never {
+    const { pending } = cpu;
+    cpu.pending = null;
+    throw new Raised(pending?.kind === 'event' ? pending.event : generalProtection());
+  }
+
+  /** Translates the address. Null when this raised an exception. */
+  #translate(cpu: Vcpu, { low, high, access, user }: Request): Translation | null {
+    if (!isCanonical(high)) {
+      cpu.raise(this.#isOnStack(cpu) ? exception(vectors.stackFault, 0) : generalProtection());
+      return null;
+    }
+    const translation = this.mmu.translate(cpu.regime, low, high, access, user);
+    if (translation.fault === null) return translation;
+    this.#pageFault(cpu, low, high, translation.fault);
+    return null;
+  }
+
+  /** Whether the instruction at pc uses the stack: by itself, or because its address is based on RSP or RBP. */
+  #isOnStack(cpu: Vcpu): boolean {
+    const parsed = x86_64.parse(this.codeAt(cpu), cpu.mode);
+    if (parsed.kind !== 'parsed') return false;
+    const { segment, base, mod, modrm, map, opcode } = parsed.fields;
+    if (segment >= 0) return false;
+    const hasMemory = modrm >= 0 && mod !== 3;
+    if (hasMemory && (base === 4 || base === 5)) return true;
+    // POP to memory, and calls and pushes from it: the operand is what faults first, as it comes first.
+    if (hasMemory || map !== 0) return false;
+    const isPushOrPop = opcode >= 0x50 && opcode < 0x60;
+    return isPushOrPop || [0x68, 0x6a, 0x8f, 0x9c, 0x9d, 0xc2, 0xc3, 0xc8, 0xc9, 0xe8, 0xff].includes(opcode);
+  }
+
+  #pageFault(cpu: Vcpu, low: number, high: number, errorCode: number): number {
+    cpu.raise(exception(vectors.pageFault, errorCode, (BigInt(high) << 32n) | BigInt(low)));
+    return accessResults.faulted;
+  }
+
+  /** The TLB set for the rights of an access. For user code, this may create a set and make it the current one. */
+  #set(cpu: Vcpu, user: boolean): number {
+    if (!user) return this.#tlbs.privileged(cpu.index);
+    return this.#tlbs.provide(cpu.index, cpu.addressSpace);
+  }
+
+  #remember(cpu: Vcpu, { low, high, access, user }: Request, translation: Translation, frame: number): void {
+    const { log2Size, global } = translation;
+    const set = this.#set(cpu, user);
+    this.#tlbs.putData(set, access, { low, high }, frame, false);
+    this.#tlbs.note(cpu.index, set, low, high, log2Size, !global);
+  }
+
+  #scratch(cpu: Vcpu): number {
+    return cpu.block.offset + cpuOffsets.scratch;
+  }
+
+  /** Translates the second part of an access across pages. Both parts are checked before either is done. */
+  #otherPage(cpu: Vcpu, request: Request): { page: number; bytes: number } | null {
+    const bytes = (request.low & 0xfff) + request.bytes - 4096;
+    const low = ((request.low & ~0xfff) + 4096) >>> 0;
+    const carries = low === 0 && cpu.isLong;
+    const high = carries ? (request.high + 1) >>> 0 : request.high;
+    const translation = this.#translate(cpu, { ...request, low, high, bytes: 1 });
+    return translation === null ? null : { page: translation.page, bytes };
+  }
+
+  #loadAcross(cpu: Vcpu, request: Request, page: number): number {
+    const other = this.#otherPage(cpu, request);
+    if (other === null) return accessResults.faulted;
+    const scratch = this.#scratch(cpu);
+    const here = request.bytes - other.bytes;
+    for (let i = 0; i < request.bytes; i += 1) {
+      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
+      this.#memory.bytes[scratch + i] = this.#readByte(cpu, address);
+    }
+    return scratch;
+  }
+
+  #readByte(cpu: Vcpu, address: number): number {
+    const frame = this.#host.memory.frame(address - (address % 4096), false);
+    if (frame >= 0) return this.#memory.bytes[frame + (address % 4096)] ?? 0;
+    return Number((this.#host.memory.read(cpu.index, address, 1) ?? 0xffn) & 0xffn);
+  }
+
+  #storeAcross(cpu: Vcpu, request: Request, page: number): number {
+    const other = this.#otherPage(cpu, request);
+    if (other === null) return accessResults.faulted;
+    const scratch = this.#scratch(cpu);
+    const here = request.bytes - other.bytes;
+    for (let i = 0; i < request.bytes; i += 1) {
+      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
+      this.#writeByte(cpu, address, this.#memory.bytes[scratch + i] ?? 0);
+    }
+    return accessResults.done;
+  }
+
+  #writeByte(cpu: Vcpu, address: number, value: number): void {
+    const frame = this.#host.memory.frame(address - (address % 4096), true);
+    if (frame < 0) {
+      this.#host.memory.write(cpu.index, address, 1, BigInt(value));
+      return;
+    }
+    const place = frame + (address % 4096);
+    this.#code.stored(place, 1);
+    this.#memory.bytes[place] = value;
+  }
+
+  /** Reads a device into the scratch area. */
+  #readDevice(cpu: Vcpu, address: number, bytes: number): number {
+    const scratch = this.#scratch(cpu);
+    const each = Math.min(bytes, 8);
+    for (let done = 0; done < bytes; done += each) {
+      const value = this.#host.memory.read(cpu.index, address + done, each) ?? -1n;
+      this.#memory.view.setBigUint64(scratch + done, BigInt.asUintN(64, value), true);
+    }
+    return scratch;
+  }
+
+  #writeDevice(cpu: Vcpu, address: number, bytes: number): number {
+    const scratch = this.#scratch(cpu);
+    const each = Math.min(bytes, 8);
+    for (let done = 0; done < bytes; done += each) {
+      const value = this.#memory.view.getBigUint64(scratch + done, true);
+      this.#host.memory.write(cpu.index, address + done, each, BigInt.asUintN(8 * each, value));
+    }
+    return accessResults.done;
+  }
+}

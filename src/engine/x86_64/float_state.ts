@@ -1,0 +1,121 @@
+/** The image of FXSAVE and FXRSTOR (Intel SDM, volume 1, 10.5.1), and MXCSR. */
+import * as x86_64 from '../../isa/x86_64/index.js';
+import type { Accesses } from './accesses.js';
+import { generalProtection, raise } from './events.js';
+import { mxcsr } from './float_registers.js';
+import type { FloatSystem, Vcpu } from './vcpu.js';
+
+const { x86State } = x86_64;
+/** CR4.OSFXSR: the image has the XMM registers. */
+const savesVectors = 1 << 9;
+
+const image = { control: 0, status: 2, tags: 4, mxcsr: 24, mask: 28, registers: 32, vectors: 160 } as const;
+
+/** Bits 13 to 11 of the status word: which register is ST(0). */
+const topOf = ({ status }: FloatSystem): number => (status >> 11) & 7;
+
+/** One bit for each register: whether it is not empty. */
+function shortTags(tags: number): number {
+  let short = 0;
+  for (let number = 0; number < 8; number += 1) if (((tags >> (2 * number)) & 3) !== 3) short |= 1 << number;
+  return short;
+}
+
+/** The full tag word: valid, zero, special or empty, by each register's contents. */
+function fullTags(short: number, registers: FloatSystem['registers']): number {
+  let tags = 0;
+  for (let number = 0; number < 8; number += 1) {
+    tags |= ((short >> number) & 1) === 0 ? 3 << (2 * number) : tagOf(registers[number]) << (2 * number);
+  }
+  return tags;
+}
+
+function tagOf(register: FloatSystem['registers'][number] | undefined): number {
+  const [mantissa, exponent] = register ?? [0n, 0];
+  const power = exponent & 0x7fff;
+  if (power === 0 && mantissa === 0n) return 1;
+  return power === 0x7fff || power === 0 || mantissa >> 63n === 0n ? 2 : 0;
+}
+
+export function newFloat(): FloatSystem {
+  return {
+    control: 0x40,
+    status: 0,
+    tags: 0x5555,
+    registers: Array.from({ length: 8 }, () => [0n, 0] as const),
+  };
+}
+
+/** Vector registers in an image: 8, or 16 in 64-bit code. */
+const vectorsIn = (cpu: Vcpu): number =>
+  (cpu.system.cr4 & savesVectors) === 0 ? 0 : cpu.mode === 64 ? 16 : 8;
+
+function requireAligned(address: bigint): void {
+  if ((address & 15n) !== 0n) raise(generalProtection());
+}
+
+/** FXSAVE. The pointers to the last x87 instruction and operand are 0: nothing is there that sets them. */
+export function saveFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void {
+  requireAligned(address);
+  const { float } = cpu.system;
+  const put = (offset: number, bytes: 2 | 4 | 8, value: number | bigint): void =>
+    accesses.write(cpu, address + BigInt(offset), bytes, BigInt(value), cpu.isUser);
+  // Both ends first: a fault must come before anything is written.
+  put(
+    image.vectors + 16 * 15 + 8,
+    8,
+    accesses.read(cpu, address + BigInt(image.vectors + 16 * 15 + 8), 8, cpu.isUser),
+  );
+  put(image.control, 2, float.control);
+  put(image.status, 2, float.status);
+  put(image.tags, 4, shortTags(float.tags));
+  for (const offset of [8, 16]) put(offset, 8, 0);
+  put(image.mxcsr, 4, readMxcsr(cpu));
+  put(image.mask, 4, mxcsr.writable);
+  for (let number = 0; number < 8; number += 1) {
+    const [mantissa, exponent] = float.registers[(topOf(float) + number) & 7] ?? [0n, 0];
+    put(image.registers + 16 * number, 8, mantissa);
+    put(image.registers + 16 * number + 8, 8, exponent);
+  }
+  for (let number = 0; number < vectorsIn(cpu); number += 1) {
+    const [low, high] = cpu.block.vector(number);
+    put(image.vectors + 16 * number, 8, low);
+    put(image.vectors + 16 * number + 8, 8, high);
+  }
+}
+
+export function restoreFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void {
+  requireAligned(address);
+  const get = (offset: number, bytes: 2 | 4 | 8): bigint =>
+    accesses.read(cpu, address + BigInt(offset), bytes, cpu.isUser);
+  const status = Number(get(image.status, 2));
+  const top = (status >> 11) & 7;
+  const registers = newFloat().registers;
+  for (let number = 0; number < 8; number += 1) {
+    const at = image.registers + 16 * number;
+    registers[(top + number) & 7] = [get(at, 8), Number(get(at + 8, 2))];
+  }
+  const vectors = Array.from({ length: vectorsIn(cpu) }, (_, number) => {
+    const at = image.vectors + 16 * number;
+    return [get(at, 8), get(at + 8, 8)] as const;
+  });
+  const wanted = Number(get(image.mxcsr, 4));
+  if ((cpu.system.cr4 & savesVectors) !== 0) writeMxcsr(cpu, wanted);
+  const { float } = cpu.system;
+  float.control = (Number(get(image.control, 2)) & 0x1f3f) | 0x40;
+  float.status = status;
+  float.registers = registers;
+  float.tags = fullTags(Number(get(image.tags, 2)) & 0xff, registers);
+  for (const [number, vector] of vectors.entries()) cpu.block.setVector(number, vector);
+}
+
+/** MXCSR: its control bits and its cumulative ones are in two state slots. */
+export function readMxcsr({ block }: Vcpu): number {
+  return (block.low(x86State.control) & ~mxcsr.status) | (block.low(x86State.status) & mxcsr.status);
+}
+
+export function writeMxcsr({ block }: Vcpu, value: number): void {
+  if ((value & ~mxcsr.writable) !== 0) raise(generalProtection());
+  block.setHalves(x86State.control, value & ~mxcsr.status, 0);
+  block.setHalves(x86State.status, value & mxcsr.status, 0);
+}

@@ -1,0 +1,109 @@
+/** Decodes instructions into records. */
+import { present } from '../../base/index.js';
+import { flowOf } from '../../isa/index.js';
+import * as x86_64 from '../../isa/x86_64/index.js';
+import type { ImmediateOperand } from '../../isa/index.js';
+import type { CpuParts } from '../architecture.js';
+import { specialHandlers } from '../handlers.js';
+import type { HandlerChoice } from '../handlers.js';
+import { fillRecord, placedOperands } from '../record.js';
+import type { PlacedOperand } from '../record.js';
+import type { CodeBytes, DecodedInstruction } from '../straight_runs.js';
+import { variantOf } from './vcpu.js';
+import type { Variant } from './vcpu.js';
+
+const { longest, registerFile } = x86_64;
+type X86Instruction = x86_64.X86Instruction;
+type Fields = x86_64.Fields;
+
+/** Created on first use, and shared by all processors. */
+let decoder: x86_64.Decoder | null = null;
+
+/** Decodes the instruction at the start of some bytes. */
+export function decode(bytes: Uint8Array, mode: x86_64.Mode): x86_64.Decoded {
+  decoder ??= x86_64.makeDecoder(x86_64.x86);
+  return decoder.decode(bytes, mode);
+}
+
+/** Features whose instructions use the state of x87 and SSE, which CR0.TS and CR0.EM guard. Fences belong to none of them. */
+const floatFeatures: ReadonlySet<string | null> = new Set(['fpu', 'mmx', 'fxsr', 'sse', 'sse2']);
+
+function traps({ vector, feature }: X86Instruction, { taskSwitched, emulated }: Variant): boolean {
+  return (taskSwitched || emulated) && (vector || floatFeatures.has(feature));
+}
+
+/** How to turn an instruction's bytes into records. */
+interface Way {
+  readonly choice: HandlerChoice;
+  readonly placed: readonly PlacedOperand[];
+  readonly near: ImmediateOperand | null;
+  readonly fallsThrough: boolean;
+}
+
+export class RecordDecoder {
+  readonly #parts: Pick<CpuParts<unknown>, 'memory' | 'plan' | 'provide'>;
+  readonly #ways = new Map<X86Instruction, Way>();
+
+  constructor(parts: Pick<CpuParts<unknown>, 'memory' | 'plan' | 'provide'>) {
+    this.#parts = parts;
+  }
+
+  /** Decodes an instruction into its record; see `DecodeInstruction`. */
+  decode({ bytes, at, end, offset, variant, record }: CodeBytes): DecodedInstruction | null {
+    const kind = variantOf(variant);
+    const found = decode(bytes.subarray(at, Math.min(end, at + longest)), kind.mode);
+    if (found.kind === 'truncated') return null;
+    if (found.kind === 'tooLong') return this.#special(record, specialHandlers.undefined, longest);
+    if (found.kind === 'undefined') {
+      return this.#special(record, specialHandlers.undefined, found.fields?.length ?? longest);
+    }
+    const { instruction, fields } = found;
+    if (traps(instruction, kind)) return this.#special(record, specialHandlers.vectorTrap, fields.length);
+    const placed = placedInPage(fields, offset);
+    if (placed === null) return this.#special(record, specialHandlers.undefined, fields.length);
+    return this.#fill(record, instruction, placed, offset);
+  }
+
+  /** A record of an instruction that is never carried out. */
+  #special(record: number, handler: number, bytes: number): DecodedInstruction {
+    this.#parts.memory.view.setUint16(record, handler, true);
+    return { bytes, fallsThrough: false };
+  }
+
+  #fill(record: number, instruction: X86Instruction, fields: Fields, offset: number): DecodedInstruction {
+    const { view } = this.#parts.memory;
+    const { choice, placed, near, fallsThrough } = this.#wayOf(instruction);
+    fillRecord(view, record, placed, fields);
+    const target = near === null ? -1 : offset + Number(near.value(fields));
+    const isNear = target >= 0 && target < 4096;
+    view.setUint16(record, (isNear ? choice.near : null) ?? choice.plain, true);
+    return { bytes: fields.length, fallsThrough };
+  }
+
+  #wayOf(instruction: X86Instruction): Way {
+    const known = this.#ways.get(instruction);
+    if (known !== undefined) return known;
+    const { plan, provide } = this.#parts;
+    const choice = present(plan.choices.get(instruction.name), instruction.name);
+    provide(choice.plain);
+    const near = instruction.operands[choice.nearOperand ?? ''];
+    const way = {
+      choice,
+      placed: placedOperands(instruction),
+      near: near?.kind === 'immediate' ? near : null,
+      fallsThrough: flowOf(instruction.semantics.statements).fallsThrough,
+    };
+    this.#ways.set(instruction, way);
+    return way;
+  }
+}
+
+/**
+ * The fields as a record takes them: an address relative to the next instruction becomes one relative to the page, whose address
+ * the register `nextInstruction` holds (straight_layout.ts). Null where the displacement then needs more than 32 bits.
+ */
+function placedInPage(fields: Fields, offset: number): Fields | null {
+  if (fields.base !== registerFile.nextInstruction || fields.modrm < 0 || fields.mod === 3) return fields;
+  const displacement = fields.displacement + offset + fields.length;
+  return displacement >= 2 ** 31 ? null : { ...fields, displacement };
+}

@@ -1,0 +1,73 @@
+/** Control registers and what they say of translation (Intel SDM, volume 3, 2.5 and 4.1). */
+import type { PagingMode, Regime } from './mmu.js';
+import { physicalBits } from './mmu.js';
+
+export const cr0 = {
+  protected: 1 << 0,
+  monitor: 1 << 1,
+  emulated: 1 << 2,
+  taskSwitched: 1 << 3,
+  extension: 1 << 4,
+  numericError: 1 << 5,
+  writeProtect: 1 << 16,
+  alignmentMask: 1 << 18,
+  notWriteThrough: 1 << 29,
+  cacheDisable: 1 << 30,
+  paging: 1 << 31,
+  /** Bits that a write changes. */
+  writable: 0xe005003f | 0,
+} as const;
+
+export const cr4 = {
+  timestampDisable: 1 << 2,
+  pageSize: 1 << 4,
+  physicalExtension: 1 << 5,
+  globalPages: 1 << 7,
+  /**
+   * Bits that may be set: those of the first processors with long mode. Linux sets PGE without asking CPUID (head_64.S), and real
+   * processors of 64 bits all have it.
+   */
+  writable: 0x7ff & ~(1 << 11),
+} as const;
+
+export const efer = {
+  syscall: 1 << 0,
+  longEnable: 1 << 8,
+  longActive: 1 << 10,
+  noExecute: 1 << 11,
+  /** Bits that may be set. LMA is ignored. */
+  writable: 0xd01,
+} as const;
+
+/** The first bits of CR3 that are reserved. */
+export const physicalLimit = 1n << BigInt(physicalBits);
+
+interface Controls {
+  readonly cr0: number;
+  readonly cr3: bigint;
+  readonly cr4: number;
+  readonly efer: number;
+}
+
+function pagingMode({ cr0: control, cr4: extensions, efer: features }: Controls): PagingMode {
+  if ((control & cr0.paging) === 0) return 'off';
+  if ((features & efer.longActive) !== 0) return '4-level';
+  return (extensions & cr4.physicalExtension) === 0 ? '32-bit' : 'PAE';
+}
+
+/** The regime from the current register values. */
+export function readRegime(controls: Controls): Regime {
+  const mode = pagingMode(controls);
+  const root = mode === 'PAE' ? controls.cr3 & 0xffffffe0n : controls.cr3 & (physicalLimit - 4096n);
+  return {
+    mode,
+    root: Number(root),
+    writeProtect: (controls.cr0 & cr0.writeProtect) !== 0,
+    noExecute: (controls.efer & efer.noExecute) !== 0,
+    largePages: (controls.cr4 & cr4.pageSize) !== 0,
+    globalPages: (controls.cr4 & cr4.globalPages) !== 0,
+    // Neither is advertised, so that CR4 has no such bits.
+    smep: false,
+    smap: false,
+  };
+}

@@ -1,0 +1,231 @@
+/**
+ * The host's side of one vCPU: its block, the state that is kept outside the block, and work that a host call left
+ * pending.
+ */
+import * as x86_64 from '../../isa/x86_64/index.js';
+import type { StopReason } from '../ports.js';
+import type { AddressSpaceKey } from '../tlb.js';
+import type { X86Block } from './block.js';
+import type { Regime } from './mmu.js';
+import { cr0, efer, readRegime } from './regime.js';
+import { attribute, has } from './segments.js';
+import type { Segment } from './segments.js';
+
+const { modes, segments, x86State } = x86_64;
+type Mode = x86_64.Mode;
+
+/** A descriptor table register. */
+export interface TableRegister {
+  readonly base: bigint;
+  readonly limit: number;
+}
+
+/** x87. The XMM registers and MXCSR are in the block. */
+export interface FloatSystem {
+  control: number;
+  status: number;
+  /** The full tag word, two bits for each register. */
+  tags: number;
+  /** ST(0) to ST(7) by physical number: mantissa, and sign with exponent. */
+  registers: (readonly [mantissa: bigint, exponent: number])[];
+}
+
+/** State that only the host reads and writes: a plain value. */
+export interface SystemState {
+  cr0: number;
+  cr2: bigint;
+  cr3: bigint;
+  cr4: number;
+  efer: number;
+  star: bigint;
+  lstar: bigint;
+  cstar: bigint;
+  fmask: bigint;
+  kernelGsBase: bigint;
+  sysenterSelector: bigint;
+  sysenterStack: bigint;
+  sysenterEntry: bigint;
+  globalTable: TableRegister;
+  interruptTable: TableRegister;
+  localTable: Segment;
+  task: Segment;
+  /** ES, CS, SS, DS, FS and GS. In 64-bit mode the bases of FS and GS are in the register file. */
+  segments: Segment[];
+  /** DR0 to DR7. */
+  debug: bigint[];
+  /** Whether an NMI was taken and no IRET was made since. */
+  nmiMasked: boolean;
+  float: FloatSystem;
+}
+
+/** An exception or interrupt to be delivered. */
+export interface Event {
+  readonly vector: number;
+  /** Null where the vector has no error code. */
+  readonly errorCode: number | null;
+  /** What CR2 becomes; null where it stays. */
+  readonly address: bigint | null;
+  /** By INT n, INT3, INTO or INT1, or from outside; all others are made by an instruction that failed. */
+  readonly origin: 'exception' | 'software' | 'external';
+}
+
+/** Work to do after the interpreter has returned. */
+export type Pending =
+  | { readonly kind: 'event'; readonly event: Event; readonly returnsTo: 'this' | 'next' }
+  /** pc becomes `target`, by a transfer that is a scheduling point. */
+  | { readonly kind: 'transferred'; readonly target: bigint }
+  /** The instruction is done, but the next one has to be fetched anew, or an interrupt may be taken before it. */
+  | { readonly kind: 'completed' }
+  /** The instruction has to run again. */
+  | { readonly kind: 'again' }
+  | { readonly kind: 'hypercall'; readonly instruction: 'vmcall' | 'vmmcall' }
+  | { readonly kind: 'stop'; readonly reason: StopReason };
+
+/** The lines of a vCPU as bits of its state slot. */
+export const lines = { interrupt: 1, nmi: 2 } as const;
+
+/** What a decode variant says: the size of code in bits, CR0.TS and CR0.EM. */
+export interface Variant {
+  readonly mode: Mode;
+  readonly taskSwitched: boolean;
+  readonly emulated: boolean;
+}
+
+export function variantOf(variant: number): Variant {
+  return {
+    mode: modes[variant & 3] ?? 64,
+    taskSwitched: (variant & 4) !== 0,
+    emulated: (variant & 8) !== 0,
+  };
+}
+
+export class Vcpu {
+  readonly index: number;
+  readonly block: X86Block;
+  system: SystemState;
+  pending: Pending | null = null;
+  /** The length of the instruction that made the current host call, in bytes. */
+  length = 0;
+  /** Asserted lines. */
+  asserted = 0;
+  /** Where the instruction behind an STI is, before which no interrupt is taken. */
+  shadow: bigint | null = null;
+  /** Whether a triple fault ended it. */
+  isShutDown = false;
+  /** The decode variant of the code pages in the TLBs; -1 if there are none. */
+  decodedAs = -1;
+  /** How often each instruction or feature was met that is not implemented. */
+  readonly unimplemented = new Map<string, number>();
+  #regime: Regime | null = null;
+  #key: AddressSpaceKey | null = null;
+
+  constructor(index: number, block: X86Block, system: SystemState) {
+    this.index = index;
+    this.block = block;
+    this.system = system;
+  }
+
+  segment(number: number): Segment {
+    return this.system.segments[number] ?? this.system.localTable;
+  }
+
+  get privilege(): number {
+    return this.block.privilege;
+  }
+
+  get isUser(): boolean {
+    return this.block.privilege === 3;
+  }
+
+  get isProtected(): boolean {
+    return (this.system.cr0 & cr0.protected) !== 0;
+  }
+
+  /** EFER.LMA. */
+  get isLong(): boolean {
+    return (this.system.efer & efer.longActive) !== 0;
+  }
+
+  /** The size of code in bits. */
+  get mode(): Mode {
+    const code = this.segment(segments.cs);
+    if (this.isLong && has(code, attribute.long)) return 64;
+    return has(code, attribute.big) ? 32 : 16;
+  }
+
+  /** The current decode variant (`variantOf`). */
+  get variant(): number {
+    const { cr0: control } = this.system;
+    return (
+      modes.indexOf(this.mode) +
+      ((control & cr0.taskSwitched) === 0 ? 0 : 4) +
+      ((control & cr0.emulated) === 0 ? 0 : 8)
+    );
+  }
+
+  get regime(): Regime {
+    this.#regime ??= readRegime(this.system);
+    return this.#regime;
+  }
+
+  /** The key that identifies a user TLB set. */
+  get addressSpace(): AddressSpaceKey {
+    const { cr3 } = this.system;
+    this.#key ??= { words: [Number(cr3 & 0xffffffffn), Number(cr3 >> 32n)], group: 0 };
+    return this.#key;
+  }
+
+  /** Called when a register of the translation regime was written. */
+  regimeChanged(): void {
+    this.#regime = null;
+    this.#key = null;
+  }
+
+  /** Called when CS, SS or the mode was changed: sets the slots that instructions read. */
+  segmentsChanged(): void {
+    const stack = this.segment(segments.ss);
+    const { mode } = this;
+    this.block.setHalves(
+      x86State.stackMask,
+      mode === 64 || has(stack, attribute.big) ? 0xffffffff : 0xffff,
+      mode === 64 ? 0xffffffff : 0,
+    );
+  }
+
+  setSegment(number: number, segment: Segment): void {
+    this.system.segments[number] = segment;
+    this.block.setState(x86State.selectors + number, BigInt(segment.selector));
+    if (number === segments.fs || number === segments.gs) this.setDataBase(number, segment.base);
+    if (number === segments.cs || number === segments.ss) this.segmentsChanged();
+  }
+
+  /** Sets the base of FS or GS in the register file. */
+  setDataBase(number: number, base: bigint): void {
+    const { fsBase, gsBase } = x86_64.registerFile;
+    this.block.setRegister(number === segments.fs ? fsBase : gsBase, BigInt.asUintN(64, base));
+  }
+
+  dataBase(number: number): bigint {
+    const { fsBase, gsBase } = x86_64.registerFile;
+    return this.block.register(number === segments.fs ? fsBase : gsBase);
+  }
+
+  /** Pending interrupts that may be taken now, as bits of `lines`. */
+  get openInterrupts(): number {
+    const mayInterrupt = this.block.interruptsEnabled && this.block.pc !== this.shadow;
+    return this.asserted & ((mayInterrupt ? lines.interrupt : 0) | (this.system.nmiMasked ? 0 : lines.nmi));
+  }
+
+  setLines(asserted: number): void {
+    this.asserted = asserted;
+    this.block.setHalves(x86State.pendingInterrupt, asserted & lines.interrupt, 0);
+  }
+
+  raise(event: Event, returnsTo: 'this' | 'next' = 'this'): void {
+    this.pending = { kind: 'event', event, returnsTo };
+  }
+
+  countUnimplemented(what: string): void {
+    this.unimplemented.set(what, (this.unimplemented.get(what) ?? 0) + 1);
+  }
+}
