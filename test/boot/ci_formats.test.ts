@@ -19,7 +19,7 @@ import { xenVcpuId } from '../../src/identity/index.js';
 import { boot } from '../../src/library/index.js';
 import type { BootReport, ReportedRun } from '../../src/library/index.js';
 import { readText, root } from '../files.js';
-import { onlyKernel, onlyRun, withKernel } from './reports.js';
+import { onlyKernel, onlyRun, withKernel, withRun } from './reports.js';
 import { image, say, spin } from './tiny_kernels.js';
 
 const command = path.join(root, 'dist/src/cli/main.js');
@@ -87,6 +87,18 @@ describe('JUnit XML', () => {
     const text = junitText(withKernel(passing, { notJudged }));
     assert.equal(casesOf(text).get('id-is-meant'), 'skipped');
     assert.match(text, /not judged: 3 x EVTCHNOP_bind_vcpu: the table cannot be read/);
+  });
+
+  it('marks the rules that are not broken as skipped if a run that breaks another ended early', () => {
+    const broken = new Set(onlyKernel(failing).findings.map(({ rule }) => rule));
+    for (const what of ['hang', 'panic', 'destroyed', 'stopped'] as const) {
+      const report = withRun(failing, { outcome: { what, why: 'so it was' } });
+      const cases = casesOf(junitText(report));
+      for (const { name } of rules)
+        assert.equal(cases.get(name), broken.has(name) ? 'failure' : 'skipped', `${what}: ${name}`);
+      const [run] = (sarifLog(report) as Log).runs;
+      assert.equal(run?.invocations[0]?.executionSuccessful, false);
+    }
   });
 
   it('reports how a command ended', async () => {

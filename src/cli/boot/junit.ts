@@ -4,7 +4,7 @@
 import { create } from 'xmlbuilder2';
 import { rules } from '../../audit/index.js';
 import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
-import { actionText, commandWords } from './report_text.js';
+import { actionText, commandWords, endedEarly } from './report_text.js';
 
 type Verdict = 'failure' | 'skipped' | 'error';
 
@@ -35,14 +35,15 @@ function findingText({
 }
 
 /** What `run` could not check of a rule that is not broken; null if the rule was checked. */
-function openQuestion(rule: string, { verdict, outcome, kernels, instructions }: ReportedRun): string | null {
+function openQuestion(rule: string, run: ReportedRun): string | null {
+  const { outcome, kernels, instructions } = run;
   if (instructions === 0) return outcome.why;
   const notJudged = kernels.flatMap((kernel) => kernel.notJudged);
   if (rule === 'id-is-meant' && notJudged.length > 0)
     return notJudged
       .map(({ hypercall, calls, why }) => `not judged: ${calls} x ${hypercall}: ${why}`)
       .join('; ');
-  return verdict === 'incomplete' ? `not broken before the run ended: ${outcome.what}: ${outcome.why}` : null;
+  return endedEarly(run) ? `not broken before the run ended: ${outcome.what}: ${outcome.why}` : null;
 }
 
 function ruleCase(rule: string, run: ReportedRun): TestCase {
@@ -62,10 +63,10 @@ function ruleCase(rule: string, run: ReportedRun): TestCase {
     : { group: 'audit', name: rule, verdict: 'skipped', message: open };
 }
 
-function endingCase({ verdict, outcome, kernels }: ReportedRun): TestCase {
-  const endedWell = outcome.what === 'poweroff' || outcome.what === 'userspace';
+function endingCase(run: ReportedRun): TestCase {
+  const { outcome, kernels } = run;
   const ending = { group: 'run', name: 'ending' } as const;
-  if (endedWell && verdict !== 'incomplete') return ending;
+  if (!endedEarly(run)) return ending;
   const message = `${outcome.what}: ${outcome.why}`;
   const details = (kernels.at(-1)?.logTail ?? []).join('\n');
   return { ...ending, verdict: outcome.what === 'stopped' ? 'error' : 'failure', message, details };

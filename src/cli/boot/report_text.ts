@@ -161,6 +161,11 @@ function commandLines({ options: { command } }: BootReport, run: ReportedRun, st
   return labelled('Command: ', `${shownLine(name)} ${commandWords(run)}`, style.width);
 }
 
+/** Whether the run ended before all rules could be checked, broken or not. */
+export function endedEarly({ verdict, outcome }: ReportedRun): boolean {
+  return verdict === 'incomplete' || !(outcome.what === 'poweroff' || outcome.what === 'userspace');
+}
+
 /** What was done in a run: `crash on vCPU 2 by sysrq`. */
 export function actionText(action: RunAction): string {
   return action.kind === 'boot' ? 'boot' : `crash on vCPU ${action.vcpu} by ${action.by}`;

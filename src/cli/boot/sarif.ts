@@ -2,7 +2,7 @@
 import { rules } from '../../audit/index.js';
 import { domulatorVersion } from '../../base/index.js';
 import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
-import { actionText } from './report_text.js';
+import { actionText, endedEarly } from './report_text.js';
 
 /** A URI reference for the kernel, the subject of each result: code hosts require a file for each result. */
 function kernelUri(name: string): string {
@@ -45,14 +45,15 @@ const ruleDescriptors = rules.map(({ name, reason, source }) => ({
 }));
 
 /** Why the run is not a complete verdict on the kernel. */
-function notificationsOf({ verdict, outcome, kernels }: ReportedRun): object[] {
+function notificationsOf(run: ReportedRun): object[] {
+  const { outcome, kernels } = run;
   const ending = { level: 'error', message: { text: `${outcome.what}: ${outcome.why}` } };
   const notJudged = kernels.flatMap((kernel) => kernel.notJudged);
   const open = notJudged.map(({ hypercall, calls, why }) => ({
     level: 'warning',
     message: { text: `not judged: ${calls} x ${hypercall}: ${why}` },
   }));
-  return [...(verdict === 'incomplete' ? [ending] : []), ...open];
+  return [...(endedEarly(run) ? [ending] : []), ...open];
 }
 
 /** What tells the runs of a report apart; a report of one run needs nothing. */
@@ -70,7 +71,7 @@ function sarifRun(run: ReportedRun, report: BootReport): object {
     rules: ruleDescriptors,
   };
   const invocation = {
-    executionSuccessful: verdict !== 'incomplete',
+    executionSuccessful: !endedEarly(run),
     toolExecutionNotifications: notificationsOf(run),
   };
   const findings = run.kernels.flatMap((each) => each.findings);
