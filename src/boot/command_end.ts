@@ -3,11 +3,12 @@ import { frameBytes } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
 import { commandEndOf, stackSearchBytes } from '../guest_init/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import type { Guest } from './guest.js';
 import { readGuest } from './guest_memory.js';
 
 /** The mapped part of the kernel stack of `vcpu`, from its stack pointer on. */
-function kernelStack(guest: Guest, vcpu: number): Uint8Array {
+function kernelStack(guest: Guest, vcpu: XenVcpuId): Uint8Array {
   const from = guest.anchors(vcpu).stackPointer;
   const size = BigInt(stackSearchBytes);
   const end = (from / size + 1n) * size;
@@ -29,6 +30,10 @@ function kernelStack(guest: Guest, vcpu: number): Uint8Array {
 }
 
 /** How the command ended in a guest that `vcpu` has just powered off; null if something else powered it off. */
-export function commandEnd(guest: Guest, vcpu: number, { architecture }: KernelPlacement): CommandEnd | null {
+export function commandEnd(
+  guest: Guest,
+  vcpu: XenVcpuId,
+  { architecture }: KernelPlacement,
+): CommandEnd | null {
   return commandEndOf(kernelStack(guest, vcpu), architecture);
 }

@@ -64,7 +64,7 @@ export interface RunningGuest {
   /** A symbol that every kernel of its architecture has. */
   readonly knownSymbol: KnownSymbol;
   /** What the registers of that vCPU say about its kernel. */
-  anchors(vcpu: number): KernelAnchors;
+  anchors(vcpu: XenVcpuId): KernelAnchors;
   /** What its vCPUs are doing; for a guest that hung or was stopped. */
   hung(kernel: LoadedKernel): HungGuest;
 }

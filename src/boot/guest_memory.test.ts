@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { enter, mapped, watched } from '../../test/boot/made_kernel.js';
 import { readGuest, writeGuest } from './guest_memory.js';
+import { xenVcpuId } from '../identity/index.js';
 
 describe('guest memory', () => {
   it('is read and written by kernel address, over the ends of pages, and not where nothing is', () => {
@@ -9,13 +10,13 @@ describe('guest memory', () => {
     enter(made, 0, 0);
     const { guest, text } = made;
     const bytes = Uint8Array.from({ length: 9000 }, (_, i) => i & 0xff);
-    assert.ok(writeGuest(guest.machine, 0, text + 0x1_0fff0n, bytes));
-    assert.deepEqual(readGuest(guest.machine, 0, text + 0x1_0fff0n, 9000), bytes);
-    assert.deepEqual(readGuest(guest.machine, 0, text, 0), new Uint8Array(0));
+    assert.ok(writeGuest(guest.machine, xenVcpuId(0), text + 0x1_0fff0n, bytes));
+    assert.deepEqual(readGuest(guest.machine, xenVcpuId(0), text + 0x1_0fff0n, 9000), bytes);
+    assert.deepEqual(readGuest(guest.machine, xenVcpuId(0), text, 0), new Uint8Array(0));
     // 64 MiB of memory are behind the block's gigabyte.
-    assert.equal(readGuest(guest.machine, 0, mapped + 0x3fff_fffcn, 8), null);
-    assert.equal(writeGuest(guest.machine, 0, 0n, bytes), false);
-    assert.equal(readGuest(guest.machine, 7, text, 8), null);
+    assert.equal(readGuest(guest.machine, xenVcpuId(0), mapped + 0x3fff_fffcn, 8), null);
+    assert.equal(writeGuest(guest.machine, xenVcpuId(0), 0n, bytes), false);
+    assert.equal(readGuest(guest.machine, xenVcpuId(7), text, 8), null);
   });
 
   it('that is only read keeps what was decoded; that is written does not', () => {
@@ -29,9 +30,9 @@ describe('guest memory', () => {
       told.push(place);
       wrote(place, bytes);
     };
-    readGuest(guest.machine, 0, text, 100);
+    readGuest(guest.machine, xenVcpuId(0), text, 100);
     assert.deepEqual(told, []);
-    writeGuest(guest.machine, 0, text, Uint8Array.of(1));
+    writeGuest(guest.machine, xenVcpuId(0), text, Uint8Array.of(1));
     assert.equal(told.length, 1);
   });
 });

@@ -1,6 +1,7 @@
 /** Reads and writes the memory of a running guest by kernel virtual address, as a debugger does. */
 import { frameBytes } from '../base/index.js';
 import { mfnOfGfn } from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import type { GuestMachine } from './guest.js';
 
 type Visit = (frame: Uint8Array, from: number, count: number, done: number) => unknown;
@@ -10,7 +11,7 @@ type FrameOf = (mfn: number) => Uint8Array | undefined;
 /** Visits the part of each frame in `size` bytes at `address`, as `vcpu` sees it; false if a part is not mapped. */
 function visit(
   machine: GuestMachine,
-  vcpu: number,
+  vcpu: XenVcpuId,
   address: bigint,
   size: number,
   frameOf: FrameOf,
@@ -33,7 +34,7 @@ function visit(
 /** `size` bytes at `address` as the kernel on `vcpu` sees them; null if any of them is not mapped. */
 export function readGuest(
   machine: GuestMachine,
-  vcpu: number,
+  vcpu: XenVcpuId,
   address: bigint,
   size: number,
 ): Uint8Array | null {
@@ -46,7 +47,12 @@ export function readGuest(
 }
 
 /** Writes `bytes` at `address` as the kernel on `vcpu` sees it; false where any of it is not mapped. */
-export function writeGuest(machine: GuestMachine, vcpu: number, address: bigint, bytes: Uint8Array): boolean {
+export function writeGuest(
+  machine: GuestMachine,
+  vcpu: XenVcpuId,
+  address: bigint,
+  bytes: Uint8Array,
+): boolean {
   const frameOf: FrameOf = (mfn) => machine.frames.writable(mfn);
   return visit(machine, vcpu, address, bytes.length, frameOf, (frame, from, count, done) =>
     frame.set(bytes.subarray(done, done + count), from),
@@ -59,7 +65,7 @@ export function writeGuest(machine: GuestMachine, vcpu: number, address: bigint,
  */
 export function guestViews(
   machine: GuestMachine,
-  vcpu: number,
+  vcpu: XenVcpuId,
   address: bigint,
   size: number,
 ): Uint8Array[] | null {

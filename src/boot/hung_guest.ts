@@ -3,10 +3,11 @@
  * (`arm64/hung_guest.ts`). This file has what all share: the form of the answer, and the text for addresses and groups of vCPUs.
  */
 import type { HigherLevel } from './arm64/hung_guest.js';
+import type { XenVcpuId } from '../identity/index.js';
 
 /** An instruction that the CPU refused in the kernel, and whose exception the guest never returned from. */
 export interface RefusedInstruction {
-  readonly vcpu: number;
+  readonly vcpu: XenVcpuId;
   readonly pc: bigint;
   /** As objdump writes it, or the word in hexadecimal; null where nothing can be read there. */
   readonly instruction: string | null;
@@ -53,7 +54,7 @@ export function addressesText(addresses: readonly bigint[], kernel: LoadedKernel
 }
 
 /** One clause for each text; the vCPUs with the same text share a clause. */
-export function clausesOf(said: readonly { readonly vcpu: number; readonly text: string }[]): string[] {
+export function clausesOf(said: readonly { readonly vcpu: XenVcpuId; readonly text: string }[]): string[] {
   const groups = new Map<string, number[]>();
   for (const { vcpu, text } of said) groups.set(text, [...(groups.get(text) ?? []), vcpu]);
   return [...groups].slice(0, mostClauses).map(([text, [first = 0, ...others]]) => {

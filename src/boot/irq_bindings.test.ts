@@ -75,8 +75,8 @@ function calls({ bindings }: Bench, op: string, port: number, { effects = [], re
     returned,
     effects,
   };
-  bindings.before(0, call);
-  bindings.after(0, call);
+  bindings.before(xenVcpuId(0), call);
+  bindings.after(xenVcpuId(0), call);
 }
 
 const binds = (some: Bench, op: string, port: number): void =>

@@ -6,7 +6,7 @@
 import { viewOf } from '../abi/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
 import { linuxCpu } from '../identity/index.js';
-import type { LinuxCpu } from '../identity/index.js';
+import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { IrqTable } from '../introspect/index.js';
 import type { Guest } from './guest.js';
 import type { KernelView } from './kernel_view.js';
@@ -20,7 +20,7 @@ const mostOpen = 4096;
 
 /** A call whose effect on the table is not visible yet. */
 interface Look {
-  readonly vcpu: number;
+  readonly vcpu: XenVcpuId;
   /** The stack pointer of the function that made the call. */
   readonly stack: bigint;
 }
@@ -33,7 +33,7 @@ type BoundGuest = Pick<Guest, 'anchors'>;
 type BoundKernel = Pick<KernelView, 'hasCpu' | 'irqTable' | 'readerFrom'>;
 
 /** Called when the kernel has bound `port` for that CPU. */
-export type ToldBinding = (vcpu: number, cpu: LinuxCpu, port: number) => void;
+export type ToldBinding = (vcpu: XenVcpuId, cpu: LinuxCpu, port: number) => void;
 
 /** Reports which CPU the kernel has bound each port to. */
 export class IrqBindings {
@@ -58,7 +58,7 @@ export class IrqBindings {
   }
 
   /** `vcpu` has made a call that is not in the trace yet. `call` is null if it is not a hypercall. */
-  before(vcpu: number, call: CallRecord | null): void {
+  before(vcpu: XenVcpuId, call: CallRecord | null): void {
     if (this.#open.size === 0) return;
     const port = call === null ? null : portOf(call);
     for (const [open, look] of this.#open) {
@@ -71,7 +71,7 @@ export class IrqBindings {
   }
 
   /** The call of `vcpu` is in the trace. */
-  after(vcpu: number, call: CallRecord): void {
+  after(vcpu: XenVcpuId, call: CallRecord): void {
     const bound = call.effects?.find((effect) => effect.kind === 'portBound') ?? null;
     const port = bound?.port ?? (call.vcpuId === null ? null : portOf(call));
     const table = this.#kernel.irqTable;
@@ -83,7 +83,7 @@ export class IrqBindings {
   }
 
   /** `vcpu` was stopped between two instructions. */
-  paused(vcpu: number): void {
+  paused(vcpu: XenVcpuId): void {
     if (this.#open.size === 0) return;
     for (const [port, look] of this.#open) {
       if (look.vcpu === vcpu && this.#hasReturned(look)) this.#look(port, look);
@@ -103,12 +103,12 @@ export class IrqBindings {
     if (this.#kernel.hasCpu(cpu)) this.#told(vcpu, linuxCpu(cpu), port);
   }
 
-  #stackOf(vcpu: number): bigint {
+  #stackOf(vcpu: XenVcpuId): bigint {
     return this.#guest.anchors(vcpu).stackPointer;
   }
 
   /** Finds the table by the port's entry, to which the caller has a pointer during the call. */
-  #search(table: IrqTable, vcpu: number, port: number): void {
+  #search(table: IrqTable, vcpu: XenVcpuId, port: number): void {
     if (table.isFound) return;
     const { preserved, stackPointer } = this.#guest.anchors(vcpu);
     const read = this.#kernel.readerFrom(vcpu);

@@ -16,6 +16,7 @@ import type {
   VariableName,
   Way,
 } from '../introspect/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import type { Guest, GuestMachine } from './guest.js';
 import { readGuest } from './guest_memory.js';
 
@@ -79,7 +80,7 @@ export class KernelAddresses {
   }
 
   /** Finds the addresses of the kernel and its areas from the registers of `vcpu`, which runs it. */
-  look(vcpu: number): void {
+  look(vcpu: XenVcpuId): void {
     this.state.text ??= this.#findText(vcpu);
     this.state.areas ??= this.#findAreas(vcpu);
   }
@@ -100,7 +101,7 @@ export class KernelAddresses {
   }
 
   /** The CPU that the current task of `vcpu` names; null if it is not known, or if no kernel code runs. */
-  taskCpuOn(vcpu: number): number | null {
+  taskCpuOn(vcpu: XenVcpuId): number | null {
     return this.#runningOn(vcpu)?.linuxCpu ?? null;
   }
 
@@ -113,7 +114,7 @@ export class KernelAddresses {
   }
 
   /** Whether `perCpuOffset` leads to the area of `linuxCpu`; null while this is not known. */
-  isAreaOf(vcpu: number, perCpuOffset: bigint, linuxCpu: number): boolean | null {
+  isAreaOf(vcpu: XenVcpuId, perCpuOffset: bigint, linuxCpu: number): boolean | null {
     const area = this.#facts.btf?.area ?? null;
     const kernel = this.#kernelOn(vcpu);
     if (area === null || kernel === null || this.state.areas === null) return null;
@@ -146,7 +147,7 @@ export class KernelAddresses {
     return this.#facts.symbols.get(name)?.way ?? byBtf(instead);
   }
 
-  #findText(vcpu: number): bigint | null {
+  #findText(vcpu: XenVcpuId): bigint | null {
     return this.#guest.anchors(vcpu).text({ at: this.#kernelAt, bytes: this.#image.length });
   }
 
@@ -159,7 +160,7 @@ export class KernelAddresses {
     return processor.ram.subarray(start, start + this.#image.length);
   }
 
-  #kernelOn(vcpu: number): RunningKernel | null {
+  #kernelOn(vcpu: XenVcpuId): RunningKernel | null {
     const loaded = this.#loaded;
     if (this.state.text === null || loaded === null) return null;
     const read: ReadKernel = (address, size) => readGuest(this.#machine, vcpu, address, size);
@@ -167,7 +168,7 @@ export class KernelAddresses {
   }
 
   /** The current task of `vcpu`, and the CPU that it names. */
-  #runningOn(vcpu: number): RunningCpu | null {
+  #runningOn(vcpu: XenVcpuId): RunningCpu | null {
     const { task, perCpuBase } = this.#guest.anchors(vcpu);
     const taskCpu = this.#facts.btf?.taskCpu ?? null;
     if (taskCpu === null || task === null) return null;
@@ -178,7 +179,7 @@ export class KernelAddresses {
     return { perCpuOffset: perCpuBase, task, linuxCpu };
   }
 
-  #findAreas(vcpu: number): AreaOffsets | null {
+  #findAreas(vcpu: XenVcpuId): AreaOffsets | null {
     const area = this.#facts.btf?.area ?? null;
     const kernel = area === null ? null : this.#kernelOn(vcpu);
     if (area === null || kernel === null || this.state.searches === mostSearches) return null;

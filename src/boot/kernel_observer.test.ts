@@ -19,7 +19,7 @@ import { WhatIfRecords } from './what_if.js';
 describe('the observer', () => {
   it('tells calls before the kernel has its tables, without saying whose they are', () => {
     const { kernel, observer, events } = watched();
-    observer.hypercall(0, call('XENVER_get_features', null));
+    observer.hypercall(xenVcpuId(0), call('XENVER_get_features', null));
     assert.deepEqual(brief(events), ['kernel', 'XENVER_get_features on 0 as ?']);
     assert.equal(kernel.textAddress, null);
   });
@@ -29,9 +29,9 @@ describe('the observer', () => {
     const { kernel, observer, events } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 7]);
-    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
     enter(made, 1, 1);
-    observer.hypercall(1, call('VCPUOP_register_vcpu_info', 1));
+    observer.hypercall(xenVcpuId(1), call('VCPUOP_register_vcpu_info', 1));
     assert.equal(kernel.textAddress, made.text);
     assert.deepEqual(brief(events), [
       'kernel',
@@ -52,10 +52,10 @@ describe('the observer', () => {
     const made = watched();
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1]);
-    made.observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    made.observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
     leave(made, 0);
     enter(made, 1, 1);
-    made.observer.hypercall(1, call('EVTCHNOP_send', null));
+    made.observer.hypercall(xenVcpuId(1), call('EVTCHNOP_send', null));
     assert.equal(brief(made.events).at(-1), 'EVTCHNOP_send on 1 as 1');
   });
 
@@ -66,7 +66,7 @@ describe('the observer', () => {
     setAreas(made, 0, [0, 1]);
     for (const mask of [1n, 3n, 3n, 1n]) {
       put(made, 0, BigInt(places.onlineMask), 1, mask);
-      observer.hypercall(0, call('EVTCHNOP_send', null));
+      observer.hypercall(xenVcpuId(0), call('EVTCHNOP_send', null));
     }
     const told = brief(made.events).filter((text) => text.startsWith('o'));
     assert.deepEqual(told, ['online 0 on 0', 'online 1 on 1', 'offline 1 on 1']);
@@ -89,16 +89,16 @@ describe('the observer', () => {
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1, 2]);
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
-    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
-    observer.power(0, on(1));
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
+    observer.power(xenVcpuId(0), on(1));
     enter(made, 1, 1);
-    observer.hypercall(1, call('VCPUOP_register_vcpu_info', 1));
+    observer.hypercall(xenVcpuId(1), call('VCPUOP_register_vcpu_info', 1));
     put(made, 0, BigInt(places.onlineMask), 1, 1n);
-    observer.power(1, off);
-    observer.power(0, { kind: 'other' });
-    observer.power(0, on(1));
+    observer.power(xenVcpuId(1), off);
+    observer.power(xenVcpuId(0), { kind: 'other' });
+    observer.power(xenVcpuId(0), on(1));
     enter(made, 1, 2);
-    observer.sliceEnded(1);
+    observer.sliceEnded(xenVcpuId(1));
     assert.deepEqual(brief(made.events).slice(-6), [
       'running 1 on 1',
       'VCPUOP_register_vcpu_info on 1 as 1',
@@ -114,16 +114,16 @@ describe('the observer', () => {
     const { observer } = made;
     // Before the first call it is not known where the kernel is.
     enter(made, 0, 0);
-    observer.sliceEnded(0);
+    observer.sliceEnded(xenVcpuId(0));
     setAreas(made, 0, [0, 1]);
-    observer.power(0, on(1));
+    observer.power(xenVcpuId(0), on(1));
     enter(made, 1, 1);
-    observer.sliceEnded(1);
+    observer.sliceEnded(xenVcpuId(1));
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
-    observer.sliceEnded(0);
+    observer.sliceEnded(xenVcpuId(0));
     put(made, 0, BigInt(places.onlineMask), 1, 1n);
-    observer.sliceEnded(0);
-    observer.sliceEnded(0);
+    observer.sliceEnded(xenVcpuId(0));
+    observer.sliceEnded(xenVcpuId(0));
     assert.deepEqual(brief(made.events), [
       'kernel',
       'running 0 on 0',
@@ -140,12 +140,12 @@ describe('the observer', () => {
     const { observer } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1]);
-    observer.hypercall(0, call('EVTCHNOP_send', null));
-    observer.look(0);
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_send', null));
+    observer.look(xenVcpuId(0));
     put(made, 0, BigInt(places.onlineMask), 1, 1n);
-    observer.sliceEnded(1);
+    observer.sliceEnded(xenVcpuId(1));
     assert.equal(brief(made.events).at(-1), 'EVTCHNOP_send on 0 as 0');
-    observer.sliceEnded(0);
+    observer.sliceEnded(xenVcpuId(0));
     assert.equal(brief(made.events).at(-1), 'online 0 on 0');
   });
 
@@ -154,16 +154,16 @@ describe('the observer', () => {
     const { observer } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 0]);
-    observer.hypercall(0, call('XENVER_get_features', null));
-    observer.look(0);
+    observer.hypercall(xenVcpuId(0), call('XENVER_get_features', null));
+    observer.look(xenVcpuId(0));
     put(made, 0, BigInt(places.xenVcpuId) + areaOffset(1), 4, 1n);
-    observer.look(0);
-    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
-    observer.look(0);
+    observer.look(xenVcpuId(0));
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
+    observer.look(xenVcpuId(0));
     put(made, 0, BigInt(places.xenVcpuId) + areaOffset(1), 4, 7n);
-    for (let slice = 0; slice < 8; slice += 1) observer.sliceEnded(0);
+    for (let slice = 0; slice < 8; slice += 1) observer.sliceEnded(xenVcpuId(0));
     put(made, 0, BigInt(places.xenVcpuId) + areaOffset(0), 4, 5n);
-    observer.look(0);
+    observer.look(xenVcpuId(0));
     const told = brief(made.events).filter((text) => text.startsWith('record'));
     assert.deepEqual(told, ['record 0=0', 'record 1=1', 'record 1=7', 'record 0=5']);
   });
@@ -174,8 +174,8 @@ describe('the observer', () => {
     enter(made, 0, 0);
     setAreas(made, 0, [0]);
     put(made, 0, BigInt(places.nrCpuIds), 4, 1n);
-    assert.deepEqual(kernel.ownAreas(0), [0]);
-    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    assert.deepEqual(kernel.ownAreas(xenVcpuId(0)), [0]);
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
     assert.deepEqual(brief(made.events).slice(1, 4), ['running 0 on 0', 'limits', 'record 0=0']);
     assert.equal(made.events.length, 5);
   });
@@ -184,41 +184,41 @@ describe('the observer', () => {
     const made = watched(1);
     enter(made, 0, null);
     put(made, 0, BigInt(places.possibleMask), 1, 1n);
-    assert.deepEqual(made.kernel.ownAreas(0), []);
+    assert.deepEqual(made.kernel.ownAreas(xenVcpuId(0)), []);
     const unreadable = watched(3, ['__cpu_possible_mask']);
     enter(unreadable, 0, null);
-    assert.deepEqual(unreadable.kernel.ownAreas(0), []);
+    assert.deepEqual(unreadable.kernel.ownAreas(xenVcpuId(0)), []);
     setAreas(unreadable, 0, [0, 1]);
-    assert.deepEqual(unreadable.kernel.ownAreas(0), [0, 1]);
+    assert.deepEqual(unreadable.kernel.ownAreas(xenVcpuId(0)), [0, 1]);
   });
 
   it('reads which CPUs are possible, and takes no bit behind the kernel’s own bound for a CPU', () => {
     const made = watched(4);
     const { kernel } = made;
-    assert.equal(kernel.possibleFrom(0), null);
-    assert.equal(kernel.nrCpuIdsFrom(0), null);
+    assert.equal(kernel.possibleFrom(xenVcpuId(0)), null);
+    assert.equal(kernel.nrCpuIdsFrom(xenVcpuId(0)), null);
     enter(made, 0, 0);
-    kernel.recordsFrom(0);
-    assert.deepEqual(kernel.possibleFrom(0), new Set());
-    assert.equal(kernel.nrCpuIdsFrom(0), 256);
+    kernel.recordsFrom(xenVcpuId(0));
+    assert.deepEqual(kernel.possibleFrom(xenVcpuId(0)), new Set());
+    assert.equal(kernel.nrCpuIdsFrom(xenVcpuId(0)), 256);
     put(made, 0, BigInt(places.possibleMask), 1, 0b1011n);
     put(made, 0, BigInt(places.onlineMask), 1, 0b1001n);
-    assert.deepEqual(kernel.possibleFrom(0), new Set([0, 1, 3]));
-    assert.deepEqual(kernel.onlineFrom(0), new Set([0, 3]));
+    assert.deepEqual(kernel.possibleFrom(xenVcpuId(0)), new Set([0, 1, 3]));
+    assert.deepEqual(kernel.onlineFrom(xenVcpuId(0)), new Set([0, 3]));
     put(made, 0, BigInt(places.nrCpuIds), 4, 2n);
-    assert.equal(kernel.nrCpuIdsFrom(0), 2);
-    assert.deepEqual(kernel.possibleFrom(0), new Set([0, 1]));
-    assert.deepEqual(kernel.onlineFrom(0), new Set([0]));
+    assert.equal(kernel.nrCpuIdsFrom(xenVcpuId(0)), 2);
+    assert.deepEqual(kernel.possibleFrom(xenVcpuId(0)), new Set([0, 1]));
+    assert.deepEqual(kernel.onlineFrom(xenVcpuId(0)), new Set([0]));
   });
 
   it('reads no mask of possible CPUs, and no bound, where the kernel exports none', () => {
     const made = watched(2, ['__cpu_possible_mask', 'nr_cpu_ids']);
     enter(made, 0, 0);
-    made.kernel.recordsFrom(0);
-    assert.equal(made.kernel.possibleFrom(0), null);
-    assert.equal(made.kernel.nrCpuIdsFrom(0), null);
+    made.kernel.recordsFrom(xenVcpuId(0));
+    assert.equal(made.kernel.possibleFrom(xenVcpuId(0)), null);
+    assert.equal(made.kernel.nrCpuIdsFrom(xenVcpuId(0)), null);
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
-    assert.deepEqual(made.kernel.onlineFrom(0), new Set([0, 1]));
+    assert.deepEqual(made.kernel.onlineFrom(xenVcpuId(0)), new Set([0, 1]));
   });
 
   it('tells of a kernel that exports no mask that those are online which surely are, and of the others what it knows', () => {
@@ -226,15 +226,15 @@ describe('the observer', () => {
     const { observer, guest } = made;
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1, 2, 3]);
-    observer.power(0, on(1));
-    observer.power(0, on(2));
-    observer.power(0, on(3, -2));
-    observer.sliceEnded(0);
+    observer.power(xenVcpuId(0), on(1));
+    observer.power(xenVcpuId(0), on(2));
+    observer.power(xenVcpuId(0), on(3, -2));
+    observer.sliceEnded(xenVcpuId(0));
     enter(made, 1, 1);
-    observer.sliceEnded(1);
+    observer.sliceEnded(xenVcpuId(1));
     enter(made, 2, 2);
     cpuOf(guest, 2).mode = 'EL0t';
-    observer.sliceEnded(2);
+    observer.sliceEnded(xenVcpuId(2));
     observer.end({ outcome: 'poweroff', why: '', isCut: false, unheardUpToNs: 0n });
     const told = brief(made.events).filter((text) => text.startsWith('o'));
     assert.deepEqual(told, ['online 0 on 0', 'online 2 on 2']);
@@ -242,8 +242,8 @@ describe('the observer', () => {
       guest.cpus.map((cpu) => observer.wasOnline(cpu)),
       [true, null, true, false],
     );
-    observer.power(1, off);
-    observer.power(2, off);
+    observer.power(xenVcpuId(1), off);
+    observer.power(xenVcpuId(2), off);
     assert.deepEqual(
       guest.cpus.map((cpu) => observer.wasOnline(cpu)),
       [true, false, true, false],
@@ -256,17 +256,17 @@ describe('the observer', () => {
     const { kernel, observer } = made;
     enter(made, 0, 0);
     put(made, 0, BigInt(places.onlineMask), 1, 3n);
-    observer.hypercall(0, call('EVTCHNOP_send', null));
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_send', null));
     assert.equal(kernel.textAddress, made.text);
     assert.equal(observer.online.length, 2);
-    assert.equal(kernel.recordsFrom(0), null);
+    assert.equal(kernel.recordsFrom(xenVcpuId(0)), null);
   });
 
   it('says where a call was made, as far as the kernel has names', () => {
     const made = watched();
     enter(made, 0, 0);
     setAreas(made, 0, [0, 1]);
-    made.observer.hypercall(0, call('EVTCHNOP_send', null));
+    made.observer.hypercall(xenVcpuId(0), call('EVTCHNOP_send', null));
     const step = made.events.findIndex(({ kind }) => kind === 'hypercall');
     assert.equal(made.observer.whereOf(step), '_text+0x81c');
     assert.equal(made.observer.whereOf(0), null);
@@ -281,10 +281,10 @@ describe('the observer', () => {
     const { kernel, observer, guest } = made;
     const whatIf = new WhatIfRecords(guest, kernel, 'as-posted');
     assert.match(whatIf.notAsAsked ?? '', /it made no EVTCHNOP_init_control$/);
-    observer.hypercall(0, call('EVTCHNOP_init_control', 0));
-    whatIf.called(0, call('EVTCHNOP_init_control', 0));
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
+    whatIf.called(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
     assert.equal(whatIf.notAsAsked, null);
-    observer.look(0);
+    observer.look(xenVcpuId(0));
     assert.deepEqual(
       guest.cpus.map(({ linuxCpu }) => observer.lastRecord(linuxCpu)),
       [0, 0xffff_ffff, 0xffff_ffff],

@@ -7,7 +7,6 @@ import { loadRecord, present, savedRecord } from '../base/index.js';
 import type { SavedRecord } from '../base/index.js';
 import { lostUpcall, unheardEvents, withoutEffects } from '../hypervisor/index.js';
 import type { CallRecord, PowerRecord } from '../hypervisor/index.js';
-import { xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Guest, GuestMachine, KernelCpu } from './guest.js';
 import { IrqBindings } from './irq_bindings.js';
@@ -102,7 +101,7 @@ export class KernelObserver {
     this.#online = new OnlineCpus(guest, kernel, trace);
     this.#leftOut = new LeftOutCpus(cpus, kernel, trace, commandLine);
     this.#bindings = new IrqBindings(guest, kernel, (vcpu, bound, port) =>
-      trace.write({ kind: 'affinity', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu: bound, port }),
+      trace.write({ kind: 'affinity', kernel: 0, vcpu, linuxCpu: bound, port }),
     );
   }
 
@@ -145,7 +144,7 @@ export class KernelObserver {
   }
 
   /** A hypercall was answered. */
-  hypercall(vcpu: number, call: CallRecord): void {
+  hypercall(vcpu: XenVcpuId, call: CallRecord): void {
     this.#bindings.before(vcpu, call);
     this.#noteLost();
     const linuxCpu = this.#kernel.linuxCpuOn(vcpu);
@@ -160,7 +159,7 @@ export class KernelObserver {
       {
         kind: 'hypercall',
         kernel: 0,
-        vcpu: xenVcpuId(vcpu),
+        vcpu,
         linuxCpu,
         call: withoutEffects(call),
         phase: null,
@@ -171,7 +170,7 @@ export class KernelObserver {
   }
 
   /** A power call was answered. */
-  power(vcpu: number, call: PowerRecord): void {
+  power(vcpu: XenVcpuId, call: PowerRecord): void {
     this.#bindings.before(vcpu, null);
     this.#noteLost();
     if (call.kind === 'other') return;
@@ -186,28 +185,25 @@ export class KernelObserver {
     this.#noteStart(vcpu, linuxCpu, call);
   }
 
-  #noteStart(vcpu: number, linuxCpu: LinuxCpu | null, call: StartCall): void {
+  #noteStart(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null, call: StartCall): void {
     const { how, hardwareId, returned, target } = call;
     const meant = this.#cpus.find((known) => BigInt(known.hardwareId) === hardwareId)?.linuxCpu ?? null;
     this.#trace.write(
-      { kind: 'start', kernel: 0, by: xenVcpuId(vcpu), linuxCpu, how, meant, target, returned },
+      { kind: 'start', kernel: 0, by: vcpu, linuxCpu, how, meant, target, returned },
       this.#callerOn(vcpu),
     );
     if (returned === 0 && target !== null) this.#online.started(target);
   }
 
-  #noteStop(vcpu: number, linuxCpu: LinuxCpu | null, { how }: StopCall): void {
-    this.#trace.write(
-      { kind: 'stop', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu, how },
-      this.#callerOn(vcpu),
-    );
+  #noteStop(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null, { how }: StopCall): void {
+    this.#trace.write({ kind: 'stop', kernel: 0, vcpu, linuxCpu, how }, this.#callerOn(vcpu));
     this.#online.stopped(vcpu);
     // It may be started again, as another CPU.
     this.#state.running.delete(vcpu);
   }
 
   /** A time slice of that vCPU, or a part of one, has ended. */
-  sliceEnded(vcpu: number): void {
+  sliceEnded(vcpu: XenVcpuId): void {
     this.#bindings.paused(vcpu);
     // Before its first call the kernel may still move to its final address.
     if (this.#kernel.textAddress === null) return;
@@ -227,14 +223,14 @@ export class KernelObserver {
     return this.#state.slices % records === 0 && this.#recordWatch.changed;
   }
 
-  #askWhoRuns(vcpu: number): void {
+  #askWhoRuns(vcpu: XenVcpuId): void {
     const count = (this.#state.slicesUnknown.get(vcpu) ?? 0) + 1;
     this.#state.slicesUnknown.set(vcpu, count);
     if (isAskedAt(count)) this.#noteRunning(vcpu, this.#kernel.linuxCpuOn(vcpu));
   }
 
   /** Records the kernel's records and online CPUs as `vcpu` sees them, and watches them for changes from now on. */
-  look(vcpu: number): void {
+  look(vcpu: XenVcpuId): void {
     const watched = this.#kernel.watchedFrom(vcpu);
     if (watched === null) return;
     this.#state.isWatching = true;
@@ -245,12 +241,12 @@ export class KernelObserver {
   }
 
   /** The return address of the call. The call instruction itself is in a function that does nothing else. */
-  #callerOn(vcpu: number): bigint {
+  #callerOn(vcpu: XenVcpuId): bigint {
     return this.#kernel.callerOn(vcpu);
   }
 
   /** Reports the records that have changed. */
-  #noteRecords(vcpu: number): void {
+  #noteRecords(vcpu: XenVcpuId): void {
     const records = this.#state.usesIds ? this.#kernel.recordsFrom(vcpu) : null;
     if (records === null) return;
     for (const linuxCpu of this.#kernel.ownAreas(vcpu)) {
@@ -261,12 +257,12 @@ export class KernelObserver {
     }
   }
 
-  #noteRunning(vcpu: number, linuxCpu: LinuxCpu | null): void {
+  #noteRunning(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null): void {
     if (linuxCpu === null || this.#state.running.has(vcpu)) return;
     if (!this.#kernel.ownAreas(vcpu).includes(linuxCpu)) return;
     this.#state.running.add(vcpu);
     this.#state.slicesUnknown.delete(vcpu);
-    this.#trace.write({ kind: 'running', kernel: 0, vcpu: xenVcpuId(vcpu), linuxCpu });
+    this.#trace.write({ kind: 'running', kernel: 0, vcpu, linuxCpu });
   }
 
   /** Reports the vCPUs that have lost an upcall, or that are told of events again. */

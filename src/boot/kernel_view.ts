@@ -4,8 +4,8 @@
  * nothing to the guest or to the trace.
  */
 import { viewOf } from '../abi/index.js';
-import { linuxCpu } from '../identity/index.js';
-import type { LinuxCpu } from '../identity/index.js';
+import { linuxCpu, xenVcpuId } from '../identity/index.js';
+import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import {
   findIrqInfoLayout,
   findKallsyms,
@@ -39,7 +39,7 @@ function allOf(views: readonly (readonly Uint8Array[] | null)[]): Uint8Array[] |
 
 interface State {
   /** The vCPU whose page tables are used to read the kernel's memory. */
-  reader: number;
+  reader: XenVcpuId;
   /** Whether a vCPU's per-CPU base was found among the kernel's per-CPU offsets, which confirms that these are the offsets. */
   areOffsetsSeen: boolean;
   /** The possible CPUs, if there is no mask to read; they do not change after the areas are set up. */
@@ -65,7 +65,7 @@ export class KernelView {
   readonly #image: Uint8Array;
   readonly #addresses: KernelAddresses;
   #records: KernelRecords | null = null;
-  #state: State = { reader: 0, areOffsetsSeen: false, possible: null };
+  #state: State = { reader: xenVcpuId(0), areOffsetsSeen: false, possible: null };
   /** undefined until the first request. */
   #irqTable: IrqTable | null | undefined;
   /** undefined until the first request for a symbol. */
@@ -120,7 +120,7 @@ export class KernelView {
   }
 
   /** Reads kernel virtual addresses as `vcpu` sees them. */
-  readerFrom(vcpu: number): ReadKernel {
+  readerFrom(vcpu: XenVcpuId): ReadKernel {
     return (address, size) => readGuest(this.#machine, vcpu, address, size);
   }
 
@@ -151,7 +151,7 @@ export class KernelView {
   }
 
   /** The kernel's records, once its memory can be read from `vcpu`; null before that, and if it has none. */
-  recordsFrom(vcpu: number): KernelRecords | null {
+  recordsFrom(vcpu: XenVcpuId): KernelRecords | null {
     if (!this.#guest.anchors(vcpu).hasKernelMap) return this.#records;
     // Uses the caller's page tables: those of a vCPU that is off or has just started may be invalid.
     this.#state.reader = vcpu;
@@ -171,7 +171,7 @@ export class KernelView {
    * The Linux CPU that `vcpu` believes it is: the one whose per-CPU offset is the base of this vCPU, or if the offsets are not
    * known, the one that the current task names. Null if this is not known.
    */
-  linuxCpuOn(vcpu: number): LinuxCpu | null {
+  linuxCpuOn(vcpu: XenVcpuId): LinuxCpu | null {
     const records = this.recordsFrom(vcpu);
     const { perCpuBase } = this.#guest.anchors(vcpu);
     const found =
@@ -184,7 +184,7 @@ export class KernelView {
    * The CPUs that have their own per-CPU area now. Before the kernel has set up the areas, a CPU reads the records of the
    * image; a CPU that is not possible always does (Linux mm/percpu.c, setup_per_cpu_areas).
    */
-  ownAreas(vcpu: number): readonly LinuxCpu[] {
+  ownAreas(vcpu: XenVcpuId): readonly LinuxCpu[] {
     const records = this.recordsFrom(vcpu);
     const possible = this.possibleFrom(vcpu);
     const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu).filter((cpu) => possible?.has(cpu) ?? true);
@@ -201,7 +201,7 @@ export class KernelView {
    * The memory that shows which CPUs are online, if that can be read, and the record of each CPU that has its own area, as
    * `vcpu` sees it; null while the kernel's memory cannot be read.
    */
-  watchedFrom(vcpu: number): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
+  watchedFrom(vcpu: XenVcpuId): { readonly online: Uint8Array[]; readonly records: Uint8Array[] } | null {
     const records = this.recordsFrom(vcpu);
     const online = this.#onlineViews(vcpu);
     if (online === null) return null;
@@ -214,7 +214,7 @@ export class KernelView {
     return known === null ? null : { online, records: known };
   }
 
-  #onlineViews(vcpu: number): Uint8Array[] | null {
+  #onlineViews(vcpu: XenVcpuId): Uint8Array[] | null {
     const mask = this.#addressOf('__cpu_online_mask');
     if (mask !== null) return guestViews(this.#machine, vcpu, mask, Math.ceil(this.#cpus.length / 8));
     if (this.#addresses.text === null) return null;
@@ -230,7 +230,7 @@ export class KernelView {
    * Which CPUs the kernel counts as online, as `vcpu` reads it: from `__cpu_online_mask`, or if that is not known from the
    * hotplug state of each CPU (`cpuhp_state`). Null while neither can be read.
    */
-  onlineFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
+  onlineFrom(vcpu: XenVcpuId): ReadonlySet<LinuxCpu> | null {
     if (this.#addresses.offsetOf('__cpu_online_mask') !== null)
       return this.#maskFrom(vcpu, '__cpu_online_mask');
     const possible = this.possibleFrom(vcpu);
@@ -240,13 +240,13 @@ export class KernelView {
     return new Set(online.filter(([, isUp]) => isUp).map(([cpu]) => cpu));
   }
 
-  #isUp(vcpu: number, cpu: LinuxCpu): boolean | null {
+  #isUp(vcpu: XenVcpuId, cpu: LinuxCpu): boolean | null {
     const state = this.#stateOf(vcpu, cpu);
     const bytes = state === null ? null : readGuest(this.#machine, vcpu, state.address, 4);
     return state === null || bytes === null ? null : viewOf(bytes).getInt32(0, true) >= state.online;
   }
 
-  #stateOf(vcpu: number, cpu: LinuxCpu): { readonly address: bigint; readonly online: number } | null {
+  #stateOf(vcpu: XenVcpuId, cpu: LinuxCpu): { readonly address: bigint; readonly online: number } | null {
     const offset = this.recordsFrom(vcpu)?.perCpuOffset(cpu) ?? null;
     return offset === null ? null : this.#addresses.hotplugState(offset);
   }
@@ -256,13 +256,13 @@ export class KernelView {
    * has counted its CPUs and final after that; or if that is not known, those that have their own
    * area. Null while neither can be read.
    */
-  possibleFrom(vcpu: number): ReadonlySet<LinuxCpu> | null {
+  possibleFrom(vcpu: XenVcpuId): ReadonlySet<LinuxCpu> | null {
     if (this.#addresses.offsetOf('__cpu_possible_mask') !== null)
       return this.#maskFrom(vcpu, '__cpu_possible_mask');
     return (this.#state.possible ??= this.#cpusWithAreas(vcpu));
   }
 
-  #cpusWithAreas(vcpu: number): ReadonlySet<LinuxCpu> | null {
+  #cpusWithAreas(vcpu: XenVcpuId): ReadonlySet<LinuxCpu> | null {
     const records = this.recordsFrom(vcpu);
     const cpus = this.#cpus.map(({ linuxCpu: cpu }) => cpu);
     const own = cpus.filter((cpu) => {
@@ -276,13 +276,13 @@ export class KernelView {
    * One more than the highest CPU number that the kernel allows (`nr_cpu_ids`), as `vcpu` reads it: CONFIG_NR_CPUS at
    * first, then the value of `nr_cpus=`, finally one more than the last possible CPU. Null while it cannot be read.
    */
-  nrCpuIdsFrom(vcpu: number): number | null {
+  nrCpuIdsFrom(vcpu: XenVcpuId): number | null {
     const value = this.#bytesFrom(vcpu, 'nr_cpu_ids', 4);
     return value === null ? null : viewOf(value).getUint32(0, true);
   }
 
   /** How many CPUs may be online when the kernel has booted (`setup_max_cpus`), as `vcpu` reads it; null while it cannot be. */
-  maxCpusFrom(vcpu: number): number | null {
+  maxCpusFrom(vcpu: XenVcpuId): number | null {
     const value = this.#bytesFrom(vcpu, 'setup_max_cpus', 4);
     return value === null ? null : viewOf(value).getUint32(0, true);
   }
@@ -295,7 +295,7 @@ export class KernelView {
   }
 
   /** Bits above `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the list of CPUs in its tables. */
-  #maskFrom(vcpu: number, mask: VariableName): ReadonlySet<LinuxCpu> | null {
+  #maskFrom(vcpu: XenVcpuId, mask: VariableName): ReadonlySet<LinuxCpu> | null {
     const count = Math.min(this.#cpus.length, this.nrCpuIdsFrom(vcpu) ?? Infinity);
     const bytes = this.#bytesFrom(vcpu, mask, Math.ceil(count / 8));
     if (bytes === null) return null;
@@ -304,7 +304,7 @@ export class KernelView {
   }
 
   /** `size` bytes of a variable; null if its address is not known, or if nothing is mapped there. */
-  #bytesFrom(vcpu: number, name: VariableName, size: number): Uint8Array | null {
+  #bytesFrom(vcpu: XenVcpuId, name: VariableName, size: number): Uint8Array | null {
     const address = this.#addressOf(name);
     return address === null ? null : readGuest(this.#machine, vcpu, address, size);
   }
@@ -316,7 +316,7 @@ export class KernelView {
   }
 
   /** The return address of the function that `vcpu` is in. */
-  callerOn(vcpu: number): bigint {
+  callerOn(vcpu: XenVcpuId): bigint {
     return this.#guest.anchors(vcpu).caller;
   }
 

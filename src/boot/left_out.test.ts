@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { call, enter, places, put, setAreas, watched } from '../../test/boot/made_kernel.js';
+import { xenVcpuId } from '../identity/index.js';
 
 describe('the limits of a kernel', () => {
   /** What the events tell of limits, when the kernel has settled `possible` CPUs and `max` as the most to bring up. */
@@ -10,7 +11,7 @@ describe('the limits of a kernel', () => {
     setAreas(made, 0, [0, 1, 2, 3].slice(0, possible));
     put(made, 0, BigInt(places.nrCpuIds), 4, BigInt(possible));
     put(made, 0, BigInt(places.setupMaxCpus), 4, BigInt(max));
-    made.observer.hypercall(0, call('EVTCHNOP_init_control', 0));
+    made.observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
     return made.events.flatMap((event) => {
       if (event.kind !== 'kernel' && event.kind !== 'limits') return [];
       const out = event.leftOut.map(({ vcpu, why }) => `${vcpu} by ${why}`);

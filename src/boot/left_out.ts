@@ -78,7 +78,7 @@ export class LeftOutCpus {
    * Reports once which CPUs the kernel has determined as possible, as `vcpu` reads it, if that differs from what was known. The
    * kernel determines them long before it starts another CPU or makes a call about one.
    */
-  note(vcpu: number): void {
+  note(vcpu: XenVcpuId): void {
     if (this.state.hasLimits) return;
     const limits = {
       possible: this.#kernel.possibleFrom(vcpu),

@@ -4,8 +4,7 @@
  */
 import { loadRecord, present, savedRecord } from '../base/index.js';
 import type { SavedRecord } from '../base/index.js';
-import { xenVcpuId } from '../identity/index.js';
-import type { LinuxCpu } from '../identity/index.js';
+import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { Guest, KernelCpu } from './guest.js';
 import type { KernelView } from './kernel_view.js';
 import type { TraceWriter } from './trace_writer.js';
@@ -50,29 +49,29 @@ export class OnlineCpus {
   }
 
   /** Reports the CPUs that have come online or gone offline, as `vcpu` reads it. */
-  note(vcpu: number): void {
+  note(vcpu: XenVcpuId): void {
     const online = this.#kernel.onlineFrom(vcpu);
     if (online === null) return;
     for (const cpu of this.#guest.cpus) this.#set(cpu, online.has(cpu.linuxCpu));
   }
 
   /** A slice of `vcpu` has ended. For a kernel whose mask cannot be read, its CPU may now be certainly online. */
-  sliceEnded(vcpu: number): void {
+  sliceEnded(vcpu: XenVcpuId): void {
     if (this.#kernel.hasOnlineMask || this.#state.surelyOnline.has(vcpu)) return;
     const isEntry = vcpu === this.#guest.cpus[0]?.vcpu;
-    if (!isEntry && !this.#guest.machine.board.isUser(xenVcpuId(vcpu))) return;
+    if (!isEntry && !this.#guest.machine.board.isUser(vcpu)) return;
     this.#state.surelyOnline.add(vcpu);
     const cpu = this.#cpuOn(vcpu);
     if (cpu !== undefined) this.#set(cpu, true);
   }
 
   /** The kernel has started `vcpu`. */
-  started(vcpu: number): void {
+  started(vcpu: XenVcpuId): void {
     this.#state.started.add(vcpu);
   }
 
   /** `vcpu` has turned itself off. */
-  stopped(vcpu: number): void {
+  stopped(vcpu: XenVcpuId): void {
     this.#state.surelyOnline.delete(vcpu);
     const gone = this.#cpuOn(vcpu);
     if (gone !== undefined && !this.#kernel.hasOnlineMask) this.#set(gone, false);
@@ -93,7 +92,7 @@ export class OnlineCpus {
     return this.#kernel.hasOnlineMask || !this.#state.started.has(vcpu) ? false : null;
   }
 
-  #cpuOn(vcpu: number): KernelCpu | undefined {
+  #cpuOn(vcpu: XenVcpuId): KernelCpu | undefined {
     return this.#guest.cpus.find((known) => known.vcpu === vcpu);
   }
 

@@ -5,6 +5,7 @@ import type { KernelPlacement } from '../firmware/index.js';
 
 /** How to change the kernel's records, to show what happens if they are filled as the patch of 2016 did. */
 export type WhatIf = (typeof whatIfs)[number];
+/** The ways in which the records can be changed: with the posted patch, and with the tested one. */
 export const whatIfs = ['as-posted', 'as-tested'] as const;
 
 /** The goal of the run. */

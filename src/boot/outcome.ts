@@ -4,6 +4,8 @@ import type { Outcome } from '../audit/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { MachineStop } from '../machine/index.js';
+import { xenVcpuId } from '../identity/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import { commandEnd } from './command_end.js';
 import type { Guest, GuestMachine } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
@@ -49,7 +51,7 @@ const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', '
 
 interface State {
   /** The vCPU that made the last hypercall or power call. */
-  lastCaller: number;
+  lastCaller: XenVcpuId;
   commandEnd: CommandEnd | null;
   refused: RefusedInstruction | null;
   hasReachedLimit: boolean;
@@ -66,7 +68,7 @@ export class OutcomeWatch {
   readonly #sources: OutcomeSources;
   readonly #panics: PanicWatch;
   #state: State = {
-    lastCaller: 0,
+    lastCaller: xenVcpuId(0),
     commandEnd: null,
     refused: null,
     hasReachedLimit: false,
@@ -114,7 +116,7 @@ export class OutcomeWatch {
   }
 
   /** `vcpu` has made a hypercall or power call. */
-  called(vcpu: number): void {
+  called(vcpu: XenVcpuId): void {
     this.#state.lastCaller = vcpu;
   }
 

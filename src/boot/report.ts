@@ -118,7 +118,7 @@ export interface ReportedOutcome {
   readonly why: string;
   /** Of a guest that hangs or was stopped: an instruction that the CPU refused, and that the guest did not get over. */
   readonly refused?: {
-    readonly vcpu: number;
+    readonly vcpu: XenVcpuId;
     /** Its address, in hexadecimal with `0x`. */
     readonly pc: string;
     /** As objdump writes it, or its word in hexadecimal; null where it could not be read. */

@@ -5,6 +5,7 @@
  */
 import { viewOf } from '../abi/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import type { Guest } from './guest.js';
 import { writeGuest } from './guest_memory.js';
 import type { KernelView } from './kernel_view.js';
@@ -36,7 +37,7 @@ export class WhatIfRecords {
   }
 
   /** `vcpu` has made a call. At the first init_control this sets the records. */
-  called(vcpu: number, { op }: CallRecord): void {
+  called(vcpu: XenVcpuId, { op }: CallRecord): void {
     if (op !== 'EVTCHNOP_init_control' || this.state.sawInitControl) return;
     this.state.sawInitControl = true;
     if (this.#whatIf !== null) this.state.areSet = this.#unset(vcpu, unsetRecord[this.#whatIf]);
@@ -52,7 +53,7 @@ export class WhatIfRecords {
   }
 
   /** Sets the records of all CPUs but CPU 0; false if the kernel has none that can be written (some may have been set). */
-  #unset(vcpu: number, record: number): boolean {
+  #unset(vcpu: XenVcpuId, record: number): boolean {
     const records = this.#kernel.recordsFrom(vcpu);
     const value = new Uint8Array(4);
     viewOf(value).setUint32(0, record, true);

@@ -11,6 +11,7 @@ import type { BootOptions } from '../../src/boot/options.js';
 import { TraceWriter } from '../../src/boot/trace_writer.js';
 import type { CallRecord } from '../../src/hypervisor/index.js';
 import type { Arm64Machine } from '../../src/machine/index.js';
+import { xenVcpuId } from '../../src/identity/index.js';
 
 /** Where the made kernel has what the observer looks for: offsets from its start. */
 export const places = {
@@ -149,7 +150,7 @@ export function put(
 ): void {
   const data = new Uint8Array(8);
   new DataView(data.buffer).setBigUint64(0, value, true);
-  assert.ok(writeGuest(guest.machine, vcpu, text + offset, data.subarray(0, bytes)));
+  assert.ok(writeGuest(guest.machine, xenVcpuId(vcpu), text + offset, data.subarray(0, bytes)));
 }
 
 /** Gives each CPU an area of its own, with its record in it, and counts it as possible. */

@@ -15,6 +15,7 @@ import { readText } from '../files.js';
 import { quickCommandLine, skip, stockKernel } from '../guest/kernel.js';
 import { onlyKernel, onlyRun, withKernel, withRun } from './reports.js';
 import { hypercall, image, powerOff, spin } from './tiny_kernels.js';
+import { xenVcpuId } from '../../src/identity/index.js';
 
 const schema = JSON.parse(readText('schemas/boot-report.schema.json')) as AnySchemaObject;
 const validate = new Ajv2020({ allErrors: true, strict: true, strictTypes: false }).compile(schema);
@@ -132,7 +133,7 @@ describe('the schema of the report', () => {
       { ...report, kernel: { ...kernel, version: 6 } },
       { ...report, machine: { ...machine, vcpus: 129 } },
       withRun(report, {
-        outcome: { ...outcome, refused: { vcpu: 0, pc: '64', instruction: '', needs: null } },
+        outcome: { ...outcome, refused: { vcpu: xenVcpuId(0), pc: '64', instruction: '', needs: null } },
       }),
       withKernel(report, { findings: [{} as unknown as ReportedFinding] }),
       {},

@@ -7,6 +7,7 @@ import { needsLevel } from '../../machine/index.js';
 import type { Arm64Machine, VcpuDiagnosis } from '../../machine/index.js';
 import { addressesText, clausesOf, addressText } from '../hung_guest.js';
 import type { HungGuest, LoadedKernel, RefusedInstruction } from '../hung_guest.js';
+import type { XenVcpuId } from '../../identity/index.js';
 
 /** An exception level above the one at which Xen runs its guests. */
 export type HigherLevel = 'EL2' | 'EL3';
@@ -25,7 +26,7 @@ function isRefused({ syndrome, illegalSpsr }: Open): boolean {
 }
 
 /** Whether the vCPU ran into zeros in the kernel's memory behind the end of its file. */
-function isBehindFile(machine: Arm64Machine, vcpu: number, open: Open, kernel: LoadedKernel): boolean {
+function isBehindFile(machine: Arm64Machine, vcpu: XenVcpuId, open: Open, kernel: LoadedKernel): boolean {
   const { pc, word } = open;
   const physical = machine.processor.vcpus[vcpu]?.translate(pc, 'fetch') ?? null;
   const offset = physical === null ? -1 : Number(physical - kernel.at);
@@ -49,7 +50,7 @@ function returnWords({ level }: Open, spsr: number, instruction: string, at: str
 /** The exception that the vCPU is handling, as a predicate; null if it explains nothing. */
 function exceptionWords(
   machine: Arm64Machine,
-  vcpu: number,
+  vcpu: XenVcpuId,
   { open, faultsAt, spinsAt }: VcpuDiagnosis,
   kernel: LoadedKernel,
 ): string | null {
@@ -80,7 +81,7 @@ function exceptionWords(
 /** The statements about one vCPU, as predicates. */
 function predicatesOf(
   machine: Arm64Machine,
-  vcpu: number,
+  vcpu: XenVcpuId,
   diagnosis: VcpuDiagnosis,
   kernel: LoadedKernel,
 ): string[] {
@@ -149,6 +150,6 @@ export function hungArm64Guest(machine: Arm64Machine, kernel: LoadedKernel): Hun
   };
 }
 
-function refusedOf(vcpu: number, { pc, text, level }: Open): RefusedInstruction {
+function refusedOf(vcpu: XenVcpuId, { pc, text, level }: Open): RefusedInstruction {
   return { vcpu, pc, instruction: text, needs: level === 1 ? null : `EL${level}` };
 }
