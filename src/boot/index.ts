@@ -38,4 +38,5 @@ export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
 export { whatIfs } from './options.js';
+export type { SavedFrame } from '../machine/index.js';
 export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';

@@ -1,10 +1,10 @@
 /** What a boot results in. */
 import type { Finding, NotJudged, Outcome, TraceEvent } from '../audit/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
-import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
+import type { ReportedCpu } from './report.js';
 import type { TraceCounts } from './trace_counts.js';
 import type { TraceFolding } from './trace_store.js';
 
@@ -16,24 +16,8 @@ export interface BootFinding extends Finding {
 /** The state of a boot; `waiting`: it has reached the time up to which it may run; `paused`: the place where it was to pause. */
 export type BootProgress = 'running' | 'waiting' | 'paused' | 'ended';
 
-/** The final state of one Linux CPU. */
-export interface BootCpu {
-  readonly linuxCpu: LinuxCpu;
-  readonly vcpu: XenVcpuId;
-  readonly hardwareId: HardwareId;
-  readonly hardwareIdKind: HardwareIdKind;
-  /** The kernel's record; null if there is none, or if it could not be read. */
-  readonly recordedVcpuId: number | null;
-  /** The ids in this CPU's calls, about itself or others; unsigned, each once, in ascending order. */
-  readonly usedVcpuIds: readonly number[];
-  /** Whether the kernel ever counted it as online; null if it was started and this is not known. */
-  readonly online: boolean | null;
-  /**
-   * The limit because of which the kernel left it out when it booted, e.g. `nr_cpus=3`; null if there is none, or if it came
-   * up later.
-   */
-  readonly leftOut: string | null;
-}
+/** The final state of one Linux CPU, as a report tells it but for the comparison. */
+export type BootCpu = Omit<ReportedCpu, 'agrees'>;
 
 /** The outcome of a guest; `stopped`: it was stopped from outside. */
 export type BootOutcome = Outcome | 'stopped';

@@ -7,7 +7,7 @@ import { Boot } from '../boot/index.js';
 import type { BootKernel, BootOptions, BootWatcher, KernelOrigin, SavedBoot, Until } from '../boot/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
-import type { SavedFrame } from './checkpoint_format.js';
+import type { SavedFrame } from '../boot/index.js';
 import { limitsOf, seedOf } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { originOf } from './sources.js';

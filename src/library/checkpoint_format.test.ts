@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { equalValues, InputError } from '../base/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
-import type { SavedFrame } from './checkpoint_format.js';
+import type { SavedFrame } from '../boot/index.js';
 
 const software = 'domulator 1.2.3';
 

@@ -18,12 +18,7 @@
 import { createHash } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { frameBytes, InputError, valueFromJson, valueToJson } from '../base/index.js';
-
-/** A machine frame, by number, with its 4096 bytes. */
-export interface SavedFrame {
-  readonly number: number;
-  readonly bytes: Uint8Array;
-}
+import type { SavedFrame } from '../boot/index.js';
 
 export interface Checkpoint {
   /** A plain value (base/value.ts). */

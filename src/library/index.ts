@@ -22,6 +22,7 @@ export type {
   ReportedOutcome,
   ReportedRun,
   RunAction,
+  SavedFrame,
   TraceFolding,
   Verdict,
   Way,
@@ -30,7 +31,6 @@ export type {
 export { whatIfs } from '../boot/index.js';
 export { checkpointBytes } from './checkpoint.js';
 export type { Checkpoint } from './checkpoint.js';
-export type { SavedFrame } from './checkpoint_format.js';
 export { GuestRun } from './guest_run.js';
 export type { Hypercall, Progress } from './guest_run.js';
 export { debianGrammar, parseKernelSpec, usualReleases } from '../kernel_source/index.js';

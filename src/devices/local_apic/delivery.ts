@@ -62,7 +62,8 @@ const receiveIllegalVector = 1 << 6;
 /** The processor reserves the vectors below. */
 const firstVector = 16;
 
-function apicOf({ state }: LocalApics, cpu: number): LocalApicState {
+/** The local APIC of a CPU. */
+export function apicOf({ state }: LocalApics, cpu: number): LocalApicState {
   const apic = state.cpus[cpu];
   if (apic === undefined) throw new RangeError(`there is no CPU ${cpu}`);
   return apic;

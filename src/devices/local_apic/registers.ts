@@ -3,7 +3,7 @@
  * IA32_TSC_DEADLINE (Xen 4.17 arch/x86/hvm/vlapic.c: vlapic_mmio_read, vlapic_mmio_write, vlapic_reg_write,
  * guest_rdmsr_x2apic, guest_wrmsr_x2apic, guest_wrmsr_apic_base).
  */
-import { endOfInterrupt, processorPriority, sendInterrupt } from './delivery.js';
+import { apicOf, endOfInterrupt, processorPriority, sendInterrupt } from './delivery.js';
 import type { LocalApics } from './delivery.js';
 import {
   apicBase,
@@ -60,12 +60,6 @@ const readable = new Set<number>([
 
 function isReadable(offset: number): boolean {
   return readable.has(offset) || (offset >= register.inService && offset < register.errorStatus);
-}
-
-function apicOf({ state }: LocalApics, cpu: number): LocalApicState {
-  const apic = state.cpus[cpu];
-  if (apic === undefined) throw new RangeError(`there is no CPU ${cpu}`);
-  return apic;
 }
 
 function read(apic: LocalApicState, offset: number, nowNs: bigint): number {
