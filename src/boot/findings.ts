@@ -2,7 +2,7 @@
 import type { Finding } from '../audit/index.js';
 import type { TraceFolding } from './trace_store.js';
 
-export const findingBounds = { same: 16, all: 2000 } as const;
+const findingBounds = { same: 16, all: 2000 } as const;
 
 /** The first findings of each kind, in order. Findings with the same text about the same call are of one kind. */
 export function listedFindings(findings: readonly Finding[]): Finding[] {

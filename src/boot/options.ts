@@ -66,7 +66,7 @@ export interface BootOptions {
  * The most bytes of a command line that Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
  * arch/arm64/include/uapi/asm/setup.h; the same in arch/x86/include/asm/setup.h). It silently drops the rest.
  */
-export const mostCommandLineBytes = 2047;
+const mostCommandLineBytes = 2047;
 
 /** Throws {@link InputError} if a kernel would not receive all of `commandLine`. */
 export function checkCommandLine(commandLine: string): void {

@@ -32,7 +32,7 @@ function sameCall(a: TracedCall, b: TracedCall): boolean {
 }
 
 /** Whether two events are the same except for step and time. */
-export function sameEvent(a: TraceEvent, b: TraceEvent): boolean {
+function sameEvent(a: TraceEvent, b: TraceEvent): boolean {
   if (a.kind === 'hypercall' && b.kind === 'hypercall') {
     const isSameCaller = a.vcpu === b.vcpu && a.linuxCpu === b.linuxCpu && a.kernel === b.kernel;
     return isSameCaller && a.phase === b.phase && sameCall(a.call, b.call);

@@ -5,7 +5,12 @@
  * Records depend on the contents of physical memory. When a store changes these, the records are dropped: their handlers are
  * reset, and their operands stay readable until the next `find`, because the instruction that stored may have one of the records.
  */
+import type { WatchedPages } from './watched_pages.js';
+
+/** Decoded code. See above for when records are dropped. */
 export interface CodeCache {
+  /** The memory pages with records: which of them a TLB may have for writing, and what was written. */
+  readonly watched: WatchedPages;
   /**
    * The byte offset of the record for the instruction at byte offset `instruction` of the engine's memory, decoded in a way that
    * `variant` selects. The record may be a "not decoded" one (handlers.ts). Evicts others where there is no room.
@@ -13,12 +18,6 @@ export interface CodeCache {
   find(instruction: number, variant: number): number;
   /** The byte offset of a record's instruction. */
   instructionOf(record: number): number;
-  /** Whether a TLB may have the memory page at a byte offset for writing. If so, the page counts as writable from now on. */
-  letWrite(page: number): boolean;
   /** Called before a store of a few bytes that stays within one page. */
   stored(offset: number, bytes: number): void;
-  /** Called when memory was written by anything other than a vCPU. */
-  written(offset: number, bytes: number): void;
-  /** Whether the memory page at a byte offset may contain nonzero bytes: it was written, or was writable, at some time. */
-  wasWritten(offset: number): boolean;
 }

@@ -99,7 +99,7 @@ export class Processor<View, Host, Line> {
 
   /** Invalidates the decoded code of memory that was written, from a byte offset in the engine's memory on. */
   wrote(offset: number, bytes: number): void {
-    this.#cpus.code.written(offset, bytes);
+    this.#cpus.code.watched.written(offset, bytes);
   }
 
   /**
@@ -107,7 +107,7 @@ export class Processor<View, Host, Line> {
    * makes the host allocate them.
    */
   wasWritten(offset: number): boolean {
-    return this.#cpus.code.wasWritten(offset);
+    return this.#cpus.code.watched.wasWritten(offset);
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */

@@ -8,7 +8,7 @@ import { i32, load32, load64FromSigned32, loads64, opcodes } from './wasm/code.j
 import type { Code, ScalarType, ValueType } from './wasm/code.js';
 
 /** The first locals of every function that runs instructions. */
-export const commonLocals = { cpu: 0, record: 1 } as const;
+const commonLocals = { cpu: 0, record: 1 } as const;
 
 type Reader = Pick<Environment, 'registerAddress' | 'vectorAddress' | 'immediate' | 'condition'>;
 

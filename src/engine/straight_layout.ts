@@ -47,7 +47,7 @@ function goToEntry({ code, local }: RunState, counted: 0 | 1): void {
 }
 
 /** Where the record of a near jump keeps its target's record: in four bytes that hold no operand. */
-export function linkOf(layout: RecordLayout): number {
+function linkOf(layout: RecordLayout): number {
   const isFree = (link: number): boolean =>
     Object.values(layout).every(({ at, bytes }) => at + bytes <= link || at >= link + 4);
   return present(

@@ -115,7 +115,7 @@ export interface StraightRunsValue {
 export class StraightRuns implements CodeCache {
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
-  readonly #watched: WatchedPages;
+  readonly watched: WatchedPages;
   readonly #decode: DecodeInstruction;
   readonly #capacity: number;
   #freeTables: number[];
@@ -144,7 +144,7 @@ export class StraightRuns implements CodeCache {
   ) {
     this.#memory = memory;
     this.#tlbs = tlbs;
-    this.#watched = new WatchedPages(tlbs, memoryEnd);
+    this.watched = new WatchedPages(tlbs, memoryEnd, (page) => this.#drop(page));
     this.#decode = decode;
     this.#capacity = pages;
     const chunks = Math.ceil(start / chunkBytes) * chunkBytes;
@@ -191,33 +191,17 @@ export class StraightRuns implements CodeCache {
     return this.#memory.word(chunkOf(record) + tableInHeader);
   }
 
-  letWrite(page: number): boolean {
-    return this.#watched.letWrite(page >>> pageShift);
-  }
-
   stored(offset: number, bytes: number): void {
     const page = offset >>> pageShift;
-    this.#watched.touch(page);
-    if (!this.#watched.isWatched(page)) return;
+    this.watched.touch(page);
+    if (!this.watched.isWatched(page)) return;
     const first = offset & (pageBytes - 1);
     const hitsCode =
       this.#codeBytes
         .get(page)
         ?.subarray(first, first + bytes)
         .includes(1) ?? false;
-    if (this.#watched.isOverborne(page) || hitsCode) this.#drop(page);
-  }
-
-  written(offset: number, bytes: number): void {
-    const last = (offset + bytes - 1) >>> pageShift;
-    for (let page = offset >>> pageShift; page <= last; page += 1) {
-      this.#watched.touch(page);
-      if (this.#watched.isWatched(page)) this.#drop(page);
-    }
-  }
-
-  wasWritten(offset: number): boolean {
-    return this.#watched.wasTouched(offset >>> pageShift);
+    if (this.watched.isOverborne(page) || hitsCode) this.#drop(page);
   }
 
   // Decoding
@@ -291,7 +275,7 @@ export class StraightRuns implements CodeCache {
   }
 
   #markCode(page: number, offset: number, bytes: number): void {
-    this.#watched.watch(page);
+    this.watched.watch(page);
     const marks = this.#codeBytes.get(page) ?? new Uint8Array(pageBytes);
     this.#codeBytes.set(page, marks.fill(1, offset, offset + bytes));
   }
@@ -373,7 +357,7 @@ export class StraightRuns implements CodeCache {
 
   /** Drops the records that depend on a memory page. Their operands stay; see CodeCache. */
   #drop(page: number): void {
-    this.#watched.unwatch(page);
+    this.watched.unwatch(page);
     this.#codeBytes.delete(page);
     for (const decoded of this.#pagesOf.get(page) ?? []) this.#reset(decoded);
     const crossings = [...(this.#dependents.get(page) ?? [])].flatMap((each) => [...each.crossings.values()]);
@@ -438,7 +422,7 @@ export class StraightRuns implements CodeCache {
     if (dependents !== undefined && dependents.size > 0) return;
     this.#dependents.delete(page);
     this.#codeBytes.delete(page);
-    this.#watched.unwatch(page);
+    this.watched.unwatch(page);
   }
 
   save(): StraightRunsValue {
@@ -454,7 +438,7 @@ export class StraightRuns implements CodeCache {
       codeBytes: [...this.#codeBytes]
         .sort(([a], [b]) => a - b)
         .map(([page, marks]) => ({ page, marks: marks.slice() })),
-      watched: this.#watched.save(),
+      watched: this.watched.save(),
     };
   }
 
@@ -466,7 +450,7 @@ export class StraightRuns implements CodeCache {
     this.#freeTables = unpackWords(freeTables);
     this.#codeBytes.clear();
     for (const { page, marks } of codeBytes) this.#codeBytes.set(page, marks.slice());
-    this.#watched.load(watched);
+    this.watched.load(watched);
   }
 
   #decodeAgain({ table, page, variant, chunks, order }: DecodedPageValue): void {

@@ -226,7 +226,7 @@ class ToyCpus implements CpuSet<ToyView, never> {
     if (here === bytes) {
       const set = tlbs.privileged(vcpu);
       if (access === 'store') this.code.stored(first, bytes);
-      if (access === 'load' || this.code.letWrite(frame)) {
+      if (access === 'load' || this.code.watched.letWrite(frame)) {
         tlbs.putData(set, access === 'load' ? 'read' : 'write', { low, high }, frame, false);
         tlbs.note(vcpu, set, low, high, 12, false);
       }

@@ -58,7 +58,7 @@ const mostNonGlobalPages = 64;
 const smallPageLog2 = 16;
 
 /** Number of sets per vCPU. */
-export const setsPerVcpu = 1 + unprivilegedSets;
+const setsPerVcpu = 1 + unprivilegedSets;
 
 export class Tlbs {
   readonly #memory: EngineMemory;

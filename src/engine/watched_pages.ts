@@ -27,10 +27,13 @@ export class WatchedPages {
   readonly #watched: Uint8Array;
   readonly #writable: Uint8Array;
   readonly #touched: Uint8Array;
+  readonly #drop: (page: number) => void;
   readonly #patience = new Map<number, { left: number; next: number }>();
 
-  constructor(tlbs: Tlbs, memoryEnd: number) {
+  /** For memory up to the byte offset `memoryEnd`. `drop` drops the records that depend on a watched page. */
+  constructor(tlbs: Tlbs, memoryEnd: number, drop: (page: number) => void) {
     this.#tlbs = tlbs;
+    this.#drop = drop;
     const pages = Math.ceil(memoryEnd / 4096);
     this.#watched = new Uint8Array(pages);
     this.#writable = new Uint8Array(pages);
@@ -53,8 +56,9 @@ export class WatchedPages {
     this.#watched[page] = 0;
   }
 
-  /** See CodeCache. */
-  letWrite(page: number): boolean {
+  /** Whether a TLB may have the page at a byte offset for writing. If so, the page counts as writable from now on. */
+  letWrite(offset: number): boolean {
+    const page = offset >>> pageShift;
     this.#touched[page] = 1;
     if (this.#watched[page] !== 0) return false;
     this.#writable[page] = 1;
@@ -65,8 +69,18 @@ export class WatchedPages {
     this.#touched[page] = 1;
   }
 
-  wasTouched(page: number): boolean {
-    return this.#touched[page] !== 0;
+  /** Called when memory was written by anything other than a vCPU. */
+  written(offset: number, bytes: number): void {
+    const last = (offset + bytes - 1) >>> pageShift;
+    for (let page = offset >>> pageShift; page <= last; page += 1) {
+      this.#touched[page] = 1;
+      if (this.#watched[page] !== 0) this.#drop(page);
+    }
+  }
+
+  /** Whether the page at a byte offset may contain nonzero bytes: it was written, or was writable, at some time. */
+  wasWritten(offset: number): boolean {
+    return this.#touched[offset >>> pageShift] !== 0;
   }
 
   /** Counts a store to a watched page. True if the page's records should be dropped, because there were many stores. */

@@ -39,7 +39,7 @@ export function tscScale(tscKHz: number): TscScale {
 }
 
 /** The calibration from which vCPUs currently extrapolate. */
-export function epochOf({ state }: Domain): bigint {
+function epochOf({ state }: Domain): bigint {
   return state.nowNs - (state.nowNs % epochNs);
 }
 

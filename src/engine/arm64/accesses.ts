@@ -4,7 +4,8 @@
  */
 import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
-import { TableFrames } from '../table_frames.js';
+import { PhysicalAccesses } from '../physical_accesses.js';
+import type { TwoPages } from '../physical_accesses.js';
 import type { Arm64Host } from './host.js';
 import type { Tlbs } from '../tlb.js';
 import type { RecordPages } from './code_cache.js';
@@ -27,38 +28,31 @@ interface Request {
   readonly el0: boolean;
 }
 
+function requestOf(cpu: Vcpu, low: number, high: number, access: Request['access'], flags: number): Request {
+  const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
+  return { low, high, bytes: flags & accessFlags.bytes, access, el0 };
+}
+
 export class Accesses {
   readonly mmu: Mmu;
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
   readonly #pages: RecordPages;
   readonly #host: Arm64Host;
-  readonly #frames: TableFrames;
+  readonly #physical: PhysicalAccesses;
 
   constructor(memory: EngineMemory, tlbs: Tlbs, pages: RecordPages, host: Arm64Host) {
     this.#memory = memory;
     this.#tlbs = tlbs;
     this.#pages = pages;
     this.#host = host;
-    const frames = new TableFrames(host.memory);
-    this.#frames = frames;
-    this.mmu = new Mmu({
-      low: 0,
-      high: 0,
-      readDescriptor(address) {
-        const offset = address % 4096;
-        const frame = frames.place(address - offset);
-        if (frame < 0) return false;
-        this.low = memory.word(frame + offset);
-        this.high = memory.word(frame + offset + 4);
-        return true;
-      },
-    });
+    this.#physical = new PhysicalAccesses(memory, pages, host.memory, null);
+    this.mmu = new Mmu(this.#physical);
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. */
   forgetFrames(): void {
-    this.#frames.forget();
+    this.#physical.forgetFrames();
   }
 
   /** The byte offset of the records of the page to fetch from; -1 when the fetch faults. */
@@ -110,8 +104,7 @@ export class Accesses {
 
   /** The byte offset of the value to load, or one of accessResults. */
   load(cpu: Vcpu, low: number, high: number, flags: number): number {
-    const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
-    const request: Request = { low, high, bytes: flags & accessFlags.bytes, access: 'read', el0 };
+    const request = requestOf(cpu, low, high, 'read', flags);
     const translation = this.#translate(cpu, request);
     if (translation === null) return accessResults.faulted;
     const offset = low & 0xfff;
@@ -125,8 +118,7 @@ export class Accesses {
 
   /** The byte offset to store to, or one of accessResults. The value is in the scratch area. */
   store(cpu: Vcpu, low: number, high: number, flags: number): number {
-    const el0 = cpu.isEl0 || (flags & accessFlags.unprivileged) !== 0;
-    const request: Request = { low, high, bytes: flags & accessFlags.bytes, access: 'write', el0 };
+    const request = requestOf(cpu, low, high, 'write', flags);
     const clears = (flags & accessFlags.clearBlock) !== 0;
     const translation = this.#translate(cpu, request, clears);
     if (translation === null) return accessResults.faulted;
@@ -215,15 +207,15 @@ export class Accesses {
     bytes: number,
   ): void {
     this.#pages.stored(frame + offset, bytes);
-    if (this.#pages.letWrite(frame)) this.#remember(cpu, request, translation, frame);
+    if (this.#pages.watched.letWrite(frame)) this.#remember(cpu, request, translation, frame);
   }
 
   #scratch(cpu: Vcpu): number {
     return cpu.block.offset + cpuOffsets.scratch;
   }
 
-  /** Handles an access that crosses into the next page. Both parts are checked before either is done. */
-  #otherPage(cpu: Vcpu, request: Request): { page: number; bytes: number } | null {
+  /** Where an access lies that starts in `page` and crosses into the next one. Both parts are checked before either is done. */
+  #acrossPages(cpu: Vcpu, request: Request, page: number): TwoPages | null {
     const bytes = (request.low & 0xfff) + request.bytes - 4096;
     const low = ((request.low & ~0xfff) + 4096) >>> 0;
     const high = low === 0 ? (request.high + 1) >>> 0 : request.high;
@@ -233,75 +225,34 @@ export class Accesses {
       this.#misaligned(cpu, request);
       return null;
     }
-    return { page: translation.page, bytes };
+    const { bytes: all } = request;
+    return { first: page + (request.low & 0xfff), bytes: all, here: all - bytes, second: translation.page };
   }
 
   #loadAcross(cpu: Vcpu, request: Request, page: number): number {
-    const other = this.#otherPage(cpu, request);
-    if (other === null) return accessResults.faulted;
+    const place = this.#acrossPages(cpu, request, page);
+    if (place === null) return accessResults.faulted;
     const scratch = this.#scratch(cpu);
-    const here = request.bytes - other.bytes;
-    for (let i = 0; i < request.bytes; i += 1) {
-      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
-      const value = this.#readByte(cpu, address);
-      if (value === null) return this.#unanswered(cpu, request);
-      this.#memory.bytes[scratch + i] = value;
-    }
-    return scratch;
-  }
-
-  #readByte(cpu: Vcpu, address: number): number | null {
-    const frame = this.#host.memory.frame(address - (address % 4096), false);
-    if (frame >= 0) return this.#memory.bytes[frame + (address % 4096)] ?? 0;
-    const value = this.#host.memory.read(cpu.index, address, 1);
-    return value === null ? null : Number(value & 0xffn);
+    return this.#physical.loadAcross(cpu.index, place, scratch) ? scratch : this.#unanswered(cpu, request);
   }
 
   #storeAcross(cpu: Vcpu, request: Request, page: number): number {
-    const other = this.#otherPage(cpu, request);
-    if (other === null) return accessResults.faulted;
-    const scratch = this.#scratch(cpu);
-    const here = request.bytes - other.bytes;
-    for (let i = 0; i < request.bytes; i += 1) {
-      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
-      if (!this.#writeByte(cpu, address, this.#memory.bytes[scratch + i] ?? 0)) {
-        return this.#unanswered(cpu, request);
-      }
-    }
-    return accessResults.done;
+    const place = this.#acrossPages(cpu, request, page);
+    if (place === null) return accessResults.faulted;
+    const isDone = this.#physical.storeAcross(cpu.index, place, this.#scratch(cpu));
+    return isDone ? accessResults.done : this.#unanswered(cpu, request);
   }
 
-  #writeByte(cpu: Vcpu, address: number, value: number): boolean {
-    const frame = this.#host.memory.frame(address - (address % 4096), true);
-    if (frame < 0) return this.#host.memory.write(cpu.index, address, 1, BigInt(value));
-    const place = frame + (address % 4096);
-    this.#pages.stored(place, 1);
-    this.#memory.bytes[place] = value;
-    return true;
-  }
-
-  /** Reads a device into the scratch area. A read of 16 bytes is two reads of 8. */
   #readDevice(cpu: Vcpu, request: Request, address: number): number {
     const scratch = this.#scratch(cpu);
-    const each = Math.min(request.bytes, 8);
-    for (let done = 0; done < request.bytes; done += each) {
-      const value = this.#host.memory.read(cpu.index, address + done, each);
-      if (value === null) return this.#unanswered(cpu, request);
-      this.#memory.view.setBigUint64(scratch + done, BigInt.asUintN(64, value), true);
-    }
-    return scratch;
+    const isDone = this.#physical.readDevice(cpu.index, { address, bytes: request.bytes }, scratch);
+    return isDone ? scratch : this.#unanswered(cpu, request);
   }
 
   #writeDevice(cpu: Vcpu, request: Request, address: number): number {
-    const scratch = this.#scratch(cpu);
-    const each = Math.min(request.bytes, 8);
-    for (let done = 0; done < request.bytes; done += each) {
-      const value = this.#memory.view.getBigUint64(scratch + done, true);
-      if (!this.#host.memory.write(cpu.index, address + done, each, BigInt.asUintN(8 * each, value))) {
-        return this.#unanswered(cpu, request);
-      }
-    }
-    return accessResults.done;
+    const place = { address, bytes: request.bytes };
+    const isDone = this.#physical.writeDevice(cpu.index, place, this.#scratch(cpu));
+    return isDone ? accessResults.done : this.#unanswered(cpu, request);
   }
 
   /** DC ZVA: the byte offset of the aligned block. */

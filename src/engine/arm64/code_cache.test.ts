@@ -76,13 +76,13 @@ test('a store resets the records of the stored words in every variant, and no ot
 
 test('a page with decoded code is not writable through the TLB until stores have dropped its records', () => {
   const { pages } = codePages(8);
-  assert.equal(pages.letWrite(codeStart), true);
+  assert.equal(pages.watched.letWrite(codeStart), true);
   const records = pages.records(codeStart, 0);
-  assert.equal(pages.letWrite(codeStart), true);
+  assert.equal(pages.watched.letWrite(codeStart), true);
   pages.watch(records);
-  assert.equal(pages.letWrite(codeStart), false);
+  assert.equal(pages.watched.letWrite(codeStart), false);
   let stores = 0;
-  while (!pages.letWrite(codeStart)) {
+  while (!pages.watched.letWrite(codeStart)) {
     pages.stored(codeStart + 8, 4);
     stores += 1;
     assert.ok(stores < 1000);
@@ -91,7 +91,7 @@ test('a page with decoded code is not writable through the TLB until stores have
   // The second time, more stores are needed.
   pages.watch(records);
   let again = 0;
-  while (!pages.letWrite(codeStart)) {
+  while (!pages.watched.letWrite(codeStart)) {
     pages.stored(codeStart + 8, 4);
     again += 1;
   }

@@ -14,7 +14,7 @@ import { pageShift, WatchedPages } from '../watched_pages.js';
 import type { WatchedPagesValue } from '../watched_pages.js';
 import { wordBytes } from './code_layout.js';
 
-export const instructionsPerPage = 4096 / wordBytes;
+const instructionsPerPage = 4096 / wordBytes;
 /** One extra record after the last instruction leads to the next page. */
 const pageRecords = instructionsPerPage + 1;
 
@@ -48,7 +48,7 @@ export class RecordPages implements CodeCache {
   readonly #nextOf: Int32Array;
   /** By memory page: its first record page. */
   readonly #first: Int32Array;
-  readonly #watched: WatchedPages;
+  readonly watched: WatchedPages;
   /** The record page to allocate next, and whether all were allocated once. */
   #next = 0;
   #full = false;
@@ -63,7 +63,7 @@ export class RecordPages implements CodeCache {
     this.#variantOf = new Uint8Array(capacity);
     this.#nextOf = new Int32Array(capacity).fill(none);
     this.#first = new Int32Array(Math.ceil(memoryEnd / 4096)).fill(none);
-    this.#watched = new WatchedPages(tlbs, memoryEnd);
+    this.watched = new WatchedPages(tlbs, memoryEnd, (page) => this.#drop(page));
   }
 
   /** The byte offset of the records for the memory page that contains the byte offset `offset`. */
@@ -103,18 +103,14 @@ export class RecordPages implements CodeCache {
 
   /** Called before a record is decoded. From now on, stores to its page are watched. */
   watch(record: number): void {
-    this.#watched.watch(this.#pageOf[this.#slotOf(record)] ?? 0);
-  }
-
-  letWrite(page: number): boolean {
-    return this.#watched.letWrite(page >>> pageShift);
+    this.watched.watch(this.#pageOf[this.#slotOf(record)] ?? 0);
   }
 
   stored(offset: number, bytes: number): void {
     const page = offset >>> pageShift;
-    this.#watched.touch(page);
-    if (!this.#watched.isWatched(page)) return;
-    if (this.#watched.isOverborne(page)) {
+    this.watched.touch(page);
+    if (!this.watched.isWatched(page)) return;
+    if (this.watched.isOverborne(page)) {
       this.#drop(page);
       return;
     }
@@ -125,25 +121,13 @@ export class RecordPages implements CodeCache {
     }
   }
 
-  written(offset: number, bytes: number): void {
-    const last = (offset + bytes - 1) >>> pageShift;
-    for (let page = offset >>> pageShift; page <= last; page += 1) {
-      this.#watched.touch(page);
-      if (this.#watched.isWatched(page)) this.#drop(page);
-    }
-  }
-
-  wasWritten(offset: number): boolean {
-    return this.#watched.wasTouched(offset >>> pageShift);
-  }
-
   #slotOf(record: number): number {
     return Math.floor((record - this.#start) / recordPageBytes);
   }
 
   /** Resets all records of a memory page. */
   #drop(page: number): void {
-    this.#watched.unwatch(page);
+    this.watched.unwatch(page);
     for (let slot = this.#first[page] ?? none; slot !== none; slot = this.#nextOf[slot] ?? none) {
       this.#reset(slot, 0, instructionsPerPage - 1);
     }
@@ -194,7 +178,7 @@ export class RecordPages implements CodeCache {
       while (before !== none && this.#nextOf[before] !== slot) before = this.#nextOf[before] ?? none;
       if (before !== none) this.#nextOf[before] = next;
     }
-    if (this.#first[page] === none) this.#watched.unwatch(page);
+    if (this.#first[page] === none) this.watched.unwatch(page);
     this.#pageOf[slot] = none;
     this.#nextOf[slot] = none;
     this.#erase(slot);
@@ -206,7 +190,7 @@ export class RecordPages implements CodeCache {
       next: this.#next,
       full: this.#full,
       slots: packWords(used.flatMap((slot) => [slot, this.#pageOf[slot] ?? 0, this.#variantOf[slot] ?? 0])),
-      watched: this.#watched.save(),
+      watched: this.watched.save(),
     };
   }
 
@@ -219,6 +203,6 @@ export class RecordPages implements CodeCache {
     }
     this.#next = next;
     this.#full = full;
-    this.#watched.load(watched);
+    this.watched.load(watched);
   }
 }

@@ -17,7 +17,7 @@ class Tables {
   high = 0;
   readonly #end = 2 ** 40;
 
-  readDescriptor(address: number): boolean {
+  readEntry(address: number): boolean {
     const value = this.descriptors.get(address) ?? 0n;
     this.low = Number(value & 0xffffffffn);
     this.high = Number(value >> 32n);

@@ -8,7 +8,7 @@ export type AccessType = 'read' | 'write' | 'fetch';
 export interface TableReader {
   low: number;
   high: number;
-  readDescriptor(address: number): boolean;
+  readEntry(address: number, bytes: 8): boolean;
 }
 
 /** Fault status codes (DDI 0487, ISS for a Data Abort, DFSC). The level is added to all but the last two. */
@@ -118,7 +118,7 @@ export class Mmu {
     for (let level = startLevel; ; level += 1) {
       const log2Size = granuleLog2 + (granuleLog2 - 3) * (3 - level);
       const index = shiftRight(low, high, log2Size) & (entries - 1);
-      if (!this.#tables.readDescriptor(table + 8 * index)) {
+      if (!this.#tables.readEntry(table + 8 * index, 8)) {
         return this.#faulted(faultStatus.externalOnWalk, level);
       }
       const kind = descriptorKind(this.#tables.low, level, granuleLog2);

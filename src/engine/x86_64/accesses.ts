@@ -5,9 +5,10 @@
 import * as x86_64 from '../../isa/x86_64/index.js';
 import { accessFlags, accessResults, cpuOffsets } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
+import { PhysicalAccesses } from '../physical_accesses.js';
+import type { TwoPages } from '../physical_accesses.js';
 import { crossesPage } from '../straight_runs.js';
 import type { StraightRuns } from '../straight_runs.js';
-import { TableFrames } from '../table_frames.js';
 import type { Tlbs } from '../tlb.js';
 import { exception, generalProtection, invalidOpcode, Raised, vectors } from './events.js';
 import type { X86Host } from './host.js';
@@ -26,6 +27,14 @@ interface Request {
   readonly user: boolean;
 }
 
+/** What the host's memory reads as where there is none. */
+const allOnes = -1n;
+
+/** The access of an instruction. */
+function requestOf(cpu: Vcpu, low: number, high: number, access: Request['access'], flags: number): Request {
+  return { low, high, bytes: flags & accessFlags.bytes, access, user: cpu.isUser };
+}
+
 /** Whether bits 63 to 47 of an address are equal. */
 export function isCanonical(high: number): boolean {
   const top = (high | 0) >> 15;
@@ -42,39 +51,20 @@ export class Accesses {
   readonly #tlbs: Tlbs;
   readonly #code: StraightRuns;
   readonly #host: X86Host;
-  readonly #frames: TableFrames;
+  readonly #physical: PhysicalAccesses;
 
   constructor(memory: EngineMemory, tlbs: Tlbs, code: StraightRuns, host: X86Host) {
     this.#memory = memory;
     this.#tlbs = tlbs;
     this.#code = code;
     this.#host = host;
-    const frames = new TableFrames(host.memory);
-    this.#frames = frames;
-    this.mmu = new Mmu({
-      low: 0,
-      high: 0,
-      readEntry(address, bytes) {
-        const offset = address % 4096;
-        const frame = frames.place(address - offset);
-        if (frame < 0) return false;
-        this.low = memory.word(frame + offset);
-        this.high = bytes === 4 ? 0 : memory.word(frame + offset + 4);
-        return true;
-      },
-      setBits(address, bits) {
-        const offset = address % 4096;
-        const frame = host.memory.frame(address - offset, true);
-        if (frame < 0) return;
-        code.stored(frame + offset, 4);
-        memory.setWord(frame + offset, memory.word(frame + offset) | bits);
-      },
-    });
+    this.#physical = new PhysicalAccesses(memory, code, host.memory, allOnes);
+    this.mmu = new Mmu(this.#physical);
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. */
   forgetFrames(): void {
-    this.#frames.forget();
+    this.#physical.forgetFrames();
   }
 
   // Instructions
@@ -170,13 +160,7 @@ export class Accesses {
 
   /** The byte offset of the value to load, or one of accessResults. */
   load(cpu: Vcpu, low: number, high: number, flags: number): number {
-    return this.#load(cpu, {
-      low,
-      high,
-      bytes: flags & accessFlags.bytes,
-      access: 'read',
-      user: cpu.isUser,
-    });
+    return this.#load(cpu, requestOf(cpu, low, high, 'read', flags));
   }
 
   #load(cpu: Vcpu, request: Request): number {
@@ -194,13 +178,7 @@ export class Accesses {
 
   /** The byte offset to store to, or one of accessResults. The value is in the scratch area. */
   store(cpu: Vcpu, low: number, high: number, flags: number): number {
-    return this.#store(cpu, {
-      low,
-      high,
-      bytes: flags & accessFlags.bytes,
-      access: 'write',
-      user: cpu.isUser,
-    });
+    return this.#store(cpu, requestOf(cpu, low, high, 'write', flags));
   }
 
   #store(cpu: Vcpu, request: Request): number {
@@ -213,7 +191,7 @@ export class Accesses {
     const frame = this.#host.memory.frame(page, true);
     if (frame < 0) return this.#writeDevice(cpu, page + offset, bytes);
     this.#code.stored(frame + offset, bytes);
-    if (this.#code.letWrite(frame)) this.#remember(cpu, request, translation, frame);
+    if (this.#code.watched.letWrite(frame)) this.#remember(cpu, request, translation, frame);
     return frame + offset;
   }
 
@@ -299,75 +277,41 @@ export class Accesses {
     return cpu.block.offset + cpuOffsets.scratch;
   }
 
-  /** Translates the second part of an access across pages. Both parts are checked before either is done. */
-  #otherPage(cpu: Vcpu, request: Request): { page: number; bytes: number } | null {
+  /** Where an access lies that starts in `page` and crosses into the next one. Both parts are checked before either is done. */
+  #acrossPages(cpu: Vcpu, request: Request, page: number): TwoPages | null {
     const bytes = (request.low & 0xfff) + request.bytes - 4096;
     const low = ((request.low & ~0xfff) + 4096) >>> 0;
     const carries = low === 0 && cpu.isLong;
     const high = carries ? (request.high + 1) >>> 0 : request.high;
     const translation = this.#translate(cpu, { ...request, low, high, bytes: 1 });
-    return translation === null ? null : { page: translation.page, bytes };
+    if (translation === null) return null;
+    const { bytes: all } = request;
+    return { first: page + (request.low & 0xfff), bytes: all, here: all - bytes, second: translation.page };
   }
 
   #loadAcross(cpu: Vcpu, request: Request, page: number): number {
-    const other = this.#otherPage(cpu, request);
-    if (other === null) return accessResults.faulted;
+    const place = this.#acrossPages(cpu, request, page);
+    if (place === null) return accessResults.faulted;
     const scratch = this.#scratch(cpu);
-    const here = request.bytes - other.bytes;
-    for (let i = 0; i < request.bytes; i += 1) {
-      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
-      this.#memory.bytes[scratch + i] = this.#readByte(cpu, address);
-    }
+    this.#physical.loadAcross(cpu.index, place, scratch);
     return scratch;
   }
 
-  #readByte(cpu: Vcpu, address: number): number {
-    const frame = this.#host.memory.frame(address - (address % 4096), false);
-    if (frame >= 0) return this.#memory.bytes[frame + (address % 4096)] ?? 0;
-    return Number((this.#host.memory.read(cpu.index, address, 1) ?? 0xffn) & 0xffn);
-  }
-
   #storeAcross(cpu: Vcpu, request: Request, page: number): number {
-    const other = this.#otherPage(cpu, request);
-    if (other === null) return accessResults.faulted;
-    const scratch = this.#scratch(cpu);
-    const here = request.bytes - other.bytes;
-    for (let i = 0; i < request.bytes; i += 1) {
-      const address = i < here ? page + (request.low & 0xfff) + i : other.page + i - here;
-      this.#writeByte(cpu, address, this.#memory.bytes[scratch + i] ?? 0);
-    }
+    const place = this.#acrossPages(cpu, request, page);
+    if (place === null) return accessResults.faulted;
+    this.#physical.storeAcross(cpu.index, place, this.#scratch(cpu));
     return accessResults.done;
   }
 
-  #writeByte(cpu: Vcpu, address: number, value: number): void {
-    const frame = this.#host.memory.frame(address - (address % 4096), true);
-    if (frame < 0) {
-      this.#host.memory.write(cpu.index, address, 1, BigInt(value));
-      return;
-    }
-    const place = frame + (address % 4096);
-    this.#code.stored(place, 1);
-    this.#memory.bytes[place] = value;
-  }
-
-  /** Reads a device into the scratch area. */
   #readDevice(cpu: Vcpu, address: number, bytes: number): number {
     const scratch = this.#scratch(cpu);
-    const each = Math.min(bytes, 8);
-    for (let done = 0; done < bytes; done += each) {
-      const value = this.#host.memory.read(cpu.index, address + done, each) ?? -1n;
-      this.#memory.view.setBigUint64(scratch + done, BigInt.asUintN(64, value), true);
-    }
+    this.#physical.readDevice(cpu.index, { address, bytes }, scratch);
     return scratch;
   }
 
   #writeDevice(cpu: Vcpu, address: number, bytes: number): number {
-    const scratch = this.#scratch(cpu);
-    const each = Math.min(bytes, 8);
-    for (let done = 0; done < bytes; done += each) {
-      const value = this.#memory.view.getBigUint64(scratch + done, true);
-      this.#host.memory.write(cpu.index, address + done, each, BigInt.asUintN(8 * each, value));
-    }
+    this.#physical.writeDevice(cpu.index, { address, bytes }, this.#scratch(cpu));
     return accessResults.done;
   }
 }
