@@ -13,7 +13,7 @@ import type { Tlbs } from '../tlb.js';
 import { exception, generalProtection, invalidOpcode, Raised, vectors } from './events.js';
 import type { X86Host } from './host.js';
 import { Mmu } from './mmu.js';
-import type { Translation } from './mmu.js';
+import type { AccessType, TableAccess, Translation } from './mmu.js';
 import type { Vcpu } from './vcpu.js';
 
 const { segments } = x86_64;
@@ -45,8 +45,24 @@ export function isCanonicalAddress(address: bigint): boolean {
   return BigInt.asUintN(64, BigInt.asIntN(48, address)) === BigInt.asUintN(64, address);
 }
 
+/** The same tables for a look from outside, which leaves no marks. */
+function unmarked(tables: PhysicalAccesses): TableAccess {
+  return {
+    get low() {
+      return tables.low;
+    },
+    get high() {
+      return tables.high;
+    },
+    readEntry: (address, bytes) => tables.readEntry(address, bytes),
+    setBits: () => undefined,
+  };
+}
+
 export class Accesses {
   readonly mmu: Mmu;
+  /** Walks the same tables without marking their entries, for a look from outside. */
+  readonly #looking: Mmu;
   readonly #memory: EngineMemory;
   readonly #tlbs: Tlbs;
   readonly #code: StraightRuns;
@@ -60,6 +76,7 @@ export class Accesses {
     this.#host = host;
     this.#physical = new PhysicalAccesses(memory, code, host.memory, allOnes);
     this.mmu = new Mmu(this.#physical);
+    this.#looking = new Mmu(unmarked(this.#physical));
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. */
@@ -144,15 +161,15 @@ export class Accesses {
     const base = cpu.mode === 64 ? 0n : cpu.segment(segments.cs).base;
     const linear = BigInt.asUintN(cpu.mode === 64 ? 64 : 32, base + offset);
     const [low, high] = [Number(linear & 0xffffffffn), Number(linear >> 32n)];
-    const { fault, page } = this.mmu.translate(cpu.regime, low, high, 'fetch', cpu.isUser);
+    const { fault, page } = this.#looking.translate(cpu.regime, low, high, 'fetch', cpu.isUser);
     const frame = fault === null ? this.#host.memory.frame(page, false) : -1;
     return frame < 0 ? null : (this.#memory.bytes[frame + (low & 0xfff)] ?? 0);
   }
 
-  /** The physical address of a page for the supervisor's reads; null where it is not mapped. Nothing is remembered of it. */
-  peek(cpu: Vcpu, low: number, high: number): number | null {
+  /** The physical address of a page for an access of the supervisor; null where it would fault. The guest cannot tell. */
+  peek(cpu: Vcpu, low: number, high: number, access: AccessType): number | null {
     if (!isCanonical(high)) return null;
-    const { fault, page } = this.mmu.translate(cpu.regime, low, high, 'read', false);
+    const { fault, page } = this.#looking.translate(cpu.regime, low, high, access, false);
     return fault === null ? page : null;
   }
 

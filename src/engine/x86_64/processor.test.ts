@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as isa from '../../isa/x86_64/index.js';
 import { cr0, efer } from './regime.js';
-import { enterLongMode, flatSegment, testMachine } from './test_machine.js';
+import { enterLongMode, flatSegment, pageEntry, testMachine } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 
 const number = isa.registerNumber;
@@ -191,5 +191,24 @@ describe('the entry of a PVH guest', () => {
     assert.equal(cpu.codeBits, 64);
     assert.equal(cpu.system.efer, efer.longActive | efer.longEnable | efer.syscall);
     assert.deepEqual([...cpu.unimplemented], []);
+  });
+
+  it('can be looked into without marking its page tables', () => {
+    const machine = testMachine();
+    const cpu = enterLongMode(machine);
+    const at = pageEntry(0x8000);
+    const accessed = 1n << 5n;
+    machine.memory.setBigUint64(at, 0x9001n, true);
+    const before = new Uint8Array(machine.memory.buffer).slice();
+    assert.equal(cpu.translate(0x8123n), 0x9123n);
+    assert.equal(cpu.translate(0x8123n, 'fetch'), 0x9123n);
+    assert.equal(cpu.translate(0x8123n, 'write'), null, 'CR0.WP');
+    assert.equal(cpu.translate(0x80_0000n), null);
+    assert.equal(cpu.translate(1n << 47n), null, 'not canonical');
+    assert.deepEqual(new Uint8Array(machine.memory.buffer), before);
+    machine.program(0x1000, 'mov 0x8000, %eax\nvmmcall');
+    cpu.pc = 0x1000n;
+    machine.run();
+    assert.equal(machine.memory.getBigUint64(at, true), 0x9001n | accessed);
   });
 });

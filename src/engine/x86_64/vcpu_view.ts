@@ -187,12 +187,17 @@ export class X86VcpuView {
     this.#context.tlbs.flushAll(this.#cpu.index);
   }
 
-  /** The physical address of a linear one for the supervisor's reads; null where it is not mapped. */
-  translate(address: bigint): number | null {
+  /** The base of GS: in 64-bit mode, what GS.base has. */
+  get gsBase(): bigint {
+    return this.#cpu.dataBase(segments.gs);
+  }
+
+  /** The physical address of a linear one, for an access of the supervisor; null where it would fault. The guest cannot tell. */
+  translate(address: bigint, access: 'read' | 'write' | 'fetch' = 'read'): bigint | null {
     const linear = BigInt.asUintN(64, address);
     const [low, high] = [Number(linear & 0xffffffffn), Number(linear >> 32n)];
-    const found = this.#context.accesses.peek(this.#cpu, low, high);
-    return found === null ? null : found + (low & 0xfff);
+    const found = this.#context.accesses.peek(this.#cpu, low, high, access);
+    return found === null ? null : BigInt(found + (low & 0xfff));
   }
 
   save(): X86VcpuValue {
