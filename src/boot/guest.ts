@@ -63,6 +63,8 @@ export interface RunningGuest {
   readonly machine: GuestMachine;
   /** A symbol that every kernel of its architecture has. */
   readonly knownSymbol: KnownSymbol;
+  /** For which `_text` a kernel at that load address was linked, where that matters to per-CPU variables (introspect/anchors.ts). */
+  linkedText(at: bigint): bigint | null;
   /** What the registers of that vCPU say about its kernel. */
   anchors(vcpu: XenVcpuId): KernelAnchors;
   /** What its vCPUs are doing; for a guest that hung or was stopped. */

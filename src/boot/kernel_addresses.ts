@@ -5,8 +5,9 @@
  */
 import { viewOf } from '../abi/index.js';
 import { frameBytes } from '../base/index.js';
-import { findAreas, isAreaOf, readImageFacts } from '../introspect/index.js';
+import { findAreas, isAreaOf, isKernelAddress, readImageFacts } from '../introspect/index.js';
 import type {
+  AreaLayout,
   AreaOffsets,
   ImageFacts,
   ReadKernel,
@@ -52,6 +53,7 @@ export class KernelAddresses {
   readonly #kernelAt: bigint;
   readonly #image: Uint8Array;
   readonly #cpus: number;
+  readonly #linkedText: bigint | null;
   readonly #facts: ImageFacts;
   /** Replaced to restore a state. */
   state: KernelAddressesState = { text: null, areas: null, asked: 0, searches: 0 };
@@ -64,6 +66,7 @@ export class KernelAddresses {
     this.#kernelAt = kernelAt;
     this.#image = image;
     this.#cpus = cpus.length;
+    this.#linkedText = guest.linkedText(kernelAt);
     this.#facts = readImageFacts(image, knownSymbol);
   }
 
@@ -95,9 +98,19 @@ export class KernelAddresses {
     const template = this.#facts.btf?.area?.xenVcpuId ?? null;
     const inArea =
       this.state.areas === null || template === null ? null : this.state.areas.template + template;
-    const xenVcpuId = this.offsetOf('xen_vcpu_id') ?? inArea;
+    const xenVcpuId = this.#recordOffset() ?? inArea;
     const perCpuOffset = this.offsetOf('__per_cpu_offset') ?? this.state.areas?.perCpuOffset ?? null;
     return xenVcpuId === null || perCpuOffset === null ? null : { xenVcpuId, perCpuOffset };
+  }
+
+  /** The offset from `_text`, as the kernel runs, of the record in the areas' template, if its name was found. */
+  #recordOffset(): number | null {
+    const offset = this.offsetOf('xen_vcpu_id');
+    const { text } = this.state;
+    const isInImage = offset === null || (offset >= 0 && offset < this.#image.length);
+    if (isInImage || this.#linkedText === null || text === null) return offset;
+    // The template is at address 0, so it does not move with the image.
+    return Number(BigInt.asUintN(64, this.#linkedText + BigInt(offset) - text));
   }
 
   /** The CPU that the current task of `vcpu` names; null if it is not known, or if no kernel code runs. */
@@ -164,19 +177,41 @@ export class KernelAddresses {
     const loaded = this.#loaded;
     if (this.state.text === null || loaded === null) return null;
     const read: ReadKernel = (address, size) => readGuest(this.#machine, vcpu, address, size);
-    return { text: this.state.text, loaded, read, cpus: this.#cpus };
+    const sectionMayBeAt0 = this.#linkedText !== null;
+    return { text: this.state.text, loaded, read, cpus: this.#cpus, sectionMayBeAt0 };
   }
 
   /** The current task of `vcpu`, and the CPU that it names. */
   #runningOn(vcpu: XenVcpuId): RunningCpu | null {
     const { task, perCpuBase } = this.#guest.anchors(vcpu);
-    const taskCpu = this.#facts.btf?.taskCpu ?? null;
+    const { taskCpu = null, area = null } = this.#facts.btf ?? {};
+    const current = this.#linkedText === null ? null : (area?.current ?? null);
+    if (current !== null) return this.#runningInArea(vcpu, perCpuBase, current);
     if (taskCpu === null || task === null) return null;
-    const bytes = readGuest(this.#machine, vcpu, BigInt.asUintN(64, task + BigInt(taskCpu)), 4);
+    return this.#running(vcpu, perCpuBase, task, task + BigInt(taskCpu));
+  }
+
+  /** The same by the area itself, if the section is linked at address 0: then the base of the CPU is the area's address. */
+  #runningInArea(
+    vcpu: XenVcpuId,
+    perCpuBase: bigint,
+    current: NonNullable<AreaLayout['current']>,
+  ): RunningCpu | null {
+    if (perCpuBase === 0n) return null;
+    const address = BigInt.asUintN(64, perCpuBase + BigInt(current.task));
+    const bytes = readGuest(this.#machine, vcpu, address, 8);
+    const task = bytes === null ? 0n : viewOf(bytes).getBigUint64(0, true);
+    return isKernelAddress(task)
+      ? this.#running(vcpu, perCpuBase, task, perCpuBase + BigInt(current.cpu))
+      : null;
+  }
+
+  /** `task` on the CPU whose number is at `cpuAt`. */
+  #running(vcpu: XenVcpuId, perCpuOffset: bigint, task: bigint, cpuAt: bigint): RunningCpu | null {
+    const bytes = readGuest(this.#machine, vcpu, BigInt.asUintN(64, cpuAt), 4);
     if (bytes === null) return null;
     const linuxCpu = viewOf(bytes).getUint32(0, true);
-    if (linuxCpu >= this.#cpus) return null;
-    return { perCpuOffset: perCpuBase, task, linuxCpu };
+    return linuxCpu >= this.#cpus ? null : { perCpuOffset, task, linuxCpu };
   }
 
   #findAreas(vcpu: XenVcpuId): AreaOffsets | null {

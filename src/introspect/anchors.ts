@@ -33,8 +33,8 @@ export interface KernelAnchors {
 /** A symbol that every kernel of an architecture has. A symbol table is believed only if it has this one in a possible place. */
 export interface KnownSymbol {
   readonly name: string;
-  /** Its usual offset from `_text`, in bytes. */
-  readonly usualOffset: number;
+  /** Its usual offset from `_text`, in bytes; null if it has none. */
+  readonly usualOffset: number | null;
   /** The alignment that the architecture requires for it, in bytes. */
   readonly alignment: number;
 }
@@ -42,6 +42,11 @@ export interface KnownSymbol {
 /** How the kernels of one architecture are read. `Cpu` is its view of a CPU's registers. */
 export interface KernelArchitecture<Cpu> {
   readonly knownSymbol: KnownSymbol;
+  /**
+   * The address of `_text` for which a kernel that is loaded at `at` was linked, if its per-CPU section may be linked at address 0.
+   * Then that section's addresses are those of the file, wherever the kernel runs. Null if the section is always in the image.
+   */
+  linkedText(at: bigint): bigint | null;
   anchorsOf(cpu: Cpu): KernelAnchors;
 }
 

@@ -77,6 +77,26 @@ describe('the anchors of a kernel', () => {
     assert.deepEqual(btf, { taskCpu, area });
   });
 
+  it('say where x86-64 has the current task and the number of a CPU in its area', () => {
+    const hot = (hasHot: boolean): MadeBtf => {
+      const btf = kernelBtf();
+      const int = btf.int('int');
+      btf.struct('pcpu_hot', 64, [
+        ['current_task', int, 0],
+        ['cpu_number', int, 96],
+      ]);
+      btf.perCpu({
+        runqueues: 0x100,
+        ...(hasHot ? { pcpu_hot: 0x40 } : { cpu_number: 0x30, current_task: 0x38 }),
+      });
+      return btf;
+    };
+    const current = (btf: MadeBtf): unknown =>
+      readImageFacts(imageOf({ btf: btf.done() })).btf?.area?.current;
+    assert.deepEqual(current(hot(true)), { cpu: 0x4c, task: 0x40 });
+    assert.deepEqual(current(hot(false)), { cpu: 0x30, task: 0x38 });
+  });
+
   it('say of a BTF without per-CPU variables where a task has its CPU', () => {
     const btf = new MadeBtf();
     const int = btf.int('int');

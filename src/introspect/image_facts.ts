@@ -37,6 +37,11 @@ export interface AreaLayout {
   readonly runQueueTask: number;
   /** The CPU's hotplug state (`cpuhp_state`), and the state from which it counts as online; null if not known. */
   readonly hotplug: { readonly state: number; readonly online: number } | null;
+  /**
+   * Where the area has its CPU's number and current task, of an architecture that keeps them there instead of in registers: x86-64's
+   * `cpu_number` and `current_task`, or from 6.2 to 6.13 their members of `pcpu_hot`. Null if not known.
+   */
+  readonly current: { readonly cpu: number; readonly task: number } | null;
 }
 
 /** The facts from BTF that are used. */
@@ -82,7 +87,16 @@ function readArea(btf: Btf): AreaLayout | null {
     runQueueCpu,
     runQueueTask,
     hotplug: state === null || online === null ? null : { state, online },
+    current: readCurrent(btf, variables),
   };
+}
+
+function readCurrent(btf: Btf, variables: ReadonlyMap<string, number>): AreaLayout['current'] {
+  const hot = variables.get('pcpu_hot');
+  const layouts = btf.layouts([{ name: 'pcpu_hot', having: 'current_task' }]);
+  const cpu = variables.get('cpu_number') ?? sum(hot, layouts.offset('pcpu_hot.cpu_number'));
+  const task = variables.get('current_task') ?? sum(hot, layouts.offset('pcpu_hot.current_task'));
+  return cpu === null || task === null ? null : { cpu, task };
 }
 
 /** A task begins with its thread_info (CONFIG_THREAD_INFO_IN_TASK). */

@@ -5,6 +5,8 @@
 export * from './anchors.js';
 export { arm64 } from './arm64/anchors.js';
 export type { Arm64Cpu } from './arm64/anchors.js';
+export { x86_64 } from './x86_64/anchors.js';
+export type { X86Cpu } from './x86_64/anchors.js';
 export * from './btf.js';
 export * from './export_table.js';
 export * from './image_facts.js';

@@ -7,7 +7,7 @@ import type { Kallsyms, PointerAt } from './kallsyms.js';
 import { MadeImage, writeKallsyms } from './test_image.js';
 import type { KallsymsLayout, MadeSymbol } from './test_image.js';
 
-const { usualOffset: vectorsOffset } = arm64.knownSymbol;
+const vectorsOffset = arm64.knownSymbol.usualOffset ?? 0;
 
 function findKallsyms(image: Uint8Array, pointerAt?: PointerAt): Kallsyms | null {
   return find(image, arm64.knownSymbol, pointerAt);
@@ -74,6 +74,36 @@ describe('kallsyms', () => {
       // The word lies there in the image, as the releases have it; it is 0 until the kernel relocates itself.
       for (const place of asked)
         assert.equal(new DataView(image.buffer).getBigUint64(place, true), 0n, layout);
+    }
+  });
+
+  it('tells per-CPU variables at address 0 from the symbols of the image, as x86-64 lays it out', () => {
+    const linkedText = 0xffff_ffff_8100_0000n;
+    const absolute = {
+      symbols: [
+        { name: 'fixed_percpu_data', address: 0 },
+        { name: 'xen_vcpu_id', address: 0x1e0d8 },
+      ],
+      text: linkedText,
+    };
+    const known = { name: 'entry_SYSCALL_64', usualOffset: null, alignment: 16 };
+    const symbols = [
+      { kind: 'T', name: '_text', offset: 0 },
+      ...symbolsWith([16, 64]).map((each) => ({ ...each, kind: 't' })),
+      { kind: 'T', name: known.name, offset: 0x800080 },
+    ];
+    for (const layout of ['5.10', '6.1', '6.12'] as const) {
+      const image = new MadeImage().bytes(Array.from({ length: 4100 }, (_, i) => i * 7));
+      const bytes = writeKallsyms(image, symbols, layout, absolute).align(4096).bytes([1]).done();
+      const found = find(bytes, known);
+      assert.equal(found?.count, symbols.length + 2, layout);
+      for (const { name, offset } of symbols) assert.equal(found.offsetOf(name), offset, name);
+      for (const { name, address } of absolute.symbols) {
+        const offset: number = found.offsetOf(name) ?? NaN;
+        assert.equal(BigInt.asUintN(64, linkedText + BigInt(offset)), BigInt(address), name);
+      }
+      assert.deepEqual(found.symbolAt(0x800085), null, 'behind the last');
+      assert.deepEqual(found.symbolAt(vectorsOffset + 5), { name: 'vectors', offset: 5 });
     }
   });
 

@@ -129,11 +129,16 @@ function findNames(image: Uint8Array, view: DataView, table: TokenTable): Names 
   return null;
 }
 
+/**
+ * What an offset counts from: its own address; a base; or a base if it is negative, and address 0 if it is not. The last is that of
+ * x86-64 with its per-CPU section at address 0 (CONFIG_KALLSYMS_ABSOLUTE_PERCPU, up to 6.14).
+ */
+type Counting = 'from itself' | 'from a base' | 'from a base or 0';
+
 /** A candidate for the array of offsets. */
 interface OffsetShape {
   readonly start: number;
-  /** Whether each offset is relative to its own address; then no base is needed. */
-  readonly fromItself: boolean;
+  readonly counting: Counting;
 }
 
 /**
@@ -142,10 +147,13 @@ interface OffsetShape {
  */
 function offsetShapes({ at, count, alignment }: Names, { end }: TokenTable): readonly OffsetShape[] {
   const behind = alignTo(alignment, end);
+  const before = at - 8 - alignTo(8, 4 * count);
   return [
-    { start: behind, fromItself: true },
-    { start: behind, fromItself: false },
-    { start: at - 8 - alignTo(8, 4 * count), fromItself: false },
+    { start: behind, counting: 'from itself' },
+    { start: behind, counting: 'from a base' },
+    { start: before, counting: 'from a base' },
+    { start: behind, counting: 'from a base or 0' },
+    { start: before, counting: 'from a base or 0' },
   ];
 }
 
@@ -164,9 +172,16 @@ interface Anchoring {
 
 type ReadOffset = (index: number) => number;
 
-function offsetReader(view: DataView, { start, fromItself }: OffsetShape): ReadOffset {
-  return (i) =>
-    fromItself ? start + 4 * i + view.getInt32(start + 4 * i, true) : view.getUint32(start + 4 * i, true);
+/** With a base or 0, the offset -1 is the base itself (Linux kernel/kallsyms.c, kallsyms_sym_address). */
+function offsetReader(view: DataView, { start, counting }: OffsetShape): ReadOffset {
+  switch (counting) {
+    case 'from itself':
+      return (i) => start + 4 * i + view.getInt32(start + 4 * i, true);
+    case 'from a base':
+      return (i) => view.getUint32(start + 4 * i, true);
+    case 'from a base or 0':
+      return (i) => -1 - view.getInt32(start + 4 * i, true);
+  }
 }
 
 /**
@@ -176,47 +191,87 @@ function offsetReader(view: DataView, { start, fromItself }: OffsetShape): ReadO
 function shiftOf(
   { names, known, pointerAt }: Anchoring,
   read: ReadOffset,
-  { start, fromItself }: OffsetShape,
+  { start, counting }: OffsetShape,
 ): number {
-  if (fromItself) return 0;
+  if (counting === 'from itself') return 0;
   const text = names.indexOf('_text');
   if (text >= 0) return -read(text);
-  return (
-    pointerAt(start + alignTo(8, 4 * names.length)) ?? known.usualOffset - read(names.indexOf(known.name))
-  );
+  const pointed = pointerAt(start + alignTo(8, 4 * names.length));
+  if (pointed !== null || known.usualOffset === null) return pointed ?? NaN;
+  return known.usualOffset - read(names.indexOf(known.name));
 }
 
-/** The offsets from `_text`; null where no such array is: they grow, the first begins a page, and the known symbol is aligned. */
-function readOffsets(view: DataView, anchoring: Anchoring, shape: OffsetShape): Float64Array | null {
+/** The number of symbols with addresses that count from 0, which come first. */
+function countAbsolute(view: DataView, count: number, { start, counting }: OffsetShape): number {
+  if (counting !== 'from a base or 0') return 0;
+  let absolute = 0;
+  while (absolute < count && view.getInt32(start + 4 * absolute, true) >= 0) absolute += 1;
+  return absolute;
+}
+
+/** Whether these can be the offsets of a kernel: they grow, the first begins a page, and the known symbol is aligned. */
+function arePlausible(offsets: Float64Array, names: readonly string[], known: KnownSymbol): boolean {
+  const first = offsets[0] ?? -1;
+  if (!(first >= 0) || first % pageBytes !== 0) return false;
+  if ((offsets[names.indexOf('_text')] ?? 0) !== 0) return false;
+  const ofKnown = offsets[names.indexOf(known.name)] ?? NaN;
+  if (ofKnown % known.alignment !== 0) return false;
+  return offsets.every((value, i) => i === 0 || value >= (offsets[i - 1] ?? 0));
+}
+
+/** The symbols whose offsets lie in that shape; null where no such array is. */
+function readSymbols(view: DataView, anchoring: Anchoring, shape: OffsetShape): Kallsyms | null {
   const { names, known } = anchoring;
   if (shape.start < 0 || shape.start + 4 * names.length > view.byteLength) return null;
+  const absolute = countAbsolute(view, names.length, shape);
   const read = offsetReader(view, shape);
   const shift = shiftOf(anchoring, read, shape);
-  const offsets = Float64Array.from(names, (_, i) => read(i) + shift);
-  const first = offsets[0] ?? -1;
-  if (first < 0 || first % pageBytes !== 0) return null;
-  if ((offsets[names.indexOf('_text')] ?? 0) !== 0) return null;
-  if ((offsets[names.indexOf(known.name)] ?? 0) % known.alignment !== 0) return null;
-  return offsets.every((value, i) => i === 0 || value >= (offsets[i - 1] ?? 0)) ? offsets : null;
+  const listed = names.slice(absolute);
+  const offsets = Float64Array.from(listed, (_, i) => read(absolute + i) + shift);
+  if (!arePlausible(offsets, listed, known)) return null;
+  const base = absolute === 0 ? 0n : baseOf(view, names.length, shape);
+  const addresses = names
+    .slice(0, absolute)
+    .map((name, i): [string, number] => [
+      name,
+      Number(BigInt.asUintN(64, BigInt(view.getInt32(shape.start + 4 * i, true)) - base)) + shift,
+    ]);
+  return new Kallsyms(listed, offsets, new Map(addresses.reverse()));
+}
+
+/** The word behind the offsets, from which they count. A kernel of x86-64 has it in its file. */
+function baseOf(view: DataView, count: number, { start }: OffsetShape): bigint {
+  const at = start + alignTo(8, 4 * count);
+  return at + 8 > view.byteLength ? 0n : view.getBigUint64(at, true);
 }
 
 export class Kallsyms {
   readonly #names: readonly string[];
   /** Offset of each symbol from `_text`, ascending. */
   readonly #offsets: Float64Array;
+  readonly #absolute: ReadonlyMap<string, number>;
 
-  constructor(names: readonly string[], offsets: Float64Array) {
+  /** `absolute`: symbols outside of the image, by name; their offsets are modulo 2^64 from where `_text` was linked. */
+  constructor(
+    names: readonly string[],
+    offsets: Float64Array,
+    absolute: ReadonlyMap<string, number> = new Map(),
+  ) {
     this.#names = names;
     this.#offsets = offsets;
+    this.#absolute = absolute;
   }
 
   get count(): number {
-    return this.#names.length;
+    return this.#names.length + this.#absolute.size;
   }
 
-  /** The offset from `_text` of the first symbol with that name; null if there is none. */
+  /**
+   * The offset from `_text` of the first symbol with that name; null if there is none. For a per-CPU variable of x86-64, which may be
+   * linked at an address near 0, this is its address less that of `_text` in the file, modulo 2^64.
+   */
   offsetOf(name: string): number | null {
-    return this.#offsets[this.#names.indexOf(name)] ?? null;
+    return this.#offsets[this.#names.indexOf(name)] ?? this.#absolute.get(name) ?? null;
   }
 
   /** The last symbol at or before an offset from `_text`; null before the first symbol and after the last. */
@@ -264,8 +319,8 @@ export function findKallsyms(
   const names = readNames(image, table, found);
   if (!names?.includes(known.name)) return null;
   for (const shape of offsetShapes(found, table)) {
-    const offsets = readOffsets(view, { names, known, pointerAt }, shape);
-    if (offsets !== null) return new Kallsyms(names, offsets);
+    const symbols = readSymbols(view, { names, known, pointerAt }, shape);
+    if (symbols !== null) return symbols;
   }
   return null;
 }

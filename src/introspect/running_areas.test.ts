@@ -6,7 +6,7 @@ import type { RunningCpu, RunningKernel } from './index.js';
 import { madeArea } from './test_btf.js';
 
 const { xenVcpuId, runQueueCpu, runQueueTask, hotplug } = madeArea;
-const area = { xenVcpuId, runQueueCpu, runQueueTask, hotplug };
+const area = { xenVcpuId, runQueueCpu, runQueueTask, hotplug, current: null };
 const text = 0xffff_8000_0800_0000n;
 const imageBytes = 0x4_0000;
 const template = 0x1_3000;
@@ -36,7 +36,7 @@ class Made {
       const at = Number(address - linear);
       return at < 0 || at + size > this.areas.length ? null : this.areas.slice(at, at + size);
     };
-    this.kernel = { text, loaded: this.loaded, read, cpus };
+    this.kernel = { text, loaded: this.loaded, read, cpus, sectionMayBeAt0: false };
   }
 
   running(cpu: number): RunningCpu {
@@ -58,6 +58,19 @@ describe('the areas of a running kernel', () => {
         assert.deepEqual(found, { template, perCpuOffset: array }, `${cpu} of ${possible}`);
       }
     }
+  });
+
+  it('are found where the section is at address 0, as x86-64 has it', () => {
+    const made = new Made(3);
+    // The bases of the CPUs are then the addresses of their areas.
+    const base = (cpu: number): bigint => linear + BigInt(areaBytes * cpu);
+    const view = new DataView(made.loaded.buffer);
+    for (const cpu of [0, 1, 2]) view.setBigUint64(array + 8 * cpu, base(cpu), true);
+    const cpu = { perCpuOffset: base(1), task: taskOf(1), linuxCpu: 1 };
+    const found = findAreas({ ...made.kernel, sectionMayBeAt0: true }, area, cpu);
+    assert.equal(found?.perCpuOffset, array);
+    assert.equal(BigInt.asUintN(64, text + BigInt(found.template)), 0n);
+    assert.equal(findAreas(made.kernel, area, cpu), null);
   });
 
   it('are told from others', () => {
@@ -106,7 +119,13 @@ describe('the areas of a running kernel', () => {
         fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
         fc.nat(200),
         (loaded, value, linuxCpu) => {
-          const kernel = { text, loaded, read: (_: bigint, size: number) => loaded.slice(0, size), cpus: 8 };
+          const kernel = {
+            text,
+            loaded,
+            read: (_: bigint, size: number) => loaded.slice(0, size),
+            cpus: 8,
+            sectionMayBeAt0: value % 2n === 0n,
+          };
           const perCpuOffset = value & ~0xfffn;
           findAreas(kernel, area, { perCpuOffset, task: value, linuxCpu });
         },

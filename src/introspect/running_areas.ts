@@ -16,6 +16,8 @@ export interface RunningKernel {
   readonly read: ReadKernel;
   /** Maximum number of its CPUs. */
   readonly cpus: number;
+  /** Whether its per-CPU section may be linked at address 0 instead of in the image. */
+  readonly sectionMayBeAt0: boolean;
 }
 
 /** The registers of one of its CPUs, and the Linux CPU that its task names. */
@@ -32,7 +34,7 @@ const pageBytes = 4096;
 /** A word that occurs more often than this is not used. */
 const mostHits = 1024;
 
-/** The areas' template and the array of their offsets: offsets from `_text`. */
+/** The areas' template and the array of their offsets: offsets from `_text`, for a template at address 0 modulo 2^64. */
 export interface AreaOffsets {
   readonly template: number;
   readonly perCpuOffset: number;
@@ -58,11 +60,17 @@ export function isAreaOf(
   return word(read(address, 4)) === BigInt(linuxCpu);
 }
 
-/** The only page of the image that can be the template's first; null if none or several match. */
+/** The offsets from `_text` that a template may have: each page of the image, and address 0 where that is possible. */
+function* templatesOf({ text, loaded, sectionMayBeAt0 }: RunningKernel): Generator<number> {
+  for (let template = 0; template < loaded.length; template += pageBytes) yield template;
+  if (sectionMayBeAt0) yield Number(BigInt.asUintN(64, -text));
+}
+
+/** The only place that can be the template's first; null if none or several match. */
 function findTemplate(kernel: RunningKernel, area: AreaLayout, cpu: RunningCpu): number | null {
-  const { text, loaded, read } = kernel;
+  const { text, read } = kernel;
   const found: number[] = [];
-  for (let template = 0; template < loaded.length; template += pageBytes) {
+  for (const template of templatesOf(kernel)) {
     const address = BigInt.asUintN(64, text + BigInt(template + area.runQueueTask) + cpu.perCpuOffset);
     if (word(read(address, 8)) !== cpu.task) continue;
     if (isAreaOf(kernel, area, template, cpu.perCpuOffset, cpu.linuxCpu)) found.push(template);

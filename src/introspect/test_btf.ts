@@ -73,6 +73,7 @@ export const madeArea = {
   runQueueCpu: 0x100 + 24,
   runQueueTask: 0x100 + 16,
   hotplug: { state: 0x200 + 4, online: 142 },
+  current: null,
   taskCpu: 16,
 } as const;
 

@@ -10,6 +10,13 @@ export interface MadeSymbol {
 /** The formats of kallsyms in the releases. */
 export type KallsymsLayout = '5.10' | '6.1' | '6.12' | '7.2';
 
+/** Symbols of x86-64's per-CPU section at address 0: in front of the others, with their addresses instead of offsets. */
+export interface MadeAbsolute {
+  readonly symbols: readonly { readonly name: string; readonly address: number }[];
+  /** The address of `_text` in the file. */
+  readonly text: bigint;
+}
+
 /** An image that is written from its beginning. */
 export class MadeImage {
   readonly #parts: number[] = [];
@@ -91,10 +98,18 @@ function writeTokens(image: MadeImage, alignment: 4 | 8): void {
 }
 
 /** `from`: what offsets count from, which a relocation fills in when the kernel runs. */
-function writeOffsets(image: MadeImage, symbols: readonly MadeSymbol[], from: number): MadeImage {
+function writeOffsets(
+  image: MadeImage,
+  symbols: readonly MadeSymbol[],
+  from: number,
+  absolute: MadeAbsolute | null,
+): MadeImage {
   image.align(8);
-  for (const { offset } of symbols) image.word(offset - from);
-  return image.align(8);
+  for (const { address } of absolute?.symbols ?? []) image.word(address);
+  for (const { offset } of symbols) image.word(absolute === null ? offset - from : -1 - (offset - from));
+  image.align(8);
+  const base = absolute === null ? 0n : absolute.text + BigInt(from);
+  return image.word(Number(base & 0xffff_ffffn)).word(Number(base >> 32n));
 }
 
 /** Appends a symbol table; symbols in order of their offsets. */
@@ -102,24 +117,28 @@ export function writeKallsyms(
   image: MadeImage,
   symbols: readonly MadeSymbol[],
   layout: KallsymsLayout,
+  absolute: MadeAbsolute | null = null,
 ): MadeImage {
   const first = symbols[0]?.offset ?? 0;
+  const named = [
+    ...(absolute?.symbols ?? []).map(({ name }) => ({ kind: 'A', name, offset: 0 })),
+    ...symbols,
+  ];
   if (layout === '5.10' || layout === '6.1') {
-    writeOffsets(image, symbols, first);
-    image.word(0).word(0);
-    writeNames(image, symbols, 8);
+    writeOffsets(image, symbols, first, absolute);
+    writeNames(image, named, 8);
     // Three bytes for each name: its place in alphabetical order.
-    if (layout === '6.1') image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
+    if (layout === '6.1') image.align(8).bytes(Array.from({ length: 3 * named.length }, (_, i) => i));
     writeTokens(image, 8);
     return image;
   }
   const alignment = layout === '6.12' ? 8 : 4;
   // An odd multiple of 4, which is possible in real kernels.
   if (alignment === 4) image.align(8).word(0);
-  writeNames(image, symbols, alignment);
+  writeNames(image, named, alignment);
   writeTokens(image, alignment);
   image.align(alignment);
-  if (layout === '6.12') writeOffsets(image, symbols, first).word(0).word(0);
+  if (layout === '6.12') writeOffsets(image, symbols, first, absolute);
   else for (const { offset } of symbols) image.word(offset - image.size);
   return image.align(8).bytes(Array.from({ length: 3 * symbols.length }, (_, i) => i));
 }

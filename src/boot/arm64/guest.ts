@@ -123,6 +123,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     machine,
     anchors: (vcpu) => present(anchors[vcpu], 'a vCPU'),
     knownSymbol: kernels.knownSymbol,
+    linkedText: (at) => kernels.linkedText(at),
     hung: (kernel) => hungArm64Guest(machine, kernel),
   };
 }

@@ -57,5 +57,6 @@ function anchorsOf(cpu: Arm64Cpu): KernelAnchors {
 export const arm64: KernelArchitecture<Arm64Cpu> = {
   /** The exception vectors. Debian's kernels from 5.10 to 7.2 have them there; VBAR_EL1 needs the alignment (Arm DDI 0487). */
   knownSymbol: { name: 'vectors', usualOffset: 0x10800, alignment: 0x800 },
+  linkedText: () => null,
   anchorsOf,
 };
