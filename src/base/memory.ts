@@ -10,10 +10,10 @@ export interface FrameMemory {
   /** The bytes of frame `mfn`, read-only; undefined where there is no memory. */
   readable(mfn: number): Uint8Array | undefined;
   /**
-   * The bytes of frame `mfn`, for immediate reading and writing. Callers must not keep them. Undefined where there is
-   * no memory.
+   * All bytes of frame `mfn`, for immediate reading, and for writing `count` of them from byte `from` on (default: all).
+   * Callers must not keep them. Undefined where there is no memory.
    */
-  writable(mfn: number): Uint8Array | undefined;
+  writable(mfn: number, from?: number, count?: number): Uint8Array | undefined;
 }
 
 /** `count` frames starting at machine frame `start`. */

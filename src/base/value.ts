@@ -13,15 +13,21 @@ const bytesTag = '$bytes';
 type PlainRecord = Record<string, unknown>;
 
 const decimal = /^(?:0|[1-9][0-9]*)$/;
+const lastDigit = 0x39;
 
 function bySize(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : 1);
 }
 
+function isSorted(keys: readonly string[]): boolean {
+  return keys.every((key, index) => index === 0 || (keys[index - 1] ?? '') < key);
+}
+
 /** Record keys in canonical order: decimal numbers by size, then all others. */
 function sortedKeys(record: PlainRecord): string[] {
   const keys = Object.keys(record);
-  if (keys.length < 2) return keys;
+  // The usual record has field names only. A key that starts with a digit is below all of those.
+  if (!keys.some((key) => key.charCodeAt(0) <= lastDigit)) return isSorted(keys) ? keys : keys.sort();
   const numbers = keys.filter((key) => decimal.test(key)).sort(bySize);
   const names = keys.filter((key) => !decimal.test(key)).sort();
   return [...numbers, ...names];
@@ -60,6 +66,13 @@ function clone(value: unknown): unknown {
   return Object.fromEntries(Object.entries(plainRecord(value)).map(([key, member]) => [key, clone(member)]));
 }
 
+const name = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** JSON text of a key. */
+function quoted(key: string): string {
+  return name.test(key) ? `"${key}"` : JSON.stringify(key);
+}
+
 function encode(value: unknown): string {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'number') {
@@ -71,10 +84,12 @@ function encode(value: unknown): string {
   if (value instanceof Uint8Array) return `{"${bytesTag}":"${bytesToHex(value)}"}`;
   if (Array.isArray(value)) return `[${value.map(encode).join(',')}]`;
   const record = plainRecord(value);
-  if (bigintTag in record || bytesTag in record) unsupported(value);
-  return `{${sortedKeys(record)
-    .map((key) => `${JSON.stringify(key)}:${encode(record[key])}`)
-    .join(',')}}`;
+  let members = '';
+  for (const key of sortedKeys(record)) {
+    if (key === bigintTag || key === bytesTag) unsupported(value);
+    members += `${members === '' ? '' : ','}${quoted(key)}:${encode(record[key])}`;
+  }
+  return `{${members}}`;
 }
 
 /**
@@ -112,14 +127,18 @@ export function hashValue(value: unknown): string {
 
 /** `text`, which is JSON, in ASCII: JSON has an escape for every other UTF-16 code unit (ECMA-404, 9). */
 function asciiOf(text: string): Uint8Array {
-  const escaped = text.replace(
-    /[^\0-\x7f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
   // Not by TextEncoder, which the language itself does not have.
-  const bytes = new Uint8Array(escaped.length);
-  for (let i = 0; i < escaped.length; i += 1) bytes[i] = escaped.charCodeAt(i);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f) return asciiOf(escaped(text));
+    bytes[i] = unit;
+  }
   return bytes;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** SHA-256 of JSON text in ASCII, as 64 hex digits. Other characters count as their escapes. */

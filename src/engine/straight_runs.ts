@@ -144,7 +144,10 @@ export class StraightRuns implements CodeCache {
   ) {
     this.#memory = memory;
     this.#tlbs = tlbs;
-    this.watched = new WatchedPages(tlbs, memoryEnd, (page) => this.#drop(page));
+    this.watched = new WatchedPages(tlbs, memoryEnd, {
+      drop: (page) => this.#drop(page),
+      stored: (offset, bytes) => this.stored(offset, bytes),
+    });
     this.#decode = decode;
     this.#capacity = pages;
     const chunks = Math.ceil(start / chunkBytes) * chunkBytes;

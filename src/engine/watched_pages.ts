@@ -10,6 +10,7 @@ const firstPatience = 64;
 const mostPatience = 1 << 20;
 
 export const pageShift = 12;
+export const pageBytes = 1 << pageShift;
 
 /** The state as a plain value: packed lists of page numbers (packed_words.ts). */
 export interface WatchedPagesValue {
@@ -20,6 +21,14 @@ export interface WatchedPagesValue {
   readonly patience: Uint8Array;
 }
 
+/** The records that depend on watched pages. */
+export interface WatchedRecords {
+  /** Drops all records of a watched page. */
+  drop(page: number): void;
+  /** Notes a store of `bytes` bytes within one page, watched or not. */
+  stored(offset: number, bytes: number): void;
+}
+
 /** Pages are identified by their number: the byte offset in the engine's memory divided by 4096. */
 export class WatchedPages {
   readonly #tlbs: Tlbs;
@@ -27,13 +36,13 @@ export class WatchedPages {
   readonly #watched: Uint8Array;
   readonly #writable: Uint8Array;
   readonly #touched: Uint8Array;
-  readonly #drop: (page: number) => void;
+  readonly #records: WatchedRecords;
   readonly #patience = new Map<number, { left: number; next: number }>();
 
-  /** For memory up to the byte offset `memoryEnd`. `drop` drops the records that depend on a watched page. */
-  constructor(tlbs: Tlbs, memoryEnd: number, drop: (page: number) => void) {
+  /** For memory up to the byte offset `memoryEnd`. */
+  constructor(tlbs: Tlbs, memoryEnd: number, records: WatchedRecords) {
     this.#tlbs = tlbs;
-    this.#drop = drop;
+    this.#records = records;
     const pages = Math.ceil(memoryEnd / 4096);
     this.#watched = new Uint8Array(pages);
     this.#writable = new Uint8Array(pages);
@@ -71,11 +80,19 @@ export class WatchedPages {
 
   /** Called when memory was written by anything other than a vCPU. */
   written(offset: number, bytes: number): void {
-    const last = (offset + bytes - 1) >>> pageShift;
-    for (let page = offset >>> pageShift; page <= last; page += 1) {
-      this.#touched[page] = 1;
-      if (this.#watched[page] !== 0) this.#drop(page);
+    const end = offset + bytes;
+    for (let at = offset; at < end;) {
+      const count = Math.min(end - at, pageBytes - (at % pageBytes));
+      if (count === pageBytes) this.#replaced(at >>> pageShift);
+      else this.#records.stored(at, count);
+      at += count;
     }
+  }
+
+  /** A whole page has new contents. */
+  #replaced(page: number): void {
+    this.#touched[page] = 1;
+    if (this.#watched[page] !== 0) this.#records.drop(page);
   }
 
   /** Whether the page at a byte offset may contain nonzero bytes: it was written, or was writable, at some time. */

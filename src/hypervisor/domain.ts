@@ -256,6 +256,8 @@ export interface DomainState {
 export interface Domain {
   readonly state: DomainState;
   readonly memory: FrameMemory;
+  /** Whether the physical memory map has changed and no call's effects tell it yet. Not part of the state. */
+  mapHasChanged?: boolean;
 }
 
 /** What the hypervisor needs from the CPU that made a call. */

@@ -24,7 +24,7 @@ export type CallEffect =
   | { readonly kind: 'vcpuUp' | 'vcpuDown'; readonly vcpu: XenVcpuId }
   /** The domain is shut down; `reason` is SHUTDOWN_*. */
   | { readonly kind: 'shutDown'; readonly reason: number }
-  /** The guest's physical memory map may have changed. */
+  /** The guest's physical memory map has changed, also if the call was refused. */
   | { readonly kind: 'memoryMap' }
   /** The call enables interrupts of the CPU that made it, as Arm's SCHEDOP_block does. */
   | { readonly kind: 'interruptsEnabled' };

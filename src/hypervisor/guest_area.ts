@@ -36,8 +36,9 @@ export type AreaWriter = (offset: number, bytes: Uint8Array) => void;
 /** Writes to a location that Xen keeps mapped. */
 export function locationWriter({ memory }: Domain, location: FrameLocation): AreaWriter {
   return (offset, bytes) => {
-    const frame = present(memory.writable(location.mfn), `frame ${location.mfn}`);
-    frame.set(bytes.subarray(0, frameBytes - location.offset - offset), location.offset + offset);
+    const from = location.offset + offset;
+    const within = bytes.subarray(0, frameBytes - from);
+    present(memory.writable(location.mfn, from, within.length), `frame ${location.mfn}`).set(within, from);
   };
 }
 

@@ -8,7 +8,7 @@ import type { Struct } from '../abi/index.js';
 import type { CallerPort, Domain, VcpuState } from './domain.js';
 import type { CallEffect } from './effects.js';
 import { notModelled } from './not_modelled.js';
-import { copyFromGuest, copyToGuest } from './physmap.js';
+import { copyFromGuest, copyToGuest, takeMapChange } from './physmap.js';
 
 /** The input of a hypercall's body. */
 export interface HypercallContext {
@@ -76,8 +76,6 @@ export interface SubOperation {
   /** The public header or source file whose rules the body follows. */
   readonly source: string;
   readonly errors: readonly ErrorRow[];
-  /** Whether it may change the guest's physical memory map, whatever it answers. */
-  readonly changesMemoryMap?: boolean;
   run(context: HypercallContext, argument: bigint): CallOutcome;
 }
 
@@ -95,7 +93,6 @@ export interface SubOperationOf<A extends Detail> {
   readonly errors: readonly ErrorRow[];
   /** The answer: 0 or more, or minus a XEN_E* number. May change `argument` (see copyBack). */
   body(context: HypercallContext, argument: A): number;
-  readonly changesMemoryMap?: boolean;
   /** What the call changed, if `body` answered 0 or more; `argument` is as the body left it. */
   effects?(context: HypercallContext, argument: A): readonly CallEffect[];
 }
@@ -138,7 +135,7 @@ export function operation<A extends Detail>(definition: SubOperationOf<A>): SubO
     const outcome = { vcpuId, detail: copyBack && returned >= 0 ? { ...argument } : passed, returned };
     return withEffects(outcome, answer < 0 ? undefined : definition.effects?.(context, argument));
   };
-  return { name, command, source, errors, changesMemoryMap: definition.changesMemoryMap ?? false, run };
+  return { name, command, source, errors, run };
 }
 
 /** Declares a sub-operation without an argument struct, or one that reads its argument itself. */
@@ -148,7 +145,6 @@ export function plainOperation(definition: {
   readonly source: string;
   readonly errors: readonly ErrorRow[];
   vcpuId?(context: HypercallContext): number;
-  readonly changesMemoryMap?: boolean;
   body(context: HypercallContext, argument: bigint): number | Omit<CallOutcome, 'vcpuId'>;
   /** What the call changed, if `body` answered 0 or more. */
   effects?(context: HypercallContext): readonly CallEffect[];
@@ -161,7 +157,7 @@ export function plainOperation(definition: {
       typeof answer === 'number' ? { vcpuId, detail: {}, returned: answer } : { vcpuId, ...answer };
     return withEffects(outcome, outcome.returned < 0 ? undefined : definition.effects?.(context));
   };
-  return { name, command, source, errors, changesMemoryMap: definition.changesMemoryMap ?? false, run };
+  return { name, command, source, errors, run };
 }
 
 /** A hypercall number and its operations. */
@@ -198,8 +194,9 @@ export function callFamily(family: HypercallFamily, context: HypercallContext): 
     return markNotModelled(refusal, context.domain, family.number, command);
   }
   const outcome = found.run(context, context.args[family.argumentRegister] ?? 0n);
-  const record = { hypercall: family.name, op: found.name, ...outcome };
-  if (found.changesMemoryMap !== true) return record;
+  // Not by a spread: see TraceWriter.write.
+  const record: CallRecord = Object.assign(outcome, { hypercall: family.name, op: found.name });
+  if (!takeMapChange(context.domain)) return record;
   return { ...record, effects: [{ kind: 'memoryMap' }, ...(outcome.effects ?? [])] };
 }
 

@@ -12,12 +12,20 @@ export function mfnOfGfn({ state }: Domain, gfn: number): number | null {
 }
 
 /** Maps machine frame `mfn` at guest frame `gfn`, replacing an earlier mapping. */
-export function mapGfn({ state }: Domain, gfn: number, mfn: number | null): void {
-  const { physmap, shownAt } = state;
+export function mapGfn(domain: Domain, gfn: number, mfn: number | null): void {
+  if (mfnOfGfn(domain, gfn) !== mfn) domain.mapHasChanged = true;
+  const { physmap, shownAt } = domain.state;
   const before = physmap[gfn] ?? null;
   if (before !== null && shownAt[before] === gfn) Reflect.deleteProperty(shownAt, String(before));
   physmap[gfn] = mfn;
   if (mfn !== null) shownAt[mfn] = gfn;
+}
+
+/** Whether the map has changed since this was last asked. */
+export function takeMapChange(domain: Domain): boolean {
+  const { mapHasChanged = false } = domain;
+  if (mapHasChanged) domain.mapHasChanged = false;
+  return mapHasChanged;
 }
 
 /** The guest frame at which machine frame `mfn` is mapped; null if it is not mapped. */
@@ -53,10 +61,10 @@ export function readableGfn(domain: Domain, gfn: number): Uint8Array | null {
   return mfn === null ? null : (domain.memory.readable(mfn) ?? null);
 }
 
-/** The bytes of the frame at `gfn`, for writing now; null if there is none. */
-export function writableGfn(domain: Domain, gfn: number): Uint8Array | null {
+/** The bytes of the frame at `gfn`, for writing `count` of them from byte `from` on now; null if there is none. */
+export function writableGfn(domain: Domain, gfn: number, from = 0, count = frameBytes): Uint8Array | null {
   const mfn = mfnOfGfn(domain, gfn);
-  return mfn === null ? null : (domain.memory.writable(mfn) ?? null);
+  return mfn === null ? null : (domain.memory.writable(mfn, from, count) ?? null);
 }
 
 interface Piece {
@@ -80,9 +88,9 @@ function pieces(
     if (physical === null) return null;
     const gfn = Number(physical >> 12n);
     const from = Number(physical & 0xfffn);
-    const frame = write ? writableGfn(domain, gfn) : readableGfn(domain, gfn);
-    if (frame === null) return null;
     const count = Math.min(frameBytes - from, size - done);
+    const frame = write ? writableGfn(domain, gfn, from, count) : readableGfn(domain, gfn);
+    if (frame === null) return null;
     found.push({ frame, from, count });
     done += count;
   }

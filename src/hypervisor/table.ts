@@ -14,6 +14,7 @@ import { sched_op } from './hypercalls/sched_op.js';
 import { vcpu_op } from './hypercalls/vcpu_op.js';
 import { vm_assist } from './hypercalls/vm_assist.js';
 import { xen_version } from './hypercalls/xen_version.js';
+import { takeMapChange } from './physmap.js';
 import { isRunnable } from './power.js';
 import { refreshAreas, updateRunstates } from './runstate.js';
 
@@ -48,6 +49,8 @@ export function hypercall(
   const caller = present(domain.state.vcpus[vcpu], `vCPU ${vcpu}`);
   const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n] = args;
   const registers = [u64(a), u64(b), u64(c), u64(d), u64(e)];
+  // A change that was made outside of a call is none of this call's effects.
+  takeMapChange(domain);
   const record = callNumber(number, { domain, cpu, caller, args: registers });
   updateRunstates(domain);
   if (isRunnable(domain, vcpu)) refreshAreas(domain, vcpu, cpu);

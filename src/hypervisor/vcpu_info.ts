@@ -27,7 +27,8 @@ export function vcpuInfoLocation(domain: Domain, vcpu: VcpuState): FrameLocation
 export function vcpuInfoView(domain: Domain, vcpu: VcpuState, write: boolean): DataView | null {
   const location = vcpuInfoLocation(domain, vcpu);
   if (location === null) return null;
-  const frame = write ? domain.memory.writable(location.mfn) : domain.memory.readable(location.mfn);
   const { size } = vcpu_info[archOf(domain)];
+  const { mfn, offset } = location;
+  const frame = write ? domain.memory.writable(mfn, offset, size) : domain.memory.readable(mfn);
   return viewOf(present(frame, `frame ${location.mfn}`).subarray(location.offset, location.offset + size));
 }

@@ -13,8 +13,8 @@ export class EngineFrames implements FrameMemory {
   readonly #written: (offset: number, bytes: number) => void;
 
   /**
-   * Lays out `ranges` consecutively from byte `start` of `memory`. `written` is called for each frame returned for
-   * writing, so that its decoded code can be invalidated.
+   * Lays out `ranges` consecutively from byte `start` of `memory`. `written` is called with the bytes of a frame
+   * that are to be written, so that their decoded code can be invalidated.
    */
   constructor(
     memory: ArrayBuffer,
@@ -52,10 +52,10 @@ export class EngineFrames implements FrameMemory {
     return offset === null ? undefined : this.#bytes.subarray(offset, offset + frameBytes);
   }
 
-  writable(mfn: number): Uint8Array | undefined {
+  writable(mfn: number, from = 0, count = frameBytes): Uint8Array | undefined {
     const offset = this.offsetOf(mfn);
     if (offset === null) return undefined;
-    this.#written(offset, frameBytes);
+    this.#written(offset + from, count);
     return this.#bytes.subarray(offset, offset + frameBytes);
   }
 }

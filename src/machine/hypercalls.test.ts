@@ -2,14 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
+  DOMID_SELF,
   __HYPERVISOR_console_io,
   __HYPERVISOR_memory_op,
   __HYPERVISOR_sched_op,
   CONSOLEIO_write,
   SCHEDOP_block,
+  XEN_ENOENT,
   XEN_ENOSYS,
   XENMEM_maximum_gpfn,
   XENMEM_remove_from_physmap,
+  xen_remove_from_physmap,
 } from '../abi/index.js';
 import { SparseMemory } from '../base/index.js';
 import { createDomain } from '../hypervisor/index.js';
@@ -93,12 +96,19 @@ describe('hypercalls', () => {
     assert.deepEqual(told.slice(2), ['calling', 'answer 0', 'CONSOLEIO_write']);
   });
 
-  it('drop translations if they may change the memory map, and only then', () => {
-    const { told, make } = hypercalls();
+  it('drop translations if they change the memory map, and only then', () => {
+    const { domain, told, make } = hypercalls();
+    const changes = (): number => told.filter((text) => text === 'memory map').length;
     make(__HYPERVISOR_memory_op, XENMEM_maximum_gpfn, 0);
-    assert.ok(!told.includes('memory map'));
+    assert.equal(changes(), 0);
+    const argument = xen_remove_from_physmap.encode({ domid: DOMID_SELF, gpfn: 5n });
+    domain.memory.writable(0)?.set(argument);
     make(__HYPERVISOR_memory_op, XENMEM_remove_from_physmap, 0);
-    assert.equal(told.filter((text) => text === 'memory map').length, 1);
+    assert.equal(changes(), 1);
+    // It is refused: nothing is mapped there any more.
+    make(__HYPERVISOR_memory_op, XENMEM_remove_from_physmap, 0);
+    assert.ok(told.includes(`answer ${-XEN_ENOENT}`));
+    assert.equal(changes(), 1);
   });
 
   it('that wait enable interrupts, and one that is asserted ends the wait', () => {

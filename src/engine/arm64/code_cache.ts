@@ -63,7 +63,10 @@ export class RecordPages implements CodeCache {
     this.#variantOf = new Uint8Array(capacity);
     this.#nextOf = new Int32Array(capacity).fill(none);
     this.#first = new Int32Array(Math.ceil(memoryEnd / 4096)).fill(none);
-    this.watched = new WatchedPages(tlbs, memoryEnd, (page) => this.#drop(page));
+    this.watched = new WatchedPages(tlbs, memoryEnd, {
+      drop: (page) => this.#drop(page),
+      stored: (offset, bytes) => this.stored(offset, bytes),
+    });
   }
 
   /** The byte offset of the records for the memory page that contains the byte offset `offset`. */

@@ -19,13 +19,22 @@ function portCount({ state: { config, events } }: Domain): number {
   return Math.min((config.maxEvtchnPort ?? defaultMaxPort) + 1, abiPorts);
 }
 
+/** For the channels of a domain: no port below this one is free. A hint for the search, and no part of the state. */
+const lowestFree = new WeakMap<readonly Channel[], number>();
+
+function isBound(channels: readonly Channel[], port: number): boolean {
+  return (channels[port]?.binding.kind ?? 'free') !== 'free';
+}
+
 /** The lowest free port, now valid but not bound; -XEN_ENOSPC when there is none (get_free_port, evtchn_allocate_port). */
 export function getFreePort(domain: Domain): number {
   const { channels } = domain.state.events;
   const count = portCount(domain);
-  for (let port = 0; port < count; port += 1) {
-    // Most ports are in use where many are: this is looked at before anything that takes longer.
-    if ((channels[port]?.binding.kind ?? 'free') !== 'free') continue;
+  let lowest = lowestFree.get(channels) ?? 0;
+  while (lowest < count && isBound(channels, lowest)) lowest += 1;
+  lowestFree.set(channels, lowest);
+  for (let port = lowest; port < count; port += 1) {
+    if (isBound(channels, port)) continue;
     const isValid = channelAt(domain, port) !== null;
     if (isValid && isBusy(domain, port)) continue;
     if (!isValid) makeChannel(domain, port);
@@ -49,6 +58,8 @@ export function bindPort(domain: Domain, port: number, binding: Binding, vcpu: X
 function freePort(domain: Domain, port: number, channel: Channel): void {
   clearPending(domain, port);
   channel.binding = { kind: 'free' };
+  const { channels } = domain.state.events;
+  lowestFree.set(channels, Math.min(port, lowestFree.get(channels) ?? 0));
   channel.notifyVcpu = firstXenVcpu;
 }
 

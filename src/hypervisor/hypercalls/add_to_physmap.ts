@@ -127,7 +127,6 @@ const add = memoryOperation({
   command: XENMEM_add_to_physmap,
   source: 'Xen 4.17 common/memory.c, do_memory_op and xenmem_add_to_physmap',
   argument: xen_add_to_physmap,
-  changesMemoryMap: true,
   errors: [
     badExtent,
     fault,
@@ -200,7 +199,6 @@ const batch = memoryOperation({
   command: XENMEM_add_to_physmap_batch,
   source: 'Xen 4.17 common/memory.c, do_memory_op and xenmem_add_to_physmap_batch',
   argument: xen_add_to_physmap_batch,
-  changesMemoryMap: true,
   errors: [
     badExtent,
     fault,
@@ -228,7 +226,6 @@ const remove = memoryOperation({
   command: XENMEM_remove_from_physmap,
   source: 'Xen 4.17 common/memory.c, do_memory_op',
   argument: xen_remove_from_physmap,
-  changesMemoryMap: true,
   errors: [
     notContinued,
     fault,

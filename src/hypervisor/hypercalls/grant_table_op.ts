@@ -88,7 +88,6 @@ interface GrantOperation {
   readonly errors: readonly ErrorRow[];
   /** Xen does not support it for HVM guests, and refuses it there before all other checks. */
   readonly notOnHvm?: boolean;
-  readonly changesMemoryMap?: boolean;
   body(context: HypercallContext, address: bigint): number | GrantOutcome;
 }
 
@@ -123,15 +122,13 @@ function statusOperation<A extends { dom: number; status: number } & Detail>(def
   readonly command: number;
   readonly type: Struct<unknown, A>;
   readonly notOnHvm?: boolean;
-  readonly changesMemoryMap?: boolean;
   status(context: HypercallContext, argument: A): number;
 }): SubOperation {
-  const { name, command, type, notOnHvm = false, changesMemoryMap = false } = definition;
+  const { name, command, type, notOnHvm = false } = definition;
   return grantOperation({
     name,
     command,
     notOnHvm,
-    changesMemoryMap,
     source: `${source}, ${name.replace('GNTTABOP_', 'gnttab_')}`,
     errors: [oneOnly, fault],
     body: (context, address) => {
@@ -183,7 +180,6 @@ const setupTable = statusOperation({
   name: 'GNTTABOP_setup_table',
   command: GNTTABOP_setup_table,
   type: gnttab_setup_table,
-  changesMemoryMap: true,
   status: (context, { nr_frames, frame_list }) => {
     const { grants, config } = context.domain.state;
     if (nr_frames > config.maxGrantFrames) return GNTST_general_error;
@@ -209,7 +205,6 @@ const setVersion = grantOperation({
   name: 'GNTTABOP_set_version',
   command: GNTTABOP_set_version,
   source: `${source}, gnttab_set_version`,
-  changesMemoryMap: true,
   errors: [
     { error: 'XEN_EFAULT', when: 'the argument cannot be read' },
     { error: 'XEN_EFAULT', when: 'the version in force cannot be written back, whatever else is wrong' },

@@ -28,7 +28,6 @@ export interface MemoryOperation<A> {
   readonly source: string;
   readonly argument: Struct<unknown, A>;
   readonly copyBack?: boolean;
-  readonly changesMemoryMap?: boolean;
   readonly errors: readonly ErrorRow[];
   /** What Xen checks before it reads the argument: 0, or minus an error. */
   precheck?(context: HypercallContext): number;

@@ -155,7 +155,6 @@ export const reservationOperations: readonly SubOperation[] = [
     command: XENMEM_increase_reservation,
     source: `${source}, increase_reservation`,
     errors: [],
-    changesMemoryMap: true,
     body: (context, address) => runExtents(context, address, increase),
   }),
   plainOperation({
@@ -163,7 +162,6 @@ export const reservationOperations: readonly SubOperation[] = [
     command: XENMEM_decrease_reservation,
     source: `${source}, decrease_reservation`,
     errors: [],
-    changesMemoryMap: true,
     body: (context, address) => runExtents(context, address, giveBack),
   }),
   plainOperation({
@@ -171,7 +169,6 @@ export const reservationOperations: readonly SubOperation[] = [
     command: XENMEM_populate_physmap,
     source: `${source}, populate_physmap`,
     errors: [],
-    changesMemoryMap: true,
     body: (context, address) => runExtents(context, address, populate),
   }),
 ];
