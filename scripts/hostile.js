@@ -1,10 +1,11 @@
 // Runs guests in endless loops, each for 200 million instructions with a small heap. Every run must end with a
 // documented status, and the host's memory must stay within its bound (src/boot/trace_store.ts).
 //
-// Usage: npm run build && node scripts/hostile.js [--instructions N] [--jobs N] [--list] [PART_OF_A_NAME ...]
+// Usage: npm run build && node scripts/hostile.js [--instructions N] [--jobs N] [--log FILE] [--list] [PART_OF_A_NAME ...]
 // Prints a line for each loop as it ends, and finally `N passed, N failed`. Exits with status 0 only if none failed.
+// All loops take hours. With --log, each line is also appended to FILE, and a loop that FILE has already is not run again.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,6 +17,7 @@ const { values, positionals: wanted } = parseArgs({
   options: {
     instructions: { type: 'string', default: '200000000' },
     jobs: { type: 'string' },
+    log: { type: 'string' },
     list: { type: 'boolean' },
   },
 });
@@ -69,7 +71,7 @@ async function run({ name, program, vcpus = 2 }) {
   return { name, status, seconds, rssMiB, report, good, stderr };
 }
 
-function print({ name, status, seconds, rssMiB, report, good, stderr }) {
+function lineOf({ name, status, seconds, rssMiB, report, good, stderr }) {
   const result = report?.runs[0];
   const instructions = result?.instructions ?? 0;
   const figures = [
@@ -82,7 +84,15 @@ function print({ name, status, seconds, rssMiB, report, good, stderr }) {
       ? stderr.trim().slice(0, 200)
       : `${result.outcome.what}: ${result.outcome.why.slice(0, 90)}`,
   ];
-  console.log(`${good ? 'ok    ' : 'FAILED'} ${name.padEnd(44)} ${figures.join(', ')}`);
+  return `${good ? 'ok    ' : 'FAILED'} ${name.padEnd(44)} ${figures.join(', ')}`;
+}
+
+/** The log's result for each loop that it has: whether it passed. */
+function readLog(file) {
+  if (file === undefined || !existsSync(file)) return new Map();
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const found = lines.map((line) => /^(ok|FAILED) +(.*?) +status /.exec(line)).filter(Boolean);
+  return new Map(found.map(([, result, name]) => [name, result === 'ok']));
 }
 
 const loops = hostileLoops().filter(
@@ -92,12 +102,19 @@ if (values.list) {
   for (const { name } of loops) console.log(name);
   process.exit(0);
 }
-let failed = 0;
-await inTurns(loops, jobsOf(values.jobs), async (loop) => {
-  const result = await run(loop);
-  print(result);
-  if (!result.good) failed += 1;
-});
+const logged = readLog(values.log);
+let failed = loops.filter(({ name }) => logged.get(name) === false).length;
+await inTurns(
+  loops.filter(({ name }) => !logged.has(name)),
+  jobsOf(values.jobs),
+  async (loop) => {
+    const result = await run(loop);
+    const line = lineOf(result);
+    console.log(line);
+    if (values.log !== undefined) appendFileSync(values.log, `${line}\n`);
+    if (!result.good) failed += 1;
+  },
+);
 rmSync(folder, { recursive: true });
 console.log(`${loops.length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && loops.length > 0 ? 0 : 1;
