@@ -46,6 +46,41 @@ export function newFloat(): FloatSystem {
   };
 }
 
+type FloatRegister = FloatSystem['registers'][number];
+
+/** The bias of an exponent, and the place of the integer bit of a mantissa. */
+const extended = { bias: 16383, integerBit: 63 } as const;
+
+/** A signed integer of 64 bits as a number of 80, which has it exactly. */
+export function floatOfInteger(value: bigint): FloatRegister {
+  if (value === 0n) return [0n, 0];
+  const magnitude = value < 0n ? -value : value;
+  const shift = extended.integerBit + 1 - magnitude.toString(2).length;
+  const exponent = extended.bias + extended.integerBit - shift;
+  return [magnitude << BigInt(shift), value < 0n ? exponent | 0x8000 : exponent];
+}
+
+/** Of the status word: invalid operation, stack fault, and C1, which tells overflow from underflow. */
+const statusBits = { invalid: 1, stackFault: 0x40, c1: 0x200, top: 7 << 11 } as const;
+/** What a masked stack overflow loads: the indefinite NaN (SDM, volume 1, table 4-3). */
+const indefinite: FloatRegister = [0xc000_0000_0000_0000n, 0xffff];
+
+/**
+ * Pushes a register (SDM, volume 1, 8.1.2 and 8.5.1.1). If the register is not empty, that is a stack overflow. False where its
+ * exception is not masked; then nothing is pushed.
+ */
+export function pushRegister(float: FloatSystem, value: FloatRegister): boolean {
+  const top = (topOf(float) - 1) & 7;
+  const isFree = ((float.tags >> (2 * top)) & 3) === 3;
+  if (!isFree && (float.control & statusBits.invalid) === 0) return false;
+  const register = isFree ? value : indefinite;
+  const fault = isFree ? 0 : statusBits.invalid | statusBits.stackFault | statusBits.c1;
+  float.status = (float.status & ~(statusBits.top | statusBits.c1)) | (top << 11) | fault;
+  float.registers[top] = register;
+  float.tags = (float.tags & ~(3 << (2 * top))) | (tagOf(register) << (2 * top));
+  return true;
+}
+
 /** Vector registers in an image: 8, or 16 in 64-bit code. */
 const vectorsIn = (cpu: Vcpu): number =>
   (cpu.system.cr4 & savesVectors) === 0 ? 0 : cpu.mode === 64 ? 16 : 8;

@@ -211,4 +211,43 @@ describe('the entry of a PVH guest', () => {
     machine.run();
     assert.equal(machine.memory.getBigUint64(at, true), 0x9001n | accessed);
   });
+
+  it('loads integers into x87 registers exactly, and tells a stack overflow', () => {
+    const machine = run(`
+      mov $0xfffffff9, %eax
+      mov %eax, 0x8000
+      movabs $0x8000000000000000, %rax
+      mov %rax, 0x8008
+      fninit
+      fildl 0x8000
+      fildll 0x8008
+      filds 0x8004
+      fxsave 0x8100
+      fildl 0x8000
+      fildl 0x8000
+      fildl 0x8000
+      fildl 0x8000
+      fildl 0x8000
+      fildl 0x8000
+      fnstsw %ax
+      vmmcall
+    `);
+    const { memory } = machine;
+    const at = (offset: number): readonly [bigint, number] => [
+      memory.getBigUint64(0x8100 + offset, true),
+      memory.getUint16(0x8108 + offset, true),
+    ];
+    // -7, -2^63 and 0, the last one on top.
+    assert.deepEqual(
+      [at(64), at(48), at(32)],
+      [
+        [0xe000000000000000n, 0xc001],
+        [0x8000000000000000n, 0xc03e],
+        [0n, 0],
+      ],
+    );
+    assert.equal(memory.getUint8(0x8104), 0b1110_0000);
+    // TOP is 7; IE, SF and C1 are set.
+    assert.equal(register(machine, 'rax') & 0xffffn, 0x3a41n);
+  });
 });

@@ -25,7 +25,14 @@ import {
 } from './descriptors.js';
 import { exception, generalProtection, invalidOpcode, raise, Raised, vectors } from './events.js';
 import { interruptReturn, writableFlags } from './exceptions.js';
-import { readMxcsr, restoreFloat, saveFloat, writeMxcsr } from './float_state.js';
+import {
+  floatOfInteger,
+  pushRegister,
+  readMxcsr,
+  restoreFloat,
+  saveFloat,
+  writeMxcsr,
+} from './float_state.js';
 import type { PortBytes, X86Host } from './host.js';
 import { cr0, cr4 } from './regime.js';
 import { attribute, has, isWithin, privilegeOf } from './segments.js';
@@ -416,6 +423,10 @@ const floatHandlers = {
     cpu.system.float.control = (Number(value) & 0x1f3f) | 0x40;
   },
   readX87Status: (_context, cpu) => BigInt(cpu.system.float.status),
+  pushX87Integer: (_context, cpu, value) => {
+    if (!pushRegister(cpu.system.float, floatOfInteger(BigInt.asIntN(64, value))))
+      unimplemented(cpu, 'unmasked x87 exception');
+  },
 } satisfies Partial<Record<Call, Handler>>;
 
 const portHandlers = {

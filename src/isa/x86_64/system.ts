@@ -229,6 +229,9 @@ const floatState = [
   instruction({ name: 'FLDCW_m16', opcode: 'D9 /5', only: 'm', cold: true, feature: 'fpu', operands: { s: memory(16) }, text: 'fldcw {s}', semantics: (m, { s }) => m.system('writeX87Control', [m.resize(64, s.get())]) }),
   instruction({ name: 'FNSTCW_m16', opcode: 'D9 /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstcw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Control', []))) }),
   instruction({ name: 'FNSTSW_m16', opcode: 'DD /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
+  ...([[16, 'DF /0', 'filds'], [32, 'DB /0', 'fildl'], [64, 'DF /5', 'fildll']] as const).flatMap(([bits, opcode, mnemonic]) =>
+    instruction({ name: `FILD_m${bits}`, opcode, only: 'm', cold: true, feature: 'fpu', operands: { s: memory(bits) }, text: `${mnemonic} {s}`, semantics: (m, { s }) => m.system('pushX87Integer', [bits === 64 ? s.get() : m.signExtend(m.resize(64, s.get()), bits)]) }),
+  ),
   instruction({ name: 'FNSTSW_ax', opcode: 'DF E0', cold: true, feature: 'fpu', operands: { d: fixed('rax', 16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
 ].flat(); // prettier-ignore
 

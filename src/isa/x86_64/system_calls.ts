@@ -112,6 +112,8 @@ export const x86SystemCalls = [
   'readX87Control',
   'writeX87Control',
   'readX87Status',
+  /** (value, 64 bits signed): FILD. */
+  'pushX87Integer',
 ] as const;
 
 export type X86SystemCall = (typeof x86SystemCalls)[number];
