@@ -22,9 +22,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   introspect: [],
   machine: ['base', 'abi', 'identity', 'isa', 'engine', 'hypervisor', 'devices'],
   boot: ['base', 'abi', 'identity', 'hypervisor', 'audit', 'firmware', 'guest_init', 'introspect', 'machine'],
-  kernel_source: ['base', 'firmware'],
+  user_cache: [],
+  kernel_source: ['base', 'firmware', 'user_cache'],
   library: ['base', 'audit', 'builtin_guest', 'firmware', 'guest_init', 'boot', 'kernel_source'],
-  cli: ['base', 'identity', 'audit', 'explore', 'library'],
+  cli: ['base', 'identity', 'audit', 'explore', 'library', 'user_cache'],
 };
 
 /** The packages and Node modules that each module may import. */
@@ -33,8 +34,9 @@ const mayUse: Readonly<Record<string, RegExp>> = {
   firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
   // The checkpoint's file: its hashes and its compressed frames.
   library: /^node:(crypto|zlib)$/,
-  kernel_source: /^node:(child_process|crypto|fs\/promises|https?|os|path|timers\/promises|tls)$/,
-  cli: /^(node:(fs|process)|commander|picocolors|cli-table3|xmlbuilder2)$/,
+  kernel_source: /^node:(child_process|crypto|fs\/promises|https?|path|timers\/promises|tls)$/,
+  user_cache: /^node:(os|path)$/,
+  cli: /^(node:(crypto|fs|module|path|process|url|v8|vm)|commander|picocolors|cli-table3|xmlbuilder2)$/,
 };
 
 interface Import {

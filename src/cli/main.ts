@@ -8,5 +8,5 @@ import { StopRequest } from './boot/stop_request.js';
 const args = process.argv.slice(2);
 const stop = new StopRequest();
 if (args[0] === 'boot') stop.catchSignals();
-const { main } = await import('./program.js');
-await main(args, stop);
+// Not awaited here: the bundle of the command is a script, which has no await at its top level.
+void import('./program.js').then(async ({ main }) => await main(args, stop));

@@ -6,9 +6,10 @@
 import { InputError } from '../base/index.js';
 import { readKernelFile } from '../firmware/index.js';
 import type { KernelImage } from '../firmware/index.js';
+import { cachePlace } from '../user_cache/index.js';
 import { defaultArchiveSettings } from './archive.js';
 import type { SuiteReport } from './archive.js';
-import { cachePlace, sha256 } from './cache.js';
+import { sha256 } from './cache.js';
 import { debianFiles } from './debian_files.js';
 import type { DebianSettings } from './debian_files.js';
 import { readInputFile } from './files.js';
