@@ -190,6 +190,22 @@ const seamFiles: Readonly<Record<string, readonly string[]>> = {
     'system_calls.ts',
   ],
   boot: ['guest.ts', 'hung_guest.ts'],
+  builtin_guest: [
+    'cpus.ts',
+    'entry.ts',
+    'events.ts',
+    'exceptions.ts',
+    'exports.ts',
+    'fuzz.ts',
+    'index.ts',
+    'interrupts.ts',
+    'layout.ts',
+    'main.ts',
+    'print.ts',
+    'rounds.ts',
+    'services.ts',
+    'words.ts',
+  ],
   firmware: ['entry.ts', 'index.ts', 'kernel_image.ts', 'memory_map.ts', 'tables.ts'],
   guest_init: ['code.ts', 'saved_registers.ts'],
   introspect: ['anchors.ts'],
@@ -266,7 +282,9 @@ function wordsOf(text: string): Set<string> {
 
 describe('shared files', () => {
   const isShared = (file: string): boolean =>
-    /^src\/(engine|isa|machine|boot|introspect|firmware|guest_init|kernel_source)\//.test(file) &&
+    /^src\/(engine|isa|machine|boot|builtin_guest|introspect|firmware|guest_init|kernel_source)\//.test(
+      file,
+    ) &&
     !/\/(arm64|x86_64)\//.test(file) &&
     !/(\.test\.ts|\/test_[a-z_]*\.ts)$/.test(file);
 

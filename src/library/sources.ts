@@ -1,7 +1,7 @@
 /** Loads the bytes that a boot needs, from the places that the request names. */
 import { InputError } from '../base/index.js';
 import type { BootKernel, KernelOrigin } from '../boot/index.js';
-import { builtinKernel } from '../builtin_guest/index.js';
+import { builtinKernel } from '../builtin_guest/arm64/index.js';
 import { defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
 import {
   debianFiles,

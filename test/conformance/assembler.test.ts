@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { builtinKernel, builtinSource } from '../../src/builtin_guest/index.js';
+import { builtinKernel, builtinSource } from '../../src/builtin_guest/arm64/index.js';
 import { a64, makeDecoder, printInstruction } from '../../src/isa/index.js';
 import { expandAlias } from '../../src/isa/arm64/assembler/aliases.js';
 

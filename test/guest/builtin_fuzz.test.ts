@@ -1,5 +1,5 @@
 /**
- * Fuzzing by the builtin guest (src/builtin_guest/fuzz.ts): 100,000 random hypercalls and accesses from all vCPUs.
+ * Fuzzing by the builtin guest (src/builtin_guest/arm64/fuzz.ts): 100,000 random hypercalls and accesses from all vCPUs.
  * Nothing may throw or hang, and only memory that the guest shared may change.
  */
 import assert from 'node:assert/strict';

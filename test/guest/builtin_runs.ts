@@ -1,7 +1,7 @@
 /** Boots the builtin guest for tests. Defaults are those of `domulator boot --kernel builtin`. */
 import { Boot } from '../../src/boot/index.js';
 import type { BootOptions, BootResult } from '../../src/boot/index.js';
-import { builtinKernel } from '../../src/builtin_guest/index.js';
+import { builtinKernel } from '../../src/builtin_guest/arm64/index.js';
 
 export const kernel = builtinKernel();
 

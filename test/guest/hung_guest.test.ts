@@ -1,7 +1,7 @@
 /** Guests that come to no end: the run's last line says what they asked for, or what is wrong with their file. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { builtinKernel } from '../../src/builtin_guest/index.js';
+import { builtinKernel } from '../../src/builtin_guest/arm64/index.js';
 import { boot } from '../../src/library/index.js';
 import type { BootRequest, ReportedOutcome } from '../../src/library/index.js';
 import { onlyRun } from '../boot/reports.js';

@@ -7,7 +7,7 @@ import { InvariantError } from '../../base/index.js';
 export type Statement =
   | { readonly kind: 'label'; readonly name: string }
   | { readonly kind: 'instruction'; readonly text: string }
-  /** `.byte`, `.hword`, `.word`, `.quad`: expressions of `bytes` bytes each. */
+  /** `.byte`, `.hword`, `.long`, `.word`, `.quad`: expressions of `bytes` bytes each. */
   | { readonly kind: 'numbers'; readonly bytes: 1 | 2 | 4 | 8; readonly expressions: readonly string[] }
   /** `.ascii`, and `.asciz`, which appends a NUL. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
@@ -28,6 +28,7 @@ export interface SourceLine {
 const numberSizes: Readonly<Record<string, 1 | 2 | 4 | 8>> = {
   '.byte': 1,
   '.hword': 2,
+  '.long': 4,
   '.word': 4,
   '.quad': 8,
 };

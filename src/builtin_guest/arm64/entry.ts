@@ -3,7 +3,7 @@
  * area. A CPU enters with the MMU off at physical addresses. CPU 0 has the address of the device tree in X0 (Linux
  * Documentation/arm64/booting.rst); the others have the address of their area in X0, the context of CPU_ON.
  */
-import { GUEST_GNTTAB_BASE } from '../abi/index.js';
+import { GUEST_GNTTAB_BASE } from '../../abi/index.js';
 import { scratch } from './fuzz.js';
 import { areaBytes, clearedBytes, kernelBase, mostCpus } from './layout.js';
 

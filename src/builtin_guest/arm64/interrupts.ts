@@ -7,7 +7,7 @@ import {
   GUEST_GICV3_GICD_BASE,
   GUEST_GICV3_GICR0_BASE,
   GUEST_TIMER_VIRT_PPI,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 import { kernelBase, own } from './layout.js';
 import { panic } from './words.js';
 

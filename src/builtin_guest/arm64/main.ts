@@ -6,7 +6,7 @@ import {
   XENVER_version,
   __HYPERVISOR_sched_op,
   __HYPERVISOR_xen_version,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 import { own } from './layout.js';
 import { userAddress } from './entry.js';
 import { hypercall, panic, say } from './words.js';

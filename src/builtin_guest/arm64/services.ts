@@ -19,9 +19,10 @@ import {
   xencons_interface,
   xenstore_domain_interface,
   xsd_sockmsg,
-} from '../abi/index.js';
+} from '../../abi/index.js';
+import { quoted } from '../text.js';
 import { kernelBase, own } from './layout.js';
-import { enter, eventOperation, hypercall, leave, panic, quoted, say } from './words.js';
+import { enter, eventOperation, hypercall, leave, panic, say } from './words.js';
 
 const store = xenstore_domain_interface.offsets;
 const consoleRing = xencons_interface.offsets;

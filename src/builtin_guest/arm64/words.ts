@@ -1,11 +1,7 @@
 /** Fragments of assembler text that are used in several places. X28 always holds the address of the CPU's own area. */
-import { XEN_HYPERCALL_TAG, __HYPERVISOR_event_channel_op } from '../abi/index.js';
+import { XEN_HYPERCALL_TAG, __HYPERVISOR_event_channel_op } from '../../abi/index.js';
+import { quoted } from '../text.js';
 import { own } from './layout.js';
-
-/** `text` as an assembler string literal. */
-export function quoted(text: string): string {
-  return `"${text.replaceAll('\n', '\\n')}"`;
-}
 
 /** Prints `text`. Changes X0 to X3, X16 and X30. */
 export function say(text: string): string {

@@ -29,7 +29,7 @@ import {
   __HYPERVISOR_vcpu_op,
   __HYPERVISOR_vm_assist,
   __HYPERVISOR_xen_version,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 import { kernelBase, own, physicalMask } from './layout.js';
 import { enter, leave, say } from './words.js';
 

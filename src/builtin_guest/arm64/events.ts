@@ -21,7 +21,7 @@ import {
   shared_info,
   vcpu_info,
   xen_add_to_physmap,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 import { own, physicalMask } from './layout.js';
 import { atomically, enter, eventOperation, hypercall, leave } from './words.js';
 

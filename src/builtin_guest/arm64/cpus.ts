@@ -10,7 +10,7 @@ import {
   VCPUOP_register_vcpu_info,
   __HYPERVISOR_vcpu_op,
   vcpu_register_vcpu_info,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 import { mostCpus, own, physicalMask } from './layout.js';
 import { atomically, awaitAtLeast, enter, hypercall, leave, panic, say } from './words.js';
 

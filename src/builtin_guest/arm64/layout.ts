@@ -1,6 +1,12 @@
 /** Memory layout: addresses, and the per-CPU area. */
-import { evtchn_fifo_control_block, GUEST_MAX_VCPUS, vcpu_info, vcpu_runstate_info } from '../abi/index.js';
-import { alignUp } from '../base/index.js';
+import {
+  evtchn_fifo_control_block,
+  GUEST_MAX_VCPUS,
+  vcpu_info,
+  vcpu_runstate_info,
+} from '../../abi/index.js';
+import { layOut } from '../fields.js';
+import type { Field } from '../fields.js';
 
 /** The maximum number of CPUs, which is Xen's limit of vCPUs for an arm64 guest. */
 export const mostCpus = GUEST_MAX_VCPUS;
@@ -20,12 +26,6 @@ export const vectorsOffset = 0x10800;
 
 /** Size of each CPU's area: a page of data, and the stack above it. */
 export const areaBytes = 0x4000;
-
-interface Field {
-  readonly bytes: number;
-  /** Xen requires some fields to be aligned to more than their size. */
-  readonly align?: number;
-}
 
 /** The fields of the first page of a CPU's area. */
 const fields = {
@@ -69,18 +69,8 @@ const fields = {
   ports: { bytes: 512, align: 64 },
 } as const satisfies Record<string, Field>;
 
-function layOut(): Record<keyof typeof fields, number> {
-  let end = 0;
-  const entries = Object.entries<Field>(fields).map(([name, { bytes, align = Math.min(bytes, 8) }]) => {
-    const at = alignUp(end, align);
-    end = at + bytes;
-    return [name, at];
-  });
-  return Object.fromEntries(entries) as Record<keyof typeof fields, number>;
-}
-
 /** Offsets in a CPU's area. */
-export const own = layOut();
+export const own = layOut(fields);
 
 /** The bytes of an area that must be zero when its CPU starts. */
 export const clearedBytes = 4096;

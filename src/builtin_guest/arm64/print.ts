@@ -1,5 +1,5 @@
 /** Text output on the UART (Arm SBSA, generic UART; Xen 4.17 arch/arm/vpl011.c). Lines of different CPUs do not mix. */
-import { GUEST_PL011_BASE } from '../abi/index.js';
+import { GUEST_PL011_BASE } from '../../abi/index.js';
 import { kernelBase } from './layout.js';
 
 const uart = BigInt(kernelBase) + GUEST_PL011_BASE;

@@ -5,7 +5,7 @@ import {
   SCHEDOP_shutdown,
   SHUTDOWN_crash,
   __HYPERVISOR_sched_op,
-} from '../abi/index.js';
+} from '../../abi/index.js';
 import { own, vectorsOffset } from './layout.js';
 import { hypercall, say } from './words.js';
 
