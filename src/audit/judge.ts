@@ -216,11 +216,11 @@ export function judgeCalls(run: Run): JudgedCall[] {
   return judged;
 }
 
-/** The calls of `run` that were not judged, counted by operation and reason, in order of first occurrence. */
-export function notJudgedCalls(run: Run): NotJudged[] {
+/** The calls of `run`, or of one of its kernels, that were not judged, counted by operation and reason, in order of first occurrence. */
+export function notJudgedCalls(run: Run, kernel: number | null = null): NotJudged[] {
   const counted = new Map<string, NotJudged>();
   for (const { event, reason } of judgeCalls(run)) {
-    if (reason === null) continue;
+    if (reason === null || (kernel !== null && event.kernel !== kernel)) continue;
     const { op } = event.call;
     const key = `${op} ${reason}`;
     counted.set(key, { op, calls: (counted.get(key)?.calls ?? 0) + 1, why: reason });

@@ -7,7 +7,7 @@ import { connectBackends } from '../hypervisor/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { armMaxVcpus, hvmMaxVcpus } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
-import type { KernelAnchors, KnownSymbol } from '../introspect/index.js';
+import type { KernelAnchors, KernelArchitecture, KnownSymbol } from '../introspect/index.js';
 import type { Board, Machine, MachineListener, MachineOptions, SavedMachine } from '../machine/index.js';
 import { arm64 } from './arm64/guest.js';
 import type { HungGuest, LoadedKernel } from './hung_guest.js';
@@ -58,6 +58,20 @@ export interface GuestPlan {
   readonly load: readonly { readonly at: bigint; readonly bytes: Uint8Array }[];
 }
 
+/** A kernel that was found in a guest's memory when it was entered from another one. */
+export interface FoundKernel {
+  /** Guest physical address of its image. */
+  readonly at: bigint;
+  /** The image with the memory behind it, as it was at the entry: that is, as in its file but for a few variables. */
+  readonly image: Uint8Array;
+  /** The text after "Linux version" in it; null if there is none. */
+  readonly version: string | null;
+  /** The CPUs in its own numbering. */
+  readonly cpus: readonly KernelCpu[];
+  /** The command line that it was given. */
+  readonly commandLine: string;
+}
+
 /** A machine with a guest, and access to the state of its vCPUs and its kernel. */
 export interface RunningGuest {
   readonly machine: GuestMachine;
@@ -65,10 +79,13 @@ export interface RunningGuest {
   readonly knownSymbol: KnownSymbol;
   /** For which `_text` a kernel at that load address was linked, where that matters to per-CPU variables (introspect/anchors.ts). */
   linkedText(at: bigint): bigint | null;
+  readonly loadedVariable: KernelArchitecture<never>['loadedVariable'];
   /** What the registers of that vCPU say about its kernel. */
   anchors(vcpu: XenVcpuId): KernelAnchors;
   /** What its vCPUs are doing; for a guest that hung or was stopped. */
   hung(kernel: LoadedKernel): HungGuest;
+  /** The kernel that `vcpu` has entered, when it has just switched translation on; null if it is none that can be found. */
+  kernelEntered(vcpu: XenVcpuId): FoundKernel | null;
 }
 
 /** How guests of one architecture are built. */

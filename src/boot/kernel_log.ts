@@ -24,14 +24,16 @@ export interface KernelMemory {
   /** Whether the page of 4 KiB at an offset in `ram` may contain anything but zeros. */
   readonly wasWritten: (offset: number) => boolean;
   readonly read: ReadKernel;
+  /** The kernel's version as its note must give it; null where any will do. */
+  readonly version: string | null;
 }
 
 /** Maximum number of candidates for a ring buffer: a kernel has two, so more matches than this are false ones. */
 const mostRings = 64;
 
-/** A ring that VMCOREINFO names: its address, and the lines of the note, by the word before `=`. */
+/** A ring that VMCOREINFO names: the address of the pointer to it, and the lines of the note, by the word before `=`. */
 interface NotedRing {
-  readonly ring: bigint;
+  readonly pointer: bigint;
   readonly info: readonly (readonly [name: string, value: string])[];
 }
 
@@ -63,9 +65,7 @@ export class KernelLog {
   tail(most: number, text: bigint | null): readonly LogRecord[] {
     const { state } = this;
     state.noted ??= this.#byNote();
-    if (state.noted !== null) {
-      return this.#read(layoutsIn(new Map(state.noted.info)), state.noted.ring, most);
-    }
+    if (state.noted !== null) return this.#notedTail(state.noted, most) ?? [];
     const known = this.#guessedTail(most);
     const newestNs = known.at(-1)?.timeNs ?? null;
     // If nothing was added to a ring, the kernel may have moved to a larger one.
@@ -79,6 +79,13 @@ export class KernelLog {
     return found;
   }
 
+  #notedTail({ pointer, info }: NotedRing, most: number): readonly LogRecord[] | null {
+    const bytes = this.#memory.read(pointer, 8);
+    if (bytes === null) return null;
+    const ring = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return readKernelLog(layoutsIn(new Map(info)), ring, this.#memory.read, most);
+  }
+
   #guessedTail(most: number): readonly LogRecord[] {
     const { guessed } = this.state;
     const layouts = guessed === null ? null : this.#btfLayouts();
@@ -89,13 +96,22 @@ export class KernelLog {
     return readKernelLog(layouts, ring, this.#memory.read, most) ?? [];
   }
 
+  /**
+   * Memory may also hold the note of a kernel that ran before, so the note must be of this version, and the ring that it names must
+   * be there in this kernel's memory. A note of the same build leads to the ring of the kernel that reads it.
+   */
   #byNote(): NotedRing | null {
-    const info = findVmcoreInfo(this.#memory.ram, this.#memory.wasWritten);
-    const pointer = info === null ? null : symbolIn(info, 'prb');
-    const bytes = pointer === null ? null : this.#memory.read(pointer, 8);
-    if (info === null || bytes === null) return null;
-    const ring = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-    return { ring, info: [...info] };
+    const { ram, wasWritten, version } = this.#memory;
+    let noted: NotedRing | null = null;
+    findVmcoreInfo(ram, wasWritten, (info) => {
+      const pointer = symbolIn(info, 'prb');
+      if (pointer === null || (version !== null && info.get('OSRELEASE') !== version)) return false;
+      const found = { pointer, info: [...info] };
+      if (this.#notedTail(found, 1) === null) return false;
+      noted = found;
+      return true;
+    });
+    return noted;
   }
 
   #btfLayouts(): Layouts | null {

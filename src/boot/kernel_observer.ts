@@ -69,12 +69,24 @@ export type KernelObserverState = SavedRecord<State> & {
   readonly leftOut: LeftOutState;
 };
 
-/** Turns the events of a machine into the trace of its kernel. */
+/** Where a kernel stands among those of its run. */
+export interface KernelPlace {
+  /** Its number in the trace, from 0. */
+  readonly number: number;
+  readonly name: string;
+  /** Whether a vCPU runs this kernel, by starts and entries. */
+  readonly runsOn: (vcpu: XenVcpuId) => boolean;
+}
+
+const firstKernel: KernelPlace = { number: 0, name: 'kernel', runsOn: () => true };
+
+/** Turns the events of a machine into the trace of one of its kernels. */
 export class KernelObserver {
   readonly #machine: GuestMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernel: KernelView;
   readonly #trace: TraceWriter;
+  readonly #place: KernelPlace;
   readonly #bindings: IrqBindings;
   readonly #online: OnlineCpus;
   readonly #leftOut: LeftOutCpus;
@@ -90,18 +102,25 @@ export class KernelObserver {
     lost: new Map(),
   };
 
-  constructor(guest: Guest, kernel: KernelView, trace: TraceWriter, commandLine: KernelCommandLine) {
+  constructor(
+    guest: Guest,
+    kernel: KernelView,
+    trace: TraceWriter,
+    commandLine: KernelCommandLine,
+    place: KernelPlace = firstKernel,
+  ) {
     const { machine, cpus } = guest;
+    this.#place = place;
     this.#machine = machine;
     this.#cpus = cpus;
     this.#onlineWatch = new MemoryWatch(machine.processor.ram);
     this.#recordWatch = new MemoryWatch(machine.processor.ram);
     this.#kernel = kernel;
     this.#trace = trace;
-    this.#online = new OnlineCpus(guest, kernel, trace);
-    this.#leftOut = new LeftOutCpus(cpus, kernel, trace, commandLine);
+    this.#online = new OnlineCpus(guest, kernel, trace, place.number);
+    this.#leftOut = new LeftOutCpus(cpus, kernel, trace, commandLine, place.number);
     this.#bindings = new IrqBindings(guest, kernel, (vcpu, bound, port) =>
-      trace.write({ kind: 'affinity', kernel: 0, vcpu, linuxCpu: bound, port }),
+      trace.write({ kind: 'affinity', kernel: place.number, vcpu, linuxCpu: bound, port }),
     );
   }
 
@@ -109,8 +128,8 @@ export class KernelObserver {
   begin(): void {
     this.#trace.write({
       kind: 'kernel',
-      kernel: 0,
-      name: 'kernel',
+      kernel: this.#place.number,
+      name: this.#place.name,
       entryVcpu: present(this.#cpus[0], 'CPU 0').vcpu,
       ...this.#leftOut.atEntry,
       records: this.#kernel.hasRecords ? 'readable' : 'unreadable',
@@ -138,6 +157,16 @@ export class KernelObserver {
     this.#leftOut.state = state.leftOut;
   }
 
+  /** By vCPU: the port of the event that it lost while it was down. A next kernel takes this over. */
+  get lost(): ReadonlyMap<number, number> {
+    return this.#state.lost;
+  }
+
+  /** Takes over what is known of the domain from the observer of the kernel before. */
+  takeOver(before: KernelObserver): void {
+    for (const [vcpu, port] of before.lost) this.#state.lost.set(vcpu, port);
+  }
+
   /** The observed events, in bounded form. */
   get trace(): TraceStore {
     return this.#trace.store;
@@ -158,7 +187,7 @@ export class KernelObserver {
     this.#trace.write(
       {
         kind: 'hypercall',
-        kernel: 0,
+        kernel: this.#place.number,
         vcpu,
         linuxCpu,
         call: withoutEffects(call),
@@ -189,14 +218,17 @@ export class KernelObserver {
     const { how, hardwareId, returned, target } = call;
     const meant = this.#cpus.find((known) => BigInt(known.hardwareId) === hardwareId)?.linuxCpu ?? null;
     this.#trace.write(
-      { kind: 'start', kernel: 0, by: vcpu, linuxCpu, how, meant, target, returned },
+      { kind: 'start', kernel: this.#place.number, by: vcpu, linuxCpu, how, meant, target, returned },
       this.#callerOn(vcpu),
     );
     if (returned === 0 && target !== null) this.#online.started(target);
   }
 
   #noteStop(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null, { how }: StopCall): void {
-    this.#trace.write({ kind: 'stop', kernel: 0, vcpu, linuxCpu, how }, this.#callerOn(vcpu));
+    this.#trace.write(
+      { kind: 'stop', kernel: this.#place.number, vcpu, linuxCpu, how },
+      this.#callerOn(vcpu),
+    );
     this.#online.stopped(vcpu);
     // It may be started again, as another CPU.
     this.#state.running.delete(vcpu);
@@ -253,7 +285,13 @@ export class KernelObserver {
       const value = records.recordedVcpuId(linuxCpu);
       if (value === null || this.#state.lastRecords.get(linuxCpu) === value) continue;
       this.#state.lastRecords.set(linuxCpu, value);
-      this.#trace.write({ kind: 'record', kernel: 0, linuxCpu, value, source: "the kernel's memory" });
+      this.#trace.write({
+        kind: 'record',
+        kernel: this.#place.number,
+        linuxCpu,
+        value,
+        source: "the kernel's memory",
+      });
     }
   }
 
@@ -262,7 +300,7 @@ export class KernelObserver {
     if (!this.#kernel.ownAreas(vcpu).includes(linuxCpu)) return;
     this.#state.running.add(vcpu);
     this.#state.slicesUnknown.delete(vcpu);
-    this.#trace.write({ kind: 'running', kernel: 0, vcpu, linuxCpu });
+    this.#trace.write({ kind: 'running', kernel: this.#place.number, vcpu, linuxCpu });
   }
 
   /** Reports the vCPUs that have lost an upcall, or that are told of events again. */
@@ -278,15 +316,17 @@ export class KernelObserver {
 
   /** The guest has ended. Events after `unheardUpToNs` do not count as unheard: the guest might still have started the vCPU. */
   end({ outcome, why, isCut, unheardUpToNs }: AuditedEnd): void {
-    for (const vcpu of this.#machine.vcpus) this.#bindings.paused(vcpu);
-    for (const vcpu of this.#machine.vcpus) this.look(vcpu);
+    // The registers of a vCPU that does not run this kernel lead to another one's memory.
+    const own = this.#machine.vcpus.filter((vcpu) => this.#place.runsOn(vcpu));
+    for (const vcpu of own) this.#bindings.paused(vcpu);
+    for (const vcpu of own) this.look(vcpu);
     this.#noteLost();
     const unheard = unheardEvents(this.#machine.domain)
       .filter(({ sinceNs }) => sinceNs <= unheardUpToNs)
       .slice(0, mostUnheard);
     this.#trace.write({
       kind: 'end',
-      kernel: 0,
+      kernel: this.#place.number,
       outcome,
       online: this.#online.online,
       why,

@@ -332,6 +332,21 @@ export class KernelView {
     return `${name}+0x${within.toString(16)}`;
   }
 
+  /** The kernel virtual address of a symbol that its own table lists; null if there is none, or if `_text` is not known. */
+  addressOfSymbol(name: string): bigint | null {
+    const text = this.textAddress;
+    const offset = text === null ? null : (this.#symbolTable()?.offsetOf(name) ?? null);
+    return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
+  }
+
+  /** The address of the variable that a function of that name reads first; null as {@link addressOfSymbol} is. */
+  addressReadBy(name: string): bigint | null {
+    const text = this.textAddress;
+    const start = this.#symbolTable()?.offsetOf(name) ?? null;
+    const offset = start === null ? null : this.#guest.loadedVariable(this.#image, start);
+    return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
+  }
+
   #symbolTable(): Kallsyms | null {
     if (this.#symbols === undefined) {
       this.#symbols = findKallsyms(this.#image, this.#guest.knownSymbol, (at) =>

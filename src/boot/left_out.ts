@@ -45,19 +45,23 @@ export class LeftOutCpus {
   readonly #kernel: KernelView;
   readonly #trace: TraceWriter;
   readonly #commandLine: KernelCommandLine;
+  readonly #number: number;
   /** Replaced to restore a state. */
   state: LeftOutState;
 
+  /** `number`: of the kernel in the trace. */
   constructor(
     cpus: readonly KernelCpu[],
     kernel: KernelView,
     trace: TraceWriter,
     commandLine: KernelCommandLine,
+    number: number,
   ) {
     this.#cpus = cpus;
     this.#kernel = kernel;
     this.#trace = trace;
     this.#commandLine = commandLine;
+    this.#number = number;
     this.state = {
       couldSeeOnline: kernel.hasOnlineMask,
       leftOut: leftOutOf(cpus, cpuOptions(commandLine.given)),
@@ -101,7 +105,13 @@ export class LeftOutCpus {
     const isSeen = this.#kernel.hasOnlineMask === this.state.couldSeeOnline;
     this.state.leftOut = leftOut;
     if (isKnown && isSeen) return;
-    this.#trace.write({ kind: 'limits', kernel: 0, possible, leftOut, ...onlineWord(this.#kernel) });
+    this.#trace.write({
+      kind: 'limits',
+      kernel: this.#number,
+      possible,
+      leftOut,
+      ...onlineWord(this.#kernel),
+    });
   }
 
   /** Why the kernel need not bring up `vcpu` when it boots; null if there is no such reason. */

@@ -26,6 +26,7 @@ export class OnlineCpus {
   readonly #guest: Guest;
   readonly #kernel: KernelView;
   readonly #trace: TraceWriter;
+  readonly #number: number;
   readonly #state: State = {
     online: new Set(),
     everOnline: new Set(),
@@ -33,10 +34,12 @@ export class OnlineCpus {
     started: new Set(),
   };
 
-  constructor(guest: Guest, kernel: KernelView, trace: TraceWriter) {
+  /** `number`: of the kernel in the trace. */
+  constructor(guest: Guest, kernel: KernelView, trace: TraceWriter, number: number) {
     this.#guest = guest;
     this.#kernel = kernel;
     this.#trace = trace;
+    this.#number = number;
     this.#state.started.add(present(guest.cpus[0], 'CPU 0').vcpu);
   }
 
@@ -102,6 +105,6 @@ export class OnlineCpus {
       this.#state.online.add(linuxCpu);
       this.#state.everOnline.add(linuxCpu);
     } else this.#state.online.delete(linuxCpu);
-    this.#trace.write({ kind: online ? 'online' : 'offline', kernel: 0, vcpu, linuxCpu });
+    this.#trace.write({ kind: online ? 'online' : 'offline', kernel: this.#number, vcpu, linuxCpu });
   }
 }

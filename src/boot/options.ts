@@ -8,6 +8,13 @@ export type WhatIf = (typeof whatIfs)[number];
 /** The ways in which the records can be changed: with the posted patch, and with the tested one. */
 export const whatIfs = ['as-posted', 'as-tested'] as const;
 
+/**
+ * What the toolstack does when a kernel hands over to the next one. `xl`: nothing, as xl with Xen 4.17 and 4.18 on Arm, where Linux
+ * does not ask for a soft reset and Xen has none. `ideal`: it resets the domain as it does on x86. No toolstack does that on Arm.
+ */
+export type Toolstack = (typeof toolstacks)[number];
+export const toolstacks = ['xl', 'ideal'] as const;
+
 /** The goal of the run. */
 export type Until =
   | { readonly kind: 'userspace' }
@@ -52,6 +59,8 @@ export interface BootOptions {
   /** Seed of the lengths of the vCPUs' time slices; nothing else depends on it. */
   readonly seed: number;
   readonly xenstore: boolean;
+  /** Default: `xl`. */
+  readonly toolstack?: Toolstack;
   readonly whatIf: WhatIf | null;
   /** The vCPU on which the kernel is entered; the others are off. */
   readonly entryVcpu: number;

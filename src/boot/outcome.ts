@@ -8,7 +8,7 @@ import { xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { commandEnd } from './command_end.js';
 import type { Guest, GuestMachine } from './guest.js';
-import type { RefusedInstruction } from './hung_guest.js';
+import type { LoadedKernel, RefusedInstruction } from './hung_guest.js';
 import type { BootOptions } from './options.js';
 import { panicIn, panicOf, panicTail, PanicWatch } from './panic_watch.js';
 import type { PanicWatchState } from './panic_watch.js';
@@ -35,11 +35,15 @@ export interface AuditedEnd {
   readonly unheardUpToNs: bigint;
 }
 
-/** What an outcome is decided by, besides the guest itself. */
+/** What an outcome is decided by, besides the guest itself. The functions are about the kernel that runs now. */
 export interface OutcomeSources {
+  readonly kernel: () => LoadedKernel;
+  /** Whether a crash kernel is loaded, which takes over if this one panics; null if that is not known. */
+  readonly hasCrashKernel: () => boolean | null;
+  /** The last call that Xen refused, if the kernel did nothing else since; null if there is none. One clause. */
+  readonly lastRefused: () => string | null;
   /** The last `most` records of the kernel's own log. */
   readonly log: (most: number) => readonly LogRecord[];
-  readonly symbolAt: (address: bigint) => string;
   /** Why something that was asked for was not done to the guest; null if all was. */
   readonly notAsAsked: () => string | null;
   /** Called once, when the boot ends. */
@@ -55,8 +59,13 @@ interface State {
   commandEnd: CommandEnd | null;
   refused: RefusedInstruction | null;
   hasReachedLimit: boolean;
+  /** A panic after which the crash kernel is awaited. */
+  awaited: { readonly panic: string; readonly sinceNs: bigint } | null;
   end: BootEnd | null;
 }
+
+/** How long a crash kernel is awaited after a panic, in ns of guest time: Linux waits at most a second for the other CPUs to stop. */
+const crashPatienceNs = 10_000_000_000n;
 
 /** A plain value. */
 export type OutcomeState = State & { readonly panics: PanicWatchState };
@@ -72,6 +81,7 @@ export class OutcomeWatch {
     commandEnd: null,
     refused: null,
     hasReachedLimit: false,
+    awaited: null,
     end: null,
   };
 
@@ -128,9 +138,29 @@ export class OutcomeWatch {
       this.#finish('userspace', `the console said: ${line.trim()}`, true);
       this.#machine.stop();
     } else if (panic !== null && this.#logHasPanic()) {
+      if (this.#awaitsCrashKernel(panic)) return;
       this.#finish('panic', panic, false);
       this.#machine.stop();
     }
+  }
+
+  /** Whether a kernel that panicked is followed by its crash kernel, which has some time to begin. */
+  #awaitsCrashKernel(panic: string): boolean {
+    if (this.#state.awaited === null && this.#sources.hasCrashKernel() === true)
+      this.#state.awaited = { panic, sinceNs: this.#machine.nowNs };
+    return (
+      this.#state.awaited !== null && this.#machine.nowNs - this.#state.awaited.sinceNs < crashPatienceNs
+    );
+  }
+
+  /** The panic that the kernel which runs now was entered after; null if there was none. */
+  get panicBefore(): string | null {
+    return this.#state.awaited?.panic ?? null;
+  }
+
+  /** Another kernel has taken over. */
+  kernelEntered(): void {
+    this.#state.awaited = null;
   }
 
   /** Whether the kernel's own log tells of a panic. A program may print such a line, too. Where no log is found, a line is enough. */
@@ -155,7 +185,7 @@ export class OutcomeWatch {
     if (this.#state.end !== null) return 'ended';
     if (stop === 'shutdown') return this.#shutDown();
     const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
-    if (panic !== null) return this.#finish('panic', panic, false);
+    if (panic !== null && (stop === 'stuck' || !this.#awaitsCrashKernel(panic))) return this.#panicked(panic);
     if (stop === 'stuck' && mayWait) return 'waiting';
     if (stop === 'stuck') return this.#hang('hang', 'every vCPU waits, and nothing is to come');
     return this.#limitReached() ? 'ended' : null;
@@ -194,27 +224,27 @@ export class OutcomeWatch {
     this.#state.hasReachedLimit = true;
     const panic = this.#panics.look();
     if (panic === null) this.#hang('hang', `no end after ${spent}, which is the limit`);
-    else this.#finish('panic', panic, false);
+    else this.#panicked(panic);
     return true;
+  }
+
+  #panicked(panic: string): BootProgress {
+    const awaited = this.#state.awaited === null ? '' : '; its crash kernel is loaded, and was not entered';
+    return this.#finish('panic', `${panic}${awaited}`, false);
   }
 
   /** Ends a boot that did not reach an end, with the present state of its vCPUs. */
   #hang(outcome: 'hang' | 'stopped', why: string): BootProgress {
-    const { image, memoryBytes, version } = this.#options.kernel;
-    const { symbolAt } = this.#sources;
-    const { clauses, refused } = this.#guest.hung({
-      at: this.#guest.kernelAt,
-      image,
-      memoryBytes,
-      version,
-      symbolAt,
-    });
+    const { clauses, refused } = this.#guest.hung(this.#sources.kernel());
     this.#state.refused = refused;
     return this.#finish(outcome, [why, ...clauses].join('; '), false);
   }
 
-  #finish(outcome: BootOutcome, ending: string, reached: boolean): BootProgress {
+  #finish(outcome: BootOutcome, said: string, reached: boolean): BootProgress {
     if (this.#state.end !== null) return 'ended';
+    const survives = outcome === 'userspace' || outcome === 'poweroff' || outcome === 'stopped';
+    const refused = survives ? null : this.#sources.lastRefused();
+    const ending = refused === null ? said : `${said}; ${refused}`;
     const notAsked = this.#sources.notAsAsked();
     this.#state.end =
       notAsked === null

@@ -1,14 +1,13 @@
 /** The JSON report of a boot, schema version 2 (the same as schemas/boot-report.schema.json). */
 import type { EndEvent } from '../audit/index.js';
 import { domulatorVersion } from '../base/index.js';
-import { xenVcpuId } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import { defaultArchitecture, machineKindOf } from './guest.js';
 import type { MachineKind } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from './options.js';
-import type { BootCpu, BootFinding, BootOutcome, BootResult } from './run.js';
+import type { BootCpu, BootFinding, BootKernelResult, BootOutcome, BootResult } from './run.js';
 import type { CallCounts } from './trace_counts.js';
 import { TraceStore } from './trace_store.js';
 import type { TraceFolding } from './trace_store.js';
@@ -272,20 +271,20 @@ function hostOf(host: Host, instructions: number): NonNullable<BootReport['host'
   return { ...host, mips: Math.round(instructions / 1000 / Math.max(host.wallMs, 1)) };
 }
 
-function kernelOf({ kernel, entryVcpu }: LoadedOptions, result: BootResult): ReportedKernel {
-  const { counts, introspection, notModelled, omittedFindings } = result;
+function kernelOf(kernel: BootKernelResult): ReportedKernel {
+  const { version, entryVcpu, eventAbi, introspection, calls, notModelled, omittedFindings } = kernel;
   return {
-    version: kernel.version,
-    entryVcpu: xenVcpuId(entryVcpu),
-    events: counts.eventAbi,
+    version,
+    entryVcpu,
+    events: eventAbi,
     introspection,
-    cpus: result.cpus.map(reportedCpu),
-    hypercalls: counts.calls,
+    cpus: kernel.cpus.map(reportedCpu),
+    hypercalls: calls,
     notModelled,
-    findings: result.findings.map(reportedFinding),
+    findings: kernel.findings.map(reportedFinding),
     omittedFindings,
-    notJudged: result.notJudged.map(({ op, calls, why }) => ({ hypercall: op, calls, why })),
-    logTail: result.kernelLog.map(logLine),
+    notJudged: kernel.notJudged.map(({ op, calls: count, why }) => ({ hypercall: op, calls: count, why })),
+    logTail: kernel.kernelLog.map(logLine),
   };
 }
 
@@ -308,8 +307,7 @@ export function bootReport(
       verdict: verdictOf(result),
       outcome: outcomeOf(result),
       commandStatus: commandEnd,
-      // A boot ends where its kernel does.
-      kernels: [kernelOf(options, result)],
+      kernels: result.kernels.map(kernelOf),
       hypercalls: totalsOf(counts.calls),
       instructions,
       guestTimeNs: Number(guestNs),

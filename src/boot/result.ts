@@ -1,11 +1,12 @@
 /** What a boot results in. */
 import type { Finding, NotJudged, Outcome, TraceEvent } from '../audit/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
 import type { ReportedCpu } from './report.js';
-import type { TraceCounts } from './trace_counts.js';
+import type { CallCounts, TraceCounts } from './trace_counts.js';
 import type { TraceFolding } from './trace_store.js';
 
 /** A broken rule, and the place in the kernel that made the call; null if there is no call or the place is not known. */
@@ -18,6 +19,22 @@ export type BootProgress = 'running' | 'waiting' | 'paused' | 'ended';
 
 /** The final state of one Linux CPU, as a report tells it but for the comparison. */
 export type BootCpu = Omit<ReportedCpu, 'agrees'>;
+
+/** What one kernel of a boot did, from its entry on. */
+export interface BootKernelResult {
+  /** What it calls itself; null if it does not. */
+  readonly version: string | null;
+  readonly entryVcpu: XenVcpuId;
+  readonly eventAbi: 'fifo' | '2l' | null;
+  readonly calls: CallCounts;
+  readonly introspection: Introspection;
+  readonly cpus: readonly BootCpu[];
+  readonly notModelled: Readonly<Record<string, number>>;
+  readonly findings: readonly BootFinding[];
+  readonly omittedFindings: number;
+  readonly notJudged: readonly NotJudged[];
+  readonly kernelLog: readonly LogRecord[];
+}
 
 /** The outcome of a guest; `stopped`: it was stopped from outside. */
 export type BootOutcome = Outcome | 'stopped';
@@ -53,4 +70,6 @@ export interface BootResult {
   readonly introspection: Introspection;
   /** The end of the kernel's own log, from its memory; empty if the log was not found. */
   readonly kernelLog: readonly LogRecord[];
+  /** The kernels in the order in which they were entered. CPUs, introspection and log above are those of the last one. */
+  readonly kernels: readonly BootKernelResult[];
 }

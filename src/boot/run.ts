@@ -1,35 +1,39 @@
 /** A boot from its first instruction to its end: puts its parts together, runs the machine, and collects the result. */
 import type { Finding, Platform, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
-import { cloneValue, earlier, frameBytes, loadRecord, present, savedRecord } from '../base/index.js';
-import type { CallRecord } from '../hypervisor/index.js';
-import type { LogRecord } from '../introspect/index.js';
+import { cloneValue, earlier, present } from '../base/index.js';
+import type { XenVcpuId } from '../identity/index.js';
 import type { GuestConsole, MachineListener, SavedMachine } from '../machine/index.js';
 import { ByteQueue } from './byte_queue.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
 import { cutText, listedFindings } from './findings.js';
 import { buildGuest, restoreGuest } from './guest.js';
-import type { Guest, GuestFacts, GuestMachine } from './guest.js';
-import { readGuest } from './guest_memory.js';
-import { KernelLog } from './kernel_log.js';
-import type { KernelLogState, KernelMemory } from './kernel_log.js';
-import { KernelView } from './kernel_view.js';
-import type { KernelViewState } from './kernel_view.js';
-import { KernelObserver } from './kernel_observer.js';
-import type { KernelObserverState } from './kernel_observer.js';
+import { RefusedCalls } from './refused_call.js';
+import type { RefusedCallsState } from './refused_call.js';
+import type { FoundKernel, Guest, GuestFacts, GuestMachine } from './guest.js';
+import { imageOfEntered, KernelRun } from './kernel_run.js';
+import type { KernelFacts, KernelRunState } from './kernel_run.js';
+import type { LoadedKernel } from './hung_guest.js';
 import type { BootOptions } from './options.js';
 import { OutcomeWatch } from './outcome.js';
 import type { OutcomeState } from './outcome.js';
 import { PauseWatch } from './pause_point.js';
 import type { PausePoint } from './pause_point.js';
-import type { BootCpu, BootResult, BootProgress } from './result.js';
+import type { BootFinding, BootKernelResult, BootProgress, BootResult } from './result.js';
 import type { TraceStoreState } from './trace_store.js';
 import { TraceWriter } from './trace_writer.js';
 import { WhatIfRecords } from './what_if.js';
 import type { WhatIfState } from './what_if.js';
 
-export type { BootCpu, BootFinding, BootOutcome, BootResult, BootProgress } from './result.js';
+export type {
+  BootCpu,
+  BootFinding,
+  BootKernelResult,
+  BootOutcome,
+  BootProgress,
+  BootResult,
+} from './result.js';
 
 /** Listeners of a boot. */
 export interface BootWatcher {
@@ -46,14 +50,16 @@ export interface BootState {
   readonly guest: GuestFacts;
   /** The lines that the guest has begun on its consoles. */
   readonly lines: Readonly<Record<GuestConsole, string>>;
-  readonly kernel: KernelViewState;
-  readonly observer: KernelObserverState;
+  /** Those that have been entered so far, in that order. */
+  readonly kernels: readonly KernelRunState[];
+  /** By vCPU: the number of the kernel that it runs. */
+  readonly runs: readonly number[];
+  /** The vCPU that has left its kernel and not yet entered another one. */
+  readonly leaving: XenVcpuId | null;
+  readonly refusedCalls: RefusedCallsState;
   readonly trace: TraceStoreState;
-  readonly log: KernelLogState;
   readonly whatIf: WhatIfState;
   readonly outcome: OutcomeState;
-  /** Calls that the hypervisor does not model, by name, and how often each was made. */
-  readonly notModelled: readonly (readonly [name: string, calls: number])[];
 }
 
 /** A boot between two steps: its guest's machine, and what it knows of the guest. */
@@ -61,10 +67,6 @@ export interface SavedBoot {
   readonly machine: SavedMachine;
   readonly boot: BootState;
 }
-
-const logTail = 40;
-/** The kernel's log has fewer records than this before the first call about a CPU. */
-const earlyLog = 1000;
 
 /**
  * One boot of a guest, from its first instruction to its end. The constructor builds the guest and runs nothing; {@link step} runs
@@ -75,17 +77,20 @@ export class Boot {
   /** The machine and what it was built from. */
   readonly guest: Guest;
   readonly #options: BootOptions;
-  readonly #kernel: KernelView;
-  readonly #observer: KernelObserver;
+  readonly #trace: TraceWriter;
+  /** The kernels that were entered, in that order; the last one runs. */
+  readonly #kernels: KernelRun[];
+  /** By vCPU: the number of the kernel that it runs. */
+  #runs: number[];
+  #leaving: XenVcpuId | null = null;
+  readonly #refusedCalls = new RefusedCalls();
   readonly #outcome: OutcomeWatch;
   readonly #whatIf: WhatIfRecords;
-  readonly #log: KernelLog;
   readonly #pause = new PauseWatch();
   /** What happened where the boot paused, and may end it when it goes on. */
   #afterPause: (() => void)[] = [];
   readonly #sent: ByteQueue;
   readonly #lines: Readonly<Record<GuestConsole, ConsoleLines>>;
-  readonly #calls = { notModelled: new Map<string, number>() };
 
   /**
    * Throws InputError when the guest cannot be built as asked. `saved` is a boot that goes on instead of a guest that is built;
@@ -105,27 +110,26 @@ export class Boot {
       saved === null
         ? buildGuest(options, listener)
         : restoreGuest(options, saved.boot.guest, saved.machine, listener);
-    this.#kernel = new KernelView(this.guest, options.kernel.image);
-    const trace = new TraceWriter(
+    this.#trace = new TraceWriter(
       () => this.machine.nowNs,
       (event) => {
         sent.flush();
         watcher.event?.(event);
       },
     );
-    this.#observer = new KernelObserver(this.guest, this.#kernel, trace, {
-      given: options.commandLine,
-      said: () => this.#saidCommandLine(),
-    });
-    this.#log = new KernelLog(kernelMemory(this.guest, options));
-    this.#whatIf = new WhatIfRecords(this.guest, this.#kernel, options.whatIf);
+    this.#runs = this.machine.vcpus.map(() => 0);
+    const first = this.#kernelRun(this.#firstFacts(), options.kernel.image);
+    this.#kernels = [first];
+    this.#whatIf = new WhatIfRecords(this.guest, first.view, options.whatIf);
     this.#outcome = new OutcomeWatch(this.guest, options, {
-      log: (most) => this.#kernelLog(most),
-      symbolAt: (address) => this.#kernel.symbolAt(address),
+      kernel: () => this.#loadedKernel(),
+      log: (most) => this.#kernel.logTail(most),
+      hasCrashKernel: () => this.#kernel.hasCrashKernel,
+      lastRefused: () => this.#refusedCalls.clause((step) => this.whereOf(step)),
       notAsAsked: () => this.#whatIf.notAsAsked,
-      ended: (end) => this.#observer.end(end),
+      ended: (end) => this.#kernel.observer.end(end),
     });
-    if (saved === null) this.#observer.begin();
+    if (saved === null) first.observer.begin();
     else this.#load(cloneValue(saved.boot));
   }
 
@@ -148,27 +152,120 @@ export class Boot {
     const boot: BootState = {
       guest: { cpus, kernelAt },
       lines: { uart: uart.line, pvConsole: pvConsole.line },
-      kernel: this.#kernel.save(),
-      observer: this.#observer.save(),
-      trace: this.#observer.trace.save(),
-      log: this.#log.state,
+      kernels: this.#kernels.map((kernel) => kernel.save(kernel.image === this.#options.kernel.image)),
+      runs: this.#runs,
+      leaving: this.#leaving,
+      refusedCalls: this.#refusedCalls.save(),
+      trace: this.#trace.store.save(),
       whatIf: this.#whatIf.state,
       outcome: this.#outcome.save(),
-      ...savedRecord(this.#calls),
     };
     return { machine: this.machine.save(), boot: cloneValue(boot) };
   }
 
-  #load({ lines, kernel, observer, trace, log, whatIf, outcome, notModelled }: BootState): void {
+  #load({ lines, kernels, runs, leaving, refusedCalls, trace, whatIf, outcome }: BootState): void {
     this.#lines.uart.line = lines.uart;
     this.#lines.pvConsole.line = lines.pvConsole;
-    this.#kernel.load(kernel);
-    this.#observer.load(observer);
-    this.#observer.trace.load(trace);
-    this.#log.state = log;
+    this.#runs = [...runs];
+    this.#leaving = leaving;
+    for (const [i, saved] of kernels.entries()) {
+      const kernel =
+        this.#kernels[i] ?? this.#kernelRun(saved.facts, saved.image ?? this.#options.kernel.image);
+      this.#kernels[i] = kernel;
+      kernel.load(saved);
+    }
+    this.#refusedCalls.load(refusedCalls);
+    this.#trace.store.load(trace);
     this.#whatIf.state = whatIf;
     this.#outcome.load(outcome);
-    loadRecord(this.#calls, { notModelled });
+  }
+
+  #firstFacts(): KernelFacts {
+    const { cpus, kernelAt } = this.guest;
+    const { kernel, commandLine } = this.#options;
+    return {
+      number: 0,
+      name: 'kernel',
+      version: kernel.version,
+      entryVcpu: present(cpus[0], 'CPU 0').vcpu,
+      cpus,
+      kernelAt,
+      memoryBytes: kernel.memoryBytes,
+      commandLine,
+    };
+  }
+
+  #kernelRun(facts: KernelFacts, image: Uint8Array): KernelRun {
+    return new KernelRun(facts, image, {
+      guest: this.guest,
+      trace: this.#trace,
+      runsOn: (kernel, vcpu) => this.#runsOn(kernel, vcpu),
+    });
+  }
+
+  /** Of a vCPU that was started and has not run since, the registers are those of before. */
+  #runsOn(kernel: number, vcpu: XenVcpuId): boolean {
+    if (this.#kernels.length === 1) return true;
+    return this.#runs[vcpu] === kernel && this.machine.domain.state.vcpus[vcpu]?.start === null;
+  }
+
+  /** The kernel that was entered last. */
+  get #kernel(): KernelRun {
+    return present(this.#kernels.at(-1), 'a kernel');
+  }
+
+  #kernelOn(vcpu: XenVcpuId): KernelRun {
+    return present(this.#kernels[this.#runs[vcpu] ?? 0], 'a kernel');
+  }
+
+  #loadedKernel(): LoadedKernel {
+    const { facts, image } = this.#kernel;
+    const { kernelAt, memoryBytes, version } = facts;
+    return { at: kernelAt, image, memoryBytes, version, symbolAt: (address) => this.symbolAt(address) };
+  }
+
+  /**
+   * A kernel that has run in its own map leaves it where it turns translation off on a vCPU, and the next one is entered where that
+   * vCPU turns it on again from the code of an image. A kernel that moves itself when it starts does so before it has made any call.
+   */
+  #translationSwitched(vcpu: XenVcpuId, on: boolean): void {
+    if (!on) {
+      if (this.#leaving === null && this.#kernel.view.textAddress !== null) this.#leave(vcpu);
+      return;
+    }
+    const found = this.#leaving === vcpu ? this.guest.kernelEntered(vcpu) : null;
+    if (found !== null) this.#enter(vcpu, found);
+  }
+
+  #leave(vcpu: XenVcpuId): void {
+    this.#leaving = vcpu;
+    // An orderly change of kernels may copy the next one over the memory of this one before.
+    this.#kernel.left(this.#outcome.panicBefore !== null);
+    if (this.#options.toolstack !== 'ideal') return;
+    if (this.machine.softReset(vcpu) === 0) this.#trace.write({ kind: 'reset' });
+  }
+
+  #enter(vcpu: XenVcpuId, found: FoundKernel): void {
+    const before = this.#kernel;
+    const facts: KernelFacts = {
+      number: this.#kernels.length,
+      name: this.#outcome.panicBefore === null ? 'next kernel' : 'crash kernel',
+      version: found.version,
+      entryVcpu: vcpu,
+      cpus: found.cpus,
+      kernelAt: found.at,
+      memoryBytes: found.image.length,
+      commandLine: found.commandLine,
+    };
+    const kernel = this.#kernelRun(facts, imageOfEntered(found, this.#options.kernel.image));
+    this.#kernels.push(kernel);
+    this.#runs[vcpu] = facts.number;
+    this.#leaving = null;
+    this.#refusedCalls.clear();
+    this.#outcome.kernelEntered();
+    this.machine.forgetUserSpace();
+    kernel.observer.takeOver(before.observer);
+    kernel.observer.begin();
   }
 
   /** `sent`: the bytes of the UART that the watcher has not got yet. It gets them before anything that comes after them. */
@@ -192,17 +289,26 @@ export class Boot {
         this.#outcome.called(vcpu);
         // Before the records are read, because their earlier contents do not matter in this boot.
         this.#whatIf.called(vcpu, record);
-        this.#observer.hypercall(vcpu, record);
-        this.#countNotModelled(record);
+        const kernel = this.#kernelOn(vcpu);
+        const { length } = this.#trace.store;
+        kernel.observer.hypercall(vcpu, record);
+        kernel.called(record);
+        this.#refusedCalls.called(vcpu, record, () => this.#stepOfCall(length));
       },
       power: (vcpu, call) => {
         this.#outcome.called(vcpu);
-        this.#observer.power(vcpu, call);
+        const kernel = this.#kernelOn(vcpu);
+        kernel.observer.power(vcpu, call);
+        if (call.kind === 'start' && call.returned === 0 && call.target !== null)
+          this.#runs[call.target] = kernel.facts.number;
       },
       sliceEnded: (vcpu) => {
         sent.flush();
-        this.#observer.sliceEnded(vcpu);
+        // The memory of a kernel that was left may be another one's.
+        const isLeft = this.#leaving !== null || this.#runs[vcpu] !== this.#kernel.facts.number;
+        if (!isLeft) this.#kernel.observer.sliceEnded(vcpu);
       },
+      translationSwitched: (vcpu, on) => this.#translationSwitched(vcpu, on),
       userSpace: () => this.#notice(this.#pause.userSpace(), () => this.#outcome.userSpace()),
     };
   }
@@ -231,12 +337,13 @@ export class Boot {
 
   /** The place in the kernel that made the call of that step of the trace: `function+0x1c`; null if the step is not a call. */
   whereOf(step: number): string | null {
-    return this.#observer.whereOf(step);
+    const kernel = this.#kernels[this.#kernelAtStep(step)] ?? this.#kernel;
+    return kernel.observer.whereOf(step);
   }
 
   /** A kernel address by the kernel's own symbols: `function+0x1c`, or `_text+0x81c` without symbols. */
   symbolAt(address: bigint): string {
-    return this.#kernel.symbolAt(address);
+    return this.#kernel.view.symbolAt(address);
   }
 
   get machine(): GuestMachine {
@@ -297,35 +404,78 @@ export class Boot {
     this.cutShort('the run was cut short');
     const { refused, commandEnd, end } = this.#outcome;
     const { outcome, ending, reached } = present(end, 'the end of the boot');
-    const { events, folding, counts } = this.#observer.trace;
+    const { events, folding, counts } = this.#trace.store;
     const isCut = folding.auditedUpToStep !== null;
     const found = this.#findings();
-    const findings = listedFindings(found);
+    const findings = listedFindings(found).map((finding) => ({
+      ...finding,
+      where: this.whereOf(finding.step),
+    }));
+    const kernels = this.#kernels.map((kernel) => this.#resultOf(kernel, findings, found));
+    const { cpus, introspection, kernelLog } = present(kernels.at(-1), 'a kernel');
     return {
       outcome,
       refused,
       ending: isCut ? `${ending}; ${cutText(folding)}` : ending,
       // Events that were not audited cannot be called right.
       reached: reached && !isCut,
-      findings: findings.map((finding) => ({ ...finding, where: this.#observer.whereOf(finding.step) })),
+      findings,
       omittedFindings: found.length - findings.length,
       notJudged: notJudgedCalls({ platform: this.#platform(), events }),
       events,
       folding,
       counts,
-      cpus: this.#cpus(),
+      cpus,
       instructions: this.machine.instructions,
       guestNs: this.machine.nowNs,
       commandEnd,
-      notModelled: Object.fromEntries(this.#calls.notModelled),
-      introspection: this.#kernel.introspection,
-      kernelLog: this.#kernelLog(),
+      notModelled: kernels.reduce((sum, kernel) => addCounts(sum, kernel.notModelled), {}),
+      introspection,
+      kernelLog,
+      kernels,
     };
   }
 
-  #countNotModelled({ notModelled }: CallRecord): void {
-    if (notModelled === undefined) return;
-    this.#calls.notModelled.set(notModelled, (this.#calls.notModelled.get(notModelled) ?? 0) + 1);
+  #resultOf(kernel: KernelRun, listed: readonly BootFinding[], found: readonly Finding[]): BootKernelResult {
+    const { number, version, entryVcpu } = kernel.facts;
+    const { events, counts } = this.#trace.store;
+    const { calls, eventAbi } = counts.ofKernel(number);
+    const isOwn = ({ step }: Finding): boolean => this.#kernelAtStep(step) === number;
+    const findings = listed.filter(isOwn);
+    return {
+      version,
+      entryVcpu,
+      eventAbi,
+      calls,
+      introspection: kernel.view.introspection,
+      cpus: kernel.cpus,
+      notModelled: kernel.notModelled,
+      findings,
+      omittedFindings: found.filter(isOwn).length - findings.length,
+      notJudged: notJudgedCalls({ platform: this.#platform(), events }, number),
+      kernelLog: kernel.logTail(),
+    };
+  }
+
+  /** The number of the kernel that ran at a step of the trace: the last one that was entered by then. */
+  #kernelAtStep(step: number): number {
+    if (this.#kernels.length === 1) return 0;
+    const entered = this.#trace.store.events.findLast(
+      (event) => event.kind === 'kernel' && event.step <= step,
+    );
+    return entered?.kind === 'kernel' ? entered.kernel : 0;
+  }
+
+  /** The step of the call whose events begin at `from`. */
+  #stepOfCall(from: number): number {
+    const { events } = this.#trace.store;
+    for (let i = events.length - 1; i >= 0; i -= 1) {
+      const event = present(events[i], 'an event');
+      if (event.step < from) break;
+      if (event.kind === 'hypercall') return event.step;
+    }
+    // It was not kept.
+    return from;
   }
 
   #platform(): Platform {
@@ -338,58 +488,21 @@ export class Boot {
    * vCPUs.
    */
   #findings(): Finding[] {
-    const { events, folding } = this.#observer.trace;
+    const { events, folding } = this.#trace.store;
     const isWhole = folding.auditedUpToStep === null;
     const gotFar =
       isWhole && (this.machine.userSpaceNs !== null || this.#outcome.end?.outcome === 'poweroff');
+    const last = this.#kernel.facts.number;
     return audit({ platform: this.#platform(), events }).filter(
-      ({ rule }) => gotFar || rule !== 'all-vcpus-up',
+      ({ rule, step }) => gotFar || rule !== 'all-vcpus-up' || this.#kernelAtStep(step) !== last,
     );
-  }
-
-  #cpus(): BootCpu[] {
-    const { counts } = this.#observer.trace;
-    return this.guest.cpus.map((cpu) => {
-      const online = this.#observer.wasOnline(cpu);
-      return {
-        ...cpu,
-        recordedVcpuId: this.#observer.lastRecord(cpu.linuxCpu),
-        usedVcpuIds: counts.idsOf(cpu.linuxCpu),
-        online,
-        leftOut: online === true ? null : this.#observer.whyLeftOut(cpu.vcpu),
-      };
-    });
-  }
-
-  /** The command line in the kernel's log; null if the log has none. */
-  #saidCommandLine(): string | null {
-    const found = this.#kernelLog(earlyLog).map(
-      ({ text }) => /^Kernel command line: (.*)/s.exec(text)?.[1] ?? null,
-    );
-    return found.find((line) => line !== null) ?? null;
-  }
-
-  #kernelLog(most = logTail): readonly LogRecord[] {
-    return this.#log.tail(most, this.#kernel.textAddress);
   }
 }
 
-function kernelMemory({ machine, kernelAt }: Guest, { kernel }: BootOptions): KernelMemory {
-  const { ram, ramStart } = machine.processor;
-  const offset =
-    present(machine.frames.offsetOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
-  return {
-    image: kernel.image,
-    loaded: ram.subarray(offset, offset + kernel.memoryBytes),
-    ram,
-    wasWritten: (offset) => machine.processor.wasWritten(ramStart + offset),
-    // A vCPU that is off, or that has no page tables yet, cannot translate kernel addresses.
-    read: (address, size) => {
-      for (const vcpu of machine.vcpus) {
-        const bytes = readGuest(machine, vcpu, address, size);
-        if (bytes !== null) return bytes;
-      }
-      return null;
-    },
-  };
+function addCounts(
+  sum: Readonly<Record<string, number>>,
+  more: Readonly<Record<string, number>>,
+): Readonly<Record<string, number>> {
+  const added = Object.entries(more).map(([name, calls]) => [name, (sum[name] ?? 0) + calls] as const);
+  return { ...sum, ...Object.fromEntries(added) };
 }

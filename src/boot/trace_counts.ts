@@ -43,15 +43,13 @@ interface State {
 }
 
 /** A plain value. */
-export type TraceCountsState = SavedRecord<State> & {
+export type CallCounterState = SavedRecord<State> & {
   /** By Linux CPU: the ids in its calls. */
   readonly ids: readonly (readonly [cpu: number, ids: readonly number[]])[];
-  readonly hash: ValueHashState;
 };
 
-export class TraceCounts {
-  readonly #hash = new ValueHash();
-  #digest: string | null = null;
+/** Counts the calls of a run, or of one of its kernels. */
+export class CallCounter {
   readonly #ids = new Map<number, Set<number>>();
   readonly #state: State = {
     byName: new Map(),
@@ -61,26 +59,18 @@ export class TraceCounts {
     eventAbi: null,
   };
 
-  /** Before {@link sha256} is read. */
-  save(): TraceCountsState {
+  save(): CallCounterState {
     const ids = [...this.#ids].map(([cpu, used]) => [cpu, [...used]] as const);
-    return { ...savedRecord(this.#state), ids, hash: this.#hash.save() };
+    return { ...savedRecord(this.#state), ids };
   }
 
-  load(state: TraceCountsState): void {
+  load(state: CallCounterState): void {
     loadRecord(this.#state, state);
     this.#ids.clear();
     for (const [cpu, used] of state.ids) this.#ids.set(cpu, new Set(used));
-    this.#hash.load(state.hash);
   }
 
-  add(event: TraceEvent): void {
-    const visible = visibleText(event);
-    if (visible !== null) this.#hash.addText(visible);
-    if (event.kind === 'hypercall') this.#addCall(event);
-  }
-
-  #addCall({ linuxCpu, call: { op, vcpuId, returned } }: HypercallEvent): void {
+  add({ linuxCpu, call: { op, vcpuId, returned } }: HypercallEvent): void {
     this.#state.total += 1;
     const hasRoom = this.#state.byName.has(op) || this.#state.byName.size < countBounds.names;
     const name = hasRoom ? op : otherNames;
@@ -122,6 +112,70 @@ export class TraceCounts {
   /** The ids in the calls of a Linux CPU; unsigned, each once, in ascending order, at most 1024. */
   idsOf(cpu: number): readonly number[] {
     return [...(this.#ids.get(cpu) ?? [])].sort((a, b) => a - b);
+  }
+}
+
+/** A plain value. */
+export interface TraceCountsState {
+  readonly whole: CallCounterState;
+  readonly kernels: readonly (readonly [kernel: number, counted: CallCounterState])[];
+  readonly hash: ValueHashState;
+}
+
+/** Counts over the whole trace. */
+export class TraceCounts {
+  readonly #hash = new ValueHash();
+  #digest: string | null = null;
+  readonly #whole = new CallCounter();
+  /** By kernel; empty while there is only one, whose counts are those of the whole. */
+  readonly #kernels = new Map<number, CallCounter>();
+
+  /** Before {@link sha256} is read. */
+  save(): TraceCountsState {
+    const kernels = [...this.#kernels].map(([kernel, counter]) => [kernel, counter.save()] as const);
+    return { whole: this.#whole.save(), kernels, hash: this.#hash.save() };
+  }
+
+  load({ whole, kernels, hash }: TraceCountsState): void {
+    this.#whole.load(whole);
+    this.#kernels.clear();
+    for (const [kernel, counted] of kernels) this.#counterOf(kernel).load(counted);
+    this.#hash.load(hash);
+  }
+
+  add(event: TraceEvent): void {
+    const visible = visibleText(event);
+    if (visible !== null) this.#hash.addText(visible);
+    if (event.kind === 'kernel' && event.kernel > 0) this.#begin(event.kernel);
+    if (event.kind !== 'hypercall') return;
+    this.#whole.add(event);
+    this.#kernels.get(event.kernel)?.add(event);
+  }
+
+  /** From now on the kernels are counted apart. */
+  #begin(kernel: number): void {
+    if (this.#kernels.size === 0) this.#counterOf(kernel - 1).load(this.#whole.save());
+    this.#counterOf(kernel);
+  }
+
+  #counterOf(kernel: number): CallCounter {
+    const counter = this.#kernels.get(kernel) ?? new CallCounter();
+    this.#kernels.set(kernel, counter);
+    return counter;
+  }
+
+  /** The counts of one kernel. */
+  ofKernel(kernel: number): CallCounter {
+    return this.#kernels.get(kernel) ?? this.#whole;
+  }
+
+  get calls(): CallCounts {
+    return this.#whole.calls;
+  }
+
+  /** The ids in the calls of a Linux CPU, by whichever kernel; unsigned, each once, in ascending order, at most 1024. */
+  idsOf(cpu: number): readonly number[] {
+    return this.#whole.idsOf(cpu);
   }
 
   /**

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { TraceEvent } from '../audit/index.js';
 import { present, ValueHash, valueToJson } from '../base/index.js';
 import { linuxCpu, xenVcpuId } from '../identity/index.js';
-import { countBounds, visibleText } from './trace_counts.js';
+import { countBounds, TraceCounts, visibleText } from './trace_counts.js';
 import { traceBounds, TraceStore } from './trace_store.js';
 
 interface Call {
@@ -208,6 +208,47 @@ describe('what is counted of a trace', () => {
       5000,
     );
     assert.equal(counts.idsOf(0).length, countBounds.idsPerCpu);
+  });
+
+  it('is counted for each kernel, and goes on where it was saved', () => {
+    const enter = (kernel: number): TraceEvent => ({
+      kind: 'kernel',
+      step: 0,
+      timeNs: 0n,
+      kernel,
+      name: 'kernel',
+      entryVcpu: xenVcpuId(0),
+      possible: [],
+      leftOut: [],
+      records: 'unreadable',
+    });
+    const made = (kernel: number, op: string): TraceEvent => ({
+      kind: 'hypercall',
+      step: 0,
+      timeNs: 0n,
+      kernel,
+      vcpu: xenVcpuId(0),
+      linuxCpu: linuxCpu(0),
+      call: { hypercall: 'event_channel_op', op, vcpuId: kernel, detail: {}, returned: 0 },
+      phase: null,
+    });
+    const before = new TraceCounts();
+    before.add(enter(0));
+    before.add(made(0, 'EVTCHNOP_init_control'));
+    assert.equal(before.ofKernel(0).calls.total, 1);
+    before.add(enter(1));
+    const counts = new TraceCounts();
+    counts.load(before.save());
+    for (const event of [made(1, 'EVTCHNOP_bind_ipi'), made(0, 'EVTCHNOP_send')]) counts.add(event);
+    assert.deepEqual(
+      [counts.calls.total, counts.ofKernel(0).calls.total, counts.ofKernel(1).calls.total],
+      [3, 2, 1],
+    );
+    assert.deepEqual([counts.ofKernel(0).eventAbi, counts.ofKernel(1).eventAbi], ['fifo', '2l']);
+    assert.deepEqual(
+      [counts.idsOf(0), counts.ofKernel(0).idsOf(0), counts.ofKernel(1).idsOf(0)],
+      [[0, 1], [0], [1]],
+    );
   });
 
   it('hashes the canonical text of what the guest saw', () => {

@@ -14,6 +14,7 @@ export { compressionOf, decompress } from './compression.js';
 export type { Compression } from './compression.js';
 export * from './cpio.js';
 export * from './initramfs.js';
+export { linuxVersionIn } from './image_bytes.js';
 export * from './kernel_file.js';
 export * from './kernel_image.js';
 

@@ -40,7 +40,7 @@ export { takeXenConsole } from './hypercalls/console_io.js';
 export { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
 export type { Reached } from './init_sipi_nmi.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';
-export { domainResume, isRunnable, takeStart } from './power.js';
+export { domainResume, domainShutdown, isRunnable, takeStart } from './power.js';
 export { psciCall, servesPsci } from './psci.js';
 export type { PsciRecord } from './psci.js';
 export type { PowerRecord, StartHow, StopHow } from './power_record.js';

@@ -48,6 +48,11 @@ export interface KernelArchitecture<Cpu> {
    */
   linkedText(at: bigint): bigint | null;
   anchorsOf(cpu: Cpu): KernelAnchors;
+  /**
+   * The offset in `image` of the 64-bit variable that the function at `start` reads first; null if its code does not show that.
+   * `start` and the result are offsets from `_text`.
+   */
+  loadedVariable(image: Uint8Array, start: number): number | null;
 }
 
 /** Whether an address is in the upper half of the address space, where Linux maps itself on all 64-bit architectures. */

@@ -42,6 +42,14 @@ describe('VMCOREINFO', () => {
     assert.equal(findVmcoreInfo(both)?.get('OSRELEASE'), '6.1.0');
   });
 
+  it('is the first that is wanted: memory may hold the note of a kernel that ran before', () => {
+    const two = memoryWith(note.replace('6.1.0', '5.10'), 0);
+    two.set(memoryWith(note, 0, 1), page);
+    const found = (version: string): string | undefined =>
+      findVmcoreInfo(two, undefined, (info) => info.get('OSRELEASE') === version)?.get('OSRELEASE');
+    assert.deepEqual(['5.10', '6.1.0', '6.2'].map(found), ['5.10', '6.1.0', undefined]);
+  });
+
   it('may hold anything', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 300 }), (text) => {

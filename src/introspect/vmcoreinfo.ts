@@ -15,18 +15,20 @@ const noteBytes = 4096;
 
 /**
  * The note in `memory`, which is searched page by page; null if it is not there (yet). Pages, by offset, for which
- * `mayHold` is false are not read: reading would make the host allocate pages that were never written.
+ * `mayHold` is false are not read: reading would make the host allocate pages that were never written. Of several notes, the
+ * first that `isWanted`.
  */
 export function findVmcoreInfo(
   memory: Uint8Array,
   mayHold: (page: number) => boolean = () => true,
+  isWanted: (info: VmcoreInfo) => boolean = () => true,
 ): VmcoreInfo | null {
   for (let page = 0; page + noteBytes <= memory.length; page += noteBytes) {
     if (!mayHold(page)) continue;
     if (memory[page] !== firstLetter || !firstWord.every((byte, index) => memory[page + index] === byte))
       continue;
     const info = parse(memory.subarray(page, page + noteBytes));
-    if (info.has('PAGESIZE')) return info;
+    if (info.has('PAGESIZE') && isWanted(info)) return info;
   }
   return null;
 }

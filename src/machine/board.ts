@@ -31,6 +31,11 @@ export interface MachineListener {
   power?(vcpu: XenVcpuId, record: PowerRecord): void;
   /** A vCPU enters the guest. */
   started?(vcpu: XenVcpuId): void;
+  /**
+   * A vCPU has switched its address translation on or off by itself: a kernel is being left or entered. Of a vCPU that was just
+   * started it is off, which is not told.
+   */
+  translationSwitched?(vcpu: XenVcpuId, on: boolean): void;
   /** A slice of that vCPU's turn has ended: some thousands of instructions, or fewer where something was due. */
   sliceEnded?(vcpu: XenVcpuId): void;
   /** A vCPU was seen in user mode, at the end of a slice of its turn, for the first time. */
@@ -78,6 +83,8 @@ export interface BoardProcessor {
   readonly executed: number;
   wrote(offset: number, bytes: number): void;
   wasWritten(offset: number): boolean;
+  /** The physical memory map has changed. */
+  flushTranslations(): void;
   stop(): void;
 }
 

@@ -4,6 +4,7 @@
  * the clock jumps to the next event. A turn is divided into slices where an event is due, so that interrupts are on time; the
  * turn then continues.
  */
+import { SHUTDOWN_soft_reset } from '../abi/index.js';
 import { cloneValue, earlier, equalValues, frameBytes, invariant, present } from '../base/index.js';
 import type { FrameRange } from '../base/index.js';
 import type { StopReason } from '../engine/index.js';
@@ -12,6 +13,7 @@ import {
   advanceTo,
   backendsAwaited,
   createDomain,
+  domainShutdown,
   feedConsole,
   haltVcpu,
   isRunnable,
@@ -19,6 +21,7 @@ import {
   pendingUpcall,
   refreshAreas,
   serveBackends,
+  softReset,
   takeStart,
   takeXenConsole,
   wakeVcpu,
@@ -218,6 +221,24 @@ export class Machine<B extends Board> {
   stop(): void {
     this.#stopped = true;
     this.board.processor.stop();
+  }
+
+  /**
+   * Resets the domain as a soft reset does that `by` asked for (hypervisor, softReset), and lets it go on; 0 or minus an error. It
+   * may be called by a listener.
+   */
+  softReset(by: XenVcpuId): number {
+    advanceTo(this.domain, this.nowNs);
+    domainShutdown(this.domain, SHUTDOWN_soft_reset, by);
+    const answer = softReset(this.domain);
+    this.processor.flushTranslations();
+    this.#called(by);
+    return answer;
+  }
+
+  /** Another kernel has taken over: its user space has not been seen. */
+  forgetUserSpace(): void {
+    this.#clock.userSpaceNs = null;
   }
 
   #vcpuState(vcpu: XenVcpuId): VcpuState {

@@ -19,6 +19,7 @@ import type { MachineListener, MachineOptions } from '../../machine/index.js';
 import type { BootOptions } from '../options.js';
 import type { GuestBuilder, GuestPlan, KernelCpu, RunningGuest } from '../guest.js';
 import { hungArm64Guest } from './hung_guest.js';
+import { arm64KernelEntered } from './next_kernel.js';
 
 /** Maximum size of the device tree (Linux Documentation/arm64/booting.rst, 2). */
 const treeBytes = 2 << 20;
@@ -50,7 +51,7 @@ function describe(
 }
 
 function configOf(
-  { vcpus, release, entryVcpu, xenstore }: BootOptions,
+  { vcpus, release, entryVcpu, xenstore, toolstack }: BootOptions,
   memory: readonly MemoryRange[],
 ): DomainConfig {
   const banks = memory.map(({ start, size }) => ({
@@ -65,7 +66,7 @@ function configOf(
     xenFrames,
     hardwareIds: Array.from({ length: vcpus }, (_, vcpu) => mpidrOfVcpu(xenVcpuId(vcpu))),
     fifo: true,
-    softReset: false,
+    softReset: toolstack === 'ideal',
     maxGrantFrames: 64,
     entryVcpu: xenVcpuId(entryVcpu),
     ...(xenstore ? {} : builtByXen),
@@ -124,7 +125,9 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     anchors: (vcpu) => present(anchors[vcpu], 'a vCPU'),
     knownSymbol: kernels.knownSymbol,
     linkedText: (at) => kernels.linkedText(at),
+    loadedVariable: (image, start) => kernels.loadedVariable(image, start),
     hung: (kernel) => hungArm64Guest(machine, kernel),
+    kernelEntered: (vcpu) => arm64KernelEntered(machine, vcpu),
   };
 }
 

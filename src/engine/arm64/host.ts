@@ -22,6 +22,8 @@ export interface Arm64Host {
    * Handles an HVC or SMC with its immediate; pc is already past it. Returns false to make the instruction Undefined.
    */
   call(vcpu: number, kind: 'hvc' | 'smc', immediate: number): boolean;
+  /** A vCPU has switched address translation on or off (SCTLR_EL1.M); pc is past the instruction that did it. */
+  translationSwitched?(vcpu: number, on: boolean): void;
   /** ESR_EL1.ISS of an access that nothing answers (default: a synchronous external abort, see `externalAbort`). */
   unansweredIss?(access: 'read' | 'write' | 'fetch'): number;
 }

@@ -1,6 +1,7 @@
 /** What the host does between two runs of the interpreter: it completes the last instruction, and prepares for the next. */
 import type { Completion } from '../architecture.js';
 import { stateSlots } from './block.js';
+import type { A64Block } from './block.js';
 import {
   exceptionClass,
   returnFromException,
@@ -10,6 +11,7 @@ import {
   takeSynchronous,
 } from './exceptions.js';
 import type { Syndrome } from './exceptions.js';
+import { sctlr } from './regime.js';
 import type { CpuContext } from './system_calls.js';
 import type { Vcpu } from './vcpu.js';
 
@@ -70,9 +72,12 @@ export function finishInstruction(context: CpuContext, cpu: Vcpu): Completion {
       returnFrom(context, cpu);
       return 'schedulingPoint';
     case 'completed':
-      block.advance();
-      // Straight-line code that goes on into the next page.
-      return (block.pcLow & 0xfff) === 0 ? 'schedulingPoint' : 'goesOn';
+      return complete(block);
+    case 'translationSwitched': {
+      const completion = complete(block);
+      context.host.translationSwitched?.(cpu.index, cpu.controls(sctlr.m));
+      return completion;
+    }
     case 'stop':
       block.advance();
       return pending.reason;
@@ -80,6 +85,12 @@ export function finishInstruction(context: CpuContext, cpu: Vcpu): Completion {
       callMachine(context, cpu, pending.instruction, pending.immediate);
       return 'schedulingPoint';
   }
+}
+
+function complete(block: A64Block): Completion {
+  block.advance();
+  // Straight-line code that goes on into the next page.
+  return (block.pcLow & 0xfff) === 0 ? 'schedulingPoint' : 'goesOn';
 }
 
 /** Notes an exception that is about to be taken by the instruction at pc. */

@@ -115,6 +115,15 @@ const changeRegime: RegisterWriter = ({ tlbs }, cpu, register, value) => {
   return false;
 };
 
+/** As {@link changeRegime}, and tells the machine where translation is switched on or off. */
+const changeControls: RegisterWriter = (context, cpu, register, value) => {
+  const wasOn = cpu.controls(sctlr.m);
+  changeRegime(context, cpu, register, value);
+  if (cpu.controls(sctlr.m) === wasOn) return false;
+  cpu.pending = { kind: 'translationSwitched' };
+  return true;
+};
+
 /** Another address space: what belonged to the last is not forgotten, but put aside. */
 const changeBase: RegisterWriter = ({ tlbs }, cpu, register, value) => {
   const { block } = cpu;
@@ -132,7 +141,7 @@ const changeBase: RegisterWriter = ({ tlbs }, cpu, register, value) => {
 type RegisterWriter = (context: CpuContext, cpu: Vcpu, register: SystemRegister, value: bigint) => boolean;
 
 const writers: Readonly<Record<string, RegisterWriter>> = {
-  SCTLR_EL1: changeRegime,
+  SCTLR_EL1: changeControls,
   TCR_EL1: changeRegime,
   MAIR_EL1: changeRegime,
   TTBR0_EL1: changeBase,

@@ -18,6 +18,8 @@ export type Pending =
   | { readonly kind: 'return' }
   /** The instruction is done, but interrupts or the decode variant must be checked before the next one. */
   | { readonly kind: 'completed' }
+  /** The instruction is done, and has switched address translation on or off. */
+  | { readonly kind: 'translationSwitched' }
   /** pc was changed. */
   | { readonly kind: 'again' }
   | { readonly kind: 'call'; readonly instruction: 'hvc' | 'smc'; readonly immediate: number }

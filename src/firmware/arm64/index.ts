@@ -2,4 +2,5 @@
 export * from './entry.js';
 export * from './memory_map.js';
 export * from './tables.js';
+export { imageMemoryBytes } from './kernel_image.js';
 export type { Arm64Placement } from './kernel_image.js';

@@ -42,6 +42,13 @@ export function isImage(bytes: Uint8Array): boolean {
   return bytes.length >= headerBytes && viewOf(bytes).getUint32(at.magic, true) === imageMagic;
 }
 
+/** The size in memory of the Image that begins with `bytes`, by its header; null if none does, or if it does not say. */
+export function imageMemoryBytes(bytes: Uint8Array): number | null {
+  if (!isImage(bytes)) return null;
+  const size = viewOf(bytes).getBigUint64(at.imageSize, true);
+  return size === 0n || size > BigInt(imageLimit) ? null : Number(size);
+}
+
 /** Whether `bytes` start like an EFI application that unpacks a kernel. */
 export function isZboot(bytes: Uint8Array): boolean {
   return textAt(bytes, 0, 2) === 'MZ' && textAt(bytes, zboot.tag, 4) === zbootTag;

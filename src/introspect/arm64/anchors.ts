@@ -1,6 +1,7 @@
 /** The anchors of an arm64 Linux, from the registers of its CPU. */
 import { isKernelAddress, textBehind } from '../anchors.js';
 import type { KernelAnchors, KernelArchitecture } from '../anchors.js';
+import { loadedVariable } from './loaded_variable.js';
 
 /** A CPU as the anchors need it. */
 export interface Arm64Cpu {
@@ -59,4 +60,5 @@ export const arm64: KernelArchitecture<Arm64Cpu> = {
   knownSymbol: { name: 'vectors', usualOffset: 0x10800, alignment: 0x800 },
   linkedText: () => null,
   anchorsOf,
+  loadedVariable,
 };

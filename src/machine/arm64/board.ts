@@ -228,6 +228,7 @@ export class Arm64Board implements Board {
         write: (index, encoding, value, el) => this.#writeRegister(this.#vcpu(index), encoding, value, el),
       },
       call: (index, kind, immediate) => this.#call(this.#vcpu(index), kind, immediate),
+      translationSwitched: (index, on) => this.#port.listener.translationSwitched?.(this.#vcpu(index), on),
       // The syndrome of an abort that Xen injects contains only its class (arch/arm/traps.c, inject_abt64_exception).
       unansweredIss: () => 0,
     };

@@ -1,0 +1,112 @@
+/**
+ * Finds the kernel that a vCPU has just entered from another one. Linux turns translation off before it jumps to the next kernel
+ * (arch/arm64/kernel/cpu-reset.S), and the next kernel turns it on from code of its own Image (head.S, __enable_mmu), at an address
+ * that is the same in physical and virtual memory. By then it has written little but its first page tables, and a register
+ * still holds the address of its device tree (head.S, preserve_boot_args: x21).
+ */
+import { deviceTreeProperty, FDT_MAGIC, readDeviceTree, stringsOf, viewOf } from '../../abi/index.js';
+import type { DeviceTree } from '../../abi/index.js';
+import { frameBytes, InputError, present } from '../../base/index.js';
+import { arm64 as firmware, linuxVersionIn } from '../../firmware/index.js';
+import { mfnOfGfn } from '../../hypervisor/index.js';
+import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr } from '../../identity/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import type { Arm64Machine } from '../../machine/index.js';
+import type { FoundKernel, KernelCpu } from '../guest.js';
+
+/** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
+const configNrCpus = 256;
+/** The code that turns translation on is in the first part of an Image; an Image with all its memory is smaller than this. */
+const mostBefore = 1 << 29;
+const headerBytes = 64;
+/** Maximum size of the device tree (Linux Documentation/arm64/booting.rst, 2). */
+const treeBytes = 2 << 20;
+const registers = [...Array(31).keys()];
+
+/** `size` bytes at a guest physical address; null if a part of them is not in memory. */
+function readPhysical(machine: Arm64Machine, address: bigint, size: number): Uint8Array | null {
+  const bytes = new Uint8Array(size);
+  for (let done = 0; done < size;) {
+    const at = address + BigInt(done);
+    const mfn = mfnOfGfn(machine.domain, Number(at >> 12n));
+    const frame = mfn === null ? undefined : machine.frames.readable(mfn);
+    if (frame === undefined) return null;
+    const from = Number(at & 0xfffn);
+    const count = Math.min(frameBytes - from, size - done);
+    bytes.set(frame.subarray(from, from + count), done);
+    done += count;
+  }
+  return bytes;
+}
+
+/** The Image that contains a physical address: where it begins, and its size in memory; null if there is none. */
+function imageAround(
+  machine: Arm64Machine,
+  address: bigint,
+): { readonly at: bigint; readonly bytes: number } | null {
+  for (let before = 0n; before < mostBefore; before += BigInt(frameBytes)) {
+    const at = (address & ~0xfffn) - before;
+    const header = at < 0n ? null : readPhysical(machine, at, headerBytes);
+    // All of an Image is in one piece of memory.
+    if (header === null) return null;
+    const bytes = firmware.imageMemoryBytes(header);
+    if (bytes !== null && BigInt(bytes) > address - at) return { at, bytes };
+  }
+  return null;
+}
+
+/** The device tree at a physical address; null if there is none. */
+function treeAt(machine: Arm64Machine, address: bigint): DeviceTree | null {
+  if (address === 0n || (address & 7n) !== 0n) return null;
+  const start = readPhysical(machine, address, 8);
+  if (start === null || viewOf(start).getUint32(0) !== FDT_MAGIC) return null;
+  const size = viewOf(start).getUint32(4);
+  const bytes = size > treeBytes ? null : readPhysical(machine, address, size);
+  try {
+    return bytes === null ? null : readDeviceTree(bytes);
+  } catch (error) {
+    if (error instanceof InputError) return null;
+    throw error;
+  }
+}
+
+function commandLineIn({ root }: DeviceTree): string {
+  const chosen = root.children.find(({ name }) => name === 'chosen');
+  const text = chosen === undefined ? undefined : deviceTreeProperty(chosen, 'bootargs');
+  return text === undefined ? '' : (stringsOf(text)[0] ?? '');
+}
+
+function numbered(tree: DeviceTree, version: string | null, entryVcpu: XenVcpuId): KernelCpu[] {
+  const { cpus } = numberCpus({
+    platform: 'arm64',
+    version,
+    table: 'devicetree',
+    entries: armCpusOfDeviceTree(tree, version),
+    entryMpidr: mpidrOfVcpu(entryVcpu),
+    configNrCpus,
+  });
+  return cpus.map(({ cpu, mpidr }) => ({
+    linuxCpu: cpu,
+    hardwareId: mpidr,
+    hardwareIdKind: 'mpidr',
+    vcpu: vcpuOfMpidr(mpidr),
+  }));
+}
+
+/**
+ * The kernel whose code `vcpu` runs, which has just turned translation on; null if that is no Image, or if its device tree is
+ * not found.
+ */
+export function arm64KernelEntered(machine: Arm64Machine, vcpu: XenVcpuId): FoundKernel | null {
+  const view = present(machine.processor.vcpus[vcpu], 'a vCPU');
+  const address = view.translate(view.pc, 'fetch');
+  const place = address === null ? null : imageAround(machine, address);
+  const image = place === null ? null : readPhysical(machine, place.at, place.bytes);
+  const trees = registers.map((register) => treeAt(machine, view.register(register)));
+  const tree = trees.find((found) => found !== null) ?? null;
+  if (place === null || image === null || tree === null) return null;
+  const version = linuxVersionIn(image);
+  const cpus = numbered(tree, version, vcpu);
+  if (cpus[0]?.vcpu !== vcpu) return null;
+  return { at: place.at, image, version, cpus, commandLine: commandLineIn(tree) };
+}

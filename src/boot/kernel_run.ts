@@ -1,0 +1,210 @@
+/** One kernel of a boot: what is known of it from its entry on, and the parts that read and observe it. */
+import { viewOf } from '../abi/index.js';
+import { cloneValue, frameBytes, loadRecord, present, savedRecord } from '../base/index.js';
+import type { CallRecord } from '../hypervisor/index.js';
+import type { XenVcpuId } from '../identity/index.js';
+import type { LogRecord, ReadKernel } from '../introspect/index.js';
+import type { FoundKernel, Guest, KernelCpu } from './guest.js';
+import { readGuest } from './guest_memory.js';
+import { KernelLog } from './kernel_log.js';
+import type { KernelLogState, KernelMemory } from './kernel_log.js';
+import { KernelObserver } from './kernel_observer.js';
+import type { KernelObserverState } from './kernel_observer.js';
+import { KernelView } from './kernel_view.js';
+import type { KernelViewState } from './kernel_view.js';
+import type { BootCpu } from './result.js';
+import type { TraceWriter } from './trace_writer.js';
+
+const logTail = 40;
+/** The kernel's log has fewer records than this before the first call about a CPU. */
+const earlyLog = 1000;
+
+/** What is known of a kernel at its entry. */
+export interface KernelFacts {
+  /** Its number in the trace, from 0. */
+  readonly number: number;
+  /** What it is: `kernel`, and of those that follow `crash kernel` or `next kernel`. */
+  readonly name: string;
+  readonly version: string | null;
+  /** The vCPU on which it was entered. */
+  readonly entryVcpu: XenVcpuId;
+  readonly cpus: readonly KernelCpu[];
+  /** Guest physical address of its image. */
+  readonly kernelAt: bigint;
+  readonly memoryBytes: number;
+  /** The command line that it was given. */
+  readonly commandLine: string;
+}
+
+/** A plain value. The image of a kernel that is the first one's again is null. */
+export interface KernelRunState {
+  readonly facts: KernelFacts;
+  readonly image: Uint8Array | null;
+  readonly kernel: KernelViewState;
+  readonly observer: KernelObserverState;
+  readonly log: KernelLogState;
+  readonly lastLog: readonly LogRecord[] | null;
+  /** Calls that the hypervisor does not model, by name, and how often each was made. */
+  readonly notModelled: readonly (readonly [name: string, calls: number])[];
+}
+
+/** What a kernel needs of its boot. */
+export interface KernelSurroundings {
+  readonly guest: Guest;
+  readonly trace: TraceWriter;
+  /** Whether a vCPU runs that kernel, by starts and entries. */
+  readonly runsOn: (kernel: number, vcpu: XenVcpuId) => boolean;
+}
+
+/** One kernel of a boot. */
+export class KernelRun {
+  readonly facts: KernelFacts;
+  readonly image: Uint8Array;
+  readonly view: KernelView;
+  readonly observer: KernelObserver;
+  readonly log: KernelLog;
+  readonly #surroundings: KernelSurroundings;
+  readonly #calls = { notModelled: new Map<string, number>() };
+  /** The end of its log when it was left, if it was still there. */
+  #lastLog: readonly LogRecord[] | null = null;
+
+  /** `image`: as in the file, or as it was in memory at its entry. */
+  constructor(facts: KernelFacts, image: Uint8Array, surroundings: KernelSurroundings) {
+    const { trace, runsOn } = surroundings;
+    const { number, name, cpus, kernelAt, commandLine } = facts;
+    this.facts = facts;
+    this.image = image;
+    this.#surroundings = surroundings;
+    const guest: Guest = { ...surroundings.guest, cpus, kernelAt };
+    this.view = new KernelView(guest, image);
+    this.log = new KernelLog(this.#memory());
+    this.observer = new KernelObserver(
+      guest,
+      this.view,
+      trace,
+      { given: commandLine, said: () => this.#saidCommandLine() },
+      { number, name, runsOn: (vcpu) => runsOn(number, vcpu) },
+    );
+  }
+
+  save(isFirstImage: boolean): KernelRunState {
+    return {
+      facts: this.facts,
+      image: isFirstImage ? null : this.image,
+      kernel: this.view.save(),
+      observer: this.observer.save(),
+      log: this.log.state,
+      lastLog: this.#lastLog,
+      ...savedRecord(this.#calls),
+    };
+  }
+
+  load({ kernel, observer, log, lastLog, notModelled }: KernelRunState): void {
+    this.view.load(kernel);
+    this.observer.load(observer);
+    this.log.state = cloneValue(log);
+    this.#lastLog = lastLog;
+    loadRecord(this.#calls, { notModelled });
+  }
+
+  /** A vCPU that runs this kernel has made a hypercall. */
+  called({ notModelled }: CallRecord): void {
+    if (notModelled === undefined) return;
+    this.#calls.notModelled.set(notModelled, (this.#calls.notModelled.get(notModelled) ?? 0) + 1);
+  }
+
+  get notModelled(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#calls.notModelled);
+  }
+
+  /** The last `most` records of its log; those of when it was left, if it was. */
+  logTail(most = logTail): readonly LogRecord[] {
+    return this.#lastLog?.slice(-most) ?? this.log.tail(most, this.view.textAddress);
+  }
+
+  /** It is left for another kernel. `hasMemory`: whether its memory is still as it was. */
+  left(hasMemory: boolean): void {
+    this.#lastLog ??= hasMemory ? this.logTail() : [];
+  }
+
+  /**
+   * Whether a crash kernel is loaded (Linux kernel/kexec_core.c: kexec_crash_image, which kexec_crash_loaded reads); null if that
+   * cannot be read.
+   */
+  get hasCrashKernel(): boolean | null {
+    const pointer =
+      this.view.addressOfSymbol('kexec_crash_image') ?? this.view.addressReadBy('kexec_crash_loaded');
+    const bytes = pointer === null ? null : this.#read(pointer, 8);
+    return bytes === null ? null : viewOf(bytes).getBigUint64(0, true) !== 0n;
+  }
+
+  /** The final states of its CPUs. */
+  get cpus(): BootCpu[] {
+    const { counts } = this.observer.trace;
+    return this.facts.cpus.map((cpu) => {
+      const online = this.observer.wasOnline(cpu);
+      return {
+        ...cpu,
+        recordedVcpuId: this.observer.lastRecord(cpu.linuxCpu),
+        usedVcpuIds: counts.ofKernel(this.facts.number).idsOf(cpu.linuxCpu),
+        online,
+        leftOut: online === true ? null : this.observer.whyLeftOut(cpu.vcpu),
+      };
+    });
+  }
+
+  /** The command line in the kernel's log; null if the log has none. */
+  #saidCommandLine(): string | null {
+    const found = this.logTail(earlyLog).map(
+      ({ text }) => /^Kernel command line: (.*)/s.exec(text)?.[1] ?? null,
+    );
+    return found.find((line) => line !== null) ?? null;
+  }
+
+  // A vCPU that is off, or that has no page tables yet, cannot translate kernel addresses.
+  readonly #read: ReadKernel = (address, size) => {
+    const { guest, runsOn } = this.#surroundings;
+    for (const vcpu of guest.machine.vcpus) {
+      if (!runsOn(this.facts.number, vcpu)) continue;
+      const bytes = readGuest(guest.machine, vcpu, address, size);
+      if (bytes !== null) return bytes;
+    }
+    return null;
+  };
+
+  #memory(): KernelMemory {
+    const { machine } = this.#surroundings.guest;
+    const { ram, ramStart } = machine.processor;
+    const { kernelAt, memoryBytes, number, version } = this.facts;
+    const offset =
+      present(machine.frames.offsetOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
+    return {
+      image: this.image,
+      loaded: ram.subarray(offset, offset + memoryBytes),
+      ram,
+      wasWritten: (page) => machine.processor.wasWritten(ramStart + page),
+      read: this.#read,
+      version: number === 0 ? null : version,
+    };
+  }
+}
+
+/** Pages that must be equal for an image in memory to be the one in a file. */
+const mostlyEqual = 0.9;
+
+/** Whether an image in memory, as it was when it was entered, is `file`: it may have written a few variables. */
+function isImageOf(found: Uint8Array, file: Uint8Array): boolean {
+  if (found.length < file.length) return false;
+  const pages = Math.floor(file.length / frameBytes);
+  let equal = 0;
+  for (let at = 0; at < pages * frameBytes; at += frameBytes) {
+    const page = file.subarray(at, at + frameBytes);
+    if (page.every((byte, index) => byte === found[at + index])) equal += 1;
+  }
+  return pages > 0 && equal >= mostlyEqual * pages;
+}
+
+/** The image of a kernel that was entered: the first kernel's own file if it is that, because then nothing has changed in it. */
+export function imageOfEntered({ image }: FoundKernel, first: Uint8Array): Uint8Array {
+  return isImageOf(image, first) ? first : image;
+}
