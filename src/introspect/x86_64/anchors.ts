@@ -82,6 +82,6 @@ export const x86_64: KernelArchitecture<X86Cpu> = {
   // (arch/x86/kernel/vmlinux.lds.S).
   linkedText: (at) => startKernelMap + at,
   anchorsOf,
-  // Debian's kernels list their variables (CONFIG_KALLSYMS_ALL), or it is not known.
+  // Code of x86-64 is not decoded here; its symbol tables may list variables (CONFIG_KALLSYMS_ALL).
   loadedVariable: () => null,
 };
