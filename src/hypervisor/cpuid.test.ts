@@ -40,6 +40,7 @@ test("leaves 1 and 0xb give a vCPU's APIC id, as the policy has it; PV has none 
     [0, 0xfe, 0x80],
   );
   assert.deepEqual(leaf(domain, 1, 0xb, 1), { eax: 0, ebx: 0, ecx: 1, edx: 0x1fe });
+  assert.deepEqual(leaf(domain, 1, 0xb, 2), { eax: 0, ebx: 0, ecx: 0, edx: 0 });
   assert.equal(leaf(makeTestDomain('pv'), 2, 1).ebx, 0);
   assert.equal(cpuidLeaf(makeTestDomain('pv'), xenVcpuId(2), 0xb, 0), null);
 });

@@ -42,8 +42,15 @@ export function cpuidLeaf(domain: Domain, id: XenVcpuId, leaf: number, subleaf: 
   if (archOf(domain) === 'arm64') return null;
   const apicId = isX86Hvm(domain) ? present(domain.state.config.hardwareIds[id], `vCPU ${id}`) : 0;
   if (leaf === 1) return registers({ ebx: u32(apicId << 24) });
-  if (leaf === 0xb) return isX86Hvm(domain) ? registers({ ecx: subleaf & 0xff, edx: apicId }) : null;
+  if (leaf === 0xb) return isX86Hvm(domain) ? topologyLeaf(subleaf, apicId) : null;
   return xenLeaf(domain, id, leaf - XEN_CPUID_FIRST_LEAF, subleaf);
+}
+
+/** Xen keeps two levels of leaf 0xb. Those behind them are all zero, also their x2APIC id, as observed on 4.17. */
+const topologyLevels = 2;
+
+function topologyLeaf(subleaf: number, apicId: number): CpuidLeaf {
+  return registers(subleaf < topologyLevels ? { ecx: subleaf, edx: apicId } : {});
 }
 
 function xenLeaf(domain: Domain, id: XenVcpuId, index: number, subleaf: number): CpuidLeaf | null {

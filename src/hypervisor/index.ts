@@ -8,13 +8,16 @@ export { armMagicPages, backendsAwaited, connectBackends, serveBackends } from '
 export type { BackendOptions, BackendOutput } from './backends.js';
 export { clockOf, defaultClock, tscAt } from './clock.js';
 export { cpuidLeaf } from './cpuid.js';
+export { crashDomain, tripleFault } from './crash.js';
 export type { CpuidLeaf } from './cpuid.js';
 export { createDomain, mostVcpusOfKind } from './create_domain.js';
 export type * from './domain.js';
 export type { CallEffect, RegisteredArea } from './effects.js';
+export { latchesApicErrors } from './release.js';
 export type { XenRelease } from './release.js';
 export {
   acknowledgeUpcall,
+  commonUpcallVector,
   createRemoteChannel,
   localApicEnabled,
   lostUpcall,
@@ -36,7 +39,7 @@ export type {
 } from './hypercall.js';
 export { domainVcpu, withoutEffects } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
-export { takeXenConsole } from './hypercalls/console_io.js';
+export { takeXenConsole, writeXenConsole } from './hypercalls/console_io.js';
 export { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
 export type { Reached } from './init_sipi_nmi.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';

@@ -9,5 +9,13 @@ export function releaseNumber(release: XenRelease): number {
   return major * 2 ** 16 + minor;
 }
 
+/**
+ * Whether a local APIC shows its errors only after a write to the error status register: from 4.18.5 and 4.19.2 on (Xen
+ * arch/x86/hvm/vlapic.c, vlapic_reg_write). The answers of 4.18 are those of a later point release.
+ */
+export function latchesApicErrors(release: XenRelease): boolean {
+  return release !== '4.17';
+}
+
 /** What follows the number: the point release whose sources the answers here follow. */
 export const extraVersion: Readonly<Record<XenRelease, string>> = { '4.17': '.7', '4.18': '.6' };

@@ -104,8 +104,11 @@ export interface Board {
   run(vcpu: XenVcpuId, budget: number): RunResult;
   /** Whether the vCPU is in user mode. */
   isUser(vcpu: XenVcpuId): boolean;
-  /** Whether an interrupt is asserted for the vCPU, masked or not. */
-  isInterrupted(vcpu: XenVcpuId): boolean;
+  /**
+   * A vCPU executed an instruction by which it waits for an interrupt: tells Xen, unless an interrupt is there that ends the wait.
+   * Returns whether it told Xen.
+   */
+  halt(vcpu: XenVcpuId): boolean;
   /** Interrupt controller and timers handle what is due by `ns`. */
   passTo(ns: bigint): void;
   /** Tells the vCPU that events are pending for it. */

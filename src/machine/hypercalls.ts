@@ -12,7 +12,7 @@ export interface HypercallParts {
   readonly abi: HypercallAbi;
   readonly caller: CallerPort;
   readonly listener: MachineListener;
-  /** Whether an interrupt is asserted for the vCPU, masked or not. */
+  /** Whether an interrupt is asserted that ends the vCPU's wait if the CPU takes interrupts. */
   isInterrupted(vcpu: XenVcpuId): boolean;
   /** Drops all translations that depend on the guest's physical memory map. */
   memoryMapChanged(): void;

@@ -15,7 +15,6 @@ import {
   createDomain,
   domainShutdown,
   feedConsole,
-  haltVcpu,
   isRunnable,
   nextDeadline,
   pendingUpcall,
@@ -291,8 +290,7 @@ export class Machine<B extends Board> {
   /** Whether the vCPU ended its turn early although it is runnable. Xen lets a vCPU that waits for an interrupt block; other waits yield. */
   #gaveUp(vcpu: XenVcpuId, reason: StopReason): boolean {
     if (reason !== 'waitForInterrupt') return reason === 'waitForEvent' || reason === 'yield';
-    if (this.board.isInterrupted(vcpu)) return false;
-    haltVcpu(this.domain, vcpu, true);
+    if (!this.board.halt(vcpu)) return false;
     this.#refreshAreas(vcpu);
     return isRunnable(this.domain, vcpu);
   }

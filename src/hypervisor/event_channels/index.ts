@@ -13,6 +13,7 @@ export {
   assertUpcall,
   eventsNeedDelivery,
   localApicEnabled,
+  commonUpcallVector,
   lostUpcall,
   markEventsPending,
   pendingUpcall,

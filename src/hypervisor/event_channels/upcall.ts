@@ -139,6 +139,16 @@ function pendingVector(common: number | null, vcpu: VcpuState, pending: boolean)
 }
 
 /**
+ * x86 HVM: the vector that is common to all vCPUs, as long as it is pending for this one; null otherwise. It does not go through
+ * the local APIC, so that nothing remembers it but evtchn_upcall_pending.
+ */
+export function commonUpcallVector(domain: Domain, id: XenVcpuId): number | null {
+  const { callbackVector } = domain.state;
+  if (callbackVector === null) return null;
+  return isUpcallPending(domain, present(domain.state.vcpus[id], 'a vCPU')) ? callbackVector : null;
+}
+
+/**
  * The vCPU takes the upcall that {@link pendingUpcall} gives. A vector of its own leaves the local APIC's request register,
  * and Arm's interrupt the GIC; the common vector stays until the guest clears evtchn_upcall_pending; a PV callback is entered
  * with evtchn_upcall_mask set (Xen 4.17 arch/x86/x86_64/entry.S, create_bounce_frame).

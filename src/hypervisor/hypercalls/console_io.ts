@@ -67,6 +67,13 @@ function endLine(console: Domain['state']['xenConsole'], line: string): void {
   while (length > logBytes) length -= (console.lines.shift()?.length ?? 0) + 1;
 }
 
+/** Adds text to the domain's line on Xen's console, whoever may write to it by console_io. */
+export function writeXenConsole(domain: Domain, text: Uint8Array): void {
+  for (let done = 0; done < text.length;) {
+    done += writePiece(domain, text.subarray(done, done + pieceBytes));
+  }
+}
+
 /** Takes the lines that the guest has written to Xen's console, without newlines; each character is one byte. */
 export function takeXenConsole({ state }: Domain): string[] {
   const { lines } = state.xenConsole;

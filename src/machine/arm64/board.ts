@@ -20,7 +20,7 @@ import {
 import type { MmioBytes } from '../../devices/index.js';
 import { arm64, Processor } from '../../engine/index.js';
 import type { Arm64Processor, Arm64Host, ProcessorValue, RunResult, VcpuView } from '../../engine/index.js';
-import { mfnOfGfn } from '../../hypervisor/index.js';
+import { haltVcpu, mfnOfGfn } from '../../hypervisor/index.js';
 import type { CallerPort, StartContext } from '../../hypervisor/index.js';
 import { mpidrRegisterOfVcpu } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
@@ -86,7 +86,7 @@ export class Arm64Board implements Board {
       abi,
       caller,
       listener,
-      isInterrupted: (vcpu) => this.isInterrupted(vcpu),
+      isInterrupted: (vcpu) => this.#isInterrupted(vcpu),
       memoryMapChanged: () => processor.flushTranslations(),
     });
     this.#powerCalls = new PowerCalls({
@@ -131,8 +131,10 @@ export class Arm64Board implements Board {
     return this.#view(vcpu).mode === 'EL0t';
   }
 
-  isInterrupted(vcpu: XenVcpuId): boolean {
-    return irqAsserted(this.#interrupts.gic, vcpu);
+  halt(vcpu: XenVcpuId): boolean {
+    if (this.#isInterrupted(vcpu)) return false;
+    haltVcpu(this.#port.domain(), vcpu, true);
+    return true;
   }
 
   get dueNs(): bigint | null {
@@ -155,6 +157,11 @@ export class Arm64Board implements Board {
     const refused = bytes.findIndex((byte) => !receive(this.#interrupts.uart, byte));
     this.#interrupts.uartChanged();
     return refused < 0 ? bytes.length : refused;
+  }
+
+  /** Whether an interrupt is asserted for the vCPU, masked or not. */
+  #isInterrupted(vcpu: XenVcpuId): boolean {
+    return irqAsserted(this.#interrupts.gic, vcpu);
   }
 
   /** The id of the engine's vCPU of that index. */

@@ -1,0 +1,104 @@
+/**
+ * The local APICs with their timers, and Xen's event upcalls. A vector that Xen injects for all vCPUs alike does not go through
+ * the local APIC: it is pending as long as the guest's own evtchn_upcall_pending is set, so that it is asked for anew each time
+ * (Xen 4.17 arch/x86/hvm/irq.c, hvm_vcpu_has_pending_irq and hvm_vcpu_ack_pending_irq).
+ */
+import { invariant, present } from '../../base/index.js';
+import type { LocalApics, LocalApicsState } from '../../devices/index.js';
+import {
+  acknowledgeVector,
+  newLocalApics,
+  passTimers,
+  pendingVector,
+  requestVector,
+  timersDueNs,
+} from '../../devices/index.js';
+import { commonUpcallVector } from '../../hypervisor/index.js';
+import type { Domain } from '../../hypervisor/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+
+/** What the interrupts act on. */
+export interface InterruptParts {
+  readonly domain: () => Domain;
+  readonly vcpus: readonly XenVcpuId[];
+  /** By vCPU. */
+  readonly apicIds: readonly number[];
+  readonly latchesErrors: boolean;
+  readonly port: LocalApics['port'];
+  /** Sets a vCPU's interrupt line. */
+  drive(vcpu: XenVcpuId, asserted: boolean): void;
+  /** An interrupt that the vCPU's local APIC has ends any wait of the vCPU. */
+  interrupted(vcpu: XenVcpuId): void;
+}
+
+/** Offset of the task priority register in the xAPIC page. */
+export const taskPriority = 0x80;
+
+export class Interrupts {
+  readonly apics: LocalApics;
+  readonly #parts: InterruptParts;
+
+  constructor(parts: InterruptParts) {
+    const { apicIds, latchesErrors, port } = parts;
+    this.#parts = parts;
+    this.apics = { state: newLocalApics(apicIds), port, apicIds, latchesErrors, stale: new Set() };
+  }
+
+  /** System time in ns at which the next timer fires; null if none will. */
+  get dueNs(): bigint | null {
+    return timersDueNs(this.apics);
+  }
+
+  /** Fires the timers that are due. */
+  passTo(nowNs: bigint): void {
+    passTimers(this.apics, nowNs);
+  }
+
+  /** Xen tells a vCPU that events are pending, by the vCPU's own vector or by the common one. */
+  upcall(vcpu: XenVcpuId): void {
+    const domain = this.#parts.domain();
+    if (commonUpcallVector(domain, vcpu) !== null) this.apics.stale.add(vcpu);
+    else requestVector(this.apics, vcpu, present(domain.state.vcpus[vcpu], 'a vCPU').upcallVector);
+  }
+
+  /** The vector that a vCPU takes next if interrupts are enabled; null if there is none. */
+  pending(vcpu: XenVcpuId): number | null {
+    return commonUpcallVector(this.#parts.domain(), vcpu) ?? pendingVector(this.apics, vcpu);
+  }
+
+  /** The vCPU takes an interrupt, whose vector this returns; null if there is none any more. */
+  acknowledge(vcpu: XenVcpuId): number | null {
+    const common = commonUpcallVector(this.#parts.domain(), vcpu);
+    const vector = common ?? pendingVector(this.apics, vcpu);
+    if (common === null && vector !== null) acknowledgeVector(this.apics, vcpu, vector);
+    // The line may have been left asserted for a common vector that is not pending any more.
+    this.apics.stale.add(vcpu);
+    this.driveLines();
+    return vector;
+  }
+
+  /** Drives the lines of all vCPUs that may have changed. */
+  driveLines(): void {
+    const { stale } = this.apics;
+    if (stale.size === 0) return;
+    const parts = this.#parts;
+    for (const index of [...stale]) {
+      const vcpu = present(parts.vcpus[index], 'a vCPU');
+      parts.drive(vcpu, this.pending(vcpu) !== null);
+      if (pendingVector(this.apics, index) !== null) parts.interrupted(vcpu);
+    }
+    stale.clear();
+  }
+
+  /** The state, which the caller copies, while no line is to be driven. */
+  save(): LocalApicsState {
+    invariant(this.apics.stale.size === 0, 'all lines are driven between turns');
+    return this.apics.state;
+  }
+
+  /** Takes over a state that nobody else will change. The lines themselves are part of the CPUs' state. */
+  load(state: LocalApicsState): void {
+    Object.assign(this.apics.state, state);
+    this.apics.stale.clear();
+  }
+}
