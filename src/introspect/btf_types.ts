@@ -3,11 +3,14 @@
  * include/uapi/linux/btf.h): a header, types of differing length one behind the other, and their names. From 2026 on a BTF
  * may also say how long the types of each kind are, so that kinds that nobody knows yet can be stepped over.
  */
+import { wordsOf } from './words.js';
 
 /** Magic 0xeb9f and version 1, little-endian. */
 const headerStart = [0x9f, 0xeb, 1] as const;
 /** Header size without and with the offset of the kinds' layout. No header is longer than the last. */
 const headerBytes = { least: 24, withLayout: 32, most: 1024 } as const;
+/** The types of a kernel's own BTF have more bytes than this. */
+const leastTypes = 1 << 18;
 const typeBytes = 12;
 const layoutBytes = 4;
 /** Maximum length of a name: no name that is searched is longer, and an image may contain anything. */
@@ -111,14 +114,34 @@ function sectionsAt(image: Uint8Array, at: number): Sections | null {
   };
 }
 
-/** The largest BTF in `image`, which is the kernel's own (those of modules are smaller); null if there is none. */
-function findSections(image: Uint8Array): Sections | null {
+/** Offsets in `image` where a header may begin: at multiples of 4, which are read fast. */
+function* alignedHeaders(image: Uint8Array): Generator<number> {
+  const words = wordsOf(image);
+  const [low, high, version] = headerStart;
+  // The fourth byte holds flags, of which none are defined.
+  const start = low | (high << 8) | (version << 16);
+  for (let at = words.indexOf(start); at >= 0; at = words.indexOf(start, at + 1)) yield 4 * at;
+}
+
+/** The same at any offset. */
+function* anyHeaders(image: Uint8Array): Generator<number> {
+  for (let at = image.indexOf(headerStart[0]); at >= 0; at = image.indexOf(headerStart[0], at + 1)) yield at;
+}
+
+function largest(image: Uint8Array, offsets: Iterable<number>): Sections | null {
   let best: Sections | null = null;
-  for (let at = image.indexOf(headerStart[0]); at >= 0; at = image.indexOf(headerStart[0], at + 1)) {
+  for (const at of offsets) {
     const found = sectionsAt(image, at);
     if (found !== null && found.types.byteLength > (best?.types.byteLength ?? 0)) best = found;
   }
   return best;
+}
+
+/** The largest BTF in `image`, which is the kernel's own (those of modules are smaller); null if there is none. */
+function findSections(image: Uint8Array): Sections | null {
+  const aligned = largest(image, alignedHeaders(image));
+  const isKernels = aligned !== null && aligned.types.byteLength >= leastTypes;
+  return isKernels ? aligned : largest(image, anyHeaders(image));
 }
 
 /** The types of an image's BTF. An invalid type is left out, with all types after it. */

@@ -2,6 +2,7 @@
  * Finds the printk ring buffer of a kernel that has no VMCOREINFO yet, as one that dies while it brings up its CPUs: by
  * the shape of the structure in the kernel's data (Linux kernel/printk/printk_ringbuffer.h).
  */
+import { wordsOf } from './words.js';
 import type { Layouts } from './layouts.js';
 
 /** The structures of the ring, as BTF names them. */
@@ -43,13 +44,11 @@ function shapeOf(layouts: Layouts): Shape | null {
     bytes,
   };
   const offsets = [shape.countBits, ...shape.pointers, shape.headId, shape.tailId, shape.textBits];
-  return offsets.every((offset) => offset >= 0 && offset + 8 <= bytes) ? shape : null;
+  return offsets.every((offset) => offset >= 0 && offset % 4 === 0 && offset + 8 <= bytes) ? shape : null;
 }
 
 /** Rings have 2^5 to 2^20 descriptors, and 2^10 to 2^30 bytes of text; the upper half of their words is 0. */
-function hasSizes(view: DataView, at: number, { countBits, textBits }: Shape): boolean {
-  const count = view.getUint32(at + countBits, true);
-  const text = view.getUint32(at + textBits, true);
+function areSizes(count: number, text: number): boolean {
   return count >= 5 && count <= 20 && text >= 10 && text <= 30 && text > count;
 }
 
@@ -71,14 +70,23 @@ function hasIds(view: DataView, at: number, { countBits, headId, tailId }: Shape
   );
 }
 
+/** The first offset from `from` on, a multiple of 8, where two words can be the sizes of a ring; null if there is none. */
+function nextSizes(words: Uint32Array, from: number, { countBits, textBits, bytes }: Shape): number | null {
+  const [count, text, end] = [countBits >> 2, textBits >> 2, words.length - (bytes >> 2)];
+  for (let at = from >> 2; at <= end; at += 2)
+    if (areSizes(words[at + count] ?? 0, words[at + text] ?? 0)) return 4 * at;
+  return null;
+}
+
 /** Offsets in `memory`, the kernel's image as it is in memory now, of candidates for a ring in use. */
 export function* printkRingsIn(memory: Uint8Array, layouts: Layouts): Generator<number> {
   const shape = shapeOf(layouts);
   if (shape === null) return;
   const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
-  for (let at = 0; at + shape.bytes <= view.byteLength; at += 8) {
-    if (!hasSizes(view, at, shape)) continue;
-    if (shape.pointers.every((pointer) => isKernelPointer(view, at + pointer)) && hasIds(view, at, shape))
+  const words = wordsOf(memory);
+  for (let at = nextSizes(words, 0, shape); at !== null; at = nextSizes(words, at + 8, shape)) {
+    const start = at;
+    if (shape.pointers.every((pointer) => isKernelPointer(view, start + pointer)) && hasIds(view, at, shape))
       yield at;
   }
 }
