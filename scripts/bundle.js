@@ -1,7 +1,8 @@
-// Bundles the compiled command into dist/command/: `domulator.cjs`, which package.json names as the command, and `program.cjs`,
-// which it runs. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
+// Bundles the compiled command into dist/command/: `domulator.cjs`, which package.json names as the command, `program.cjs`, which
+// it runs, and `prepared.bin`, which that reads: the results of long computations that depend on this software alone. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
 //
 // Usage: node scripts/bundle.js
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -14,13 +15,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = path.join(root, 'dist/command');
 const launcher = path.join(folder, 'domulator.cjs');
 const program = path.join(folder, 'program.cjs');
+const preparedFile = path.join(folder, 'prepared.bin');
 
 const modified = (file) => statSync(file).mtimeMs;
 
@@ -33,12 +35,68 @@ function newestInput() {
   return Math.max(...[...modules, ...others].map(modified));
 }
 
+/** What is prepared, by name; each a value that JSON can hold but for its arrays of bytes (src/base/prepared.ts). */
+async function preparedValues() {
+  const load = async (module) => await import(pathToFileURL(path.join(root, 'dist/src', module)).href);
+  const { interpreterValue } = await load('engine/prepared_interpreter.js');
+  const { arm64 } = await load('engine/index.js');
+  const { imageValue } = await load('builtin_guest/index.js');
+  const { builtinSource } = await load('builtin_guest/arm64/index.js');
+  const { a64, assemble } = await load('isa/index.js');
+  return {
+    'interpreter arm64': interpreterValue(arm64.model),
+    'builtin guest arm64': imageValue(assemble(a64(), builtinSource())),
+  };
+}
+
+/**
+ * The file of prepared values. Returns where each is in it. Behind the arrays of bytes comes the JSON of each value, with offset and
+ * length of each array in its place.
+ */
+function preparedBytes(values) {
+  const parts = [];
+  let size = 0;
+  const add = (bytes) => {
+    parts.push(bytes);
+    size += bytes.length;
+    return [size - bytes.length, bytes.length];
+  };
+  const places = {};
+  for (const [name, value] of Object.entries(values)) {
+    const json = JSON.stringify(value, (_, part) => (part instanceof Uint8Array ? add(part) : part));
+    places[name] = add(Buffer.from(json));
+  }
+  return { places, bytes: Buffer.concat(parts) };
+}
+
+/** The module that stands for base/prepared.js in the bundle. `__dirname` is that of the bundle. */
+const preparedModule = (places) => `
+  import { readFileSync } from 'node:fs';
+  const places = ${JSON.stringify(places)};
+  let file = null;
+  function bytes([offset, length]) {
+    file ??= readFileSync(__dirname + '/prepared.bin');
+    return new Uint8Array(file.buffer, file.byteOffset + offset, length);
+  }
+  export function prepared(name) {
+    const place = places[name];
+    return place === undefined ? null : { value: JSON.parse(Buffer.from(bytes(place)).toString()), bytes };
+  }
+`;
+
 /** The code of a compiled module with all that it imports, as one script. */
-async function bundle(input, { define = {}, banner = '', footer = '' }) {
+async function bundle(input, { define = {}, banner = '', footer = '', places = {} }) {
   const build = await rolldown({
     input: path.join(root, 'dist/src/cli', input),
     platform: 'node',
     transform: { define },
+    plugins: [
+      {
+        name: 'prepared',
+        load: (file) =>
+          file === path.join(root, 'dist/src/base/prepared.js') ? preparedModule(places) : null,
+      },
+    ],
     onLog: (level, { message }) => {
       if (level === 'warn') throw new Error(message);
     },
@@ -55,9 +113,9 @@ async function bundle(input, { define = {}, banner = '', footer = '' }) {
 }
 
 /** Writes a file so that nobody sees half of it. */
-function write(file, text) {
+function write(file, contents) {
   const partial = `${file}.${process.pid}.partial`;
-  writeFileSync(partial, text);
+  writeFileSync(partial, contents);
   renameSync(partial, file);
 }
 
@@ -70,7 +128,10 @@ if (
 
 mkdirSync(folder, { recursive: true });
 rmSync(launcher, { force: true });
+const { places, bytes } = preparedBytes(await preparedValues());
+write(preparedFile, bytes);
 const code = await bundle('main.js', {
+  places,
   banner: '(function (require, __filename, __dirname) {',
   footer: '})',
 });

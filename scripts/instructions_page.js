@@ -37,10 +37,17 @@ function definitionFiles(folder) {
   });
 }
 
+/** What a module exports: itself, or for a group that is made when it is needed, what the function returns. */
+function contents(value) {
+  const isGroup = typeof value === 'function' && value.length === 0 && value.prototype === undefined;
+  return isGroup ? value() : value;
+}
+
 /** Every instruction that a module exports, with the path of the module. */
 async function definitionsIn(path, isInstruction) {
   const exported = Object.values(await import(new URL(`dist/src/${path}.js`, root)));
   return exported
+    .map(contents)
     .flatMap((value) => (Array.isArray(value) ? value : [value]))
     .filter(isInstruction)
     .map((instruction) => ({ instruction, path }));
@@ -115,6 +122,6 @@ export async function instructionsPage(a64, x86) {
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { a64 } = await import('../dist/src/isa/index.js');
   const x86_64 = await import('../dist/src/isa/x86_64/index.js');
-  writeFileSync(new URL('docs/instructions.md', root), await instructionsPage(a64, x86_64.x86));
-  console.log(`docs/instructions.md: ${a64.length} and ${x86_64.x86.length} instructions`);
+  writeFileSync(new URL('docs/instructions.md', root), await instructionsPage(a64(), x86_64.x86));
+  console.log(`docs/instructions.md: ${a64().length} and ${x86_64.x86.length} instructions`);
 }

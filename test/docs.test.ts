@@ -119,7 +119,7 @@ describe('docs/instructions.md', () => {
       instructionsPage: (a64: unknown, x86: unknown) => Promise<string>;
     };
     assert.ok(
-      (await instructionsPage(a64, x86_64.x86)) === readText('docs/instructions.md'),
+      (await instructionsPage(a64(), x86_64.x86)) === readText('docs/instructions.md'),
       'run `npm run docs:instructions`',
     );
   });

@@ -7,6 +7,8 @@ export { alignUp, bitField, hasBit, s64, u32, u64 } from './bits.js';
 export type { Brand } from './brand.js';
 export { frameBytes, SparseMemory } from './memory.js';
 export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
+export { prepared } from './prepared.js';
+export type { Prepared, PreparedBytes } from './prepared.js';
 export { rangesText } from './ranges.js';
 export { loadRecord, savedRecord } from './saved_record.js';
 export type { SavedMember, SavedRecord } from './saved_record.js';

@@ -22,6 +22,8 @@ export interface ConditionLocals {
 
 /** The input of the interpreter's builder. */
 export interface CodeModel {
+  /** Of all models. */
+  readonly name: string;
   readonly instructions: readonly Instruction[];
   /** The names of the system calls, in the order of their numbers (isa/system_calls.ts). */
   readonly systemCalls: readonly string[];

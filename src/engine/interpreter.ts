@@ -80,6 +80,11 @@ export function batchOf({ hot }: HandlerPlan, number: number): number {
   return Math.max(Math.floor((number - specialCount - hot) / batchSize), -1);
 }
 
+/** How many batches there are. */
+export function batchCount({ handlers, hot }: HandlerPlan): number {
+  return Math.ceil((handlers.length - hot) / batchSize);
+}
+
 export function buildBatch({ handlers, hot }: HandlerPlan, model: CodeModel, batch: number): ColdBatch {
   const module = new WasmModule(memoryPages);
   const imports = importHost(module);

@@ -3,11 +3,11 @@ import { present } from '../base/index.js';
 import { accessFunctionNames } from './access_functions.js';
 import { floatCalls } from './float/index.js';
 import type { CodeModel } from './architecture.js';
-import { planHandlers } from './handlers.js';
 import type { HandlerPlan } from './handlers.js';
-import { batchOf, buildBatch, buildInterpreter, firstCalled, functionTable } from './interpreter.js';
+import { batchOf, firstCalled, functionTable } from './interpreter.js';
 import type { ColdBatch } from './interpreter.js';
 import type { EngineMemory } from './memory.js';
+import { interpreterFor } from './prepared_interpreter.js';
 import { webAssembly } from './wasm/host_api.js';
 import type { WasmTable } from './wasm/host_api.js';
 
@@ -20,6 +20,8 @@ export interface Built {
   readonly model: CodeModel;
   readonly plan: HandlerPlan;
   readonly module: object;
+  /** The encoded batch with a number. */
+  readonly batch: (number: number) => ColdBatch;
   /** The batches built so far, by number. */
   readonly batches: Map<number, CompiledBatch>;
 }
@@ -30,22 +32,22 @@ const built = new WeakMap<CodeModel, Built>();
 export function interpreterOf(model: CodeModel): Built {
   const known = built.get(model);
   if (known !== undefined) return known;
-  const plan = planHandlers(model.instructions);
-  const module = new webAssembly.Module(buildInterpreter(plan, model));
+  const { plan, module, batch } = interpreterFor(model);
   const made = {
     model,
     plan,
-    module,
+    module: new webAssembly.Module(module),
+    batch,
     batches: new Map<number, CompiledBatch>(),
   };
   built.set(model, made);
   return made;
 }
 
-function compiledBatch({ plan, model, batches }: Built, number: number): CompiledBatch {
+function compiledBatch({ batch: encoded, batches }: Built, number: number): CompiledBatch {
   const known = batches.get(number);
   if (known !== undefined) return known;
-  const batch = buildBatch(plan, model, number);
+  const batch = encoded(number);
   const made = { ...batch, compiled: new webAssembly.Module(batch.module) };
   batches.set(number, made);
   return made;

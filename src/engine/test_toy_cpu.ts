@@ -304,6 +304,7 @@ const toyFloatRegisters: FloatRegisters = {
 
 export const toy: CpuArchitecture<ToyView, ToyHost, never> = {
   model: {
+    name: 'toy',
     instructions: toyInstructions,
     systemCalls: toySystemCalls,
     flags: toyFlags,

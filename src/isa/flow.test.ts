@@ -46,7 +46,9 @@ test('an instruction may be left at an access or a call, before or after it chan
 
 test('of the branches of A64, those by an immediate are near, and the conditional ones fall through', () => {
   const found = (text: string): ReturnType<typeof flowOf>[] =>
-    a64.filter((each) => each.text.split(' ')[0] === text).map((each) => flowOf(each.semantics.statements));
+    a64()
+      .filter((each) => each.text.split(' ')[0] === text)
+      .map((each) => flowOf(each.semantics.statements));
   for (const name of ['b', 'bl']) {
     for (const each of found(name)) assert.ok(each.near !== null && !each.fallsThrough, name);
   }

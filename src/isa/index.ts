@@ -11,7 +11,7 @@ export { flowOf } from './flow.js';
 export type { Flow } from './flow.js';
 export { floatState } from './state.js';
 export { Semantics } from './semantics.js';
-export { a64 } from './arm64/index.js';
+export { a64, a64Decoder } from './arm64/index.js';
 export { a64Flags } from './arm64/flags.js';
 export { higherLevelInstruction, registerAccessText } from './arm64/higher_levels.js';
 export type { HigherLevelInstruction } from './arm64/higher_levels.js';

@@ -17,7 +17,7 @@ export const results = ramStart + 0x4000;
 
 function word(line: string, pc: number): number {
   if (/^0x[0-9a-f]+$/.test(line)) return Number(line);
-  for (const definition of a64) {
+  for (const definition of a64()) {
     const found = parseInstruction(definition, line, BigInt(pc));
     if (found !== null) return found;
   }

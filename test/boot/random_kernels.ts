@@ -17,17 +17,17 @@ const limits = { instructions: 6_000, guestNs: 1_000_000_000n };
 /** The longest turn. A run ends at the end of a turn. */
 const longestTurn = 20_000;
 
-const systemForms = a64.filter(({ name }) =>
+const systemForms = a64().filter(({ name }) =>
   /^(SYS|MSR|MRS|ERET|SVC|HVC|SMC|BRK|ISB|WF|YIELD|LDX|STX)/.test(name),
 );
-const memoryForms = a64.filter(({ name }) => /^(LD|ST|PRFM|CAS|SWP)/.test(name));
+const memoryForms = a64().filter(({ name }) => /^(LD|ST|PRFM|CAS|SWP)/.test(name));
 
 /** A random instruction word. System, memory and call instructions are drawn more often than uniformly. */
 function word(dice: Dice): number {
   const kind = dice.below(16);
   if (kind < 3) return dice.word();
   if (kind === 3) return dice.pick([0xd401_d422, 0xd400_0002]); // HVC #0xea1, HVC #0
-  const { pattern, name } = dice.pick(kind < 6 ? systemForms : kind < 10 ? memoryForms : a64);
+  const { pattern, name } = dice.pick(kind < 6 ? systemForms : kind < 10 ? memoryForms : a64());
   if (name.includes('systemmove')) {
     const { encoding } = dice.pick(systemRegisters);
     return ((pattern.value & 0xffe0_0000) | (encoding << 5) | dice.below(32)) >>> 0;

@@ -11,7 +11,7 @@ import { Machine } from './a64_machine.js';
 import { Reference, referenceCpu } from './a64_reference.js';
 import type { WordTest } from './a64_reference.js';
 
-const decoder = makeDecoder(a64);
+const decoder = makeDecoder(a64());
 const statesPerBatch = 256;
 const batchWords = 20_000;
 
@@ -153,9 +153,9 @@ export function compareWords(
 }
 
 /** All definitions with the reference's features that a user program can test. */
-export const shown: readonly A64Instruction[] = a64.filter((one) => isSelfContained(one) && !isBeyond(one));
+export const shown: readonly A64Instruction[] = a64().filter((one) => isSelfContained(one) && !isBeyond(one));
 
 /** The same for features that the reference does not have. */
-export const shownBeyond: readonly A64Instruction[] = a64.filter(
+export const shownBeyond: readonly A64Instruction[] = a64().filter(
   (one) => isSelfContained(one) && isBeyond(one),
 );

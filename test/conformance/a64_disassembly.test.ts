@@ -56,8 +56,8 @@ const refused = /^(LDPSW|LDAR|STLR|LDX|LDAX|STX|STLX|MSR_spsel)/;
 
 test('every instruction has the same text as in objdump', { skip: missing ?? false }, (t) => {
   const dice = new Dice(seed);
-  const decoder = makeDecoder(a64);
-  const chosen = a64.filter(({ name }) => only.test(name));
+  const decoder = makeDecoder(a64());
+  const chosen = a64().filter(({ name }) => only.test(name));
   const words = Array.from({ length: wanted }, (_, turn) => {
     const definition = chosen[turn % chosen.length]!;
     return drawWord(definition, dice, 'EL1h') ?? drawWord(definition, dice, 'EL0t');

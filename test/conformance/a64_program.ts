@@ -8,7 +8,7 @@ const codeStart = 0x1000;
 
 /** Assembles a line for an address. Throws if it is not an instruction. */
 export function assemble(line: string, pc: bigint): number {
-  for (const definition of a64) {
+  for (const definition of a64()) {
     const word = parseInstruction(definition, line, pc);
     if (word !== null) return word;
   }

@@ -65,7 +65,7 @@ test('GNU as assembles the same source to the same kernel', { skip }, () => {
   const { image, memoryBytes } = builtinKernel();
   const theirs = assembleByGnu(forGnu(builtinSource()));
   assert.equal(theirs.length, memoryBytes);
-  const decoder = makeDecoder(a64);
+  const decoder = makeDecoder(a64());
   const word = (bytes: Uint8Array, at: number): number =>
     new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
   const text = (code: number): string => {

@@ -178,7 +178,7 @@ export function hostileLoops(): HostileLoop[] {
  */
 export function hostileImage(program: string): Uint8Array {
   const text = `b 6f\n.space ${headerBytes - 4}\n6:\n${prologue}\n${program}`;
-  const { bytes, memoryBytes } = assemble(a64, text);
+  const { bytes, memoryBytes } = assemble(a64(), text);
   const image = new Uint8Array(bytes);
   const view = new DataView(image.buffer);
   view.setBigUint64(16, BigInt(Math.max(memoryBytes, 0x1_0000)), true);

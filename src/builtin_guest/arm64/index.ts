@@ -40,5 +40,5 @@ export function builtinKernel(): BuiltinKernel<{
   readonly architecture: 'arm64';
   readonly textOffset: number;
 }> {
-  return kernelOf(assemble(a64, builtinSource()), { architecture: 'arm64', textOffset: 0 });
+  return kernelOf({ architecture: 'arm64', textOffset: 0 }, () => assemble(a64(), builtinSource()));
 }

@@ -135,7 +135,10 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
 
 export const arm64: CpuArchitecture<VcpuView, Arm64Host, Arm64Line> = {
   model: {
-    instructions: a64,
+    name: 'arm64',
+    get instructions() {
+      return a64();
+    },
     systemCalls: a64SystemCalls,
     flags: a64Flags,
     layout: pageLayout,

@@ -4,7 +4,7 @@ import { InvariantError } from '../../base/index.js';
 import { a64, Semantics } from '../../isa/index.js';
 import { mayGiveUp, planHandlers, specialCount } from '../handlers.js';
 
-const plan = planHandlers(a64);
+const plan = planHandlers(a64());
 
 function meaning(write: (m: Semantics) => void): Parameters<typeof mayGiveUp>[0] {
   const semantics = new Semantics();
@@ -37,7 +37,7 @@ test('handlers are ordered by kind, and each choice names a handler with the sem
     assert.equal(instruction.cold, index >= hot, instruction.name);
     if (index < hot) assert.equal(mayGiveUp(instruction), index >= unfailing, instruction.name);
   }
-  for (const { name, cold, semantics } of a64) {
+  for (const { name, cold, semantics } of a64()) {
     const choice = choices.get(name);
     const chosen = handlers[(choice?.plain ?? 0) - specialCount]?.instruction;
     assert.equal(chosen?.cold, cold, name);

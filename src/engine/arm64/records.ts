@@ -1,7 +1,7 @@
 /** Decodes instruction words into records. Caches the results, because the same words occur many times. */
 import { present } from '../../base/index.js';
-import { a64, extractFields, makeDecoder, registerFile } from '../../isa/index.js';
-import type { A64Instruction, Decoder, ImmediateOperand, RegisterOperand } from '../../isa/index.js';
+import { a64Decoder, extractFields, registerFile } from '../../isa/index.js';
+import type { A64Instruction, ImmediateOperand, RegisterOperand } from '../../isa/index.js';
 import type { CpuParts } from '../architecture.js';
 import { specialHandlers } from '../handlers.js';
 import type { HandlerChoice, HandlerPlan } from '../handlers.js';
@@ -34,13 +34,10 @@ interface Way {
   readonly near: ImmediateOperand | null;
 }
 
-/** Created on first use, and shared by all processors. */
-let a64Decoder: Decoder | null = null;
-
 export class WordDecoder {
   readonly #memory: EngineMemory;
   readonly #pages: RecordPages;
-  readonly #decoder = (a64Decoder ??= makeDecoder(a64));
+  readonly #decoder = a64Decoder();
   readonly #plan: HandlerPlan;
   /** See `kept`. */
   readonly #kept = new Uint32Array(keptWords * kept.words);

@@ -17,7 +17,7 @@ const byOwnFunctions: Arm64 = {
   model: {
     ...arm64.model,
     // Each inherits the rest, so that its semantics are still built on first use.
-    instructions: a64.map((one) => Object.create(one, { cold: { value: true } }) as typeof one),
+    instructions: a64().map((one) => Object.create(one, { cold: { value: true } }) as typeof one),
   },
 } satisfies CpuArchitecture<unknown, never, unknown>;
 

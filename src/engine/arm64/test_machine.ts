@@ -48,7 +48,7 @@ export interface TestMachine {
  */
 export function assemble(line: string, pc: number): number {
   if (/^0x[0-9a-f]+$/.test(line)) return Number(line);
-  for (const definition of a64) {
+  for (const definition of a64()) {
     const word = parseInstruction(definition, line, BigInt(pc));
     if (word !== null) return word;
   }

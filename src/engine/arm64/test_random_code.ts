@@ -3,8 +3,8 @@ import { a64, insertFields, systemRegisters } from '../../isa/index.js';
 import type { A64Instruction } from '../../isa/index.js';
 import type { TestMachine } from './test_machine.js';
 
-const moves = a64.filter(({ name }) => name.startsWith('M') && name.includes('systemmove'));
-const systemForms = a64.filter(({ name }) =>
+const moves = a64().filter(({ name }) => name.startsWith('M') && name.includes('systemmove'));
+const systemForms = a64().filter(({ name }) =>
   /^(SYS|MSR|MRS|ERET|SVC|HVC|SMC|BRK|ISB|WF|LDX|STX|LDAX|STLX)/.test(name),
 );
 
@@ -13,7 +13,7 @@ function word(next: () => number): number {
   const kind = next() % 16;
   if (kind === 0) return next();
   const pick = (from: readonly A64Instruction[]): A64Instruction | undefined => from[next() % from.length];
-  const chosen = kind < 3 ? pick(moves) : kind < 6 ? pick(systemForms) : pick(a64);
+  const chosen = kind < 3 ? pick(moves) : kind < 6 ? pick(systemForms) : pick(a64());
   if (chosen === undefined) return 0;
   const { pattern, name } = chosen;
   if (name.includes('systemmove') && next() % 4 !== 0) {

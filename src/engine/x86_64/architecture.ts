@@ -119,6 +119,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
 
 export const x86_64: CpuArchitecture<X86VcpuView, X86Host, X86Line> = {
   model: {
+    name: 'x86_64',
     instructions: isa.x86,
     systemCalls: isa.x86SystemCalls,
     flags: isa.x86Flags,

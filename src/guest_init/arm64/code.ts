@@ -208,5 +208,5 @@ parameters:`;
 
 /** The code at its address, with space for the file's headers before it. */
 export function assembledCode(): Assembled {
-  return assemble(a64, `.space ${headerBytes}\n${source}`, loadAddress);
+  return assemble(a64(), `.space ${headerBytes}\n${source}`, loadAddress);
 }

@@ -29,21 +29,28 @@ export function decodeBitMask({ N, immr, imms }: BitMaskFields, width: 32 | 64):
 }
 
 /** All encodable masks with their fields, by text. The first encoding found is the canonical one. */
-const encodings = new Map<string, BitMaskFields>();
-for (const width of [32, 64] as const) {
-  for (let size = 2; size <= width; size *= 2) {
-    for (let ones = 1; ones < size; ones += 1) {
-      for (let immr = 0; immr < size; immr += 1) {
-        const imms = (~(size * 2 - 1) & 0x3f) | (ones - 1);
-        const fields = { N: size === 64 ? 1 : 0, immr, imms };
-        const mask = decodeBitMask(fields, width);
-        if (mask !== null) encodings.set(`${width}:${mask}`, fields);
+function allEncodings(): Map<string, BitMaskFields> {
+  const encodings = new Map<string, BitMaskFields>();
+  for (const width of [32, 64] as const) {
+    for (let size = 2; size <= width; size *= 2) {
+      for (let ones = 1; ones < size; ones += 1) {
+        for (let immr = 0; immr < size; immr += 1) {
+          const imms = (~(size * 2 - 1) & 0x3f) | (ones - 1);
+          const fields = { N: size === 64 ? 1 : 0, immr, imms };
+          const mask = decodeBitMask(fields, width);
+          if (mask !== null) encodings.set(`${width}:${mask}`, fields);
+        }
       }
     }
   }
+  return encodings;
 }
+
+/** Made when an assembler first needs them. */
+let encodings: ReadonlyMap<string, BitMaskFields> | null = null;
 
 /** The fields that encode `mask`; null if it cannot be encoded. */
 export function encodeBitMask(mask: bigint, width: 32 | 64): BitMaskFields | null {
+  encodings ??= allEncodings();
   return encodings.get(`${width}:${BigInt.asUintN(width, mask)}`) ?? null;
 }

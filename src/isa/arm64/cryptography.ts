@@ -357,4 +357,4 @@ const shaTwo = twoRegisters.map(({ mnemonic, opcode, feature, scalar, result }) 
   }),
 );
 
-export const cryptography: readonly A64Instruction[] = [...aes, ...shaThree, ...shaTwo];
+export const cryptography = (): readonly A64Instruction[] => [...aes, ...shaThree, ...shaTwo];

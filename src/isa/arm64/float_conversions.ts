@@ -116,10 +116,11 @@ function fixedPoint(
   ]);
 }
 
-export const floatConversions: readonly A64Instruction[] = floatTypes.flatMap((type) =>
-  bothWidths.flatMap((general) => [
-    ...toInteger(type, general),
-    ...fromInteger(type, general),
-    ...fixedPoint(type, general),
-  ]),
-);
+export const floatConversions = (): readonly A64Instruction[] =>
+  floatTypes.flatMap((type) =>
+    bothWidths.flatMap((general) => [
+      ...toInteger(type, general),
+      ...fromInteger(type, general),
+      ...fixedPoint(type, general),
+    ]),
+  );

@@ -223,7 +223,7 @@ function defineSelection({ letter, width, ftype }: FloatType): A64Instruction {
   });
 }
 
-export const floatDataProcessing: readonly A64Instruction[] = [
+export const floatDataProcessing = (): readonly A64Instruction[] => [
   ...floatTypes.flatMap((type) => [
     ...defineOneSource(type),
     ...defineTwoSources(type),

@@ -88,7 +88,7 @@ function general({
   ];
 }
 
-export const floatMoves: readonly A64Instruction[] = [
+export const floatMoves = (): readonly A64Instruction[] => [
   ...floatTypes.flatMap((type) => [fromImmediate(type), betweenRegisters(type)]),
   ...generalForms.flatMap(general),
 ];

@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { a64, alwaysLeaves, idleSuccessor, makeDecoder, parseInstruction, reachOf } from '../index.js';
 
 const pc = 0x4000_0000n;
-const decoder = makeDecoder(a64);
+const decoder = makeDecoder(a64());
 
 function wordOf(text: string): number {
-  for (const definition of a64) {
+  for (const definition of a64()) {
     const word = parseInstruction(definition, text, pc);
     if (word !== null) return word;
   }

@@ -4,15 +4,12 @@ import type { FrameMemory } from '../../base/index.js';
 import type { VcpuView } from '../../engine/index.js';
 import { mfnOfGfn } from '../../hypervisor/index.js';
 import type { Domain } from '../../hypervisor/index.js';
-import { a64, makeDecoder } from '../../isa/index.js';
-import type { A64Instruction, Decoder } from '../../isa/index.js';
-
-let decoder: Decoder | null = null;
+import { a64Decoder } from '../../isa/index.js';
+import type { A64Instruction } from '../../isa/index.js';
 
 /** The instruction that `word` is in the vCPU's present mode; null where it is unallocated there. */
 export function instructionOf(view: VcpuView, word: number): A64Instruction | null {
-  decoder ??= makeDecoder(a64);
-  return decoder.decode(word, view.mode);
+  return a64Decoder().decode(word, view.mode);
 }
 
 /** Reads the word at an address as the vCPU would fetch it at its present level; null where it could not. */

@@ -5,10 +5,10 @@ import { InvariantError } from '../../../base/index.js';
 import { a64, assemble, makeDecoder, printInstruction } from '../../index.js';
 import { expandAlias } from './aliases.js';
 
-const decoder = makeDecoder(a64);
+const decoder = makeDecoder(a64());
 
 function words(source: string, origin = 0): number[] {
-  const { bytes } = assemble(a64, source, origin);
+  const { bytes } = assemble(a64(), source, origin);
   const view = new DataView(bytes.buffer);
   return Array.from({ length: Math.floor(bytes.length / 4) }, (_, i) => view.getUint32(4 * i, true));
 }
@@ -54,7 +54,7 @@ describe('the assembler', () => {
 
   it('lays out data, gaps and .bss', () => {
     const { bytes, memoryBytes, symbols } = assemble(
-      a64,
+      a64(),
       `.byte 1, 2
        .balign 4
        .hword 0x1234
@@ -165,7 +165,7 @@ describe('the assembler', () => {
     ];
     for (const [source, why] of wrong) {
       assert.throws(
-        () => assemble(a64, source),
+        () => assemble(a64(), source),
         (error) => error instanceof InvariantError && why.test(error.message),
         source,
       );

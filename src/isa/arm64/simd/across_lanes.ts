@@ -89,20 +89,21 @@ const rows: readonly Row[] = [
   { mnemonic: 'addv', U: 0, opcode: '11011', to: same, result: (m, a, { lane }) => sum(m, lane, a) },
 ];
 
-export const acrossLanes: readonly A64Instruction[] = rows.flatMap(({ mnemonic, U, opcode, to, result }) =>
-  folded.map((arrangement) => {
-    const made = to(arrangement);
-    return instruction({
-      name: encodingName(mnemonic, arrangement, 'across_lanes'),
-      pattern: `${leadingBits(arrangement, U)} ${arrangement.size} 11000 ${opcode} 10 Rn:5 Rd:5`,
-      feature: 'FEAT_AdvSIMD',
-      cold: true,
-      operands: { d: vector('Rd', made), n: vector('Rn', arrangement) },
-      text: `${mnemonic} {d}, {n}`,
-      semantics: (m, o) => {
-        const a = m.letVector(readActive(m, arrangement, o.n));
-        writeActive(m, made, o.d, result(m, a, arrangement));
-      },
-    });
-  }),
-);
+export const acrossLanes = (): readonly A64Instruction[] =>
+  rows.flatMap(({ mnemonic, U, opcode, to, result }) =>
+    folded.map((arrangement) => {
+      const made = to(arrangement);
+      return instruction({
+        name: encodingName(mnemonic, arrangement, 'across_lanes'),
+        pattern: `${leadingBits(arrangement, U)} ${arrangement.size} 11000 ${opcode} 10 Rn:5 Rd:5`,
+        feature: 'FEAT_AdvSIMD',
+        cold: true,
+        operands: { d: vector('Rd', made), n: vector('Rn', arrangement) },
+        text: `${mnemonic} {d}, {n}`,
+        semantics: (m, o) => {
+          const a = m.letVector(readActive(m, arrangement, o.n));
+          writeActive(m, made, o.d, result(m, a, arrangement));
+        },
+      });
+    }),
+  );

@@ -197,7 +197,7 @@ function defineLong({ mnemonic, U, opcode, sources: seen, result }: LongRow): A6
   });
 }
 
-export const byElement: readonly A64Instruction[] = [
+export const byElement = (): readonly A64Instruction[] => [
   ...sameRows.flatMap(defineSame),
   ...longRows.flatMap(defineLong),
 ];

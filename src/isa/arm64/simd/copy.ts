@@ -121,7 +121,7 @@ function insert(form: Lane): A64Instruction[] {
   ];
 }
 
-export const copies: readonly A64Instruction[] = [
+export const copies = (): readonly A64Instruction[] => [
   ...integerVectors.flatMap(duplicate),
   ...lanes.flatMap((form) => [scalarDuplicate(form), ...moveToGeneral(form), ...insert(form)]),
 ];

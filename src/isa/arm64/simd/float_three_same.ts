@@ -243,7 +243,7 @@ function defineByElement({ mnemonic, U, opcode, result }: (typeof elementRows)[n
   });
 }
 
-export const floatThreeSame: readonly A64Instruction[] = [
+export const floatThreeSame = (): readonly A64Instruction[] => [
   ...sameRows.flatMap(defineSame),
   ...pairRows.flatMap((pair) => [...definePairs(pair), ...defineScalarPairs(pair)]),
   ...across,

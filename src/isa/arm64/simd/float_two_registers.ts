@@ -268,7 +268,7 @@ function defineFixedPoint(): A64Instruction[] {
   );
 }
 
-export const floatTwoRegisters: readonly A64Instruction[] = [
+export const floatTwoRegisters = (): readonly A64Instruction[] => [
   ...rows.flatMap(define),
   ...defineNarrowings(),
   scalarNarrowing,

@@ -1,4 +1,4 @@
-/** Advanced SIMD instructions, by group. */
+/** Advanced SIMD instructions, by group. A group is a function, so that a guest without vector code does not define them. */
 import type { A64Instruction } from '../encoding.js';
 import { copies } from './copy.js';
 import { simdLoadsAndStores } from './loads_stores.js';
@@ -14,18 +14,18 @@ import { immediateShifts } from './shift_immediate.js';
 import { floatThreeSame } from './float_three_same.js';
 import { floatTwoRegisters } from './float_two_registers.js';
 
-export const advancedSimd: readonly A64Instruction[] = [
-  ...simdLoadsAndStores,
-  ...structures,
-  ...copies,
-  ...modifiedImmediates,
-  ...threeSame,
-  ...floatTwoRegisters,
-  ...floatThreeSame,
-  ...immediateShifts,
-  ...byElement,
-  ...twoRegisters,
-  ...threeDifferent,
-  ...permutes,
-  ...acrossLanes,
+export const advancedSimd = (): readonly A64Instruction[] => [
+  ...simdLoadsAndStores(),
+  ...structures(),
+  ...copies(),
+  ...modifiedImmediates(),
+  ...threeSame(),
+  ...floatTwoRegisters(),
+  ...floatThreeSame(),
+  ...immediateShifts(),
+  ...byElement(),
+  ...twoRegisters(),
+  ...threeDifferent(),
+  ...permutes(),
+  ...acrossLanes(),
 ];

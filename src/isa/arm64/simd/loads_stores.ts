@@ -218,7 +218,7 @@ function pair(
   });
 }
 
-export const simdLoadsAndStores: readonly A64Instruction[] = [
+export const simdLoadsAndStores = (): readonly A64Instruction[] => [
   ...accesses.flatMap((access) =>
     effects.flatMap((way) => [
       withOffset(access, way),

@@ -195,7 +195,7 @@ function float({ arrangement, op, format }: (typeof floatForms)[number]): A64Ins
   });
 }
 
-export const modifiedImmediates: readonly A64Instruction[] = [
+export const modifiedImmediates = (): readonly A64Instruction[] => [
   ...forms.flatMap(integerForm),
   byteMask('0', scalarRegister('Rd', 'd')),
   byteMask('1', vector('Rd', arrangements['2d'])),

@@ -134,7 +134,7 @@ function table(arrangement: Arrangement, mnemonic: 'tbl' | 'tbx', count: number)
   });
 }
 
-export const permutes: readonly A64Instruction[] = [
+export const permutes = (): readonly A64Instruction[] => [
   ...integerVectors.flatMap(permute),
   ...byteVectors.map(extract),
   ...byteVectors.flatMap((arrangement) =>

@@ -293,7 +293,7 @@ function defineLong(): A64Instruction[] {
   );
 }
 
-export const immediateShifts: readonly A64Instruction[] = [
+export const immediateShifts = (): readonly A64Instruction[] => [
   ...[...rightRows, ...leftRows, ...saturatingRows].flatMap(define),
   ...defineNarrowings(),
   ...defineLong(),

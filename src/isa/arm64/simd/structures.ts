@@ -300,6 +300,5 @@ const shapes: readonly Shape[] = [
   ...listed.flatMap((arrangement) => selectors.map((selector) => replicate(arrangement, selector))),
 ];
 
-export const structures: readonly A64Instruction[] = shapes.flatMap((shape) =>
-  baseForms.map((form) => structure(shape, form)),
-);
+export const structures = (): readonly A64Instruction[] =>
+  shapes.flatMap((shape) => baseForms.map((form) => structure(shape, form)));

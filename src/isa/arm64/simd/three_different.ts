@@ -240,7 +240,7 @@ function definePolynomial(): A64Instruction[] {
   });
 }
 
-export const threeDifferent: readonly A64Instruction[] = [
+export const threeDifferent = (): readonly A64Instruction[] => [
   ...longRows.flatMap(defineLong),
   ...defineWide(),
   ...defineHighHalf(),

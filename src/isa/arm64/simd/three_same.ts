@@ -326,11 +326,5 @@ const comparisons: readonly Row[] = [
   ),
 ];
 
-export const threeSame: readonly A64Instruction[] = [
-  ...logical,
-  ...sums,
-  ...comparisons,
-  ...shifts,
-  ...products,
-  ...pairs,
-].flatMap(define);
+export const threeSame = (): readonly A64Instruction[] =>
+  [...logical, ...sums, ...comparisons, ...shifts, ...products, ...pairs].flatMap(define);

@@ -345,7 +345,7 @@ const scalarPair = instruction({
   },
 });
 
-export const twoRegisters: readonly A64Instruction[] = [
+export const twoRegisters = (): readonly A64Instruction[] => [
   ...[...reversals, ...bitCounts, ...pairRows, ...comparisons, ...signRows].flatMap(define),
   ...defineNarrowings(),
   ...defineLongShift(),
