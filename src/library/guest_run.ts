@@ -9,6 +9,7 @@ import type { Checkpoint, StartedBoot } from './checkpoint.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import { defaultKernel, runLimits } from './limits.js';
 import { settle } from './request.js';
+import { ownRequest, shownValue } from './request_types.js';
 import type { BootRequest, Settled } from './request.js';
 import { loadSources } from './sources.js';
 
@@ -46,6 +47,17 @@ const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as
 /** How long to wait when guest time is ahead of the host's, ms. */
 const pauseMs = 10;
 
+/** `text` without line ends and control characters. */
+function oneLine(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+}
+
+function checkInput(bytes: unknown, atNs: unknown): void {
+  if (!(bytes instanceof Uint8Array)) throw new InputError('the bytes to type must be a Uint8Array');
+  if (atNs !== undefined && typeof atNs !== 'bigint')
+    throw new InputError('the guest time of input must be a bigint, in ns');
+}
+
 function hypercallOf(event: TraceEvent): Hypercall | null {
   if (event.kind !== 'hypercall') return null;
   const { vcpu, linuxCpu, call, timeNs } = event;
@@ -56,8 +68,10 @@ function hypercallOf(event: TraceEvent): Hypercall | null {
 function pausePointOf(place: 'userspace' | RegExp | number): PausePoint {
   if (place === 'userspace') return { kind: 'userspace' };
   if (place instanceof RegExp) return { kind: 'line', pattern: place };
-  if (!(place >= 0 && place <= runLimits.guestSeconds.most))
-    throw new InputError(`a guest time is from 0 to ${runLimits.guestSeconds.most} s, not ${place}`);
+  if (typeof place !== 'number' || !(place >= 0 && place <= runLimits.guestSeconds.most))
+    throw new InputError(
+      `a place to reach is userspace, a RegExp, or a guest time from 0 to ${runLimits.guestSeconds.most} s, not ${shownValue(place)}`,
+    );
   return { kind: 'time', ns: BigInt(Math.round(place * 1e9)) };
 }
 
@@ -69,15 +83,21 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #starting: Promise<void> | null = null;
   #started: StartedBoot | null = null;
   #report: BootReport | null = null;
-  #isListened = false;
+  /** Why the run cannot go on: what was thrown while it was loaded, or by a function of the caller. */
+  #failure: { readonly error: unknown } | null = null;
+  /** The number of loops that read the hypercalls. */
+  #readers = 0;
+  /** The calls that no loop has read yet start at `#read`. */
   #calls: Hypercall[] = [];
+  #read = 0;
   /** Input that came before the guest existed. */
   readonly #typed: { readonly bytes: Uint8Array; readonly atNs: bigint }[] = [];
   #hasEnded = false;
   #isPaused = false;
   #stopped: string | null = null;
-  /** Called to stop the run before the guest exists. */
-  #abandon: (() => void) | null = null;
+  /** Stops the run before the guest exists, and what waits for that. */
+  #abandon: () => void = () => undefined;
+  readonly #abandoned: Promise<void>;
   /** How long the guest has run, and when it began, in ms of host time. */
   #wallMs = 0;
   #slice: number = slice.first;
@@ -87,10 +107,11 @@ export class GuestRun implements AsyncIterable<Hypercall> {
 
   /** Throws InputError for an invalid request. */
   constructor(request: BootRequest) {
-    this.#request = request;
-    if (request.from !== undefined) checkFrom(request);
-    this.#kernel = kernelSpecOf(request.kernel ?? defaultKernel);
-    this.#settled = settle(request, this.#kernel);
+    this.#request = ownRequest(request);
+    this.#abandoned = new Promise((resolve) => (this.#abandon = resolve));
+    if (this.#request.from !== undefined) checkFrom(this.#request);
+    this.#kernel = kernelSpecOf(this.#request.kernel ?? defaultKernel);
+    this.#settled = settle(this.#request, this.#kernel);
   }
 
   /** The progress of the run. */
@@ -103,24 +124,26 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   /**
-   * The guest's hypercalls in order, each once, as it makes them. The guest runs only while the caller reads them: if the caller
-   * leaves the loop early, the guest stops there. Throws InputError when kernel or initrd cannot be loaded or booted.
+   * The guest's hypercalls in order, each once, as it makes them. The guest runs only while the caller reads them. If the caller
+   * leaves the loop early, the guest stops within a fraction of a second; the next loop starts with the calls that it made until
+   * then. Each of several loops gets some of the calls. Throws InputError when kernel or initrd cannot be loaded or booted.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Hypercall, void, undefined> {
-    this.#isListened = true;
+    this.#readers++;
     try {
       for (;;) {
-        const calls = this.#calls;
-        this.#calls = [];
-        yield* calls;
-        if (calls.length === 0 && !(await this.#advance())) return;
+        for (let call = this.#nextCall(); call !== undefined; call = this.#nextCall()) yield call;
+        if (!(await this.#advance()) && this.#calls.length === 0) return;
       }
     } finally {
-      this.#isListened = false;
+      this.#readers--;
     }
   }
 
-  /** Runs the guest to its end and returns the report. Throws InputError when kernel or initrd cannot be loaded or booted. */
+  /**
+   * Runs the guest to its end and returns the report. Throws InputError when kernel or initrd cannot be loaded or booted. What a
+   * function of the request throws ends the run: this throws it, now and later.
+   */
   async report(): Promise<BootReport> {
     while (await this.#advance());
     return this.#finalReport();
@@ -131,8 +154,9 @@ export class GuestRun implements AsyncIterable<Hypercall> {
    * before. A pause there changes nothing of the run. Throws InputError as {@link report} does.
    */
   async reach(place: 'userspace' | RegExp | number): Promise<boolean> {
-    if (!(await this.#load()) || this.#hasEnded) return false;
-    present(this.#started, 'the boot that runs').boot.pauseAt(pausePointOf(place));
+    const point = pausePointOf(place);
+    if (!(await this.#orFail(() => this.#load())) || this.#hasEnded) return false;
+    present(this.#started, 'the boot that runs').boot.pauseAt(point);
     while (await this.#advance()) if (this.#hasPaused()) return true;
     return false;
   }
@@ -142,7 +166,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
    * {@link report} does, and if the run has ended.
    */
   async checkpoint(): Promise<Checkpoint> {
-    const isLoaded = await this.#load();
+    const isLoaded = await this.#orFail(() => this.#load());
     if (!isLoaded || this.#hasEnded || this.#started === null)
       throw new InputError('the run has ended; a checkpoint can be taken only before that');
     return checkpointOf(this.#started);
@@ -150,20 +174,25 @@ export class GuestRun implements AsyncIterable<Hypercall> {
 
   /**
    * Ends the run now, as incomplete; `why` is one line for the report. The run does not wait for a kernel that is still being
-   * fetched or unpacked.
+   * fetched or unpacked. Line ends and control characters in `why` are replaced.
    */
   stop(why = 'the run was stopped'): void {
-    this.#stopped ??= why;
-    this.#abandon?.();
+    if (typeof (why as unknown) !== 'string') throw new InputError('why a run is stopped must be a string');
+    this.#stopped ??= oneLine(why);
+    this.#abandon();
   }
 
   /**
    * Types `bytes` into the guest's console (the last one that its command line names). The guest can read them from guest time
-   * `atNs` (default: now). The run depends only on the bytes and on `atNs`. Without `atNs` the run cannot be reproduced.
+   * `atNs` (default: now). The run depends only on the bytes and on `atNs`. Without `atNs` the run cannot be reproduced. Throws
+   * InputError if the arguments are something else.
    */
   type(bytes: Uint8Array, atNs?: bigint): void {
-    if (this.#started === null) this.#typed.push({ bytes: bytes.slice(), atNs: atNs ?? 0n });
-    else this.#started.boot.type(bytes, atNs);
+    checkInput(bytes, atNs);
+    // A slice of a Buffer would share its bytes.
+    const own = new Uint8Array(bytes);
+    if (this.#started === null) this.#typed.push({ bytes: own, atNs: atNs ?? 0n });
+    else this.#started.boot.type(own, atNs);
   }
 
   async #start(): Promise<void> {
@@ -206,9 +235,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   async #load(): Promise<boolean> {
     if (this.#started !== null) return true;
     if (this.#stopped === null) {
-      const stopped = new Promise<void>((resolve) => (this.#abandon = resolve));
       this.#starting ??= this.#start();
-      await Promise.race([this.#starting, stopped]);
+      await Promise.race([this.#starting, this.#abandoned]);
     }
     if (this.#hasStarted()) return true;
     if (!this.#hasEnded) this.#hear(unstartedEnd(this.#stopped ?? ''));
@@ -226,12 +254,36 @@ export class GuestRun implements AsyncIterable<Hypercall> {
 
   #hear(event: TraceEvent): void {
     this.#request.event?.(event);
-    const call = this.#isListened ? hypercallOf(event) : null;
+    const call = this.#readers > 0 ? hypercallOf(event) : null;
     if (call !== null) this.#calls.push(call);
+  }
+
+  /** The next call that no loop has read. */
+  #nextCall(): Hypercall | undefined {
+    const call = this.#calls[this.#read++];
+    if (call !== undefined) return call;
+    this.#calls = [];
+    this.#read = 0;
+    return undefined;
+  }
+
+  /** What `act` gives. What it throws ends the run: the guest may stand within an instruction, from where it cannot go on. */
+  async #orFail<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      if (this.#failure === null) return await act();
+    } catch (error) {
+      this.#failure ??= { error };
+      this.#hasEnded = true;
+    }
+    throw present(this.#failure, 'the error that ended the run').error;
   }
 
   /** Runs the guest for one slice; false when it has ended. */
   async #advance(): Promise<boolean> {
+    return await this.#orFail(() => this.#runSlice());
+  }
+
+  async #runSlice(): Promise<boolean> {
     if (!(await this.#load()) || this.#hasEnded) return false;
     const { boot } = present(this.#started, 'the boot that runs');
     if (this.#stopped !== null) boot.cutShort(this.#stopped);

@@ -28,7 +28,6 @@ export type {
   Way,
   WhatIf,
 } from '../boot/index.js';
-export { whatIfs } from '../boot/index.js';
 export { checkpointBytes } from './checkpoint.js';
 export type { Checkpoint } from './checkpoint.js';
 export { GuestRun } from './guest_run.js';
@@ -45,6 +44,7 @@ export {
   seeds,
   usualLimits,
   vcpuCount,
+  whatIfs,
   xenReleases,
 } from './limits.js';
 export type { Range, XenRelease } from './limits.js';

@@ -6,7 +6,7 @@ import { mostVcpus } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
-export { defaultXenRelease, usualLimits, xenReleases } from '../boot/index.js';
+export { defaultXenRelease, usualLimits, whatIfs, xenReleases } from '../boot/index.js';
 export type { XenRelease } from '../boot/index.js';
 
 /** A whole number that may be chosen: minimum, maximum and default. */

@@ -1,14 +1,15 @@
 /** The request for a boot, and the same request with all defaults filled in. */
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
-import { checkCommandLine, defaultLimits, whatIfs } from '../boot/index.js';
+import { checkCommandLine, defaultLimits } from '../boot/index.js';
 import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { Checkpoint } from './checkpoint.js';
 import { commandLineOf, commandOf } from './guest_command.js';
-import { defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount, xenReleases } from './limits.js';
+import { defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount } from './limits.js';
 import type { Range, XenRelease } from './limits.js';
+import { checkKinds } from './request_types.js';
 
 /** What to boot, and how. All fields are optional. */
 export interface BootRequest {
@@ -75,17 +76,11 @@ function whole(what: string, value: number, { least, most }: Omit<Range, 'usual'
   throw new InputError(`${what} must be a whole number from ${least} to ${most}, not ${value}`);
 }
 
-function checkChoice(what: string, value: string | undefined, choices: readonly string[]): void {
-  if (value === undefined || choices.some((choice) => choice === value)) return;
-  throw new InputError(`${what} must be one of ${choices.join(', ')}, not ${value}`);
-}
-
-/** Checks what the types of a request say, for programs whose language does not: a wrong word must not pass for the default. */
-function checkWords({ commandLine = '', xen, whatIf, until }: BootRequest): void {
-  if (typeof commandLine !== 'string') throw new InputError('the command line must be a string');
-  checkChoice('the Xen release', xen, xenReleases);
-  checkChoice('whatIf', whatIf, whatIfs);
-  if (!(until instanceof RegExp)) checkChoice('until, if it is no RegExp,', until, ['userspace', 'poweroff']);
+/** What the builtin kernel has no use for is refused, because it was probably meant for another kernel. */
+function checkBuiltin({ initrd, mirror }: BootRequest, { kind }: KernelSpec): void {
+  if (kind !== 'builtin') return;
+  if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave it out');
+  if (mirror !== undefined) throw new InputError('the builtin guest needs no mirror; leave it out');
 }
 
 /** Throws InputError if `seed` is none. */
@@ -118,7 +113,8 @@ export function limitsOf(
 
 /** `request` for `kernel`, with all defaults filled in. Throws InputError if it is invalid. */
 export function settle(request: BootRequest, kernel: KernelSpec): Settled {
-  checkWords(request);
+  checkKinds(request);
+  checkBuiltin(request, kernel);
   const vcpus = whole('the number of vCPUs', request.vcpus ?? vcpuCount.usual, vcpuCount);
   const command = commandOf(request, kernel);
   const commandLine = commandLineOf(request);

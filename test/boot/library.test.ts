@@ -1,11 +1,16 @@
 /** Tests of the library's entry point. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import { boot, InputError } from '../../src/library/index.js';
 import type { BootRequest, Hypercall } from '../../src/library/index.js';
 import { onlyRun } from './reports.js';
 import { branch, hypercall, image, movz, powerOff, spin } from './tiny_kernels.js';
 
+const hasPipes = process.platform !== 'win32';
 const small: BootRequest = { initrd: new Uint8Array(16), memoryMiB: 16, vcpus: 1, until: 'poweroff' };
 /** Three calls: version, features, and one for a vCPU that does not exist. */
 const three = image([...hypercall(17, 0), ...hypercall(17, 1, 0), ...hypercall(24, 3, 9), ...powerOff]);
@@ -76,7 +81,9 @@ describe('boot', () => {
     ]);
     let said = '';
     const run = boot({ ...small, kernel: echo, console: (bytes) => (said += Buffer.from(bytes).toString()) });
-    run.type(Buffer.from('one '));
+    const one = Buffer.from('one ');
+    run.type(one);
+    one.fill(0);
     run.type(Buffer.from('three.'), 5_000_000n);
     run.type(Buffer.from('two '), 1_000_000n);
     const { outcome, guestTimeNs } = onlyRun(await run.report());
@@ -105,17 +112,125 @@ describe('boot', () => {
       { limits: { guestSeconds: 0 } },
     ];
     for (const request of wrong) assert.throws(() => boot(request), InputError);
-    // A program in another language may ask for what the types do not allow.
-    const untyped: object[] = [
-      { xen: '4.19' },
-      { whatIf: 'as_posted' },
-      { until: 'power-off' },
-      { commandLine: 5 },
-      { kernel: {} },
-    ];
-    for (const request of untyped) assert.throws(() => boot(request), InputError, JSON.stringify(request));
     const nothing = boot({ ...small, kernel: new Uint8Array() });
     await assert.rejects(taken(nothing), InputError);
     await assert.rejects(nothing.report(), InputError);
+  });
+
+  it('refuses a value of another kind than the type says, which only a program without types can pass', () => {
+    const wrong: Readonly<Record<string, unknown>>[] = [
+      { xen: '4.19' },
+      { xen: 4.17 },
+      { whatIf: 'as-told' },
+      { whatIf: '' },
+      { whatIf: null },
+      { until: 'never' },
+      { until: '' },
+      { vcpus: '4' },
+      { vcpus: null },
+      { vcpus: 4n },
+      { xenstore: 'false' },
+      { commandLine: null },
+      { limits: null },
+      { limits: 5 },
+      { limits: { guestSeconds: '5' } },
+      { command: 'ls' },
+      { command: [5] },
+      { script: 5 },
+      { initrd: null },
+      { event: 5 },
+      { console: {} },
+      { mirror: 5 },
+      { kernel: 5 },
+      { kernel: null },
+      { kernel: new ArrayBuffer(64) },
+      { kernel: { kind: 'image' } },
+      { kernel: { kind: 'bytes', bytes: 'abc' } },
+      { kernel: { kind: 'file', file: 5 } },
+      { from: 5 },
+      { vcpu: 2 },
+    ];
+    const refused = (error: unknown): boolean => error instanceof InputError && !error.message.includes('\n');
+    for (const request of wrong)
+      assert.throws(() => boot({ ...small, kernel: three, ...request }), refused, Object.keys(request)[0]);
+    assert.throws(() => boot(null as unknown as BootRequest), refused);
+    const run = boot({ ...small, kernel: three });
+    assert.throws(() => run.type('x' as unknown as Uint8Array), refused);
+    assert.throws(() => run.type(new Uint8Array(1), 5 as unknown as bigint), refused);
+    assert.throws(() => run.stop(5 as unknown as string), refused);
+  });
+
+  it('refuses what the builtin kernel has no use for', () => {
+    for (const more of [{ initrd: new Uint8Array(16) }, { mirror: 'http://localhost/' }])
+      assert.throws(() => boot({ kernel: 'builtin', ...more }), /the builtin guest .*leave it out/);
+  });
+
+  it('is not changed when the caller changes the request, its command or its bytes later', async () => {
+    const bytes = Buffer.from(three);
+    const limits = { instructions: 1_000_000 };
+    const request = { ...small, kernel: bytes as Uint8Array, limits, vcpus: 2 };
+    const run = boot(request);
+    bytes.fill(0);
+    limits.instructions = 1;
+    request.vcpus = 1;
+    Object.assign(request, { event: () => assert.fail('no listener of the request') });
+    const report = await run.report();
+    assert.equal(onlyRun(report).outcome.what, 'poweroff');
+    assert.deepEqual([report.machine.vcpus, onlyRun(report).hypercalls.total], [2, 3]);
+  });
+
+  it('keeps the calls that were made before a loop was left', async () => {
+    const run = boot({ ...small, kernel: three });
+    const calls: Hypercall[] = [];
+    for await (const call of run) {
+      calls.push(call);
+      break;
+    }
+    calls.push(...(await taken(run)));
+    assert.deepEqual(
+      calls.map(({ name }) => name),
+      ['XENVER_version', 'XENVER_extraversion', 'VCPUOP_is_up'],
+    );
+  });
+
+  it('throws what a listener threw, each time', async () => {
+    const mine = new Error('mine');
+    let heard = 0;
+    const run = boot({
+      ...small,
+      kernel: three,
+      event: () => {
+        if (++heard === 3) throw mine;
+      },
+    });
+    const isMine = (error: unknown): boolean => error === mine;
+    await assert.rejects(run.report(), isMine);
+    await assert.rejects(run.report(), isMine);
+    await assert.rejects(taken(run), isMine);
+    await assert.rejects(run.reach(1), isMine);
+    await assert.rejects(run.checkpoint(), isMine);
+    assert.equal(run.progress.phase, 'ended');
+  });
+
+  it('goes on after a place to reach was none', async () => {
+    const run = boot({ ...small, kernel: three });
+    for (const place of [-1, NaN, 1e99, 'user space'])
+      await assert.rejects(run.reach(place as number), InputError, String(place));
+    assert.equal(onlyRun(await run.report()).outcome.what, 'poweroff');
+  });
+
+  it('stops for all who wait while the kernel is still being read', { skip: !hasPipes }, async () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'domulator-library-'));
+    const pipe = path.join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const run = boot({ ...small, kernel: pipe });
+    const reports = [run.report(), run.report()];
+    setTimeout(() => run.stop('enough\nof it'), 50);
+    const [one, other] = await Promise.all(reports);
+    // The thread that opens the pipe ends with the pipe's first writer.
+    writeFileSync(pipe, 'x');
+    rmSync(folder, { recursive: true });
+    assert.equal(one, other);
+    assert.equal(onlyRun(one!).outcome.why, 'enough of it before the kernel was loaded');
   });
 });

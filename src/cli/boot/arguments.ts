@@ -1,6 +1,14 @@
 /** The arguments of `domulator boot`, and the request that they make. */
 import { InputError } from '../../base/index.js';
-import { memoryMiB, parseKernelSpec, runLimits, seeds, vcpuCount, xenReleases } from '../../library/index.js';
+import {
+  memoryMiB,
+  parseKernelSpec,
+  runLimits,
+  seeds,
+  vcpuCount,
+  whatIfs,
+  xenReleases,
+} from '../../library/index.js';
 import type { BootRequest, KernelSpec, Range, WhatIf } from '../../library/index.js';
 import { checkValue } from '../option_values.js';
 
@@ -236,7 +244,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
     ...given('from', from, asIs),
     ...(args.xenstore ? {} : { xenstore: false }),
-    ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, ['as-posted', 'as-tested'])),
+    ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, whatIfs)),
     ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),
     ...given('limits', args.limit, limitsOf),

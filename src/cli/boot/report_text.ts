@@ -1,6 +1,7 @@
 /** The report of a boot for the terminal: the CPUs, the broken rules, the outcome. */
 import { answerText, idText } from '../../explore/index.js';
 import { formatHardwareId } from '../../identity/index.js';
+import { whatIfs } from '../../library/index.js';
 import type { BootReport, ReportedCpu, ReportedKernel, ReportedRun, RunAction } from '../../library/index.js';
 import { shownLine } from '../render/shown_text.js';
 import type { Style } from '../render/style.js';
@@ -255,6 +256,6 @@ export function nextSteps({ verdict, options, runs }: BootReport, args: BootArgu
   return [
     '',
     'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',
-    ...['as-posted', 'as-tested'].map((whatIf) => `  ${commandText({ ...args, whatIf })}`),
+    ...whatIfs.map((whatIf) => `  ${commandText({ ...args, whatIf })}`),
   ];
 }
