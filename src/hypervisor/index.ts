@@ -12,7 +12,7 @@ export { crashDomain, tripleFault } from './crash.js';
 export type { CpuidLeaf } from './cpuid.js';
 export { createDomain, mostVcpusOfKind } from './create_domain.js';
 export type * from './domain.js';
-export type { CallEffect, RegisteredArea } from './effects.js';
+export type { CallEffect } from './effects.js';
 export { latchesApicErrors } from './release.js';
 export type { XenRelease } from './release.js';
 export {

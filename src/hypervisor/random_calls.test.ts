@@ -11,8 +11,8 @@ import { valueToJson } from '../base/index.js';
 import { destinationApicId, firstXenVcpu, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { cpuidLeaf } from './cpuid.js';
-import type { Domain, GuestArea, GuestKind } from './domain.js';
-import type { CallEffect, RegisteredArea } from './effects.js';
+import type { Domain, GuestKind } from './domain.js';
+import type { CallEffect } from './effects.js';
 import type { XenRelease } from './release.js';
 import { haltVcpu } from './halt.js';
 import type { CallRecord } from './hypercall.js';
@@ -111,33 +111,15 @@ function make(domain: Domain, step: Call): unknown {
 /** What of a domain a call's effects tell. */
 interface Watched {
   readonly physmap: Domain['state']['physmap'];
-  readonly isShutDown: boolean;
-  /** By vCPU. */
-  readonly up: readonly boolean[];
-  readonly controlBlocks: readonly (number | null)[];
-  readonly areas: readonly Readonly<Record<RegisteredArea, string>>[];
   readonly ports: readonly { readonly isOpen: boolean; readonly notifyVcpu: XenVcpuId }[];
 }
 
-function watched({ state }: Domain): Watched {
-  const { vcpus: all, events, physmap, shutdown } = state;
-  const areaText = ({ virtual, location }: GuestArea): string =>
-    `${virtual} ${location?.mfn} ${location?.offset}`;
-  return {
-    physmap: { ...physmap },
-    isShutDown: shutdown !== null,
-    up: all.map(({ up }) => up),
-    controlBlocks: all.map(({ fifo }) => fifo?.controlMfn ?? null),
-    areas: all.map(({ vcpuInfo, runstateArea, timeArea }) => ({
-      vcpu_info: areaText({ virtual: null, location: vcpuInfo }),
-      runstate: areaText(runstateArea),
-      time: areaText(timeArea),
-    })),
-    ports: events.channels.map(({ binding, notifyVcpu }) => ({
-      isOpen: binding.kind !== 'free',
-      notifyVcpu,
-    })),
-  };
+function watched({ state: { events, physmap } }: Domain): Watched {
+  const ports = events.channels.map(({ binding, notifyVcpu }) => ({
+    isOpen: binding.kind !== 'free',
+    notifyVcpu,
+  }));
+  return { physmap: { ...physmap }, ports };
 }
 
 /** Every change that an effect could tell must be told, with its vCPU or port. */
@@ -147,23 +129,8 @@ function checkEffects({ op, effects = [] }: CallRecord, before: Watched, after: 
   const told = (isChanged: boolean, ...wanted: Partial<CallEffect>[]): void =>
     assert.ok(!isChanged || wanted.some(has), `${op} does not tell ${JSON.stringify(wanted)}`);
   told(!isDeepStrictEqual(before.physmap, after.physmap), { kind: 'memoryMap' });
-  told(!before.isShutDown && after.isShutDown, { kind: 'shutDown' });
-  for (const [index, up] of after.up.entries()) {
-    const vcpu = xenVcpuId(index);
-    told(up !== before.up[vcpu], { kind: up ? 'vcpuUp' : 'vcpuDown', vcpu });
-    const controlBlock = after.controlBlocks[vcpu] ?? null;
-    told(controlBlock !== null && controlBlock !== before.controlBlocks[vcpu], {
-      kind: 'controlBlock',
-      vcpu,
-    });
-    for (const area of ['vcpu_info', 'runstate', 'time'] as const) {
-      const isChanged = after.areas[vcpu]?.[area] !== before.areas[vcpu]?.[area];
-      told(isChanged, { kind: 'areaRegistered', area, vcpu });
-    }
-  }
   for (const [port, { isOpen, notifyVcpu }] of after.ports.entries()) {
     const old = before.ports[port] ?? { isOpen: false, notifyVcpu: firstXenVcpu };
-    told(isOpen && !old.isOpen, { kind: 'portOpened', port }, { kind: 'portBound', port });
     told(!isOpen && old.isOpen, { kind: 'portClosed', port }, { kind: 'eventsReset' });
     told(isOpen && notifyVcpu !== old.notifyVcpu, { kind: 'portBound', port, vcpu: notifyVcpu });
   }

@@ -2,7 +2,6 @@
 import * as abi from '../../abi/index.js';
 import { XEN_EBUSY, XEN_EINVAL, XEN_ENOENT, XEN_ENOSYS } from '../../abi/index.js';
 import { XEN_EOPNOTSUPP, XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
-import { present } from '../../base/index.js';
 import type { Binding, Domain } from '../domain.js';
 import type { CallEffect } from '../effects.js';
 import * as bind from '../event_channels/bind.js';
@@ -41,7 +40,6 @@ const allocUnbound = operation({
     if (port >= 0) argument.port = port;
     return Math.min(port, 0);
   },
-  effects: (_, { port }) => [{ kind: 'portOpened', port }],
 });
 
 const bindInterdomain = operation({
@@ -63,7 +61,6 @@ const bindInterdomain = operation({
     if (port >= 0) argument.local_port = port;
     return Math.min(port, 0);
   },
-  effects: (_, { local_port: port }) => [{ kind: 'portOpened', port }],
 });
 
 const bindVirq = operation({
@@ -110,7 +107,6 @@ const bindPirq = operation({
     if (port >= 0) argument.port = port;
     return Math.min(port, 0);
   },
-  effects: (_, { port }) => [{ kind: 'portOpened', port }],
 });
 
 const bindIpi = operation({
@@ -295,9 +291,6 @@ const initControlBlock = operation({
     if (!isControlBlockOffset(argument.offset)) return -XEN_EINVAL;
     return initControl(domain, vcpu, argument.control_gfn, argument.offset);
   },
-  effects: ({ domain }, { vcpu }) => [
-    { kind: 'controlBlock', vcpu: present(domainVcpu(domain, vcpu), 'a vCPU').id },
-  ],
 });
 
 const expandEventArray = operation({

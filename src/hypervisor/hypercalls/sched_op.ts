@@ -3,7 +3,6 @@ import * as abi from '../../abi/index.js';
 import { XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
 import { archOf } from '../arch.js';
 import type { Domain, VcpuState } from '../domain.js';
-import { shutdownEffect } from '../effects.js';
 import { toolstackDomid } from '../event_channels/remote.js';
 import { blockVcpu, pollPorts } from '../event_channels/wait.js';
 import { operation, plainOperation } from '../hypercall.js';
@@ -57,7 +56,6 @@ const shutdown = operation({
     domainShutdown(domain, reason & reasonMask, caller.id);
     return 0;
   },
-  effects: ({ domain }) => shutdownEffect(domain),
 });
 
 const shutdownCode = operation({

@@ -23,7 +23,6 @@ import { frameBytes } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import { fillTimeArea, refreshTimeArea, updateVcpuTime } from '../clock.js';
 import type { Domain, FrameLocation, GuestArea, VcpuState } from '../domain.js';
-import type { CallEffect, RegisteredArea } from '../effects.js';
 import { markEventsPending } from '../event_channels/index.js';
 import { areaAlignment, findLocation, isPvAddress, locationWriter, virtualWriter } from '../guest_area.js';
 import { copyOut } from '../hypercall.js';
@@ -40,10 +39,6 @@ const notInRelease: ErrorRow = {
   when: 'the operation is newer than the release',
   releases: ['4.17'],
 };
-
-function registered(area: RegisteredArea): (call: { readonly vcpu: VcpuState }) => readonly CallEffect[] {
-  return ({ vcpu }) => [{ kind: 'areaRegistered', area, vcpu: vcpu.id }];
-}
 
 type Registration = ValueOf<typeof vcpu_register_vcpu_info>;
 
@@ -116,7 +111,6 @@ const registerVcpuInfo = vcpuOperation({
     if (typeof location !== 'number' || old) updateVcpuTime(domain, vcpu, true);
     return typeof location === 'number' ? location : 0;
   },
-  effects: registered('vcpu_info'),
 });
 
 const getRunstateInfo = vcpuOperation({
@@ -164,7 +158,6 @@ const registerRunstateArea = vcpuOperation({
     copyOut(context, vcpu_runstate_info, address, own ? runstateOf(vcpu) : runstateNow(domain, vcpu));
     return 0;
   },
-  effects: registered('runstate'),
 });
 
 const registerTimeArea = vcpuOperation({
@@ -183,7 +176,6 @@ const registerTimeArea = vcpuOperation({
     }
     return 0;
   },
-  effects: registered('time'),
 });
 
 const physErrors: readonly ErrorRow[] = [
@@ -229,7 +221,6 @@ const registerRunstatePhysArea = vcpuOperation({
       locationWriter(domain, location)(0, vcpu_runstate_info.encode(runstateOf(vcpu)));
     });
   },
-  effects: registered('runstate'),
 });
 
 const registerTimePhysArea = vcpuOperation({
@@ -242,7 +233,6 @@ const registerTimePhysArea = vcpuOperation({
     registerPhysical(call, call.vcpu.timeArea, vcpu_time_info.size, (location) => {
       fillTimeArea(call.domain, location);
     }),
-  effects: registered('time'),
 });
 
 export const areaOperations: readonly SubOperation[] = [

@@ -29,7 +29,6 @@ import {
 import { s64 } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import type { VcpuState } from '../domain.js';
-import { shutdownEffect } from '../effects.js';
 import { localApicEnabled, raiseVirq, unblock } from '../event_channels/index.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
@@ -60,7 +59,6 @@ const initialise = vcpuOperation({
     if (vcpuInfoLocation(call.domain, call.vcpu) === null) return -XEN_EINVAL;
     return call.domain.state.config.kind === 'pv' ? initialisePv(call) : initialiseHvm(call);
   },
-  effects: ({ vcpu }) => (vcpu.up ? [{ kind: 'vcpuUp', vcpu: vcpu.id }] : []),
 });
 
 function initialisePv({ context, domain, vcpu, address }: VcpuCall<object>): number {
@@ -100,7 +98,6 @@ const up = vcpuOperation({
     vcpu.up = true;
     return 0;
   },
-  effects: ({ vcpu }) => [{ kind: 'vcpuUp', vcpu: vcpu.id }],
 });
 
 /** For the last vCPU that is up, it shuts the domain down instead, and the vCPU stays up. */
@@ -116,7 +113,6 @@ const down = vcpuOperation({
     else domainShutdown(domain, SHUTDOWN_poweroff, caller.id);
     return 0;
   },
-  effects: ({ domain, vcpu }) => (vcpu.up ? shutdownEffect(domain) : [{ kind: 'vcpuDown', vcpu: vcpu.id }]),
 });
 
 const isUp = vcpuOperation({

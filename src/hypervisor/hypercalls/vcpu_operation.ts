@@ -3,7 +3,6 @@ import { XEN_EINVAL, XEN_ENOENT } from '../../abi/index.js';
 import type { Struct } from '../../abi/index.js';
 import { archOf } from '../arch.js';
 import type { Domain, VcpuState } from '../domain.js';
-import type { CallEffect } from '../effects.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { HypercallContext, CallOutcome, Detail, ErrorRow, SubOperation } from '../hypercall.js';
 
@@ -34,8 +33,6 @@ export interface VcpuOperation<A> {
   /** The part of the argument that the record shows (default: all of it). */
   detail?(argument: A): Detail;
   body(call: VcpuCall<A>): number;
-  /** What the call changed, if `body` answered 0 or more. */
-  effects?(call: Pick<VcpuCall<A>, 'domain' | 'vcpu'>): readonly CallEffect[];
 }
 
 const unknownVcpu: ErrorRow = { error: 'XEN_ENOENT', when: 'the domain has no vCPU of that id' };
@@ -78,6 +75,5 @@ function runBody<A extends Detail>(
   };
   const { domain, caller } = context;
   const returned = definition.body({ context, domain, vcpu, caller, address, argument });
-  const effects = returned < 0 ? undefined : definition.effects?.({ domain, vcpu });
-  return effects === undefined ? { detail, returned } : { detail, returned, effects };
+  return { detail, returned };
 }
