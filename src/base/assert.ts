@@ -1,3 +1,5 @@
+import { oneLine } from './one_line.js';
+
 /** Thrown for a bug in this program. Never thrown for anything that a guest or a user can do. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
@@ -6,6 +8,11 @@ export class InvariantError extends Error {
 /** Bad input from outside (a file, an argument). The message is one line with what was wrong and what to do. */
 export class InputError extends Error {
   override readonly name = 'InputError';
+
+  /** `message` may quote what the user gave; line ends and control characters in it become spaces. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(oneLine(message), options);
+  }
 }
 
 /** Asserts that `condition` holds by construction. Throws {@link InvariantError} with `message` if it does not. */

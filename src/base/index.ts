@@ -9,6 +9,8 @@ export { frameBytes, SparseMemory } from './memory.js';
 export type { FrameMemory, FrameRange, SparseMemoryValue } from './memory.js';
 export { prepared } from './prepared.js';
 export type { Prepared, PreparedBytes } from './prepared.js';
+export { oneLine } from './one_line.js';
+export { isUsable } from './pattern.js';
 export { rangesText } from './ranges.js';
 export { loadRecord, savedRecord } from './saved_record.js';
 export type { SavedMember, SavedRecord } from './saved_record.js';

@@ -94,6 +94,7 @@ test('text that is not a saved value is refused with one clear line', () => {
   for (const text of ['', '{', '{"$bigint":"x"}', '{"$bytes":"0"}', '{"$bytes":"zz"}']) {
     assert.throws(() => valueFromJson(text), InputError, text);
   }
+  assert.throws(() => valueFromJson('x\n\u001b[2J'), /^InputError: not a saved value: \P{Cc}*$/u);
 });
 
 test('a record that looks like a tag is refused, because it would be read back as another value', () => {

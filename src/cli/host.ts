@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { InputError } from '../base/index.js';
+import { InputError, oneLine } from '../base/index.js';
 import { createStyle } from './render/style.js';
 import type { Style } from './render/style.js';
 
@@ -76,7 +76,7 @@ export function watchOutput(failed: (why: string, isUnread: boolean) => void): v
 
 /** Prints one line on standard error: line ends and control characters in `message` are replaced. */
 export function complain(message: string): void {
-  process.stderr.write(`domulator: ${message.replace(/[\s\p{Cc}]+/gu, ' ').trim()}\n`);
+  process.stderr.write(`domulator: ${oneLine(message)}\n`);
 }
 
 /** Prints a warning, after which the command continues. */
@@ -94,6 +94,7 @@ const writeErrors: Readonly<Record<string, string>> = {
   EROFS: 'its file system is read-only; choose another place',
   ENOSPC: 'the disk is full; choose another place',
   ENAMETOOLONG: 'the name is too long; give a shorter one',
+  ELOOP: 'its path has a loop of symbolic links; give another name',
 };
 
 /** Why a file that the user named could not be written, in one line. */

@@ -12,6 +12,8 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'it may not be read',
   ENOTDIR: 'a part of its path is not a directory',
+  ELOOP: 'its path has a loop of symbolic links',
+  ENAMETOOLONG: 'its path is too long',
 };
 
 /** Throws InputError for a file that may have no end, such as a device, or that is too large. */

@@ -1,6 +1,6 @@
 /** A boot that its caller drives: it runs while the caller reads its calls or awaits its report. */
 import type { TraceEvent } from '../audit/index.js';
-import { InputError, present } from '../base/index.js';
+import { InputError, isUsable, oneLine, present } from '../base/index.js';
 import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
 import type { BootReport, BootWatcher, PausePoint } from '../boot/index.js';
 import { kernelName, kernelSpecOf } from '../kernel_source/index.js';
@@ -47,11 +47,6 @@ const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as
 /** How long to wait when guest time is ahead of the host's, ms. */
 const pauseMs = 10;
 
-/** `text` without line ends and control characters. */
-function oneLine(text: string): string {
-  return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
-}
-
 function checkInput(bytes: unknown, atNs: unknown): void {
   if (!(bytes instanceof Uint8Array)) throw new InputError('the bytes to type must be a Uint8Array');
   if (atNs !== undefined && typeof atNs !== 'bigint')
@@ -65,9 +60,14 @@ function hypercallOf(event: TraceEvent): Hypercall | null {
   return { vcpu, linuxCpu, name: op, vcpuId, argument: detail, returned, guestTimeNs: timeNs };
 }
 
+function usable(pattern: RegExp): RegExp {
+  if (isUsable(pattern)) return pattern;
+  throw new InputError('the regular expression of a place to reach is too large');
+}
+
 function pausePointOf(place: 'userspace' | RegExp | number): PausePoint {
   if (place === 'userspace') return { kind: 'userspace' };
-  if (place instanceof RegExp) return { kind: 'line', pattern: place };
+  if (place instanceof RegExp) return { kind: 'line', pattern: usable(place) };
   if (typeof place !== 'number' || !(place >= 0 && place <= runLimits.guestSeconds.most))
     throw new InputError(
       `a place to reach is userspace, a RegExp, or a guest time from 0 to ${runLimits.guestSeconds.most} s, not ${shownValue(place)}`,

@@ -1,5 +1,5 @@
 /** Checks what kind of value each field of a request has. A program in JavaScript, or JSON, may hold anything. */
-import { InputError } from '../base/index.js';
+import { InputError, isUsable } from '../base/index.js';
 import { whatIfs, xenReleases } from './limits.js';
 import type { BootRequest } from './request.js';
 
@@ -53,8 +53,9 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
   whatIf: oneOf(whatIfs),
   entryVcpu: number,
   until: {
-    called: 'userspace, poweroff or a RegExp',
-    includes: (value) => value === 'userspace' || value === 'poweroff' || value instanceof RegExp,
+    called: 'userspace, poweroff or a RegExp that is not too large',
+    includes: (value) =>
+      value === 'userspace' || value === 'poweroff' || (value instanceof RegExp && isUsable(value)),
   },
   command: {
     called: 'an array of strings',

@@ -43,6 +43,8 @@ const initrd = file('initrd', new Uint8Array(512));
 const linked = file('linked', new Uint8Array(1));
 const link = path.join(folder, 'link');
 symlinkSync(linked, link);
+const loop = path.join(folder, 'loop');
+symlinkSync(loop, loop);
 const good = file('Image', image(powerOff));
 /** Options that make `kernel` need no other file. */
 const alone = (kernel: string): string[] => [
@@ -88,6 +90,7 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
     ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted or as-tested/],
     ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],
     ['a pattern that is none', ['--until', 'line:('], /not a valid regular expression/],
+    ['a pattern that is too large', ['--until', `line:${'(a|b)'.repeat(20_000)}`], /'\(a\|b\)[^']{90,100}\.\.\.' is too large a regular expression/],
     ['a limit that is none', ['--limit', 'soon'], /--limit takes/],
     ['a limit of nothing', ['--limit', '0'], /--limit takes SECONDS, .* not '0'$/m],
     ['a limit of too many instructions', ['--limit', '1,9999999999999999'], /--limit takes SECONDS, /],
@@ -99,6 +102,7 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
     ['a report that cannot be written', [...alone(good), '--report', path.join(folder, 'no', 'r')], /its directory does not exist/],
     ['a trace that cannot be written', [...alone(good), '--trace', folder], /it is a directory/],
     ['a trace where no file can be made', [...alone(good), '--trace', '/proc/none'], /no file can be created there/],
+    ['a report at the end of a loop of links', [...alone(good), '--report', loop], /a loop of symbolic links/],
     ['a report and a trace in one file', [...alone(good), '--report', path.join(folder, 'out'), '--trace', `${folder}/./out`], /--report and --trace name the same file/],
     ['a report and a trace in one file that is there, by two names', [...alone(good), '--report', linked, '--trace', link], /--report and --trace name the same file/],
     ['a report in place of the kernel', [...alone(good), '--report', good], /--kernel and --report name the same file/],

@@ -1,7 +1,8 @@
 /** Tests of the library's entry point. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -126,6 +127,7 @@ describe('boot', () => {
       { whatIf: null },
       { until: 'never' },
       { until: '' },
+      { until: new RegExp('(a|b)'.repeat(20_000)) },
       { vcpus: '4' },
       { vcpus: null },
       { vcpus: 4n },
@@ -214,7 +216,7 @@ describe('boot', () => {
 
   it('goes on after a place to reach was none', async () => {
     const run = boot({ ...small, kernel: three });
-    for (const place of [-1, NaN, 1e99, 'user space'])
+    for (const place of [-1, NaN, 1e99, 'user space', new RegExp('(a|b)'.repeat(20_000))])
       await assert.rejects(run.reach(place as number), InputError, String(place));
     assert.equal(onlyRun(await run.report()).outcome.what, 'poweroff');
   });
@@ -228,7 +230,7 @@ describe('boot', () => {
     setTimeout(() => run.stop('enough\nof it'), 50);
     const [one, other] = await Promise.all(reports);
     // The thread that opens the pipe ends with the pipe's first writer.
-    writeFileSync(pipe, 'x');
+    await writeFile(pipe, 'x');
     rmSync(folder, { recursive: true });
     assert.equal(one, other);
     assert.equal(onlyRun(one!).outcome.why, 'enough of it before the kernel was loaded');

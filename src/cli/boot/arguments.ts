@@ -1,5 +1,5 @@
 /** The arguments of `domulator boot`, and the request that they make. */
-import { InputError } from '../../base/index.js';
+import { InputError, isUsable } from '../../base/index.js';
 import {
   memoryMiB,
   parseKernelSpec,
@@ -67,11 +67,15 @@ function oneOf<const T extends string>(option: string, text: string, choices: re
 function lineOf(option: string, text: string): RegExp | null {
   const pattern = /^line:(.+)$/s.exec(text)?.[1];
   if (pattern === undefined) return null;
+  const shown = pattern.length > 100 ? `${pattern.slice(0, 100)}...` : pattern;
+  let line: RegExp;
   try {
-    return new RegExp(pattern);
+    line = new RegExp(pattern);
   } catch {
-    throw new InputError(`${option} line: '${pattern}' is not a valid regular expression`);
+    throw new InputError(`${option} line: '${shown}' is not a valid regular expression`);
   }
+  if (isUsable(line)) return line;
+  throw new InputError(`${option} line: '${shown}' is too large a regular expression`);
 }
 
 function untilOf(text: string): NonNullable<BootRequest['until']> {
