@@ -18,18 +18,25 @@ const parameters: readonly ValueType[] = [i32, i32, i64, i32];
 export interface AccessFunctions {
   readonly missedLoad: number;
   readonly missedStore: number;
+  /** A load from where a store follows, so that the entry must be one for writing. */
+  readonly missedModify: number;
 }
 
 /** Names under which the first module exports these functions and other modules import them. */
-export const accessFunctionNames = ['missedLoad', 'missedStore'] as const satisfies (keyof AccessFunctions)[];
+export const accessFunctionNames = [
+  'missedLoad',
+  'missedStore',
+  'missedModify',
+] as const satisfies (keyof AccessFunctions)[];
 
 const type: FunctionType = { parameters, results: [i32] };
 
 export function importAccessFunctions(module: WasmModule): AccessFunctions {
-  const [missedLoad, missedStore] = accessFunctionNames;
+  const [missedLoad, missedStore, missedModify] = accessFunctionNames;
   return {
     missedLoad: module.importFunction(missedLoad, type),
     missedStore: module.importFunction(missedStore, type),
+    missedModify: module.importFunction(missedModify, type),
   };
 }
 
@@ -37,6 +44,7 @@ export function addAccessFunctions(module: WasmModule, host: Host): AccessFuncti
   return {
     missedLoad: addMissed(module, tlbOffsets.read, host.slowLoad, 'missedLoad'),
     missedStore: addMissed(module, tlbOffsets.write, host.slowStore, 'missedStore'),
+    missedModify: addMissed(module, tlbOffsets.write, host.slowLoad, 'missedModify'),
   };
 }
 

@@ -21,6 +21,7 @@ import {
   emitStoreVector,
 } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
+import type { AccessFunctions } from './access_functions.js';
 import { mentionsOf } from './mentions.js';
 import { recordLayout } from './record.js';
 import type { RecordLayout } from './record.js';
@@ -74,9 +75,7 @@ function layOutLocals(slots: readonly FlagSlot[]): { locals: Locals; all: Functi
 }
 
 /** Indexes of the functions that such a function calls. */
-export interface FunctionHost {
-  readonly missedLoad: number;
-  readonly missedStore: number;
+export interface FunctionHost extends AccessFunctions {
   readonly system: number;
   /** Index of the function for a floating-point operation: `(cpu, a, b, c) -> result`. */
   floatFunction(operation: Extract<Statement, { op: 'float' }>['operation']): number;
@@ -160,9 +159,9 @@ class FunctionBuilder {
       unaligned: this.#model.unaligned,
       missed: {
         // The caller has already counted the instruction; only the position must be saved here.
-        call: (table) => {
+        call: (missed) => {
           this.#savePosition();
-          code.call(table === 'read' ? this.#host.missedLoad : this.#host.missedStore);
+          code.call(this.#host[missed]);
         },
         leave: () => this.#leave(functionStatus.stopped),
       },

@@ -82,8 +82,11 @@ export const tlbOffsets = {
  */
 export const tlbEntry = { tag: 0, value: 8, alignedOnly: 12, bytes: 16 } as const;
 
-/** How a TLB miss is described to the host: the number of bytes (16 at most), and the rights of the access. */
-export const accessFlags = { bytes: 31, unprivileged: 32, clearBlock: 64 } as const;
+/**
+ * How a TLB miss is described to the host: the number of bytes (16 at most), the rights of the access, and whether it is a load from
+ * where a store follows.
+ */
+export const accessFlags = { bytes: 31, unprivileged: 32, clearBlock: 64, modify: 128 } as const;
 /** Results of the host other than a byte offset: the access faulted; the store was done. */
 export const accessResults = { faulted: -1, done: -2 } as const;
 

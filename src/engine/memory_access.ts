@@ -4,6 +4,7 @@
  * access_functions.ts.
  */
 import type { AccessBytes, AccessKind, Expr, Statement } from '../isa/index.js';
+import type { AccessFunctions } from './access_functions.js';
 import { emitExpr } from './emit.js';
 import { emitVector } from './emit_vector.js';
 import type { Environment } from './emit.js';
@@ -47,7 +48,7 @@ interface Calling {
   /**
    * Calls the access function: pops (cpu, TLB set, address, flags) and pushes a byte offset or one of accessResults.
    */
-  call(table: Table): void;
+  call(missed: keyof AccessFunctions): void;
   /** Leaves the instruction that the host has stopped. */
   leave(): void;
 }
@@ -114,6 +115,15 @@ function findPlace(code: Code, { locals }: AccessEnvironment, table: Table): voi
   code.byte(opcodes[i32].add).set(locals.entry);
 }
 
+/** What a kind of access adds to the description of a miss. */
+function flagsOf(kind: AccessKind): number {
+  if (kind === 'unprivileged') return accessFlags.unprivileged;
+  return kind === 'modify' ? accessFlags.modify : 0;
+}
+
+/** The table for a load. An entry for writing is one for reading too. */
+const tableFor = (kind: AccessKind): Table => (kind === 'modify' ? 'write' : 'read');
+
 /**
  * Calls the access function on a miss. Leaves the instruction if the access faulted, else the entry local has the
  * result.
@@ -127,8 +137,8 @@ function callMissed(
   const { cpu, address, entry } = a.locals;
   code.get(cpu);
   pushSet(code, a, kind);
-  code.get(address).constant(i32, bytes | (kind === 'unprivileged' ? accessFlags.unprivileged : 0));
-  calling.call(table);
+  code.get(address).constant(i32, bytes | flagsOf(kind));
+  calling.call(kind === 'modify' ? 'missedModify' : table === 'read' ? 'missedLoad' : 'missedStore');
   code.tee(entry).constant(i32, accessResults.faulted).byte(opcodes[i32].eq).if();
   calling.leave();
   code.end();
@@ -199,7 +209,9 @@ export function emitLoad(
   const into = e.local(index, i64);
   emitExpr(e, address);
   code.set(a.locals.address);
-  emitRead(code, a, { table: 'read', bytes, kind }, () => code.memory(loads64[bytes][0], 0, 0).set(into));
+  emitRead(code, a, { table: tableFor(kind), bytes, kind }, () =>
+    code.memory(loads64[bytes][0], 0, 0).set(into),
+  );
 }
 
 export function emitStore(
@@ -290,7 +302,7 @@ export function emitLoadVector(
   emitExpr(e, address);
   code.set(a.locals.address);
   const finish = (): unknown => code.simd(vectorLoad).unsigned(0).unsigned(0).set(into);
-  emitRead(code, a, { table: 'read', bytes: 16, kind }, finish);
+  emitRead(code, a, { table: tableFor(kind), bytes: 16, kind }, finish);
 }
 
 export function emitStoreVector(

@@ -66,8 +66,11 @@ export type FlagSources = Readonly<Record<string, Expr>>;
 
 export type AccessBytes = 1 | 2 | 4 | 8;
 
-/** How an access is ordered and checked (default: plain). */
-export type AccessKind = 'plain' | 'ordered' | 'unprivileged' | 'exclusive';
+/**
+ * How an access is ordered and checked (default: plain). A load of kind `modify` is followed by a store to the same place: it faults
+ * as that store would.
+ */
+export type AccessKind = 'plain' | 'ordered' | 'unprivileged' | 'exclusive' | 'modify';
 
 export type Statement =
   | VectorStatement

@@ -54,12 +54,18 @@ function displacementAt(bytes: Uint8Array, at: number): number | null {
 }
 
 /**
- * As `drawBytes` in 64-bit code, but without FS, and with displacements of 32 bits that mostly reach the memory at `memory`,
+ * As `drawBytes` in 64-bit code (default) or 32-bit code, but without FS, and with displacements of 32 bits that mostly reach the memory at `memory`,
  * from the instruction at `pc` or from registers that point there.
  */
-export function drawReachable(encoding: x86_64.Encoding, dice: Dice, memory: bigint, pc: bigint): Uint8Array {
-  const bytes = drawBytes(encoding, dice, 64).map((byte, at) => (at < 4 && byte === 0x64 ? 0x65 : byte));
-  const parsed = x86_64.parse(bytes, 64);
+export function drawReachable(
+  encoding: x86_64.Encoding,
+  dice: Dice,
+  memory: bigint,
+  pc: bigint,
+  mode: 32 | 64 = 64,
+): Uint8Array {
+  const bytes = drawBytes(encoding, dice, mode).map((byte, at) => (at < 4 && byte === 0x64 ? 0x65 : byte));
+  const parsed = x86_64.parse(bytes, mode);
   if (parsed.kind !== 'parsed' || !encoding.opcode.hasModrm) return bytes;
   const { base, index, length } = parsed.fields;
   const { zero, nextInstruction } = x86_64.registerFile;

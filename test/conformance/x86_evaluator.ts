@@ -7,11 +7,16 @@ import type { Expr, Statement } from '../../src/isa/index.js';
 import { floatFunction } from '../../src/engine/float/calls.js';
 import { exceptions, FloatContext } from '../../src/engine/float/context.js';
 import { x86FloatRules } from '../../src/engine/x86_64/float_rules.js';
+import { memoryBytes, readOnlyFrom, vectors as faultVectors } from './x86_layout.js';
+import type { Fault } from './x86_layout.js';
 import { fromLanes, laneValue, lanesOf, vectorValue } from './x86_vectors.js';
 import type { VectorSource } from './x86_vectors.js';
 
-/** A CPU whose memory is one region. */
+/** A CPU whose memory is one region, as user code sees it. */
 export interface Machine {
+  readonly mode: 32 | 64;
+  /** Whether the upper half of the region is read-only. */
+  readonly readOnly: boolean;
   /** By place in the register file; RAX to R15 come first. */
   readonly registers: bigint[];
   readonly flags: Record<string, number>;
@@ -22,14 +27,9 @@ export interface Machine {
   pc: bigint;
   readonly memoryStart: bigint;
   readonly memory: Uint8Array;
-  /** Where the access was that faulted last. */
-  faultAt: bigint;
   /** The offsets in memory that were written. */
   readonly touched: Set<number>;
 }
-
-/** How an instruction ends other than by its last statement. */
-export type Ending = 'done' | 'fault' | 'divideError';
 
 /** The exceptions in the order of their bits in MXCSR. */
 const statusBits = [
@@ -41,14 +41,25 @@ const statusBits = [
   exceptions.inexact,
 ];
 
+/** Ends an instruction by an exception. Which of #GP and #SS an access raises is not looked at: it is #GP. */
 class Leave extends Error {
-  readonly ending: Ending;
+  readonly fault: Fault;
 
-  constructor(ending: Ending) {
-    super(ending);
-    this.ending = ending;
+  constructor(vector: number, errorCode: number | null = null, address: bigint | null = null) {
+    super(`vector ${vector}`);
+    this.fault = { vector, errorCode, address };
   }
 }
+
+const protection = (): Leave => new Leave(faultVectors.protection, 0);
+
+/** Bits of a page fault's error code. */
+const pageFault = { present: 1, write: 2, user: 4 } as const;
+
+type Access = 'read' | 'write';
+
+export const isCanonical = (address: bigint): boolean =>
+  BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 
 type VectorStep = Extract<
   Statement,
@@ -61,6 +72,7 @@ export const evaluatedCalls: readonly string[] = [
   'divideWide',
   'linearAddress',
   'misalignedOperand',
+  'noncanonicalTarget',
   'unmaskedFloat',
 ];
 
@@ -112,7 +124,11 @@ class Evaluation {
         return;
       }
       case 'load':
-        this.#locals[statement.index] = this.#load(this.#value(statement.address), statement.bytes);
+        this.#locals[statement.index] = this.#load(
+          this.#value(statement.address),
+          statement.bytes,
+          statement.kind === 'modify' ? 'write' : 'read',
+        );
         return;
       case 'store':
         this.#store(this.#value(statement.address), statement.bytes, this.#value(statement.value));
@@ -188,15 +204,24 @@ class Evaluation {
 
   #call({ name, inputs, index }: Extract<Statement, { op: 'system' }>): void {
     const [first = 0n, second = 0n] = inputs.map((input) => this.#value(input));
-    if (name === 'divideError') throw new Leave('divideError');
-    if (name === 'misalignedOperand') throw new Leave('fault');
+    if (name === 'divideError') throw new Leave(faultVectors.divideError);
+    if (name === 'misalignedOperand' || name === 'noncanonicalTarget') throw protection();
     if (name === 'divideWide') this.#divideWide(first, second);
     else if (name === 'linearAddress' && index !== null) this.#locals[index] = this.#linear(first, second);
     else throw new Error(`${name} cannot be evaluated`);
   }
 
-  /** In 64-bit code only FS and GS have a base, and nothing has a limit. */
+  /**
+   * In 64-bit code only FS and GS have a base, and nothing has a limit. In 32-bit code segments are flat, and the code segment is not
+   * writable.
+   */
   #linear(access: bigint, effective: bigint): bigint {
+    if (this.#machine.mode === 32) {
+      const isWrite = (access & 8n) !== 0n;
+      if (isWrite && Number(access & 7n) === x86_64.segments.cs) throw protection();
+      if (BigInt.asUintN(32, effective) + (access >> 4n) > 2n ** 32n) throw protection();
+      return BigInt.asUintN(32, effective);
+    }
     const { fs, gs } = x86_64.segments;
     const { fsBase, gsBase } = x86_64.registerFile;
     const segment = Number(access & 7n);
@@ -211,7 +236,7 @@ class Evaluation {
       isSigned === 1n ? [BigInt.asIntN(128, whole), BigInt.asIntN(64, given)] : [whole, given];
     const [quotient, remainder] = [dividend / divisor, dividend % divisor];
     const fits = isSigned === 1n ? BigInt.asIntN(64, quotient) : BigInt.asUintN(64, quotient);
-    if (fits !== quotient) throw new Leave('divideError');
+    if (fits !== quotient) throw new Leave(faultVectors.divideError);
     registers[0] = BigInt.asUintN(64, quotient);
     registers[2] = BigInt.asUintN(64, remainder);
   }
@@ -239,24 +264,34 @@ class Evaluation {
     }
   }
 
-  #offset(address: bigint, bytes: number): number {
-    const offset = Number(address - this.#machine.memoryStart);
-    if (offset < 0 || offset + bytes > this.#machine.memory.length) {
-      this.#machine.faultAt = address;
-      throw new Leave('fault');
-    }
-    return offset;
+  /** The offset of an access in memory. Both pages of an access across two are checked before either is accessed. */
+  #offset(address: bigint, bytes: number, access: Access): number {
+    const next = (address | 0xfffn) + 1n;
+    this.#check(address, access);
+    if (address + BigInt(bytes) > next) this.#check(BigInt.asUintN(this.#machine.mode, next), access);
+    return Number(address - this.#machine.memoryStart);
   }
 
-  #load(address: bigint, bytes: number): bigint {
-    const at = this.#offset(address, bytes);
+  #check(address: bigint, access: Access): void {
+    const { memoryStart, readOnly } = this.#machine;
+    if (!isCanonical(address)) throw protection();
+    const offset = Number(address - memoryStart);
+    const isThere = offset >= 0 && offset < memoryBytes;
+    if (isThere && !(access === 'write' && readOnly && offset >= readOnlyFrom)) return;
+    const code =
+      pageFault.user | (isThere ? pageFault.present : 0) | (access === 'write' ? pageFault.write : 0);
+    throw new Leave(faultVectors.page, code, address);
+  }
+
+  #load(address: bigint, bytes: number, access: Access = 'read'): bigint {
+    const at = this.#offset(address, bytes, access);
     return this.#machine.memory
       .slice(at, at + bytes)
       .reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
   }
 
   #store(address: bigint, bytes: number, value: bigint): void {
-    const at = this.#offset(address, bytes);
+    const at = this.#offset(address, bytes, 'write');
     for (let byte = 0; byte < bytes; byte += 1) {
       this.#machine.touched.add(at + byte);
       this.#machine.memory[at + byte] = Number((value >> BigInt(8 * byte)) & 0xffn);
@@ -371,12 +406,12 @@ class Evaluation {
   }
 }
 
-/** Executes an instruction at `machine.pc`, once. Where it leaves early, `pc` stays. */
+/** Executes an instruction at `machine.pc`, once. Where it raises an exception, which is returned, `pc` stays. */
 export function evaluate(
   machine: Machine,
   instruction: x86_64.X86Instruction,
   fields: x86_64.Fields,
-): Ending {
+): Fault | null {
   machine.registers[x86_64.registerFile.zero] = 0n;
   machine.registers[x86_64.registerFile.nextInstruction] = machine.pc + BigInt(fields.length);
   const evaluation = new Evaluation(machine, instruction, fields);
@@ -384,8 +419,8 @@ export function evaluate(
     evaluation.run(instruction.semantics.statements);
   } catch (error) {
     if (!(error instanceof Leave)) throw error;
-    return error.ending;
+    return error.fault;
   }
-  machine.pc = evaluation.next;
-  return 'done';
+  machine.pc = BigInt.asUintN(machine.mode, evaluation.next);
+  return null;
 }

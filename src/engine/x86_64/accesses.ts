@@ -177,11 +177,13 @@ export class Accesses {
 
   /** The byte offset of the value to load, or one of accessResults. */
   load(cpu: Vcpu, low: number, high: number, flags: number): number {
-    return this.#load(cpu, requestOf(cpu, low, high, 'read', flags));
+    const access = (flags & accessFlags.modify) === 0 ? 'read' : 'write';
+    return this.#load(cpu, requestOf(cpu, low, high, access, flags));
   }
 
+  /** `access` of the request is `write` where a store follows: the load then faults as that would. */
   #load(cpu: Vcpu, request: Request): number {
-    const { low, bytes } = request;
+    const { low, bytes, access } = request;
     const translation = this.#translate(cpu, request);
     if (translation === null) return accessResults.faulted;
     const offset = low & 0xfff;
@@ -189,8 +191,13 @@ export class Accesses {
     if (offset + bytes > 4096) return this.#loadAcross(cpu, request, page);
     const frame = this.#host.memory.frame(page, false);
     if (frame < 0) return this.#readDevice(cpu, page + offset, bytes);
-    this.#remember(cpu, request, translation, frame);
+    if (access === 'read' || this.#mayWrite(page, frame)) this.#remember(cpu, request, translation, frame);
     return frame + offset;
+  }
+
+  /** Whether stores to a page may go by the TLB: it is writable memory, and no decoded code is to be told of them. */
+  #mayWrite(page: number, frame: number): boolean {
+    return this.#host.memory.frame(page, true) === frame && this.#code.letWrite(frame);
   }
 
   /** The byte offset to store to, or one of accessResults. The value is in the scratch area. */
@@ -232,6 +239,11 @@ export class Accesses {
     else if (bytes === 4) view.setUint32(at, Number(BigInt.asUintN(32, value)), true);
     else if (bytes === 2) view.setUint16(at, Number(BigInt.asUintN(16, value)), true);
     else view.setUint8(at, Number(BigInt.asUintN(8, value)));
+  }
+
+  /** Throws `Raised` where a write with those rights would fault. */
+  probe(cpu: Vcpu, address: bigint, bytes: number, user: boolean): void {
+    if (this.#load(cpu, this.#request(cpu, address, bytes, 'write', user)) < 0) this.#throwPending(cpu);
   }
 
   #request(cpu: Vcpu, address: bigint, bytes: number, access: 'read' | 'write', user: boolean): Request {

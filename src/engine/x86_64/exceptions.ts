@@ -39,8 +39,11 @@ function isDoubleFault(first: Event, second: Event): boolean {
   return contributory.has(first.vector) && isSerious;
 }
 
-/** Delivers an event; pc is where it returns to. Returns false for a triple fault. */
-export function deliver(accesses: Accesses, cpu: Vcpu, event: Event): boolean {
+/**
+ * Delivers an event; pc is where it returns to. `own` is the address of the instruction that raised it, to which a fault of the
+ * delivery returns. Returns false for a triple fault.
+ */
+export function deliver(accesses: Accesses, cpu: Vcpu, event: Event, own = cpu.block.pc): boolean {
   if (event.address !== null) cpu.system.cr2 = event.address;
   try {
     if (!cpu.isProtected) enterReal(accesses, cpu, event);
@@ -50,6 +53,7 @@ export function deliver(accesses: Accesses, cpu: Vcpu, event: Event): boolean {
   } catch (error) {
     if (!(error instanceof Raised)) throw error;
     const second = error.event;
+    cpu.block.pc = own;
     if (event.vector === vectors.doubleFault && event.origin === 'exception') return false;
     if (!isDoubleFault(event, second)) return deliver(accesses, cpu, second);
     if (second.address !== null) cpu.system.cr2 = second.address;

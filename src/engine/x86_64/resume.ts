@@ -32,8 +32,8 @@ function openEvent({ host }: CpuContext, cpu: Vcpu): Event | null {
 }
 
 /** Delivers an event, or ends the vCPU if that is a triple fault. */
-function take({ accesses, host }: CpuContext, cpu: Vcpu, event: Event): void {
-  if (deliver(accesses, cpu, event)) return;
+function take({ accesses, host }: CpuContext, cpu: Vcpu, event: Event, own = cpu.block.pc): void {
+  if (deliver(accesses, cpu, event, own)) return;
   cpu.isShutDown = true;
   host.shutdown(cpu.index);
 }
@@ -63,10 +63,12 @@ export function finishInstruction(context: CpuContext, cpu: Vcpu): Completion {
     case undefined:
     case 'again':
       return 'goesOn';
-    case 'event':
+    case 'event': {
+      const { pc } = cpu.block;
       if (pending.returnsTo === 'next') advance(cpu);
-      take(context, cpu, pending.event);
+      take(context, cpu, pending.event, pc);
       break;
+    }
     case 'transferred':
       cpu.block.pc = pending.target;
       break;

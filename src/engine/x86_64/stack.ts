@@ -7,7 +7,7 @@ import type { Segment } from './segments.js';
 import type { Vcpu } from './vcpu.js';
 
 const { registerNumber, segments } = x86_64;
-const rsp = registerNumber('rsp');
+const [rsp, rbp] = [registerNumber('rsp'), registerNumber('rbp')];
 
 /** A stack whose pointer reaches the register when everything was pushed or popped (`commit`). */
 export class Stack {
@@ -48,6 +48,11 @@ export class Stack {
     return value;
   }
 
+  /** Faults as a write at the pointer would. */
+  probe(bytes: 2 | 4 | 8): void {
+    this.#accesses.probe(this.#cpu, this.#address(this.pointer, bytes), bytes, this.#user);
+  }
+
   /** Makes the pointer that of the register, of which other bits stay. */
   commit(): void {
     const { block } = this.#cpu;
@@ -79,4 +84,51 @@ export class FlatStack {
   commit(): void {
     this.#cpu.block.setRegister(rsp, this.pointer);
   }
+}
+
+type StackBytes = 2 | 4 | 8;
+
+/** PUSHA: AX, CX, DX, BX, SP as it was before, BP, SI and DI. */
+export function pushAll(accesses: Accesses, cpu: Vcpu, bytes: StackBytes): void {
+  const stack = new Stack(accesses, cpu);
+  for (let number = 0; number < 8; number += 1) stack.push(bytes, cpu.block.register(number));
+  stack.commit();
+}
+
+/** POPA: the same in the other direction. What was saved of SP is not used. */
+export function popAll(accesses: Accesses, cpu: Vcpu, bytes: StackBytes): void {
+  const stack = new Stack(accesses, cpu);
+  const values = Array.from({ length: 8 }, () => stack.pop(bytes));
+  for (const [index, value] of values.entries()) {
+    const number = 7 - index;
+    if (number !== rsp) setLow(cpu, number, bytes, value);
+  }
+  stack.commit();
+}
+
+/** Writes the low bytes of a register. 32 bits clear what is above them. */
+function setLow({ block }: Vcpu, number: number, bytes: StackBytes, value: bigint): void {
+  const kept = bytes === 2 ? block.register(number) & ~0xffffn : 0n;
+  block.setRegister(number, kept | BigInt.asUintN(8 * bytes, value));
+}
+
+/**
+ * ENTER with a nesting level of 1 to 31: pushes BP, the frame pointers of the levels outside, and the new one, and makes room. `size`
+ * is that of the room, plus 2^16 times the operand size.
+ */
+export function enterNested(accesses: Accesses, cpu: Vcpu, level: number, size: bigint): void {
+  const bytes = (Number(size >> 16n) / 8) as StackBytes;
+  const base = cpu.block.register(rbp);
+  const stack = new Stack(accesses, cpu);
+  stack.push(bytes, base);
+  const frame = stack.pointer;
+  for (let outer = 1; outer < level; outer += 1) {
+    const place = new Stack(accesses, cpu, cpu.isUser, base - BigInt(outer * bytes));
+    stack.push(bytes, place.pop(bytes));
+  }
+  stack.push(bytes, frame);
+  stack.pointer -= size & 0xffffn;
+  stack.probe(bytes);
+  setLow(cpu, rbp, bytes, frame);
+  stack.commit();
 }

@@ -37,6 +37,7 @@ import type { PortBytes, X86Host } from './host.js';
 import { cr0, cr4 } from './regime.js';
 import { attribute, has, isWithin, privilegeOf } from './segments.js';
 import type { Segment } from './segments.js';
+import { enterNested, popAll, pushAll } from './stack.js';
 import { farCall, farJump, farReturn, systemCall, systemReturn } from './transfers.js';
 import { decode } from './records.js';
 import type { Vcpu } from './vcpu.js';
@@ -320,7 +321,8 @@ const tableHandlers = {
 const transferHandlers = {
   interrupt: (_context, cpu, vector) => software(cpu, Number(vector)),
   breakpoint: (_context, cpu) => software(cpu, vectors.breakpoint),
-  debugTrap: (_context, cpu) => software(cpu, vectors.debug),
+  // As from outside: the gate's privilege level does not matter.
+  debugTrap: (_context, cpu) => cpu.raise({ ...exception(vectors.debug), origin: 'external' }, 'next'),
   overflowTrap: (_context, cpu) => {
     if ((cpu.block.rflags & rflags.o) !== 0) software(cpu, vectors.overflow);
   },
@@ -345,6 +347,7 @@ const transferHandlers = {
 } satisfies Partial<Record<Call, Handler>>;
 
 const controlHandlers = {
+  requireKernel: (_context, cpu) => requireKernel(cpu),
   readControl: ({ host }, cpu, number) => {
     requireKernel(cpu);
     return readControl(cpu, host, Number(number));
@@ -430,6 +433,7 @@ const floatHandlers = {
 } satisfies Partial<Record<Call, Handler>>;
 
 const portHandlers = {
+  requirePort: (context, cpu, port, bytes) => requirePort(context, cpu, Number(port), Number(bytes)),
   in: (context, cpu, port, bytes) => {
     requirePort(context, cpu, Number(port), Number(bytes));
     const size = Number(bytes) as PortBytes;
@@ -460,6 +464,7 @@ const handlers: Readonly<Record<Call, Handler>> = {
   misalignedStack: () => undefined,
   linearAddress: (_context, cpu, access, effective) => linearAddress(cpu, access, effective),
   misalignedOperand: () => raise(generalProtection()),
+  noncanonicalTarget: () => raise(generalProtection()),
   unmaskedFloat: notYet('SSE with an exception that MXCSR does not mask'),
   divideError: () => raise(exception(vectors.divideError)),
   divideWide: (_context, cpu, isSigned, divisor) => divideWide(cpu, isSigned === 1n, divisor),
@@ -472,8 +477,7 @@ const handlers: Readonly<Record<Call, Handler>> = {
     cpu.pending = { kind: 'stop', reason: 'yield' };
   },
   cpuid,
-  enterNested: notYet('enter with a nesting level'),
-  pushAll: notYet('pusha'),
-  popAll: notYet('popa'),
-  adjust: notYet('decimal adjustment'),
+  enterNested: ({ accesses }, cpu, level, size) => enterNested(accesses, cpu, Number(level) & 31, size),
+  pushAll: ({ accesses }, cpu, bits) => pushAll(accesses, cpu, bytesOf(Number(bits))),
+  popAll: ({ accesses }, cpu, bits) => popAll(accesses, cpu, bytesOf(Number(bits))),
 };

@@ -26,9 +26,18 @@ const conditional = conditionNames.flatMap((condition, number) => {
   ];
 });
 
+/** Raises #GP for a target that is not canonical, before anything has changed. Only an operand size of 64 bits has such ones. */
+function requireCanonical(m: Semantics, target: Expr, form: Form): void {
+  if (stackBits(form) !== 64) return;
+  const top = m.add(m.shiftBy('shrSigned', target, 47), m.constant(64, 1));
+  m.when(m.less(false, m.constant(64, 1), top), () => m.system('noncanonicalTarget'));
+}
+
 /** Jumps to an address in a register or memory, of the operand size. */
-function jumpTo(m: Semantics, s: Value): void {
-  m.jump(m.resize(64, s.get()));
+function jumpTo(m: Semantics, s: Value, form: Form): void {
+  const target = m.let(m.resize(64, s.get()));
+  requireCanonical(m, target, form);
+  m.jump(target);
 }
 
 function call(m: Semantics, next: Value, sp: Stack, form: Form, jump: () => void): void {
@@ -42,8 +51,8 @@ const indirect = <R>(spec: OperandSpec<R>): OperandSpec<R> => withoutSuffix(spec
 const nearBranches = [
   instruction({ ...near, name: 'JMP_rel8', opcode: 'EB cb', operands: { to: relative }, text: 'jmp {to}', semantics: nearJump }),
   instruction({ ...near, name: 'JMP_rel', opcode: 'E9 cz', operands: { to: relative }, text: 'jmp{q} {to}', semantics: nearJump }),
-  instruction({ ...near, name: 'JMP_r', opcode: 'FF /4', only: 'r', operands: { s: rm() }, text: 'jmp *{s}', semantics: (m, { s }) => jumpTo(m, s) }),
-  instruction({ ...near, name: 'JMP_m', opcode: 'FF /4', only: 'm', operands: { s: indirect(rm()) }, text: 'jmp{q} *{s}', semantics: (m, { s }) => jumpTo(m, s) }),
+  instruction({ ...near, name: 'JMP_r', opcode: 'FF /4', only: 'r', operands: { s: rm() }, text: 'jmp *{s}', semantics: (m, { s }, form) => jumpTo(m, s, form) }),
+  instruction({ ...near, name: 'JMP_m', opcode: 'FF /4', only: 'm', operands: { s: indirect(rm()) }, text: 'jmp{q} *{s}', semantics: (m, { s }, form) => jumpTo(m, s, form) }),
   instruction({
     ...near, name: 'CALL_rel', opcode: 'E8 cz', operands: { to: relative, next: nextInstruction, sp: stack }, text: 'call{q} {to}',
     semantics: (m, { to, next, sp }, form) => call(m, next, sp, form, () => to.jump()),
@@ -54,6 +63,7 @@ const nearBranches = [
       text: only === 'r' ? 'call *{s}' : 'call{q} *{s}',
       semantics: (m, { s, next, sp }, form) => {
         const target = m.let(m.resize(64, s.get()));
+        requireCanonical(m, target, form);
         call(m, next, sp, form, () => m.jump(target));
       },
     }),
@@ -65,6 +75,7 @@ const nearBranches = [
 function nearReturn(m: Semantics, sp: Stack, form: Form, more: Value | null): void {
   const bits = stackBits(form);
   const target = m.let(m.resize(64, sp.load(bits)));
+  requireCanonical(m, target, form);
   const behind = sp.plus(sp.pointer(), bits / 8);
   sp.move(more === null ? behind : sp.plus(behind, m.resize(64, more.get())));
   m.jump(target);

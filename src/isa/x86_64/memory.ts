@@ -125,7 +125,10 @@ function addressOperands(key: string, form: Form, address: AddressFields, hasSeg
 }
 
 /** How an access that is followed by a write to the same place is made: it faults as the write would. */
-export const beforeWrite: AccessKind = 'plain';
+export const beforeWrite: AccessKind = 'modify';
+
+/** What an instruction does with memory: whether it writes it, and whether it reads it first in any case. */
+export type MemoryUse = 'read' | 'written' | 'readAndWrittenAtTimes';
 
 export function asBytes(bits: Bits): AccessBytes {
   return (bits / 8) as AccessBytes;
@@ -136,9 +139,10 @@ function memoryReference(
   key: string,
   form: Form,
   bits: Bits,
-  isWritten: boolean,
+  use: MemoryUse,
   address: AddressFields = modrmAddress,
 ): Memory {
+  const isWritten = use !== 'read';
   const register = (name: string): Expr => m.read({ operand: `${key}${name}`, width: 64 });
   const number = (name: string): Expr => immediateRef(`${key}${name}`, 64);
   const effective = (offset: Expr | null = null): Expr => {
@@ -164,7 +168,7 @@ function memoryReference(
   const value = (loaded: Expr): Expr => m.resize(widthOf(bits), loaded);
   return {
     bits,
-    get: () => m.let(value(m.load(asBytes(bits), at(), isWritten ? beforeWrite : 'plain'))),
+    get: () => m.let(value(m.load(asBytes(bits), at(), use === 'written' ? beforeWrite : 'plain'))),
     set: (given) => m.store(asBytes(bits), at(), given),
     effective: () => m.let(effective()),
     linear: (bytes, offset) => linear(bytes, offset),
@@ -207,24 +211,25 @@ function parseMemory(text: string): ReturnType<TextOperand['parse']> {
   return { fields, rest: text.slice(whole.length) };
 }
 
-export function memorySpec(size: Bits | null, isWritten: boolean, hasSegment: boolean): OperandSpec<Memory> {
+export function memorySpec(size: Bits | null, use: MemoryUse, hasSegment: boolean): OperandSpec<Memory> {
   return {
     operands: (key, form) => ({
       [key]: memoryOperandText,
       ...addressOperands(key, form, modrmAddress, hasSegment),
     }),
-    reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, size), isWritten),
+    reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, size), use),
   };
 }
 
 /** A memory operand that is read. */
-export const memory = (size: Bits | null = null): OperandSpec<Memory> => memorySpec(size, false, true);
+export const memory = (size: Bits | null = null): OperandSpec<Memory> => memorySpec(size, 'read', true);
 
 /** A memory operand that is written, or read and written. */
-export const writtenMemory = (size: Bits | null = null): OperandSpec<Memory> => memorySpec(size, true, true);
+export const writtenMemory = (size: Bits | null = null): OperandSpec<Memory> =>
+  memorySpec(size, 'written', true);
 
 /** A memory operand of which only the effective address is used. */
-export const addressOnly: OperandSpec<Memory> = memorySpec(64, false, false);
+export const addressOnly: OperandSpec<Memory> = memorySpec(64, 'read', false);
 
 /** The memory of POP, whose base RSP counts from behind what is popped. */
 export const poppedMemory: OperandSpec<Memory> = {
@@ -232,11 +237,11 @@ export const poppedMemory: OperandSpec<Memory> = {
     const shifted = (fields: FieldValues): number =>
       field(fields, 'displacement') + (field(fields, 'base') === 4 ? sizeIn(form, null) / 8 : 0);
     return {
-      ...memorySpec(null, true, true).operands(key, form),
+      ...memorySpec(null, 'written', true).operands(key, form),
       [`${key}Displacement`]: derived(64, 64, shifted),
     };
   },
-  reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, null), true),
+  reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, null), 'written'),
 };
 
 /** Memory at a register that the instruction implies: a string, or XLAT's table. */
@@ -266,7 +271,7 @@ function impliedMemory(
   return {
     operands: (key, form) => ({ [key]: text, ...addressOperands(key, form, address, overridden) }),
     reference: (m, key, form) => ({
-      ...memoryReference(m, key, form, sizeIn(form, size), isWritten, address),
+      ...memoryReference(m, key, form, sizeIn(form, size), isWritten ? 'written' : 'read', address),
       advance: (by) =>
         writeAddress(m, `${key}Base`, key, form, m.add(m.read({ operand: `${key}Base`, width: 64 }), by)),
     }),
@@ -356,6 +361,7 @@ export function absolute(size: Bits | null, isWritten = false): OperandSpec<Memo
   const text: TextOperand = { kind: 'text', print, parse: () => null };
   return {
     operands: (key, form) => ({ [key]: text, ...addressOperands(key, form, address, true) }),
-    reference: (m, key, form) => memoryReference(m, key, form, sizeIn(form, size), isWritten, address),
+    reference: (m, key, form) =>
+      memoryReference(m, key, form, sizeIn(form, size), isWritten ? 'written' : 'read', address),
   };
 }

@@ -8,6 +8,7 @@ import type { Semantics } from '../semantics.js';
 import { suffixOf } from './encoding.js';
 import type { Form, OperandSpec } from './encoding.js';
 import { memorySpec } from './memory.js';
+import type { MemoryUse } from './memory.js';
 import { field } from './parser.js';
 import { low8, registerName, registerNames, registerNumber, segmentNames, x86State } from './registers.js';
 import type { RegisterName } from './registers.js';
@@ -128,8 +129,8 @@ export const ah: OperandSpec<Place> = {
 
 // Registers or memory
 
-function rmSpec(size: Bits | null, isWritten: boolean): OperandSpec<Place> {
-  const [register, inMemory] = [registerSpec(rmSlot, size), memorySpec(size, isWritten, true)];
+function rmSpec(size: Bits | null, use: MemoryUse): OperandSpec<Place> {
+  const [register, inMemory] = [registerSpec(rmSlot, size), memorySpec(size, use, true)];
   return {
     operands: (key, form) => (form.memory ? inMemory : register).operands(key, form),
     reference: (m, key, form) => (form.memory ? inMemory : register).reference(m, key, form),
@@ -138,10 +139,14 @@ function rmSpec(size: Bits | null, isWritten: boolean): OperandSpec<Place> {
 }
 
 /** A register or memory that is read. */
-export const rm = (size: Bits | null = null): OperandSpec<Place> => rmSpec(size, false);
+export const rm = (size: Bits | null = null): OperandSpec<Place> => rmSpec(size, 'read');
 
 /** A register or memory that is written, or read and written. */
-export const writtenRm = (size: Bits | null = null): OperandSpec<Place> => rmSpec(size, true);
+export const writtenRm = (size: Bits | null = null): OperandSpec<Place> => rmSpec(size, 'written');
+
+/** A register or memory that is read, and written only where it changes. */
+export const changedRm = (size: Bits | null = null): OperandSpec<Place> =>
+  rmSpec(size, 'readAndWrittenAtTimes');
 
 // Numbers
 

@@ -9,6 +9,7 @@ import type { Form, OperandSpec } from './encoding.js';
 import { flagBits, setFlagBits } from './flags.js';
 import {
   asBytes,
+  beforeWrite,
   noForm,
   fixed,
   imm,
@@ -32,6 +33,8 @@ export interface Stack {
   store(bits: Bits, value: Expr): Expr;
   /** Loads from `offset` bytes above the stack pointer. */
   load(bits: Bits, offset?: number): Expr;
+  /** Faults as a store to `pointer` would. */
+  probe(bits: Bits, pointer: Expr): void;
   /** `pointer` plus a number, within the size of the stack pointer. */
   plus(pointer: Expr, by: Expr | number): Expr;
 }
@@ -61,6 +64,9 @@ export const stack: OperandSpec<Stack> = {
         const below = plus(pointer(), -bits / 8);
         m.store(asBytes(bits), linear(below, bits / 8, true), value);
         return below;
+      },
+      probe: (bits, at) => {
+        m.load(asBytes(bits), linear(at, bits / 8, true), beforeWrite);
       },
       load: (bits, offset = 0) => {
         const at = offset === 0 ? pointer() : plus(pointer(), offset);
@@ -160,8 +166,10 @@ const frames = [
         m.isZero(m.and(level.get(), m.constant(32, 31))),
         () => {
           const frame = sp.store(bits, bp.get());
+          const end = sp.plus(frame, m.sub(m.constant(64, 0), m.resize(64, size.get())));
+          sp.probe(bits, end);
           bp.set(m.resize(widthOf(bits), frame));
-          sp.move(sp.plus(frame, m.sub(m.constant(64, 0), m.resize(64, size.get()))));
+          sp.move(end);
         },
         () => m.system('enterNested', [m.resize(64, level.get()), m.or(m.resize(64, size.get()), m.constant(64, bits * 0x10000))]),
       );

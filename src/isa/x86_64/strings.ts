@@ -54,7 +54,9 @@ const strings: readonly StringInstruction[] = [
   {
     mnemonic: 'cmps', opcode: 0xa6, repeats: 'repz', text: 'cmps{n} {d},{s}', uses: ['s', 'd'],
     iterate: (m, bits, { s, d }, step) => {
-      const [a, b] = [s.get(), d.get()];
+      // Where both fault, AMD's processors tell of the second.
+      const b = d.get();
+      const a = s.get();
       compare(m, bits, a, b, () => {
         s.advance(step);
         d.advance(step);
@@ -151,6 +153,7 @@ function rows({ mnemonic, opcode, repeats, text, uses, writes = false, iterate }
       semantics: (m, o, form) => {
         const bits: Bits = size ?? each ?? 8;
         const step = stepOf(m, bits);
+        if (isPort) m.system('requirePort', [port(m), m.constant(64, bits / 8)]);
         if (form.repeat === 0) iterate(m, bits, o, step);
         else repeat(m, o.count, form, repeats === 'repz', () => iterate(m, bits, o, step));
       },

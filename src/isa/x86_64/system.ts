@@ -2,12 +2,25 @@
  * System instructions, flag operations and ports (Intel SDM, volume 1, 7.3.13 to 7.3.17; volume 3, 2.8). The host checks
  * privileges, because they depend on more than the instruction.
  */
+import type { Expr, FlagSources } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
 import { allSizes } from './arithmetic.js';
 import { instruction } from './encoding.js';
 import type { Form } from './encoding.js';
-import { flagBits, setFlagBits } from './flags.js';
-import { ah, fixed, imm, memory, numbered, reg, rm, widthOf, writtenMemory, writtenRm } from './operands.js';
+import { flagBits, resultSources, setFlagBits } from './flags.js';
+import {
+  ah,
+  changedRm,
+  fixed,
+  imm,
+  memory,
+  numbered,
+  reg,
+  rm,
+  widthOf,
+  writtenMemory,
+  writtenRm,
+} from './operands.js';
 import type { Memory, Place, Value } from './operands.js';
 import type { X86SystemCall } from './system_calls.js';
 import { segments, systemFlags, x86State } from './registers.js';
@@ -157,6 +170,7 @@ const tables = (['gdt', 'idt'] as const).flatMap((table, index) => {
     m.store(baseBytes, m.add(at, m.constant(64, 2)), m.ask(base, []));
   };
   const loadFrom = (m: Semantics, s: Memory, baseBytes: 4 | 8, mask: bigint): void => {
+    m.system('requireKernel');
     const at = s.linear(2 + baseBytes);
     const size = m.load(2, at);
     const address = m.let(m.and(m.load(baseBytes, m.add(at, m.constant(64, 2))), m.constant(64, mask)));
@@ -187,7 +201,10 @@ const selectors = ([
 const selectorLoads = ([
   ['lldt', '0F 00 /2', 'loadLocalTable'], ['ltr', '0F 00 /3', 'loadTask'], ['lmsw', '0F 01 /6', 'loadMachineStatus'],
 ] as const).flatMap(([mnemonic, opcode, call]) =>
-  instruction({ name: `${mnemonic.toUpperCase()}_rm16`, opcode, cold: true, operands: { s: withoutWord(rm(16)) }, text: `${mnemonic} {s}`, semantics: (m, { s }) => m.system(call, [m.resize(64, s.get())]) }),
+  instruction({ name: `${mnemonic.toUpperCase()}_rm16`, opcode, cold: true, operands: { s: withoutWord(rm(16)) }, text: `${mnemonic} {s}`, semantics: (m, { s }) => {
+    m.system('requireKernel');
+    m.system(call, [m.resize(64, s.get())]);
+  } }),
 ); // prettier-ignore
 
 const verifications = ([['verr', 4, 'canRead'], ['verw', 5, 'canWrite']] as const).flatMap(([mnemonic, digit, call]) =>
@@ -254,6 +271,72 @@ const farLoads = ([
   }),
 ); // prettier-ignore
 
+/** SF, ZF and PF of a byte, with the other flags that are given. */
+function setByteFlags(m: Semantics, byte: Expr, others: FlagSources): void {
+  m.setFlags({ ...resultSources(m, 8, byte), ...others });
+}
+
+/** AF as the source of its flag. */
+const asAdjust = (m: Semantics, truth: Expr): Expr => m.shiftBy('shl', truth, 4);
+
+/** Adjustments of packed decimals: DAA adds to each digit that is above 9 or gave a carry, DAS subtracts. */
+const packedDecimal = ([['daa', '27', 1], ['das', '2F', -1]] as const).flatMap(([mnemonic, opcode, sign]) =>
+  instruction({
+    name: mnemonic.toUpperCase(), opcode, modes: [16, 32], cold: true, undefinedFlags: 'o', operands: { d: fixed('rax', 8) }, text: mnemonic,
+    semantics: (m, { d }) => {
+      const al = d.get();
+      const low = m.let(m.or(m.less(false, m.constant(32, 9), m.and(al, m.constant(32, 15))), m.flag('a')));
+      const high = m.let(m.or(m.less(false, m.constant(32, 0x99), al), m.flag('c')));
+      const by = m.add(m.mul(low, m.constant(32, 6)), m.mul(high, m.constant(32, 0x60)));
+      const sum = m.let(m.and(sign > 0 ? m.add(al, by) : m.sub(al, by), m.constant(32, 0xff)));
+      const borrows = sign > 0 ? high : m.or(high, m.and(low, m.less(false, al, m.constant(32, 6))));
+      const carry = m.let(borrows);
+      d.set(sum);
+      setByteFlags(m, sum, { c: carry, a: asAdjust(m, low) });
+    },
+  }),
+); // prettier-ignore
+
+/** Adjustments of unpacked decimals after an addition or subtraction. */
+const unpackedDecimal = ([['aaa', '37', 1], ['aas', '3F', -1]] as const).flatMap(([mnemonic, opcode, sign]) =>
+  instruction({
+    name: mnemonic.toUpperCase(), opcode, modes: [16, 32], cold: true, undefinedFlags: 'opsz', operands: { d: fixed('rax', 16) }, text: mnemonic,
+    semantics: (m, { d }) => {
+      const ax = d.get();
+      const isBeyond = m.let(m.or(m.less(false, m.constant(32, 9), m.and(ax, m.constant(32, 15))), m.flag('a')));
+      const by = m.mul(isBeyond, m.constant(32, 0x106));
+      d.set(m.and(sign > 0 ? m.add(ax, by) : m.sub(ax, by), m.constant(32, 0xff0f)));
+      m.setFlags({ c: isBeyond, a: asAdjust(m, isBeyond) });
+    },
+  }),
+); // prettier-ignore
+
+/** Adjustments after a multiplication and before a division, in any base. */
+const baseAdjustments = [
+  instruction({
+    name: 'AAM', opcode: 'D4 ib', modes: [16, 32], cold: true, undefinedFlags: 'oac', operands: { d: fixed('rax', 16), base: imm(8) }, text: 'aam {base}',
+    semantics: (m, { d, base }) => {
+      const al = m.let(m.and(d.get(), m.constant(32, 0xff)));
+      m.when(m.isZero(base.get()), () => m.system('divideError'));
+      const quotient = m.let(m.divide(false, al, base.get()));
+      const rest = m.let(m.sub(al, m.mul(quotient, base.get())));
+      d.set(m.or(m.shiftBy('shl', quotient, 8), rest));
+      setByteFlags(m, rest, {});
+    },
+  }),
+  instruction({
+    name: 'AAD', opcode: 'D5 ib', modes: [16, 32], cold: true, undefinedFlags: 'oac', operands: { d: fixed('rax', 16), base: imm(8) }, text: 'aad {base}',
+    semantics: (m, { d, base }) => {
+      const ax = d.get();
+      const sum = m.let(m.and(m.add(ax, m.mul(m.shiftBy('shrUnsigned', ax, 8), base.get())), m.constant(32, 0xff)));
+      d.set(sum);
+      setByteFlags(m, sum, {});
+    },
+  }),
+].flat(); // prettier-ignore
+
+const decimal = [...packedDecimal, ...unpackedDecimal, ...baseAdjustments];
+
 /** What 64-bit code does not have: BOUND, ARPL, and decimal adjustments. */
 const legacy = [
   instruction({
@@ -267,20 +350,15 @@ const legacy = [
     },
   }),
   instruction({
-    name: 'ARPL_rm16_r16', opcode: '63 /r', modes: [16, 32], cold: true, operands: { d: writtenRm(16), s: reg(16) }, text: 'arpl {s},{d}',
+    name: 'ARPL_rm16_r16', opcode: '63 /r', modes: [16, 32], cold: true, operands: { d: changedRm(16), s: reg(16) }, text: 'arpl {s},{d}',
     semantics: (m, { d, s }) => {
       const [own, other] = [d.get(), m.let(m.and(s.get(), m.constant(32, 3)))];
       const isLess = m.let(m.less(false, m.and(own, m.constant(32, 3)), other));
-      d.set(m.select(isLess, m.or(m.and(own, m.constant(32, 0xfffc)), other), own));
+      m.when(isLess, () => d.set(m.or(m.and(own, m.constant(32, 0xfffc)), other)));
       m.setFlags({ z: m.resize(64, m.negate(isLess)) });
     },
   }),
-  ...([['daa', '27'], ['das', '2F'], ['aaa', '37'], ['aas', '3F']] as const).map(([mnemonic, opcode]) =>
-    instruction({ name: mnemonic.toUpperCase(), opcode, modes: [16, 32], cold: true, operands: {}, text: mnemonic, semantics: (m) => m.system('adjust', [m.constant(64, parseInt(opcode, 16)), m.constant(64, 0)]) }),
-  ),
-  ...([['aam', 'D4'], ['aad', 'D5']] as const).map(([mnemonic, opcode]) =>
-    instruction({ name: mnemonic.toUpperCase(), opcode: `${opcode} ib`, modes: [16, 32], cold: true, operands: { base: imm(8) }, text: `${mnemonic} {base}`, semantics: (m, { base }) => m.system('adjust', [m.constant(64, parseInt(opcode, 16)), m.resize(64, base.get())]) }),
-  ),
+  ...decimal,
 ].flat(); // prettier-ignore
 
 /** r/m of 16 bits whose size the mnemonic implies. */

@@ -10,6 +10,8 @@ export const x86SystemCalls = [
   'linearAddress',
   /** #GP, for an operand of 16 bytes that is not aligned. */
   'misalignedOperand',
+  /** #GP, for a near branch to an address that is not canonical. */
+  'noncanonicalTarget',
   /** A floating-point operation of SSE while MXCSR does not mask all exceptions. Nothing here raises #XM. */
   'unmaskedFloat',
   /** #DE. */
@@ -79,6 +81,10 @@ export const x86SystemCalls = [
   'invalidateCaches',
   'halt',
   'pause',
+  /** #GP unless CPL is 0: for instructions that access memory before the call that does their work. */
+  'requireKernel',
+  /** (port, bytes): #GP unless the port may be used. */
+  'requirePort',
   /** (port, bytes) -> value. */
   'in',
   /** (port + 2^16 * bytes, value). */
@@ -95,8 +101,6 @@ export const x86SystemCalls = [
   /** (operand size): PUSHA and POPA. */
   'pushAll',
   'popAll',
-  /** (opcode, immediate): ASCII and decimal adjustments. */
-  'adjust',
   /** (operand size, linear address): FXSAVE and FXRSTOR. */
   'saveFloat',
   'restoreFloat',

@@ -112,6 +112,9 @@ const predicateOf = (fields: FieldValues): number => field(fields, 'immediate') 
 /** The outcomes of a comparison (see FloatOperation), as places of a table of truths. */
 const outcomes = { unordered: 3, equal: 6, less: 8, greater: 2 } as const;
 
+/** The bit above a table that says whether its predicate raises Invalid for every NaN. */
+const signallingAt = 16;
+
 /** The table of a predicate: a one at each outcome for which it holds. */
 function tableOf(predicate: number): number {
   const { unordered, equal, less, greater } = outcomes;
@@ -132,13 +135,16 @@ const predicate: OperandSpec<{ readonly table: Expr; readonly signalling: Expr }
         return { fields: found < 0 ? {} : { immediate: found }, rest: text.slice(name.length) };
       },
     } satisfies TextOperand,
-    [`${key}Table`]: derived(32, 32, (fields) => tableOf(predicateOf(fields))),
-    [`${key}Signalling`]: derived(32, 8, (fields) => ([1, 2].includes(predicateOf(fields) & 3) ? 1 : 0)),
+    // One number, so that all operands fit into an engine's record.
+    [`${key}Table`]: derived(32, 32, (fields) => {
+      const isSignalling = [1, 2].includes(predicateOf(fields) & 3);
+      return tableOf(predicateOf(fields)) | (isSignalling ? 1 << signallingAt : 0);
+    }),
   }),
-  reference: (_, key) => ({
-    table: immediateRef(`${key}Table`, 32),
-    signalling: immediateRef(`${key}Signalling`, 32),
-  }),
+  reference: (m, key) => {
+    const table = immediateRef(`${key}Table`, 32);
+    return { table, signalling: m.shiftBy('shrUnsigned', table, signallingAt) };
+  },
 };
 
 const beyond: OperandSpec<null> = {

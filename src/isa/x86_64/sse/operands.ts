@@ -90,7 +90,7 @@ function registerOrMemory<R>(
   ofMemory: (m: Semantics, memory: Memory) => R,
   size: Bits = 64,
 ): OperandSpec<R> {
-  const [register, memory] = [registerSpec('rm'), memorySpec(size, isWritten, true)];
+  const [register, memory] = [registerSpec('rm'), memorySpec(size, isWritten ? 'written' : 'read', true)];
   return {
     operands: (key, form) => (form.memory ? memory : register).operands(key, form),
     reference: (m, key, form) =>

@@ -1,0 +1,107 @@
+/** Compares what two ways of running a case lead to. */
+import * as x86_64 from '../../src/isa/x86_64/index.js';
+import { codeStart, flagNames, flagPlaces, start, vectors } from './x86_layout.js';
+import type { Case, Fault, Outcome } from './x86_layout.js';
+
+type Value = number | bigint | boolean;
+type Compare = (what: string, mine: Value, theirs: Value) => void;
+
+const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+
+/** Whether two outcomes do not count: what is left behind the instruction is not the test's doing. */
+function isUncountable({ fields }: Case, mine: Outcome, theirs: Outcome): boolean {
+  // A jump into the instruction itself goes on with its bytes; one that never ends is ended somewhere.
+  const isWithin = (pc: bigint): boolean => pc > start && pc < start + BigInt(fields.length);
+  // Pages of code may be written, but the definitions have none.
+  const isCode = ({ fault }: Outcome): boolean =>
+    fault?.address !== undefined &&
+    fault.address !== null &&
+    fault.address >= codeStart - 8n &&
+    fault.address < codeStart + 4096n;
+  const isLost = mine.fault === null && !isCanonical(mine.pc);
+  return isWithin(mine.pc) || isWithin(theirs.pc) || mine.endless || isCode(mine) || isLost;
+}
+
+function compareFaults(
+  { instruction }: Case,
+  mine: Fault,
+  theirs: Fault,
+  isExact: boolean,
+  compare: Compare,
+): void {
+  // Which of its bytes MASKMOVDQU faults at is up to the CPU.
+  const isAddressKnown = !instruction.name.startsWith('MASKMOV');
+  const { page, stack, protection } = vectors;
+  // The definitions do not know which of both an access outside the canonical addresses is.
+  const kind = ({ vector }: Fault): number => (!isExact && vector === stack ? protection : vector);
+  compare('vector', kind(mine), kind(theirs));
+  if (mine.vector !== theirs.vector) return;
+  // Linux does not tell user code which of its own addresses are there (arch/x86/mm/fault.c, sanitize_error_code).
+  const isHigh = mine.vector === page && (theirs.address ?? 0n) >> 47n !== 0n;
+  const code = ({ errorCode }: Fault): number => (errorCode ?? -1) | (isHigh ? 1 : 0);
+  compare('error code', code(mine), code(theirs));
+  if (isAddressKnown) compare('address', mine.address ?? 0n, theirs.address ?? 0n);
+}
+
+function compareEnds(each: Case, mine: Outcome, theirs: Outcome, isExact: boolean, compare: Compare): void {
+  const name = ({ fault }: Outcome): number => fault?.vector ?? -1;
+  if (mine.fault === null || theirs.fault === null) compare('vector', name(mine), name(theirs));
+  else compareFaults(each, mine.fault, theirs.fault, isExact, compare);
+  compare('pc', mine.pc, theirs.pc);
+}
+
+function compareFlags({ instruction }: Case, mine: Outcome, theirs: Outcome, compare: Compare): void {
+  const { undefinedFlags } = instruction.encoding;
+  const isDone = mine.fault === null;
+  // What a division that fails leaves in them is not defined.
+  const compared = mine.fault?.vector === vectors.divideError ? [] : flagNames;
+  for (const name of compared.filter((flag) => !isDone || !undefinedFlags.includes(flag))) {
+    const bit = ({ flags }: Outcome): number => Number((flags >> BigInt(flagPlaces[name])) & 1n);
+    compare(`flag ${name}`, bit(mine), bit(theirs));
+  }
+}
+
+function compareMemory(mine: Outcome, theirs: Outcome, compare: Compare): void {
+  compare('memory from', mine.first, theirs.first);
+  compare('memory to', mine.last, theirs.last);
+  for (const [at, byte] of mine.changed.entries())
+    compare(`byte ${mine.first + at}`, byte, theirs.changed[at] ?? -1);
+}
+
+/**
+ * What differs. `isExact` says whether both tell #SS from #GP.
+ */
+export function differences(each: Case, mine: Outcome, theirs: Outcome, isExact: boolean): readonly string[] {
+  if (isUncountable(each, mine, theirs)) return [];
+  const differ: string[] = [];
+  const compare: Compare = (what, own, other) => {
+    if (own !== other) differ.push(`${what} 0x${own.toString(16)}, theirs 0x${other.toString(16)}`);
+  };
+  compareEnds(each, mine, theirs, isExact, compare);
+  // Outside 64-bit code the upper halves and R8 to R15 cannot be seen.
+  const seen = each.mode === 64 ? 16 : 8;
+  for (const [number, name] of x86_64.registerNames.slice(0, seen).entries()) {
+    const value = ({ registers }: Outcome): bigint => BigInt.asUintN(each.mode, registers[number]!);
+    compare(name, value(mine), value(theirs));
+  }
+  for (const [number, value] of mine.vectors.slice(0, seen).entries())
+    compare(`xmm${number}`, value, theirs.vectors[number]!);
+  compare('mxcsr', mine.mxcsr, theirs.mxcsr);
+  compareFlags(each, mine, theirs, compare);
+  compareMemory(mine, theirs, compare);
+  return differ;
+}
+
+/** A case and what differs in it, on one line. */
+export function describeCase(each: Case, found: readonly string[]): string {
+  const { bytes, instruction, fields, registers, flags, readOnly, mode } = each;
+  const state = registers.map((value, number) => `${x86_64.registerNames[number]}=${value.toString(16)}`);
+  if (instruction.vector)
+    state.push(
+      `mxcsr=${each.mxcsr.toString(16)}`,
+      ...each.vectors.map((value, number) => `xmm${number}=${value.toString(16)}`),
+    );
+  const text = x86_64.printInstruction(instruction, fields, start);
+  const memory = readOnly ? ' half of memory is read-only' : '';
+  return `${Buffer.from(bytes).toString('hex')} ${instruction.name} (${mode}): ${text}: ${found.join('; ')} [${state.join(' ')} flags=${flags.toString(16)}${memory}]`;
+}

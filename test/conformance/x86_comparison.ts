@@ -1,0 +1,97 @@
+/** Compares the engine with a reference on random instructions: the host's own CPU, or else the instructions' definitions. */
+import { drawCases } from './x86_cases.js';
+import { describeCase, differences } from './x86_compare.js';
+import { runByDefinition } from './x86_definitions.js';
+import { EngineMachine } from './x86_engine.js';
+import { evaluatedCalls } from './x86_evaluator.js';
+import type { Case, Outcome } from './x86_layout.js';
+import { missingHost, runNatively } from './x86_native.js';
+
+/** System calls that only the engine carries out, which user code may make: most of them raise an exception. */
+const engineCalls = [
+  'undefined',
+  'breakpoint',
+  'debugTrap',
+  'overflowTrap',
+  'interrupt',
+  'boundRange',
+  'halt',
+  'requireKernel',
+  'requirePort',
+  'in',
+  'out',
+  'readControl',
+  'writeControl',
+  'readDebug',
+  'writeDebug',
+  'readModelSpecific',
+  'writeModelSpecific',
+  'readPerformanceCounter',
+  'invalidatePage',
+  'invalidateCaches',
+  'clearTaskSwitched',
+  'loadMachineStatus',
+  'loadGlobalTable',
+  'loadInterruptTable',
+  'loadLocalTable',
+  'loadTask',
+  'swapGs',
+  'sysret',
+  'clearInterrupt',
+  'setInterrupt',
+  'enterNested',
+  'pushAll',
+  'popAll',
+  'readMxcsr',
+  'writeMxcsr',
+] as const;
+
+/** INT 80 is Linux's own; moves to segments change the host's; KVM reports INT1 as a fault. */
+const excluded = /^(INT1|MOV_sreg|MOV_r_sreg|MOV_m16_sreg|POP_[c-gs]s|L[DEFGS]S_r_m)/;
+const isSystemCall = ({ bytes, instruction }: Case): boolean =>
+  instruction.name === 'INT_imm8' && bytes.at(-1) === 0x80;
+
+export interface Comparison {
+  readonly cases: number;
+  /** The names of their forms. */
+  readonly forms: ReadonlySet<string>;
+  readonly reference: string;
+  /** Each case that differs, on a line. */
+  readonly differ: readonly string[];
+}
+
+/** The outcomes of the reference. */
+function referenceOutcomes(cases: readonly Case[]): readonly Outcome[] {
+  return missingHost === null ? runNatively(cases) : cases.map(runByDefinition);
+}
+
+export function compareEngine({
+  mode,
+  count,
+  seed,
+  only,
+}: {
+  readonly mode: 32 | 64;
+  readonly count: number;
+  readonly seed: number;
+  readonly only: RegExp;
+}): Comparison {
+  const isNative = missingHost === null;
+  const calls = [...evaluatedCalls, ...(isNative ? engineCalls : [])];
+  const cases = drawCases({ mode, count, seed, calls, only, excluded }).filter((each) => !isSystemCall(each));
+  const expected = referenceOutcomes(cases);
+  const engine = new EngineMachine();
+  const differ = cases.flatMap((each, index) => {
+    const lines = engine.run(each).map((outcome, pass) => {
+      const found = differences(each, outcome, expected[index]!, isNative);
+      return found.length === 0 ? [] : [`${pass === 0 ? 'missed' : 'found'}: ${describeCase(each, found)}`];
+    });
+    return lines.flat();
+  });
+  return {
+    cases: cases.length,
+    forms: new Set(cases.map(({ instruction }) => instruction.name)),
+    reference: isNative ? "the host's CPU" : 'the definitions',
+    differ,
+  };
+}
