@@ -197,7 +197,7 @@ export class Accesses {
 
   /** Whether stores to a page may go by the TLB: it is writable memory, and no decoded code is to be told of them. */
   #mayWrite(page: number, frame: number): boolean {
-    return this.#host.memory.frame(page, true) === frame && this.#code.letWrite(frame);
+    return this.#host.memory.frame(page, true) === frame && this.#code.watched.letWrite(frame);
   }
 
   /** The byte offset to store to, or one of accessResults. The value is in the scratch area. */

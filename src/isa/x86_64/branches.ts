@@ -26,11 +26,22 @@ const conditional = conditionNames.flatMap((condition, number) => {
   ];
 });
 
-/** Raises #GP for a target that is not canonical, before anything has changed. Only an operand size of 64 bits has such ones. */
-function requireCanonical(m: Semantics, target: Expr, form: Form): void {
+/**
+ * Raises #GP for a target that is not canonical, before anything has changed. Only an operand size of 64 bits has such ones. `before`
+ * does what has to fault first.
+ */
+function requireCanonical(
+  m: Semantics,
+  target: Expr,
+  form: Form,
+  before: () => void = () => undefined,
+): void {
   if (stackBits(form) !== 64) return;
   const top = m.add(m.shiftBy('shrSigned', target, 47), m.constant(64, 1));
-  m.when(m.less(false, m.constant(64, 1), top), () => m.system('noncanonicalTarget'));
+  m.when(m.less(false, m.constant(64, 1), top), () => {
+    before();
+    m.system('noncanonicalTarget');
+  });
 }
 
 /** Jumps to an address in a register or memory, of the operand size. */
@@ -63,7 +74,7 @@ const nearBranches = [
       text: only === 'r' ? 'call *{s}' : 'call{q} *{s}',
       semantics: (m, { s, next, sp }, form) => {
         const target = m.let(m.resize(64, s.get()));
-        requireCanonical(m, target, form);
+        requireCanonical(m, target, form, () => sp.probe(64, sp.plus(sp.pointer(), -8)));
         call(m, next, sp, form, () => m.jump(target));
       },
     }),
