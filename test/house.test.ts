@@ -183,6 +183,8 @@ const seamFiles: Readonly<Record<string, readonly string[]>> = {
     'block.ts',
     'conditions.ts',
     'exceptions.ts',
+    'float_registers.ts',
+    'float_rules.ts',
     'host.ts',
     'mmu.ts',
     'records.ts',

@@ -1,5 +1,6 @@
 /** FPCR and FPSR (DDI 0487, C5.2). */
 import type { FloatModes, FloatRegisters } from '../float/index.js';
+import { a64FloatRules } from './float_rules.js';
 
 const roundings = ['nearestEven', 'up', 'down', 'zero'] as const satisfies FloatModes['rounding'][];
 
@@ -7,14 +8,7 @@ const roundings = ['nearestEven', 'up', 'down', 'zero'] as const satisfies Float
 const fpcr = { roundingAt: 22, flushToZero: 1 << 24, defaultNan: 1 << 25, alternativeHalf: 1 << 26 } as const;
 
 export const a64FloatRegisters: FloatRegisters = {
-  // DDI 0487, A1.5.
-  rules: {
-    negativeDefaultNan: false,
-    prefersSignalling: true,
-    tinyBeforeRounding: true,
-    flushedIsInexact: false,
-    inputDenormal: 'flushed',
-  },
+  rules: a64FloatRules,
   modesOf: (control) => ({
     rounding: roundings[(control >>> fpcr.roundingAt) & 3] ?? 'nearestEven',
     flushToZero: (control & fpcr.flushToZero) !== 0,
