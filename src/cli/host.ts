@@ -93,6 +93,9 @@ const writeErrors: Readonly<Record<string, string>> = {
   EPERM: 'permission denied; give the name of a file that you may write',
   EROFS: 'its file system is read-only; choose another place',
   ENOSPC: 'the disk is full; choose another place',
+  EDQUOT: 'the disk quota is used up; choose another place',
+  EFBIG: 'it would be larger than a file may be there; choose another place',
+  EPIPE: 'its reader has closed the pipe',
   ENAMETOOLONG: 'the name is too long; give a shorter one',
   ELOOP: 'its path has a loop of symbolic links; give another name',
 };

@@ -139,6 +139,14 @@ describe('without a network', () => {
     assertOneLine(stderr, /debian:bookworm is not in the cache .*127\.0\.0\.1:9 cannot be reached/);
   });
 
+  it('so does the default kernel, if other runs are to go on from a checkpoint of it', () => {
+    const checkpoint = ['--checkpoint', path.join(folder, 'checkpoint'), '--checkpoint-at', 'userspace'];
+    const { status, stdout, stderr } = boot(checkpoint);
+    assert.equal(status, 2);
+    assert.equal(stdout, '');
+    assertOneLine(stderr, /debian:bookworm is not in the cache/);
+  });
+
   it('so does one whose cached file is damaged', () => {
     const cache = path.join(folder, 'damaged');
     const hash = '0'.repeat(64);

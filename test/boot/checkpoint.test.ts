@@ -1,13 +1,14 @@
 /** Checkpoints of the library and of the command: a run from a file is the run that would have followed. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { boot, checkpointBytes, InputError } from '../../src/library/index.js';
 import type { BootReport, BootRequest, Checkpoint } from '../../src/library/index.js';
 
+const hasFull = existsSync('/dev/full');
 const folder = mkdtempSync(join(tmpdir(), 'domulator-checkpoint-'));
 after(() => {
   rmSync(folder, { recursive: true });
@@ -172,6 +173,18 @@ describe('domulator boot with checkpoints', () => {
       refused(/--checkpoint-at/, '--kernel', 'builtin', '--checkpoint', file('x'), '--checkpoint-at', place);
     const same = ['--from', written, '--checkpoint', written, '--checkpoint-at', 'time:1'];
     refused(/--from and --checkpoint name the same file/, ...same);
+  });
+
+  it('says that the file cannot be written, goes on to the report, and fails', { skip: !hasFull }, () => {
+    const to = ['--checkpoint', '/dev/full', '--checkpoint-at', 'time:0', '--report', file('report')];
+    const { status, stdout, stderr } = command('--from', written, '--quiet', ...to);
+    assert.equal(status, 2);
+    assert.match(
+      stderr,
+      /^domulator: no checkpoint was written: cannot write \/dev\/full: the disk is full;.*\n$/,
+    );
+    assert.match(stdout, /Audit: /);
+    assert.match(readFileSync(file('report'), 'utf8'), /"verdict": "pass"/);
   });
 
   it('says that the run ended before the place, and fails', () => {

@@ -1,4 +1,5 @@
 /** `domulator boot`: boots a kernel, shows its console while it runs, and reports. */
+import { InputError } from '../../base/index.js';
 import { boot as bootGuest, checkpointBytes, runLimits } from '../../library/index.js';
 import type { BootReport, BootRequest, GuestRun, ReportedRun } from '../../library/index.js';
 import { bisectStatus, complain, exitStatus, print, terminalStyle, warn, writeUserFile } from '../host.js';
@@ -61,19 +62,26 @@ function statusLine({ quiet = false, json = false }: BootArguments, interactive:
 
 interface Ran {
   readonly report: BootReport;
-  /** Whether a checkpoint was written. */
-  readonly hasCheckpoint: boolean;
+  readonly checkpoint: CheckpointEnd;
 }
 
-/**
- * Runs the guest to the place of --checkpoint-at and writes the file. False if there is no such option, or if the run ends before.
- * Throws InputError if the file cannot be written.
- */
-async function writeCheckpoint(run: GuestRun, args: BootArguments): Promise<boolean> {
+/** What became of --checkpoint. A file that could not be written was complained of. */
+type CheckpointEnd = 'written' | 'not written' | 'place not reached' | 'not asked for';
+
+/** Runs the guest to the place of --checkpoint-at and writes the file. If that fails, the run can still go on to its report. */
+async function writeCheckpoint(run: GuestRun, args: BootArguments): Promise<CheckpointEnd> {
   const asked = checkpointOf(args);
-  if (asked === null || !(await run.reach(asked.place))) return false;
-  writeUserFile(asked.file, checkpointBytes(await run.checkpoint()));
-  return true;
+  if (asked === null) return 'not asked for';
+  if (!(await run.reach(asked.place))) return 'place not reached';
+  const bytes = checkpointBytes(await run.checkpoint());
+  try {
+    writeUserFile(asked.file, bytes);
+    return 'written';
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    complain(`no checkpoint was written: ${error.message}`);
+    return 'not written';
+  }
 }
 
 /** Runs the guest to its end, or until the user ends it at the terminal. */
@@ -90,8 +98,8 @@ async function runGuest(request: BootRequest, args: BootArguments, terminal: Ter
   const ticking = setInterval(() => status.show(run.progress, performance.now() - started), statusMs);
   terminal.attach(run);
   try {
-    const hasCheckpoint = await writeCheckpoint(run, args);
-    return { report: await run.report(), hasCheckpoint };
+    const checkpoint = await writeCheckpoint(run, args);
+    return { report: await run.report(), checkpoint };
   } finally {
     terminal.detach();
     clearInterval(ticking);
@@ -133,10 +141,11 @@ const interactiveRequest: BootRequest = {
   realTime: true,
 };
 
-/** The status of a run whose checkpoint was asked for and not written, because the run ended before its place. */
-function withoutCheckpoint(status: number, { hasCheckpoint }: Ended, args: BootArguments): number {
-  if (hasCheckpoint || args.checkpoint === undefined) return status;
-  complain(`no checkpoint was written: the run ended before ${args.checkpointAt ?? ''}`);
+/** The status of a run whose checkpoint was asked for and may not have been written. */
+function withCheckpoint(status: number, { checkpoint }: Ended, args: BootArguments): number {
+  if (checkpoint === 'written' || checkpoint === 'not asked for') return status;
+  if (checkpoint === 'place not reached')
+    complain(`no checkpoint was written: the run ended before ${args.checkpointAt ?? ''}`);
   return status === exitStatus.ok ? exitStatus.badInput : status;
 }
 
@@ -160,7 +169,7 @@ export async function boot(args: BootArguments, stop: StopRequest): Promise<numb
   if (report.kernel.sha256 === null) releasePipes(args, request);
   const failed = failedCommand(report);
   if (failed !== null && failed.commandStatus !== null) complain(`the command ${commandWords(failed)}`);
-  const status = withoutCheckpoint(finalStatus(report, stop, bisect), ended, args);
+  const status = withCheckpoint(finalStatus(report, stop, bisect), ended, args);
   if (stop.isUrgent) return status;
   print(json ? jsonText({ ...report, host: null }) : wholeText(ended, args));
   if (!json) printHost(report);

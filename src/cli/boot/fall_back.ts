@@ -5,10 +5,15 @@ import { warn } from '../host.js';
 import type { BootArguments } from './arguments.js';
 import { commandText } from './command_text.js';
 
-/** A request for a kernel, a mirror or an initrd must not fall back to another kernel, and neither must a bisection. */
+/**
+ * A request for a kernel, a mirror or an initrd must not fall back to another kernel, and neither must a bisection, or a checkpoint
+ * from which other runs go on.
+ */
 function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
-  const { kernel, initrd, mirror, command, script, from } = args;
-  return bisect || [kernel, initrd, mirror, command, script, from].some((value) => value !== undefined);
+  const { kernel, initrd, mirror, command, script, from, checkpoint } = args;
+  return (
+    bisect || [kernel, initrd, mirror, command, script, from, checkpoint].some((value) => value !== undefined)
+  );
 }
 
 /**
