@@ -8,6 +8,7 @@ import type { BootKernel, BootOptions, BootWatcher, KernelOrigin, SavedBoot, Unt
 import { readInputFile } from '../kernel_source/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
+import { memoryMiB, vcpuCount } from './limits.js';
 import { limitsOf, seedOf } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { originOf } from './sources.js';
@@ -169,8 +170,33 @@ function optionsOf(value: CheckpointValue, image: Uint8Array, request: BootReque
   };
 }
 
-function resume(checkpoint: Checkpoint, request: BootRequest, watcher: BootWatcher): StartedBoot {
+/** Throws InputError if a size is none that a guest may have: memory is allocated by these. */
+function checkSizes({ options, kernel, machine }: CheckpointValue): void {
+  const isWithin = (size: number, least: number, most: number): boolean =>
+    Number.isInteger(size) && size >= least && size <= most;
+  const { hardwareIds, ram, xenFrames } = machine.options.config;
+  const guestFrames = (options.memoryMiB * 2 ** 20) / frameBytes;
+  const ranges = [...ram, xenFrames];
+  const fits =
+    isWithin(options.vcpus, vcpuCount.least, vcpuCount.most) &&
+    isWithin(options.memoryMiB, memoryMiB.least, memoryMiB.most) &&
+    isWithin(kernel.imageBytes, 1, mostImageBytes) &&
+    hardwareIds.length === options.vcpus &&
+    ranges.every(({ start, count }) => isWithin(start, 0, imageFrame) && isWithin(count, 0, imageFrame)) &&
+    ranges.reduce((sum, { count }) => sum + count, 0) <= guestFrames + mostOtherFrames;
+  if (!fits) throw new InputError('its sizes are none that a guest may have');
+}
+
+/** What a checkpoint holds, apart from what `request` may change. */
+interface Contents {
+  readonly value: CheckpointValue;
+  readonly saved: SavedBoot;
+  readonly image: Uint8Array;
+}
+
+function contentsOf(checkpoint: Checkpoint): Contents {
   const value = checkpoint.value as CheckpointValue;
+  checkSizes(value);
   const frames = checkpoint.frames.filter(({ number }) => number < imageFrame);
   const saved: SavedBoot = { machine: { state: value.machine, frames }, boot: value.boot };
   const image = imageOf(
@@ -178,15 +204,26 @@ function resume(checkpoint: Checkpoint, request: BootRequest, watcher: BootWatch
     value.kernel.imageBytes,
     loadedFrames(saved),
   );
-  const options = optionsOf(value, image, request);
-  return { boot: Boot.restore(options, saved, watcher), options, origin: originOf(value.origin) };
+  return { value, saved, image };
 }
 
 /** A message continues this. */
 const unusable = 'cannot be used as a checkpoint';
 
+/** More frames than Xen and its toolstack keep beside the memory of any guest. */
+const mostOtherFrames = 2 ** 16;
+
+/** The largest kernel image. */
+const mostImageBytes = 2 ** 29;
+
 /** The largest file that is read. That of a guest with all its memory in use would be smaller. */
 const mostFileBytes = 2 ** 31;
+
+/** The start of a message that may quote the file's contents. */
+function shortened(message: string): string {
+  const [line = ''] = message.split('\n');
+  return line.length > 150 ? `${line.slice(0, 150)}...` : line;
+}
 
 /** What `from` is called in messages. */
 export function checkpointName(from: NonNullable<BootRequest['from']>): string {
@@ -200,7 +237,9 @@ async function read(from: NonNullable<BootRequest['from']>): Promise<Checkpoint>
     return decodeCheckpoint(software, bytes);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
-    throw new InputError(`${checkpointName(from)} ${unusable}: ${error.message}`, { cause: error });
+    throw new InputError(`${checkpointName(from)} ${unusable}: ${shortened(error.message)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -211,13 +250,42 @@ export async function resumeBoot(
   watcher: BootWatcher,
 ): Promise<StartedBoot> {
   const checkpoint = await read(from);
+  // What the request asks for has messages of its own.
+  const isOfRequest = (error: unknown): boolean => error instanceof InputError;
+  const { value, saved, image } = fitting(from, () => contentsOf(checkpoint));
+  const options = fitting(from, () => optionsOf(value, image, request), isOfRequest);
+  return fitting(from, () => ({
+    boot: Boot.restore(options, saved, watcher),
+    options,
+    origin: originOf(value.origin),
+  }));
+}
+
+/** What `make` returns. Throws InputError if it throws anything: the value has its writer's hash, but not the form of a boot. */
+function fitting<T>(
+  from: NonNullable<BootRequest['from']>,
+  make: () => T,
+  isOther: (error: unknown) => boolean = () => false,
+): T {
   try {
-    return resume(checkpoint, request, watcher);
+    return make();
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    // The value has the hash that its writer gave it, but not the form of a boot.
-    throw new InputError(`${checkpointName(from)} ${unusable}: its parts do not fit together`, {
-      cause: error,
-    });
+    if (isOther(error)) throw error;
+    const why = error instanceof InputError ? shortened(error.message) : 'its parts do not fit together';
+    throw new InputError(`${checkpointName(from)} ${unusable}: ${why}`, { cause: error });
   }
+}
+
+/**
+ * The error of a run that went on from a checkpoint. In a file anything can stand, whatever its hash, and not all of it is looked at
+ * before the run does: what fails then is said to be the file's. A checkpoint that is no file comes from this process.
+ */
+export function errorOfRun(from: BootRequest['from'], error: unknown): unknown {
+  const isFile = typeof from === 'string' || from instanceof Uint8Array;
+  if (!isFile || error instanceof InputError || !(error instanceof Error)) return error;
+  const why = shortened(`${error.name}: ${error.message}`);
+  return new InputError(
+    `${checkpointName(from)} ${unusable}: the run from it failed (${why}); if domulator wrote it so, please report this`,
+    { cause: error },
+  );
 }

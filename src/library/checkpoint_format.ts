@@ -31,7 +31,7 @@ const signature = 'domulator state\n';
 const formatVersion = 1;
 const hashBytes = 32;
 /** More than any header needs. A file that claims more is refused, and does not fill the memory. */
-const mostHeaderBytes = 1 << 28;
+const mostHeaderBytes = 1 << 26;
 /** A frame fits in a window of 2^12 bytes; smaller windows make compression of small pieces cheaper. */
 const compression = { level: 1, windowBits: 12, memLevel: 7 } as const;
 
@@ -133,6 +133,7 @@ function unpackFrame(packed: Uint8Array, { hash }: Content): Uint8Array {
 
 function readFrames(reader: Reader): SavedFrame[] {
   const [frameCount, contentCount] = [reader.word(), reader.word()];
+  if (contentCount > frameCount) throw new InputError('its list of frames is wrong');
   const list = reader.take(8 * frameCount);
   const contents: Content[] = [];
   for (let i = 0; i < contentCount; i += 1) {

@@ -4,7 +4,7 @@ import { InputError, isUsable, oneLine, present } from '../base/index.js';
 import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
 import type { BootReport, BootWatcher, PausePoint } from '../boot/index.js';
 import { kernelName, kernelSpecOf } from '../kernel_source/index.js';
-import { checkFrom, checkpointName, checkpointOf, resumeBoot } from './checkpoint.js';
+import { checkFrom, checkpointName, checkpointOf, errorOfRun, resumeBoot } from './checkpoint.js';
 import type { Checkpoint, StartedBoot } from './checkpoint.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import { defaultKernel, runLimits } from './limits.js';
@@ -85,6 +85,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #report: BootReport | null = null;
   /** Why the run cannot go on: what was thrown while it was loaded, or by a function of the caller. */
   #failure: { readonly error: unknown } | null = null;
+  /** What a function of the caller threw last. */
+  #thrown: { readonly error: unknown } | null = null;
   /** The number of loops that read the hypercalls. */
   #readers = 0;
   /** The calls that no loop has read yet start at `#read`. */
@@ -146,7 +148,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
    */
   async report(): Promise<BootReport> {
     while (await this.#advance());
-    return this.#finalReport();
+    return await this.#orFail(() => Promise.resolve(this.#finalReport()));
   }
 
   /**
@@ -169,7 +171,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     const isLoaded = await this.#orFail(() => this.#load());
     if (!isLoaded || this.#hasEnded || this.#started === null)
       throw new InputError('the run has ended; a checkpoint can be taken only before that');
-    return checkpointOf(this.#started);
+    const started = this.#started;
+    return await this.#orFail(() => Promise.resolve(checkpointOf(started)));
   }
 
   /**
@@ -225,7 +228,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   #watcher(commandLine: () => string): BootWatcher {
     return {
       console: (bytes, from) => {
-        if (from === mainConsoleOf(commandLine())) this.#request.console?.(bytes);
+        if (from === mainConsoleOf(commandLine())) this.#tell(() => this.#request.console?.(bytes));
       },
       event: (event) => this.#hear(event),
     };
@@ -252,8 +255,18 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     return this.#started !== null;
   }
 
+  /** Calls a function of the request, and remembers what it throws. */
+  #tell(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#thrown = { error };
+      throw error;
+    }
+  }
+
   #hear(event: TraceEvent): void {
-    this.#request.event?.(event);
+    this.#tell(() => this.#request.event?.(event));
     const call = this.#readers > 0 ? hypercallOf(event) : null;
     if (call !== null) this.#calls.push(call);
   }
@@ -272,7 +285,8 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     try {
       if (this.#failure === null) return await act();
     } catch (error) {
-      this.#failure ??= { error };
+      const isOfCaller = this.#thrown?.error === error;
+      this.#failure ??= { error: isOfCaller ? error : errorOfRun(this.#request.from, error) };
       this.#hasEnded = true;
     }
     throw present(this.#failure, 'the error that ended the run').error;
