@@ -70,6 +70,8 @@ export interface FoundKernel {
   readonly cpus: readonly KernelCpu[];
   /** The command line that it was given. */
   readonly commandLine: string;
+  /** Whether it was told to use only the memory that was reserved for a crash kernel. */
+  readonly isCrashKernel: boolean;
 }
 
 /** A machine with a guest, and access to the state of its vCPUs and its kernel. */
@@ -84,6 +86,11 @@ export interface RunningGuest {
   anchors(vcpu: XenVcpuId): KernelAnchors;
   /** What its vCPUs are doing; for a guest that hung or was stopped. */
   hung(kernel: LoadedKernel): HungGuest;
+  /**
+   * Between turns: makes `vcpu` go on at an address where there is no code, so that the kernel there takes an exception that it does
+   * not expect (an oops). False, and nothing is done, if the vCPU does not run the kernel now.
+   */
+  makeOops(vcpu: XenVcpuId): boolean;
   /** The kernel that `vcpu` has entered, when it has just switched translation on; null if it is none that can be found. */
   kernelEntered(vcpu: XenVcpuId): FoundKernel | null;
 }

@@ -15,10 +15,12 @@ export type {
 } from './run.js';
 export type { PausePoint } from './pause_point.js';
 export { mainConsoleOf } from './consoles.js';
-export { bootReport, unstartedEnd, unstartedReport } from './report.js';
+export { bootReport, reportedRun, runsReport, unstartedEnd, unstartedReport } from './report.js';
 export type {
   BootReport,
   CallTotals,
+  CrashOptions,
+  EndedRun,
   KernelOrigin,
   ReportedCpu,
   ReportedFinding,
@@ -37,6 +39,6 @@ export type { HigherLevel } from './arm64/hung_guest.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
-export { whatIfs } from './options.js';
+export { toolstacks, whatIfs } from './options.js';
 export type { SavedFrame } from '../machine/index.js';
-export type { BootCommand, BootKernel, BootOptions, Until, WhatIf } from './options.js';
+export type { BootCommand, BootKernel, BootOptions, Toolstack, Until, WhatIf } from './options.js';

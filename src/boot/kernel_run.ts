@@ -44,6 +44,7 @@ export interface KernelRunState {
   readonly observer: KernelObserverState;
   readonly log: KernelLogState;
   readonly lastLog: readonly LogRecord[] | null;
+  readonly hasCrashed: boolean;
   /** Calls that the hypervisor does not model, by name, and how often each was made. */
   readonly notModelled: readonly (readonly [name: string, calls: number])[];
 }
@@ -67,6 +68,8 @@ export class KernelRun {
   readonly #calls = { notModelled: new Map<string, number>() };
   /** The end of its log when it was left, if it was still there. */
   #lastLog: readonly LogRecord[] | null = null;
+  /** Whether the kernel that it was left for lies elsewhere, in memory that was kept free for it. */
+  #hasCrashed = false;
 
   /** `image`: as in the file, or as it was in memory at its entry. */
   constructor(facts: KernelFacts, image: Uint8Array, surroundings: KernelSurroundings) {
@@ -95,15 +98,17 @@ export class KernelRun {
       observer: this.observer.save(),
       log: this.log.state,
       lastLog: this.#lastLog,
+      hasCrashed: this.#hasCrashed,
       ...savedRecord(this.#calls),
     };
   }
 
-  load({ kernel, observer, log, lastLog, notModelled }: KernelRunState): void {
+  load({ kernel, observer, log, lastLog, hasCrashed, notModelled }: KernelRunState): void {
     this.view.load(kernel);
     this.observer.load(observer);
     this.log.state = cloneValue(log);
     this.#lastLog = lastLog;
+    this.#hasCrashed = hasCrashed;
     loadRecord(this.#calls, { notModelled });
   }
 
@@ -119,12 +124,19 @@ export class KernelRun {
 
   /** The last `most` records of its log; those of when it was left, if it was. */
   logTail(most = logTail): readonly LogRecord[] {
-    return this.#lastLog?.slice(-most) ?? this.log.tail(most, this.view.textAddress);
+    if (this.#lastLog === null) return this.log.tail(most, this.view.textAddress);
+    return this.#hasCrashed ? this.#lastLog.slice(-most) : [];
   }
 
-  /** It is left for another kernel. `hasMemory`: whether its memory is still as it was. */
-  left(hasMemory: boolean): void {
-    this.#lastLog ??= hasMemory ? this.logTail() : [];
+  /** It is left for another kernel. `hasCrashed`: whether it panicked, so that its memory is as it was. */
+  left(hasCrashed: boolean): void {
+    this.#lastLog ??= this.logTail();
+    this.#hasCrashed = hasCrashed;
+  }
+
+  /** Its crash kernel follows, so its memory is as it was. */
+  crashed(): void {
+    this.#hasCrashed = true;
   }
 
   /**

@@ -13,6 +13,7 @@ export const whatIfs = ['as-posted', 'as-tested'] as const;
  * does not ask for a soft reset and Xen has none. `ideal`: it resets the domain as it does on x86. No toolstack does that on Arm.
  */
 export type Toolstack = (typeof toolstacks)[number];
+/** The toolstacks that can be chosen: what xl does, and what it does not do on Arm. */
 export const toolstacks = ['xl', 'ideal'] as const;
 
 /** The goal of the run. */

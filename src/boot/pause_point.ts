@@ -10,6 +10,8 @@ export type PausePoint =
 export class PauseWatch {
   #point: PausePoint | null = null;
   #isReached = false;
+  /** The line at which the boot paused last; null if it never did at a line. */
+  pausedLine: string | null = null;
 
   /** Waits for `point` from now on, instead of the previous one. */
   set(point: PausePoint): void {
@@ -29,7 +31,9 @@ export class PauseWatch {
 
   /** A line came. Whether the boot is to pause for it. */
   line(line: string): boolean {
-    return this.#reached(this.#point?.kind === 'line' && line.search(this.#point.pattern) >= 0);
+    const isIt = this.#point?.kind === 'line' && line.search(this.#point.pattern) >= 0;
+    if (isIt && !this.#isReached) this.pausedLine = line;
+    return this.#reached(isIt);
   }
 
   #reached(isReached: boolean): boolean {

@@ -6,7 +6,7 @@ import { defaultArchitecture, machineKindOf } from './guest.js';
 import type { MachineKind } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
-import type { BootCommand, BootOptions, Until, WhatIf } from './options.js';
+import type { BootCommand, BootOptions, Toolstack, Until, WhatIf } from './options.js';
 import type { BootCpu, BootFinding, BootKernelResult, BootOutcome, BootResult } from './run.js';
 import type { CallCounts } from './trace_counts.js';
 import { TraceStore } from './trace_store.js';
@@ -148,6 +148,16 @@ export interface ReportedRun {
   readonly trace: TraceFolding;
 }
 
+/** What follows where a guest is made to crash. */
+export interface CrashOptions {
+  /** What the toolstack does at the jump into the next kernel. */
+  readonly toolstack: Toolstack;
+  /** The next kernel: the file that was given; null for the same kernel again, or for bytes. */
+  readonly kernel: string | null;
+  /** Of the next kernel. */
+  readonly commandLine: string;
+}
+
 /** The number of calls. */
 export type CallTotals = Omit<CallCounts, 'byName'>;
 
@@ -189,6 +199,8 @@ export interface BootReport {
     /** The command or script for the guest's user space. */
     readonly command: BootCommand | null;
     readonly limits: { readonly instructions: number; readonly guestTimeNs: number };
+    /** Of guests that were made to crash: what follows there. */
+    readonly crash?: CrashOptions;
   };
   readonly runs: readonly [ReportedRun, ...ReportedRun[]];
   /**
@@ -292,39 +304,60 @@ function totalsOf({ total, carryingVcpuId, refused }: CallCounts): CallTotals {
   return { total, carryingVcpuId, refused };
 }
 
+/** A run that has ended, and what was done in it. */
+export interface EndedRun {
+  readonly action: RunAction;
+  readonly result: BootResult;
+}
+
+/** What a report says of a run that has ended. */
+export function reportedRun({ action, result }: EndedRun): ReportedRun {
+  const { counts, folding, instructions, guestNs, commandEnd } = result;
+  return {
+    action,
+    verdict: verdictOf(result),
+    outcome: outcomeOf(result),
+    commandStatus: commandEnd,
+    kernels: result.kernels.map(kernelOf),
+    hypercalls: totalsOf(counts.calls),
+    instructions,
+    guestTimeNs: Number(guestNs),
+    traceSha256: counts.sha256,
+    trace: folding,
+  };
+}
+
 /** The report. Only `host`, which describes the host, differs from run to run. */
-export function bootReport(
+export function runsReport(
   options: LoadedOptions,
-  result: BootResult,
+  [first, ...others]: readonly [EndedRun, ...EndedRun[]],
   origin: KernelOrigin,
   host: Host,
+  crash: CrashOptions | null = null,
 ): BootReport {
   const { name, version, sha256 } = options.kernel;
-  const { counts, folding, instructions, guestNs, commandEnd } = result;
-  const runs: BootReport['runs'] = [
-    {
-      action: { kind: 'boot' },
-      verdict: verdictOf(result),
-      outcome: outcomeOf(result),
-      commandStatus: commandEnd,
-      kernels: result.kernels.map(kernelOf),
-      hypercalls: totalsOf(counts.calls),
-      instructions,
-      guestTimeNs: Number(guestNs),
-      traceSha256: counts.sha256,
-      trace: folding,
-    },
-  ];
+  const runs: BootReport['runs'] = [reportedRun(first), ...others.map(reportedRun)];
+  const instructions = runs.reduce((sum, run) => sum + run.instructions, 0);
   return {
     schemaVersion: 2,
     domulator: domulatorVersion,
     verdict: worstVerdict(runs),
     kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
     machine: machineOf(options, machineKindOf(options.kernel.placement.architecture)),
-    options: optionsOf(options),
+    options: crash === null ? optionsOf(options) : { ...optionsOf(options), crash },
     runs,
     host: hostOf(host, instructions),
   };
+}
+
+/** The report of a boot. */
+export function bootReport(
+  options: LoadedOptions,
+  result: BootResult,
+  origin: KernelOrigin,
+  host: Host,
+): BootReport {
+  return runsReport(options, [{ action: { kind: 'boot' }, result }], origin, host);
 }
 
 /** The whole trace of a run that was stopped before the guest existed. */

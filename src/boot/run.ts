@@ -242,14 +242,14 @@ export class Boot {
     // An orderly change of kernels may copy the next one over the memory of this one before.
     this.#kernel.left(this.#outcome.panicBefore !== null);
     if (this.#options.toolstack !== 'ideal') return;
-    if (this.machine.softReset(vcpu) === 0) this.#trace.write({ kind: 'reset' });
+    if (this.machine.softReset(vcpu)) this.#trace.write({ kind: 'reset' });
   }
 
   #enter(vcpu: XenVcpuId, found: FoundKernel): void {
     const before = this.#kernel;
     const facts: KernelFacts = {
       number: this.#kernels.length,
-      name: this.#outcome.panicBefore === null ? 'next kernel' : 'crash kernel',
+      name: found.isCrashKernel ? 'crash kernel' : 'next kernel',
       version: found.version,
       entryVcpu: vcpu,
       cpus: found.cpus,
@@ -258,6 +258,7 @@ export class Boot {
       commandLine: found.commandLine,
     };
     const kernel = this.#kernelRun(facts, imageOfEntered(found, this.#options.kernel.image));
+    if (found.isCrashKernel) before.crashed();
     this.#kernels.push(kernel);
     this.#runs[vcpu] = facts.number;
     this.#leaving = null;
@@ -335,6 +336,11 @@ export class Boot {
     this.#pause.set(point);
   }
 
+  /** The line at which the boot paused last; null if it never did at a line. */
+  get pausedLine(): string | null {
+    return this.#pause.pausedLine;
+  }
+
   /** The place in the kernel that made the call of that step of the trace: `function+0x1c`; null if the step is not a call. */
   whereOf(step: number): string | null {
     const kernel = this.#kernels[this.#kernelAtStep(step)] ?? this.#kernel;
@@ -356,6 +362,11 @@ export class Boot {
    */
   input(console: GuestConsole, bytes: Uint8Array, atNs?: bigint): void {
     this.machine.input(console, bytes, atNs);
+  }
+
+  /** Between steps: makes the kernel on that vCPU take an exception that it does not expect; false if it does not run there now. */
+  makeOops(vcpu: XenVcpuId): boolean {
+    return this.#outcome.end === null && this.guest.makeOops(vcpu);
   }
 
   /**

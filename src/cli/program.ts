@@ -2,6 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { domulatorVersion, InputError } from '../base/index.js';
 import {
+  crashMemory,
+  crashMemoryMiB,
   debianGrammar,
   defaultKernel,
   defaultXenRelease,
@@ -16,6 +18,8 @@ import { explore, thread } from './commands.js';
 import type { ExploreOptions, ThreadOptions } from './commands.js';
 import type { BootArguments } from './boot/arguments.js';
 import { boot } from './boot/command.js';
+import type { CrashArguments } from './crash/arguments.js';
+import { crash } from './crash/command.js';
 import type { StopRequest } from './boot/stop_request.js';
 import { bisectStatus, complain, exitStatus, watchOutput } from './host.js';
 import { addKernelsCommand } from './kernels/command.js';
@@ -26,6 +30,7 @@ Examples:
   domulator boot                          boot Debian's arm64 kernel and audit it
   domulator boot --quiet                  the same without the guest's console
   domulator boot --help                   other kernels, and all options
+  domulator crash                         crash it on each vCPU, and audit what follows
   domulator kernels                       list the kernels of Debian that can be booted
   domulator thread                        replay the 2016 thread, story by story
   domulator thread --story 3              one story by number ...
@@ -122,6 +127,21 @@ With --bisect: 0 good, 1 bad, 125 (skip) for 3 and 4, 128 or more for the rest.
 A command counts there as in git bisect run: 125 skips, 126 and 127 (it could not
 be run) stop the bisection, any other failure is bad.`;
 
+const crashExamples = `
+Examples:
+  domulator crash                         crash Debian's kernel on each of four vCPUs
+  domulator crash --crash-on 2 --verbose  on vCPU 2 only, with all that is known
+  domulator crash --crash-by kexec        leave it in order instead
+  domulator crash --toolstack ideal       if the domain were reset at the jump
+  domulator crash --checkpoint vm --crash-on 0
+  domulator crash --from vm --crash-on 1  from the same boot, on another vCPU
+
+The guest loads the crash kernel with kexec-tools of its Debian release, which is
+fetched like the kernel. It needs crashkernel= on its command line. The guest boots
+once; for each vCPU a copy of it goes on, crashes there and runs on in the crash
+kernel, which powers off if it gets so far. Each run is judged by itself, and the
+exit status is that of the worst, as for 'domulator boot'.`;
+
 /** Commands throw errors; they neither end the process nor print the error. */
 function quiet(command: Command): Command {
   return command
@@ -148,6 +168,7 @@ function createProgram(stop: StopRequest, command: readonly string[] | null): Co
     .helpCommand('help [command]', "print a command's help")
     .addHelpText('after', examples);
   addBootCommand(program, stop, command);
+  addCrashCommand(program, stop);
   addKernelsCommand(quiet(program.command('kernels')));
   quiet(program.command('thread'))
     .description('replay the 2016 thread about vCPU ids with model guests')
@@ -228,6 +249,47 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     });
 }
 
+function addCrashCommand(program: Command, stop: StopRequest): void {
+  quiet(program.command('crash'))
+    .description('crash a guest on each vCPU, follow it into its crash kernel, and audit both')
+    .option('--kernel <KERNEL>', `${debianGrammar}, or an Image or package file (default: ${defaultKernel})`)
+    .option('--cmdline <TEXT>', `kernel command line (default: console=ttyAMA0 crashkernel=${crashMemory})`)
+    .option('--vcpus <N>', `number of vCPUs, ${rangeText(vcpuCount)}`)
+    .option('--memory <MiB>', `guest memory in MiB, ${rangeText({ ...memoryMiB, usual: crashMemoryMiB })}`)
+    .option(
+      '--xen <RELEASE>',
+      `Xen release to emulate: ${xenReleases.join(' or ')} (default: ${defaultXenRelease})`,
+    )
+    .option('--crash-on <K[,K...]|all>', 'vCPUs to crash on, each in a run of its own (default: all)')
+    .option('--crash-by <WAY>', 'sysrq (a panic), oops, or kexec (in order, one run) (default: sysrq)')
+    .option('--crash-kernel <FILE>', 'kernel to go on in (default: the same kernel)')
+    .option('--crash-cmdline <TEXT>', 'its command line (default: that of the first, without crashkernel=)')
+    .option(
+      '--toolstack <NAME>',
+      'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm (default: xl)',
+    )
+    .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)
+    .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
+    .option('--limit <SECONDS[,INSTRUCTIONS]>', 'stop each run after SECONDS of guest time or INSTRUCTIONS')
+    .option(
+      '--mirror <URL>',
+      "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
+    )
+    .option('--checkpoint <FILE>', 'write the guest to this file when its crash kernel is loaded')
+    .option('--from <FILE>', 'go on from such a file instead of booting a kernel')
+    .option('--report <FILE>', 'write the JSON report to this file')
+    .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
+    .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')
+    .option('--json', 'print only the JSON report')
+    .option('--verbose', "print the guest's console, and all of the report")
+    .option('--quiet', "hide the guest's console")
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', crashExamples)
+    .action(async (options: CrashArguments) => {
+      commandStatus = await crash(options, stop);
+    });
+}
+
 function statusOf(error: unknown, program: Command, args: readonly string[]): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.ok;
   if (error instanceof CommanderError) {
@@ -275,7 +337,7 @@ function forBisection(status: number): number {
 /** Runs the command that `given` names and sets the exit status of the process. `stop` can end a boot early. */
 export async function main(given: readonly string[], stop: StopRequest): Promise<void> {
   const [args, guestCommand] = splitAtCommand(given);
-  const isBoot = args[0] === 'boot';
+  const isBoot = args[0] === 'boot' || args[0] === 'crash';
   const final = args.includes('--bisect') ? forBisection : (status: number): number => status;
   watchOutput((why, isUnread) => {
     if (!isBoot) process.exit(isUnread ? exitStatus.ok : exitStatus.outputFailed);

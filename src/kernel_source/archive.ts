@@ -17,6 +17,7 @@ import { sha256 } from './cache.js';
 import type { Cache } from './cache.js';
 import { fetchBytes, HttpStatusError, NetworkError } from './http.js';
 import type { FetchSettings } from './http.js';
+import { kexecPackage, libraryDependencies } from './kexec_packages.js';
 import { knownPackages, rememberPackages } from './known_indices.js';
 import { checkSignature, debianKeyrings } from './signature.js';
 import type { SignatureCheck } from './signature.js';
@@ -61,7 +62,21 @@ export const busyboxPackage = 'busybox-static';
 
 /** The packages of an index that are needed here. */
 function isOfUse(name: string): boolean {
-  return name === busyboxPackage || isKernelPackage(name);
+  return name === busyboxPackage || name === kexecPackage || isKernelPackage(name);
+}
+
+/** The packages of an index that are needed here, with the libraries of kexec-tools and what those depend on. */
+function neededIn(index: string): PackageEntry[] {
+  const found = packagesIn(index, isOfUse);
+  const known = new Set(found.map(({ name }) => name));
+  let added = found.filter(({ name }) => name === kexecPackage);
+  while (added.length > 0) {
+    const names = new Set(added.flatMap(libraryDependencies).filter((name) => !known.has(name)));
+    added = names.size === 0 ? [] : packagesIn(index, (name) => names.has(name));
+    for (const { name } of added) known.add(name);
+    found.push(...added);
+  }
+  return found;
 }
 
 interface LoadedSuite {
@@ -156,7 +171,7 @@ async function packagesOf(
   const packed = await fetchIndex(suite, release, index, settings);
   const name = `${index.path} of ${suite.suite}`;
   const bytes = await collect(decompress(packed, compressionOf(packed), name), indexLimit, name);
-  const packages = packagesIn(Buffer.from(bytes).toString('latin1'), isOfUse);
+  const packages = neededIn(Buffer.from(bytes).toString('latin1'));
   await rememberPackages(cache, suite.suite, architecture, index.sha256, packages);
   return packages;
 }

@@ -1,7 +1,7 @@
 /**
  * The cached files of Debian's releases. The records, each a {@link ReleaseRecord}, are:
  *
- * - `debian/RELEASE`: busybox, and the kernel that `debian:RELEASE` means;
+ * - `debian/RELEASE`: busybox, kexec-tools with its libraries, and the kernel that `debian:RELEASE` means;
  * - `debian/RELEASE/FLAVOUR`: the kernel that `debian:RELEASE/FLAVOUR` means;
  * - `debian/RELEASE/packages/NAME_VERSION`: the kernel of that package, so that several versions can be stored.
  *
@@ -21,7 +21,7 @@ import { isRecord } from './record.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 
 /** The available files of a release. */
-export type Wanted = 'kernel' | 'busybox';
+export type Wanted = 'kernel' | 'busybox' | 'kexec';
 
 /** A file that a record of the cache names, and the record. The file itself may be missing. */
 export interface CachedFile {
@@ -63,7 +63,7 @@ export class CachedFiles {
 
   #recordName({ release, flavour }: DebianSpec, one: Wanted): string {
     const ofRelease = `${this.#top}/${release}`;
-    return one === 'busybox' || flavour === genericFlavour ? ofRelease : `${ofRelease}/${flavour}`;
+    return one !== 'kernel' || flavour === genericFlavour ? ofRelease : `${ofRelease}/${flavour}`;
   }
 
   async #read(name: string): Promise<ReleaseRecord | null> {
@@ -116,7 +116,7 @@ export class CachedFiles {
   /** Adds a file to a record. The record's information on the archive is about its kernel, if it has one. */
   async #add(name: string, one: Wanted, record: ReleaseRecord): Promise<void> {
     const before = await this.#read(name);
-    const isAside = one === 'busybox' && before?.files.kernel !== undefined;
+    const isAside = one !== 'kernel' && before?.files.kernel !== undefined;
     const files = { ...before?.files, ...record.files };
     await this.#cache.writeRecord(name, { ...(isAside ? before : record), files });
   }
@@ -125,8 +125,8 @@ export class CachedFiles {
   async add(spec: DebianSpec, one: Wanted, record: ReleaseRecord): Promise<void> {
     const file = record.files[one];
     if (file === undefined) return;
-    if (one === 'busybox' || spec.version === null) await this.#add(this.#recordName(spec, one), one, record);
-    if (one === 'busybox') return;
+    if (one !== 'kernel' || spec.version === null) await this.#add(this.#recordName(spec, one), one, record);
+    if (one !== 'kernel') return;
     const own = [file.package.name, file.package.version].map(encodeURIComponent).join('_');
     await this.#add(`${this.#top}/${spec.release}/packages/${own}`, one, record);
   }

@@ -15,6 +15,8 @@ import { HttpStatusError, NetworkError } from './http.js';
 import { offeredKernels } from './kernel_choice.js';
 import { debianSpecText } from './kernel_spec.js';
 import type { DebianSpec } from './kernel_spec.js';
+import { kexecPackage } from './kexec_packages.js';
+import { kexecArchive, kexecFolder } from './kexec_tools.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 import { suiteChoices } from './suites.js';
 import type { SuiteChoice } from './suites.js';
@@ -57,24 +59,49 @@ interface Kind {
     spec: DebianSpec,
     settings: ArchiveSettings,
   ) => readonly Candidate[];
-  readonly isPath: (path: string) => boolean;
-  readonly called: string;
+  readonly take: (
+    entry: ArchivePackage,
+    loaded: LoadedRelease,
+    settings: ArchiveSettings,
+  ) => Promise<ArchiveFile>;
+}
+
+/** How a single file is taken from its package. */
+function taking(isPath: (path: string) => boolean, called: string): Kind['take'] {
+  return async (entry, _loaded, settings) => {
+    const what = `the package ${entry.name} ${entry.version}`;
+    const deb = openDeb(await fetchPackage(entry, settings.fetch), what);
+    const file = await findInDeb(deb, isPath);
+    if (file === null) throw new InputError(`${what} contains no ${called}`);
+    return file;
+  };
+}
+
+/** The packages of that name, the newest first. */
+function packagesCalled(name: string): Kind['candidates'] {
+  return ({ packages }, { release }, { architecture }) => {
+    const found = newestFirst(packages.filter((entry) => entry.name === name));
+    if (found.length > 0) return found.map((entry) => ({ entry }));
+    throw new InputError(`debian:${release} has no ${name} for ${architecture}`);
+  };
 }
 
 const kinds: Readonly<Record<Wanted, Kind>> = {
   kernel: {
     candidates: ({ packages }, spec, { architecture }) => offeredKernels(packages, spec, architecture),
-    isPath: isKernelPath,
-    called: 'kernel',
+    take: taking(isKernelPath, 'kernel'),
   },
   busybox: {
-    candidates: ({ packages }, { release }, { architecture }) => {
-      const found = newestFirst(packages.filter(({ name }) => name === busyboxPackage));
-      if (found.length > 0) return found.map((entry) => ({ entry }));
-      throw new InputError(`debian:${release} has no ${busyboxPackage} for ${architecture}`);
-    },
-    isPath: isBusyboxPath,
-    called: busyboxPackage,
+    candidates: packagesCalled(busyboxPackage),
+    take: taking(isBusyboxPath, busyboxPackage),
+  },
+  // A cpio archive of the program and its libraries.
+  kexec: {
+    candidates: packagesCalled(kexecPackage),
+    take: async (entry, { packages }, settings) => ({
+      path: `${kexecFolder}.cpio`,
+      bytes: await kexecArchive(entry, packages, settings),
+    }),
   },
 };
 
@@ -108,15 +135,6 @@ async function fromCache(
   return { found, damaged };
 }
 
-/** The file in a package. Throws {@link InputError} if the package does not contain it. */
-async function takeFrom(entry: ArchivePackage, kind: Kind, settings: ArchiveSettings): Promise<ArchiveFile> {
-  const what = `the package ${entry.name} ${entry.version}`;
-  const deb = openDeb(await fetchPackage(entry, settings.fetch), what);
-  const file = await findInDeb(deb, kind.isPath);
-  if (file === null) throw new InputError(`${what} contains no ${kind.called}`);
-  return file;
-}
-
 interface Taken extends Pick<Candidate, 'versions'> {
   readonly file: FileRecord;
   readonly bytes: Uint8Array;
@@ -129,12 +147,17 @@ function insteadOf({ entry }: Candidate, next: Candidate): string {
 }
 
 /** Takes the file from the first package that the mirror has and that matches its index. */
-async function take(candidates: readonly Candidate[], kind: Kind, settings: ArchiveSettings): Promise<Taken> {
+async function take(
+  candidates: readonly Candidate[],
+  kind: Kind,
+  loaded: LoadedRelease,
+  settings: ArchiveSettings,
+): Promise<Taken> {
   let last: Error = new InputError('no package was tried');
   for (const [i, candidate] of candidates.entries()) {
     const { entry, versions } = candidate;
     try {
-      const { path, bytes } = await takeFrom(entry, kind, settings);
+      const { path, bytes } = await kind.take(entry, loaded, settings);
       const { name, version, sha256: packageSha256 } = entry;
       const package_ = { name, version, sha256: packageSha256 };
       const file = { path, sha256: sha256(bytes), package: package_ };
@@ -197,7 +220,7 @@ async function fromMirror(
   for (const one of new Set([...wanted, ...also])) {
     const kind = kinds[one];
     try {
-      const taken = await take(kind.candidates(loaded, spec, settings), kind, settings);
+      const taken = await take(kind.candidates(loaded, spec, settings), kind, loaded, settings);
       await keep(cache, spec, one, taken, { version: 1, fetched: settings.now, suites }, settings);
       const { file, bytes } = taken;
       found[one] = { ...file, name: debianSpecText(spec), bytes, fromCache: false, suites };

@@ -16,7 +16,11 @@ export interface ReleaseRecord {
   /** When it was fetched, in seconds since 1970. */
   readonly fetched: number;
   readonly suites: readonly SuiteReport[];
-  readonly files: { readonly kernel?: FileRecord; readonly busybox?: FileRecord };
+  readonly files: {
+    readonly kernel?: FileRecord;
+    readonly busybox?: FileRecord;
+    readonly kexec?: FileRecord;
+  };
   /** The texts that a user may give as the kernel's version. Older records do not have them. */
   readonly versions?: readonly string[];
 }
@@ -50,7 +54,7 @@ const check = hasFields({
   version: (value) => value === 1,
   fetched: (value) => typeof value === 'number',
   suites: listOf(isSuite),
-  files: hasFields({ kernel: isFileOrNone, busybox: isFileOrNone }),
+  files: hasFields({ kernel: isFileOrNone, busybox: isFileOrNone, kexec: isFileOrNone }),
   versions: isTextsOrNone,
 });
 

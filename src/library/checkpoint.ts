@@ -4,7 +4,15 @@
  */
 import { cloneValue, domulatorVersion, frameBytes, InputError } from '../base/index.js';
 import { Boot } from '../boot/index.js';
-import type { BootKernel, BootOptions, BootWatcher, KernelOrigin, SavedBoot, Until } from '../boot/index.js';
+import type {
+  BootKernel,
+  BootOptions,
+  BootWatcher,
+  CrashOptions,
+  KernelOrigin,
+  SavedBoot,
+  Until,
+} from '../boot/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
@@ -34,7 +42,12 @@ interface CheckpointValue {
   readonly origin: KernelOrigin;
   readonly machine: SavedBoot['machine']['state'];
   readonly boot: SavedBoot['boot'];
+  /** Of a guest whose crash kernel is loaded, and that waits to be told where to crash. */
+  readonly crash?: CrashFacts;
 }
+
+/** What a guest that waits for its crash was given; its toolstack is among the options. */
+export type CrashFacts = Omit<CrashOptions, 'toolstack'>;
 
 /** A boot that was saved while it ran, by `run.checkpoint()`. `boot({ from })` goes on from it. */
 export interface Checkpoint {
@@ -101,7 +114,10 @@ function untilOf(saved: SavedUntil): Until {
 }
 
 /** The checkpoint of a boot between two of its steps. Throws InputError if it has ended. */
-export function checkpointOf({ boot, options, origin }: StartedBoot): Checkpoint {
+export function checkpointOf(
+  { boot, options, origin }: StartedBoot,
+  crash: CrashFacts | null = null,
+): Checkpoint {
   const { kernel, until, ...others } = options;
   const { image, ...kernelFacts } = kernel;
   const saved = boot.save();
@@ -113,6 +129,7 @@ export function checkpointOf({ boot, options, origin }: StartedBoot): Checkpoint
     origin,
     machine: saved.machine.state,
     boot: saved.boot,
+    ...(crash === null ? {} : { crash }),
   };
   const frames = [...saved.machine.frames, ...imageFrames(image, loadedFrames(saved))];
   return { value: cloneValue(value), frames };
@@ -258,6 +275,35 @@ export async function resumeBoot(
     boot: Boot.restore(options, saved, watcher),
     options,
     origin: originOf(value.origin),
+  }));
+}
+
+/** A checkpoint that was read: what its boot was made from, and the boot. */
+export interface OpenedCheckpoint {
+  readonly options: StartedBoot['options'];
+  readonly origin: KernelOrigin;
+  readonly saved: SavedBoot;
+  readonly crash: CrashFacts | null;
+}
+
+/** A checkpoint from which several boots may go on. Throws InputError as {@link resumeBoot} does. */
+export async function openCheckpoint(
+  from: NonNullable<BootRequest['from']>,
+  { seed, limits }: Pick<BootRequest, 'seed' | 'limits'>,
+): Promise<OpenedCheckpoint> {
+  const checkpoint = await read(from);
+  const isOfRequest = (error: unknown): boolean => error instanceof InputError;
+  const { value, saved, image } = fitting(from, () => contentsOf(checkpoint));
+  const asked = {
+    ...(seed === undefined ? {} : { seed }),
+    ...(limits === undefined ? {} : { limits }),
+  };
+  const options = fitting(from, () => optionsOf(value, image, asked), isOfRequest);
+  return fitting(from, () => ({
+    options,
+    origin: originOf(value.origin),
+    saved,
+    crash: value.crash ?? null,
   }));
 }
 

@@ -13,6 +13,7 @@ export type {
   BootReport,
   CallCounts,
   CallTotals,
+  CrashOptions,
   HigherLevel,
   Introspection,
   KernelOrigin,
@@ -23,12 +24,16 @@ export type {
   ReportedRun,
   RunAction,
   SavedFrame,
+  Toolstack,
   TraceFolding,
   Verdict,
   Way,
   WhatIf,
 } from '../boot/index.js';
+export { toolstacks } from '../boot/index.js';
 export { checkpointBytes } from './checkpoint.js';
+export { crash, crashMemory, crashMemoryMiB, crashWays } from './crash.js';
+export type { CrashRequest, CrashWay } from './crash.js';
 export type { Checkpoint } from './checkpoint.js';
 export { GuestRun } from './guest_run.js';
 export type { Hypercall, Progress } from './guest_run.js';

@@ -2,12 +2,13 @@
 import { InputError } from '../base/index.js';
 import type { BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/arm64/index.js';
-import { defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
+import { crashInitramfs, defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
 import {
   debianFiles,
   debianSettings,
   defaultRelease,
   kernelName,
+  kernelSpecOf,
   loadDebianKernel,
   loadKernelBytes,
   loadKernelFile,
@@ -142,4 +143,41 @@ export async function loadSources(request: BootRequest, kernel: KernelSpec): Pro
   const settings = archiveSettings(request);
   const loaded = await loadKernel(kernel, settings);
   return { ...loaded, initrd: await loadInitrd(request, kernel, loaded.kernel, settings) };
+}
+
+/** What the kernel to go on in is, beside the request for the first one. */
+interface CrashKernelRequest extends Pick<BootRequest, 'mirror' | 'warn'> {
+  readonly crashKernel?: string | Uint8Array;
+}
+
+/**
+ * Fetches or reads `kernel` and a crash kernel, with the initramfs that loads it and the one that runs in it. Throws InputError as
+ * {@link loadSources} does.
+ */
+export async function loadCrashSources(
+  request: CrashKernelRequest,
+  spec: KernelSpec,
+  crashCommandLine: string,
+): Promise<Sources> {
+  const settings = archiveSettings(request);
+  const { kernel, origin } = await loadKernel(spec, settings);
+  const { crashKernel } = request;
+  const next =
+    crashKernel === undefined ? kernel : (await loadKernel(kernelSpecOf(crashKernel), settings)).kernel;
+  const { architecture } = kernel.placement;
+  const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : defaultRelease;
+  const { busybox, kexec } = await fromArchive(
+    debianFiles(releaseSpec(release), ['busybox', 'kexec'], settings),
+  );
+  const initrd = crashInitramfs(
+    {
+      busybox: busybox.bytes,
+      kexecTools: kexec.bytes,
+      kernel: next.image,
+      initrd: defaultInitramfs(busybox.bytes, architecture),
+      commandLine: crashCommandLine,
+    },
+    architecture,
+  );
+  return { kernel, initrd, origin };
 }

@@ -20,9 +20,9 @@ import {
   pendingUpcall,
   refreshAreas,
   serveBackends,
-  softReset,
   takeStart,
   takeXenConsole,
+  toolstackAfterShutdown,
   wakeVcpu,
 } from '../hypervisor/index.js';
 import type { Domain, VcpuState } from '../hypervisor/index.js';
@@ -223,16 +223,16 @@ export class Machine<B extends Board> {
   }
 
   /**
-   * Resets the domain as a soft reset does that `by` asked for (hypervisor, softReset), and lets it go on; 0 or minus an error. It
-   * may be called by a listener.
+   * The toolstack resets the domain as if `by` had asked for that by SHUTDOWN_soft_reset, and lets it go on. False if the domain may
+   * not be reset (`config.softReset`); then it is shut down. A listener may call this.
    */
-  softReset(by: XenVcpuId): number {
+  softReset(by: XenVcpuId): boolean {
     advanceTo(this.domain, this.nowNs);
     domainShutdown(this.domain, SHUTDOWN_soft_reset, by);
-    const answer = softReset(this.domain);
+    const isReset = toolstackAfterShutdown(this.domain) === 'soft-reset';
     this.processor.flushTranslations();
     this.#called(by);
-    return answer;
+    return isReset;
   }
 
   /** Another kernel has taken over: its user space has not been seen. */

@@ -4,7 +4,7 @@ import type { DeviceTree } from '../../abi/index.js';
 import { frameBytes, InputError, present } from '../../base/index.js';
 import { arm64 as firmware } from '../../firmware/index.js';
 import type { MemoryRange } from '../../firmware/index.js';
-import { armMagicPages } from '../../hypervisor/index.js';
+import { armMagicPages, isRunnable } from '../../hypervisor/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
 import {
   armCpusOfDeviceTree,
@@ -127,6 +127,12 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
     hung: (kernel) => hungArm64Guest(machine, kernel),
+    makeOops: (vcpu) => {
+      const view = present(machine.processor.vcpus[vcpu], 'a vCPU');
+      if (!isRunnable(machine.domain, vcpu) || view.mode !== 'EL1h') return false;
+      view.pc = 0n;
+      return true;
+    },
     kernelEntered: (vcpu) => arm64KernelEntered(machine, vcpu),
   };
 }

@@ -70,9 +70,14 @@ function treeAt(machine: Arm64Machine, address: bigint): DeviceTree | null {
   }
 }
 
-function commandLineIn({ root }: DeviceTree): string {
-  const chosen = root.children.find(({ name }) => name === 'chosen');
-  const text = chosen === undefined ? undefined : deviceTreeProperty(chosen, 'bootargs');
+/** A property of /chosen; undefined if there is none. */
+function chosen({ root }: DeviceTree, name: string): Uint8Array | undefined {
+  const node = root.children.find((child) => child.name === 'chosen');
+  return node === undefined ? undefined : deviceTreeProperty(node, name);
+}
+
+function commandLineIn(tree: DeviceTree): string {
+  const text = chosen(tree, 'bootargs');
   return text === undefined ? '' : (stringsOf(text)[0] ?? '');
 }
 
@@ -108,5 +113,7 @@ export function arm64KernelEntered(machine: Arm64Machine, vcpu: XenVcpuId): Foun
   const version = linuxVersionIn(image);
   const cpus = numbered(tree, version, vcpu);
   if (cpus[0]?.vcpu !== vcpu) return null;
-  return { at: place.at, image, version, cpus, commandLine: commandLineIn(tree) };
+  // Linux Documentation/devicetree/bindings/chosen.txt.
+  const isCrashKernel = chosen(tree, 'linux,usable-memory-range') !== undefined;
+  return { at: place.at, image, version, cpus, commandLine: commandLineIn(tree), isCrashKernel };
 }

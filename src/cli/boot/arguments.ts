@@ -50,14 +50,14 @@ function isWhole(text: string, { least, most }: Bounds): boolean {
 }
 
 /** `note` follows the limits in the error message. */
-function whole(option: string, text: string, bounds: Bounds, note = ''): number {
+export function whole(option: string, text: string, bounds: Bounds, note = ''): number {
   if (isWhole(text, bounds)) return Number(text);
   throw new InputError(
     `${option} takes a whole number from ${bounds.least} to ${bounds.most}${note}, not '${text}'`,
   );
 }
 
-function oneOf<const T extends string>(option: string, text: string, choices: readonly T[]): T {
+export function oneOf<const T extends string>(option: string, text: string, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === text);
   if (found !== undefined) return found;
   throw new InputError(`${option} takes ${choices.join(' or ')}, not '${text}'`);

@@ -150,7 +150,7 @@ function withCheckpoint(status: number, { checkpoint }: Ended, args: BootArgumen
 }
 
 /** The exit status of a run. If a signal stopped the run, it is the status of that signal. */
-function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolean): number {
+export function finalStatus(report: BootReport, { reason }: StopRequest, bisect: boolean): number {
   const wasStopped = report.runs.some(({ outcome }) => outcome.what === 'stopped') && reason !== null;
   return wasStopped ? reason.status : statusOf(report, bisect);
 }

@@ -53,21 +53,30 @@ function checkEach(outputs: readonly (readonly [string, string])[], others: read
   });
 }
 
-/** The files that a boot reads, as options and names. */
+/** The arguments that name files, of `boot` and `crash`. */
+type FileArguments = Pick<
+  BootArguments,
+  'initrd' | 'script' | 'from' | 'report' | 'junit' | 'sarif' | 'trace' | 'checkpoint'
+> & { readonly crashKernel?: string };
+
+type FileRequest = Pick<ParsedRequest, 'kernel'>;
+
+/** The files that a command reads, as options and names. */
 function inputsOf(
-  { initrd, script, from }: BootArguments,
-  { kernel }: ParsedRequest,
+  { initrd, script, from, crashKernel }: FileArguments,
+  { kernel }: FileRequest,
 ): (readonly [string, string])[] {
   return [
     ...(kernel?.kind === 'file' ? [['--kernel', kernel.file] as const] : []),
     ...(initrd === undefined ? [] : [['--initrd', initrd] as const]),
     ...(script === undefined ? [] : [['--script', script] as const]),
     ...(from === undefined ? [] : [['--from', from] as const]),
+    ...(crashKernel === undefined ? [] : [['--crash-kernel', crashKernel] as const]),
   ];
 }
 
 /** Throws InputError if a file cannot be written or is named twice in the arguments. Leaves no new file behind. */
-export function checkOutputs(args: BootArguments, request: ParsedRequest): void {
+export function checkOutputs(args: FileArguments, request: FileRequest): void {
   const { report, junit, sarif, trace, checkpoint } = args;
   const inputs = inputsOf(args, request).map(([option, name]) => input(option, name));
   const outputs = Object.entries({
@@ -94,7 +103,7 @@ function tryEach(acts: readonly (() => void)[]): void {
 }
 
 /** Writes the files that are made from the report. If one cannot be written, writes the others and throws InputError. */
-export function writeOutputs(result: BootReport, { report, junit, sarif }: BootArguments): void {
+export function writeOutputs(result: BootReport, { report, junit, sarif }: FileArguments): void {
   const files: readonly (readonly [string | undefined, () => string])[] = [
     [report, () => `${jsonText(result)}\n`],
     [junit, () => junitText(result)],

@@ -1,0 +1,115 @@
+/**
+ * kexec-tools of a Debian release with the libraries that it needs, as a cpio archive that is unpacked into a folder of a guest. Each
+ * package is checked by the hash in the archive's index.
+ */
+import { InputError, present } from '../base/index.js';
+import { debFiles, elfLibraries, fileType, newestFirst, openDeb, writeCpio } from '../firmware/index.js';
+import type { ArchiveFile, CpioEntry } from '../firmware/index.js';
+import { fetchPackage } from './archive.js';
+import type { ArchivePackage, ArchiveSettings } from './archive.js';
+import { libraryDependencies } from './kexec_packages.js';
+
+/** The folder of the guest that the files are for. */
+export const kexecFolder = 'kexec-tools';
+
+const isLibraryPath = (path: string): boolean => /(^|\/)(lib|ld-)[^/]*\.so[^/]*$/.test(path);
+const isProgramPath = (path: string): boolean => /^(usr\/)?sbin\/kexec$/.test(path);
+
+/** Those packages and their own dependencies, nearest first; of each the newest. */
+function closure(entry: ArchivePackage, packages: readonly ArchivePackage[]): ArchivePackage[] {
+  const found = new Map<string, ArchivePackage>();
+  const waiting = libraryDependencies(entry);
+  for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    const wanted = name;
+    const [newest] = newestFirst(packages.filter((each) => each.name === wanted));
+    if (newest === undefined || found.has(name)) continue;
+    found.set(name, newest);
+    waiting.push(...libraryDependencies(newest));
+  }
+  return [...found.values()];
+}
+
+/** Whether a package is called as one with that library usually is: `libxencall1` for `libxencall.so.1`. */
+function isNamedFor({ name }: ArchivePackage, library: string): boolean {
+  const [, stem = library, version = ''] = /^(.*?)\.so\.?(.*)$/.exec(library) ?? [];
+  return name === `${stem}${version}` || name === `${stem}-${version}`;
+}
+
+async function filesIn(
+  entry: ArchivePackage,
+  wanted: (path: string) => boolean,
+  settings: ArchiveSettings,
+): Promise<ArchiveFile[]> {
+  const deb = openDeb(
+    await fetchPackage(entry, settings.fetch),
+    `the package ${entry.name} ${entry.version}`,
+  );
+  const files: ArchiveFile[] = [];
+  for await (const file of debFiles(deb, wanted)) files.push(file);
+  return files;
+}
+
+function directory(path: string): CpioEntry {
+  const mode = fileType.directory | 0o755;
+  return { path: `${kexecFolder}${path}`, mode, content: new Uint8Array(), device: [0, 0] };
+}
+
+function program(path: string, content: Uint8Array): CpioEntry {
+  return { path: `${kexecFolder}/${path}`, mode: fileType.regular | 0o755, content, device: [0, 0] };
+}
+
+/** The libraries of a program by the names under which they are needed. Throws as {@link kexecArchive} does. */
+async function librariesOf(
+  tool: Uint8Array,
+  unopened: ArchivePackage[],
+  settings: ArchiveSettings,
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const neededBy = (file: Uint8Array): readonly string[] => elfLibraries(file)?.needed ?? [];
+  const opened = new Map<string, Uint8Array>();
+  const used = new Map<string, Uint8Array>();
+  const wanted = [...neededBy(tool)];
+  for (let library = wanted.shift(); library !== undefined; library = wanted.shift()) {
+    while (!opened.has(library)) await openNext(library, unopened, opened, settings);
+    const bytes = present(opened.get(library), 'a library');
+    if (!used.has(library)) wanted.push(...neededBy(bytes));
+    used.set(library, bytes);
+  }
+  return used;
+}
+
+/** Opens the package that is likeliest to contain the library, and adds its libraries. */
+async function openNext(
+  library: string,
+  unopened: ArchivePackage[],
+  opened: Map<string, Uint8Array>,
+  settings: ArchiveSettings,
+): Promise<void> {
+  const fitting = unopened.findIndex((each) => isNamedFor(each, library));
+  const [next] = unopened.splice(Math.max(fitting, 0), 1);
+  if (next === undefined) throw new InputError(`no package on which kexec-tools depends contains ${library}`);
+  for (const { bytes } of await filesIn(next, isLibraryPath, settings)) {
+    const ownName = elfLibraries(bytes)?.ownName ?? null;
+    if (ownName !== null && !opened.has(ownName)) opened.set(ownName, bytes);
+  }
+}
+
+/**
+ * The archive for the kexec-tools of the package `entry`. Throws InputError if a library is in none of the packages on which it
+ * depends, and what {@link fetchPackage} throws.
+ */
+export async function kexecArchive(
+  entry: ArchivePackage,
+  packages: readonly ArchivePackage[],
+  settings: ArchiveSettings,
+): Promise<Uint8Array> {
+  const [tool] = await filesIn(entry, isProgramPath, settings);
+  if (tool === undefined)
+    throw new InputError(`the package ${entry.name} ${entry.version} contains no program kexec`);
+  const used = await librariesOf(tool.bytes, closure(entry, packages), settings);
+  const libraries = [...used].sort(([a], [b]) => (a < b ? -1 : 1));
+  return writeCpio([
+    ...['', '/lib'].map(directory),
+    program('kexec', tool.bytes),
+    ...libraries.map(([name, bytes]) => program(`lib/${name}`, bytes)),
+  ]);
+}

@@ -1,0 +1,278 @@
+/**
+ * A crash of a guest on one vCPU after the other: one boot loads a crash kernel and is saved, and for each vCPU a copy of it goes on,
+ * crashes there, and runs on in its crash kernel.
+ */
+import { InputError, present } from '../base/index.js';
+import { Boot, mainConsoleOf, reportedRun, runsReport, toolstacks } from '../boot/index.js';
+import type {
+  BootProgress,
+  BootReport,
+  BootWatcher,
+  EndedRun,
+  ReportedRun,
+  SavedBoot,
+  Toolstack,
+} from '../boot/index.js';
+import { crashMarkers } from '../firmware/index.js';
+import type { CrashWay } from '../firmware/index.js';
+import { kernelSpecOf } from '../kernel_source/index.js';
+import { checkFrom, checkpointOf, openCheckpoint } from './checkpoint.js';
+import type { Checkpoint, CrashFacts, StartedBoot } from './checkpoint.js';
+import { defaultKernel } from './limits.js';
+import { settle } from './request.js';
+import type { BootRequest } from './request.js';
+import { loadCrashSources } from './sources.js';
+
+export type { CrashWay } from '../firmware/index.js';
+
+/** The ways in which a kernel is left for the next one. */
+export const crashWays = ['sysrq', 'oops', 'kexec'] as const satisfies readonly CrashWay[];
+
+/** Memory that the default command line reserves for the crash kernel. */
+export const crashMemory = '192M';
+/** Memory of a guest that is to crash, in MiB, unless another size is asked for. */
+export const crashMemoryMiB = 768;
+
+/** What to boot, and where to crash it. All fields are optional. */
+export interface CrashRequest extends Pick<
+  BootRequest,
+  | 'from'
+  | 'kernel'
+  | 'commandLine'
+  | 'vcpus'
+  | 'memoryMiB'
+  | 'xen'
+  | 'seed'
+  | 'xenstore'
+  | 'limits'
+  | 'mirror'
+  | 'warn'
+> {
+  /** The vCPUs to crash on, each in a run of its own (default: all). */
+  readonly on?: readonly number[] | 'all';
+  /**
+   * How to leave the kernel (default: `sysrq`). `sysrq`: a panic. `oops`: an exception in the kernel that it does not expect. `kexec`:
+   * in order; Linux then moves to its first CPU, so this is one run whatever `on` says.
+   */
+  readonly by?: CrashWay;
+  /** The kernel to go on in: a file's path or its bytes (default: the same kernel). */
+  readonly crashKernel?: string | Uint8Array;
+  /** Its command line (default: that of the first kernel, without crashkernel=). */
+  readonly crashCommandLine?: string;
+  /** What the toolstack does at the jump into it (default: `xl`). */
+  readonly toolstack?: Toolstack;
+  /** Called with the output of the guest's console and the number of the run; null in the boot before them. */
+  readonly console?: (bytes: Uint8Array, run: number | null) => void;
+  /** Called now and then with how far the guest is. */
+  readonly progress?: (run: number | null, instructions: number, guestTimeNs: bigint) => void;
+  /** Called when a run has ended, with its number. */
+  readonly ended?: (run: ReportedRun, number: number) => void;
+  /** Called with the checkpoint from which all runs go on. */
+  readonly checkpoint?: (checkpoint: Checkpoint) => void;
+  /** Looked at between slices of the run: one line that says why to stop; null to go on. */
+  readonly stopped?: () => string | null;
+}
+
+/** How many instructions a guest runs before the host can do anything else. */
+const sliceInstructions = 20_000_000;
+/** The same while a vCPU is awaited in kernel code, and how often it is awaited. */
+const oopsSlice = { instructions: 5_000, most: 10_000 } as const;
+
+function crashCommandLineOf({ commandLine, crashCommandLine }: CrashRequest): string {
+  if (crashCommandLine !== undefined) return crashCommandLine;
+  const words = commandLine?.split(/\s+/).filter((word) => !word.startsWith('crashkernel='));
+  return words?.join(' ') ?? 'console=ttyAMA0';
+}
+
+function checkWords({ by, toolstack, on, crashCommandLine }: CrashRequest): void {
+  if (by !== undefined && !crashWays.includes(by))
+    throw new InputError(`a crash is by ${crashWays.join(', ')}, not ${by}`);
+  if (toolstack !== undefined && !toolstacks.includes(toolstack))
+    throw new InputError(`the toolstack is ${toolstacks.join(' or ')}, not ${toolstack}`);
+  if (on !== undefined && on !== 'all' && on.length === 0)
+    throw new InputError('name at least one vCPU to crash on, or all');
+  if (crashCommandLine !== undefined && /[^\x20-\x7e]/.test(crashCommandLine))
+    throw new InputError('the command line of the crash kernel may have only printable ASCII characters');
+}
+
+/** Throws InputError if one of the vCPUs does not exist. */
+function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly number[] {
+  if (on === 'all') return [...Array(vcpus).keys()];
+  const wrong = on.find((vcpu) => !Number.isInteger(vcpu) || vcpu < 0 || vcpu >= vcpus);
+  if (wrong !== undefined)
+    throw new InputError(`the guest has no vCPU ${wrong}; it has vCPUs 0 to ${vcpus - 1}`);
+  return [...new Set(on)];
+}
+
+/** A guest whose crash kernel is loaded. */
+interface Loaded {
+  readonly started: Omit<StartedBoot, 'boot'>;
+  readonly saved: SavedBoot;
+  readonly facts: CrashFacts;
+}
+
+/** Steps the guest until something happens; tells the caller how far it is. */
+async function advance(boot: Boot, run: number | null, request: CrashRequest): Promise<BootProgress> {
+  const why = request.stopped?.() ?? null;
+  if (why !== null) boot.cutShort(why);
+  const state = boot.step(sliceInstructions);
+  request.progress?.(run, boot.machine.instructions, boot.machine.nowNs);
+  // Lets the host process output and signals.
+  await new Promise((resolve) => setImmediate(resolve));
+  return state;
+}
+
+/** Runs the guest to a line of its console, which is returned; null if it ends before. */
+async function reach(
+  boot: Boot,
+  pattern: RegExp,
+  run: number | null,
+  request: CrashRequest,
+): Promise<string | null> {
+  boot.pauseAt({ kind: 'line', pattern });
+  for (;;) {
+    const state = await advance(boot, run, request);
+    if (state === 'paused') return boot.pausedLine;
+    if (state === 'ended') return null;
+  }
+}
+
+function watcherOf(request: CrashRequest, run: number | null, commandLine: string): BootWatcher {
+  return {
+    console: (bytes, from) => {
+      if (from === mainConsoleOf(commandLine)) request.console?.(bytes, run);
+    },
+  };
+}
+
+const isSaid = new RegExp(`^(${crashMarkers.loaded}|${crashMarkers.failed})`);
+
+/** Boots the guest until its crash kernel is loaded. Throws InputError if that comes to nothing. */
+async function load(request: CrashRequest): Promise<Loaded> {
+  const spec = kernelSpecOf(request.kernel ?? defaultKernel);
+  if (spec.kind === 'builtin')
+    throw new InputError(
+      'the builtin guest has no user space that could load a crash kernel; give another kernel',
+    );
+  const { commandLine = `console=ttyAMA0 crashkernel=${crashMemory}`, toolstack = 'xl' } = request;
+  if (!/(^|\s)crashkernel=/.test(commandLine))
+    throw new InputError(
+      `the command line reserves no memory for a crash kernel; add crashkernel=${crashMemory} to it`,
+    );
+  const { memoryMiB = crashMemoryMiB } = request;
+  const settled = settle({ ...bootPart(request), commandLine, memoryMiB, until: 'poweroff' }, spec);
+  checkVcpus(request, settled.vcpus);
+  const { crashKernel } = request;
+  const facts: CrashFacts = {
+    kernel: typeof crashKernel === 'string' ? crashKernel : null,
+    commandLine: crashCommandLineOf(request),
+  };
+  const { kernel, initrd, origin } = await loadCrashSources(request, spec, facts.commandLine);
+  const options = { ...settled, toolstack, kernel };
+  const boot = new Boot({ ...options, initrd }, watcherOf(request, null, commandLine));
+  const line = await reach(boot, isSaid, null, request);
+  if (line === null) {
+    const { outcome, ending } = boot.result();
+    throw new InputError(`the guest did not come to load a crash kernel: ${outcome}: ${ending}`);
+  }
+  if (!line.startsWith(crashMarkers.loaded))
+    throw new InputError(
+      `the guest could not load the crash kernel: ${line.slice(crashMarkers.failed.length)}`,
+    );
+  const started: StartedBoot = { boot, options, origin };
+  request.checkpoint?.(checkpointOf(started, facts));
+  return { started, saved: boot.save(), facts };
+}
+
+/** The part of a request that a boot takes too. */
+function bootPart({
+  vcpus,
+  memoryMiB,
+  xen,
+  seed,
+  xenstore,
+  limits,
+  mirror,
+  warn,
+}: CrashRequest): BootRequest {
+  const given = { vcpus, memoryMiB, xen, seed, xenstore, limits, mirror, warn };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** The guest of a checkpoint that was written when its crash kernel was loaded. */
+async function reopen(from: NonNullable<CrashRequest['from']>, request: CrashRequest): Promise<Loaded> {
+  const settledBefore = ['crashKernel', 'crashCommandLine', 'toolstack'] as const;
+  const asked = settledBefore.find((name) => request[name] !== undefined);
+  if (asked !== undefined)
+    throw new InputError(
+      `a crash from a checkpoint takes no ${asked}: it was settled when the guest was booted`,
+    );
+  const { kernel, commandLine } = request;
+  checkFrom({
+    ...bootPart(request),
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(commandLine === undefined ? {} : { commandLine }),
+  });
+  const { options, origin, saved, crash } = await openCheckpoint(from, bootPart(request));
+  if (crash === null)
+    throw new InputError(
+      'the guest of the checkpoint waits for no crash; write one when a crash kernel is loaded (domulator crash --checkpoint)',
+    );
+  return { started: { options, origin }, saved, facts: crash };
+}
+
+/** Lets the kernel on `vcpu` fault as soon as it runs there. */
+async function fault(boot: Boot, vcpu: Boot['machine']['vcpus'][number]): Promise<void> {
+  for (let tries = 0; tries < oopsSlice.most; tries += 1) {
+    if (boot.makeOops(vcpu)) return;
+    if (boot.step(oopsSlice.instructions) === 'ended') return;
+    if (tries % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  boot.cutShort(`the kernel was never seen to run on vCPU ${vcpu}`);
+}
+
+async function crashOn(
+  { started, saved }: Loaded,
+  index: number,
+  run: number,
+  request: CrashRequest,
+): Promise<EndedRun> {
+  const { by = 'sysrq' } = request;
+  const { options } = started;
+  const boot = Boot.restore(options, saved, watcherOf(request, run, options.commandLine));
+  const vcpu = present(boot.machine.vcpus[index], 'a vCPU');
+  const cpu = present(
+    boot.guest.cpus.find((known) => known.vcpu === vcpu),
+    'a CPU',
+  ).linuxCpu;
+  boot.type(new TextEncoder().encode(`${by} ${(1n << BigInt(cpu)).toString(16)}\n`));
+  if (by === 'oops' && (await reach(boot, new RegExp(`^${crashMarkers.busy}`), run, request)) !== null)
+    await fault(boot, vcpu);
+  while ((await advance(boot, run, request)) !== 'ended');
+  const result = boot.result();
+  const [, next] = result.kernels;
+  return { action: { kind: 'crash', vcpu: next?.entryVcpu ?? vcpu, by }, result };
+}
+
+/**
+ * Boots a guest, loads a crash kernel in it, and for each vCPU lets a copy of it crash there; the report has a run for each. Throws
+ * InputError if the request is invalid, or if no crash kernel can be loaded.
+ */
+export async function crash(request: CrashRequest = {}): Promise<BootReport> {
+  checkWords(request);
+  const began = performance.now();
+  const loaded = request.from === undefined ? await load(request) : await reopen(request.from, request);
+  const { options, origin } = loaded.started;
+  const vcpus = request.by === 'kexec' ? [0] : checkVcpus(request, options.vcpus);
+  const runs: EndedRun[] = [];
+  for (const [run, vcpu] of vcpus.entries()) {
+    const ended = await crashOn(loaded, vcpu, run, request);
+    runs.push(ended);
+    request.ended?.(reportedRun(ended), run);
+    if (request.stopped?.() != null) break;
+  }
+  const [first, ...others] = runs;
+  const host = { wallMs: Math.round(performance.now() - began), node: process.version };
+  const crashed = { toolstack: options.toolstack ?? 'xl', ...loaded.facts };
+  return runsReport(options, [present(first, 'a run'), ...others], origin, host, crashed);
+}
