@@ -5,7 +5,6 @@ import { describe, it } from 'node:test';
 import { serveEachTest, sha256, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, FakeSuite, Files, Server } from '../../test/debian/archive.js';
 import { bytesOf, debPackage, kernelImage } from '../../test/debian/files.js';
-import { InputError } from '../base/index.js';
 import {
   debianFiles,
   debianSettings,
@@ -16,6 +15,7 @@ import {
   releaseSpec,
 } from './index.js';
 import type { DebianSettings } from './index.js';
+import { refusal } from '../../test/refusal.js';
 
 const now = Date.UTC(2026, 10, 22) / 1000;
 const bookworm = parseDebianSpec('bookworm');
@@ -253,17 +253,6 @@ describe('a Debian release', () => {
     assert.equal((await loadDebianKernel(bookworm, settings)).version, '6.1.0-2-arm64');
   });
 });
-
-/** The one-line error of a failed attempt. */
-async function refusal(attempt: Promise<unknown>): Promise<string> {
-  const error: unknown = await attempt.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof InputError, String(error));
-  assert.ok(!error.message.includes('\n'));
-  return error.message;
-}
 
 describe('a request that fails with one line', () => {
   it('a release that the mirror does not have', async () => {

@@ -5,9 +5,9 @@ import { describe, it } from 'node:test';
 import { serveEachTest, suiteFiles, under } from '../../test/debian/archive.js';
 import type { FakePackage, Files, Server } from '../../test/debian/archive.js';
 import { debPackage, kernelImage } from '../../test/debian/files.js';
-import { InputError } from '../base/index.js';
 import { debianSettings, loadDebianKernel, parseDebianSpec } from './index.js';
 import type { DebianSettings } from './index.js';
+import { refusal } from '../../test/refusal.js';
 
 let files: Files = {};
 let server: Server;
@@ -38,17 +38,6 @@ function machine(more: Partial<DebianSettings> = {}): Try {
     ...more,
   });
   return { settings, warnings };
-}
-
-/** The one-line error of a failed attempt. */
-async function refusal(attempt: Promise<unknown>): Promise<string> {
-  const error: unknown = await attempt.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof InputError, String(error));
-  assert.ok(!error.message.includes('\n'));
-  return error.message;
 }
 
 /** Kernels of two flavours in two versions, and one of a newer series without a `linux-image-arm64-16k`. */

@@ -1,7 +1,7 @@
 /** Tests guest memory at byte offsets of 2^31 and more: every kind of access must work as below 2^31. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { powerOff, ramStart, results, testGuest } from './test_guest.js';
+import { powerOff, ramStart, results, testGuest, translationOn } from './test_guest.js';
 
 const mebibyte = 2 ** 20;
 const at = (address: number): string => `0x${address.toString(16)}`;
@@ -17,17 +17,7 @@ const block = (address: number): bigint => BigInt(address) | 0x401n;
 const translated = `
   li x1, ${at(tables)}
   ${[0, 1, 2, 3].map((gib) => `li x2, 0x${block(gib * 2 ** 30).toString(16)}\nstr x2, [x1, #${8 * gib}]`).join('\n')}
-  msr ttbr0_el1, x1
-  movz x1, #0xff
-  msr mair_el1, x1
-  movz x1, #25
-  msr tcr_el1, x1
-  isb
-  mrs x1, sctlr_el1
-  movz x2, #1
-  orr x1, x1, x2
-  msr sctlr_el1, x1
-  isb`;
+  ${translationOn(tables)}`;
 
 /** Accesses of every kind at X20 and above, each of which may miss the TLB. The values read are summed up in X9. */
 const accesses = `

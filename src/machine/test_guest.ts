@@ -57,6 +57,21 @@ export function assemble(text: string, address: number): Uint8Array {
 /** Powers the guest off: PSCI SYSTEM_OFF. */
 export const powerOff = 'li x0, 0x84000008\nhvc #0';
 
+/** Turns translation on with the table at `tables`, for addresses of 39 bits; attribute index 0 is Normal memory. Uses X1 and X2. */
+export const translationOn = (tables: number): string => `
+  li x1, 0x${tables.toString(16)}
+  msr ttbr0_el1, x1
+  movz x1, #0xff
+  msr mair_el1, x1
+  movz x1, #25
+  msr tcr_el1, x1
+  isb
+  mrs x1, sctlr_el1
+  movz x2, #1
+  orr x1, x1, x2
+  msr sctlr_el1, x1
+  isb`;
+
 /** Options of a test guest. */
 export interface GuestShape {
   readonly vcpus?: number;

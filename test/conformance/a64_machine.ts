@@ -3,7 +3,8 @@
  * The machine's exception vectors call the hypervisor, which is this test.
  */
 import { arm64, Processor } from '../../src/engine/index.js';
-import type { Arm64Processor, Arm64Host, VcpuValue, VcpuView } from '../../src/engine/index.js';
+import type { Arm64Processor, VcpuValue, VcpuView } from '../../src/engine/index.js';
+import { stoppingHost } from './a64_host.js';
 import {
   memoryBytes,
   memoryPattern,
@@ -89,11 +90,15 @@ export class Machine {
     this.#codePlace = places.level3 + (codeTables + 2) * page;
     this.#memoryPlace = this.#codePlace + codeBytes;
     const ramBytes = this.#memoryPlace + memoryBytes;
-    this.#processor = new Processor(arm64, this.#host(ramBytes), {
-      vcpus: 1,
-      ramBytes,
-      decodedPages: codeBytes / page + 4,
-    });
+    this.#processor = new Processor(
+      arm64,
+      stoppingHost(() => this.#processor, ramBytes),
+      {
+        vcpus: 1,
+        ramBytes,
+        decodedPages: codeBytes / page + 4,
+      },
+    );
     this.#cpu = this.#processor.vcpus[0]!;
     this.#atReset = this.#cpu.save();
     this.#ram = this.#processor.ram;
@@ -105,21 +110,6 @@ export class Machine {
       this.#setWord(places.vectors + vector, words.hypervisorCall);
       this.#setWord(places.vectors + vector + 4, words.branchToItself);
     }
-  }
-
-  #host(ramBytes: number): Arm64Host {
-    return {
-      memory: {
-        frame: (address) => (address < ramBytes ? this.#processor.ramStart + address : -1),
-        read: () => null,
-        write: () => false,
-      },
-      registers: { read: () => 'undefined', write: () => 'undefined' },
-      call: () => {
-        this.#processor.stop();
-        return true;
-      },
-    };
   }
 
   #setWord(place: number, word: number): void {

@@ -2,6 +2,7 @@
 import { arm64, Processor } from '../../src/engine/index.js';
 import type { Arm64Processor, VcpuView } from '../../src/engine/index.js';
 import { a64, parseInstruction } from '../../src/isa/index.js';
+import { stoppingHost } from './a64_host.js';
 
 const ramBytes = 0x10000;
 const codeStart = 0x1000;
@@ -22,18 +23,7 @@ export class Program {
   constructor() {
     this.#processor = new Processor(
       arm64,
-      {
-        memory: {
-          frame: (address) => (address < ramBytes ? this.#processor.ramStart + address : -1),
-          read: () => null,
-          write: () => false,
-        },
-        registers: { read: () => 'undefined', write: () => 'undefined' },
-        call: () => {
-          this.#processor.stop();
-          return true;
-        },
-      },
+      stoppingHost(() => this.#processor, ramBytes),
       { vcpus: 1, ramBytes, decodedPages: 32 },
     );
     const { ram } = this.#processor;

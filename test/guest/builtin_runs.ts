@@ -2,6 +2,7 @@
 import { Boot } from '../../src/boot/index.js';
 import type { BootOptions, BootResult } from '../../src/boot/index.js';
 import { builtinKernel } from '../../src/builtin_guest/arm64/index.js';
+import { plainBoot } from './plain_boot.js';
 
 export const kernel = builtinKernel();
 
@@ -18,12 +19,7 @@ export function bootOptions(options: Partial<BootOptions> = {}): BootOptions {
     commandLine: 'console=ttyAMA0',
     vcpus: 4,
     memoryMiB: 64,
-    release: '4.17',
-    seed: 1,
-    xenstore: true,
-    whatIf: null,
-    entryVcpu: 0,
-    until: { kind: 'poweroff' },
+    ...plainBoot,
     limits: { instructions: 200_000_000, guestNs: 10_000_000_000n },
     ...options,
   };

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Boot } from '../../src/boot/index.js';
 import { busyboxInitramfs } from '../../src/firmware/index.js';
 import { quickCommandLine, skip, stockKernel } from './kernel.js';
+import { plainBoot } from './plain_boot.js';
 
 const init = `#!/bin/sh
 echo ready
@@ -24,12 +25,7 @@ function typeAt(device: string, console: 'uart' | 'pvConsole'): void {
       commandLine: quickCommandLine.replace('ttyAMA0', device),
       vcpus: 1,
       memoryMiB: 256,
-      release: '4.17',
-      seed: 1,
-      xenstore: true,
-      whatIf: null,
-      entryVcpu: 0,
-      until: { kind: 'poweroff' },
+      ...plainBoot,
       limits: { instructions: 3_000_000_000, guestNs: 20_000_000_000n },
     },
     { console: (bytes) => heard.push(bytes.slice()) },

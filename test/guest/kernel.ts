@@ -12,6 +12,7 @@ import {
   loadDebianKernel,
   parseDebianSpec,
 } from '../../src/kernel_source/index.js';
+import { plainBoot } from './plain_boot.js';
 
 export interface StockKernel {
   readonly kernel: BootKernel;
@@ -90,12 +91,7 @@ export function bootStock(options: Partial<BootOptions> = {}): Booted {
       commandLine,
       vcpus,
       memoryMiB: 512,
-      release: '4.17',
-      seed: 1,
-      xenstore: true,
-      whatIf: null,
-      entryVcpu: 0,
-      until: { kind: 'poweroff' },
+      ...plainBoot,
       limits: defaultLimits(vcpus),
       ...options,
     },

@@ -7,6 +7,7 @@ import { commandInitramfs } from '../../src/firmware/index.js';
 import { initProgram } from '../../src/guest_init/index.js';
 import { cutBoot, wholeBoot } from './cut_boots.js';
 import { quickCommandLine, skip, stockKernel } from './kernel.js';
+import { plainBoot } from './plain_boot.js';
 
 /** A boot whose user space runs `true`. */
 function withCommand(options: Partial<BootOptions> = {}): BootOptions {
@@ -19,12 +20,7 @@ function withCommand(options: Partial<BootOptions> = {}): BootOptions {
     commandLine: quickCommandLine,
     vcpus: 4,
     memoryMiB: 512,
-    release: '4.17',
-    seed: 1,
-    xenstore: true,
-    whatIf: null,
-    entryVcpu: 0,
-    until: { kind: 'poweroff' },
+    ...plainBoot,
     command: { argv: ['true'], script: null },
     limits: defaultLimits(4),
     ...options,

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { InvariantError, valueFromJson, valueToJson } from '../../base/index.js';
 import { cloneSaved, equalSaved, hashSaved } from '../state.js';
 import type { SavedMachine } from '../state.js';
-import { enableInterrupts, powerOff, ramStart, results, testGuest } from '../test_guest.js';
+import { enableInterrupts, powerOff, ramStart, results, testGuest, translationOn } from '../test_guest.js';
 import type { GuestShape, TestGuest } from '../test_guest.js';
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
@@ -163,18 +163,7 @@ const stale: Make = (shape) =>
      ${put(tables + 16, level2 + 3)}
      ${put(level2, level3 + 3)}
      ${put(level3, mapping(first, 3))}
-     li x1, ${hex(tables)}
-     msr ttbr0_el1, x1
-     movz x1, #0xff
-     msr mair_el1, x1
-     movz x1, #25
-     msr tcr_el1, x1
-     isb
-     mrs x1, sctlr_el1
-     movz x2, #1
-     orr x1, x1, x2
-     msr sctlr_el1, x1
-     isb
+     ${translationOn(tables)}
      li x20, ${hex(seen)}
      ldr x4, [x20]
      ${put(level3, mapping(second, 3))}
