@@ -3,6 +3,7 @@
  * class fields or globals. The only other part is the memory (frames of bytes), which is also a value if
  * it is a SparseMemory.
  */
+import type { ValueOf, vcpu_hvm_context } from '../abi/index.js';
 import type { FrameMemory, FrameRange } from '../base/index.js';
 import type { ApicId, Mpidr, XenVcpuId } from '../identity/index.js';
 import type { XenRelease } from './release.js';
@@ -83,7 +84,12 @@ export interface StartContext {
   readonly entry: bigint;
   /** PSCI context id; 0 otherwise. */
   readonly contextId: bigint;
+  /** x86 HVM: the registers that VCPUOP_initialise gave. */
+  readonly registers?: HvmContext;
 }
+
+/** The registers of an HVM or PVH vCPU as the guest states them (public/hvm/hvm_vcpu.h). */
+export type HvmContext = ValueOf<typeof vcpu_hvm_context>;
 
 /** Time spent in each RUNSTATE_*, in ns, and the current one with its start. */
 export interface RunstateState {

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
 import { makeTestDomain } from '../test_domain.js';
 import { hvmEntry, isHvmContextValid, isPvContextValid, pvContext } from './vcpu_context.js';
-import type { HvmContext, PvContext } from './vcpu_context.js';
+import type { HvmContext } from '../domain.js';
+import type { PvContext } from './vcpu_context.js';
 
 const notCanonical = 0x8000_0000_0000n;
 

@@ -4,16 +4,15 @@
  */
 import { vcpu_guest_context, VCPU_HVM_MODE_32B, VCPU_HVM_MODE_64B } from '../../abi/index.js';
 import { VGCF_in_kernel } from '../../abi/index.js';
-import type { ValueOf, vcpu_hvm_context } from '../../abi/index.js';
+import type { ValueOf } from '../../abi/index.js';
 import { hasBit, s64 } from '../../base/index.js';
-import type { Domain, VcpuState } from '../domain.js';
+import type { Domain, HvmContext, VcpuState } from '../domain.js';
 import { isPvAddress } from '../guest_area.js';
 import { mfnOfGfn } from '../physmap.js';
 import { isAssist } from './vm_assist.js';
 
 export const pvContext = vcpu_guest_context.x86_64;
 export type PvContext = ValueOf<typeof pvContext>;
-export type HvmContext = ValueOf<typeof vcpu_hvm_context>;
 type HvmRegisters32 = NonNullable<HvmContext['cpu_regs']['x86_32']>;
 type HvmRegisters64 = NonNullable<HvmContext['cpu_regs']['x86_64']>;
 

@@ -28,7 +28,7 @@ import {
 } from '../../abi/index.js';
 import { s64 } from '../../base/index.js';
 import { archOf } from '../arch.js';
-import type { VcpuState } from '../domain.js';
+import type { HvmContext, VcpuState } from '../domain.js';
 import { localApicEnabled, raiseVirq, unblock } from '../event_channels/index.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
@@ -76,15 +76,16 @@ function initialiseHvm({ context, domain, vcpu, address }: VcpuCall<object>): nu
   if (state === null) return -XEN_EFAULT;
   if (vcpu.initialised) return -XEN_EEXIST;
   if (!isHvmContextValid(state)) return -XEN_EINVAL;
-  start(vcpu, hvmEntry(state));
+  start(vcpu, hvmEntry(state), state);
   localApicEnabled(domain, vcpu.id); // by the guest, once it is up
   vcpu.up = false;
   return 0;
 }
 
-function start(vcpu: VcpuState, entry: bigint): void {
+function start(vcpu: VcpuState, entry: bigint, registers?: HvmContext): void {
   vcpu.initialised = true;
-  vcpu.start = { how: 'initialise', entry, contextId: 0n };
+  const context = { how: 'initialise', entry, contextId: 0n } as const;
+  vcpu.start = registers === undefined ? context : { ...context, registers };
 }
 
 const up = vcpuOperation({

@@ -33,7 +33,7 @@ import { Hypercalls } from '../hypercalls.js';
 import { Machine } from '../machine.js';
 import { guestTsc } from './clock.js';
 import { cpuid } from './cpuid.js';
-import { enterAtStartup, enterPvh } from './entry.js';
+import { enterAtStartup, enterInitialised, enterPvh } from './entry.js';
 import { X86HypercallAbi } from './hypercall_abi.js';
 import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
 import { Interrupts, taskPriority } from './interrupts.js';
@@ -165,6 +165,7 @@ export class X86Board implements Board {
     const { entry, bootInformation } = this.#port.options;
     const view = this.#view(vcpu);
     if (start.how === 'built') enterPvh(view, entry, bootInformation);
+    else if (start.registers !== undefined) enterInitialised(view, start.registers);
     else enterAtStartup(view, start.entry);
     this.#interrupts.apics.stale.add(vcpu);
     this.#interrupts.driveLines();

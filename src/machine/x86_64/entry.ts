@@ -1,6 +1,10 @@
-/** The states in which a vCPU enters the guest: as libxl builds a PVH guest, and as Xen leaves a vCPU for a SIPI. */
+/** The states in which a vCPU enters the guest: as libxl builds a PVH guest, as Xen leaves a vCPU for a SIPI, and as VCPUOP_initialise says. */
+import { VCPU_HVM_MODE_32B } from '../../abi/index.js';
+import { cr0, cr4, efer } from '../../engine/x86_64/index.js';
 import type { Segment, SystemState, X86VcpuView } from '../../engine/x86_64/index.js';
-import { registerNumber } from '../../isa/x86_64/index.js';
+import type { HvmContext } from '../../hypervisor/index.js';
+import { registerNames, registerNumber } from '../../isa/x86_64/index.js';
+import type { RegisterName } from '../../isa/x86_64/index.js';
 
 /** The order of segment registers in a vCPU's state: ES, CS, SS, DS, FS and GS. */
 type Segments = SystemState['segments'];
@@ -50,4 +54,74 @@ export function enterAtStartup(view: X86VcpuView, address: bigint): void {
   });
   view.setRegister(registerNumber('rdx'), 0xf00n);
   view.pc = 0n;
+}
+
+type Registers32 = NonNullable<HvmContext['cpu_regs']['x86_32']>;
+type Registers64 = NonNullable<HvmContext['cpu_regs']['x86_64']>;
+/** Control registers that a context gives. */
+type Controls = Record<'cr0' | 'cr3' | 'cr4' | 'efer', bigint>;
+
+function setControls(view: X86VcpuView, controls: Controls, segments: Segments, task: Segment): void {
+  const isPaging = (Number(controls.cr0 & 0xffff_ffffn) & cr0.paging) !== 0;
+  const features = Number(controls.efer) & efer.writable & ~efer.longActive;
+  view.setSystem({
+    cr0: (Number(controls.cr0 & 0xffff_ffffn) & cr0.writable) | cr0.extension,
+    cr3: controls.cr3,
+    cr4: Number(controls.cr4) & cr4.writable,
+    efer: features | (isPaging && (features & efer.longEnable) !== 0 ? efer.longActive : 0),
+    segments,
+    task,
+    localTable: unusable,
+    globalTable: noTable,
+    interruptTable: noTable,
+  });
+}
+
+/** The limit as bytes: a granular segment's counts pages. */
+function segmentOf(base: number, limit: number, attributes: number): Segment {
+  const bytes = (attributes & 0x800) === 0 ? limit : ((limit << 12) | 0xfff) >>> 0;
+  return { selector: 0, base: BigInt(base), limit: bytes, attributes };
+}
+
+function enter32(view: X86VcpuView, registers: Registers32): void {
+  const { cs_base, ds_base, ss_base, es_base, tr_base } = registers;
+  const data = segmentOf(ds_base, registers.ds_limit, registers.ds_ar);
+  const segments = [
+    segmentOf(es_base, registers.es_limit, registers.es_ar),
+    segmentOf(cs_base, registers.cs_limit, registers.cs_ar),
+    segmentOf(ss_base, registers.ss_limit, registers.ss_ar),
+    data,
+    unusable,
+    unusable,
+  ];
+  const controls = { cr0: BigInt(registers.cr0), cr3: BigInt(registers.cr3), cr4: BigInt(registers.cr4) };
+  const task = segmentOf(tr_base, registers.tr_limit, registers.tr_ar);
+  setControls(view, { ...controls, efer: registers.efer }, segments, task);
+  const { eax, ecx, edx, ebx, esp, ebp, esi, edi } = registers;
+  const values = { rax: eax, rcx: ecx, rdx: edx, rbx: ebx, rsp: esp, rbp: ebp, rsi: esi, rdi: edi };
+  for (const [name, value] of Object.entries(values)) {
+    view.setRegister(registerNumber(name as RegisterName), BigInt(value));
+  }
+  view.rflags = registers.eflags;
+  view.pc = BigInt(registers.eip);
+}
+
+function enter64(view: X86VcpuView, registers: Registers64): void {
+  const flat = (attributes: number): Segment => ({ selector: 0, base: 0n, limit: 0xffff_ffff, attributes });
+  const data = flat(0xc93);
+  const task = { selector: 0, base: 0n, limit: 0x67, attributes: 0x8b };
+  setControls(view, registers, [data, flat(0xa9b), data, data, unusable, unusable], task);
+  for (const [name, value] of Object.entries(registers)) {
+    const number = registerNames.findIndex((register) => register === name);
+    if (number >= 0) view.setRegister(number, value);
+  }
+  view.rflags = Number(registers.rflags & 0xffff_ffffn);
+  view.pc = registers.rip;
+}
+
+/** Enters as VCPUOP_initialise said (Xen 4.17 arch/x86/hvm/domain.c, arch_set_info_hvm_guest). */
+export function enterInitialised(view: X86VcpuView, { mode, cpu_regs }: HvmContext): void {
+  view.reset();
+  if (mode === VCPU_HVM_MODE_32B && cpu_regs.x86_32 !== undefined) enter32(view, cpu_regs.x86_32);
+  else if (cpu_regs.x86_64 !== undefined) enter64(view, cpu_regs.x86_64);
 }

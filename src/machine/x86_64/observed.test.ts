@@ -1,0 +1,111 @@
+/** Holds what a guest reads against what a guest of a real Xen read (test_reference.ts). */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { present } from '../../base/index.js';
+import { xenVcpuId } from '../../identity/index.js';
+import { cpuid } from './cpuid.js';
+import { powerOff, testGuest } from './test_guest.js';
+import { observedLeaves, observedRegisters } from './test_reference.js';
+
+/** The reference guest's TSC, by which leaf 0x40000003 follows. */
+const clock = { tscKHz: 2_596_139, tscStable: false, wallclockSec: 0 };
+
+describe('CPUID', () => {
+  const { machine } = testGuest(powerOff, { vcpus: 4, config: { clock } });
+  const read = (vcpu: number, leaf: number, subleaf: number): number[] => {
+    const { eax, ebx, ecx, edx } = cpuid(machine.domain, xenVcpuId(vcpu), leaf, subleaf, true);
+    return [eax, ebx, ecx, edx];
+  };
+  const featureLeaves: readonly number[] = [1, 0x8000_0001];
+
+  it('reads on each vCPU as observed, but for features', () => {
+    for (const { vcpu, leaf, subleaf, values } of observedLeaves) {
+      if (featureLeaves.includes(leaf)) continue;
+      // EAX bits 2:0 of Xen's time leaf: there the TSC was emulated; here it is the host's. EBX of 0x80000008 has features.
+      const isDifferent = (leaf === 0x4000_0003 && subleaf === 0) || leaf === 0x8000_0008;
+      const at = leaf === 0x8000_0008 ? 1 : 0;
+      const found = read(vcpu, leaf, subleaf);
+      const expected = values.map((value, i) => (isDifferent && i === at ? found[i] : value));
+      assert.deepEqual(found, expected, `vCPU ${vcpu}, leaf 0x${leaf.toString(16)}.${subleaf}`);
+    }
+  });
+
+  it('has the observed identification and APIC id in leaf 1, and no feature that was not observed', () => {
+    for (const { vcpu, leaf, subleaf, values } of observedLeaves) {
+      if (!featureLeaves.includes(leaf)) continue;
+      const [eax, ebx, ecx = 0, edx = 0] = read(vcpu, leaf, subleaf);
+      assert.deepEqual([eax, ebx], values.slice(0, 2));
+      const [, , otherEcx = 0, otherEdx = 0] = values;
+      assert.deepEqual([ecx & ~otherEcx, edx & ~otherEdx], [0, 0], `leaf 0x${leaf.toString(16)}`);
+    }
+    const [, , ecx = 0, edx] = read(0, 1, 0);
+    // x2APIC and hypervisor; fpu tsc msr pae cx8 apic cmov mmx fxsr sse sse2 htt.
+    assert.deepEqual([ecx, edx], [0x8020_0000, 0x1780_8371]);
+    // The same up to fxsr, and syscall nx lm.
+    assert.equal(read(0, 0x8000_0001, 0)[3], 0x2190_8b71);
+  });
+
+  it('has no APIC where the guest turned it off', () => {
+    const { edx } = cpuid(machine.domain, xenVcpuId(0), 1, 0, false);
+    assert.equal(edx & 0x200, 0);
+  });
+});
+
+/** Registers whose values are the kernel's own, or change with time. */
+const keptByKernel: readonly number[] = [
+  0x10, 0x174, 0x175, 0x176, 0x277, 0x808, 0x80a, 0x830, 0x835, 0x836, 0x837,
+  0xc000_0080, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102,
+]; // prettier-ignore
+
+describe('model-specific registers', () => {
+  it('exist and read as observed; all others raise #GP', () => {
+    const numbers = [...observedRegisters.keys()];
+    const guest = testGuest(
+      `
+      mov $0x1b, %ecx
+      rdmsr
+      or $0x400, %eax
+      wrmsr
+      mov $0x80f, %ecx
+      mov $0x1ff, %eax
+      xor %edx, %edx
+      wrmsr
+      mov $0x30000, %esi
+      mov $0x38000, %edi
+    next:
+      mov (%rsi), %ecx
+      add $0x4, %rsi
+      test %ecx, %ecx
+      je end
+      xor %ebx, %ebx
+      rdmsr
+      shl $0x20, %rdx
+      or %rdx, %rax
+      mov %rax, (%rdi)
+      mov %rbx, 0x8(%rdi)
+      add $0x10, %rdi
+      jmp next
+    fault:
+      mov $0x1, %ebx
+      add $0x8, %rsp
+      addq $0x2, (%rsp)
+      iretq
+    end:
+      ${powerOff}
+    `,
+      { gates: { 13: 'fault' } },
+    );
+    guest.machine.load(0x3_0000n, new Uint8Array(Uint32Array.from([...numbers, 0]).buffer));
+    assert.equal(guest.runToEnd(), 'shutdown');
+    const page = present(guest.machine.frames.readable(0x38), 'memory');
+    const view = new DataView(page.buffer, page.byteOffset, 4096);
+    for (const [index, number] of numbers.entries()) {
+      const faulted = view.getUint32(16 * index + 8, true) === 1;
+      const expected = observedRegisters.get(number) ?? null;
+      const what = `MSR 0x${number.toString(16)}`;
+      assert.equal(faulted, expected === null, what);
+      if (expected === null || keptByKernel.includes(number)) continue;
+      assert.equal(view.getBigUint64(16 * index, true), expected, what);
+    }
+  });
+});
