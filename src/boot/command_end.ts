@@ -1,7 +1,7 @@
 /** How the command of a guest ended, as its first process reports it when it powers the guest off (see guest_init). */
 import { frameBytes } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
-import { commandEndOf, stackSearchBytes } from '../guest_init/index.js';
+import { commandEndOf, isInitArchitecture, stackSearchBytes } from '../guest_init/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { Guest } from './guest.js';
@@ -35,5 +35,5 @@ export function commandEnd(
   vcpu: XenVcpuId,
   { architecture }: KernelPlacement,
 ): CommandEnd | null {
-  return commandEndOf(kernelStack(guest, vcpu), architecture);
+  return isInitArchitecture(architecture) ? commandEndOf(kernelStack(guest, vcpu), architecture) : null;
 }

@@ -2,7 +2,7 @@
  * Builds the guest. What its architecture makes different (memory, tables, CPUs, the machine) comes from a
  * {@link GuestBuilder}; the rest is the same for all.
  */
-import { InputError } from '../base/index.js';
+import { InputError, present } from '../base/index.js';
 import { connectBackends } from '../hypervisor/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { armMaxVcpus, hvmMaxVcpus } from '../identity/index.js';
@@ -10,9 +10,11 @@ import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identit
 import type { KernelAnchors, KernelArchitecture, KnownSymbol } from '../introspect/index.js';
 import type { Board, Machine, MachineListener, MachineOptions, SavedMachine } from '../machine/index.js';
 import { arm64 } from './arm64/guest.js';
+import { machineKind as arm64Kind } from './arm64/machine_kind.js';
 import type { HungGuest, LoadedKernel } from './hung_guest.js';
 import { checkCommandLine } from './options.js';
 import type { BootOptions } from './options.js';
+import { machineKind as x86Kind } from './x86_64/machine_kind.js';
 
 /** The most vCPUs that a guest of any architecture may have. */
 export const mostVcpus = Math.min(armMaxVcpus, hvmMaxVcpus);
@@ -54,6 +56,8 @@ export interface GuestPlan {
   readonly entry: bigint;
   /** Guest physical address of the boot information that the kernel gets at its entry, such as the device tree. */
   readonly bootInformation: bigint;
+  /** Guest frame numbers of the pages that it shares with xenstore and console; those of an Arm guest when absent. */
+  readonly daemonPages?: { readonly console: number; readonly store: number };
   /** The contents of memory when the guest starts, with their guest physical addresses. */
   readonly load: readonly { readonly at: bigint; readonly bytes: Uint8Array }[];
 }
@@ -82,8 +86,16 @@ export interface RunningGuest {
   /** For which `_text` a kernel at that load address was linked, where that matters to per-CPU variables (introspect/anchors.ts). */
   linkedText(at: bigint): bigint | null;
   readonly loadedVariable: KernelArchitecture<never>['loadedVariable'];
+  /**
+   * When its kernel sets the records: all before it first uses an id, as on Arm (arch/arm/xen/enlighten.c, xen_guest_init), or that
+   * of each CPU when it prepares the CPU, as on x86 (arch/x86/xen/enlighten_hvm.c, xen_cpu_up_prepare_hvm). What a record has before
+   * that is not believed by the kernel either.
+   */
+  readonly recordsAreSet: 'before the first id' | 'with each CPU';
   /** What the registers of that vCPU say about its kernel. */
   anchors(vcpu: XenVcpuId): KernelAnchors;
+  /** How often the guest asked the CPU or a device for what is not implemented, by what it is. */
+  readonly notImplemented: ReadonlyMap<string, number>;
   /** What its vCPUs are doing; for a guest that hung or was stopped. */
   hung(kernel: LoadedKernel): HungGuest;
   /**
@@ -97,8 +109,6 @@ export interface RunningGuest {
 
 /** How guests of one architecture are built. */
 export interface GuestBuilder {
-  /** The name of the interrupt controller that its guests have, for the report. */
-  readonly interruptController: string;
   /** Throws {@link InputError} if the options do not allow it. */
   plan(options: BootOptions): GuestPlan;
   run(options: MachineOptions, listener: MachineListener): RunningGuest;
@@ -109,23 +119,42 @@ export type Guest = RunningGuest & Pick<GuestPlan, 'config' | 'cpus' | 'kernelAt
 /** What is known of a guest that runs, beside its machine; a plain value. */
 export type GuestFacts = Pick<GuestPlan, 'cpus' | 'kernelAt'>;
 
-type GuestArchitecture = BootOptions['kernel']['placement']['architecture'];
+/** The architecture of a guest, by Debian's name. */
+export type GuestArchitecture = BootOptions['kernel']['placement']['architecture'];
 
-const builders = { arm64 } as const satisfies Readonly<Record<GuestArchitecture, GuestBuilder>>;
+/** How builders of other architectures are loaded, so that guests of this one do not load what is for them. */
+const others = {
+  amd64: async () => (await import('./x86_64/guest.js')).x86_64,
+} as const satisfies Readonly<Record<Exclude<GuestArchitecture, 'arm64'>, () => Promise<GuestBuilder>>>;
+
+/** The builders that are loaded. */
+const builders = new Map<GuestArchitecture, GuestBuilder>([['arm64', arm64]]);
+
+/** Loads what guests of an architecture need, if there is such a one. A `Boot` of it can be made from then on. */
+export async function loadArchitecture(architecture: GuestArchitecture): Promise<void> {
+  if (architecture !== 'arm64' && Object.hasOwn(others, architecture))
+    builders.set(architecture, await others[architecture]());
+}
+
+function builderOf(architecture: GuestArchitecture): GuestBuilder {
+  return present(builders.get(architecture), 'a builder that loadArchitecture loaded');
+}
+
+const machineKinds = { arm64: arm64Kind, amd64: x86Kind } as const;
 
 /** What a report says of the kind of machine. */
-export type MachineKind = {
-  [A in GuestArchitecture]: {
-    readonly arch: A;
-    readonly interruptController: (typeof builders)[A]['interruptController'];
-  };
-}[GuestArchitecture];
+export interface MachineKind {
+  readonly arch: GuestArchitecture;
+  readonly interruptController: (typeof machineKinds)[GuestArchitecture]['interruptController'];
+  /** The kind of guest; null on arm64, where Xen has one kind. */
+  readonly type: 'pvh' | null;
+}
 
 /** The architecture of a guest whose kernel does not say otherwise. */
 export const defaultArchitecture: GuestArchitecture = 'arm64';
 
 export function machineKindOf(arch: GuestArchitecture): MachineKind {
-  return { arch, interruptController: builders[arch].interruptController };
+  return machineKinds[arch];
 }
 
 /** Restores a guest whose machine was saved. */
@@ -136,7 +165,7 @@ export function restoreGuest(
   listener: MachineListener,
 ): Guest {
   const { options } = saved.state;
-  const guest = builders[placement.architecture].run(options, listener);
+  const guest = builderOf(placement.architecture).run(options, listener);
   guest.machine.restore(saved);
   // Members in the order of the report: a value that was written and read has them in another.
   const inOrder = cpus.map(({ linuxCpu, hardwareId, hardwareIdKind, vcpu }) => ({
@@ -145,7 +174,7 @@ export function restoreGuest(
     hardwareIdKind,
     vcpu,
   }));
-  return { ...guest, config: options.config, cpus: inOrder, kernelAt };
+  return Object.assign(guest, { config: options.config, cpus: inOrder, kernelAt });
 }
 
 /** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */
@@ -158,10 +187,13 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
     throw new InputError(`the kernel can be entered on vCPU 0 to ${vcpus - 1}, not ${entryVcpu}`);
   }
   checkCommandLine(options.commandLine);
-  const builder = builders[kernel.placement.architecture];
-  const { config, cpus, kernelAt, entry, bootInformation, load } = builder.plan(options);
+  const builder = builderOf(kernel.placement.architecture);
+  const { config, cpus, kernelAt, entry, bootInformation, load, daemonPages } = builder.plan(options);
   const guest = builder.run({ config, seed, entry, bootInformation }, listener);
   for (const { at, bytes } of load) guest.machine.load(at, bytes);
-  if (options.xenstore) connectBackends(guest.machine.domain, { name: 'domulator' });
-  return { ...guest, config, cpus, kernelAt };
+  if (options.xenstore) {
+    const pages = daemonPages === undefined ? {} : { pages: daemonPages };
+    connectBackends(guest.machine.domain, { name: 'domulator', ...pages });
+  }
+  return Object.assign(guest, { config, cpus, kernelAt });
 }

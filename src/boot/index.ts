@@ -32,7 +32,8 @@ export type {
 } from './report.js';
 export { defaultXenRelease, xenReleases } from '../abi/index.js';
 export type { XenRelease } from '../abi/index.js';
-export { mostVcpus } from './guest.js';
+export { defaultArchitecture, loadArchitecture, mostVcpus } from './guest.js';
+export type { GuestArchitecture, MachineKind } from './guest.js';
 export type { Way } from '../introspect/index.js';
 export type { Introspection } from './kernel_view.js';
 export type { HigherLevel } from './arm64/hung_guest.js';

@@ -16,6 +16,15 @@ import type { PowerRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import { WhatIfRecords } from './what_if.js';
 
+const off: PowerRecord = { kind: 'stop', how: 'psci' };
+const on = (vcpu: number, returned = 0): PowerRecord => ({
+  kind: 'start',
+  how: 'psci',
+  hardwareId: BigInt(vcpu),
+  target: xenVcpuId(vcpu),
+  returned,
+});
+
 describe('the observer', () => {
   it('tells calls before the kernel has its tables, without saying whose they are', () => {
     const { kernel, observer, events } = watched();
@@ -48,6 +57,25 @@ describe('the observer', () => {
     );
   });
 
+  it('believes a record that is set with its CPU only then', () => {
+    const made = watched(4, [], '', null, 'with each CPU');
+    const { observer } = made;
+    const told = (): string[] => brief(made.events).filter((text) => text.startsWith('record'));
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 0, 0, 0]);
+    observer.hypercall(xenVcpuId(0), call('VCPUOP_register_vcpu_info', 0));
+    assert.deepEqual(told(), ['record 0=0'], 'the others are not set yet');
+    setAreas(made, 0, [0, 1, 0, 0]);
+    observer.hypercall(xenVcpuId(0), call('VCPUOP_register_vcpu_info', 1));
+    assert.deepEqual(told(), ['record 0=0', 'record 1=1']);
+    // A kernel that starts a CPU uses its record, whether it set it or not.
+    observer.power(xenVcpuId(0), on(2));
+    assert.deepEqual(told(), ['record 0=0', 'record 1=1', 'record 2=0']);
+    setAreas(made, 0, [0, 1, 0, 2]);
+    observer.hypercall(xenVcpuId(0), call('VCPUOP_register_vcpu_info', 2));
+    assert.deepEqual(told().at(-1), 'record 3=2', 'it was set, and wrong');
+  });
+
   it('reads by the tables of the vCPU that calls, also when another one’s are gone', () => {
     const made = watched();
     enter(made, 0, 0);
@@ -72,15 +100,6 @@ describe('the observer', () => {
     assert.deepEqual(told, ['online 0 on 0', 'online 1 on 1', 'offline 1 on 1']);
     assert.equal(observer.online.length, 1);
     assert.ok(guest.cpus.every((cpu) => observer.wasOnline(cpu)));
-  });
-
-  const off: PowerRecord = { kind: 'stop', how: 'psci' };
-  const on = (vcpu: number, returned = 0): PowerRecord => ({
-    kind: 'start',
-    how: 'psci',
-    hardwareId: BigInt(vcpu),
-    target: xenVcpuId(vcpu),
-    returned,
   });
 
   it('tells when a vCPU turns itself off, after its CPU has gone, and when it runs again as another CPU', () => {

@@ -47,6 +47,10 @@ function isAskedAt(count: number): boolean {
 interface State {
   /** By Linux CPU: the last known record. */
   readonly lastRecords: Map<number, number>;
+  /** By Linux CPU: what was in the place of its record at first, where it may not have been set yet. */
+  readonly firstValues: Map<number, number>;
+  /** The Linux CPUs that the kernel has started. */
+  readonly startedCpus: Set<number>;
   /** The vCPUs whose Linux CPU is known since they were started. */
   readonly running: Set<number>;
   isWatching: boolean;
@@ -84,6 +88,7 @@ const firstKernel: KernelPlace = { number: 0, name: 'kernel', runsOn: () => true
 export class KernelObserver {
   readonly #machine: GuestMachine;
   readonly #cpus: readonly KernelCpu[];
+  readonly #recordsAreSet: Guest['recordsAreSet'];
   readonly #kernel: KernelView;
   readonly #trace: TraceWriter;
   readonly #place: KernelPlace;
@@ -94,6 +99,8 @@ export class KernelObserver {
   readonly #recordWatch: MemoryWatch;
   readonly #state: State = {
     lastRecords: new Map(),
+    firstValues: new Map(),
+    startedCpus: new Set(),
     running: new Set(),
     isWatching: false,
     slices: 0,
@@ -109,9 +116,10 @@ export class KernelObserver {
     commandLine: KernelCommandLine,
     place: KernelPlace = firstKernel,
   ) {
-    const { machine, cpus } = guest;
+    const { machine, cpus, recordsAreSet } = guest;
     this.#place = place;
     this.#machine = machine;
+    this.#recordsAreSet = recordsAreSet;
     this.#cpus = cpus;
     this.#onlineWatch = new MemoryWatch(machine.processor.ram);
     this.#recordWatch = new MemoryWatch(machine.processor.ram);
@@ -222,6 +230,8 @@ export class KernelObserver {
       this.#callerOn(vcpu),
     );
     if (returned === 0 && target !== null) this.#online.started(target);
+    if (meant !== null) this.#state.startedCpus.add(meant);
+    if (this.#recordsAreSet === 'with each CPU') this.#noteRecords(vcpu);
   }
 
   #noteStop(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null, { how }: StopCall): void {
@@ -284,6 +294,7 @@ export class KernelObserver {
     for (const linuxCpu of this.#kernel.ownAreas(vcpu)) {
       const value = records.recordedVcpuId(linuxCpu);
       if (value === null || this.#state.lastRecords.get(linuxCpu) === value) continue;
+      if (!this.#isSet(linuxCpu, value)) continue;
       this.#state.lastRecords.set(linuxCpu, value);
       this.#trace.write({
         kind: 'record',
@@ -293,6 +304,21 @@ export class KernelObserver {
         source: "the kernel's memory",
       });
     }
+  }
+
+  /**
+   * Whether the kernel has set the record of `cpu`, which has that value. If it sets each with its CPU: once the value is another than
+   * at first, or the right one, and at the latest when the CPU is started or runs.
+   */
+  #isSet(cpu: LinuxCpu, value: number): boolean {
+    const { lastRecords, firstValues, startedCpus, running } = this.#state;
+    if (this.#recordsAreSet === 'before the first id' || lastRecords.has(cpu)) return true;
+    const first = firstValues.get(cpu) ?? value;
+    firstValues.set(cpu, first);
+    const truth = this.#cpus.find(({ linuxCpu }) => linuxCpu === cpu)?.vcpu ?? null;
+    return (
+      value !== first || value === truth || startedCpus.has(cpu) || (truth !== null && running.has(truth))
+    );
   }
 
   #noteRunning(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null): void {

@@ -2,8 +2,8 @@
 import type { EndEvent } from '../audit/index.js';
 import { domulatorVersion } from '../base/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
-import { defaultArchitecture, machineKindOf } from './guest.js';
-import type { MachineKind } from './guest.js';
+import { machineKindOf } from './guest.js';
+import type { GuestArchitecture, MachineKind } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, Toolstack, Until, WhatIf } from './options.js';
@@ -91,7 +91,10 @@ export interface ReportedKernel {
   /** Its CPUs, in the order of its own numbers. */
   readonly cpus: readonly ReportedCpu[];
   readonly hypercalls: CallCounts;
-  /** Calls that Xen has and the hypervisor does not model, by name, and how often each was made. */
+  /**
+   * Calls that Xen has and the hypervisor does not model, and what the emulated CPU and devices do not implement, by name, and how
+   * often each was asked for.
+   */
   readonly notModelled: Readonly<Record<string, number>>;
   /** The same finding is listed at most 16 times, and 2000 are listed in all. */
   readonly findings: readonly ReportedFinding[];
@@ -368,7 +371,7 @@ export function unstartedEnd(why: string): EndEvent {
 /** The report of a run that was stopped before the guest existed: only the name of the kernel is known. */
 export function unstartedReport(
   options: MachineOptions,
-  kernelName: string,
+  { name, architecture }: { readonly name: string; readonly architecture: GuestArchitecture },
   why: string,
   host: Host,
 ): BootReport {
@@ -377,8 +380,8 @@ export function unstartedReport(
     schemaVersion: 2,
     domulator: domulatorVersion,
     verdict: 'incomplete',
-    kernel: { name: kernelName, version: null, sha256: null, package: null, suites: [] },
-    machine: machineOf(options, machineKindOf(defaultArchitecture)),
+    kernel: { name, version: null, sha256: null, package: null, suites: [] },
+    machine: machineOf(options, machineKindOf(architecture)),
     options: optionsOf(options),
     runs: [
       {

@@ -453,6 +453,8 @@ export class Boot {
     const { calls, eventAbi } = counts.ofKernel(number);
     const isOwn = ({ step }: Finding): boolean => this.#kernelAtStep(step) === number;
     const findings = listed.filter(isOwn);
+    const isLast = kernel === this.#kernels.at(-1);
+    const notImplemented = Object.fromEntries(this.guest.notImplemented);
     return {
       version,
       entryVcpu,
@@ -460,7 +462,8 @@ export class Boot {
       calls,
       introspection: kernel.view.introspection,
       cpus: kernel.cpus,
-      notModelled: kernel.notModelled,
+      // What the CPU and devices lack is counted over the whole run.
+      notModelled: isLast ? addCounts(kernel.notModelled, notImplemented) : kernel.notModelled,
       findings,
       omittedFindings: found.filter(isOwn).length - findings.length,
       notJudged: notJudgedCalls({ platform: this.#platform(), events }, number),

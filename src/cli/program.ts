@@ -202,13 +202,15 @@ function rangeText({ least, most, usual }: Range): string {
 
 function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
   quiet(program.command('boot'))
-    .description('boot an arm64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
+    .description('boot an arm64 or amd64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
     .option(
       '--kernel <KERNEL>',
-      `${debianGrammar}, an Image or package file, or builtin (default: ${defaultKernel})`,
+      `${debianGrammar}, an Image, bzImage or package file, or builtin (default: ${defaultKernel})`,
     )
+    .option('--arch <ARCH>', 'arm64 or amd64 (default: that of the --kernel file, else arm64)')
+    .option('--type <TYPE>', 'kind of an amd64 guest: pvh (default: pvh)')
     .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
-    .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0)')
+    .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0; on amd64 console=hvc0)')
     .option('--vcpus <N>', `number of vCPUs, ${rangeText(vcpuCount)}`)
     .option('--memory <MiB>', `guest memory in MiB, ${rangeText(memoryMiB)}`)
     .option(

@@ -1,6 +1,6 @@
 /**
  * Kernels in the formats that a loader accepts: as their architecture's own image (`arm64/kernel_image.ts`), and compressed by
- * gzip, xz or Zstandard. The architecture is told from the contents.
+ * gzip, xz or Zstandard (`x86_64/kernel_image.ts` too). The architecture is told from the contents.
  */
 import { InputError } from '../base/index.js';
 import type { Architecture } from './architecture.js';
@@ -12,10 +12,11 @@ import { compressionOf, decompress } from './compression.js';
 import type { Compression } from './compression.js';
 import { imageLimit } from './image_bytes.js';
 import { refuseFile } from './mistaken_files.js';
-import { isBzImage, isVmlinux } from './x86_64/kernel_image.js';
+import { isBzImage, isVmlinux, readX86Image } from './x86_64/kernel_image.js';
+import type { X86Placement } from './x86_64/kernel_image.js';
 
 /** Where an image must lie in memory, in the terms of its architecture. */
-export type KernelPlacement = Arm64Placement;
+export type KernelPlacement = Arm64Placement | X86Placement;
 
 /** A kernel image, ready to be loaded. */
 export interface KernelImage {
@@ -38,25 +39,31 @@ export function kernelArchitecture(bytes: Uint8Array): Architecture | null {
 }
 
 /**
- * Reads the kernel in `bytes`: an arm64 Image, uncompressed or compressed by gzip, xz or Zstandard, or an EFI zboot
- * application. Throws {@link InputError} with one line that tells what it is instead, or what is wrong with it; `what`
- * names it. An amd64 kernel is recognised and refused.
+ * Reads the kernel in `bytes`: an arm64 Image or an EFI zboot application, or an amd64 bzImage or vmlinux; each also compressed by
+ * gzip, xz or Zstandard. Throws {@link InputError} with one line that tells what it is instead, or what is wrong with it; `what`
+ * names it.
  */
 export async function readKernelImage(bytes: Uint8Array, what: string): Promise<KernelImage> {
   if (bytes.length === 0) throw new InputError(`${what} is empty`);
   if (isZboot(bytes)) return await readZboot(bytes, what);
   const compression = compressionOf(bytes);
-  if (compression === 'none') return readUnpacked(bytes, what, { container: 'image', compression });
+  if (compression === 'none') return await readUnpacked(bytes, what, { container: 'image', compression });
   const image = await collect(decompress(bytes, compression, what), imageLimit, what);
   if (image.length === 0) throw new InputError(`${what} is empty after unpacking`);
-  return readUnpacked(image, what, { container: 'compressed', compression });
+  return await readUnpacked(image, what, { container: 'compressed', compression });
 }
 
-function readUnpacked(
+async function readUnpacked(
   bytes: Uint8Array,
   what: string,
   container: Pick<KernelImage, 'container' | 'compression'>,
-): KernelImage {
-  if (kernelArchitecture(bytes) !== 'arm64') refuseFile(bytes, what);
-  return readImage(bytes, what, container);
+): Promise<KernelImage> {
+  switch (kernelArchitecture(bytes)) {
+    case 'arm64':
+      return readImage(bytes, what, container);
+    case 'amd64':
+      return await readX86Image(bytes, what, container);
+    case null:
+      return refuseFile(bytes, what);
+  }
 }

@@ -21,7 +21,7 @@ function describeElf(bytes: Uint8Array): string {
   const name = elfMachines[machine] ?? 'unknown';
   return machine === 183
     ? 'an ELF file (a vmlinux?); the Image beside it in arch/arm64/boot is what can be booted'
-    : `an ELF file for ${name} machines, not an arm64 kernel`;
+    : `an ELF file for ${name} machines, not a kernel for arm64 or amd64`;
 }
 
 /** Files that users give by mistake, by signature. */
@@ -31,14 +31,10 @@ const mistakes: readonly (readonly [
 ])[] = [
   [(bytes) => textAt(bytes, 0, 4) === '\x7fELF', describeElf],
   [
-    (bytes) => textAt(bytes, 0x202, 4) === 'HdrS',
-    'an x86 kernel (bzImage); only arm64 kernels can be booted so far',
-  ],
-  [
     (bytes) => textAt(bytes, 0x24, 4) === '\x18\x28\x6f\x01',
-    'a kernel for 32-bit Arm (zImage), not an arm64 one',
+    'a kernel for 32-bit Arm (zImage), not for arm64 or amd64',
   ],
-  [(bytes) => textAt(bytes, 56, 4) === 'RSC\x05', 'a RISC-V kernel, not an arm64 one'],
+  [(bytes) => textAt(bytes, 56, 4) === 'RSC\x05', 'a RISC-V kernel, not one for arm64 or amd64'],
   [(bytes) => textAt(bytes, 0, 4) === '\x27\x05\x19\x56', 'a U-Boot image; the Image in it is needed'],
   [(bytes) => textAt(bytes, 0, 6) === '070701', 'a cpio archive: an initramfs rather than a kernel?'],
   [(bytes) => textAt(bytes, 257, 5) === 'ustar', 'a tar archive, not a kernel'],
@@ -69,5 +65,7 @@ export function refuseFile(bytes: Uint8Array, what: string): never {
   if (bytes.length < fewestBytes) {
     throw new InputError(`${what} is too short to be a kernel: it has ${bytes.length} bytes`);
   }
-  throw new InputError(`${what} is not an arm64 kernel: it has no "ARMd" at byte 56`);
+  throw new InputError(
+    `${what} is not a kernel: it has neither the "ARMd" of arm64 at byte 56 nor the "HdrS" of amd64 at byte 514`,
+  );
 }

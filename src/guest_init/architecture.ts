@@ -23,3 +23,8 @@ export const architectures = {
 } as const satisfies Readonly<Record<string, InitArchitecture>>;
 
 export type ArchitectureName = keyof typeof architectures;
+
+/** Whether the first process can be built for an architecture. */
+export function isInitArchitecture(name: string): name is ArchitectureName {
+  return Object.hasOwn(architectures, name);
+}

@@ -37,6 +37,13 @@ import { introduce, newStore, serveStore, storeRead, writeDomainTree } from './x
  */
 export const armMagicPages: FrameRange = { start: Number(GUEST_MAGIC_BASE) / frameBytes, count: 4 };
 
+/**
+ * Where the pages of a PVH guest are that its toolstack and its firmware use, beside its memory (Xen 4.17
+ * tools/libs/light/libxl_x86_acpi.c; tools/libs/guest/xg_dom_x86.c, special_pfn): ACPI tables and special pages. They are RAM of the
+ * domain, too.
+ */
+const pvhPages: FrameRange = { start: 0xf_c000, count: 0x4000 };
+
 export interface BackendOptions {
   /** The domain's name, as in xl.cfg. */
   readonly name: string;
@@ -110,10 +117,11 @@ function newChannel(domain: Domain): number {
   return port;
 }
 
-/** What xl.cfg calls the domain's memory: its RAM without the pages of the daemons. */
-function memoryKiB({ ram }: DomainConfig): number {
+/** What xl.cfg calls the domain's memory: its RAM without the pages of daemons and firmware. */
+function memoryKiB({ kind, ram }: DomainConfig): number {
+  const others = kind === 'arm' ? armMagicPages : pvhPages;
   const frames = ram
-    .filter(({ start }) => start !== armMagicPages.start)
+    .filter(({ start }) => start < others.start || start >= others.start + others.count)
     .reduce((sum, { count }) => sum + count, 0);
   return (frames * frameBytes) / 1024;
 }

@@ -3,7 +3,7 @@
  * needed: what is left of it is in the guest's memory.
  */
 import { cloneValue, domulatorVersion, frameBytes, InputError } from '../base/index.js';
-import { Boot } from '../boot/index.js';
+import { Boot, loadArchitecture } from '../boot/index.js';
 import type {
   BootKernel,
   BootOptions,
@@ -143,6 +143,8 @@ export function checkpointBytes(checkpoint: Checkpoint): Uint8Array {
 /** Requests that were settled when the guest was booted. */
 const settledBefore = [
   'kernel',
+  'arch',
+  'type',
   'initrd',
   'commandLine',
   'vcpus',
@@ -271,6 +273,7 @@ export async function resumeBoot(
   const isOfRequest = (error: unknown): boolean => error instanceof InputError;
   const { value, saved, image } = fitting(from, () => contentsOf(checkpoint));
   const options = fitting(from, () => optionsOf(value, image, request), isOfRequest);
+  await loadArchitecture(fitting(from, () => options.kernel.placement.architecture));
   return fitting(from, () => ({
     boot: Boot.restore(options, saved, watcher),
     options,

@@ -10,7 +10,7 @@ import {
   initrdWithCommand,
   readCpio,
 } from '../firmware/index.js';
-import { checkArguments, initProgram } from '../guest_init/index.js';
+import { checkArguments, initProgram, isInitArchitecture } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
@@ -48,8 +48,12 @@ export function commandOf(request: BootRequest, kernel: KernelSpec): BootCommand
   return { argv: null, script: typeof script === 'string' ? script : bytesScript };
 }
 
+/** The console of a guest where its command line names none. */
+const usualConsoles: Readonly<Record<KernelArchitecture, string>> = { arm64: 'ttyAMA0', amd64: 'hvc0' };
+
 /** The kernel's command line. With the user's own initrd it names the first process, before the arguments of that process (` -- `). */
-export function commandLineOf({ commandLine = 'console=ttyAMA0', ...request }: BootRequest): string {
+export function commandLineOf(request: BootRequest, architecture: KernelArchitecture): string {
+  const { commandLine = `console=${usualConsoles[architecture]}` } = request;
   if ((request.command ?? request.script) === undefined || request.initrd === undefined) return commandLine;
   const [, own = '', forInit = ''] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(commandLine) ?? [];
   return `${own} rdinit=/${commandPaths.init}${forInit}`;
@@ -104,6 +108,10 @@ async function runnerOf(
   architecture: KernelArchitecture,
   setup: readonly string[] | null,
 ): Promise<Runner> {
+  if (!isInitArchitecture(architecture))
+    throw new InputError(
+      `a command cannot be run in an ${architecture} guest yet; give an initrd whose own init runs it`,
+    );
   const args = request.command ?? [`/${commandPaths.script}`];
   return { init: initProgram({ args, setup }, architecture), script: await scriptOf(request) };
 }

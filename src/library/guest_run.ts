@@ -1,14 +1,23 @@
 /** A boot that its caller drives: it runs while the caller reads its calls or awaits its report. */
 import type { TraceEvent } from '../audit/index.js';
 import { InputError, isUsable, oneLine, present } from '../base/index.js';
-import { Boot, bootReport, mainConsoleOf, unstartedEnd, unstartedReport } from '../boot/index.js';
+import {
+  Boot,
+  bootReport,
+  defaultArchitecture,
+  loadArchitecture,
+  mainConsoleOf,
+  unstartedEnd,
+  unstartedReport,
+} from '../boot/index.js';
 import type { BootReport, BootWatcher, PausePoint } from '../boot/index.js';
 import { kernelName, kernelSpecOf } from '../kernel_source/index.js';
 import { checkFrom, checkpointName, checkpointOf, errorOfRun, resumeBoot } from './checkpoint.js';
 import type { Checkpoint, StartedBoot } from './checkpoint.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import { defaultKernel, runLimits } from './limits.js';
-import { settle } from './request.js';
+import { commandLineOf } from './guest_command.js';
+import { architectureAsked, settle } from './request.js';
 import { ownRequest, shownValue } from './request_types.js';
 import type { BootRequest, Settled } from './request.js';
 import { loadSources } from './sources.js';
@@ -211,7 +220,9 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   async #boot(): Promise<StartedBoot | null> {
     const { kernel, initrd, origin } = await loadSources(this.#request, this.#kernel);
     if (this.#hasEnded) return null;
-    const options = { ...this.#settled, kernel };
+    const { architecture } = kernel.placement;
+    await loadArchitecture(architecture);
+    const options = { ...this.#settled, commandLine: commandLineOf(this.#request, architecture), kernel };
     const watcher = this.#watcher(() => options.commandLine);
     return { boot: new Boot({ ...options, initrd }, watcher), options, origin };
   }
@@ -345,6 +356,7 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     }
     const { from } = this.#request;
     const name = from === undefined ? kernelName(this.#kernel) : `the kernel of ${checkpointName(from)}`;
-    return unstartedReport(this.#settled, name, this.#stopped ?? '', host);
+    const architecture = architectureAsked(this.#request) ?? defaultArchitecture;
+    return unstartedReport(this.#settled, { name, architecture }, this.#stopped ?? '', host);
   }
 }

@@ -16,7 +16,9 @@ export type {
   CrashOptions,
   HigherLevel,
   Introspection,
+  GuestArchitecture,
   KernelOrigin,
+  MachineKind,
   ReportedCpu,
   ReportedFinding,
   ReportedKernel,
@@ -42,8 +44,10 @@ export type { DebianSpec, KernelList, KernelSpec, ListedKernel } from '../kernel
 export { kernels } from './kernels.js';
 export type { KernelsRequest } from './kernels.js';
 export {
+  architectureNames,
   defaultKernel,
   defaultXenRelease,
+  guestTypes,
   memoryMiB,
   runLimits,
   seeds,
@@ -57,7 +61,7 @@ export type { BootRequest } from './request.js';
 export { UnavailableError } from './sources.js';
 
 /**
- * Boots an arm64 kernel as a Xen guest on emulated CPUs and audits every vCPU id in its hypercalls. The returned boot
+ * Boots an arm64 or amd64 kernel as a Xen guest on emulated CPUs and audits every vCPU id in its hypercalls. The returned boot
  * runs while the caller reads its hypercalls (`for await`) or awaits `report()`, which gives a {@link BootReport}. Throws
  * {@link InputError} for an invalid request; its message is one line that says what is wrong and what to do.
  */

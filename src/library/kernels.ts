@@ -1,12 +1,15 @@
 /** Lists Debian's kernels for programs. */
 import { listKernels } from '../kernel_source/index.js';
 import type { KernelList } from '../kernel_source/index.js';
+import type { BootRequest } from './request.js';
 import { archiveSettings } from './sources.js';
 
 /** Which kernels to list. */
 export interface KernelsRequest {
   /** A release such as `bookworm`, `stable` or `trixie-backports` (default: Debian 11, bullseye, to sid, and the releases in the cache). */
   readonly release?: string;
+  /** Architecture of the kernels (default: arm64). */
+  readonly arch?: NonNullable<BootRequest['arch']>;
   /** Address of the Debian mirror to ask (default: DOMULATOR_MIRROR, or the mirrors in this machine's apt sources). */
   readonly mirror?: string;
   /** Called with a line about anything unusual in an archive or the cache. */

@@ -3,11 +3,23 @@
  * this; a test holds the schema of the report and the docs to it.
  */
 import { mostVcpus } from '../boot/index.js';
+import type { GuestArchitecture } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
 export { defaultXenRelease, usualLimits, whatIfs, xenReleases } from '../boot/index.js';
 export type { XenRelease } from '../boot/index.js';
+
+/** The architectures of guests by Debian's names, and other names that are taken for them. */
+export const architectureNames = {
+  arm64: 'arm64',
+  amd64: 'amd64',
+  aarch64: 'arm64',
+  x86_64: 'amd64',
+} as const satisfies Readonly<Record<string, GuestArchitecture>>;
+
+/** Kinds of amd64 guests that can be booted. */
+export const guestTypes = ['pvh'] as const;
 
 /** A whole number that may be chosen: minimum, maximum and default. */
 export interface Range {

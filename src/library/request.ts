@@ -1,14 +1,14 @@
 /** The request for a boot, and the same request with all defaults filled in. */
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
-import { checkCommandLine, defaultLimits } from '../boot/index.js';
-import type { BootCommand, BootOptions, Until, WhatIf } from '../boot/index.js';
+import { checkCommandLine, defaultArchitecture, defaultLimits } from '../boot/index.js';
+import type { BootCommand, BootOptions, GuestArchitecture, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { Checkpoint } from './checkpoint.js';
 import { commandLineOf, commandOf } from './guest_command.js';
-import { defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount } from './limits.js';
-import type { Range, XenRelease } from './limits.js';
+import { architectureNames, defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount } from './limits.js';
+import type { guestTypes, Range, XenRelease } from './limits.js';
 import { checkKinds } from './request_types.js';
 
 /** What to boot, and how. All fields are optional. */
@@ -20,13 +20,20 @@ export interface BootRequest {
    */
   readonly from?: string | Uint8Array | Checkpoint;
   /**
-   * Kernel to boot: `debian:RELEASE[/FLAVOUR][=VERSION]`, `builtin`, the path of a file (an Image, packed or not, or a Debian
-   * package), such a file's bytes, or what `parseKernelSpec` gives (default: `debian:bookworm`).
+   * Kernel to boot: `debian:RELEASE[/FLAVOUR][=VERSION]`, `builtin`, the path of a file (an Image, packed or not, a bzImage, or a
+   * Debian package), such a file's bytes, or what `parseKernelSpec` gives (default: `debian:bookworm`).
    */
   readonly kernel?: string | Uint8Array | KernelSpec;
+  /**
+   * Architecture of the guest: `arm64` or `aarch64`, `amd64` or `x86_64` (default: that of the kernel's file; arm64 for a kernel
+   * that is named).
+   */
+  readonly arch?: keyof typeof architectureNames;
+  /** Kind of an amd64 guest (default: `pvh`, the only one so far). */
+  readonly type?: (typeof guestTypes)[number];
   /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */
   readonly initrd?: string | Uint8Array;
-  /** Kernel command line, 2047 bytes at most (default: `console=ttyAMA0`). */
+  /** Kernel command line, 2047 bytes at most (default: `console=ttyAMA0`; on amd64 `console=hvc0`). */
   readonly commandLine?: string;
   /** Number of vCPUs, 1-128 (default: 4). */
   readonly vcpus?: number;
@@ -77,10 +84,34 @@ function whole(what: string, value: number, { least, most }: Omit<Range, 'usual'
 }
 
 /** What the builtin kernel has no use for is refused, because it was probably meant for another kernel. */
-function checkBuiltin({ initrd, mirror }: BootRequest, { kind }: KernelSpec): void {
+function checkBuiltin({ arch, initrd, mirror }: BootRequest, { kind }: KernelSpec): void {
   if (kind !== 'builtin') return;
+  if (arch !== undefined && architectureNames[arch] !== 'arm64')
+    throw new InputError(
+      `there is no builtin guest for ${architectureNames[arch]}, only for arm64; give another kernel`,
+    );
   if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave it out');
   if (mirror !== undefined) throw new InputError('the builtin guest needs no mirror; leave it out');
+}
+
+/** The architecture that `request` asks for; null if it leaves that to the kernel. */
+export function architectureAsked({ arch }: Pick<BootRequest, 'arch'>): GuestArchitecture | null {
+  return arch === undefined ? null : architectureNames[arch];
+}
+
+/** Throws InputError unless a guest of that architecture has the type that was asked for. */
+export function checkType(architecture: GuestArchitecture, { type }: BootRequest): void {
+  if (type === undefined) return;
+  if (architecture !== 'amd64')
+    throw new InputError(`an ${architecture} guest of Xen has no type; leave out the type`);
+}
+
+/** Throws InputError if the records of such a guest cannot be filled as asked. */
+export function checkWhatIf(architecture: GuestArchitecture, { whatIf }: BootRequest): void {
+  if (whatIf === undefined || architecture === 'arm64') return;
+  throw new InputError(
+    `what-if ${whatIf} is what the patch of 2016 did on Arm; there is none for ${architecture} yet`,
+  );
 }
 
 /** Throws InputError if `seed` is none. */
@@ -115,9 +146,13 @@ export function limitsOf(
 export function settle(request: BootRequest, kernel: KernelSpec): Settled {
   checkKinds(request);
   checkBuiltin(request, kernel);
+  const architecture = architectureAsked(request) ?? defaultArchitecture;
+  if (request.arch !== undefined || kernel.kind === 'builtin' || kernel.kind === 'debian')
+    checkType(architecture, request);
+  checkWhatIf(architecture, request);
   const vcpus = whole('the number of vCPUs', request.vcpus ?? vcpuCount.usual, vcpuCount);
   const command = commandOf(request, kernel);
-  const commandLine = commandLineOf(request);
+  const commandLine = commandLineOf(request, architecture);
   checkCommandLine(commandLine);
   if (request.mirror !== undefined) checkMirror(request.mirror);
   return {

@@ -1,6 +1,6 @@
 /** Checks what kind of value each field of a request has. A program in JavaScript, or JSON, may hold anything. */
 import { InputError, isUsable } from '../base/index.js';
-import { whatIfs, xenReleases } from './limits.js';
+import { architectureNames, guestTypes, whatIfs, xenReleases } from './limits.js';
 import type { BootRequest } from './request.js';
 
 interface Kind {
@@ -43,6 +43,8 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
     called: 'text, the bytes of a file, or what parseKernelSpec gives',
     includes: (value) => isText(value) || isObject(value),
   },
+  arch: oneOf(Object.keys(architectureNames)),
+  type: oneOf(guestTypes),
   initrd: fileOrBytes,
   commandLine: typed('string', 'a string'),
   vcpus: number,

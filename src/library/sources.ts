@@ -18,6 +18,7 @@ import {
 } from '../kernel_source/index.js';
 import type { KernelSpec, LoadedKernel } from '../kernel_source/index.js';
 import { addCommand, busyboxWithCommand, hasCommand } from './guest_command.js';
+import { architectureAsked, checkType, checkWhatIf } from './request.js';
 import type { BootRequest } from './request.js';
 
 /** A kernel of an archive, or a package that it needs, is not available: neither cache nor mirror has it. */
@@ -57,7 +58,11 @@ export interface Sources {
 }
 
 /** The settings for archives and cache, from the caller's options. No warning is given twice. */
-export function archiveSettings({ mirror, warn }: Pick<BootRequest, 'mirror' | 'warn'>): Settings {
+export function archiveSettings({
+  arch,
+  mirror,
+  warn,
+}: Pick<BootRequest, 'arch' | 'mirror' | 'warn'>): Settings {
   const now = Math.floor(Date.now() / 1000);
   // The kernel and the other packages may cause the same warning about an archive or the cache.
   const said = new Set<string>();
@@ -65,7 +70,11 @@ export function archiveSettings({ mirror, warn }: Pick<BootRequest, 'mirror' | '
     if (!said.has(line)) warn?.(line);
     said.add(line);
   };
-  return debianSettings(process.env, now, warnOnce, mirror === undefined ? {} : { mirror });
+  const architecture = architectureAsked({ ...(arch === undefined ? {} : { arch }) });
+  return debianSettings(process.env, now, warnOnce, {
+    ...(mirror === undefined ? {} : { mirror }),
+    ...(architecture === null ? {} : { architecture }),
+  });
 }
 
 type Kernel = Pick<Sources, 'kernel' | 'origin'>;
@@ -142,7 +151,16 @@ function bootable(loaded: LoadedKernel): Kernel {
 export async function loadSources(request: BootRequest, kernel: KernelSpec): Promise<Sources> {
   const settings = archiveSettings(request);
   const loaded = await loadKernel(kernel, settings);
-  return { ...loaded, initrd: await loadInitrd(request, kernel, loaded.kernel, settings) };
+  const { architecture } = loaded.kernel.placement;
+  const asked = architectureAsked(request);
+  if (asked !== null && asked !== architecture)
+    throw new InputError(`${loaded.kernel.name} is a kernel for ${architecture}, not for ${asked}`);
+  checkType(architecture, request);
+  checkWhatIf(architecture, request);
+  return {
+    ...loaded,
+    initrd: await loadInitrd(request, kernel, loaded.kernel, { ...settings, architecture }),
+  };
 }
 
 /** What the kernel to go on in is, beside the request for the first one. */
@@ -165,6 +183,11 @@ export async function loadCrashSources(
   const next =
     crashKernel === undefined ? kernel : (await loadKernel(kernelSpecOf(crashKernel), settings)).kernel;
   const { architecture } = kernel.placement;
+  const other = [kernel, next].find(({ placement }) => placement.architecture !== 'arm64');
+  if (other !== undefined)
+    throw new InputError(
+      `${other.name} is a kernel for ${other.placement.architecture}; crashes are there for arm64 only`,
+    );
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : defaultRelease;
   const { busybox, kexec } = await fromArchive(
     debianFiles(releaseSpec(release), ['busybox', 'kexec'], settings),

@@ -75,6 +75,7 @@ export function watched(
   left: readonly string[] = [],
   commandLine = '',
   said: string | null = null,
+  recordsAreSet: Guest['recordsAreSet'] = 'before the first id',
 ): Watched {
   const image = madeImage(left);
   const options: BootOptions = {
@@ -98,7 +99,7 @@ export function watched(
     until: { kind: 'poweroff' },
     limits: { instructions: 1, guestNs: 1n },
   };
-  const guest = buildGuest(options, { uart: () => undefined });
+  const guest = { ...buildGuest(options, { uart: () => undefined }), recordsAreSet };
   const events: TraceEvent[] = [];
   const kernel = new KernelView(guest, image);
   const trace = new TraceWriter(

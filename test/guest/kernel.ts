@@ -2,10 +2,12 @@
  * Debian's stock kernel and its busybox for tests with full boots, from the cache or the mirror. If they are not
  * available, the tests are skipped with a reason; with DOMULATOR_NEED_KERNEL=1 they fail instead.
  */
+import type { TraceEvent } from '../../src/audit/index.js';
 import { InputError } from '../../src/base/index.js';
 import { Boot, defaultLimits, mainConsoleOf } from '../../src/boot/index.js';
 import type { BootKernel, BootOptions, BootResult } from '../../src/boot/index.js';
 import { busyboxInitramfs, defaultInitramfs } from '../../src/firmware/index.js';
+import type { Architecture } from '../../src/firmware/index.js';
 import {
   debianFiles,
   debianSettings,
@@ -20,29 +22,30 @@ export interface StockKernel {
   readonly initrd: Uint8Array;
 }
 
-async function load(): Promise<StockKernel> {
-  const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined);
+async function load(architecture: Architecture): Promise<StockKernel> {
+  const now = Math.floor(Date.now() / 1000);
+  const settings = debianSettings(process.env, now, () => undefined, { architecture });
   const { name, version, sha256, image } = await loadDebianKernel(parseDebianSpec('bookworm'), settings);
   const { busybox } = await debianFiles(parseDebianSpec('bookworm'), ['busybox'], settings);
   const { bytes, memoryBytes, placement } = image;
   return {
     kernel: { name, version, sha256, image: bytes, memoryBytes, placement },
     busybox: busybox.bytes,
-    initrd: defaultInitramfs(busybox.bytes, 'arm64'),
+    initrd: defaultInitramfs(busybox.bytes, architecture),
   };
 }
 
-/** The kernel, or why there is none. */
-async function find(): Promise<StockKernel | string> {
+/** The kernel for an architecture, or why there is none. */
+export async function findStock(architecture: Architecture): Promise<StockKernel | string> {
   try {
-    return await load();
+    return await load(architecture);
   } catch (error) {
     if (!(error instanceof InputError) || process.env['DOMULATOR_NEED_KERNEL'] === '1') throw error;
     return `no Debian kernel here: ${error.message}`;
   }
 }
 
-const found = await find();
+const found = await findStock('arm64');
 
 /** The option `skip` of a test: false, or the reason. */
 export const skip: string | false = typeof found === 'string' ? found : false;
@@ -78,9 +81,12 @@ export interface Booted extends BootResult {
   readonly console: string;
 }
 
-/** Boots the stock kernel to its end. Defaults: four vCPUs, the default initramfs, until power-off. */
-export function bootStock(options: Partial<BootOptions> = {}): Booted {
-  const { kernel, initrd } = stockKernel();
+/**
+ * Boots the stock kernel to its end. Defaults: four vCPUs, the default initramfs, until power-off. `event` gets the events of its
+ * trace.
+ */
+export function bootStock(options: Partial<BootOptions> = {}, event?: (event: TraceEvent) => void): Booted {
+  const { kernel = stockKernel().kernel, initrd = stockKernel().initrd } = options;
   const { vcpus = 4, commandLine = quickCommandLine } = options;
   const main = mainConsoleOf(commandLine);
   const bytes: number[] = [];
@@ -99,6 +105,7 @@ export function bootStock(options: Partial<BootOptions> = {}): Booted {
       console: (written, from) => {
         if (from === main) bytes.push(...written);
       },
+      ...(event === undefined ? {} : { event }),
     },
   );
   while (boot.step(1_000_000_000) === 'running');

@@ -1,7 +1,7 @@
 /** Builds an arm64 guest as Xen 4.17 makes one: its memory, its device tree, its CPUs, and its board. */
 import { writeDeviceTree } from '../../abi/index.js';
 import type { DeviceTree } from '../../abi/index.js';
-import { frameBytes, InputError, present } from '../../base/index.js';
+import { frameBytes, InputError, invariant, present } from '../../base/index.js';
 import { arm64 as firmware } from '../../firmware/index.js';
 import type { MemoryRange } from '../../firmware/index.js';
 import { armMagicPages, isRunnable } from '../../hypervisor/index.js';
@@ -93,9 +93,11 @@ function numberKernelCpus(tree: DeviceTree, { entryVcpu, kernel: { version } }: 
 
 function plan(options: BootOptions): GuestPlan {
   const { kernel, initrd } = options;
+  const { placement } = kernel;
+  invariant(placement.architecture === 'arm64', 'an arm64 kernel');
   const memory = firmware.memoryBanks(options.memoryMiB);
   const at = firmware.placeGuest(memory, {
-    textOffset: kernel.placement.textOffset,
+    textOffset: placement.textOffset,
     kernel: kernel.memoryBytes,
     deviceTree: treeBytes,
     initrd: initrd?.length ?? 0,
@@ -123,7 +125,9 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
   return {
     machine,
     anchors: (vcpu) => present(anchors[vcpu], 'a vCPU'),
+    notImplemented: new Map(),
     knownSymbol: kernels.knownSymbol,
+    recordsAreSet: 'before the first id',
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
     hung: (kernel) => hungArm64Guest(machine, kernel),
@@ -137,4 +141,4 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
   };
 }
 
-export const arm64 = { interruptController: 'GICv3', plan, run } as const satisfies GuestBuilder;
+export const arm64 = { plan, run } as const satisfies GuestBuilder;

@@ -1,6 +1,8 @@
 /** The arguments of `domulator boot`, and the request that they make. */
 import { InputError, isUsable } from '../../base/index.js';
 import {
+  architectureNames,
+  guestTypes,
   memoryMiB,
   parseKernelSpec,
   runLimits,
@@ -14,6 +16,8 @@ import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
   readonly kernel?: string;
+  readonly arch?: string;
+  readonly type?: string;
   readonly initrd?: string;
   readonly cmdline?: string;
   readonly vcpus?: string;
@@ -85,6 +89,17 @@ function untilOf(text: string): NonNullable<BootRequest['until']> {
   throw new InputError(`--until takes userspace, poweroff or line:REGEX, not '${text}'`);
 }
 
+/** The value of --arch. Throws InputError if it is none. */
+export function archOf(text: string): keyof typeof architectureNames {
+  const names = Object.keys(architectureNames) as (keyof typeof architectureNames)[];
+  return oneOf('--arch', text, names);
+}
+
+function typeOf(text: string): (typeof guestTypes)[number] {
+  if (text === 'hvm') throw new InputError('--type hvm is not there yet; an amd64 guest is pvh');
+  return oneOf('--type', text, guestTypes);
+}
+
 /** Where a checkpoint is written: user space, a line of the console, or seconds of guest time. */
 export type CheckpointPlace = 'userspace' | RegExp | number;
 
@@ -113,6 +128,8 @@ export function checkpointOf({
 /** Options that --from excludes, because the boot that wrote the checkpoint settled them. */
 const settledBefore = {
   kernel: '--kernel',
+  arch: '--arch',
+  type: '--type',
   initrd: '--initrd',
   cmdline: '--cmdline',
   vcpus: '--vcpus',
@@ -238,6 +255,8 @@ export function bootRequest(args: BootArguments): ParsedRequest {
   const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, vcpuCount));
   return {
     ...(kernel === undefined ? {} : { kernel }),
+    ...given('arch', args.arch, archOf),
+    ...given('type', args.type, typeOf),
     ...given('initrd', initrd, asIs),
     ...given('commandLine', args.cmdline, asIs),
     ...vcpus,

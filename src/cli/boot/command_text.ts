@@ -9,6 +9,8 @@ const valued: readonly (readonly [
 ])[] = [
   ['from', '--from'],
   ['kernel', '--kernel'],
+  ['arch', '--arch'],
+  ['type', '--type'],
   ['initrd', '--initrd'],
   ['mirror', '--mirror'],
   ['cmdline', '--cmdline'],

@@ -108,10 +108,11 @@ const verdicts = {
 const eventWords = { fifo: 'FIFO events', '2l': 'two-level events', none: 'events not set up' } as const;
 
 function guestWords({ machine, options, runs }: BootReport): string {
-  const { vcpus, memoryMiB, xen, xenstore } = machine;
+  const { arch, type, vcpus, memoryMiB, xen, xenstore } = machine;
   const { seed, entryVcpu, whatIf } = options;
   const { events = null } = runs[0].kernels[0] ?? {};
   return [
+    ...(type === null ? [] : [`${arch} ${type.toUpperCase()}`]),
     `${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
     `${memoryMiB} MiB`,
     `Xen ${xen}`,
@@ -243,11 +244,12 @@ export function reportText(report: BootReport, style: Style): string {
 }
 
 /** After a boot without a finding: how to see the same kernel break a rule. */
-export function nextSteps({ verdict, options, runs }: BootReport, args: BootArguments): string[] {
+export function nextSteps({ verdict, machine, options, runs }: BootReport, args: BootArguments): string[] {
   const isPlain = options.whatIf === null && options.entryVcpu === 0;
   // In a bisection nobody reads the advice, and the records of a checkpoint may have been set already.
   const isAdvised = args.bisect !== true && args.from === undefined;
-  if (verdict !== 'pass' || !isPlain || !isAdvised) return [];
+  // What the patch did on x86 is another story.
+  if (verdict !== 'pass' || machine.arch !== 'arm64' || !isPlain || !isAdvised) return [];
   // The records are filled when the kernel asks for its first FIFO control block, and only where they can be found. The first
   // CPU keeps its record, so a second one is needed.
   const { cpus = [], events = null } = runs[0].kernels[0] ?? {};

@@ -5,6 +5,7 @@ import { debianGrammar, kernels, usualReleases } from '../../library/index.js';
 import type { KernelList, ListedKernel } from '../../library/index.js';
 import { print, warn } from '../host.js';
 import { jsonText } from '../json.js';
+import { archOf } from '../boot/arguments.js';
 import { checkValue } from '../option_values.js';
 import { tableLines } from '../render/table.js';
 
@@ -36,6 +37,7 @@ Exit status:
 interface KernelsOptions {
   readonly json?: boolean;
   readonly mirror?: string;
+  readonly arch?: string;
 }
 
 function yes(is: boolean): string {
@@ -76,12 +78,16 @@ function warnOfCache({ notAsked }: KernelList): void {
   }
 }
 
-async function list(release: string | undefined, { json = false, mirror }: KernelsOptions): Promise<void> {
+async function list(
+  release: string | undefined,
+  { json = false, mirror, arch }: KernelsOptions,
+): Promise<void> {
   checkValue('--mirror', mirror);
   const found = await kernels({
     warn,
     ...(release === undefined ? {} : { release }),
     ...(mirror === undefined ? {} : { mirror }),
+    ...(arch === undefined ? {} : { arch: archOf(arch) }),
   });
   warnOfCache(found);
   const { kernels: listed, notAsked } = found;
@@ -95,6 +101,7 @@ export function addKernelsCommand(command: Command): void {
   command
     .description('list the kernels of Debian that can be booted, and which are in the cache')
     .argument('[RELEASE]', 'only this release, with all of its versions')
+    .option('--arch <ARCH>', 'architecture of the kernels: arm64 or amd64 (default: arm64)')
     .option('--json', 'print the list as JSON')
     .option('--mirror <URL>', "Debian mirror (default: DOMULATOR_MIRROR, or this machine's apt sources)")
     .helpOption('-h, --help', 'print this help')

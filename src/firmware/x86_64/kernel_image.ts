@@ -22,7 +22,7 @@ export interface X86Placement {
 }
 
 /** A kernel whose `bytes` are the contents of memory from `placement.loadAt` on. */
-export type X86KernelImage = Omit<KernelImage, 'placement'> & { readonly placement: X86Placement };
+export type X86KernelImage = KernelImage & { readonly placement: X86Placement };
 
 type Container = Pick<KernelImage, 'container' | 'compression'>;
 

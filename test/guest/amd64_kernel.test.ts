@@ -1,0 +1,67 @@
+/** Boots Debian's stock amd64 kernel as a PVH guest, and compares what it asks of Xen with its calls under a real Xen 4.17. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TraceEvent } from '../../src/audit/index.js';
+import { loadArchitecture } from '../../src/boot/index.js';
+import { readText } from '../files.js';
+import { bootStock, findStock } from './kernel.js';
+
+const found = await findStock('amd64');
+const skip = typeof found === 'string' ? found : false;
+await loadArchitecture('amd64');
+
+const quickCommandLine = 'console=hvc0 cryptomgr.notests';
+
+/** Calls whose number and order depend on the schedule and on time. */
+const frequent =
+  /^(EVTCHNOP_send|EVTCHNOP_unmask|VCPUOP_(set|stop)_singleshot_timer|SCHEDOP_poll|SCHEDOP_yield)$/;
+
+/** Who made which call, for whom, and its answer. */
+function callText(event: TraceEvent): string[] {
+  if (event.kind !== 'hypercall' || frequent.test(event.call.op)) return [];
+  const { op, vcpuId, returned } = event.call;
+  return [`${op} by ${event.vcpu} for ${vcpuId ?? '-'} = ${returned}`];
+}
+
+/** Where all CPUs are up, the rest of the start may run on any of them. */
+const anyCaller = (line: string): string => line.replace(/ by \d+ for [\d-]+/, '');
+
+describe('a stock amd64 kernel', { skip }, () => {
+  const calls: string[] = [];
+  const booted =
+    typeof found === 'string'
+      ? null
+      : bootStock({ kernel: found.kernel, initrd: found.initrd, commandLine: quickCommandLine }, (event) =>
+          calls.push(...callText(event)),
+        );
+
+  it('boots with four vCPUs to the end of its user space, and every rule holds', () => {
+    assert.ok(booted !== null);
+    assert.deepEqual([booted.outcome, booted.findings, booted.notJudged], ['poweroff', [], []]);
+    assert.deepEqual(
+      booted.cpus.map(({ linuxCpu, vcpu, hardwareId, hardwareIdKind, recordedVcpuId, online }) => [
+        ...[linuxCpu, vcpu, hardwareId, hardwareIdKind],
+        ...[recordedVcpuId, online],
+      ]),
+      [0, 1, 2, 3].map((cpu) => [cpu, cpu, 2 * cpu, 'apicId', cpu, true]),
+    );
+    const { console } = booted;
+    assert.match(console, /domulator-init: nproc=4\n/);
+    assert.match(console, /domulator-init: hypervisor-minor=17\n/);
+    assert.deepEqual(booted.notModelled, {});
+  });
+
+  it('is read by its export table: records, callers, online and possible CPUs', () => {
+    const way = 'export table';
+    assert.deepEqual(booted?.introspection, { records: way, caller: way, online: way, possible: way });
+  });
+
+  it('makes the calls that it makes under a real Xen, in order, for the same vCPUs, with the same answers', () => {
+    const reference = readText('test/guest/reference/xen_4_17_pvh_4_vcpus_calls.txt').trim().split('\n');
+    // From the driver of grant tables on.
+    const allUp = reference.findIndex((line) => line.startsWith('GNTTABOP'));
+    const made = calls.slice(0, reference.length);
+    assert.deepEqual(made.slice(0, allUp), reference.slice(0, allUp));
+    assert.deepEqual(made.slice(allUp).map(anyCaller), reference.slice(allUp).map(anyCaller));
+  });
+});
