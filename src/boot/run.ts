@@ -68,6 +68,9 @@ export interface SavedBoot {
   readonly boot: BootState;
 }
 
+/** A run is followed into no more kernels than this: a guest may change them endlessly. */
+const mostKernels = 8;
+
 /**
  * One boot of a guest, from its first instruction to its end. The constructor builds the guest and runs nothing; {@link step} runs
  * it piece by piece and tells the {@link BootWatcher} of what it does; {@link result} ends it, if it has not ended, and has the audit
@@ -233,7 +236,8 @@ export class Boot {
       if (this.#leaving === null && this.#kernel.view.textAddress !== null) this.#leave(vcpu);
       return;
     }
-    const found = this.#leaving === vcpu ? this.guest.kernelEntered(vcpu) : null;
+    const isFollowed = this.#leaving === vcpu && this.#kernels.length < mostKernels;
+    const found = isFollowed ? this.guest.kernelEntered(vcpu) : null;
     if (found !== null) this.#enter(vcpu, found);
   }
 

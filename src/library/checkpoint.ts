@@ -31,6 +31,9 @@ const software = `domulator ${domulatorVersion}`;
  */
 const imageFrame = 2 ** 31;
 
+/** The images of kernels that followed the first one are part of the value, which cannot be endlessly large. */
+const mostNextImageBytes = 160 << 20;
+
 /** `until` without its regular expression, which is no plain value. */
 type SavedUntil =
   | Exclude<Until, { readonly kind: 'line' }>
@@ -123,6 +126,9 @@ export function checkpointOf(
   const saved = boot.save();
   if (saved.boot.outcome.end !== null)
     throw new InputError('the run has ended; a checkpoint can be taken only before that');
+  const images = saved.boot.kernels.reduce((sum, one) => sum + (one.image?.length ?? 0), 0);
+  if (images > mostNextImageBytes)
+    throw new InputError('the guest has gone on into too many other kernels to be saved');
   const value: CheckpointValue = {
     options: { ...others, until: savedUntil(until) },
     kernel: { ...kernelFacts, imageBytes: image.length },

@@ -1,10 +1,12 @@
 /** Debian's kernel, left for another one: a crash on a vCPU, and an orderly kexec. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { InputError } from '../../src/base/index.js';
+import { InputError, present, valueFromJson, valueToJson } from '../../src/base/index.js';
+import { Boot } from '../../src/boot/index.js';
 import { debianFiles, debianSettings, parseDebianSpec } from '../../src/kernel_source/index.js';
 import { crash } from '../../src/library/index.js';
 import type { BootReport, Checkpoint, CrashRequest } from '../../src/library/index.js';
+import { openCheckpoint } from '../../src/library/checkpoint.js';
 import { skip as noKernel } from './kernel.js';
 
 /** Why there is no kexec-tools here; false if there is. */
@@ -83,6 +85,29 @@ describe('a crash of Debian’s kernel with xl', { skip }, () => {
       [other.verdict, other.outcome.why, other.action],
       [again.verdict, again.outcome.why, again.action],
     );
+  });
+
+  it('can be saved while the crash kernel runs, and goes on the same', async () => {
+    const [from] = saved;
+    const { options, saved: loaded } = await openCheckpoint(present(from, 'the first boot'), {});
+    const start = (): Boot => {
+      const boot = Boot.restore(options, loaded);
+      boot.type(new TextEncoder().encode('sysrq 4\n'));
+      return boot;
+    };
+    const whole = start();
+    while (whole.step(1_000_000_000) === 'running');
+    const cut = start();
+    cut.step(whole.machine.instructions - 5_000_000 - cut.machine.instructions);
+    const { machine, boot } = cut.save();
+    assert.equal(boot.kernels.length, 2);
+    const state = valueFromJson(valueToJson(machine.state)) as typeof machine.state;
+    const written = valueFromJson(valueToJson(boot)) as typeof boot;
+    const restored = Boot.restore(options, { machine: { ...machine, state }, boot: written });
+    while (restored.step(1_000_000_000) === 'running');
+    const [one, other] = [whole.result(), restored.result()];
+    assert.equal(other.counts.sha256, one.counts.sha256);
+    assert.deepEqual({ ...other, counts: null }, { ...one, counts: null });
   });
 
   it('by an oops ends in the same way', async () => {

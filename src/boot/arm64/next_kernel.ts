@@ -16,8 +16,8 @@ import type { FoundKernel, KernelCpu } from '../guest.js';
 
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
 const configNrCpus = 256;
-/** The code that turns translation on is in the first part of an Image; an Image with all its memory is smaller than this. */
-const mostBefore = 1 << 29;
+/** No Image with all its memory is larger: Debian's have some 40 MiB. A guest must not make the host keep many copies of its memory. */
+const mostImageBytes = 128 << 20;
 const headerBytes = 64;
 /** Maximum size of the device tree (Linux Documentation/arm64/booting.rst, 2). */
 const treeBytes = 2 << 20;
@@ -39,18 +39,31 @@ function readPhysical(machine: Arm64Machine, address: bigint, size: number): Uin
   return bytes;
 }
 
+/** Whether an address is in the RAM that the guest was built with, where it was built. */
+function isOwnRam({ domain }: Arm64Machine, address: bigint): boolean {
+  if (address < 0n || address >> 48n !== 0n) return false;
+  const frame = Number(address >> 12n);
+  const { ram } = domain.state.config;
+  return (
+    ram.some(({ start, count }) => frame >= start && frame < start + count) &&
+    mfnOfGfn(domain, frame) === frame
+  );
+}
+
 /** The Image that contains a physical address: where it begins, and its size in memory; null if there is none. */
 function imageAround(
   machine: Arm64Machine,
   address: bigint,
 ): { readonly at: bigint; readonly bytes: number } | null {
-  for (let before = 0n; before < mostBefore; before += BigInt(frameBytes)) {
+  for (let before = 0n; before < mostImageBytes; before += BigInt(frameBytes)) {
     const at = (address & ~0xfffn) - before;
-    const header = at < 0n ? null : readPhysical(machine, at, headerBytes);
-    // All of an Image is in one piece of memory.
-    if (header === null) return null;
+    // All of an Image is in one piece of the guest's own memory.
+    if (!isOwnRam(machine, at)) return null;
+    const header = present(readPhysical(machine, at, headerBytes), 'memory of the guest');
     const bytes = firmware.imageMemoryBytes(header);
-    if (bytes !== null && BigInt(bytes) > address - at) return { at, bytes };
+    if (bytes === null || bytes > mostImageBytes || BigInt(bytes) <= address - at) continue;
+    const last = at + BigInt(bytes) - 1n;
+    return isOwnRam(machine, last) ? { at, bytes } : null;
   }
   return null;
 }
@@ -98,6 +111,21 @@ function numbered(tree: DeviceTree, version: string | null, entryVcpu: XenVcpuId
   }));
 }
 
+/** Its CPUs by the tree that a guest made: empty if they cannot be numbered, and without those that the machine does not have. */
+function cpusOf(
+  machine: Arm64Machine,
+  tree: DeviceTree,
+  version: string | null,
+  entryVcpu: XenVcpuId,
+): KernelCpu[] {
+  try {
+    return numbered(tree, version, entryVcpu).filter(({ vcpu }) => machine.vcpus.includes(vcpu));
+  } catch (error) {
+    if (error instanceof InputError) return [];
+    throw error;
+  }
+}
+
 /**
  * The kernel whose code `vcpu` runs, which has just turned translation on; null if that is no Image, or if its device tree is
  * not found.
@@ -111,7 +139,7 @@ export function arm64KernelEntered(machine: Arm64Machine, vcpu: XenVcpuId): Foun
   const tree = trees.find((found) => found !== null) ?? null;
   if (place === null || image === null || tree === null) return null;
   const version = linuxVersionIn(image);
-  const cpus = numbered(tree, version, vcpu);
+  const cpus = cpusOf(machine, tree, version, vcpu);
   if (cpus[0]?.vcpu !== vcpu) return null;
   // Linux Documentation/devicetree/bindings/chosen.txt.
   const isCrashKernel = chosen(tree, 'linux,usable-memory-range') !== undefined;
