@@ -10,7 +10,12 @@ export {
   writeMsr,
   writePage,
 } from './registers.js';
-export { apicPage, initialise as initialiseApic, newLocalApics } from './state.js';
+export {
+  apicPage,
+  initialise as initialiseApic,
+  isEnabled as isApicEnabled,
+  newLocalApics,
+} from './state.js';
 export type { LocalApicState, LocalApicsState } from './state.js';
 export { deadline, passTimers, timersDueNs, writeDeadline } from './timer.js';
 export type { GuestTsc } from './timer.js';

@@ -181,6 +181,7 @@ export class X86Board implements Board {
   }
 
   halt(vcpu: XenVcpuId): boolean {
+    if (this.#isGone(vcpu)) return true;
     const interruptsOn = this.#view(vcpu).interruptsEnabled;
     if (interruptsOn && this.#interrupts.pending(vcpu) !== null) return false;
     this.#powerCalls.halt(vcpu, interruptsOn);

@@ -135,6 +135,47 @@ describe('event upcalls', () => {
     );
   });
 
+  it('do not reach a local APIC that is disabled, and come when it is enabled while events are pending', () => {
+    const guest = testGuest(
+      `
+      mov $0x1b, %ecx
+      rdmsr
+      or $0x400, %eax
+      wrmsr
+      ${mapSharedInfo}
+      ${bindIpi}
+      movl $0x0, 0x6150
+      movl $0xf3, 0x6154
+      ${call(34, 23, 0x6150)}
+      ${send}
+      mov $0x827, %ecx
+      rdmsr
+      mov %rax, 0x4008
+      sti
+      nop
+      jmp disabled
+    disabled:
+      mov 0x4000, %rax
+      mov %rax, 0x4010
+      ${enableApic}
+      jmp enabled
+    enabled:
+      ${powerOff}
+    upcall:
+      incq 0x4000
+      movb $0x0, ${upcallPending}
+      ${endOfInterrupt}
+      iretq
+    `,
+      { gates: { 0xf3: 'upcall' } },
+    );
+    assert.equal(guest.runToEnd(), 'shutdown');
+    assert.deepEqual(
+      [0, 1, 2].map((index) => guest.result(index)),
+      [1n, 0n, 0n],
+    );
+  });
+
   it('end a HLT: by a singleshot timer, whose time is that of RDTSC', () => {
     const guest = testGuest(
       `

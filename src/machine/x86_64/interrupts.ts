@@ -7,6 +7,7 @@ import { invariant, present } from '../../base/index.js';
 import type { LocalApics, LocalApicsState } from '../../devices/index.js';
 import {
   acknowledgeVector,
+  isApicEnabled,
   newLocalApics,
   passTimers,
   pendingVector,
@@ -54,11 +55,18 @@ export class Interrupts {
     passTimers(this.apics, nowNs);
   }
 
-  /** Xen tells a vCPU that events are pending, by the vCPU's own vector or by the common one. */
+  /**
+   * Xen tells a vCPU that events are pending, by the vCPU's own vector or by the common one. A local APIC that is not enabled does
+   * not get the former: Xen injects it when the guest enables the APIC, if events are pending then (Xen 4.17.7
+   * arch/x86/hvm/irq.c, hvm_assert_evtchn_irq; the reference guest's kernel found no request before it enabled its APICs).
+   */
   upcall(vcpu: XenVcpuId): void {
-    const domain = this.#parts.domain();
-    if (commonUpcallVector(domain, vcpu) !== null) this.apics.stale.add(vcpu);
-    else requestVector(this.apics, vcpu, present(domain.state.vcpus[vcpu], 'a vCPU').upcallVector);
+    const { state } = this.#parts.domain();
+    const apic = present(this.apics.state.cpus[vcpu], 'a local APIC');
+    if (commonUpcallVector(this.#parts.domain(), vcpu) !== null) this.apics.stale.add(vcpu);
+    else if (isApicEnabled(apic)) {
+      requestVector(this.apics, vcpu, present(state.vcpus[vcpu], 'a vCPU').upcallVector);
+    }
   }
 
   /** The vector that a vCPU takes next if interrupts are enabled; null if there is none. */
