@@ -6,7 +6,7 @@ import { present } from '../../base/index.js';
 import type { PowerRecord } from '../../hypervisor/index.js';
 import { xenVcpuId } from '../../identity/index.js';
 import { powerOff, startupPage, testGuest } from './test_guest.js';
-import { send, enableApic, endOfInterrupt, writeMsr } from './test_programs.js';
+import { enableApic, endOfInterrupt, writeMsr } from './test_programs.js';
 
 describe('vCPUs', () => {
   it('start by INIT and SIPI, read their own ids, and go down by HLT', () => {
