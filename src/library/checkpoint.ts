@@ -73,14 +73,23 @@ function loadedFrames({ machine, boot }: SavedBoot): ReadonlyMap<number, Uint8Ar
   return new Map(machine.frames.map(({ number, bytes }) => [number - first, bytes]));
 }
 
+const frameWords = frameBytes / 4;
+
+/** Sets `words` to their exclusive or with those of a frame of memory, if there is one. */
+function addFrame(words: Uint32Array, memory: Uint8Array | undefined): void {
+  if (memory === undefined) return;
+  const { buffer, byteOffset } = memory.byteOffset % 4 === 0 ? memory : memory.slice();
+  const other = new Uint32Array(buffer, byteOffset, frameWords);
+  for (let i = 0; i < frameWords; i += 1) words[i] = (words[i] ?? 0) ^ (other[i] ?? 0);
+}
+
 /** A part of an image, exclusive or the memory where it was loaded, in a frame. */
 function difference(image: Uint8Array, memory: Uint8Array | undefined): Uint8Array {
   const bytes = new Uint8Array(frameBytes);
-  if (memory !== undefined) bytes.set(memory);
+  bytes.set(image);
+  addFrame(new Uint32Array(bytes.buffer), memory);
   // The rest of the last frame is no part of the image.
-  bytes.fill(0, image.length);
-  for (let i = 0; i < image.length; i += 1) bytes[i] = (bytes[i] ?? 0) ^ (image[i] ?? 0);
-  return bytes;
+  return bytes.fill(0, image.length);
 }
 
 /** The frames that hold `image`, for a machine with the frames `loaded`. */
@@ -98,13 +107,15 @@ function imageOf(
   loaded: ReadonlyMap<number, Uint8Array>,
 ): Uint8Array {
   const differences = new Map(frames.map(({ number, bytes }) => [number - imageFrame, bytes]));
-  const image = new Uint8Array(imageBytes);
-  for (let i = 0; i * frameBytes < imageBytes; i += 1) {
-    const bytes = differences.get(i) ?? new Uint8Array(frameBytes);
-    const part = image.subarray(i * frameBytes, (i + 1) * frameBytes);
-    part.set(difference(bytes.subarray(0, part.length), loaded.get(i)).subarray(0, part.length));
+  const count = Math.ceil(imageBytes / frameBytes);
+  const image = new Uint8Array(count * frameBytes);
+  const words = new Uint32Array(image.buffer);
+  for (let i = 0; i < count; i += 1) {
+    const part = words.subarray(i * frameWords, (i + 1) * frameWords);
+    addFrame(part, differences.get(i));
+    addFrame(part, loaded.get(i));
   }
-  return image;
+  return image.subarray(0, imageBytes);
 }
 
 function savedUntil(until: Until): SavedUntil {

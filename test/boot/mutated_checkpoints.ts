@@ -31,6 +31,8 @@ export class Draw {
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 const hashBytes = 32;
+/** Contents that are compressed together. */
+const groupFrames = 64;
 /** Signature and version. */
 const startBytes = 20;
 
@@ -60,26 +62,33 @@ function partsOf(file: Buffer): Parts {
     content: file.readUInt32LE(at + 8 * i + 4),
   }));
   at += 8 * frameCount;
-  const lengths = Array.from({ length: contentCount }, (_, i) => file.readUInt32LE(at + 36 * i));
-  at += 36 * contentCount;
-  const contents = lengths.map((length) => {
-    at += length;
-    return inflateRawSync(file.subarray(at - length, at));
-  });
+  const groupCount = Math.ceil(contentCount / groupFrames);
+  const lengths = Array.from({ length: groupCount }, (_, i) => file.readUInt32LE(at + 36 * i));
+  at += 36 * groupCount;
+  const memory = Buffer.concat(
+    lengths.map((length) => {
+      at += length;
+      return inflateRawSync(file.subarray(at - length, at));
+    }),
+  );
+  const contents = Array.from({ length: contentCount }, (_, i) => memory.subarray(4096 * i, 4096 * (i + 1)));
   return { start: file.subarray(0, startBytes), header, frames, contents };
 }
 
 /** The file with these parts; all of its hashes are right. */
 function fileOf({ start, header, frames, contents }: Parts): Buffer {
   const packed = deflateRawSync(Buffer.from(header), { level: 1 });
-  const bodies = contents.map((content) => deflateRawSync(content, { level: 1 }));
+  const groups = Array.from({ length: Math.ceil(contents.length / groupFrames) }, (_, i) =>
+    Buffer.concat(contents.slice(groupFrames * i, groupFrames * (i + 1))),
+  );
+  const bodies = groups.map((group) => deflateRawSync(group, { level: 1 }));
   const all = Buffer.concat([
     start,
     words(packed.length),
     packed,
     words(frames.length, contents.length),
     ...frames.map(({ number, content }) => words(number, content)),
-    ...contents.flatMap((content, i) => [words(bodies[i]!.length), sha256(content)]),
+    ...groups.flatMap((group, i) => [words(bodies[i]!.length), sha256(group)]),
     ...bodies,
   ]);
   return Buffer.concat([all, sha256(all)]);
