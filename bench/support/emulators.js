@@ -2,7 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+/** The command as it is published, and the same from its modules. */
+export const bundled = fileURLToPath(new URL('../../dist/command/domulator.cjs', import.meta.url));
+export const modules = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 export const memoryMiB = 512;
 
 /**
@@ -12,7 +14,7 @@ export function domulator({ kernel, initrd, vcpus, commandLine = '', report = nu
   const boot = ['boot', '--kernel', kernel, '--vcpus', String(vcpus), '--memory', String(memoryMiB)];
   const rest = ['--cmdline', commandLine, '--until', 'poweroff', ...more];
   const files = [...(initrd ? ['--initrd', initrd] : []), ...(report ? ['--report', report] : [])];
-  return [process.execPath, main, ...boot, ...rest, ...files];
+  return [process.execPath, bundled, ...boot, ...rest, ...files];
 }
 
 /**
