@@ -12,6 +12,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'it may not be read',
   ENOTDIR: 'a part of its path is not a directory',
+  ERR_INVALID_ARG_VALUE: 'its name has a character that no file name has',
   ELOOP: 'its path has a loop of symbolic links',
   ENAMETOOLONG: 'its path is too long',
 };

@@ -123,7 +123,8 @@ export function kernelName(spec: KernelSpec): string {
 
 /** Parses `builtin`, `debian:RELEASE[/FLAVOUR][=VERSION]` or the path of a file. Throws {@link InputError} with one line. */
 export function parseKernelSpec(text: string): KernelSpec {
-  if (text === '') throw new InputError(`a kernel is builtin, ${debianGrammar} or a file`);
+  if (typeof (text as unknown) !== 'string' || text === '')
+    throw new InputError(`a kernel is builtin, ${debianGrammar} or a file`);
   if (text === 'builtin') return { kind: 'builtin' };
   const rest = /^debian:(.*)$/s.exec(text)?.[1];
   return rest === undefined ? { kind: 'file', file: text } : { kind: 'debian', ...parseDebianSpec(rest) };

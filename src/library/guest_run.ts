@@ -53,6 +53,8 @@ export interface Progress {
  * instructions, which is estimated from the last slice. The division of a run into slices does not change it.
  */
 const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as const;
+/** Why a run is stopped, if its caller does not say. */
+const usualWhy = 'the run was stopped';
 /** How long to wait when guest time is ahead of the host's, ms. */
 const pauseMs = 10;
 
@@ -185,12 +187,12 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   /**
-   * Ends the run now, as incomplete; `why` is one line for the report. The run does not wait for a kernel that is still being
+   * Ends the run within a fraction of a second, as incomplete, if it does not end before; `why` is one line for the report. The run does not wait for a kernel that is still being
    * fetched or unpacked. Line ends and control characters in `why` are replaced.
    */
-  stop(why = 'the run was stopped'): void {
+  stop(why = usualWhy): void {
     if (typeof (why as unknown) !== 'string') throw new InputError('why a run is stopped must be a string');
-    this.#stopped ??= oneLine(why);
+    this.#stopped ??= oneLine(why) || usualWhy;
     this.#abandon();
   }
 

@@ -1,7 +1,9 @@
 /** Lists Debian's kernels for programs. */
+import { InputError } from '../base/index.js';
 import { listKernels } from '../kernel_source/index.js';
 import type { KernelList } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
+import { shownValue } from './request_types.js';
 import { archiveSettings } from './sources.js';
 
 /** Which kernels to list. */
@@ -21,5 +23,7 @@ export interface KernelsRequest {
  * cache; without a network only those in the cache. Throws InputError with one line when there is nothing to list.
  */
 export async function kernels(request: KernelsRequest = {}): Promise<KernelList> {
+  if (typeof (request as unknown) !== 'object' || (request as unknown) === null)
+    throw new InputError(`a request must be an object, not ${shownValue(request)}`);
   return await listKernels(request.release ?? null, archiveSettings(request));
 }

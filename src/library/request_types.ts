@@ -82,8 +82,10 @@ const fields = Object.keys(kinds) as readonly (keyof BootRequest)[];
 /** `value` for a message, in a few words. */
 export function shownValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
-  if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (typeof value === 'number') return `the number ${value}`;
+  if (Array.isArray(value)) return 'another array';
+  return isObject(value) ? 'another object' : `a value of type ${typeof value}`;
 }
 
 /** Throws InputError with one line if a field of `request` has a value of another kind than its type says. */

@@ -6,8 +6,8 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { boot, InputError } from '../../src/library/index.js';
-import type { BootRequest, Hypercall } from '../../src/library/index.js';
+import { boot, InputError, kernels, parseKernelSpec } from '../../src/library/index.js';
+import type { BootRequest, Hypercall, KernelsRequest } from '../../src/library/index.js';
 import { onlyRun } from './reports.js';
 import { branch, hypercall, image, movz, powerOff, spin } from './tiny_kernels.js';
 
@@ -118,7 +118,7 @@ describe('boot', () => {
     await assert.rejects(nothing.report(), InputError);
   });
 
-  it('refuses a value of another kind than the type says, which only a program without types can pass', () => {
+  it('refuses a value of another kind than the type says, which only a program without types can pass', async () => {
     const wrong: Readonly<Record<string, unknown>>[] = [
       { xen: '4.19' },
       { xen: 4.17 },
@@ -160,6 +160,12 @@ describe('boot', () => {
     assert.throws(() => run.type('x' as unknown as Uint8Array), refused);
     assert.throws(() => run.type(new Uint8Array(1), 5 as unknown as bigint), refused);
     assert.throws(() => run.stop(5 as unknown as string), refused);
+    assert.throws(() => parseKernelSpec(5 as unknown as string), refused);
+    await assert.rejects(kernels(null as unknown as KernelsRequest), refused);
+    await assert.rejects(
+      boot({ kernel: 'a\0b' }).report(),
+      /^InputError: the kernel a b cannot be read: its name/,
+    );
   });
 
   it('refuses what the builtin kernel has no use for', () => {
@@ -179,6 +185,17 @@ describe('boot', () => {
     const report = await run.report();
     assert.equal(onlyRun(report).outcome.what, 'poweroff');
     assert.deepEqual([report.machine.vcpus, onlyRun(report).hypercalls.total], [2, 3]);
+  });
+
+  it('says why it was stopped in one line', async () => {
+    for (const [why, said] of [
+      ['a\nb', 'a b'],
+      ['\n', 'the run was stopped'],
+    ] as const) {
+      const run = boot({ ...small, kernel: three });
+      run.stop(why);
+      assert.equal(onlyRun(await run.report()).outcome.why, `${said} before the kernel was loaded`);
+    }
   });
 
   it('keeps the calls that were made before a loop was left', async () => {
