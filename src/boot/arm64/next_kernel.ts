@@ -39,15 +39,24 @@ function readPhysical(machine: Arm64Machine, address: bigint, size: number): Uin
   return bytes;
 }
 
-/** Whether an address is in the RAM that the guest was built with, where it was built. */
-function isOwnRam({ domain }: Arm64Machine, address: bigint): boolean {
+/**
+ * Whether an address is in the RAM that the guest was built with. Something else may be mapped there by now: the shared_info that a
+ * kernel before had mapped may lie within the image of the next one.
+ */
+function isInRam({ domain }: Arm64Machine, address: bigint): boolean {
   if (address < 0n || address >> 48n !== 0n) return false;
   const frame = Number(address >> 12n);
-  const { ram } = domain.state.config;
-  return (
-    ram.some(({ start, count }) => frame >= start && frame < start + count) &&
-    mfnOfGfn(domain, frame) === frame
-  );
+  return domain.state.config.ram.some(({ start, count }) => frame >= start && frame < start + count);
+}
+
+/** The memory of an Image; zeros where none is mapped. */
+function readImage(machine: Arm64Machine, at: bigint, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let done = 0; done < size; done += frameBytes) {
+    const part = readPhysical(machine, at + BigInt(done), Math.min(frameBytes, size - done));
+    if (part !== null) bytes.set(part, done);
+  }
+  return bytes;
 }
 
 /** The Image that contains a physical address: where it begins, and its size in memory; null if there is none. */
@@ -58,12 +67,12 @@ function imageAround(
   for (let before = 0n; before < mostImageBytes; before += BigInt(frameBytes)) {
     const at = (address & ~0xfffn) - before;
     // All of an Image is in one piece of the guest's own memory.
-    if (!isOwnRam(machine, at)) return null;
-    const header = present(readPhysical(machine, at, headerBytes), 'memory of the guest');
-    const bytes = firmware.imageMemoryBytes(header);
+    if (!isInRam(machine, at)) return null;
+    const header = readPhysical(machine, at, headerBytes);
+    const bytes = header === null ? null : firmware.imageMemoryBytes(header);
     if (bytes === null || bytes > mostImageBytes || BigInt(bytes) <= address - at) continue;
     const last = at + BigInt(bytes) - 1n;
-    return isOwnRam(machine, last) ? { at, bytes } : null;
+    return isInRam(machine, last) ? { at, bytes } : null;
   }
   return null;
 }
@@ -134,10 +143,10 @@ export function arm64KernelEntered(machine: Arm64Machine, vcpu: XenVcpuId): Foun
   const view = present(machine.processor.vcpus[vcpu], 'a vCPU');
   const address = view.translate(view.pc, 'fetch');
   const place = address === null ? null : imageAround(machine, address);
-  const image = place === null ? null : readPhysical(machine, place.at, place.bytes);
   const trees = registers.map((register) => treeAt(machine, view.register(register)));
   const tree = trees.find((found) => found !== null) ?? null;
-  if (place === null || image === null || tree === null) return null;
+  if (place === null || tree === null) return null;
+  const image = readImage(machine, place.at, place.bytes);
   const version = linuxVersionIn(image);
   const cpus = cpusOf(machine, tree, version, vcpu);
   if (cpus[0]?.vcpu !== vcpu) return null;
