@@ -16,15 +16,22 @@ import { finishInstruction, prepareEntry } from './resume.js';
 import { answerCall } from './system_calls.js';
 import type { CpuContext } from './system_calls.js';
 import { lines, Vcpu } from './vcpu.js';
+import type { OpenException } from './vcpu.js';
 import { resetSystem, X86VcpuView } from './vcpu_view.js';
 import type { X86VcpuValue } from './vcpu_view.js';
 
 export type X86Line = keyof typeof lines;
 
+/** What a vCPU has beside what its view saves. */
+interface VcpuRest {
+  readonly decodedAs: number;
+  readonly openException: OpenException | null;
+}
+
 /** The CPUs of a processor as a plain value. */
 export interface X86CpusValue {
   /** By index. */
-  readonly vcpus: readonly (X86VcpuValue & { readonly decodedAs: number })[];
+  readonly vcpus: readonly (X86VcpuValue & VcpuRest)[];
   readonly code: StraightRunsValue;
 }
 
@@ -104,6 +111,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
     const vcpus = this.#vcpus.map((vcpu, index) => ({
       ...present(this.views[index], 'a vCPU').save(),
       decodedAs: vcpu.decodedAs,
+      openException: vcpu.openException,
     }));
     return { vcpus, code: this.code.save() };
   }
@@ -111,7 +119,9 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
   loadState({ vcpus, code }: X86CpusValue): void {
     for (const [index, state] of vcpus.entries()) {
       present(this.views[index], 'a vCPU').load(state);
-      this.#of(index).decodedAs = state.decodedAs;
+      const vcpu = this.#of(index);
+      vcpu.decodedAs = state.decodedAs;
+      vcpu.openException = state.openException;
     }
     this.code.load(code);
   }

@@ -225,6 +225,7 @@ export function interruptReturn(accesses: Accesses, cpu: Vcpu, bits: 16 | 32 | 6
   const stack = new Stack(accesses, cpu);
   if (!cpu.isProtected) {
     returnInRealMode(cpu, stack, bytes, bits);
+    cpu.openException = null;
     return;
   }
   if ((cpu.block.systemFlags & rflags.nested) !== 0) {
@@ -232,6 +233,7 @@ export function interruptReturn(accesses: Accesses, cpu: Vcpu, bits: 16 | 32 | 6
     raise(generalProtection());
   }
   returnInProtectedMode(accesses, cpu, stack, bits);
+  cpu.openException = null;
 }
 
 function returnInProtectedMode(accesses: Accesses, cpu: Vcpu, stack: Stack, bits: 16 | 32 | 64): void {

@@ -5,5 +5,5 @@ export type { CpuidAnswer, PortBytes, X86Host } from './host.js';
 export { cr0, cr4, efer } from './regime.js';
 export { attribute } from './segments.js';
 export type { Segment } from './segments.js';
-export type { SystemState, TableRegister } from './vcpu.js';
+export type { OpenException, SystemState, TableRegister } from './vcpu.js';
 export type { X86VcpuValue, X86VcpuView } from './vcpu_view.js';

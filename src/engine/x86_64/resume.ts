@@ -33,6 +33,10 @@ function openEvent({ host }: CpuContext, cpu: Vcpu): Event | null {
 
 /** Delivers an event, or ends the vCPU if that is a triple fault. */
 function take({ accesses, host }: CpuContext, cpu: Vcpu, event: Event, own = cpu.block.pc): void {
+  if (event.origin === 'exception' && cpu.openException === null && !cpu.isUser) {
+    const { vector, errorCode, address } = event;
+    cpu.openException = { vector, errorCode, address, pc: own };
+  }
   if (deliver(accesses, cpu, event, own)) return;
   cpu.isShutDown = true;
   host.shutdown(cpu.index);

@@ -69,6 +69,16 @@ export interface Event {
   readonly origin: 'exception' | 'software' | 'external';
 }
 
+/** An exception that a vCPU took in the kernel and has not returned from. */
+export interface OpenException {
+  readonly vector: number;
+  readonly errorCode: number | null;
+  /** What CR2 became; null for all but page faults. */
+  readonly address: bigint | null;
+  /** The offset in the code segment of the instruction that raised it. */
+  readonly pc: bigint;
+}
+
 /** Work to do after the interpreter has returned. */
 export type Pending =
   | { readonly kind: 'event'; readonly event: Event; readonly returnsTo: 'this' | 'next' }
@@ -112,6 +122,8 @@ export class Vcpu {
   shadow: bigint | null = null;
   /** Whether a triple fault ended it. */
   isShutDown = false;
+  /** The first exception in the kernel since it last returned from an interrupt or exception by IRET. */
+  openException: OpenException | null = null;
   /** The decode variant of the code pages in the TLBs; -1 if there are none. */
   decodedAs = -1;
   /** How often each instruction or feature was met that is not implemented. */

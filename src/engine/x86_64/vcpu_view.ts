@@ -7,7 +7,7 @@ import { cr0 } from './regime.js';
 import { attribute, nullSegment } from './segments.js';
 import type { Segment } from './segments.js';
 import type { CpuContext } from './system_calls.js';
-import type { SystemState, Vcpu } from './vcpu.js';
+import type { OpenException, SystemState, Vcpu } from './vcpu.js';
 
 const { registerNames, registerNumber, segments } = x86_64;
 
@@ -87,6 +87,7 @@ export class X86VcpuView {
     this.#cpu.pending = null;
     this.#cpu.shadow = null;
     this.#cpu.isShutDown = false;
+    this.#cpu.openException = null;
     this.#cpu.setLines(0);
     this.#cpu.setDataBase(segments.fs, 0n);
     this.#cpu.setDataBase(segments.gs, 0n);
@@ -155,6 +156,14 @@ export class X86VcpuView {
   /** Whether a triple fault ended it. */
   get isShutDown(): boolean {
     return this.#cpu.isShutDown;
+  }
+
+  /**
+   * The first exception that the vCPU took in the kernel since it last returned from an interrupt or exception, or started; null
+   * where it has returned from all. `save` and `load` do not carry it.
+   */
+  get openException(): OpenException | null {
+    return this.#cpu.openException;
   }
 
   /** How often each instruction or feature was met that is not implemented, and so was undefined. */

@@ -32,7 +32,10 @@ import type { Board, BoardPort, MachineListener, MachineOptions } from '../board
 import { Hypercalls } from '../hypercalls.js';
 import { Machine } from '../machine.js';
 import { guestTsc } from './clock.js';
+import { codeReader } from './code.js';
 import { cpuid } from './cpuid.js';
+import { diagnose } from './diagnosis.js';
+import type { X86VcpuDiagnosis } from './diagnosis.js';
 import { enterAtStartup, enterInitialised, enterPvh } from './entry.js';
 import { X86HypercallAbi } from './hypercall_abi.js';
 import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
@@ -156,7 +159,14 @@ export class X86Board implements Board {
     return all;
   }
 
-  /** IA32_APIC_BASE of a vCPU, and what its local APIC shows at an offset of the xAPIC page, whatever its mode. */
+  /** Why a vCPU may come to no end; null for one that is down, or has not entered the guest yet. */
+  diagnose(vcpu: XenVcpuId): X86VcpuDiagnosis | null {
+    const { up, start } = present(this.#port.domain().state.vcpus[vcpu], 'a vCPU');
+    if (!up || start !== null) return null;
+    return diagnose(this.#view(vcpu), codeReader(this.#port.domain, this.#port.frames));
+  }
+
+  /** IA32_APIC_BASE of a vCPU. */
   apicBase(vcpu: XenVcpuId): bigint {
     return readApicBase(this.#interrupts.apics, vcpu);
   }
