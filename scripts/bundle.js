@@ -43,9 +43,11 @@ async function preparedValues() {
   const { imageValue } = await load('builtin_guest/index.js');
   const { builtinSource } = await load('builtin_guest/arm64/index.js');
   const { a64, assemble } = await load('isa/index.js');
+  const x86 = await load('builtin_guest/x86_64/index.js');
   return {
     'interpreter arm64': interpreterValue(arm64.model),
     'builtin guest arm64': imageValue(assemble(a64(), builtinSource())),
+    'builtin guest amd64': imageValue(x86.assembleBuiltin()),
   };
 }
 

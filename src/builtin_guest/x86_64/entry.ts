@@ -1,0 +1,368 @@
+/**
+ * The ELF header, and the code that each CPU runs before it uses the kernel's addresses: page tables, long mode, per-CPU area. CPU 0
+ * enters in 32-bit mode without paging, with EBX at start_info (Xen docs/misc/pvh.pandoc); the others enter in real mode at the page
+ * that a SIPI names. The file is what lies in memory, from its header on.
+ */
+import {
+  areaBytes,
+  directBase,
+  entryOffset,
+  kernelBase,
+  mostCpus,
+  msr,
+  scratch,
+  selector,
+  trampolineAt,
+} from './layout.js';
+import { writeMsr, writeWideMsr } from './words.js';
+
+/** XEN_ELFNOTE_PHYS32_ENTRY (Xen public/elfnote.h). */
+const phys32Entry = 18;
+
+const elf = { headerBytes: 64, programHeaderBytes: 56, executable: 2, x86_64: 62, load: 1, note: 4 } as const;
+
+const virtual = (label: string): string => `${label} + ${kernelBase}`;
+
+export const header = `
+image:
+    .byte   0x7f
+    .ascii  "ELF"
+    .byte   2, 1, 1, 0
+    .quad   0
+    .hword  ${elf.executable}, ${elf.x86_64}
+    .long   1
+    .quad   entry
+    .quad   ${elf.headerBytes}
+    .quad   0
+    .long   0
+    .hword  ${elf.headerBytes}, ${elf.programHeaderBytes}, 2, 0, 0, 0
+    .long   ${elf.load}, 7
+    .quad   0, ${virtual('image')}, image, image_end - image, memory_end - image, 4096
+    .long   ${elf.note}, 4
+    .quad   note - image, ${virtual('note')}, note, note_end - note, note_end - note, 4
+note:
+    .long   4, 4, ${phys32Entry}
+    .asciz  "Xen"
+    .long   entry
+note_end:`;
+
+/** CR0: PE, MP, ET, NE, WP and PG. */
+const paging = '0x80010033';
+/** CR4: PAE, OSFXSR, OSXMMEXCPT. */
+const extensions = 0x620;
+/** EFER: SCE, LME, NXE. */
+const longMode = 0x901;
+
+/** Bits of page-table entries (AMD APM, volume 2, 5.4): present, writable; for user space too; 2 MiB. */
+const entryBits = { table: 3, userTable: 7, large: 0x83, userCode: 5, page: 3 } as const;
+const noExecute = 0x8000_0000;
+/** Places in the table of the highest level: of the direct map, and of the kernel's addresses. */
+const rootIndex = { direct: 273, kernel: 511 } as const;
+/** The place of the kernel's addresses in the table below. */
+const kernelIndex = 510;
+
+/** The address of the single page of user code. */
+export const userAddress = 0x20_0000;
+const leafIndex = (address: number): number => (address >> 12) & 511;
+
+/** Makes the entry at `offset` of the table at EDI one with those bits for the page at `label`, in EAX too. */
+function entryFor(label: string, bits: number, offset: number): string {
+  return `
+    mov     $${label}, %eax
+    or      $${bits}, %eax
+    mov     %eax, ${offset}(%edi)`;
+}
+
+/** To 64-bit mode, from 32-bit mode without paging; goes on at `label`, still at physical addresses. Changes EAX, ECX and EDX. */
+function toLongMode(label: string): string {
+  return `
+    mov     $${extensions}, %eax
+    mov     %eax, %cr4
+    mov     $boot_root, %eax
+    mov     %eax, %cr3
+    mov     $${longMode}, %eax
+    ${writeMsr(msr.efer)}
+    mov     $${paging}, %eax
+    mov     %eax, %cr0
+    // A far jump.
+    .byte   0xea
+    .long   ${label}
+    .hword  ${selector.code}`;
+}
+
+/** Goes on behind this at the kernel's addresses. Changes RAX. */
+const toKernelAddresses = `
+    lea     1f(%rip), %rax
+    add     $${kernelBase}, %rax
+    jmp     *%rax
+1:`;
+
+const firstEntry = `
+    .org    ${entryOffset}
+    .code32
+entry:
+    cld
+    mov     %ebx, %ebp
+    mov     $cleared_start, %edi
+    mov     $cleared_end, %ecx
+    sub     %edi, %ecx
+    xor     %eax, %eax
+    rep stos %al, %es:(%edi)
+    mov     $areas, %edi
+    mov     $4096, %ecx
+    rep stos %al, %es:(%edi)
+    mov     $areas, %esp
+    add     $${areaBytes}, %esp
+    call    make_tables
+    mov     $table_register, %eax
+    lgdtl   (%eax)
+    mov     $${selector.data}, %eax
+    mov     %eax, %ds
+    mov     %eax, %es
+    mov     %eax, %ss
+    ${toLongMode('entry_64')}
+
+// Maps all memory below 4 GiB three times: at its physical addresses, which only boot_root does, in the direct map, and the first
+// GiB at the kernel's addresses.
+make_tables:
+    mov     $directories, %edi
+    mov     $${entryBits.large}, %eax
+    xor     %edx, %edx
+    mov     $2048, %ecx
+1:  mov     %eax, (%edi)
+    mov     %edx, 4(%edi)
+    add     $8, %edi
+    add     $0x200000, %eax
+    dec     %ecx
+    jne     1b
+    mov     $kernel_table, %edi
+    ${entryFor('directories', entryBits.table, 8 * kernelIndex)}
+    mov     $direct_table, %edi
+    mov     $4, %ecx
+2:  mov     %eax, (%edi)
+    add     $8, %edi
+    add     $0x1000, %eax
+    dec     %ecx
+    jne     2b
+    mov     $boot_root, %edi
+    ${entryFor('direct_table', entryBits.table, 0)}
+    mov     %eax, ${8 * rootIndex.direct}(%edi)
+    ${entryFor('kernel_table', entryBits.table, 8 * rootIndex.kernel)}
+    mov     $kernel_root, %edi
+    mov     %eax, ${8 * rootIndex.kernel}(%edi)
+    ${entryFor('direct_table', entryBits.table, 8 * rootIndex.direct)}
+    // User space has one page that it may read and execute.
+    ${entryFor('user_table', entryBits.userTable, 0)}
+    mov     $user_table, %edi
+    ${entryFor('user_directory', entryBits.userTable, 0)}
+    mov     $user_directory, %edi
+    ${entryFor('user_pages', entryBits.userTable, 8 * (userAddress >> 21))}
+    mov     $user_pages, %edi
+    ${entryFor('user_page', entryBits.userCode, 8 * leafIndex(userAddress))}
+    // The kernel has some pages there that it passes to Xen for writing.
+    add     $${8 * leafIndex(scratch.address)}, %edi
+    mov     $scratch_pages, %eax
+    or      $${entryBits.page}, %eax
+    mov     $${scratch.pages}, %ecx
+3:  mov     %eax, (%edi)
+    movl    $${noExecute}, 4(%edi)
+    add     $8, %edi
+    add     $0x1000, %eax
+    dec     %ecx
+    jne     3b
+    ret`;
+
+/** Room for the code that a SIPI starts, in bytes. */
+const trampolineBytes = 64;
+
+/** What a SIPI starts: copied to a page in the first MiB, where its own addresses begin at 0. */
+const otherEntry = `
+    .balign 64
+    .code16
+trampoline:
+    cli
+    // Load the table of segments, by CS and an address within the page.
+    .byte   0x2e, 0x66, 0x0f, 0x01, 0x16
+    .hword  trampoline_register - trampoline
+    mov     %cr0, %eax
+    or      $1, %eax
+    mov     %eax, %cr0
+    // A far jump to 32-bit code.
+    .byte   0x66, 0xea
+    .long   entry_32
+    .hword  ${selector.code32}
+trampoline_register:
+    .hword  segments_end - segments - 1
+    .long   segments
+    .balign 64
+
+    .code32
+entry_32:
+    cld
+    mov     $${selector.data}, %eax
+    mov     %eax, %ds
+    mov     %eax, %es
+    mov     %eax, %ss
+    ${toLongMode('other_64')}
+
+    .code64
+// A CPU finds its area by its APIC id.
+other_64:
+    ${toKernelAddresses}
+    mov     $0xb, %eax
+    xor     %ecx, %ecx
+    cpuid
+    lea     cpu_apic(%rip), %rsi
+    lea     areas(%rip), %r15
+    mov     $${mostCpus}, %ecx
+2:  cmp     %rdx, (%rsi)
+    je      3f
+    add     $8, %rsi
+    add     $${areaBytes}, %r15
+    dec     %ecx
+    jne     2b
+4:  hlt
+    jmp     4b
+3:  lea     ${areaBytes}(%r15), %rsp
+    call    use_own_area
+    jmp     start_other`;
+
+export const entryCode = `
+${firstEntry}
+
+    .code64
+entry_64:
+    ${toKernelAddresses}
+    lea     areas(%rip), %r15
+    lea     ${areaBytes}(%r15), %rsp
+    call    make_interrupt_table
+    call    make_task_segment
+    call    use_own_area
+    mov     $${selector.task}, %eax
+    ltr     %ax
+    mov     %ebp, %edi
+    jmp     start_first
+
+${otherEntry}
+
+// Uses the kernel's page tables and tables of segments and interrupts, its entry of system calls, and this CPU's area as that of
+// its per-CPU variables.
+use_own_area:
+    lea     kernel_root(%rip), %rax
+    and     $0x7fffffff, %eax
+    mov     %rax, %cr3
+    lea     register_64(%rip), %rdi
+    lea     segments(%rip), %rax
+    mov     %rax, 2(%rdi)
+    lgdt    (%rdi)
+    lea     interrupt_register(%rip), %rdi
+    lea     interrupt_table(%rip), %rax
+    mov     %rax, 2(%rdi)
+    lidt    (%rdi)
+    xor     %eax, %eax
+    mov     %eax, %fs
+    mov     %eax, %gs
+    lea     area_template(%rip), %rcx
+    mov     %r15, %rax
+    sub     %rcx, %rax
+    call    set_gs_base
+    xor     %eax, %eax
+    ${writeWideMsr(msr.kernelGsBase)}
+    movabs  $${(BigInt(selector.code32 + 3) << 48n) | (BigInt(selector.code) << 32n)}, %rax
+    ${writeWideMsr(msr.star)}
+    lea     system_call(%rip), %rax
+    ${writeWideMsr(msr.lstar)}
+    // A system call masks TF, IF and DF.
+    mov     $0x700, %eax
+    ${writeMsr(msr.syscallMask)}
+    ret
+
+// Makes the descriptor of the task-state segment, which has the stack for interrupts of user space.
+make_task_segment:
+    lea     task_segment(%rip), %rax
+    lea     task_descriptor(%rip), %rdi
+    movw    $0x67, (%rdi)
+    mov     %ax, 2(%rdi)
+    shr     $16, %rax
+    mov     %al, 4(%rdi)
+    movb    $0x89, 5(%rdi)
+    mov     %ah, 7(%rdi)
+    shr     $16, %rax
+    mov     %eax, 8(%rdi)
+    ret
+
+// Copies the code that a SIPI starts to its page.
+place_trampoline:
+    lea     trampoline(%rip), %rsi
+    movabs  $${directBase}, %rdi
+    add     $${trampolineAt}, %rdi
+    mov     $${trampolineBytes / 8}, %ecx
+    rep movsq %ds:(%rsi), %es:(%rdi)
+    ret
+
+    .balign 8
+segments:
+    .quad   0
+    .quad   0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
+    .quad   0x00cff3000000ffff, 0x00affb000000ffff
+task_descriptor:
+    .quad   0, 0
+segments_end:
+table_register:
+    .hword  segments_end - segments - 1
+    .long   segments
+register_64:
+    .hword  segments_end - segments - 1
+    .quad   0
+interrupt_register:
+    .hword  4095
+    .quad   0`;
+
+/** The memory after the image. */
+export const unloaded = `
+    .balign 4096
+image_end:
+    .bss
+cleared_start:
+boot_root:      .space 4096
+kernel_root:    .space 4096
+direct_table:   .space 4096
+kernel_table:   .space 4096
+directories:    .space 16384
+user_table:     .space 4096
+user_directory: .space 4096
+user_pages:     .space 4096
+interrupt_table: .space 4096
+shared_info:    .space 4096
+event_array:    .space 4096
+variables:
+bootargs:       .space 8
+cpu_count:      .space 8
+settled:        .space 8
+participants:   .space 8
+arrivals:       .space 256
+console_lock:   .space 8
+fifo_on:        .space 8
+event_mode:     .space 8
+calls_before:   .space 8
+fuzz_count:     .space 8
+fuzz_seed:      .space 8
+fuzz_deadly:    .space 8
+wrong_ids:      .space 8
+store_ring:     .space 8
+store_port:     .space 8
+console_ring:   .space 8
+console_port:   .space 8
+store_answer:   .space 64
+online_mask:    .space 16
+task_segment:   .space 104
+cpu_apic:       .space 1024
+cpu_uid:        .space 1024
+per_cpu_offset: .space 1024
+    .balign 16
+cleared_end:
+    .balign 4096
+scratch_pages:  .space ${scratch.pages * 4096}
+area_template:  .space ${areaBytes}
+areas:          .space ${areaBytes * mostCpus}
+memory_end:`;

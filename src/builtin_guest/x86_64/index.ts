@@ -1,0 +1,55 @@
+/**
+ * The kernel for x86-64: an ELF file with a PVH entry, whose CPUs call each other by interrupts of their local APICs and by both
+ * event ABIs.
+ */
+import { assemble, x86 } from '../../isa/x86_64/index.js';
+import { kernelOf } from '../index.js';
+import type { BuiltinKernel } from '../index.js';
+import { cpus } from './cpus.js';
+import { entryCode, header, unloaded } from './entry.js';
+import { events } from './events.js';
+import { exceptions } from './exceptions.js';
+import { exportTable } from './exports.js';
+import { fuzzing } from './fuzz.js';
+import { interrupts } from './interrupts.js';
+import { entryOffset, loadAt } from './layout.js';
+import { main, texts } from './main.js';
+import { printing } from './print.js';
+import { rounds } from './rounds.js';
+import { services } from './services.js';
+
+/** The complete source text of the kernel, for the assembler. */
+export function builtinSource(): string {
+  const parts = [
+    header,
+    entryCode,
+    printing,
+    interrupts,
+    events,
+    cpus,
+    rounds,
+    services,
+    main,
+    fuzzing,
+    exportTable,
+    exceptions,
+    texts,
+    unloaded,
+  ];
+  return parts.join('\n');
+}
+
+/** Assembles the source text for its place in memory. */
+export function assembleBuiltin(): ReturnType<typeof assemble> {
+  return assemble(x86, builtinSource(), loadAt, 64);
+}
+
+/** The builtin kernel, assembled unless its image was prepared. */
+export function builtinKernel(): BuiltinKernel<{
+  readonly architecture: 'amd64';
+  readonly loadAt: number;
+  readonly entry: number;
+}> {
+  const placement = { architecture: 'amd64', loadAt, entry: loadAt + entryOffset } as const;
+  return kernelOf(placement, assembleBuiltin);
+}
