@@ -1,6 +1,6 @@
 /**
- * Decompresses gzip, xz and Zstandard data piece by piece. Libraries handle the formats; this module converts their
- * errors.
+ * Decompresses gzip, xz, Zstandard and (in the legacy format) lz4 data piece by piece. Libraries handle the formats but the last;
+ * this module converts their errors.
  */
 import { Decompress as ZstdDecompress, decompress as unzstdWhole } from 'fzstd';
 import { Inflate } from 'pako';
@@ -8,14 +8,16 @@ import * as xz from 'xz-decompress';
 import { InputError } from '../base/index.js';
 import { collect, fromWebStream, piecesOf, toWebStream } from './byte_streams.js';
 import type { Pieces, WebStream } from './byte_streams.js';
+import { lz4Magic, unpackLz4 } from './lz4_blocks.js';
 import { crc32, filteredBlocks, undoX86Filter, usesX86Filter } from './xz_blocks.js';
 
-export type Compression = 'none' | 'gzip' | 'xz' | 'zstd';
+export type Compression = 'none' | 'gzip' | 'xz' | 'zstd' | 'lz4';
 
 const magics: readonly (readonly [Exclude<Compression, 'none'>, readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],
   ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['lz4', lz4Magic],
 ];
 
 /** The compression that `bytes` start like; `none` if no signature matches. */
@@ -105,11 +107,17 @@ async function* unxzPlain(bytes: Uint8Array): Pieces {
   }
 }
 
+// eslint-disable-next-line @typescript-eslint/require-await -- as the others, which wait for their libraries
+async function* unlz4(bytes: Uint8Array): Pieces {
+  yield* unpackLz4(bytes);
+}
+
 const unpackers = {
   none: (bytes: Uint8Array) => piecesOf(bytes),
   gzip: gunzip,
   xz: unxz,
   zstd: unzstd,
+  lz4: unlz4,
 } as const;
 
 /** The next piece. Converts an error of the library to an InputError. */

@@ -156,7 +156,11 @@ const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['an initramfs', at(0, '070701'), /cpio/],
   ['a tar archive', at(257, 'ustar'), /tar archive/],
   ['an lz4 file', at(0, '\x04\x22\x4d\x18'), /^is compressed by lz4.* "lz4 -d" first$/],
-  ['an lz4 file as the kernel makes them', at(0, '\x02\x21\x4c\x18'), /^is compressed by lz4/],
+  [
+    'an lz4 file as the kernel makes them, with nothing in it',
+    at(0, '\x02\x21\x4c\x18'),
+    /^is damaged: its lz4 data/,
+  ],
   ['a bzip2 file', at(0, 'BZh9'), /^is compressed by bzip2/],
   ['an lzma file', at(0, '\x5d\0\0\x80'), /^is compressed by lzma/],
   ['an lzop file', at(0, '\x89LZO'), /^is compressed by lzop/],

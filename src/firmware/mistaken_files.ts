@@ -39,8 +39,8 @@ const mistakes: readonly (readonly [
   [(bytes) => textAt(bytes, 0, 6) === '070701', 'a cpio archive: an initramfs rather than a kernel?'],
   [(bytes) => textAt(bytes, 257, 5) === 'ustar', 'a tar archive, not a kernel'],
   [
-    (bytes) => ['\x04\x22\x4d\x18', '\x02\x21\x4c\x18'].includes(textAt(bytes, 0, 4)),
-    'compressed by lz4, which cannot be unpacked here; unpack it with "lz4 -d" first',
+    (bytes) => textAt(bytes, 0, 4) === '\x04\x22\x4d\x18',
+    'compressed by lz4 in another format than the kernel\'s (lz4 -l); unpack it with "lz4 -d" first',
   ],
   [
     (bytes) => textAt(bytes, 0, 3) === 'BZh',

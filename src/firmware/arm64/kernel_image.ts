@@ -35,6 +35,7 @@ const zbootCompressions: Readonly<Record<string, Compression>> = {
   xz: 'xz',
   zstd: 'zstd',
   zstd22: 'zstd',
+  lz4: 'lz4',
 };
 
 /** Whether `bytes` start like an Image. */

@@ -118,6 +118,7 @@ test('a bzImage is unpacked to the same kernel, and its method is told', async (
 const packers = [
   ['xz', ['--format=xz', '--check=crc32', '--x86', '--lzma2=dict=32MiB', '-c']],
   ['zstd', ['-22', '--ultra', '-c']],
+  ['lz4', ['-l', '-9', '-c']],
 ] as const;
 
 for (const [method, args] of packers) {
@@ -185,8 +186,8 @@ const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['an old bzImage', bzImage(gzipSync(vmlinux()), 0x207), /^is a kernel older than Linux 2\.6\.26/],
   [
     'a bzImage packed otherwise',
-    bzImage(bytesOf('\x02\x21\x4c\x18data')),
-    /^is packed by a method that cannot/,
+    bzImage(bytesOf('\x89LZOdata')),
+    /^is packed by lzop, which cannot be unpacked here; give its vmlinux instead$/,
   ],
   ['a bzImage with another file in it', bzImage(gzipSync(text)), /^is damaged: there is no kernel in it$/],
   ['a bzImage with other bytes in it', bzImage(bytesOf('\x1f\x8bdata')), /^is damaged: its gzip data/],

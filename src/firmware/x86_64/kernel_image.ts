@@ -55,6 +55,13 @@ const sectorBytes = 512;
 /** Protocol 2.08 is the first with a payload that can be found. */
 const payloadVersion = 0x208;
 
+/** Methods of the kernel's build for which there is no library here, and how their data begin. */
+const otherMethods = [
+  ['lzma', '\x5d\0\0'],
+  ['bzip2', 'BZh'],
+  ['lzop', '\x89LZO'],
+] as const;
+
 /** Whether `bytes` start like a bzImage. */
 export function isBzImage(bytes: Uint8Array): boolean {
   return textAt(bytes, setup.magic, 4) === 'HdrS';
@@ -198,8 +205,10 @@ function payloadOf(bytes: Uint8Array, what: string): Payload {
   const payload = bytes.subarray(start, end);
   const compression = compressionOf(payload);
   if (compression === 'none') {
+    const [method = 'a method'] =
+      otherMethods.find(([, magic]) => textAt(payload, 0, magic.length) === magic) ?? [];
     throw new InputError(
-      `${what} is packed by a method that cannot be unpacked here; give its vmlinux instead`,
+      `${what} is packed by ${method}, which cannot be unpacked here; give its vmlinux instead`,
     );
   }
   if (compression === 'gzip') return { bytes: payload, compression, size: null };
@@ -209,7 +218,7 @@ function payloadOf(bytes: Uint8Array, what: string): Payload {
 }
 
 /**
- * Reads the kernel in `bytes`, a vmlinux or a bzImage that is packed by gzip, xz or Zstandard. Throws {@link InputError} with
+ * Reads the kernel in `bytes`, a vmlinux or a bzImage that is packed by gzip, xz, lz4 or Zstandard. Throws {@link InputError} with
  * one line that says what is wrong with it; `what` names it.
  */
 export async function readX86Image(
