@@ -40,12 +40,14 @@ async function preparedValues() {
   const load = async (module) => await import(pathToFileURL(path.join(root, 'dist/src', module)).href);
   const { interpreterValue } = await load('engine/prepared_interpreter.js');
   const { arm64 } = await load('engine/index.js');
+  const { x86_64 } = await load('engine/x86_64/index.js');
   const { imageValue } = await load('builtin_guest/index.js');
   const { builtinSource } = await load('builtin_guest/arm64/index.js');
   const { a64, assemble } = await load('isa/index.js');
   const x86 = await load('builtin_guest/x86_64/index.js');
   return {
     'interpreter arm64': interpreterValue(arm64.model),
+    'interpreter x86_64': interpreterValue(x86_64.model),
     'builtin guest arm64': imageValue(assemble(a64(), builtinSource())),
     'builtin guest amd64': imageValue(x86.assembleBuiltin()),
   };

@@ -50,7 +50,8 @@ export interface Interpreter {
   readonly batch: (number: number) => ColdBatch;
 }
 
-function planValue(
+/** A plan as a value. */
+export function planValue(
   { handlers, unfailing, hot, choices }: HandlerPlan,
   instructions: readonly Instruction[],
 ): PlanValue {
@@ -77,9 +78,10 @@ function choiceOf(value: ChoiceValue): HandlerChoice {
   return { plain, near, nearOperand, stack, stackOperand };
 }
 
-function planOf(
+/** The plan of a value, for the model of whose instructions it is. */
+export function planOf(
   { instructions: names, handlers, unfailing, hot, choices }: PlanValue,
-  model: CodeModel,
+  model: Pick<CodeModel, 'instructions'>,
 ): HandlerPlan {
   return {
     // Not before they are asked for: they ask for the definitions of all instructions.
