@@ -62,12 +62,15 @@ fail() {
 }
 
 say userspace
+if [ ! -e /sys/kernel/kexec_crash_size ]; then
+  fail "crash-kernel-failed: the kernel has no kexec (CONFIG_KEXEC, CONFIG_CRASH_DUMP)"
+fi
 if [ "$(value /sys/kernel/kexec_crash_size)" = 0 ]; then
-  fail "crash-kernel-failed: the kernel has reserved no memory for it (crashkernel=)"
+  fail "crash-kernel-failed: the kernel has reserved no memory for it; make crashkernel= smaller, or the guest's memory larger"
 fi
 load -p
 if [ "$(value /sys/kernel/kexec_crash_loaded)" != 1 ]; then
-  fail "crash-kernel-failed: kexec: $(tail -n 1 /said)"
+  fail "crash-kernel-failed: kexec has $(value /sys/kernel/kexec_crash_size) bytes for it: $(tail -n 1 /said)"
 fi
 say crash-kernel=loaded
 read -r how mask
