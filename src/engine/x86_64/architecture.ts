@@ -26,6 +26,7 @@ export type X86Line = keyof typeof lines;
 interface VcpuRest {
   readonly decodedAs: number;
   readonly openException: OpenException | null;
+  readonly exceptionsTaken: number;
 }
 
 /** The CPUs of a processor as a plain value. */
@@ -112,6 +113,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       ...present(this.views[index], 'a vCPU').save(),
       decodedAs: vcpu.decodedAs,
       openException: vcpu.openException,
+      exceptionsTaken: vcpu.exceptionsTaken,
     }));
     return { vcpus, code: this.code.save() };
   }
@@ -122,6 +124,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       const vcpu = this.#of(index);
       vcpu.decodedAs = state.decodedAs;
       vcpu.openException = state.openException;
+      vcpu.exceptionsTaken = state.exceptionsTaken;
     }
     this.code.load(code);
   }

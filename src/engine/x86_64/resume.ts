@@ -33,6 +33,7 @@ function openEvent({ host }: CpuContext, cpu: Vcpu): Event | null {
 
 /** Delivers an event, or ends the vCPU if that is a triple fault. */
 function take({ accesses, host }: CpuContext, cpu: Vcpu, event: Event, own = cpu.block.pc): void {
+  if (event.origin !== 'external') cpu.exceptionsTaken += 1;
   if (event.origin === 'exception' && cpu.openException === null && !cpu.isUser) {
     const { vector, errorCode, address } = event;
     cpu.openException = { vector, errorCode, address, pc: own };

@@ -124,6 +124,8 @@ export class Vcpu {
   isShutDown = false;
   /** The first exception in the kernel since it last returned from an interrupt or exception by IRET. */
   openException: OpenException | null = null;
+  /** Exceptions that were taken, from any level. */
+  exceptionsTaken = 0;
   /** The decode variant of the code pages in the TLBs; -1 if there are none. */
   decodedAs = -1;
   /** How often each instruction or feature was met that is not implemented. */
@@ -237,7 +239,7 @@ export class Vcpu {
     this.pending = { kind: 'event', event, returnsTo };
   }
 
-  countUnimplemented(what: string): void {
-    this.unimplemented.set(what, (this.unimplemented.get(what) ?? 0) + 1);
+  countUnimplemented(what: string, times = 1): void {
+    this.unimplemented.set(what, (this.unimplemented.get(what) ?? 0) + times);
   }
 }

@@ -166,6 +166,21 @@ export class X86VcpuView {
     return this.#cpu.openException;
   }
 
+  /** Exceptions that the vCPU has taken since it was made, from any level; also those by INT and the like. */
+  get exceptionsTaken(): number {
+    return this.#cpu.exceptionsTaken;
+  }
+
+  /** Whether an interrupt or NMI is asserted, masked or not. */
+  get isInterrupted(): boolean {
+    return this.#cpu.asserted !== 0;
+  }
+
+  /** Counts what the vCPU would have met. */
+  countUnimplemented(what: string, times: number): void {
+    if (times > 0) this.#cpu.countUnimplemented(what, times);
+  }
+
   /** How often each instruction or feature was met that is not implemented, and so was undefined. */
   get unimplemented(): ReadonlyMap<string, number> {
     return this.#cpu.unimplemented;

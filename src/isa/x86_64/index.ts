@@ -34,6 +34,8 @@ export type { Encoding, Form, OperandSize, X86Instruction } from './encoding.js'
 export { x86Flags } from './flags.js';
 export { longest, parse } from './parser.js';
 export type { Fields, Parsed } from './parser.js';
+export { reachOf } from './reach.js';
+export type { Reach } from './reach.js';
 export * from './registers.js';
 export { x86SystemCalls } from './system_calls.js';
 export type { X86SystemCall } from './system_calls.js';

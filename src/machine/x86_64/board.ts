@@ -33,10 +33,13 @@ import { Hypercalls } from '../hypercalls.js';
 import { Machine } from '../machine.js';
 import { guestTsc } from './clock.js';
 import { codeReader } from './code.js';
+import type { ReadCode } from './code.js';
 import { cpuid } from './cpuid.js';
 import { diagnose } from './diagnosis.js';
 import type { X86VcpuDiagnosis } from './diagnosis.js';
 import { enterAtStartup, enterInitialised, enterPvh } from './entry.js';
+import { FaultLoops } from './fault_loop.js';
+import type { X86FaultLoopsState } from './fault_loop.js';
 import { X86HypercallAbi } from './hypercall_abi.js';
 import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
 import { Interrupts, taskPriority } from './interrupts.js';
@@ -77,6 +80,7 @@ export interface X86BoardState {
   readonly ports: readonly PortCount[];
   readonly notModelled: readonly (readonly [string, number])[];
   readonly tripleFault: TripleFault | null;
+  readonly faultLoops: X86FaultLoopsState;
 }
 
 /** The board of one guest. Its processor's vCPUs have the indices of the domain's vCPU ids. */
@@ -93,6 +97,8 @@ export class X86Board implements Board {
   readonly #ports: Ports;
   /** How often the guest asked for what is not modelled. */
   readonly #notModelled = new Map<string, number>();
+  readonly #readCode: ReadCode;
+  readonly #faultLoops: FaultLoops;
   #tripleFault: TripleFault | null = null;
 
   constructor(port: BoardPort) {
@@ -121,6 +127,8 @@ export class X86Board implements Board {
     this.#tsc = guestTsc(domain);
     this.#modelSpecific = vcpus.map(() => new ModelSpecificRegisters((what) => this.#countNotModelled(what)));
     this.#ports = new Ports((byte) => writeXenConsole(domain(), Uint8Array.of(byte)));
+    this.#readCode = codeReader(port.domain, port.frames);
+    this.#faultLoops = new FaultLoops(processor, this.#readCode);
     const abi = new X86HypercallAbi(processor);
     this.#abi = abi;
     this.caller = {
@@ -163,7 +171,7 @@ export class X86Board implements Board {
   diagnose(vcpu: XenVcpuId): X86VcpuDiagnosis | null {
     const { up, start } = present(this.#port.domain().state.vcpus[vcpu], 'a vCPU');
     if (!up || start !== null) return null;
-    return diagnose(this.#view(vcpu), codeReader(this.#port.domain, this.#port.frames));
+    return diagnose(this.#view(vcpu), this.#readCode, this.#faultLoops.loopOf(vcpu));
   }
 
   /** IA32_APIC_BASE of a vCPU. */
@@ -183,7 +191,7 @@ export class X86Board implements Board {
 
   run(vcpu: XenVcpuId, budget: number): RunResult {
     this.#takeNmi(vcpu);
-    return this.processor.run(vcpu, budget);
+    return this.#faultLoops.run(vcpu, budget);
   }
 
   isUser(vcpu: XenVcpuId): boolean {
@@ -227,6 +235,7 @@ export class X86Board implements Board {
       ports: this.#ports.save(),
       notModelled: [...this.#notModelled].sort(([a], [b]) => (a < b ? -1 : 1)),
       tripleFault: this.#tripleFault,
+      faultLoops: this.#faultLoops.save(),
     };
   }
 
@@ -240,6 +249,7 @@ export class X86Board implements Board {
     this.#notModelled.clear();
     for (const [what, count] of state.notModelled) this.#notModelled.set(what, count);
     this.#tripleFault = state.tripleFault;
+    this.#faultLoops.load(state.faultLoops);
   }
 
   #vcpu(index: number): XenVcpuId {

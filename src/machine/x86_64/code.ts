@@ -5,7 +5,7 @@ import type { X86VcpuView } from '../../engine/x86_64/index.js';
 import { mfnOfGfn } from '../../hypervisor/index.js';
 import type { Domain } from '../../hypervisor/index.js';
 import { longest, makeDecoder, printInstruction, segments, x86 } from '../../isa/x86_64/index.js';
-import type { Decoder, Mode } from '../../isa/x86_64/index.js';
+import type { Decoded, Decoder, Mode } from '../../isa/x86_64/index.js';
 
 let decoder: Decoder | null = null;
 
@@ -43,11 +43,19 @@ export function codeReader(domain: () => Domain, frames: () => FrameMemory): Rea
   };
 }
 
-/** The instruction at an offset in the code segment, in the vCPU's present mode; null where there is none that is defined. */
-export function instructionAt(view: X86VcpuView, readCode: ReadCode, pc: bigint): CodeInstruction | null {
+type DecodedInstruction = Extract<Decoded, { kind: 'instruction' }>;
+
+/** What is decoded at an offset in the code segment, in the vCPU's present mode; null where no instruction is defined or can be read. */
+export function decodedAt(view: X86VcpuView, readCode: ReadCode, pc: bigint): DecodedInstruction | null {
   decoder ??= makeDecoder(x86);
   const decoded = decoder.decode(readCode(view, pc), view.codeBits as Mode);
-  if (decoded.kind !== 'instruction') return null;
+  return decoded.kind === 'instruction' ? decoded : null;
+}
+
+/** The same as {@link decodedAt}, in words. */
+export function instructionAt(view: X86VcpuView, readCode: ReadCode, pc: bigint): CodeInstruction | null {
+  const decoded = decodedAt(view, readCode, pc);
+  if (decoded === null) return null;
   const { instruction, fields } = decoded;
   const isJump = /^JMP_rel8?(\.|$)/.test(instruction.name);
   const target = isJump ? (instruction.operands['to']?.print(fields, pc) ?? null) : null;

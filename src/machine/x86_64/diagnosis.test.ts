@@ -37,7 +37,7 @@ describe('the diagnosis of a vCPU', () => {
         6: 'skip',
       },
     );
-    assert.deepEqual(diagnosisOf(guest), { open: null, spinsAt: null });
+    assert.deepEqual(diagnosisOf(guest), { open: null, faultsAt: null, spinsAt: null });
   });
 
   it('says where no instruction is defined', () => {

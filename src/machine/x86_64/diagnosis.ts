@@ -9,6 +9,8 @@ export interface X86VcpuDiagnosis {
    * raised it as objdump writes it; `text` is null where no instruction is defined or can be read. Null if there is none.
    */
   readonly open: (OpenException & { readonly text: string | null }) | null;
+  /** Where it faults for ever, each address once; null where that is not proved. */
+  readonly faultsAt: readonly bigint[] | null;
   /** Where it is in a loop of jumps that no interrupt can end but an NMI; null where it is in none. */
   readonly spinsAt: bigint | null;
 }
@@ -35,11 +37,16 @@ function idleLoopOf(view: X86VcpuView, readCode: ReadCode): bigint | null {
 }
 
 /** See {@link X86VcpuDiagnosis}. */
-export function diagnose(view: X86VcpuView, readCode: ReadCode): X86VcpuDiagnosis {
+export function diagnose(
+  view: X86VcpuView,
+  readCode: ReadCode,
+  faultsAt: readonly bigint[] | null,
+): X86VcpuDiagnosis {
   const open = view.openException;
   const text = open === null ? null : (instructionAt(view, readCode, open.pc)?.text ?? null);
   return {
     open: open === null ? null : { ...open, text },
+    faultsAt,
     spinsAt: view.interruptsEnabled ? null : idleLoopOf(view, readCode),
   };
 }
