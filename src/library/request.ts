@@ -84,12 +84,8 @@ function whole(what: string, value: number, { least, most }: Omit<Range, 'usual'
 }
 
 /** What the builtin kernel has no use for is refused, because it was probably meant for another kernel. */
-function checkBuiltin({ arch, initrd, mirror }: BootRequest, { kind }: KernelSpec): void {
+function checkBuiltin({ initrd, mirror }: BootRequest, { kind }: KernelSpec): void {
   if (kind !== 'builtin') return;
-  if (arch !== undefined && architectureNames[arch] !== 'arm64')
-    throw new InputError(
-      `there is no builtin guest for ${architectureNames[arch]}, only for arm64; give another kernel`,
-    );
   if (initrd !== undefined) throw new InputError('the builtin guest takes no initrd; leave it out');
   if (mirror !== undefined) throw new InputError('the builtin guest needs no mirror; leave it out');
 }

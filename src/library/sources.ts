@@ -79,12 +79,18 @@ export function archiveSettings({
 
 type Kernel = Pick<Sources, 'kernel' | 'origin'>;
 
+/** That of another architecture than arm64 is loaded only where it is asked for. */
+async function loadBuiltin(architecture: Settings['architecture']): Promise<BootKernel> {
+  if (architecture === 'arm64') return builtinKernel();
+  return (await import('../builtin_guest/x86_64/index.js')).builtinKernel();
+}
+
 async function loadKernel(spec: KernelSpec, settings: Settings): Promise<Kernel> {
   switch (spec.kind) {
     case 'bytes':
       return bootable(await loadKernelBytes(spec.bytes, kernelName(spec)));
     case 'builtin':
-      return { kernel: builtinKernel(), origin: { package: null, suites: [] } };
+      return { kernel: await loadBuiltin(settings.architecture), origin: { package: null, suites: [] } };
     case 'file':
       return bootable(await loadKernelFile(spec.file));
     case 'debian':

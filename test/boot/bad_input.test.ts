@@ -90,11 +90,6 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
     ['another architecture', ['--arch', 'riscv64'], /--arch takes arm64 or amd64/],
     ['another type', ['--arch', 'amd64', '--type', 'hvm'], /--type hvm is not there yet; an amd64 guest is pvh/],
     ['a type on arm64', ['--arch', 'arm64', '--type', 'pvh'], /an arm64 guest of Xen has no type/],
-    [
-      'a builtin guest for amd64',
-      ['--kernel', 'builtin', '--arch', 'x86_64'],
-      /there is no builtin guest for amd64/,
-    ],
     ['what Arm did, on amd64', ['--arch', 'amd64', '--what-if', 'as-posted'], /there is none for amd64 yet/],
     ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted or as-tested/],
     ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],

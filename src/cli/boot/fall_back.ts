@@ -1,5 +1,5 @@
 /** What to boot if the default kernel is not available, and advice for the user. */
-import { architectureNames, defaultKernel, UnavailableError } from '../../library/index.js';
+import { defaultKernel, UnavailableError } from '../../library/index.js';
 import type { BootRequest } from '../../library/index.js';
 import { warn } from '../host.js';
 import type { BootArguments } from './arguments.js';
@@ -9,14 +9,10 @@ import { commandText } from './command_text.js';
  * A request for a kernel, a mirror or an initrd must not fall back to another kernel, and neither must a bisection, or a checkpoint
  * from which other runs go on.
  */
-function wantsThatKernel({ arch }: BootRequest, { bisect = false, ...args }: BootArguments): boolean {
+function wantsThatKernel({ bisect = false, ...args }: BootArguments): boolean {
   const { kernel, initrd, mirror, command, script, from, checkpoint } = args;
-  // The builtin guest is for arm64.
-  const isOther = arch !== undefined && architectureNames[arch] !== 'arm64';
   return (
-    bisect ||
-    isOther ||
-    [kernel, initrd, mirror, command, script, from, checkpoint].some((value) => value !== undefined)
+    bisect || [kernel, initrd, mirror, command, script, from, checkpoint].some((value) => value !== undefined)
   );
 }
 
@@ -25,7 +21,7 @@ function wantsThatKernel({ arch }: BootRequest, { bisect = false, ...args }: Boo
  * throws `error`.
  */
 export function fallBack(request: BootRequest, args: BootArguments, error: unknown): BootRequest {
-  if (!(error instanceof UnavailableError) || wantsThatKernel(request, args)) throw error;
+  if (!(error instanceof UnavailableError) || wantsThatKernel(args)) throw error;
   warn(`${error.reason}; booting the builtin guest instead`);
   return { ...request, kernel: { kind: 'builtin' } };
 }
