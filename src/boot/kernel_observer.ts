@@ -116,7 +116,7 @@ export class KernelObserver {
     commandLine: KernelCommandLine,
     place: KernelPlace = firstKernel,
   ) {
-    const { machine, cpus, recordsAreSet } = guest;
+    const { machine, cpus, recordsAreSet, whyUnnumbered } = guest;
     this.#place = place;
     this.#machine = machine;
     this.#recordsAreSet = recordsAreSet;
@@ -126,7 +126,15 @@ export class KernelObserver {
     this.#kernel = kernel;
     this.#trace = trace;
     this.#online = new OnlineCpus(guest, kernel, trace, place.number);
-    this.#leftOut = new LeftOutCpus(cpus, kernel, trace, commandLine, place.number);
+    const unnumbered = machine.vcpus.filter((vcpu) => !cpus.some((known) => known.vcpu === vcpu));
+    this.#leftOut = new LeftOutCpus(
+      cpus,
+      kernel,
+      trace,
+      commandLine,
+      place.number,
+      whyUnnumbered === null ? [] : unnumbered.map((vcpu) => ({ vcpu, why: whyUnnumbered })),
+    );
     this.#bindings = new IrqBindings(guest, kernel, (vcpu, bound, port) =>
       trace.write({ kind: 'affinity', kernel: place.number, vcpu, linuxCpu: bound, port }),
     );

@@ -46,25 +46,28 @@ export class LeftOutCpus {
   readonly #trace: TraceWriter;
   readonly #commandLine: KernelCommandLine;
   readonly #number: number;
+  readonly #unnumbered: readonly LeftOut[];
   /** Replaced to restore a state. */
   state: LeftOutState;
 
-  /** `number`: of the kernel in the trace. */
+  /** `number`: of the kernel in the trace. `unnumbered`: the vCPUs that the kernel does not count as CPUs, by its version's rules. */
   constructor(
     cpus: readonly KernelCpu[],
     kernel: KernelView,
     trace: TraceWriter,
     commandLine: KernelCommandLine,
     number: number,
+    unnumbered: readonly LeftOut[] = [],
   ) {
     this.#cpus = cpus;
     this.#kernel = kernel;
     this.#trace = trace;
     this.#commandLine = commandLine;
     this.#number = number;
+    this.#unnumbered = unnumbered;
     this.state = {
       couldSeeOnline: kernel.hasOnlineMask,
-      leftOut: leftOutOf(cpus, cpuOptions(commandLine.given)),
+      leftOut: [...leftOutOf(cpus, cpuOptions(commandLine.given)), ...unnumbered],
       hasLimits: false,
     };
   }
@@ -98,7 +101,8 @@ export class LeftOutCpus {
         limits.possible?.has(cpu) !== false || byGiven.some((left) => left.vcpu === id),
     );
     // Finding the log in memory takes a while.
-    const leftOut = isExplained ? byGiven : leftOutOf(this.#cpus, cpuOptions(said() ?? given), limits);
+    const ofOptions = isExplained ? byGiven : leftOutOf(this.#cpus, cpuOptions(said() ?? given), limits);
+    const leftOut = [...ofOptions, ...this.#unnumbered];
     const possible = possibleAmong(this.#cpus, limits.possible);
     const isKnown = possible.length === this.#cpus.length && equalValues(leftOut, this.state.leftOut);
     // With BTF alone, online CPUs become visible only when the kernel runs.

@@ -1,6 +1,9 @@
 /** The audit of the builtin guest for amd64, right and with one error each; and that such a guest can be saved. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { TraceEvent } from '../../src/audit/index.js';
+import { Boot, defaultLimits, loadArchitecture } from '../../src/boot/index.js';
+import { builtinKernel } from '../../src/builtin_guest/x86_64/index.js';
 import { boot } from '../../src/library/index.js';
 import type { BootReport, BootRequest } from '../../src/library/index.js';
 
@@ -80,5 +83,44 @@ describe('a guest that was saved', () => {
     const second = await boot({ from: await first.checkpoint() }).report();
     assert.deepEqual({ ...second, host: null }, { ...whole, host: null });
     assert.deepEqual({ ...(await first.report()), host: null }, { ...whole, host: null });
+  });
+});
+
+describe('a kernel that drops a CPU by itself', () => {
+  /** The first event of a kernel of that version, which is entered on vCPU 1. */
+  async function entryOf(version: string): Promise<TraceEvent | undefined> {
+    await loadArchitecture('amd64');
+    const events: TraceEvent[] = [];
+    const kernel = { ...builtinKernel(), version };
+    const options = {
+      initrd: null,
+      commandLine: '',
+      vcpus: 3,
+      memoryMiB: 32,
+      release: '4.17',
+      seed: 1,
+    } as const;
+    const goal = {
+      whatIf: null,
+      entryVcpu: 1,
+      until: { kind: 'poweroff' },
+      limits: defaultLimits(3),
+    } as const;
+    const boots = new Boot(
+      { kernel, xenstore: true, ...options, ...goal },
+      { event: (event) => events.push(event) },
+    );
+    assert.equal(boots.guest.cpus.length, version.startsWith('6.1.') ? 3 : 2);
+    return events[0];
+  }
+
+  it('is excused for it from 6.9 on, and not before', async () => {
+    const [older, newer] = [await entryOf('6.1.0-57-amd64'), await entryOf('6.12.118+deb13-amd64')];
+    assert.ok(older?.kind === 'kernel' && newer?.kind === 'kernel');
+    assert.deepEqual(older.leftOut, []);
+    assert.deepEqual(
+      newer.leftOut.map(({ vcpu }) => vcpu),
+      [0],
+    );
   });
 });

@@ -184,6 +184,8 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     },
     knownSymbol: kernels.knownSymbol,
     recordsAreSet: 'with each CPU',
+    // From 6.9 on (identity/numbering_x86.ts, isRealBsp).
+    whyUnnumbered: 'the kernel takes it for the CPU that the firmware started, and is not entered on it',
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
     // Crashes and next kernels of such guests are not there yet.
