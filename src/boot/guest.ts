@@ -4,6 +4,7 @@
  */
 import { InputError, present } from '../base/index.js';
 import { connectBackends } from '../hypervisor/index.js';
+import type { Architecture } from '../firmware/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { armMaxVcpus, hvmMaxVcpus } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
@@ -121,24 +122,21 @@ export type Guest = RunningGuest & Pick<GuestPlan, 'config' | 'cpus' | 'kernelAt
 /** What is known of a guest that runs, beside its machine; a plain value. */
 export type GuestFacts = Pick<GuestPlan, 'cpus' | 'kernelAt'>;
 
-/** The architecture of a guest, by Debian's name. */
-export type GuestArchitecture = BootOptions['kernel']['placement']['architecture'];
-
 /** How builders of other architectures are loaded, so that guests of this one do not load what is for them. */
 const others = {
   amd64: async () => (await import('./x86_64/guest.js')).x86_64,
-} as const satisfies Readonly<Record<Exclude<GuestArchitecture, 'arm64'>, () => Promise<GuestBuilder>>>;
+} as const satisfies Readonly<Record<Exclude<Architecture, 'arm64'>, () => Promise<GuestBuilder>>>;
 
 /** The builders that are loaded. */
-const builders = new Map<GuestArchitecture, GuestBuilder>([['arm64', arm64]]);
+const builders = new Map<Architecture, GuestBuilder>([['arm64', arm64]]);
 
 /** Loads what guests of an architecture need, if there is such a one. A `Boot` of it can be made from then on. */
-export async function loadArchitecture(architecture: GuestArchitecture): Promise<void> {
+export async function loadArchitecture(architecture: Architecture): Promise<void> {
   if (architecture !== 'arm64' && Object.hasOwn(others, architecture))
     builders.set(architecture, await others[architecture]());
 }
 
-function builderOf(architecture: GuestArchitecture): GuestBuilder {
+function builderOf(architecture: Architecture): GuestBuilder {
   return present(builders.get(architecture), 'a builder that loadArchitecture loaded');
 }
 
@@ -146,16 +144,16 @@ const machineKinds = { arm64: arm64Kind, amd64: x86Kind } as const;
 
 /** What a report says of the kind of machine. */
 export interface MachineKind {
-  readonly arch: GuestArchitecture;
-  readonly interruptController: (typeof machineKinds)[GuestArchitecture]['interruptController'];
+  readonly arch: Architecture;
+  readonly interruptController: (typeof machineKinds)[Architecture]['interruptController'];
   /** The kind of guest; null on arm64, where Xen has one kind. */
   readonly type: 'pvh' | null;
 }
 
 /** The architecture of a guest whose kernel does not say otherwise. */
-export const defaultArchitecture: GuestArchitecture = 'arm64';
+export const defaultArchitecture: Architecture = 'arm64';
 
-export function machineKindOf(arch: GuestArchitecture): MachineKind {
+export function machineKindOf(arch: Architecture): MachineKind {
   return machineKinds[arch];
 }
 

@@ -33,7 +33,8 @@ export type {
 export { defaultXenRelease, xenReleases } from '../abi/index.js';
 export type { XenRelease } from '../abi/index.js';
 export { defaultArchitecture, loadArchitecture, mostVcpus } from './guest.js';
-export type { GuestArchitecture, MachineKind } from './guest.js';
+export type { Architecture } from '../firmware/index.js';
+export type { MachineKind } from './guest.js';
 export type { Way } from '../introspect/index.js';
 export type { Introspection } from './kernel_view.js';
 export type { HigherLevel } from './arm64/hung_guest.js';

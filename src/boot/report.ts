@@ -3,7 +3,8 @@ import type { EndEvent } from '../audit/index.js';
 import { domulatorVersion } from '../base/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import { machineKindOf } from './guest.js';
-import type { GuestArchitecture, MachineKind } from './guest.js';
+import type { Architecture } from '../firmware/index.js';
+import type { MachineKind } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, Toolstack, Until, WhatIf } from './options.js';
@@ -371,7 +372,7 @@ export function unstartedEnd(why: string): EndEvent {
 /** The report of a run that was stopped before the guest existed: only the name of the kernel is known. */
 export function unstartedReport(
   options: MachineOptions,
-  { name, architecture }: { readonly name: string; readonly architecture: GuestArchitecture },
+  { name, architecture }: { readonly name: string; readonly architecture: Architecture },
   why: string,
   host: Host,
 ): BootReport {

@@ -16,7 +16,7 @@ export type {
   CrashOptions,
   HigherLevel,
   Introspection,
-  GuestArchitecture,
+  Architecture,
   KernelOrigin,
   MachineKind,
   ReportedCpu,

@@ -3,7 +3,7 @@
  * this; a test holds the schema of the report and the docs to it.
  */
 import { mostVcpus } from '../boot/index.js';
-import type { GuestArchitecture } from '../boot/index.js';
+import type { Architecture } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
@@ -16,7 +16,7 @@ export const architectureNames = {
   amd64: 'amd64',
   aarch64: 'arm64',
   x86_64: 'amd64',
-} as const satisfies Readonly<Record<string, GuestArchitecture>>;
+} as const satisfies Readonly<Record<string, Architecture>>;
 
 /** Kinds of amd64 guests that can be booted. */
 export const guestTypes = ['pvh'] as const;

@@ -2,7 +2,7 @@
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultArchitecture, defaultLimits } from '../boot/index.js';
-import type { BootCommand, BootOptions, GuestArchitecture, Until, WhatIf } from '../boot/index.js';
+import type { BootCommand, BootOptions, Architecture, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -91,19 +91,19 @@ function checkBuiltin({ initrd, mirror }: BootRequest, { kind }: KernelSpec): vo
 }
 
 /** The architecture that `request` asks for; null if it leaves that to the kernel. */
-export function architectureAsked({ arch }: Pick<BootRequest, 'arch'>): GuestArchitecture | null {
+export function architectureAsked({ arch }: Pick<BootRequest, 'arch'>): Architecture | null {
   return arch === undefined ? null : architectureNames[arch];
 }
 
 /** Throws InputError unless a guest of that architecture has the type that was asked for. */
-export function checkType(architecture: GuestArchitecture, { type }: BootRequest): void {
+export function checkType(architecture: Architecture, { type }: BootRequest): void {
   if (type === undefined) return;
   if (architecture !== 'amd64')
     throw new InputError(`an ${architecture} guest of Xen has no type; leave out the type`);
 }
 
 /** Throws InputError if the records of such a guest cannot be filled as asked. */
-export function checkWhatIf(architecture: GuestArchitecture, { whatIf }: BootRequest): void {
+export function checkWhatIf(architecture: Architecture, { whatIf }: BootRequest): void {
   if (whatIf === undefined || architecture === 'arm64') return;
   throw new InputError(
     `what-if ${whatIf} is what the patch of 2016 did on Arm; there is none for ${architecture} yet`,
