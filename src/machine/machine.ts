@@ -15,7 +15,9 @@ import {
   createDomain,
   domainShutdown,
   feedConsole,
+  gfnOfMfn,
   isRunnable,
+  mfnOfGfn,
   nextDeadline,
   pendingUpcall,
   refreshAreas,
@@ -224,12 +226,18 @@ export class Machine<B extends Board> {
 
   /**
    * The toolstack resets the domain as if `by` had asked for that by SHUTDOWN_soft_reset, and lets it go on. False if the domain may
-   * not be reset (`config.softReset`); then it is shut down. A listener may call this.
+   * not be reset (`config.softReset`); then it is shut down. What the guest saw in place of its shared_info stays in its memory: a
+   * kernel may have put a part of the next one there already. A listener may call this.
    */
   softReset(by: XenVcpuId): boolean {
     advanceTo(this.domain, this.nowNs);
     domainShutdown(this.domain, SHUTDOWN_soft_reset, by);
+    const { sharedInfoMfn } = this.domain.state;
+    const gfn = gfnOfMfn(this.domain, sharedInfoMfn);
+    const seen = present(this.frames.readable(sharedInfoMfn), 'shared_info').slice();
     const isReset = toolstackAfterShutdown(this.domain) === 'soft-reset';
+    const mfn = gfn === null ? null : mfnOfGfn(this.domain, gfn);
+    if (mfn !== null) this.frames.writable(mfn)?.set(seen);
     this.processor.flushTranslations();
     this.#called(by);
     return isReset;
