@@ -3,7 +3,7 @@ import * as x86_64 from '../../src/isa/x86_64/index.js';
 import { Dice } from './a64_draw.js';
 import { drawReachable, encodings } from './x86_draw.js';
 import { directionFlag, flagNames, flagPlaces, memoryBytes, memoryStart, start } from './x86_layout.js';
-import type { Case } from './x86_layout.js';
+import type { Case, X87State } from './x86_layout.js';
 
 const edges = [
   0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffn, 0x7fffffffn, 0x80000000n, 0xffffffffn, 0x7fffffffffffffffn,
@@ -47,10 +47,11 @@ function drawNumbers(dice: Dice, format: 32 | 64): bigint {
   return Array.from({ length: 128 / format }, one).reduce((all, each) => (all << bits) | each, 0n);
 }
 
-/** MXCSR: rounding, flushing and cumulative exceptions vary; all exceptions are masked. */
+/** MXCSR: rounding, flushing and cumulative exceptions vary; now and then some exceptions are not masked. */
 function drawMxcsr(dice: Dice): number {
   const modes = dice.below(2) === 0 ? 0 : (dice.below(4) << 13) | dice.pick([0, 0, 0x40, 0x8000, 0x8040]);
-  return 0x1f80 | modes | (dice.below(2) === 0 ? 0 : dice.below(0x40));
+  const masks = dice.below(4) === 0 ? dice.below(0x40) << 7 : 0x1f80;
+  return masks | modes | (dice.below(2) === 0 ? 0 : dice.below(0x40));
 }
 
 /** An XMM register: now and then with equal or extreme lanes, or a small number. */
@@ -117,6 +118,42 @@ const initialX87 = {
   tags: 0,
 };
 
+/** Numbers of 80 bits: zeros, denormal ones, the smallest and largest, infinities, NaNs, unsupported ones, integers, usual ones. */
+function drawExtended(dice: Dice): readonly [bigint, number] {
+  const sign = dice.below(2) << 15;
+  const top = 1n << 63n;
+  const kind = dice.below(8);
+  if (kind < 2) {
+    const [mantissa, exponent] = dice.pick([
+      [0n, 0], [1n, 0], [top, 0], [top - 1n, 0], [top, 1], [top | 1n, 1], [2n ** 64n - 1n, 0x7ffe], [top, 0x7fff], [top | 1n, 0x7fff],
+      [top | (1n << 62n), 0x7fff], [top | (1n << 62n) | 5n, 0x7fff], [0n, 0x7fff], [5n, 0x3fff], [top, 0x3fff], [top, 0x4000],
+    ] as const); // prettier-ignore
+    return [mantissa, exponent | sign];
+  }
+  if (kind < 3) return [dice.bits64(), dice.below(0x8000) | sign];
+  const digits = dice.pick([1, 11, 24, 25, 53, 54, 64]);
+  const mantissa = top | ((dice.bits64() >> BigInt(64 - digits)) << BigInt(64 - digits));
+  const exponent =
+    kind < 4
+      ? dice.pick([1, 2, 0x3f80, 0x3c01, 0x3f6a, 0x43fe, 0x407e, 0x7ffd])
+      : 0x3fff + dice.below(80) - 20;
+  return [mantissa, exponent | sign];
+}
+
+function drawX87(dice: Dice): X87State {
+  const top = dice.below(8);
+  const masks = dice.below(4) === 0 ? dice.below(0x40) : 0x3f;
+  const control = masks | 0x40 | (dice.pick([0, 2, 3, 3, 3]) << 8) | (dice.below(4) << 10);
+  // An exception that is pending counts only if it is one of those that are not masked.
+  const raised = dice.below(2) === 0 ? 0 : dice.below(0x40) & masks;
+  return {
+    registers: Array.from({ length: 8 }, () => drawExtended(dice)),
+    control,
+    status: (top << 11) | raised | (dice.below(2) === 0 ? 0 : dice.below(8) << 8) | (dice.below(2) << 14),
+    tags: dice.below(3) === 0 ? dice.below(256) : 0xff & ~(dice.below(2) === 0 ? 1 << ((top - 1) & 7) : 0),
+  };
+}
+
 /** Segments whose use depends on the host: FS, and in 32-bit code GS too. */
 const isHostSegment = (mode: 32 | 64, { segment }: x86_64.Fields): boolean =>
   segment === x86_64.segments.fs || (mode === 32 && segment === x86_64.segments.gs);
@@ -159,7 +196,8 @@ function drawCase(
     flags: flags | (dice.below(4) === 0 ? directionFlag : 0n),
     vectors,
     mxcsr: drawMxcsr(dice),
-    x87: initialX87,
+    x87:
+      found.instruction.feature === 'fpu' || found.instruction.feature === 'mmx' ? drawX87(dice) : initialX87,
     readOnly: dice.below(6) === 0,
   };
 }

@@ -1,7 +1,7 @@
 /** Compares what two ways of running a case lead to. */
 import * as x86_64 from '../../src/isa/x86_64/index.js';
 import { codeStart, flagNames, flagPlaces, start, vectors } from './x86_layout.js';
-import type { Case, Fault, Outcome } from './x86_layout.js';
+import type { Case, Fault, Outcome, X87State } from './x86_layout.js';
 
 type Value = number | bigint | boolean;
 type Compare = (what: string, mine: Value, theirs: Value) => void;
@@ -68,6 +68,20 @@ function compareMemory(mine: Outcome, theirs: Outcome, compare: Compare): void {
     compare(`byte ${mine.first + at}`, byte, theirs.changed[at] ?? -1);
 }
 
+function compareX87(mine: X87State, theirs: X87State, compare: Compare): void {
+  compare('x87 control', mine.control, theirs.control);
+  compare('x87 status', mine.status, theirs.status);
+  compare('x87 tags', mine.tags, theirs.tags);
+  for (const [index, [mantissa, exponent]] of mine.registers.entries()) {
+    const [otherMantissa, otherExponent] = theirs.registers[index]!;
+    compare(
+      `st${index}`,
+      (BigInt(exponent) << 64n) | mantissa,
+      (BigInt(otherExponent) << 64n) | otherMantissa,
+    );
+  }
+}
+
 /**
  * What differs. `isExact` says whether both tell #SS from #GP.
  */
@@ -87,6 +101,7 @@ export function differences(each: Case, mine: Outcome, theirs: Outcome, isExact:
   for (const [number, value] of mine.vectors.slice(0, seen).entries())
     compare(`xmm${number}`, value, theirs.vectors[number]!);
   compare('mxcsr', mine.mxcsr, theirs.mxcsr);
+  if (mine.x87 !== null && theirs.x87 !== null) compareX87(mine.x87, theirs.x87, compare);
   compareFlags(each, mine, theirs, compare);
   compareMemory(mine, theirs, compare);
   return differ;
@@ -100,6 +115,14 @@ export function describeCase(each: Case, found: readonly string[]): string {
     state.push(
       `mxcsr=${each.mxcsr.toString(16)}`,
       ...each.vectors.map((value, number) => `xmm${number}=${value.toString(16)}`),
+    );
+  const { x87 } = each;
+  if (instruction.feature === 'fpu')
+    state.push(
+      `control=${x87.control.toString(16)} status=${x87.status.toString(16)} tags=${x87.tags.toString(16)}`,
+      ...x87.registers.map(
+        ([mantissa, exponent], index) => `st${index}=${exponent.toString(16)}.${mantissa.toString(16)}`,
+      ),
     );
   const text = x86_64.printInstruction(instruction, fields, start);
   const memory = readOnly ? ' half of memory is read-only' : '';

@@ -1,4 +1,5 @@
 /** Compares the engine with a reference on random instructions: the host's own CPU, or else the instructions' definitions. */
+import * as x86_64 from '../../src/isa/x86_64/index.js';
 import { drawCases } from './x86_cases.js';
 import { describeCase, differences } from './x86_compare.js';
 import { runByDefinition } from './x86_definitions.js';
@@ -8,7 +9,7 @@ import type { Case, Outcome } from './x86_layout.js';
 import { missingHost, runNatively } from './x86_native.js';
 
 /** System calls that only the engine carries out, which user code may make: most of them raise an exception. */
-const engineCalls = [
+const engineCalls: readonly string[] = [
   'undefined',
   'breakpoint',
   'debugTrap',
@@ -42,9 +43,11 @@ const engineCalls = [
   'enterNested',
   'pushAll',
   'popAll',
+  ...x86_64.x86SystemCalls.filter((name) => name.includes('X87')),
+  'leaveMmx',
   'readMxcsr',
   'writeMxcsr',
-] as const;
+];
 
 /** INT 80 is Linux's own; moves to segments change the host's; KVM reports INT1 as a fault. */
 const excluded = /^(INT1|MOV_sreg|MOV_r_sreg|MOV_m16_sreg|POP_[c-gs]s|L[DEFGS]S_r_m)/;

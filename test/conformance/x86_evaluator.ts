@@ -73,7 +73,8 @@ export const evaluatedCalls: readonly string[] = [
   'linearAddress',
   'misalignedOperand',
   'noncanonicalTarget',
-  'unmaskedFloat',
+  'beginUnmaskedFloat',
+  'endUnmaskedFloat',
 ];
 
 const evenParity = (byte: number): number => {
@@ -88,6 +89,7 @@ class Evaluation {
   readonly #instruction: x86_64.X86Instruction;
   readonly #fields: x86_64.Fields;
   readonly #locals: bigint[] = [];
+  #statusBefore = 0;
   readonly #source: VectorSource = {
     scalar: (expr) => this.#value(expr),
     register: (operand) => this.#machine.vectors[this.#place(operand)] ?? 0n,
@@ -165,7 +167,10 @@ class Evaluation {
     const rounding = (['nearestEven', 'down', 'up', 'zero'] as const)[(mxcsr >> 13) & 3] ?? 'nearestEven';
     const modes = {
       rounding,
-      flushToZero: (mxcsr & 0x8000) !== 0,
+      flushToZero: (mxcsr & 0x8800) === 0x8800,
+      trapped:
+        ((mxcsr & 0x400) === 0 ? exceptions.overflow : 0) |
+        ((mxcsr & 0x800) === 0 ? exceptions.underflow : 0),
       flushInputs: (mxcsr & 0x40) !== 0,
       defaultNan: false,
       alternativeHalf: false,
@@ -207,8 +212,25 @@ class Evaluation {
     if (name === 'divideError') throw new Leave(faultVectors.divideError);
     if (name === 'misalignedOperand' || name === 'noncanonicalTarget') throw protection();
     if (name === 'divideWide') this.#divideWide(first, second);
+    else if (name === 'beginUnmaskedFloat') this.#beginUnmasked();
+    else if (name === 'endUnmaskedFloat') this.#endUnmasked();
     else if (name === 'linearAddress' && index !== null) this.#locals[index] = this.#linear(first, second);
     else throw new Error(`${name} cannot be evaluated`);
+  }
+
+  #beginUnmasked(): void {
+    this.#statusBefore = this.#machine.mxcsr & 0x3f;
+    this.#machine.mxcsr &= ~0x3f;
+  }
+
+  /** An exception that is found before the operation hides those of its result. */
+  #endUnmasked(): void {
+    const { mxcsr } = this.#machine;
+    const raised = mxcsr & 0x3f;
+    const unmasked = raised & ~(mxcsr >> 7) & 0x3f;
+    const told = (unmasked & 7) === 0 ? raised : raised & 7;
+    this.#machine.mxcsr = (mxcsr & ~0x3f) | this.#statusBefore | told;
+    if (unmasked !== 0) throw new Leave(faultVectors.simd);
   }
 
   /**

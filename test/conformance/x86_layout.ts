@@ -73,7 +73,14 @@ export interface Outcome {
   readonly endless: boolean;
 }
 
-export const vectors = { divideError: 0, breakpoint: 3, stack: 12, protection: 13, page: 14 } as const;
+export const vectors = {
+  divideError: 0,
+  breakpoint: 3,
+  stack: 12,
+  protection: 13,
+  page: 14,
+  simd: 19,
+} as const;
 
 /** Vectors that have an error code (Intel SDM, volume 3, table 6-1). */
 export const withErrorCode: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);

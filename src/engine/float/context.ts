@@ -17,6 +17,11 @@ export interface FloatModes {
   readonly flushToZero: boolean;
   /** Subnormal inputs are taken as 0. */
   readonly flushInputs: boolean;
+  /**
+   * Which of Overflow and Underflow are trapped, as bits of `exceptions` (default: none). A tiny result then raises Underflow also
+   * where it is exact, and both raise Inexact only if the result would be inexact without bounds of its exponent (IEEE 754-1985, 7).
+   */
+  readonly trapped?: number;
   /** Every NaN result is the default NaN. */
   readonly defaultNan: boolean;
   /** In conversions, half precision has no infinities and no NaNs. */
@@ -57,6 +62,7 @@ export class FloatContext implements FloatModes {
   readonly rounding: FloatModes['rounding'];
   readonly flushToZero: boolean;
   readonly flushInputs: boolean;
+  readonly trapped: number;
   readonly defaultNan: boolean;
   readonly alternativeHalf: boolean;
   readonly rules: FloatRules;
@@ -69,6 +75,7 @@ export class FloatContext implements FloatModes {
     this.rounding = modes.rounding;
     this.flushToZero = modes.flushToZero;
     this.flushInputs = modes.flushInputs;
+    this.trapped = modes.trapped ?? 0;
     this.defaultNan = modes.defaultNan;
     this.alternativeHalf = modes.alternativeHalf;
   }

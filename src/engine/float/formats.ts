@@ -206,8 +206,9 @@ export function round(
     return zero(format, negative);
   }
   const cutOff = cut(mantissa, exponent, Math.max(leading, smallestExponent) - fractionBits);
-  const isInexact = cutOff.rest !== 'none';
-  if (isTiny && isInexact) context.raise(exceptions.underflow);
+  const isTrapped = isTiny && (context.trapped & exceptions.underflow) !== 0;
+  const isInexact = (isTrapped ? cut(mantissa, exponent, leading - fractionBits) : cutOff).rest !== 'none';
+  if (isTiny && (isInexact || isTrapped)) context.raise(exceptions.underflow);
   const count = cutOff.count + (roundsUp(mode, negative, cutOff) ? 1n : 0n);
   // A carry out of the fraction correctly increments the exponent field; so does the leading bit.
   const field = isSubnormal ? 0 : leading - smallestExponent;
@@ -230,7 +231,8 @@ function finish(
       return sign | 0x7fffn;
     }
   } else if (packed >= infinity(format, false)) {
-    context.raise(exceptions.overflow | exceptions.inexact);
+    const isExact = !isInexact && (context.trapped & exceptions.overflow) !== 0;
+    context.raise(exceptions.overflow | (isExact ? 0 : exceptions.inexact));
     return overflowsToInfinity(mode, negative) ? infinity(format, negative) : largest(format, negative);
   }
   if (isInexact) context.raise(exceptions.inexact);

@@ -16,6 +16,8 @@ export const vectors = {
   stackFault: 12,
   generalProtection: 13,
   pageFault: 14,
+  floatingPoint: 16,
+  simdFloat: 19,
 } as const;
 
 export function exception(

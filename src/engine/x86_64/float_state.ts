@@ -1,13 +1,14 @@
 /** The image of FXSAVE and FXRSTOR (Intel SDM, volume 1, 10.5.1), and MXCSR. */
 import * as x86_64 from '../../isa/x86_64/index.js';
 import type { Accesses } from './accesses.js';
-import { generalProtection, raise } from './events.js';
+import { exception, generalProtection, invalidOpcode, raise, vectors } from './events.js';
 import { mxcsr } from './float_registers.js';
+import { cr4 } from './regime.js';
 import type { FloatSystem, Vcpu } from './vcpu.js';
 
 const { x86State } = x86_64;
-/** CR4.OSFXSR: the image has the XMM registers. */
-const savesVectors = 1 << 9;
+/** The image has the XMM registers. */
+const savesVectors = cr4.vectorState;
 
 const image = { control: 0, status: 2, tags: 4, mxcsr: 24, mask: 28, registers: 32, vectors: 160 } as const;
 
@@ -44,41 +45,6 @@ export function newFloat(): FloatSystem {
     tags: 0x5555,
     registers: Array.from({ length: 8 }, () => [0n, 0] as const),
   };
-}
-
-type FloatRegister = FloatSystem['registers'][number];
-
-/** The bias of an exponent, and the place of the integer bit of a mantissa. */
-const extended = { bias: 16383, integerBit: 63 } as const;
-
-/** A signed integer of 64 bits as a number of 80, which has it exactly. */
-export function floatOfInteger(value: bigint): FloatRegister {
-  if (value === 0n) return [0n, 0];
-  const magnitude = value < 0n ? -value : value;
-  const shift = extended.integerBit + 1 - magnitude.toString(2).length;
-  const exponent = extended.bias + extended.integerBit - shift;
-  return [magnitude << BigInt(shift), value < 0n ? exponent | 0x8000 : exponent];
-}
-
-/** Of the status word: invalid operation, stack fault, and C1, which tells overflow from underflow. */
-const statusBits = { invalid: 1, stackFault: 0x40, c1: 0x200, top: 7 << 11 } as const;
-/** What a masked stack overflow loads: the indefinite NaN (SDM, volume 1, table 4-3). */
-const indefinite: FloatRegister = [0xc000_0000_0000_0000n, 0xffff];
-
-/**
- * Pushes a register (SDM, volume 1, 8.1.2 and 8.5.1.1). If the register is not empty, that is a stack overflow. False where its
- * exception is not masked; then nothing is pushed.
- */
-export function pushRegister(float: FloatSystem, value: FloatRegister): boolean {
-  const top = (topOf(float) - 1) & 7;
-  const isFree = ((float.tags >> (2 * top)) & 3) === 3;
-  if (!isFree && (float.control & statusBits.invalid) === 0) return false;
-  const register = isFree ? value : indefinite;
-  const fault = isFree ? 0 : statusBits.invalid | statusBits.stackFault | statusBits.c1;
-  float.status = (float.status & ~(statusBits.top | statusBits.c1)) | (top << 11) | fault;
-  float.registers[top] = register;
-  float.tags = (float.tags & ~(3 << (2 * top))) | (tagOf(register) << (2 * top));
-  return true;
 }
 
 /** Vector registers in an image: 8, or 16 in 64-bit code. */
@@ -153,4 +119,31 @@ export function writeMxcsr({ block }: Vcpu, value: number): void {
   if ((value & ~mxcsr.writable) !== 0) raise(generalProtection());
   block.setHalves(x86State.control, value & ~mxcsr.status, 0);
   block.setHalves(x86State.status, value & mxcsr.status, 0);
+}
+
+/** Before operations with exceptions that are not masked: from here on the status slot has what these raise. */
+export function beginUnmaskedFloat(cpu: Vcpu): void {
+  const { block } = cpu;
+  cpu.statusBefore = block.low(x86State.status);
+  block.setHalves(x86State.status, 0, 0);
+  block.setHalves(x86State.control, block.low(x86State.control) | mxcsr.unmasked, 0);
+}
+
+/** Exceptions that are found before an operation is carried out: Invalid, Denormal and Divide by Zero. */
+const beforeOperation = 7;
+
+/**
+ * Behind them: raises #XM, or #UD if CR4.OSXMMEXCPT is 0, for an exception that is not masked. If that was found before an operation,
+ * none is carried out, and only such exceptions are told of (SDM, volume 1, 4.9.1 and 11.5.2).
+ */
+export function endUnmaskedFloat(cpu: Vcpu): void {
+  const { block } = cpu;
+  const control = block.low(x86State.control) & ~mxcsr.unmasked;
+  const raised = block.low(x86State.status) & mxcsr.status;
+  const unmasked = raised & ~((control & mxcsr.masks) >> mxcsr.masksAt);
+  const told = (unmasked & beforeOperation) === 0 ? raised : raised & beforeOperation;
+  block.setHalves(x86State.control, control, 0);
+  block.setHalves(x86State.status, cpu.statusBefore | told, 0);
+  if (unmasked === 0) return;
+  raise((cpu.system.cr4 & cr4.simdExceptions) === 0 ? invalidOpcode() : exception(vectors.simdFloat));
 }

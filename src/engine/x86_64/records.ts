@@ -9,8 +9,9 @@ import type { HandlerChoice } from '../handlers.js';
 import { fillRecord, placedOperands } from '../record.js';
 import type { PlacedOperand } from '../record.js';
 import type { CodeBytes, DecodedInstruction } from '../straight_runs.js';
-import { variantOf } from './vcpu.js';
-import type { Variant } from './vcpu.js';
+import { exception, invalidOpcode, vectors } from './events.js';
+import { trapping, variantOf } from './vcpu.js';
+import type { Event, Variant } from './vcpu.js';
 
 const { longest, registerFile } = x86_64;
 type X86Instruction = x86_64.X86Instruction;
@@ -25,11 +26,28 @@ export function decode(bytes: Uint8Array, mode: x86_64.Mode): x86_64.Decoded {
   return decoder.decode(bytes, mode);
 }
 
-/** Features whose instructions use the state of x87 and SSE, which CR0.TS and CR0.EM guard. Fences belong to none of them. */
-const floatFeatures: ReadonlySet<string | null> = new Set(['fpu', 'mmx', 'fxsr', 'sse', 'sse2']);
+/** Features whose instructions use the state of x87. Those of SSE that use its registers are `vector`; fences and MOVNTI are not. */
+const floatFeatures: ReadonlySet<string | null> = new Set(['fpu', 'mmx', 'fxsr']);
 
-function traps({ vector, feature }: X86Instruction, { taskSwitched, emulated }: Variant): boolean {
-  return (taskSwitched || emulated) && (vector || floatFeatures.has(feature));
+const isX87 = ({ feature }: X86Instruction): boolean => floatFeatures.has(feature);
+
+/** Whether an instruction raises #NM or #UD by CR0 and CR4; `floatTrap` says which. */
+function doesTrap(instruction: X86Instruction, { traps }: Variant): boolean {
+  const { taskSwitched, emulated, withoutVectors, waits } = trapping;
+  if (instruction.name === 'FWAIT') return (traps & waits) !== 0;
+  if (isX87(instruction)) return (traps & (taskSwitched | emulated)) !== 0;
+  return instruction.vector && (traps & (taskSwitched | emulated | withoutVectors)) !== 0;
+}
+
+/** The exception that a trapping instruction raises (SDM, volume 3, 2.5, and tables 2-2 and 13-1 there). */
+export function floatTrap(instruction: X86Instruction, { traps }: Variant): Event {
+  const { emulated, withoutVectors } = trapping;
+  const undefining = isX87(instruction)
+    ? instruction.feature === 'mmx'
+      ? emulated
+      : 0
+    : emulated | withoutVectors;
+  return (traps & undefining) === 0 ? exception(vectors.deviceNotAvailable) : invalidOpcode();
 }
 
 /** How to turn an instruction's bytes into records. */
@@ -58,7 +76,7 @@ export class RecordDecoder {
       return this.#special(record, specialHandlers.undefined, found.fields?.length ?? longest);
     }
     const { instruction, fields } = found;
-    if (traps(instruction, kind)) return this.#special(record, specialHandlers.vectorTrap, fields.length);
+    if (doesTrap(instruction, kind)) return this.#special(record, specialHandlers.vectorTrap, fields.length);
     const placed = placedInPage(fields, offset);
     if (placed === null) return this.#special(record, specialHandlers.undefined, fields.length);
     return this.#fill(record, instruction, placed, offset);

@@ -23,6 +23,10 @@ export const cr4 = {
   pageSize: 1 << 4,
   physicalExtension: 1 << 5,
   globalPages: 1 << 7,
+  /** OSFXSR: FXSAVE and FXRSTOR know the XMM registers. SSE is undefined without it. */
+  vectorState: 1 << 9,
+  /** OSXMMEXCPT: an exception of SSE that is not masked is #XM. */
+  simdExceptions: 1 << 10,
   /**
    * Bits that may be set: those of the first processors with long mode. Linux sets PGE without asking CPUID (head_64.S), and real
    * processors of 64 bits all have it.

@@ -26,8 +26,8 @@ import {
 import { exception, generalProtection, invalidOpcode, raise, Raised, vectors } from './events.js';
 import { interruptReturn, writableFlags } from './exceptions.js';
 import {
-  floatOfInteger,
-  pushRegister,
+  beginUnmaskedFloat,
+  endUnmaskedFloat,
   readMxcsr,
   restoreFloat,
   saveFloat,
@@ -39,7 +39,9 @@ import { attribute, has, isWithin, privilegeOf } from './segments.js';
 import type { Segment } from './segments.js';
 import { enterNested, popAll, pushAll } from './stack.js';
 import { farCall, farJump, farReturn, systemCall, systemReturn } from './transfers.js';
-import { decode } from './records.js';
+import { decode, floatTrap } from './records.js';
+import { variantOf } from './vcpu.js';
+import * as x87 from './x87.js';
 import type { Vcpu } from './vcpu.js';
 
 const { registerNumber, segments, x86SystemCalls } = x86_64;
@@ -94,11 +96,6 @@ function unimplemented(cpu: Vcpu, what: string): never {
   cpu.countUnimplemented(what);
   raise(invalidOpcode());
 }
-
-const notYet =
-  (what: string): Handler =>
-  (_, cpu) =>
-    unimplemented(cpu, what);
 
 /** An opcode that nothing defines. Those that are undefined by definition are not counted. */
 function undefinedInstruction({ accesses }: CpuContext, cpu: Vcpu): never {
@@ -408,8 +405,10 @@ const floatHandlers = {
   restoreFloat: ({ accesses }, cpu, _bits, address) => restoreFloat(accesses, cpu, address),
   readMxcsr: (_context, cpu) => BigInt(readMxcsr(cpu)),
   writeMxcsr: (_context, cpu, value) => writeMxcsr(cpu, low32(value)),
+  // MMX registers are those of x87 from the first on.
   leaveMmx: (_context, cpu) => {
-    cpu.system.float.tags = 0xffff;
+    const { float } = cpu.system;
+    [float.tags, float.status] = [0xffff, float.status & ~0x3800];
   },
   initialiseX87: (_context, cpu) => {
     const { float } = cpu.system;
@@ -418,18 +417,28 @@ const floatHandlers = {
   clearX87Exceptions: (_context, cpu) => {
     cpu.system.float.status &= 0x7f00;
   },
-  // No x87 exception is ever pending, as no instruction is there that raises one.
-  waitX87: () => undefined,
+  waitX87: (_context, cpu) => x87.waitX87(cpu),
   readX87Control: (_context, cpu) => BigInt(cpu.system.float.control),
-  writeX87Control: (_context, cpu, value) => {
-    // Bit 6 always reads as 1.
-    cpu.system.float.control = (Number(value) & 0x1f3f) | 0x40;
-  },
+  writeX87Control: (_context, cpu, value) => x87.writeControl(cpu, value),
   readX87Status: (_context, cpu) => BigInt(cpu.system.float.status),
-  pushX87Integer: (_context, cpu, value) => {
-    if (!pushRegister(cpu.system.float, floatOfInteger(BigInt.asIntN(64, value))))
-      unimplemented(cpu, 'unmasked x87 exception');
-  },
+  pushX87Integer: (_context, cpu, value) => x87.pushInteger(cpu, value),
+  pushX87Extended: (_context, cpu, mantissa, exponent) => x87.pushExtended(cpu, mantissa, exponent),
+  pushX87: (_context, cpu, format, bits) => x87.pushValue(cpu, format, bits),
+  pushX87Register: (_context, cpu, index) => x87.pushCopy(cpu, index),
+  exchangeX87: (_context, cpu, index) => x87.exchange(cpu, index),
+  storeX87: (_context, cpu, index) => x87.store(cpu, index),
+  freeX87: (_context, cpu, index) => x87.free(cpu, index),
+  rotateX87: (_context, cpu, by) => x87.rotate(cpu, by),
+  popX87: (_context, cpu) => x87.pop(cpu),
+  changeX87: (_context, cpu, which) => x87.change(cpu, which),
+  computeX87: (_context, cpu, call, index) => x87.computeRegisters(cpu, call, index),
+  computeX87Memory: (_context, cpu, call, bits) => x87.computeMemory(cpu, call, bits),
+  compareX87: (_context, cpu, call, index) => x87.compareRegisters(cpu, call, index),
+  compareX87Memory: (_context, cpu, call, bits) => x87.compareMemory(cpu, call, bits),
+  compareX87Flags: (_context, cpu, call, index) => x87.compareFlags(cpu, call, index),
+  convertX87: (_context, cpu, format) => x87.convert(cpu, format),
+  convertedX87: (_context, cpu) => cpu.converted[0],
+  convertedX87Exponent: (_context, cpu) => BigInt(cpu.converted[1]),
 } satisfies Partial<Record<Call, Handler>>;
 
 const portHandlers = {
@@ -453,19 +462,18 @@ const handlers: Readonly<Record<Call, Handler>> = {
   ...floatHandlers,
   ...portHandlers,
   undefined: undefinedInstruction,
-  // CR0.EM makes x87 instructions #NM, and those of SSE undefined.
   vectorTrap: ({ accesses }, cpu) => {
     const decoded = decode(accesses.codeAt(cpu), cpu.mode);
-    const isX87 = decoded.kind === 'instruction' && decoded.instruction.feature === 'fpu';
-    const isEmulated = (cpu.system.cr0 & cr0.emulated) !== 0 && !isX87;
-    raise(isEmulated ? invalidOpcode() : exception(vectors.deviceNotAvailable));
+    invariant(decoded.kind === 'instruction', 'an instruction that traps is one');
+    raise(floatTrap(decoded.instruction, variantOf(cpu.variant)));
   },
   misaligned: () => raise(generalProtection()),
   misalignedStack: () => undefined,
   linearAddress: (_context, cpu, access, effective) => linearAddress(cpu, access, effective),
   misalignedOperand: () => raise(generalProtection()),
   noncanonicalTarget: () => raise(generalProtection()),
-  unmaskedFloat: notYet('SSE with an exception that MXCSR does not mask'),
+  beginUnmaskedFloat: (_context, cpu) => beginUnmaskedFloat(cpu),
+  endUnmaskedFloat: (_context, cpu) => endUnmaskedFloat(cpu),
   divideError: () => raise(exception(vectors.divideError)),
   divideWide: (_context, cpu, isSigned, divisor) => divideWide(cpu, isSigned === 1n, divisor),
   boundRange: () => raise(exception(vectors.boundRange)),

@@ -7,7 +7,7 @@ import type { StopReason } from '../ports.js';
 import type { AddressSpaceKey } from '../tlb.js';
 import type { X86Block } from './block.js';
 import type { Regime } from './mmu.js';
-import { cr0, efer, readRegime } from './regime.js';
+import { cr0, cr4, efer, readRegime } from './regime.js';
 import { attribute, has } from './segments.js';
 import type { Segment } from './segments.js';
 
@@ -94,19 +94,27 @@ export type Pending =
 /** The lines of a vCPU as bits of its state slot. */
 export const lines = { interrupt: 1, nmi: 2 } as const;
 
-/** What a decode variant says: the size of code in bits, CR0.TS and CR0.EM. */
+/** Which instructions of x87, MMX and SSE trap, as bits of a decode variant above the mode. */
+export const trapping = {
+  /** CR0.TS: all. */
+  taskSwitched: 4,
+  /** CR0.EM: all. */
+  emulated: 8,
+  /** CR4.OSFXSR is 0: those of SSE. */
+  withoutVectors: 16,
+  /** CR0.TS and CR0.MP: FWAIT too. */
+  waits: 32,
+} as const;
+
+/** What a decode variant says: the size of code in bits, and which instructions trap. */
 export interface Variant {
   readonly mode: Mode;
-  readonly taskSwitched: boolean;
-  readonly emulated: boolean;
+  /** Bits of `trapping`. */
+  readonly traps: number;
 }
 
 export function variantOf(variant: number): Variant {
-  return {
-    mode: modes[variant & 3] ?? 64,
-    taskSwitched: (variant & 4) !== 0,
-    emulated: (variant & 8) !== 0,
-  };
+  return { mode: modes[variant & 3] ?? 64, traps: variant & ~3 };
 }
 
 export class Vcpu {
@@ -118,6 +126,10 @@ export class Vcpu {
   length = 0;
   /** Asserted lines. */
   asserted = 0;
+  /** What an x87 instruction is about to store. */
+  converted: readonly [mantissa: bigint, exponent: number] = [0n, 0];
+  /** The status slot before an instruction of SSE whose exceptions are not all masked. */
+  statusBefore = 0;
   /** Where the instruction behind an STI is, before which no interrupt is taken. */
   shadow: bigint | null = null;
   /** Whether a triple fault ended it. */
@@ -169,11 +181,14 @@ export class Vcpu {
 
   /** The current decode variant (`variantOf`). */
   get variant(): number {
-    const { cr0: control } = this.system;
+    const { cr0: control, cr4: extensions } = this.system;
+    const isSwitched = (control & cr0.taskSwitched) !== 0;
     return (
-      modes.indexOf(this.mode) +
-      ((control & cr0.taskSwitched) === 0 ? 0 : 4) +
-      ((control & cr0.emulated) === 0 ? 0 : 8)
+      modes.indexOf(this.mode) |
+      (isSwitched ? trapping.taskSwitched : 0) |
+      (isSwitched && (control & cr0.monitor) !== 0 ? trapping.waits : 0) |
+      ((control & cr0.emulated) === 0 ? 0 : trapping.emulated) |
+      ((extensions & cr4.vectorState) === 0 ? trapping.withoutVectors : 0)
     );
   }
 

@@ -11,6 +11,7 @@ import { sseInstructions } from './sse/index.js';
 import { stackInstructions } from './stack.js';
 import { stringInstructions } from './strings.js';
 import { systemInstructions } from './system.js';
+import { x87Instructions } from './x87.js';
 
 export const x86: readonly X86Instruction[] = [
   ...moveInstructions,
@@ -23,6 +24,7 @@ export const x86: readonly X86Instruction[] = [
   ...branchInstructions,
   ...stringInstructions,
   ...systemInstructions,
+  ...x87Instructions,
   ...sseInstructions,
 ];
 
@@ -38,4 +40,5 @@ export { reachOf } from './reach.js';
 export type { Reach } from './reach.js';
 export * from './registers.js';
 export { x86SystemCalls } from './system_calls.js';
+export { x87Changes, x87Flags, x87Formats, x87Operations } from './x87.js';
 export type { X86SystemCall } from './system_calls.js';

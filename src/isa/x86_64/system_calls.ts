@@ -12,8 +12,12 @@ export const x86SystemCalls = [
   'misalignedOperand',
   /** #GP, for a near branch to an address that is not canonical. */
   'noncanonicalTarget',
-  /** A floating-point operation of SSE while MXCSR does not mask all exceptions. Nothing here raises #XM. */
-  'unmaskedFloat',
+  /**
+   * Before and behind the floating-point operations of an SSE instruction while MXCSR does not mask all exceptions. The second raises
+   * #XM if they raised one that is not masked.
+   */
+  'beginUnmaskedFloat',
+  'endUnmaskedFloat',
   /** #DE. */
   'divideError',
   /** (1 if signed, divisor): divides RDX:RAX by 64 bits. */
@@ -116,8 +120,31 @@ export const x86SystemCalls = [
   'readX87Control',
   'writeX87Control',
   'readX87Status',
-  /** (value, 64 bits signed): FILD. */
+  /** Pushes of x87: (value, 64 bits signed); (mantissa, sign and exponent); (format, bits); (i) for ST(i). */
   'pushX87Integer',
+  'pushX87Extended',
+  'pushX87',
+  'pushX87Register',
+  /** (i): FXCH, FST to a register, FFREE. */
+  'exchangeX87',
+  'storeX87',
+  'freeX87',
+  /** (-1 or 1): FDECSTP and FINCSTP. */
+  'rotateX87',
+  'popX87',
+  /** (one of x87Changes). */
+  'changeX87',
+  /** (operation and flags, i) and (operation and 256 * format, bits): arithmetic. */
+  'computeX87',
+  'computeX87Memory',
+  /** (flags, i) and (flags and 256 * format, bits): comparisons. The last answers with bits of RFLAGS. */
+  'compareX87',
+  'compareX87Memory',
+  'compareX87Flags',
+  /** (format): converts ST(0), or ends the instruction; -> the bits to store; -> sign and exponent of 80 bits. */
+  'convertX87',
+  'convertedX87',
+  'convertedX87Exponent',
 ] as const;
 
 export type X86SystemCall = (typeof x86SystemCalls)[number];

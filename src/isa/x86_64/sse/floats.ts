@@ -19,6 +19,7 @@ import { x86State } from '../registers.js';
 import { derived, hex, immediateRef } from '../values.js';
 import { sse, sse2 } from './definitions.js';
 import { lowOrMemory, quiet, xmm, xmmOrMemory } from './operands.js';
+import type { Xmm } from './operands.js';
 
 type Format = 32 | 64;
 
@@ -31,10 +32,27 @@ const formats = [
 /** The masks of all exceptions in MXCSR. */
 const allMasked = 0x1f80;
 
-/** Calls the host unless MXCSR masks all exceptions: no micro-operation raises #XM. */
-function requireMasked(m: Semantics): void {
+/**
+ * Computes, and writes what that gives. Where MXCSR does not mask all exceptions, the host is told before and behind the computation:
+ * it raises #XM, before anything is written, if that raised an exception that is not masked.
+ */
+function withExceptions<R>(m: Semantics, compute: () => R, write: (result: R) => void): void {
   const masks = m.and(m.state(x86State.control), m.constant(64, allMasked));
-  m.when(m.notEqual(masks, m.constant(64, allMasked)), () => m.system('unmaskedFloat'));
+  const isUnmasked = m.let(m.notEqual(masks, m.constant(64, allMasked)));
+  m.when(isUnmasked, () => m.system('beginUnmaskedFloat'));
+  const result = compute();
+  m.when(isUnmasked, () => m.system('endUnmaskedFloat'));
+  write(result);
+}
+
+/** As `withExceptions`, of a whole register. */
+function withVector(m: Semantics, d: Xmm, compute: () => VectorExpr): void {
+  withExceptions(m, () => m.letVector(compute()), (result) => d.set(result)); // prettier-ignore
+}
+
+/** As `withExceptions`, of the lowest lane. */
+function withLane(m: Semantics, d: Xmm, lane: Format, compute: () => Expr): void {
+  withExceptions(m, () => m.let(compute()), (result) => d.setLane(lane, 0, result)); // prettier-ignore
 }
 
 /** A vector with a number in each of its lanes, and zeros above them. */
@@ -86,8 +104,7 @@ const arithmetic = ([
       operands: { d: xmm, s: lowOrMemory(format) }, text: `${name}s${letter} {s},{d}`,
       semantics: (m, { d, s }) => {
         const b = s.get();
-        requireMasked(m);
-        d.setLane(format, 0, compute(m, format, d.lane(format, 0), b));
+        withLane(m, d, format, () => compute(m, format, d.lane(format, 0), b));
       },
     }),
     instruction({
@@ -95,9 +112,8 @@ const arithmetic = ([
       operands: { d: xmm, s: xmmOrMemory() }, text: `${name}p${letter} {s},{d}`,
       semantics: (m, { d, s }) => {
         const b = m.letVector(s.get());
-        requireMasked(m);
         const a = m.letVector(d.get());
-        d.set(makeLanes(m, format, 128 / format, (at) => compute(m, format, laneOf(format, a, at), laneOf(format, b, at))));
+        withVector(m, d, () => makeLanes(m, format, 128 / format, (at) => compute(m, format, laneOf(format, a, at), laneOf(format, b, at))));
       },
     }),
   ].flat()),
@@ -179,8 +195,7 @@ const comparisons = formats.flatMap(({ format, letter, scalar, packed, group }) 
     operands: { d: xmm, s: lowOrMemory(format), p: predicate, i: beyond }, text: `cmp{p}s${letter} {i}{s},{d}`,
     semantics: (m, { d, s, p: { table, signalling } }) => {
       const b = s.get();
-      requireMasked(m);
-      byKind(m, signalling, (kind) => d.setLane(format, 0, compareNumbers(m, { kind, format }, table, d.lane(format, 0), b)));
+      byKind(m, signalling, (kind) => withLane(m, d, format, () => compareNumbers(m, { kind, format }, table, d.lane(format, 0), b)));
     },
   }),
   instruction({
@@ -188,10 +203,9 @@ const comparisons = formats.flatMap(({ format, letter, scalar, packed, group }) 
     operands: { d: xmm, s: xmmOrMemory(), p: predicate, i: beyond }, text: `cmp{p}p${letter} {i}{s},{d}`,
     semantics: (m, { d, s, p: { table, signalling } }) => {
       const b = m.letVector(s.get());
-      requireMasked(m);
       const a = m.letVector(d.get());
       byKind(m, signalling, (kind) =>
-        d.set(makeLanes(m, format, 128 / format, (at) => compareNumbers(m, { kind, format }, table, laneOf(format, a, at), laneOf(format, b, at)))),
+        withVector(m, d, () => makeLanes(m, format, 128 / format, (at) => compareNumbers(m, { kind, format }, table, laneOf(format, a, at), laneOf(format, b, at)))),
       );
     },
   }),
@@ -201,8 +215,8 @@ const comparisons = formats.flatMap(({ format, letter, scalar, packed, group }) 
       operands: { d: xmm, s: lowOrMemory(format) }, text: `${name}${letter} {s},{d}`,
       semantics: (m, { d, s }) => {
         const b = s.get();
-        requireMasked(m);
-        const outcome = m.let(m.resize(32, m.float({ kind, format }, d.lane(format, 0), b)));
+        const compareBoth = (): Expr => m.let(m.resize(32, m.float({ kind, format }, d.lane(format, 0), b)));
+        withExceptions(m, compareBoth, (outcome) => {
         const isAny = (...wanted: (keyof typeof outcomes)[]): Expr => {
           const table = wanted.reduce((all, each) => all | (1 << outcomes[each]), 0);
           return m.and(m.shift('shrUnsigned', m.constant(32, table), outcome), m.constant(32, 1));
@@ -214,6 +228,7 @@ const comparisons = formats.flatMap(({ format, letter, scalar, packed, group }) 
           p: m.negate(isAny('unordered')),
           c: isAny('unordered', 'less'),
           o: zero, s: zero, a: m.constant(32, 0),
+        });
         });
       },
     }),
@@ -245,8 +260,7 @@ const scalarConversions = formats.flatMap(({ format, letter, scalar, group }) =>
     operands: { d: xmm, s: quiet(rm()) }, text: `cvtsi2s${letter}{long} {s},{d}`,
     semantics: (m, { d, s }) => {
       const value = s.get();
-      requireMasked(m);
-      d.setLane(format, 0, fromInteger(m, format, s.bits === 64 ? 64 : 32, value));
+      withLane(m, d, format, () => fromInteger(m, format, s.bits === 64 ? 64 : 32, value));
     },
   }),
   ...([['cvtt', '2C', true], ['cvt', '2D', false]] as const).map(([start, byte, truncates]) =>
@@ -255,8 +269,8 @@ const scalarConversions = formats.flatMap(({ format, letter, scalar, group }) =>
       operands: { d: reg(), s: lowOrMemory(format) }, text: `${start}s${letter}2si {s},{d}`,
       semantics: (m, { d, s }) => {
         const value = s.get();
-        requireMasked(m);
-        d.set(toInteger(m, format, d.bits === 64 ? 64 : 32, truncates, value));
+        const compute = (): Expr => m.let(toInteger(m, format, d.bits === 64 ? 64 : 32, truncates, value));
+        withExceptions(m, compute, (result) => d.set(result));
       },
     }),
   ),
@@ -270,8 +284,7 @@ const formatConversions = formats.flatMap(({ format, letter, scalar }) => {
     ...sse2, name: `${name.toUpperCase()}_x_xm`, opcode: `${scalar} 0F 5A /r`, operands: { d: xmm, s: lowOrMemory(format) }, text: `${name} {s},{d}`,
     semantics: (m, { d, s }) => {
       const value = s.get();
-      requireMasked(m);
-      d.setLane(to, 0, convert(m, format, to, value));
+      withLane(m, d, to, () => convert(m, format, to, value));
     },
   });
 }); // prettier-ignore
@@ -298,8 +311,7 @@ function packedConversion(
       operands: { d: xmm, s: lowOrMemory(64) },
       semantics: (m, { d, s }) => {
         const all = m.letVector(fromLow(s.get()));
-        requireMasked(m);
-        d.set(makeLanes(m, to, count, (at) => compute(m, laneOf(from, all, at))));
+        withVector(m, d, () => makeLanes(m, to, count, (at) => compute(m, laneOf(from, all, at))));
       },
     });
   }
@@ -308,8 +320,7 @@ function packedConversion(
     operands: { d: xmm, s: xmmOrMemory() },
     semantics: (m, { d, s }) => {
       const all = m.letVector(s.get());
-      requireMasked(m);
-      d.set(makeLanes(m, to, count, (at) => compute(m, laneOf(from, all, at))));
+      withVector(m, d, () => makeLanes(m, to, count, (at) => compute(m, laneOf(from, all, at))));
     },
   });
 }

@@ -7,7 +7,7 @@ import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
 import { fromLow } from '../../vector_expr.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
-import type { OperandSpec } from '../encoding.js';
+import type { Form, OperandSpec } from '../encoding.js';
 import { asBytes, memorySpec } from '../memory.js';
 import { field } from '../parser.js';
 import { derived, hex, immediateRef, widthOf } from '../values.js';
@@ -75,19 +75,19 @@ export const xmm: OperandSpec<Xmm> = registerSpec('reg');
 export const xmmRm: OperandSpec<Xmm> = registerSpec('rm');
 
 /** The address of 16 bytes. Raises #GP before any other fault of the access if it is not aligned and has to be. */
-function addressOf(m: Semantics, memory: Memory, aligned: boolean): Expr {
-  const address = memory.linear(16);
-  if (aligned) {
-    const offset = m.and(address, m.constant(64, 15));
-    m.when(m.notEqual(offset, m.constant(64, 0)), () => m.system('misalignedOperand'));
-  }
-  return address;
+function addressOf(m: Semantics, memory: Memory, aligned: boolean, { flat }: Form): Expr {
+  if (!aligned) return memory.linear(16);
+  // Where segments matter, their checks come after that of the alignment.
+  const address = memory.linear(flat ? 16 : 0);
+  const offset = m.and(address, m.constant(64, 15));
+  m.when(m.notEqual(offset, m.constant(64, 0)), () => m.system('misalignedOperand'));
+  return flat ? address : memory.linear(16);
 }
 
 function registerOrMemory<R>(
   isWritten: boolean,
   ofRegister: (register: Xmm) => R,
-  ofMemory: (m: Semantics, memory: Memory) => R,
+  ofMemory: (m: Semantics, memory: Memory, form: Form) => R,
   size: Bits = 64,
 ): OperandSpec<R> {
   const [register, memory] = [registerSpec('rm'), memorySpec(size, isWritten ? 'written' : 'read', true)];
@@ -95,7 +95,7 @@ function registerOrMemory<R>(
     operands: (key, form) => (form.memory ? memory : register).operands(key, form),
     reference: (m, key, form) =>
       form.memory
-        ? ofMemory(m, memory.reference(m, key, form))
+        ? ofMemory(m, memory.reference(m, key, form), form)
         : ofRegister(register.reference(m, key, form)),
   };
 }
@@ -105,7 +105,7 @@ export const xmmOrMemory = (aligned = true): OperandSpec<Vector> =>
   registerOrMemory<Vector>(
     false,
     (register) => register,
-    (m, memory) => ({ get: () => m.loadVector(addressOf(m, memory, aligned)) }),
+    (m, memory, form) => ({ get: () => m.loadVector(addressOf(m, memory, aligned, form)) }),
   );
 
 /** An XMM register or 16 bytes of memory that are written. */
@@ -113,7 +113,7 @@ export const writtenXmmOrMemory = (aligned = true): OperandSpec<WrittenVector> =
   registerOrMemory<WrittenVector>(
     true,
     (register) => register,
-    (m, memory) => ({ set: (value) => m.storeVector(addressOf(m, memory, aligned), value) }),
+    (m, memory, form) => ({ set: (value) => m.storeVector(addressOf(m, memory, aligned, form), value) }),
   );
 
 /** The low bits of an XMM register, or as many of memory, aligned or not. They are read. */
