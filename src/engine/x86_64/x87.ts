@@ -126,8 +126,10 @@ export function waitX87(cpu: Vcpu): void {
 function note(cpu: Vcpu, bits: number, c1: boolean): boolean {
   const { float } = cpu.system;
   const isStopped = (bits & ~float.control & beforeOperation) !== 0;
+  // Of what is not computed C1 does not tell how it was rounded, but which stack fault there was.
+  const isTold = !isStopped || (bits & status.stackFault) !== 0;
   const told = isStopped ? bits & (beforeOperation | status.stackFault) : bits;
-  float.status = (float.status & ~status.c1) | told | (c1 && !isStopped ? status.c1 : 0);
+  float.status = (float.status & ~status.c1) | told | (c1 && isTold ? status.c1 : 0);
   summarize(cpu);
   if (isStopped) cpu.pending = { kind: 'completed' };
   return !isStopped;
