@@ -172,6 +172,9 @@ make_tables:
     jne     3b
     ret`;
 
+/** The bytes of the table of segments, with two descriptors' room for the task-state segment. */
+const segmentBytes = 64;
+
 /** Room for the code that a SIPI starts, in bytes. */
 const trampolineBytes = 64;
 
@@ -236,7 +239,7 @@ entry_64:
     lea     areas(%rip), %r15
     lea     ${areaBytes}(%r15), %rsp
     call    make_interrupt_table
-    call    make_task_segment
+    call    make_segment_table
     call    use_own_area
     mov     $${selector.task}, %eax
     ltr     %ax
@@ -251,13 +254,13 @@ use_own_area:
     lea     kernel_root(%rip), %rax
     and     $0x7fffffff, %eax
     mov     %rax, %cr3
-    lea     register_64(%rip), %rdi
-    lea     segments(%rip), %rax
-    mov     %rax, 2(%rdi)
+    lea     segment_table(%rip), %rax
+    mov     $${segmentBytes - 1}, %ecx
+    call    make_register
     lgdt    (%rdi)
-    lea     interrupt_register(%rip), %rdi
     lea     interrupt_table(%rip), %rax
-    mov     %rax, 2(%rdi)
+    mov     $4095, %ecx
+    call    make_register
     lidt    (%rdi)
     xor     %eax, %eax
     mov     %eax, %fs
@@ -277,10 +280,21 @@ use_own_area:
     ${writeMsr(msr.syscallMask)}
     ret
 
-// Makes the descriptor of the task-state segment, which has the stack for interrupts of user space.
-make_task_segment:
+// Puts limit CX and address RAX of a table at RDI, in the form that LGDT and LIDT read: on the stack, below what is in use.
+make_register:
+    lea     -32(%rsp), %rdi
+    mov     %cx, (%rdi)
+    mov     %rax, 2(%rdi)
+    ret
+
+// Makes the table of segments: a copy of the one in the image, and the descriptor of the task-state segment, which has the stack for
+// interrupts of user space.
+make_segment_table:
+    lea     segments(%rip), %rsi
+    lea     segment_table(%rip), %rdi
+    mov     $${segmentBytes / 8 - 2}, %ecx
+    rep movsq %ds:(%rsi), %es:(%rdi)
     lea     task_segment(%rip), %rax
-    lea     task_descriptor(%rip), %rdi
     movw    $0x67, (%rdi)
     mov     %ax, 2(%rdi)
     shr     $16, %rax
@@ -305,18 +319,10 @@ segments:
     .quad   0
     .quad   0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
     .quad   0x00cff3000000ffff, 0x00affb000000ffff
-task_descriptor:
-    .quad   0, 0
 segments_end:
 table_register:
     .hword  segments_end - segments - 1
-    .long   segments
-register_64:
-    .hword  segments_end - segments - 1
-    .quad   0
-interrupt_register:
-    .hword  4095
-    .quad   0`;
+    .long   segments`;
 
 /** The memory after the image. */
 export const unloaded = `
@@ -333,6 +339,8 @@ user_table:     .space 4096
 user_directory: .space 4096
 user_pages:     .space 4096
 interrupt_table: .space 4096
+segment_table:  .space ${segmentBytes}
+    .balign 4096
 shared_info:    .space 4096
 event_array:    .space 4096
 variables:

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { SHUTDOWN_crash, SHUTDOWN_poweroff, XEN_EINVAL, XEN_ENOENT } from '../../src/abi/index.js';
 import { hashValue } from '../../src/base/index.js';
 import { readX86Image } from '../../src/firmware/x86_64/index.js';
-import { kernel, runX86 } from './builtin_x86_runs.js';
-import type { X86Run } from './builtin_x86_runs.js';
+import { kernel, runX86 } from './builtin_amd64_runs.js';
+import type { X86Run } from './builtin_amd64_runs.js';
 
 /** The calls of one operation: who made it, the vCPU id in it, and the answer. */
 function callsOf(
