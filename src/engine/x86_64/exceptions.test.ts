@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import * as isa from '../../isa/x86_64/index.js';
 import { enterLongMode, pageEntry, places, selectors, setGate, testMachine } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
+import { mostUnimplemented, otherUnimplemented } from './vcpu.js';
 
 const number = isa.registerNumber;
 const register = ({ cpu }: TestMachine, name: isa.RegisterName): bigint => cpu.register(number(name));
@@ -132,6 +133,22 @@ describe('exceptions in long mode', () => {
     machine.run();
     assert.equal(register(machine, 'rbx'), 2n);
     assert.equal(register(machine, 'rax'), 3n);
+  });
+});
+
+describe('opcodes that are not implemented', () => {
+  it('are counted by name, and beyond a number of names as one', () => {
+    const count = mostUnimplemented + 44;
+    const { machine, label } = machineWith('jmp 0x20000\ninvalid: addq $0x10, (%rsp)\niretq');
+    setGate(machine, 6, label('invalid'));
+    for (let index = 0; index < count; index += 1) {
+      machine.processor.ram.set([0xc4, 0xe2, index & 0xff, index >> 8], 0x20000 + 16 * index);
+    }
+    machine.program(0x20000 + 16 * count, 'vmmcall');
+    machine.run();
+    const { unimplemented } = machine.cpu;
+    assert.equal(unimplemented.size, mostUnimplemented + 1);
+    assert.equal(unimplemented.get(otherUnimplemented), 44);
   });
 });
 

@@ -117,6 +117,10 @@ export function variantOf(variant: number): Variant {
   return { mode: modes[variant & 3] ?? 64, traps: variant & ~3 };
 }
 
+/** How many names of what is not implemented a vCPU counts, and that of all others. */
+export const mostUnimplemented = 256;
+export const otherUnimplemented = 'others';
+
 export class Vcpu {
   readonly index: number;
   readonly block: X86Block;
@@ -254,7 +258,10 @@ export class Vcpu {
     this.pending = { kind: 'event', event, returnsTo };
   }
 
+  /** A guest can make up any number of opcodes: beyond `mostUnimplemented` names all are counted as one. */
   countUnimplemented(what: string, times = 1): void {
-    this.unimplemented.set(what, (this.unimplemented.get(what) ?? 0) + times);
+    const isNamed = this.unimplemented.has(what) || this.unimplemented.size < mostUnimplemented;
+    const name = isNamed ? what : otherUnimplemented;
+    this.unimplemented.set(name, (this.unimplemented.get(name) ?? 0) + times);
   }
 }
