@@ -94,9 +94,8 @@ function viewWriter(view: DataView, at: number): AreaWriter {
  */
 export function updateVcpuTime(domain: Domain, vcpu: VcpuState, force: boolean): void {
   if (archOf(domain) === 'arm64') return;
-  const written = vcpuTime(domain, vcpu);
-  if (!force && isCurrent(domain, written)) return;
-  const info = timeInfo(domain, writingVersion(written.version));
+  if (!force && isCurrent(domain, vcpu)) return;
+  const info = timeInfo(domain, writingVersion(vcpuTime(domain, vcpu).version));
   const view = vcpuInfoView(domain, vcpu, true);
   if (view !== null) writeTime(viewWriter(view, vcpu_info.x86_64.offsets.time), info);
   if (vcpu.timeArea.location !== null) writeTime(locationWriter(domain, vcpu.timeArea.location), info);
@@ -109,9 +108,25 @@ function vcpuTime(domain: Domain, vcpu: VcpuState): TimeInfo {
   return view === null ? timeInfo(domain, 0) : vcpu_time_info.read(view, vcpu_info.x86_64.offsets.time);
 }
 
-function isCurrent(domain: Domain, written: TimeInfo): boolean {
-  const now = vcpu_time_info.encode(timeInfo(domain, written.version));
-  return vcpu_time_info.encode(written).every((byte, i) => byte === now[i]);
+/**
+ * Whether a vCPU's vcpu_info has the current time, if it has a vcpu_info at all. This is asked for each vCPU whenever time advances,
+ * so it reads the fields where they are.
+ */
+function isCurrent(domain: Domain, vcpu: VcpuState): boolean {
+  const view = vcpuInfoView(domain, vcpu, false);
+  if (view === null) return true;
+  const at = vcpu_info.x86_64.offsets.time;
+  const { offsets } = vcpu_time_info;
+  const info = timeInfo(domain, 0);
+  return (
+    view.getBigUint64(at + offsets.system_time, true) === info.system_time &&
+    view.getBigUint64(at + offsets.tsc_timestamp, true) === BigInt.asUintN(64, info.tsc_timestamp) &&
+    view.getUint32(at + offsets.tsc_to_system_mul, true) === info.tsc_to_system_mul &&
+    view.getInt8(at + offsets.tsc_shift) === info.tsc_shift &&
+    view.getUint8(at + offsets.flags) === info.flags &&
+    view.getUint32(at + offsets.pad0, true) === 0 &&
+    view.getUint16(at + offsets.pad1, true) === 0
+  );
 }
 
 /** Writes a secondary area that was just registered (Xen 4.18 arch/x86/time.c, force_update_secondary_system_time). */
