@@ -36,7 +36,7 @@ export function isAcpidump(bytes: Uint8Array): boolean {
 function addRow(table: { bytes: number[] }, line: string, number: number): void {
   const [, offset = '', pairs] = row.exec(line) ?? [];
   if (pairs === undefined) {
-    throw new InputError(`line ${number} of the acpidump text is not "OFFSET: BYTES  CHARACTERS"`);
+    throw new InputError(`line ${number} of the acpidump text is no row of bytes, like "0010: 41 50 49 43"`);
   }
   const at = Number.parseInt(offset, 16);
   if (at !== table.bytes.length) {

@@ -259,7 +259,9 @@ test('VCPUOP_initialise, up, down: an HVM vCPU starts where its context says, on
   assert.equal(plain(domain, abi.VCPUOP_up, 2), 0);
   assert.equal(plain(domain, abi.VCPUOP_is_up, 2), 1);
   assert.ok(isRunnable(domain, xenVcpuId(2)));
-  assert.deepEqual(takeStart(domain, xenVcpuId(2)), { how: 'initialise', entry: 0x1000n, contextId: 0n });
+  const { registers, ...start } = takeStart(domain, xenVcpuId(2)) ?? {};
+  assert.deepEqual(start, { how: 'initialise', entry: 0x1000n, contextId: 0n });
+  assert.deepEqual([registers?.mode, registers?.cpu_regs.x86_64], [abi.VCPU_HVM_MODE_64B, registers64]);
   assert.equal(takeStart(domain, xenVcpuId(2)), null);
   assert.equal(plain(domain, abi.VCPUOP_down, 2), 0);
   assert.equal(plain(domain, abi.VCPUOP_is_up, 2), 0);
