@@ -21,7 +21,10 @@ const unreadable =
 
 /** What GNU as makes shorter than objdump's text says, among others by leaving out a segment that is implied. */
 const shortened =
-  /\$0x1,|^(sldt|str|smsw) %r|^mov %\w+,%[c-gs]s$|%[ds]s:|^xchg %|^p?movmsk.*,%r(\w\w|\d+)$|^int \$0x3$/;
+  /\$0x1,|^(sldt|str|smsw) %r|^mov %\w+,%[c-gs]s$|^mov %[c-gs]s,%r|%[ds]s:|^xchg %|^p?movmsk.*,%r(\w\w|\d+)$|^int \$0x3$/;
+
+/** What has two encodings of one length or more that mean the same, of which GNU as takes the other one. */
+const ambiguous = /^f\w+ %st,%st\(0\)$|^mov (%[ae]\w+,(%\ws:)?0x[0-9a-f]+|(%\ws:)?0x[0-9a-f]+,%[ae]\w+)$/;
 
 function drawTexts(mode: 32 | 64): string[] {
   const [dice, decoder] = [new Dice(mode), x86_64.makeDecoder(x86_64.x86)];
@@ -31,7 +34,9 @@ function drawTexts(mode: 32 | 64): string[] {
     if (found.kind !== 'instruction' || found.fields.addressBits !== mode) return '';
     return x86_64.printInstruction(found.instruction, found.fields, 0n);
   });
-  return texts.filter((text) => text !== '' && !unreadable.test(text) && !shortened.test(text));
+  return texts.filter(
+    (text) => text !== '' && ![unreadable, shortened, ambiguous].some((left) => left.test(text)),
+  );
 }
 
 /** GNU's bytes of each text, and NOPs behind them. */
