@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { linuxCpu, mpidr, xenVcpuId } from '../identity/index.js';
+import { apicIdOfVcpu, linuxCpu, mpidr, xenVcpuId } from '../identity/index.js';
 import { cpuOptions, leftOutOf } from './cpu_limits.js';
 import type { CpuLimits } from './cpu_limits.js';
 import type { KernelCpu } from './guest.js';
@@ -14,8 +14,20 @@ const cpus: readonly KernelCpu[] = [3, 0, 1, 2].map((vcpu, cpu) => ({
   vcpu: xenVcpuId(vcpu),
 }));
 
+/** The same as CPUs of an x86 guest. */
+const x86Cpus: readonly KernelCpu[] = cpus.map(({ linuxCpu: cpu, vcpu }) => ({
+  linuxCpu: cpu,
+  hardwareId: apicIdOfVcpu(vcpu),
+  hardwareIdKind: 'apicId',
+  vcpu,
+}));
+
+function leftOutFrom(all: readonly KernelCpu[], commandLine: string, ...limits: CpuLimits[]): string[] {
+  return leftOutOf(all, cpuOptions(commandLine), limits[0]).map(({ vcpu, why }) => `${vcpu}: ${why}`);
+}
+
 function leftOut(commandLine: string, ...limits: CpuLimits[]): string[] {
-  return leftOutOf(cpus, cpuOptions(commandLine), limits[0]).map(({ vcpu, why }) => `${vcpu}: ${why}`);
+  return leftOutFrom(cpus, commandLine, ...limits);
 }
 
 describe('what a command line says of CPUs', () => {
@@ -49,8 +61,29 @@ describe('what a command line says of CPUs', () => {
     }
   });
 
+  it('names the possible CPUs and the disabled APIC id of x86', () => {
+    const cases: [string, number | null, number | null][] = [
+      ['possible_cpus=2', 2, null],
+      ['possible-cpus=4 possible_cpus=3', 3, null],
+      ['possible_cpus', null, null],
+      ['possible_cpus=0', null, null],
+      ['disable_cpu_apicid=0', null, 0],
+      ['disable_cpu_apicid=2 disable_cpu_apicid=0x4', null, 4],
+      ['disable_cpu_apicid', null, null],
+      ['disable_cpu_apicid=-1', null, null],
+      ['-- possible_cpus=2 disable_cpu_apicid=2', null, null],
+    ];
+    for (const [text, possibleCpus, disabledApicId] of cases) {
+      const told = cpuOptions(text);
+      assert.deepEqual([told.possibleCpus, told.disabledApicId], [possibleCpus, disabledApicId], text);
+    }
+  });
+
   it('never throws', () => {
-    fc.assert(fc.property(fc.string(), (text) => void cpuOptions(`maxcpus=${text} nr_cpus=${text}`)));
+    const names = ['maxcpus', 'nr_cpus', 'possible_cpus', 'disable_cpu_apicid'];
+    fc.assert(
+      fc.property(fc.string(), (text) => void cpuOptions(names.map((name) => `${name}=${text}`).join(' '))),
+    );
   });
 });
 
@@ -82,6 +115,18 @@ describe('the CPUs that a kernel leaves out', () => {
       '1: CONFIG_NR_CPUS=2',
       '2: CONFIG_NR_CPUS=2',
     ]);
+  });
+
+  it('are on x86 those beyond possible_cpus=, which no other kernel obeys', () => {
+    const two = { possible: new Set([0, 1]), configured: 8192, maxCpus: 8192 };
+    const four = { ...two, possible: new Set([0, 1, 2, 3]) };
+    const beyond = ['1: possible_cpus=2', '2: possible_cpus=2'];
+    assert.deepEqual(leftOutFrom(x86Cpus, 'possible_cpus=2'), beyond);
+    assert.deepEqual(leftOutFrom(x86Cpus, 'possible_cpus=2', two), beyond);
+    assert.deepEqual(leftOutFrom(x86Cpus, 'possible_cpus=2', four), []);
+    assert.deepEqual(leftOutFrom(x86Cpus, 'possible_cpus=3', two), ['2: possible_cpus=3']);
+    assert.deepEqual(leftOut('possible_cpus=2'), []);
+    assert.deepEqual(leftOut('possible_cpus=2', two), []);
   });
 
   it('are not those that it should count and does not', () => {

@@ -1,6 +1,8 @@
 /**
  * What limits the CPUs of a Linux besides the tables of its firmware: the command line's nr_cpus=, maxcpus= and nosmp, and
- * CONFIG_NR_CPUS (Linux kernel/smp.c; for arm64, arch/arm64/kernel/smp.c, smp_init_cpus and smp_prepare_cpus).
+ * CONFIG_NR_CPUS (Linux kernel/smp.c; for arm64, arch/arm64/kernel/smp.c, smp_init_cpus and smp_prepare_cpus); on x86 also
+ * possible_cpus= (6.1 arch/x86/kernel/smpboot.c, prefill_possible_map) and disable_cpu_apicid= (6.1
+ * arch/x86/kernel/apic/apic.c, generic_processor_info).
  */
 import type { LeftOut } from '../audit/index.js';
 import type { KernelCpu } from './guest.js';
@@ -13,7 +15,19 @@ export interface CpuOptions {
   readonly maxCpus: number | null;
   /** The option that set `maxCpus`, e.g. `nosmp`. */
   readonly maxCpusOption: string;
+  /** The maximum of possible CPUs by `possible_cpus=`, which only x86 obeys; null without one. */
+  readonly possibleCpus: number | null;
+  /** The APIC id of `disable_cpu_apicid=`, which only x86 up to 6.8 obeys; null without one. */
+  readonly disabledApicId: number | null;
 }
+
+const noOptions: CpuOptions = {
+  nrCpus: null,
+  maxCpus: null,
+  maxCpusOption: '',
+  possibleCpus: null,
+  disabledApicId: null,
+};
 
 /** The kernel's own values, as read from its memory. */
 export interface CpuLimits {
@@ -40,31 +54,50 @@ function numberOf(text: string): number {
   return (sign === '-' ? -value : value) | 0;
 }
 
+/** What an option that has a value sets: `count` is the value as a number. */
+const setters: Readonly<
+  Record<string, (options: CpuOptions, count: number, value: string) => Partial<CpuOptions>>
+> = {
+  // setup_max_cpus is unsigned, so a negative number is no limit.
+  maxcpus: (_, count, value) => ({ maxCpus: count >>> 0, maxCpusOption: `maxcpus=${value}` }),
+  nr_cpus: ({ nrCpus }, count) => (count > 0 ? { nrCpus: Math.min(count, nrCpus ?? count) } : {}),
+  possible_cpus: (_, count) => ({ possibleCpus: count > 0 ? count : null }),
+  disable_cpu_apicid: (_, count) => ({ disabledApicId: count >= 0 ? count : null }),
+};
+
+/** What `word` of a command line sets, after `options`. Without a value only `nosmp` sets anything. */
+function setBy(word: string, options: CpuOptions): Partial<CpuOptions> {
+  const [, key = '', value = ''] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+  const name = key.replaceAll('-', '_');
+  if (name === 'nosmp') return { maxCpus: 0, maxCpusOption: 'nosmp' };
+  if (value === '' || !Object.hasOwn(setters, name)) return {};
+  return setters[name]?.(options, numberOf(value), value) ?? {};
+}
+
 /**
  * The CPU options in `commandLine`, by Linux's rules for early parameters: `-` and `_` are the same, everything after `--` is
- * ignored, the last of `maxcpus=` and `nosmp` counts, and the smallest `nr_cpus=` counts.
+ * ignored, the smallest `nr_cpus=` counts, and the last of other options, where `nosmp` is one of `maxcpus=`.
  */
 export function cpuOptions(commandLine: string): CpuOptions {
   const words = wordsOf(commandLine);
   const end = words.indexOf('--');
-  let options: CpuOptions = { nrCpus: null, maxCpus: null, maxCpusOption: '' };
+  let options = noOptions;
   for (const word of end < 0 ? words : words.slice(0, end)) {
-    const [, key = '', value = ''] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
-    const name = key.replaceAll('-', '_');
-    const count = numberOf(value);
-    if (name === 'nosmp') options = { ...options, maxCpus: 0, maxCpusOption: 'nosmp' };
-    // setup_max_cpus is unsigned, so a negative number is no limit. Without a value nothing is set.
-    else if (name === 'maxcpus' && value !== '') {
-      options = { ...options, maxCpus: count >>> 0, maxCpusOption: `maxcpus=${value}` };
-    } else if (name === 'nr_cpus' && count > 0) {
-      options = { ...options, nrCpus: Math.min(count, options.nrCpus ?? count) };
-    }
+    options = { ...options, ...setBy(word, options) };
   }
   return options;
 }
 
-function whyImpossible(cpu: number, { nrCpus }: CpuOptions, { configured }: CpuLimits): string | null {
+/** Whether the kernel that has this CPU obeys `possible_cpus=`. */
+function isX86({ hardwareIdKind }: KernelCpu): boolean {
+  return hardwareIdKind === 'apicId';
+}
+
+function whyImpossible(known: KernelCpu, options: CpuOptions, { configured }: CpuLimits): string | null {
+  const { linuxCpu: cpu } = known;
+  const { nrCpus, possibleCpus } = options;
   if (nrCpus !== null && cpu >= nrCpus) return `nr_cpus=${nrCpus}`;
+  if (possibleCpus !== null && cpu >= possibleCpus && isX86(known)) return `possible_cpus=${possibleCpus}`;
   return configured !== null && cpu >= configured ? `CONFIG_NR_CPUS=${configured}` : null;
 }
 
@@ -73,9 +106,10 @@ function whyAlone(cpu: number, { maxCpus, maxCpusOption }: CpuOptions): string |
   return maxCpus === 0 && cpu > 0 ? maxCpusOption : null;
 }
 
-function whyLeftOut(cpu: number, options: CpuOptions, limits: CpuLimits): string | null {
-  const isPossible = limits.possible?.has(cpu) ?? whyImpossible(cpu, options, limits) === null;
-  if (!isPossible) return whyImpossible(cpu, options, limits) ?? whyAlone(cpu, options);
+function whyLeftOut(known: KernelCpu, options: CpuOptions, limits: CpuLimits): string | null {
+  const { linuxCpu: cpu } = known;
+  const isPossible = limits.possible?.has(cpu) ?? whyImpossible(known, options, limits) === null;
+  if (!isPossible) return whyImpossible(known, options, limits) ?? whyAlone(cpu, options);
   const maxCpus = limits.maxCpus ?? options.maxCpus ?? Infinity;
   if (cpu < Math.max(maxCpus, 1)) return null;
   return maxCpus === options.maxCpus ? options.maxCpusOption : `maxcpus=${maxCpus}`;
@@ -90,8 +124,8 @@ export function leftOutOf(
   options: CpuOptions,
   limits: CpuLimits = { possible: null, configured: null, maxCpus: null },
 ): LeftOut[] {
-  return cpus.flatMap(({ linuxCpu, vcpu }) => {
-    const why = whyLeftOut(linuxCpu, options, limits);
-    return why === null ? [] : [{ vcpu, why }];
+  return cpus.flatMap((known) => {
+    const why = whyLeftOut(known, options, limits);
+    return why === null ? [] : [{ vcpu: known.vcpu, why }];
   });
 }

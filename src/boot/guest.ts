@@ -93,8 +93,8 @@ export interface RunningGuest {
    * that is not believed by the kernel either.
    */
   readonly recordsAreSet: 'before the first id' | 'with each CPU';
-  /** Why its kernel does not count a vCPU as a CPU that is not among the guest's CPUs; null if no vCPU is left out so. */
-  readonly whyUnnumbered: string | null;
+  /** Why its kernel, with that command line, does not count `vcpu`, which is not among the guest's CPUs; null without a reason. */
+  whyUnnumbered(vcpu: XenVcpuId, commandLine: string): string | null;
   /** What the registers of that vCPU say about its kernel. */
   anchors(vcpu: XenVcpuId): KernelAnchors;
   /** How often the guest asked the CPU or a device for what is not implemented, by what it is. */

@@ -116,7 +116,7 @@ export class KernelObserver {
     commandLine: KernelCommandLine,
     place: KernelPlace = firstKernel,
   ) {
-    const { machine, cpus, recordsAreSet, whyUnnumbered } = guest;
+    const { machine, cpus, recordsAreSet } = guest;
     this.#place = place;
     this.#machine = machine;
     this.#recordsAreSet = recordsAreSet;
@@ -133,7 +133,10 @@ export class KernelObserver {
       trace,
       commandLine,
       place.number,
-      whyUnnumbered === null ? [] : unnumbered.map((vcpu) => ({ vcpu, why: whyUnnumbered })),
+      unnumbered.flatMap((vcpu) => {
+        const why = guest.whyUnnumbered(vcpu, commandLine.given);
+        return why === null ? [] : [{ vcpu, why }];
+      }),
     );
     this.#bindings = new IrqBindings(guest, kernel, (vcpu, bound, port) =>
       trace.write({ kind: 'affinity', kernel: place.number, vcpu, linuxCpu: bound, port }),

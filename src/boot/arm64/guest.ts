@@ -128,7 +128,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     notImplemented: new Map(),
     knownSymbol: kernels.knownSymbol,
     recordsAreSet: 'before the first id',
-    whyUnnumbered: null,
+    whyUnnumbered: () => null,
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
     hung: (kernel) => hungArm64Guest(machine, kernel),

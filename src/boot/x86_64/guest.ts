@@ -14,6 +14,7 @@ import type { MemoryRange } from '../../firmware/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
 import {
   acpiUidOfVcpu,
+  apicId,
   apicIdOfVcpu,
   firstXenVcpu,
   numberCpus,
@@ -21,12 +22,13 @@ import {
   xenVcpuId,
   xenVcpuIds,
 } from '../../identity/index.js';
-import type { ApicId } from '../../identity/index.js';
+import type { ApicId, XenVcpuId } from '../../identity/index.js';
 import { x86_64 as kernels } from '../../introspect/index.js';
 import type { X86Cpu } from '../../introspect/index.js';
 import type { MachineListener, MachineOptions } from '../../machine/index.js';
 import { x86Machine } from '../../machine/x86_64/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
+import { cpuOptions } from '../cpu_limits.js';
 import { readGuest } from '../guest_memory.js';
 import type { GuestBuilder, GuestPlan, KernelCpu, RunningGuest } from '../guest.js';
 import type { BootOptions } from '../options.js';
@@ -86,7 +88,10 @@ function configOf(
 }
 
 /** The CPUs as an x86 Linux of that version numbers them, with the MADT of the guest and entered on `entryVcpu`. */
-function numberKernelCpus({ vcpus, entryVcpu, kernel: { version } }: BootOptions): KernelCpu[] {
+function numberKernelCpus(options: BootOptions): KernelCpu[] {
+  const { vcpus, entryVcpu, commandLine } = options;
+  const { version } = options.kernel;
+  const { disabledApicId } = cpuOptions(commandLine);
   const { cpus } = numberCpus({
     platform: 'x86_64',
     version,
@@ -101,13 +106,22 @@ function numberKernelCpus({ vcpus, entryVcpu, kernel: { version } }: BootOptions
     // Xen marks vCPU 0 as the one that started, whichever is entered (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_init).
     entryHasBspBit: xenVcpuId(entryVcpu) === firstXenVcpu,
     configNrCpus,
+    disableCpuApicId: disabledApicId === null ? null : apicId(disabledApicId),
   });
-  return cpus.map(({ cpu, apicId }) => ({
+  return cpus.map(({ cpu, apicId: id }) => ({
     linuxCpu: cpu,
-    hardwareId: apicId,
+    hardwareId: id,
     hardwareIdKind: 'apicId',
-    vcpu: present(vcpuOfApicId(apicId), 'the vCPU of an APIC id'),
+    vcpu: present(vcpuOfApicId(id), 'the vCPU of an APIC id'),
   }));
+}
+
+/** Up to 6.8 the option is the only reason; from 6.9 on it is not obeyed (identity/numbering_x86.ts, takeUpTo68 and isRealBsp). */
+function whyUnnumbered(vcpu: XenVcpuId, commandLine: string): string {
+  const { disabledApicId } = cpuOptions(commandLine);
+  return disabledApicId === apicIdOfVcpu(vcpu)
+    ? `disable_cpu_apicid=${disabledApicId}`
+    : 'the kernel takes it for the CPU that the firmware started, and is not entered on it';
 }
 
 function plan(options: BootOptions): GuestPlan {
@@ -184,8 +198,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     },
     knownSymbol: kernels.knownSymbol,
     recordsAreSet: 'with each CPU',
-    // From 6.9 on (identity/numbering_x86.ts, isRealBsp).
-    whyUnnumbered: 'the kernel takes it for the CPU that the firmware started, and is not entered on it',
+    whyUnnumbered,
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
     // Crashes and next kernels of such guests are not there yet.

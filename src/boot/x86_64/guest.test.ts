@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { xenVcpuId } from '../../identity/index.js';
+import { buildGuest, loadArchitecture } from '../guest.js';
+import type { Guest } from '../guest.js';
+import type { BootOptions } from '../options.js';
+
+await loadArchitecture('amd64');
+
+/** Options for a guest whose kernel is `code`, and says that it is of that version. */
+function optionsOf(
+  changes: Partial<BootOptions> = {},
+  code = Uint8Array.of(0xf4),
+  version = '',
+): BootOptions {
+  return {
+    kernel: {
+      name: 'made',
+      version,
+      sha256: '',
+      image: code,
+      memoryBytes: 4096,
+      placement: { architecture: 'amd64', loadAt: 0x100_0000, entry: 0x100_0000 },
+    },
+    initrd: null,
+    commandLine: '',
+    vcpus: 4,
+    memoryMiB: 64,
+    release: '4.17',
+    seed: 1,
+    xenstore: false,
+    whatIf: null,
+    entryVcpu: 0,
+    until: { kind: 'poweroff' },
+    limits: { instructions: 1_000_000, guestNs: 1_000_000_000n },
+    ...changes,
+  };
+}
+
+function guestOf(version: string, commandLine: string, entryVcpu = 0): Guest {
+  return buildGuest(optionsOf({ commandLine, entryVcpu }, undefined, version), { uart: () => undefined });
+}
+
+/** The vCPU of each of its CPUs. */
+const vcpusOf = ({ cpus }: Guest): number[] => cpus.map(({ vcpu }) => vcpu);
+
+describe('the CPUs of an amd64 guest, as its kernel numbers them', () => {
+  it('begin with the one that it is entered on', () => {
+    assert.deepEqual(vcpusOf(guestOf('6.1.0-57-amd64', '')), [0, 1, 2, 3]);
+    assert.deepEqual(vcpusOf(guestOf('6.1.0-57-amd64', '', 2)), [2, 0, 1, 3]);
+  });
+
+  it('lack the one of disable_cpu_apicid=, and the option is the reason', () => {
+    const options = 'disable_cpu_apicid=2';
+    const guest = guestOf('6.1.0-57-amd64', options);
+    assert.deepEqual(vcpusOf(guest), [0, 2, 3]);
+    assert.equal(guest.whyUnnumbered(xenVcpuId(1), options), 'disable_cpu_apicid=2');
+    // The CPU that runs the kernel is not left out, nor is one whose id no CPU has.
+    assert.deepEqual(vcpusOf(guestOf('6.1.0-57-amd64', options, 1)), [1, 0, 2, 3]);
+    assert.deepEqual(vcpusOf(guestOf('6.1.0-57-amd64', 'disable_cpu_apicid=3')), [0, 1, 2, 3]);
+  });
+
+  it('from 6.9 on are not changed by that option, but lack the firmware’s CPU where another is entered', () => {
+    const options = 'disable_cpu_apicid=2';
+    assert.deepEqual(vcpusOf(guestOf('6.9.0', options)), [0, 1, 2, 3]);
+    const entered = guestOf('6.9.0', options, 1);
+    assert.deepEqual(vcpusOf(entered), [1, 2, 3]);
+    assert.match(entered.whyUnnumbered(xenVcpuId(0), options) ?? '', /^the kernel takes it for the CPU/);
+  });
+});
