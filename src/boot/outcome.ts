@@ -197,10 +197,27 @@ export class OutcomeWatch {
   }
 
   #shutDown(): BootProgress {
-    const { reason } = this.#machine.domain.state.shutdown ?? { reason: -1 };
+    const { shutdown, vcpus } = this.#machine.domain.state;
+    // After SCHEDOP_shutdown and its like the caller is up. A Linux without another way to power off halts all its CPUs as well.
+    const { reason } = shutdown ?? { reason: -1 };
+    const hasHalted = reason === 0 && vcpus.every(({ up }) => !up);
+    if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
     if (reason === 0) return this.#powerOff(said);
     return this.#finish('destroyed', said, false);
+  }
+
+  /**
+   * Every vCPU halted with interrupts off before user space ran, as a kernel does that gives up early (Linux
+   * arch/x86/kernel/head_64.S, early_fixup_exception and its HLT loop). Xen reports that as a power-off.
+   */
+  #halted(): BootProgress {
+    const panic = this.#panics.look();
+    if (panic !== null) return this.#panicked(panic);
+    const { clauses, refused } = this.#guest.hung(this.#sources.kernel());
+    this.#state.refused = refused;
+    const why = 'every vCPU halted with interrupts off before user space ran, and Xen shut the guest down';
+    return this.#finish('destroyed', [why, ...clauses].join('; '), false);
   }
 
   #powerOff(said: string): BootProgress {

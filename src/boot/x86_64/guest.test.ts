@@ -4,6 +4,8 @@ import { xenVcpuId } from '../../identity/index.js';
 import { buildGuest, loadArchitecture } from '../guest.js';
 import type { Guest } from '../guest.js';
 import type { BootOptions } from '../options.js';
+import { bootReport } from '../report.js';
+import { Boot } from '../run.js';
 
 await loadArchitecture('amd64');
 
@@ -67,4 +69,23 @@ describe('the CPUs of an amd64 guest, as its kernel numbers them', () => {
     assert.deepEqual(vcpusOf(entered), [1, 2, 3]);
     assert.match(entered.whyUnnumbered(xenVcpuId(0), options) ?? '', /^the kernel takes it for the CPU/);
   });
+});
+
+describe('a kernel that halts its only running vCPU with interrupts off', () => {
+  for (const vcpus of [1, 4]) {
+    it(`before user space has not done what it should, and is not judged, with ${vcpus} vCPUs`, () => {
+      const options = optionsOf({ vcpus });
+      const boot = new Boot(options, { console: () => undefined });
+      while (boot.step(1000) !== 'ended');
+      const { verdict, runs } = bootReport(
+        options,
+        boot.result(),
+        { package: null, suites: [] },
+        { wallMs: 0, node: '' },
+      );
+      const [{ outcome, kernels }] = runs;
+      assert.deepEqual([verdict, outcome.what, kernels[0]?.findings], ['incomplete', 'destroyed', []]);
+      assert.match(outcome.why, /^every vCPU halted with interrupts off before user space ran/);
+    });
+  }
 });
