@@ -200,12 +200,21 @@ export class EngineMachine {
 
   /** Runs the kernel's code at a physical address with a stack pointer. Returns whether it came to a hypercall. */
   #kernel(address: number, stack: bigint): boolean {
+    this.#enterKernelMode();
     this.#cpu.pc = kernelStart + BigInt(address);
     this.#cpu.setRegister(isa.registerNumber('rsp'), stack);
     const { reason } = this.#processor.run(0, budget);
     if (reason === 'budget') return false;
     invariant(reason === 'stopped', `the run ends with ${reason}`);
     return true;
+  }
+
+  /** Goes back to the kernel's level where a case that never ends left the CPU in user mode. */
+  #enterKernelMode(): void {
+    if (this.#cpu.privilege === 0) return;
+    this.#cpu.setSegment(isa.segments.cs, kernelSegment(selectors.code, code | long));
+    this.#cpu.setSegment(isa.segments.ss, kernelSegment(selectors.data, big));
+    this.#cpu.load({ ...this.#cpu.save(), privilege: 0 });
   }
 
   #setCode({ bytes }: Case): void {

@@ -248,7 +248,9 @@ class Evaluation {
     const { fsBase, gsBase } = x86_64.registerFile;
     const segment = Number(access & 7n);
     const base = segment === fs ? fsBase : segment === gs ? gsBase : x86_64.registerFile.zero;
-    return BigInt.asUintN(64, effective + (this.#machine.registers[base] ?? 0n));
+    const linear = BigInt.asUintN(64, effective + (this.#machine.registers[base] ?? 0n));
+    if (access >> 4n !== 0n && !isCanonical(linear)) throw protection();
+    return linear;
   }
 
   #divideWide(isSigned: bigint, given: bigint): void {

@@ -30,6 +30,23 @@ interface Request {
 /** What the host's memory reads as where there is none. */
 const allOnes = -1n;
 
+/**
+ * Opcodes without ModRM that access the stack, by their map: PUSH, POP, PUSHF, POPF, RET, ENTER, LEAVE, far RET, IRET and CALL;
+ * PUSH and POP of FS and GS.
+ */
+const impliedStack: readonly ReadonlySet<number>[] = [
+  new Set([
+    ...Array.from({ length: 16 }, (_, register) => 0x50 + register),
+    ...[0x68, 0x6a, 0x9c, 0x9d, 0xc2, 0xc3, 0xc8, 0xc9, 0xca, 0xcb, 0xcf, 0xe8],
+  ]),
+  new Set([0xa0, 0xa1, 0xa8, 0xa9]),
+];
+
+/** Whether an opcode with ModRM also accesses the stack: POP, and the calls and PUSH of FF. */
+function usesStack(map: number, opcode: number, digit: number): boolean {
+  return map === 0 && (opcode === 0x8f || (opcode === 0xff && [2, 3, 6].includes(digit)));
+}
+
 /** The access of an instruction. */
 function requestOf(cpu: Vcpu, low: number, high: number, access: Request['access'], flags: number): Request {
   return { low, high, bytes: flags & accessFlags.bytes, access, user: cpu.isUser };
@@ -39,6 +56,11 @@ function requestOf(cpu: Vcpu, low: number, high: number, access: Request['access
 export function isCanonical(high: number): boolean {
   const top = (high | 0) >> 15;
   return top === 0 || top === -1;
+}
+
+/** Whether all bytes of an access are so: one that begins below the addresses that are not may reach into them. */
+function isAllCanonical({ low, high, bytes }: Pick<Request, 'low' | 'high' | 'bytes'>): boolean {
+  return isCanonical(high) && !(high === 0x7fff && (low >>> 0) + bytes > 2 ** 32);
 }
 
 export function isCanonicalAddress(address: bigint): boolean {
@@ -259,9 +281,10 @@ export class Accesses {
   }
 
   /** Translates the address. Null when this raised an exception. */
-  #translate(cpu: Vcpu, { low, high, access, user }: Request): Translation | null {
-    if (!isCanonical(high)) {
-      cpu.raise(this.#isOnStack(cpu) ? exception(vectors.stackFault, 0) : generalProtection());
+  #translate(cpu: Vcpu, request: Request): Translation | null {
+    const { low, high, access, user } = request;
+    if (!isAllCanonical(request)) {
+      cpu.raise(this.#isOnStack(cpu, access) ? exception(vectors.stackFault, 0) : generalProtection());
       return null;
     }
     const translation = this.mmu.translate(cpu.regime, low, high, access, user);
@@ -270,18 +293,20 @@ export class Accesses {
     return null;
   }
 
-  /** Whether the instruction at pc uses the stack: by itself, or because its address is based on RSP or RBP. */
-  #isOnStack(cpu: Vcpu): boolean {
+  /**
+   * Whether an access of the instruction at pc, in 64-bit code, is one to the stack: an implied one, which no prefix moves to another
+   * segment, or one whose address is based on RSP or RBP.
+   */
+  #isOnStack(cpu: Vcpu, access: Request['access']): boolean {
     const parsed = x86_64.parse(this.codeAt(cpu), cpu.mode);
     if (parsed.kind !== 'parsed') return false;
     const { segment, base, mod, modrm, map, opcode } = parsed.fields;
-    if (segment >= 0) return false;
+    const digit = (modrm >> 3) & 7;
     const hasMemory = modrm >= 0 && mod !== 3;
-    if (hasMemory && (base === 4 || base === 5)) return true;
-    // POP to memory, and calls and pushes from it: the operand is what faults first, as it comes first.
-    if (hasMemory || map !== 0) return false;
-    const isPushOrPop = opcode >= 0x50 && opcode < 0x60;
-    return isPushOrPop || [0x68, 0x6a, 0x8f, 0x9c, 0x9d, 0xc2, 0xc3, 0xc8, 0xc9, 0xe8, 0xff].includes(opcode);
+    const isImplied = modrm < 0 ? impliedStack[map]?.has(opcode) === true : usesStack(map, opcode, digit);
+    // POP to memory writes its operand; calls and pushes from memory read theirs.
+    const isOperand = hasMemory && (!isImplied || (access === 'write') === (opcode === 0x8f));
+    return isOperand ? segment < 0 && (base === 4 || base === 5) : isImplied;
   }
 
   #pageFault(cpu: Vcpu, low: number, high: number, errorCode: number): number {

@@ -1,6 +1,7 @@
 /** Pushes and pops of the host: of exceptions, far transfers and returns. */
 import * as x86_64 from '../../isa/x86_64/index.js';
 import type { Accesses } from './accesses.js';
+import { isCanonicalAddress } from './accesses.js';
 import { exception, raise, vectors } from './events.js';
 import { attribute, has, isWithin } from './segments.js';
 import type { Segment } from './segments.js';
@@ -8,6 +9,13 @@ import type { Vcpu } from './vcpu.js';
 
 const { registerNumber, segments } = x86_64;
 const [rsp, rbp] = [registerNumber('rsp'), registerNumber('rbp')];
+
+/** The address of 64-bit code's stack at a pointer. Throws `Raised` with #SS where not all its bytes are at canonical addresses. */
+function flatAddress(pointer: bigint, bytes: number): bigint {
+  const isUsable = isCanonicalAddress(pointer) && isCanonicalAddress(pointer + BigInt(bytes - 1));
+  if (!isUsable) raise(exception(vectors.stackFault, 0));
+  return BigInt.asUintN(64, pointer);
+}
 
 /** A stack whose pointer reaches the register when everything was pushed or popped (`commit`). */
 export class Stack {
@@ -31,7 +39,7 @@ export class Stack {
   }
 
   #address(pointer: bigint, bytes: number): bigint {
-    if (this.#isFlat) return BigInt.asUintN(64, pointer);
+    if (this.#isFlat) return flatAddress(pointer, bytes);
     const offset = Number(pointer & this.#mask);
     if (!isWithin(this.#segment, offset, bytes)) raise(exception(vectors.stackFault, 0));
     return (this.#segment.base + BigInt(offset)) & 0xffffffffn;
@@ -78,7 +86,7 @@ export class FlatStack {
 
   push(value: bigint): void {
     this.pointer = BigInt.asUintN(64, this.pointer - 8n);
-    this.#accesses.write(this.#cpu, this.pointer, 8, value, this.#user);
+    this.#accesses.write(this.#cpu, flatAddress(this.pointer, 8), 8, value, this.#user);
   }
 
   commit(): void {

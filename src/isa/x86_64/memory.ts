@@ -127,7 +127,10 @@ function addressOperands(key: string, form: Form, address: AddressFields, hasSeg
 /** How an access that is followed by a write to the same place is made: it faults as the write would. */
 export const beforeWrite: AccessKind = 'modify';
 
-/** What an instruction does with memory: whether it writes it, and whether it reads it first in any case. */
+/**
+ * What an instruction does with memory: whether it writes it, and whether it reads it first in any case. What is only written at times
+ * needs to be writable only then.
+ */
 export type MemoryUse = 'read' | 'written' | 'readAndWrittenAtTimes';
 
 export function asBytes(bits: Bits): AccessBytes {
@@ -142,7 +145,6 @@ function memoryReference(
   use: MemoryUse,
   address: AddressFields = modrmAddress,
 ): Memory {
-  const isWritten = use !== 'read';
   const register = (name: string): Expr => m.read({ operand: `${key}${name}`, width: 64 });
   const number = (name: string): Expr => immediateRef(`${key}${name}`, 64);
   const effective = (offset: Expr | null = null): Expr => {
@@ -157,7 +159,7 @@ function memoryReference(
     const whole = parts.reduce((a, b) => m.add(a, b));
     return form.flat ? whole : m.and(whole, maskOf(m, key));
   };
-  const linear = (bytes: number, offset: Expr | null = null): Expr => {
+  const linear = (bytes: number, offset: Expr | null = null, isWritten = use === 'written'): Expr => {
     const within = effective(offset);
     if (form.flat) return m.let(within);
     const access = m.add(number('Segment'), m.constant(64, (isWritten ? 8 : 0) + 16 * bytes));
@@ -169,7 +171,10 @@ function memoryReference(
   return {
     bits,
     get: () => m.let(value(m.load(asBytes(bits), at(), use === 'written' ? beforeWrite : 'plain'))),
-    set: (given) => m.store(asBytes(bits), at(), given),
+    set: (given) => {
+      const place = use === 'readAndWrittenAtTimes' ? linear(bits / 8, null, true) : at();
+      m.store(asBytes(bits), place, given);
+    },
     effective: () => m.let(effective()),
     linear: (bytes, offset) => linear(bytes, offset),
   };

@@ -5,6 +5,7 @@ import { instruction } from '../encoding.js';
 import { memory, reg, rm, widthOf, writtenMemory, writtenRm } from '../operands.js';
 import type { Value } from '../operands.js';
 import { maskedTarget } from '../memory.js';
+import { segments } from '../registers.js';
 import { sse, sse2 } from './definitions.js';
 import {
   lowOrMemory,
@@ -117,11 +118,16 @@ const masks = ([['pmovmskb', '66 0F D7', 8], ['movmskps', 'NP 0F 50', 32], ['mov
   }),
 ); // prettier-ignore
 
-/** Stores the bytes whose mask byte has its top bit set. Other bytes are not accessed. */
+/**
+ * Stores the bytes whose mask byte has its top bit set. The segment's limit is that of all 16 bytes, and the first address has to be
+ * canonical, whatever the mask; pages of other bytes are not accessed.
+ */
 const maskedMove = instruction({
   ...sse2, name: 'MASKMOVDQU_x_x', opcode: '66 0F F7 /r', only: 'r', addresses: true,
   operands: { s: xmm, mask: xmmRm, d: maskedTarget }, text: 'maskmovdqu {mask},{s}',
-  semantics: (m, { s, mask, d }) => {
+  semantics: (m, { s, mask, d }, form) => {
+    const first = d.linear(16);
+    if (form.flat) m.ask('linearAddress', [m.constant(64, segments.ds + 8 + 16 * 16), first]);
     const [value, bits] = [m.letVector(s.get()), m.let(signBits(8, mask.get()))];
     for (let at = 0; at < 16; at += 1) {
       m.when(m.and(bits, m.constant(32, 1 << at)), () => m.store(1, d.linear(1, m.constant(64, at)), laneOf(8, value, at)));
