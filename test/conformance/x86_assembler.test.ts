@@ -23,8 +23,9 @@ const unreadable =
 const shortened =
   /\$0x1,|^(sldt|str|smsw) %r|^mov %\w+,%[c-gs]s$|^mov %[c-gs]s,%r|%[ds]s:|^xchg %|^p?movmsk.*,%r(\w\w|\d+)$|^int \$0x3$/;
 
-/** What has two encodings of one length or more that mean the same, of which GNU as takes the other one. */
-const ambiguous = /^f\w+ %st,%st\(0\)$|^mov (%[ae]\w+,(%\ws:)?0x[0-9a-f]+|(%\ws:)?0x[0-9a-f]+,%[ae]\w+)$/;
+/** What has two encodings that mean the same, of which GNU as takes the other one: x87 on ST(0) alone, and moffs. */
+const ambiguous =
+  /^f\w+ %st,%st\(0\)$|^mov (%(al|ax|eax),(%\ws:)?0x[0-9a-f]+|(%\ws:)?0x[0-9a-f]+,%(al|ax|eax))$/;
 
 function drawTexts(mode: 32 | 64): string[] {
   const [dice, decoder] = [new Dice(mode), x86_64.makeDecoder(x86_64.x86)];
