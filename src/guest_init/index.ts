@@ -5,7 +5,7 @@
  */
 export { isInitArchitecture } from './architecture.js';
 export type { ArchitectureName } from './architecture.js';
-export { checkArguments, commandLimits, initProgram } from './init_program.js';
+export { begunOffset, checkArguments, commandLimits, initProgram } from './init_program.js';
 export type { InitCommand } from './init_program.js';
 export { commandEndOf, stackSearchBytes } from './reported_status.js';
 export type { CommandEnd } from './reported_status.js';

@@ -4,7 +4,7 @@ import { architectures } from './architecture.js';
 import type { ArchitectureName } from './architecture.js';
 import { DataBlock } from './data_block.js';
 import { elfFile, loadAddress } from './elf.js';
-import { parameterNames } from './parameters.js';
+import { parameterNames, parameterOffset } from './parameters.js';
 import type { ParameterName } from './parameters.js';
 import { utf8 } from './utf8.js';
 
@@ -61,11 +61,30 @@ function shownName(name: string): string {
   return name.length > 200 ? `${name.slice(0, 200)}...` : name;
 }
 
+/** A file has a multiple of this many bytes, so that one with another command has the same size. */
+const sizeStep = 0x1_0000;
+
 /**
- * Builds the program, an ELF file for the first process of a guest of `architecture`. Throws {@link InputError} on arguments
- * that Linux would refuse.
+ * The rest of a file of `size` bytes from `end` on: words with their own offset in it. So no two of its pages are alike, and none is
+ * all zero.
  */
-export function initProgram({ args, setup }: InitCommand, architecture: ArchitectureName): Uint8Array {
+function padding(end: number, size: number): Uint8Array {
+  const whole = new BigUint64Array(size / 8).map((_, index) => padWord | BigInt(8 * index));
+  return new Uint8Array(whole.buffer).subarray(end);
+}
+
+/** `domu` in the upper half of each word of padding. */
+const padWord = 0x756d_6f64_0000_0000n;
+
+/**
+ * Builds the program, an ELF file for the first process of a guest of `architecture`. It has at least `leastSize` bytes, and a
+ * multiple of 64 KiB. Throws {@link InputError} on arguments that Linux would refuse.
+ */
+export function initProgram(
+  { args, setup }: InitCommand,
+  architecture: ArchitectureName,
+  leastSize = 0,
+): Uint8Array {
   checkArguments(args);
   const [name = ''] = args;
   const { elfMachine, ...program } = architectures[architecture];
@@ -88,7 +107,16 @@ export function initProgram({ args, setup }: InitCommand, architecture: Architec
     directories: data.list(directories),
     // The second null ends the list of pairs.
     mounts: data.list(mounts, 2),
+    begun: 0,
   };
   const parameters = new BigUint64Array(parameterNames.map((key) => BigInt(values[key])));
-  return elfFile(elfMachine, code.bytes, new Uint8Array(parameters.buffer), data.bytes());
+  const parts = [new Uint8Array(parameters.buffer), data.bytes()];
+  const end = parts.reduce((sum, { length }) => sum + length, code.bytes.length);
+  const size = Math.ceil(Math.max(end, leastSize) / sizeStep) * sizeStep;
+  return elfFile(elfMachine, code.bytes, ...parts, padding(end, size));
+}
+
+/** Byte offset in the file of the word that the program sets to 1 before it starts the command. */
+export function begunOffset(architecture: ArchitectureName): number {
+  return architectures[architecture].assembledCode().bytes.length + parameterOffset.begun;
 }

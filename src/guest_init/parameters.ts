@@ -18,6 +18,8 @@ export const parameterNames = [
   'directories',
   /** Pairs of a file system type, which is also its source, and a mount point. */
   'mounts',
+  /** 0; the code sets it to 1 before it starts the command. */
+  'begun',
 ] as const;
 
 export type ParameterName = (typeof parameterNames)[number];

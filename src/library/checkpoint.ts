@@ -17,6 +17,7 @@ import { readInputFile } from '../kernel_source/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
 import { memoryMiB, vcpuCount } from './limits.js';
+import { withCommand } from './other_command.js';
 import { limitsOf, seedOf } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { originOf } from './sources.js';
@@ -170,7 +171,6 @@ const settledBefore = [
   'xenstore',
   'whatIf',
   'entryVcpu',
-  'command',
   'script',
   'mirror',
 ] as const satisfies readonly (keyof BootRequest)[];
@@ -184,7 +184,8 @@ export function checkFrom(request: BootRequest): void {
   );
 }
 
-function goalOf({ options, machine }: CheckpointValue, { until: asked }: BootRequest): Until {
+function goalOf({ options, machine }: CheckpointValue, { until: asked, command }: BootRequest): Until {
+  if (command !== undefined) return { kind: 'poweroff' };
   if (options.command !== null && asked !== undefined && asked !== 'poweroff')
     throw new InputError('a run with a command ends with that command; leave out the goal (until)');
   if (asked instanceof RegExp) return { kind: 'line', pattern: asked };
@@ -195,12 +196,13 @@ function goalOf({ options, machine }: CheckpointValue, { until: asked }: BootReq
 }
 
 function optionsOf(value: CheckpointValue, image: Uint8Array, request: BootRequest): StartedBoot['options'] {
-  const { seed, limits } = request;
+  const { seed, limits, command } = request;
   const { name, version, sha256, memoryBytes, placement } = value.kernel;
   return {
     ...value.options,
     seed: seed === undefined ? value.options.seed : seedOf(seed),
     until: goalOf(value, request),
+    ...(command === undefined ? {} : { command: { argv: command, script: null } }),
     limits: limits === undefined ? value.options.limits : limitsOf(limits, value.options.limits),
     kernel: { name, version, sha256, image, memoryBytes, placement },
   };
@@ -290,9 +292,15 @@ export async function resumeBoot(
   const isOfRequest = (error: unknown): boolean => error instanceof InputError;
   const { value, saved, image } = fitting(from, () => contentsOf(checkpoint));
   const options = fitting(from, () => optionsOf(value, image, request), isOfRequest);
-  await loadArchitecture(fitting(from, () => options.kernel.placement.architecture));
+  const architecture = fitting(from, () => options.kernel.placement.architecture);
+  await loadArchitecture(architecture);
+  const { command } = request;
+  const asked =
+    command === undefined
+      ? saved
+      : fitting(from, () => withCommand(saved, value.options.command, command, architecture), isOfRequest);
   return fitting(from, () => ({
-    boot: Boot.restore(options, saved, watcher),
+    boot: Boot.restore(options, asked, watcher),
     options,
     origin: originOf(value.origin),
   }));

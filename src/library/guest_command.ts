@@ -11,6 +11,7 @@ import {
   readCpio,
 } from '../firmware/index.js';
 import { checkArguments, initProgram, isInitArchitecture } from '../guest_init/index.js';
+import type { ArchitectureName } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
@@ -103,16 +104,52 @@ interface Runner {
   readonly script: Uint8Array | null;
 }
 
+/** The command line that prepares the default user space: links for all commands of busybox. */
+const installBusybox = ['/bin/busybox', '--install', '-s', '/bin'] as const;
+
+/** A first process that runs a command, and the same one with another command. */
+interface ProgramPair {
+  readonly program: Uint8Array;
+  readonly other: Uint8Array;
+}
+
+/**
+ * The programs that may be the first process of a guest that runs `command`: in the default user space, and in an initrd. Beside
+ * each the one that runs `args` instead; of a longer command it is larger. Throws InputError on arguments that Linux would refuse.
+ */
+export function commandPrograms(
+  command: BootCommand,
+  args: readonly string[],
+  architecture: ArchitectureName,
+): ProgramPair[] {
+  return [installBusybox, null].map((setup) => {
+    const program = initProgram({ args: argumentsOf(command), setup }, architecture);
+    return { program, other: initProgram({ args, setup }, architecture, program.length) };
+  });
+}
+
+/** Throws InputError if no first process of our own can run in such a guest. */
+export function checkArchitecture(
+  architecture: KernelArchitecture,
+): asserts architecture is ArchitectureName {
+  if (isInitArchitecture(architecture)) return;
+  throw new InputError(
+    `a command cannot be run in an ${architecture} guest yet; give an initrd whose own init runs it`,
+  );
+}
+
+/** What the first process of a guest with that command runs. */
+function argumentsOf({ argv }: { readonly argv: readonly string[] | null }): readonly string[] {
+  return argv ?? [`/${commandPaths.script}`];
+}
+
 async function runnerOf(
   request: BootRequest,
   architecture: KernelArchitecture,
   setup: readonly string[] | null,
 ): Promise<Runner> {
-  if (!isInitArchitecture(architecture))
-    throw new InputError(
-      `a command cannot be run in an ${architecture} guest yet; give an initrd whose own init runs it`,
-    );
-  const args = request.command ?? [`/${commandPaths.script}`];
+  checkArchitecture(architecture);
+  const args = argumentsOf({ argv: request.command ?? null });
   return { init: initProgram({ args, setup }, architecture), script: await scriptOf(request) };
 }
 
@@ -139,7 +176,6 @@ export async function busyboxWithCommand(
   architecture: KernelArchitecture,
   request: BootRequest,
 ): Promise<Uint8Array> {
-  const install = ['/bin/busybox', '--install', '-s', '/bin'];
-  const { init, script } = await runnerOf(request, architecture, install);
+  const { init, script } = await runnerOf(request, architecture, installBusybox);
   return commandInitramfs(busybox, architecture, init, script);
 }

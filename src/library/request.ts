@@ -15,8 +15,9 @@ import { checkKinds } from './request_types.js';
 export interface BootRequest {
   /**
    * A checkpoint to go on from, instead of a kernel: what `run.checkpoint()` gave, or the path or the bytes of a file with it. Only
-   * `seed`, `until`, `limits`, `realTime` and the listeners can be given with it; without them, those of the checkpoint's run
-   * hold. Limits count from the guest's start. Another seed draws the lengths of time slices from then on.
+   * `seed`, `until`, `limits`, `command`, `realTime` and the listeners can be given with it; without them, those of the checkpoint's
+   * run hold. Limits count from the guest's start. Another seed draws the lengths of time slices from then on. A command can be given
+   * if the guest was booted with one that has not begun.
    */
   readonly from?: string | Uint8Array | Checkpoint;
   /**

@@ -166,7 +166,8 @@ describe('domulator boot with checkpoints', () => {
   it('says in one line what cannot be combined', () => {
     refused(/^domulator: --from and --kernel exclude/, '--from', written, '--kernel', 'builtin');
     refused(/--from and --no-xenstore exclude/, '--from', written, '--no-xenstore');
-    refused(/--from and a command after '--' exclude/, '--from', written, '--', 'true');
+    refused(/was booted without a command/, '--from', written, '--', 'true');
+    refused(/--from and --script exclude/, '--from', written, '--script', 'any');
     refused(/--checkpoint needs --checkpoint-at/, '--kernel', 'builtin', '--checkpoint', file('x'));
     refused(/--checkpoint-at needs --checkpoint/, '--kernel', 'builtin', '--checkpoint-at', 'userspace');
     for (const place of ['somewhere', 'time:9999999', 'line:('])

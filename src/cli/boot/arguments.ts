@@ -139,7 +139,6 @@ const settledBefore = {
   entryVcpu: '--entry-vcpu',
   mirror: '--mirror',
   script: '--script',
-  command: "a command after '--'",
 } as const satisfies Partial<Readonly<Record<keyof BootArguments, string>>>;
 
 function checkFrom(args: BootArguments): void {

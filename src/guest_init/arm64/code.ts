@@ -82,7 +82,9 @@ start:
     mov     x0, #${shellStatus.notFound}
     b       exit
 5:  bl      wait_for
-6:  bl      fork
+6:  mov     x0, #1
+    str     x0, [x19, #${parameter.begun}]
+    bl      fork
     cbz     x0, run_command
     bl      wait_for
     mov     x20, x0

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { frameBytes, InputError } from '../base/index.js';
+import type { SavedBoot, SavedFrame } from '../boot/index.js';
+import { begunOffset } from '../guest_init/index.js';
+import { commandPrograms } from './guest_command.js';
+import { withCommand } from './other_command.js';
+
+const command = { argv: ['first'], script: null };
+const [inBusybox, inInitrd] = commandPrograms(command, ['other'], 'arm64');
+
+function framesOf(start: number, bytes: Uint8Array): SavedFrame[] {
+  return Array.from({ length: Math.ceil(bytes.length / frameBytes) }, (_, i) => {
+    const frame = new Uint8Array(frameBytes);
+    frame.set(bytes.subarray(i * frameBytes, (i + 1) * frameBytes));
+    return { number: start + i, bytes: frame };
+  });
+}
+
+const saved = (...frames: readonly SavedFrame[]): SavedBoot =>
+  ({ machine: { state: {}, frames }, boot: {} }) as unknown as SavedBoot;
+
+const contents = ({ machine }: SavedBoot): [number, Buffer][] =>
+  machine.frames.map(({ number, bytes }) => [number, Buffer.from(bytes)]);
+
+const change = (before: SavedBoot, args = ['other']): SavedBoot =>
+  withCommand(before, command, args, 'arm64');
+
+/** The file in an archive: not at the start of a page. */
+const archived = (file: Uint8Array): Uint8Array => {
+  const bytes = new Uint8Array(file.length + 400);
+  bytes.fill(7);
+  bytes.set(file, 124);
+  return bytes;
+};
+
+describe('another command for a saved guest', () => {
+  it('is put where the first process is: in the initramfs, or in single pages, in any order', () => {
+    for (const pair of [inBusybox, inInitrd]) {
+      assert.ok(pair !== undefined);
+      const around: SavedFrame = { number: 3, bytes: new Uint8Array(frameBytes).fill(9) };
+      const packed = saved(around, ...framesOf(10, archived(pair.program)));
+      assert.deepEqual(
+        contents(change(packed)),
+        contents(saved(around, ...framesOf(10, archived(pair.other)))),
+      );
+      const scattered = (file: Uint8Array): SavedBoot =>
+        saved(
+          around,
+          ...framesOf(0, file)
+            .map(({ number, bytes }) => ({ number: 1000 - 2 * number, bytes }))
+            .sort((a, b) => a.number - b.number),
+        );
+      const before = scattered(pair.program);
+      const kept = contents(before);
+      assert.deepEqual(contents(change(before)), contents(scattered(pair.other)));
+      assert.deepEqual(contents(before), kept, 'what was saved is not changed');
+    }
+  });
+
+  it('is refused once the first one has begun, while it is unpacked, and where it is not', () => {
+    assert.ok(inBusybox !== undefined);
+    const pages = framesOf(500, inBusybox.program);
+    const [page] = pages;
+    assert.ok(page !== undefined);
+    const marked = page.bytes.slice();
+    marked[begunOffset('arm64')] = 1;
+    assert.throws(() => change(saved(...pages, { number: 900, bytes: marked })), /has begun/);
+    const archive = framesOf(10, archived(inBusybox.program));
+    assert.throws(() => change(saved(...archive, ...pages.slice(0, 5))), /is unpacking/);
+    const part = page.bytes.slice().fill(0, 100);
+    assert.throws(() => change(saved(...archive, { number: 600, bytes: part })), /is unpacking/);
+    assert.throws(() => change(saved(...archive.slice(0, 3))), /is not in its memory/);
+    assert.throws(() => change(saved(...pages), ['x'.repeat(100_000)]), InputError);
+    assert.throws(() => withCommand(saved(...pages), null, ['other'], 'arm64'), /without a command/);
+  });
+});

@@ -1,0 +1,159 @@
+/**
+ * Another command for the guest of a checkpoint. The first process of a guest with a command is a program of our own (guest_init), and
+ * one with another command has the same size. So the other one takes its place wherever its file is in memory: in the initramfs
+ * that is not unpacked yet, or in the kernel's page cache, from where it runs. That must be before the command begins.
+ */
+import { frameBytes, InputError } from '../base/index.js';
+import type { BootCommand, BootKernel, SavedBoot, SavedFrame } from '../boot/index.js';
+import { begunOffset } from '../guest_init/index.js';
+import { checkArchitecture, commandPrograms } from './guest_command.js';
+
+/** Enough of a page to tell it from all others: no two pages of a first process begin alike. */
+const headBytes = 64;
+
+function headOf(page: Uint8Array): string {
+  return Buffer.from(page.buffer, page.byteOffset, headBytes).toString('latin1');
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+/** Frames that lie one behind the other. */
+function neighbours(frames: readonly SavedFrame[]): SavedFrame[][] {
+  const runs: SavedFrame[][] = [];
+  let last: SavedFrame | null = null;
+  for (const frame of frames) {
+    if (last !== null && frame.number === last.number + 1) runs.at(-1)?.push(frame);
+    else runs.push([frame]);
+    last = frame;
+  }
+  return runs;
+}
+
+/** Where a file lies in one piece, as byte addresses. */
+function wholeCopies(frames: readonly SavedFrame[], file: Uint8Array): number[] {
+  return neighbours(frames)
+    .filter((run) => run.length * frameBytes >= file.length)
+    .flatMap((run) => {
+      const bytes = Buffer.concat(run.map((frame) => frame.bytes));
+      const start = (run[0]?.number ?? 0) * frameBytes;
+      const found: number[] = [];
+      for (let at = bytes.indexOf(file); at >= 0; at = bytes.indexOf(file, at + file.length))
+        found.push(start + at);
+      return found;
+    });
+}
+
+function pagesOf(file: Uint8Array): Uint8Array[] {
+  return Array.from({ length: file.length / frameBytes }, (_, i) =>
+    file.subarray(i * frameBytes, (i + 1) * frameBytes),
+  );
+}
+
+/** Where pages of a file lie by themselves: by page, the numbers of frames. */
+interface PageCopies {
+  readonly frames: readonly number[][];
+  /** Whether a frame begins as a page and goes on otherwise. */
+  readonly hasParts: boolean;
+  /** Whether a frame is the first page with the mark that the command has begun. */
+  readonly hasBegun: boolean;
+}
+
+function pageCopies(
+  frames: readonly SavedFrame[],
+  file: Uint8Array,
+  marked: Uint8Array,
+  isElsewhere: (frame: number) => boolean,
+): PageCopies {
+  const pages = pagesOf(file);
+  const byHead = new Map(pages.map((page, index) => [headOf(page), index]));
+  const found = pages.map((): number[] => []);
+  let [hasParts, hasBegun] = [false, false];
+  for (const { number, bytes } of frames) {
+    const index = isElsewhere(number) ? undefined : byHead.get(headOf(bytes));
+    const page = index === undefined ? undefined : pages[index];
+    if (index === undefined || page === undefined) continue;
+    if (isEqual(bytes, page)) found[index]?.push(number);
+    else if (index === 0 && isEqual(bytes, marked)) hasBegun = true;
+    else hasParts = true;
+  }
+  return { frames: found, hasParts, hasBegun };
+}
+
+/** Puts `bytes` at a byte address. */
+function put(frames: Map<number, Uint8Array>, address: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) {
+    const number = Math.floor((address + done) / frameBytes);
+    const from = (address + done) % frameBytes;
+    const part = bytes.subarray(done, done + frameBytes - from);
+    const frame = (frames.get(number) ?? new Uint8Array(frameBytes)).slice();
+    frame.set(part, from);
+    frames.set(number, frame);
+    done += part.length;
+  }
+}
+
+/** What there is of a first process: what it takes to put another one in each of its places, or why that would be in vain. */
+type Change = { readonly frames: SavedFrame[] } | 'has begun' | 'is being unpacked' | 'is not there';
+
+function changed(
+  saved: readonly SavedFrame[],
+  program: Uint8Array,
+  other: Uint8Array,
+  begun: number,
+): Change {
+  const marked = program.slice(0, frameBytes);
+  marked[begun] = 1;
+  const whole = wholeCopies(saved, program);
+  const copies = pageCopies(saved, program, marked, (frame) =>
+    whole.some((at) => frame * frameBytes >= at && (frame + 1) * frameBytes <= at + program.length),
+  );
+  if (copies.hasBegun) return 'has begun';
+  const count = copies.frames.filter((frames) => frames.length > 0).length;
+  if (count === 0 && whole.length === 0) return 'is not there';
+  const isComplete = count === 0 || count === copies.frames.length;
+  if (copies.hasParts || !isComplete) return 'is being unpacked';
+  const frames = new Map(saved.map(({ number, bytes }) => [number, bytes]));
+  for (const at of whole) put(frames, at, other);
+  for (const [index, page] of pagesOf(other).entries())
+    for (const number of copies.frames[index] ?? []) put(frames, number * frameBytes, page);
+  return { frames: saved.map(({ number, bytes }) => ({ number, bytes: frames.get(number) ?? bytes })) };
+}
+
+const whyNot = {
+  'has begun':
+    'the command of the checkpoint’s guest has begun, and no other can take its place; write the checkpoint earlier (userspace)',
+  'is being unpacked':
+    'the guest of the checkpoint is unpacking its initramfs, and takes no other command just then; write the checkpoint a little later',
+} as const;
+
+/**
+ * The guest with the command `args` in place of `command`, with which it was booted. Throws InputError if it was booted without one,
+ * if that has begun, or if `args` are too long.
+ */
+export function withCommand(
+  saved: SavedBoot,
+  command: BootCommand | null | undefined,
+  args: readonly string[],
+  architecture: BootKernel['placement']['architecture'],
+): SavedBoot {
+  if (command === null || command === undefined)
+    throw new InputError(
+      'the guest of the checkpoint was booted without a command, and its own init takes none; write a checkpoint of a boot with any command, such as -- true, before that begins (userspace)',
+    );
+  checkArchitecture(architecture);
+  const programs = commandPrograms(command, args, architecture);
+  if (programs.some(({ program, other }) => other.length > program.length))
+    throw new InputError(
+      'the command is too long to take the place of the one with which the guest was booted; boot the guest with a command as long',
+    );
+  const begun = begunOffset(architecture);
+  const changes = programs.map(({ program, other }) => changed(saved.machine.frames, program, other, begun));
+  // One of the two programs is there. The pages of padding are the same in both.
+  const change = changes.find((one) => typeof one !== 'string');
+  if (change !== undefined) return { ...saved, machine: { ...saved.machine, frames: change.frames } };
+  for (const why of ['has begun', 'is being unpacked'] as const)
+    if (changes.includes(why)) throw new InputError(whyNot[why]);
+  throw new InputError('the command with which the guest was booted is not in its memory; give no other');
+}
