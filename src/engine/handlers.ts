@@ -93,11 +93,12 @@ export function mayGiveUp({ name, semantics }: Pick<Instruction, 'name' | 'seman
 
 export interface HandlerPlan {
   /**
-   * Handlers by number, starting at specialCount. The hot ones that never bail out come first, then the other hot ones,
-   * then the cold ones.
+   * Handlers by number, starting at specialCount. The hot ones that never bail out come first, then the other hot ones, the
+   * one that does nothing, and the cold ones. V8 puts the last hot handler before the dispatch and aligns it to 64 bytes, so
+   * that a short one keeps the dispatch within one cache line.
    */
   readonly handlers: readonly Handler[];
-  /** The number of handlers that never bail out, and the number of hot handlers (those in the large function). */
+  /** The number of handlers that never bail out and come first, and of hot handlers (those in the large function). */
   readonly unfailing: number;
   readonly hot: number;
   /** By name of the instruction. */
@@ -110,7 +111,8 @@ export function planHandlers(instructions: readonly Instruction[]): HandlerPlan 
   const wanted = instructions.flatMap(handlersOf).map((handler) => ({ handler, key: handlerKey(handler) }));
   for (const { handler, key } of wanted) if (!unique.has(key)) unique.set(key, handler);
   const rank = ({ instruction }: Handler): number => {
-    if (instruction.cold) return 2;
+    if (instruction.cold) return 3;
+    if (instruction.semantics.statements.length === 0) return 2;
     return mayGiveUp(instruction) ? 1 : 0;
   };
   const ranked = [...unique].map(([key, handler]) => ({ key, handler, rank: rank(handler) }));
@@ -129,7 +131,7 @@ export function planHandlers(instructions: readonly Instruction[]): HandlerPlan 
   return {
     handlers: ranked.map(({ handler }) => handler),
     unfailing: ranks.filter((each) => each < 1).length,
-    hot: ranks.filter((each) => each < 2).length,
+    hot: ranks.filter((each) => each < 3).length,
     choices,
   };
 }
