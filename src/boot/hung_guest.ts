@@ -2,6 +2,7 @@
  * Says what the vCPUs of a guest were doing when the run hung or was stopped. Each architecture reads the state of its vCPUs
  * (`arm64/hung_guest.ts`). This file has what all share: the form of the answer, and the text for addresses and groups of vCPUs.
  */
+import type { KernelImage } from './kernel_image.js';
 import type { HigherLevel } from './arm64/hung_guest.js';
 import type { XenVcpuId } from '../identity/index.js';
 
@@ -27,7 +28,7 @@ export interface LoadedKernel {
   /** Guest physical address of its image. */
   readonly at: bigint;
   /** The unpacked image as in the file. */
-  readonly image: Uint8Array;
+  readonly image: KernelImage;
   /** Its size in memory from `at` on, in bytes. */
   readonly memoryBytes: number;
   /** The text after "Linux version" in it; null if there is none. */

@@ -13,6 +13,7 @@ export type {
   BootWatcher,
   SavedBoot,
 } from './run.js';
+export { KernelImage } from './kernel_image.js';
 export type { PausePoint } from './pause_point.js';
 export { mainConsoleOf } from './consoles.js';
 export { bootReport, reportedRun, runsReport, unstartedEnd, unstartedReport } from './report.js';

@@ -4,12 +4,14 @@
  * BTF, each CPU's own area.
  */
 import { viewOf } from '../abi/index.js';
-import { frameBytes } from '../base/index.js';
+import { frameBytes, savedRecord } from '../base/index.js';
+import type { SavedRecord } from '../base/index.js';
 import { findAreas, isAreaOf, isKernelAddress, readImageFacts } from '../introspect/index.js';
 import type {
   AreaLayout,
   AreaOffsets,
   ImageFacts,
+  KnownSymbol,
   ReadKernel,
   RecordOffsets,
   RunningCpu,
@@ -19,6 +21,7 @@ import type {
 } from '../introspect/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { Guest, GuestMachine } from './guest.js';
+import type { KernelImage } from './kernel_image.js';
 import { readGuest } from './guest_memory.js';
 
 /** Maximum number of searches for the areas; they take place at the first, second, fourth, eighth ... request. */
@@ -36,8 +39,7 @@ function byBtf(fact: unknown): Way | null {
   return fact === null || fact === undefined ? null : 'BTF';
 }
 
-/** A plain value. */
-export interface KernelAddressesState {
+interface State {
   /** Kernel virtual address of `_text`. */
   text: bigint | null;
   areas: AreaOffsets | null;
@@ -46,20 +48,26 @@ export interface KernelAddressesState {
   searches: number;
 }
 
+/** A plain value, with what the image says: to read it takes tenths of a second. */
+export interface KernelAddressesState extends Readonly<State> {
+  readonly facts: SavedRecord<ImageFacts>;
+}
+
 /** Knows the addresses of one kernel's data; finds the missing ones while the kernel runs. */
 export class KernelAddresses {
   readonly #guest: Guest;
   readonly #machine: GuestMachine;
   readonly #kernelAt: bigint;
-  readonly #image: Uint8Array;
+  readonly #image: KernelImage;
   readonly #cpus: number;
   readonly #linkedText: bigint | null;
-  readonly #facts: ImageFacts;
-  /** Replaced to restore a state. */
-  state: KernelAddressesState = { text: null, areas: null, asked: 0, searches: 0 };
+  readonly #knownSymbol: KnownSymbol;
+  /** What the image says; null until something asks for it. */
+  #imageFacts: ImageFacts | null = null;
+  state: State = { text: null, areas: null, asked: 0, searches: 0 };
 
   /** `image` is the kernel's unpacked image as in the file. */
-  constructor(guest: Guest, image: Uint8Array) {
+  constructor(guest: Guest, image: KernelImage) {
     const { machine, kernelAt, cpus, knownSymbol } = guest;
     this.#guest = guest;
     this.#machine = machine;
@@ -67,7 +75,20 @@ export class KernelAddresses {
     this.#image = image;
     this.#cpus = cpus.length;
     this.#linkedText = guest.linkedText(kernelAt);
-    this.#facts = readImageFacts(image, knownSymbol);
+    this.#knownSymbol = knownSymbol;
+  }
+
+  save(): KernelAddressesState {
+    return { ...this.state, facts: savedRecord(this.#facts) };
+  }
+
+  load({ facts: { symbols, btf }, ...state }: KernelAddressesState): void {
+    this.state = state;
+    this.#imageFacts = { symbols: new Map(symbols), btf };
+  }
+
+  get #facts(): ImageFacts {
+    return (this.#imageFacts ??= readImageFacts(this.#image.bytes, this.#knownSymbol));
   }
 
   /** Kernel virtual address of `_text`, the start of the image; null while it is not known. */
@@ -136,10 +157,12 @@ export class KernelAddresses {
 
   /** The target of the pointer at an offset in the image, as an offset from `_text`; null while the kernel does not run. */
   pointerAt(at: number): number | null {
-    const loaded = this.#loaded;
-    if (this.state.text === null || loaded === null || at < 0 || at + 8 > loaded.length) return null;
-    const offset = viewOf(loaded).getBigUint64(at, true) - this.state.text;
-    return offset < 0n || offset >= BigInt(loaded.length) ? null : Number(offset);
+    const { length } = this.#image;
+    if (this.state.text === null || at < 0 || at + 8 > length) return null;
+    const loaded = this.#loaded(at, 8);
+    if (loaded === null) return null;
+    const offset = viewOf(loaded).getBigUint64(0, true) - this.state.text;
+    return offset < 0n || offset >= BigInt(length) ? null : Number(offset);
   }
 
   /** How each thing that is known now was found. */
@@ -164,21 +187,24 @@ export class KernelAddresses {
     return this.#guest.anchors(vcpu).text({ at: this.#kernelAt, bytes: this.#image.length });
   }
 
-  /** The image as it is in memory now; it begins at a page boundary. */
-  get #loaded(): Uint8Array | null {
+  /** A part of the image as it is in memory now; the image begins at a page boundary. */
+  #loaded(at: number, bytes: number): Uint8Array | null {
     const { processor, frames } = this.#machine;
     const ramOffset = frames.offsetOf(Number(this.#kernelAt) / frameBytes);
     if (ramOffset === null) return null;
-    const start = ramOffset - processor.ramStart;
-    return processor.ram.subarray(start, start + this.#image.length);
+    const start = ramOffset - processor.ramStart + at;
+    for (let page = start - (start % frameBytes); page < start + bytes; page += frameBytes)
+      processor.bringIn(processor.ramStart + page);
+    return processor.ram.subarray(start, start + bytes);
   }
 
   #kernelOn(vcpu: XenVcpuId): RunningKernel | null {
-    const loaded = this.#loaded;
-    if (this.state.text === null || loaded === null) return null;
+    const { text } = this.state;
+    const loaded = text === null ? null : this.#loaded(0, this.#image.length);
+    if (text === null || loaded === null) return null;
     const read: ReadKernel = (address, size) => readGuest(this.#machine, vcpu, address, size);
     const sectionMayBeAt0 = this.#linkedText !== null;
-    return { text: this.state.text, loaded, read, cpus: this.#cpus, sectionMayBeAt0 };
+    return { text, loaded, read, cpus: this.#cpus, sectionMayBeAt0 };
   }
 
   /** The current task of `vcpu`, and the CPU that it names. */

@@ -12,17 +12,18 @@ import {
   symbolIn,
 } from '../introspect/index.js';
 import type { Layouts, LogRecord, ReadKernel } from '../introspect/index.js';
+import type { KernelImage } from './kernel_image.js';
 
 /** The memory in which to search for the log. */
 export interface KernelMemory {
   /** The kernel's image as in the file. */
-  readonly image: Uint8Array;
+  readonly image: KernelImage;
   /** The image, including .bss, as it is in memory now. */
-  readonly loaded: Uint8Array;
-  /** All guest memory. */
+  readonly loaded: () => Uint8Array;
+  /** All guest memory. A page of it may be read after `mayHold` was asked for it. */
   readonly ram: Uint8Array;
   /** Whether the page of 4 KiB at an offset in `ram` may contain anything but zeros. */
-  readonly wasWritten: (offset: number) => boolean;
+  readonly mayHold: (offset: number) => boolean;
   readonly read: ReadKernel;
   /** The kernel's version as its note must give it; null where any will do. */
   readonly version: string | null;
@@ -101,9 +102,9 @@ export class KernelLog {
    * be there in this kernel's memory. A note of the same build leads to the ring of the kernel that reads it.
    */
   #byNote(): NotedRing | null {
-    const { ram, wasWritten, version } = this.#memory;
+    const { ram, mayHold, version } = this.#memory;
     let noted: NotedRing | null = null;
-    findVmcoreInfo(ram, wasWritten, (info) => {
+    findVmcoreInfo(ram, mayHold, (info) => {
       const pointer = symbolIn(info, 'prb');
       if (pointer === null || (version !== null && info.get('OSRELEASE') !== version)) return false;
       const found = { pointer, info: [...info] };
@@ -115,7 +116,7 @@ export class KernelLog {
   }
 
   #btfLayouts(): Layouts | null {
-    if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image, ringStructures);
+    if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image.bytes, ringStructures);
     return this.#btf;
   }
 
@@ -125,7 +126,7 @@ export class KernelLog {
     if (layouts === null) return null;
     let best: { readonly ring: bigint; readonly timeNs: bigint } | null = null;
     let looked = 0;
-    for (const offset of printkRingsIn(this.#memory.loaded, layouts)) {
+    for (const offset of printkRingsIn(this.#memory.loaded(), layouts)) {
       looked += 1;
       if (looked > mostRings) break;
       const ring = text + BigInt(offset);

@@ -121,8 +121,11 @@ export class KernelObserver {
     this.#machine = machine;
     this.#recordsAreSet = recordsAreSet;
     this.#cpus = cpus;
-    this.#onlineWatch = new MemoryWatch(machine.processor.ram);
-    this.#recordWatch = new MemoryWatch(machine.processor.ram);
+    const { processor } = machine;
+    const watch = (): MemoryWatch =>
+      new MemoryWatch(processor.ram, (offset) => processor.bringIn(processor.ramStart + offset));
+    this.#onlineWatch = watch();
+    this.#recordWatch = watch();
     this.#kernel = kernel;
     this.#trace = trace;
     this.#online = new OnlineCpus(guest, kernel, trace, place.number);

@@ -6,6 +6,7 @@ import type { XenVcpuId } from '../identity/index.js';
 import type { LogRecord, ReadKernel } from '../introspect/index.js';
 import type { FoundKernel, Guest, KernelCpu } from './guest.js';
 import { readGuest } from './guest_memory.js';
+import { KernelImage } from './kernel_image.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelLogState, KernelMemory } from './kernel_log.js';
 import { KernelObserver } from './kernel_observer.js';
@@ -60,7 +61,7 @@ export interface KernelSurroundings {
 /** One kernel of a boot. */
 export class KernelRun {
   readonly facts: KernelFacts;
-  readonly image: Uint8Array;
+  readonly image: KernelImage;
   readonly view: KernelView;
   readonly observer: KernelObserver;
   readonly log: KernelLog;
@@ -72,7 +73,7 @@ export class KernelRun {
   #hasCrashed = false;
 
   /** `image`: as in the file, or as it was in memory at its entry. */
-  constructor(facts: KernelFacts, image: Uint8Array, surroundings: KernelSurroundings) {
+  constructor(facts: KernelFacts, image: KernelImage, surroundings: KernelSurroundings) {
     const { trace, runsOn } = surroundings;
     const { number, name, cpus, kernelAt, commandLine } = facts;
     this.facts = facts;
@@ -93,7 +94,7 @@ export class KernelRun {
   save(isFirstImage: boolean): KernelRunState {
     return {
       facts: this.facts,
-      image: isFirstImage ? null : this.image,
+      image: isFirstImage ? null : this.image.bytes,
       kernel: this.view.save(),
       observer: this.observer.save(),
       log: this.log.state,
@@ -186,15 +187,24 @@ export class KernelRun {
 
   #memory(): KernelMemory {
     const { machine } = this.#surroundings.guest;
-    const { ram, ramStart } = machine.processor;
+    const { processor } = machine;
+    const { ram, ramStart } = processor;
+    const bringIn = (at: number): void => processor.bringIn(ramStart + at);
     const { kernelAt, memoryBytes, number, version } = this.facts;
     const offset =
       present(machine.frames.offsetOf(Number(kernelAt) / frameBytes), "the kernel's memory") - ramStart;
     return {
       image: this.image,
-      loaded: ram.subarray(offset, offset + memoryBytes),
+      loaded: () => {
+        for (let at = 0; at < memoryBytes; at += frameBytes) bringIn(offset + at);
+        return ram.subarray(offset, offset + memoryBytes);
+      },
       ram,
-      wasWritten: (page) => machine.processor.wasWritten(ramStart + page),
+      mayHold: (page) => {
+        if (!processor.wasWritten(ramStart + page)) return false;
+        bringIn(page);
+        return true;
+      },
       read: this.#read,
       version: number === 0 ? null : version,
     };
@@ -219,6 +229,6 @@ function isImageOf(found: Uint8Array, file: Uint8Array): boolean {
 }
 
 /** The image of a kernel that was entered: the first kernel's own file if it is that, because then nothing has changed in it. */
-export function imageOfEntered({ image }: FoundKernel, first: Uint8Array): Uint8Array {
-  return isImageOf(image, first) ? first : image;
+export function imageOfEntered({ image }: FoundKernel, first: KernelImage): KernelImage {
+  return isImageOf(image, first.bytes) ? first : KernelImage.of(image);
 }

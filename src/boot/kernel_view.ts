@@ -13,9 +13,17 @@ import {
   isKernelAddress,
   KernelRecords,
 } from '../introspect/index.js';
-import type { IrqTableState, Kallsyms, ReadKernel, VariableName, Way } from '../introspect/index.js';
+import type {
+  IrqInfoLayout,
+  IrqTableState,
+  Kallsyms,
+  ReadKernel,
+  VariableName,
+  Way,
+} from '../introspect/index.js';
 import type { Guest, GuestMachine, KernelCpu } from './guest.js';
 import { guestViews, readGuest } from './guest_memory.js';
+import type { KernelImage } from './kernel_image.js';
 import { KernelAddresses } from './kernel_addresses.js';
 import type { KernelAddressesState } from './kernel_addresses.js';
 
@@ -52,7 +60,8 @@ export type KernelViewState = Omit<State, 'possible'> & {
   readonly addresses: KernelAddressesState;
   /** Whether the address of the records was found. */
   readonly hasFoundRecords: boolean;
-  /** Null while it was not used, or if its layout is not known. */
+  /** Null while the table was not used, or if its layout is not known. */
+  readonly irqLayout: IrqInfoLayout | null;
   readonly irqTable: IrqTableState | null;
 };
 
@@ -62,17 +71,18 @@ export class KernelView {
   readonly #machine: GuestMachine;
   readonly #cpus: readonly KernelCpu[];
   readonly #kernelAt: bigint;
-  readonly #image: Uint8Array;
+  readonly #image: KernelImage;
   readonly #addresses: KernelAddresses;
   #records: KernelRecords | null = null;
   #state: State = { reader: xenVcpuId(0), areOffsetsSeen: false, possible: null };
+  #irqLayout: IrqInfoLayout | null = null;
   /** undefined until the first request. */
   #irqTable: IrqTable | null | undefined;
   /** undefined until the first request for a symbol. */
   #symbols: Kallsyms | null | undefined;
 
   /** `image` is the kernel's unpacked image as in the file. */
-  constructor(guest: Guest, image: Uint8Array) {
+  constructor(guest: Guest, image: KernelImage) {
     this.#guest = guest;
     this.#machine = guest.machine;
     this.#cpus = guest.cpus;
@@ -86,18 +96,21 @@ export class KernelView {
     return {
       ...this.#state,
       possible: possible === null ? null : [...possible],
-      addresses: this.#addresses.state,
+      addresses: this.#addresses.save(),
       hasFoundRecords: this.#records !== null,
+      irqLayout: this.#irqTable === undefined ? null : this.#irqLayout,
       irqTable: this.#irqTable?.save() ?? null,
     };
   }
 
-  /** What the image shows, such as its symbols, is found again when it is needed. */
-  load({ addresses, possible, hasFoundRecords, irqTable, ...state }: KernelViewState): void {
+  /** What the image shows and the state does not have, such as its symbols, is found again when it is needed. */
+  load({ addresses, possible, hasFoundRecords, irqLayout, irqTable, ...state }: KernelViewState): void {
     this.#state = { ...state, possible: possible === null ? null : new Set(possible) };
-    this.#addresses.state = addresses;
+    this.#addresses.load(addresses);
     this.#records = hasFoundRecords ? this.#openRecords() : null;
-    if (irqTable !== null) this.irqTable?.load(irqTable);
+    this.#irqLayout = irqLayout;
+    this.#irqTable = irqLayout === null ? undefined : this.#newIrqTable(irqLayout);
+    if (irqTable !== null) this.#irqTable?.load(irqTable);
   }
 
   /** Kernel virtual address of the image's start; null while it is not known. */
@@ -113,10 +126,14 @@ export class KernelView {
   /** The kernel's table of interrupts; null if its layout is not known. */
   get irqTable(): IrqTable | null {
     if (this.#irqTable === undefined) {
-      const layout = findIrqInfoLayout(this.#image);
-      this.#irqTable = layout === null ? null : new IrqTable(layout, (address) => this.#isImage(address));
+      this.#irqLayout = findIrqInfoLayout(this.#image.bytes);
+      this.#irqTable = this.#newIrqTable(this.#irqLayout);
     }
     return this.#irqTable;
+  }
+
+  #newIrqTable(layout: IrqInfoLayout | null): IrqTable | null {
+    return layout === null ? null : new IrqTable(layout, (address) => this.#isImage(address));
   }
 
   /** Reads kernel virtual addresses as `vcpu` sees them. */
@@ -291,7 +308,7 @@ export class KernelView {
   get configuredCpus(): number | null {
     const at = this.#addresses.offsetOf('nr_cpu_ids');
     if (at === null || at < 0 || at + 4 > this.#image.length) return null;
-    return viewOf(this.#image).getUint32(at, true);
+    return viewOf(this.#image.bytes).getUint32(at, true);
   }
 
   /** Bits above `nr_cpu_ids` belong to no CPU: the kernel's mask may be shorter than the list of CPUs in its tables. */
@@ -343,13 +360,13 @@ export class KernelView {
   addressReadBy(name: string): bigint | null {
     const text = this.textAddress;
     const start = this.#symbolTable()?.offsetOf(name) ?? null;
-    const offset = start === null ? null : this.#guest.loadedVariable(this.#image, start);
+    const offset = start === null ? null : this.#guest.loadedVariable(this.#image.bytes, start);
     return text === null || offset === null ? null : BigInt.asUintN(64, text + BigInt(offset));
   }
 
   #symbolTable(): Kallsyms | null {
     if (this.#symbols === undefined) {
-      this.#symbols = findKallsyms(this.#image, this.#guest.knownSymbol, (at) =>
+      this.#symbols = findKallsyms(this.#image.bytes, this.#guest.knownSymbol, (at) =>
         this.#addresses.pointerAt(at),
       );
     }

@@ -47,8 +47,7 @@ export class LeftOutCpus {
   readonly #commandLine: KernelCommandLine;
   readonly #number: number;
   readonly #unnumbered: readonly LeftOut[];
-  /** Replaced to restore a state. */
-  state: LeftOutState;
+  #state: LeftOutState | null = null;
 
   /** `number`: of the kernel in the trace. `unnumbered`: the vCPUs that the kernel does not count as CPUs, by its version's rules. */
   constructor(
@@ -65,11 +64,20 @@ export class LeftOutCpus {
     this.#commandLine = commandLine;
     this.#number = number;
     this.#unnumbered = unnumbered;
-    this.state = {
-      couldSeeOnline: kernel.hasOnlineMask,
-      leftOut: [...leftOutOf(cpus, cpuOptions(commandLine.given)), ...unnumbered],
+  }
+
+  /** Replaced to restore a state. Made when the kernel is entered, because then its image has to be read. */
+  get state(): LeftOutState {
+    this.#state ??= {
+      couldSeeOnline: this.#kernel.hasOnlineMask,
+      leftOut: [...leftOutOf(this.#cpus, cpuOptions(this.#commandLine.given)), ...this.#unnumbered],
       hasLimits: false,
     };
+    return this.#state;
+  }
+
+  set state(state: LeftOutState) {
+    this.#state = state;
   }
 
   /** What is known before the kernel runs. */

@@ -24,11 +24,16 @@ function differs({ live, last }: Watched): boolean {
 /** Watches a set of memory ranges. */
 export class MemoryWatch {
   readonly #memory: Uint8Array;
+  readonly #bringIn: (offset: number) => void;
   #watched: readonly Watched[] = [];
 
-  /** `memory`: the guest's memory, which contains all views. */
-  constructor(memory: Uint8Array) {
+  /**
+   * `memory`: the guest's memory, which contains all views. `bringIn` is called before the page at an offset in it is first looked
+   * at, so that it has its contents.
+   */
+  constructor(memory: Uint8Array, bringIn: (offset: number) => void) {
     this.#memory = memory;
+    this.#bringIn = bringIn;
   }
 
   /** Watches `views` of the guest's memory instead of the previous ones; their current contents count as seen. */
@@ -53,6 +58,9 @@ export class MemoryWatch {
     this.#watched = ranges.map(({ offset, last }) => {
       const live = this.#memory.subarray(offset, offset + last.length);
       if (live.length !== last.length) throw new InputError('it watches memory that its guest does not have');
+      // Each range is that of a view of one frame.
+      this.#bringIn(offset);
+      this.#bringIn(offset + Math.max(last.length - 1, 0));
       return { live, last };
     });
   }

@@ -2,6 +2,7 @@
 import type { XenRelease } from '../abi/index.js';
 import { InputError } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
+import type { KernelImage } from './kernel_image.js';
 
 /** How to change the kernel's records, to show what happens if they are filled as the patch of 2016 did. */
 export type WhatIf = (typeof whatIfs)[number];
@@ -32,7 +33,7 @@ export interface BootKernel {
   /** SHA-256 of the kernel as it was given, 64 hex digits. */
   readonly sha256: string;
   /** The unpacked image. */
-  readonly image: Uint8Array;
+  readonly image: Uint8Array | KernelImage;
   /** Its size in memory from its first byte on, in bytes. */
   readonly memoryBytes: number;
   /** Its architecture, and where it must lie in memory. */

@@ -12,6 +12,7 @@ import { buildGuest, restoreGuest } from './guest.js';
 import { RefusedCalls } from './refused_call.js';
 import type { RefusedCallsState } from './refused_call.js';
 import type { FoundKernel, Guest, GuestFacts, GuestMachine } from './guest.js';
+import { KernelImage } from './kernel_image.js';
 import { imageOfEntered, KernelRun } from './kernel_run.js';
 import type { KernelFacts, KernelRunState } from './kernel_run.js';
 import type { LoadedKernel } from './hung_guest.js';
@@ -80,6 +81,8 @@ export class Boot {
   /** The machine and what it was built from. */
   readonly guest: Guest;
   readonly #options: BootOptions;
+  /** That of the first kernel. */
+  readonly #image: KernelImage;
   readonly #trace: TraceWriter;
   /** The kernels that were entered, in that order; the last one runs. */
   readonly #kernels: KernelRun[];
@@ -101,6 +104,7 @@ export class Boot {
    */
   constructor(options: BootOptions, watcher: BootWatcher = {}, saved: SavedBoot | null = null) {
     this.#options = options;
+    this.#image = KernelImage.of(options.kernel.image);
     const sent = new ByteQueue((bytes) => watcher.console?.(bytes, 'uart'));
     this.#sent = sent;
     const lines = (): ConsoleLines =>
@@ -121,7 +125,7 @@ export class Boot {
       },
     );
     this.#runs = this.machine.vcpus.map(() => 0);
-    const first = this.#kernelRun(this.#firstFacts(), options.kernel.image);
+    const first = this.#kernelRun(this.#firstFacts(), this.#image);
     this.#kernels = [first];
     this.#whatIf = new WhatIfRecords(this.guest, first.view, options.whatIf);
     this.#outcome = new OutcomeWatch(this.guest, options, {
@@ -155,7 +159,7 @@ export class Boot {
     const boot: BootState = {
       guest: { cpus, kernelAt },
       lines: { uart: uart.line, pvConsole: pvConsole.line },
-      kernels: this.#kernels.map((kernel) => kernel.save(kernel.image === this.#options.kernel.image)),
+      kernels: this.#kernels.map((kernel) => kernel.save(kernel.image === this.#image)),
       runs: this.#runs,
       leaving: this.#leaving,
       refusedCalls: this.#refusedCalls.save(),
@@ -172,8 +176,8 @@ export class Boot {
     this.#runs = [...runs];
     this.#leaving = leaving;
     for (const [i, saved] of kernels.entries()) {
-      const kernel =
-        this.#kernels[i] ?? this.#kernelRun(saved.facts, saved.image ?? this.#options.kernel.image);
+      const image = saved.image === null ? this.#image : KernelImage.of(saved.image);
+      const kernel = this.#kernels[i] ?? this.#kernelRun(saved.facts, image);
       this.#kernels[i] = kernel;
       kernel.load(saved);
     }
@@ -198,7 +202,7 @@ export class Boot {
     };
   }
 
-  #kernelRun(facts: KernelFacts, image: Uint8Array): KernelRun {
+  #kernelRun(facts: KernelFacts, image: KernelImage): KernelRun {
     return new KernelRun(facts, image, {
       guest: this.guest,
       trace: this.#trace,
@@ -261,7 +265,7 @@ export class Boot {
       memoryBytes: found.image.length,
       commandLine: found.commandLine,
     };
-    const kernel = this.#kernelRun(facts, imageOfEntered(found, this.#options.kernel.image));
+    const kernel = this.#kernelRun(facts, imageOfEntered(found, this.#image));
     if (found.isCrashKernel) before.crashed();
     this.#kernels.push(kernel);
     this.#runs[vcpu] = facts.number;

@@ -8,6 +8,7 @@ import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
 import type { Built } from './interpreter_instance.js';
 import { blockRoom, budgetLimit, cpuOffsets, exits } from './layout.js';
 import { EngineMemory } from './memory.js';
+import type { PageContents } from './memory.js';
 import type { RunResult, StopReason } from './ports.js';
 import { tlbBytes, Tlbs } from './tlb.js';
 import type { TlbsValue } from './tlb.js';
@@ -92,9 +93,19 @@ export class Processor<View, Host, Line> {
     this.#interpreter = this.#instantiate(built);
   }
 
-  /** The guests' memory. Call `wrote` after writing to it. */
+  /** The guests' memory. Call `bringIn` before reading or writing a page of it, and `wrote` after writing. */
   get ram(): Uint8Array<ArrayBuffer> {
     return this.#memory.bytes.subarray(this.ramStart);
+  }
+
+  /** See {@link EngineMemory.setAbsent}; byte offsets in the engine's memory. */
+  setAbsent(pages: Iterable<readonly [offset: number, contents: PageContents]>): void {
+    this.#memory.setAbsent(pages);
+  }
+
+  /** See {@link EngineMemory.bringIn}. */
+  bringIn(offset: number): void {
+    this.#memory.bringIn(offset);
   }
 
   /** Invalidates the decoded code of memory that was written, from a byte offset in the engine's memory on. */

@@ -213,6 +213,7 @@ export class StraightRuns implements CodeCache {
   #decodeRun(decoded: DecodedPage, start: number): number {
     const { table, page, variant } = decoded;
     const { bytes } = this.#memory;
+    this.#memory.bringIn(page * pageBytes);
     decoded.order.push(start);
     let first = crossesPage;
     for (let offset = start; ;) {
@@ -245,6 +246,8 @@ export class StraightRuns implements CodeCache {
     const { bytes } = this.#memory;
     const { page, variant } = decoded;
     const here = pageBytes - offset;
+    this.#memory.bringIn(page * pageBytes);
+    this.#memory.bringIn(second);
     const code = new Uint8Array(here + longestInstruction);
     code.set(bytes.subarray(page * pageBytes + offset, (page + 1) * pageBytes));
     code.set(bytes.subarray(second, second + longestInstruction), here);

@@ -223,7 +223,7 @@ export class Tlbs {
     const { words } = this.#memory;
     this.#everyEntry(tlbOffsets.write, dataTlbEntries, (at) => {
       const low = words[at] ?? 0;
-      return (low + (words[at + 2] ?? 0)) >>> 0 === page && (low & 0xfff) === 0;
+      return pageOf(low, words[at + 2] ?? 0) === page && (low & 0xfff) === 0;
     });
   }
 
@@ -331,8 +331,11 @@ export class Tlbs {
     set.nonGlobal = value.nonGlobal === null ? null : [...value.nonGlobal];
     const words = unpackWords(value.entries);
     for (let at = 0; at < words.length; at += 5) {
-      const offset = set.offset + (words[at] ?? 0) * tlbEntry.bytes;
+      const index = words[at] ?? 0;
+      const offset = set.offset + index * tlbEntry.bytes;
       this.#memory.words.set(words.slice(at + 1, at + 5), offset >>> 2);
+      // The interpreter follows an entry for data to its page, and asks nobody.
+      if (index >= codeTlbEntries) this.#memory.bringIn(pageOf(words[at + 1] ?? 0, words[at + 3] ?? 0));
     }
   }
 
@@ -349,6 +352,11 @@ export class Tlbs {
 /** Size in bytes of the sets of `vcpus` vCPUs. */
 export function tlbBytes(vcpus: number): number {
   return (1 + vcpus * setsPerVcpu) * tlbOffsets.size;
+}
+
+/** The byte offset of the page of a data entry. */
+function pageOf(low: number, value: number): number {
+  return (low + value) >>> 0;
 }
 
 function codeIndex(low: number): number {

@@ -3,7 +3,7 @@
  * needed: what is left of it is in the guest's memory.
  */
 import { cloneValue, domulatorVersion, frameBytes, InputError } from '../base/index.js';
-import { Boot, loadArchitecture } from '../boot/index.js';
+import { Boot, KernelImage, loadArchitecture } from '../boot/index.js';
 import type {
   BootKernel,
   BootOptions,
@@ -69,9 +69,9 @@ export interface StartedBoot {
 }
 
 /** Frames of memory, with their numbers counted from the place where the kernel was loaded. */
-function loadedFrames({ machine, boot }: SavedBoot): ReadonlyMap<number, Uint8Array> {
+function loadedFrames({ machine, boot }: SavedBoot): ReadonlyMap<number, SavedFrame> {
   const first = Number(boot.guest.kernelAt) / frameBytes;
-  return new Map(machine.frames.map(({ number, bytes }) => [number - first, bytes]));
+  return new Map(machine.frames.map((frame) => [frame.number - first, frame]));
 }
 
 const frameWords = frameBytes / 4;
@@ -94,27 +94,27 @@ function difference(image: Uint8Array, memory: Uint8Array | undefined): Uint8Arr
 }
 
 /** The frames that hold `image`, for a machine with the frames `loaded`. */
-function imageFrames(image: Uint8Array, loaded: ReadonlyMap<number, Uint8Array>): SavedFrame[] {
+function imageFrames({ bytes: image }: KernelImage, loaded: ReadonlyMap<number, SavedFrame>): SavedFrame[] {
   return Array.from({ length: Math.ceil(image.length / frameBytes) }, (_, i) => ({
     number: imageFrame + i,
-    bytes: difference(image.subarray(i * frameBytes, (i + 1) * frameBytes), loaded.get(i)),
+    bytes: difference(image.subarray(i * frameBytes, (i + 1) * frameBytes), loaded.get(i)?.bytes),
   }));
 }
 
-/** The image that {@link imageFrames} holds. Throws InputError if it has another size. */
+/** The image that {@link imageFrames} holds. */
 function imageOf(
   frames: readonly SavedFrame[],
   imageBytes: number,
-  loaded: ReadonlyMap<number, Uint8Array>,
+  loaded: ReadonlyMap<number, SavedFrame>,
 ): Uint8Array {
-  const differences = new Map(frames.map(({ number, bytes }) => [number - imageFrame, bytes]));
+  const differences = new Map(frames.map((frame) => [frame.number - imageFrame, frame]));
   const count = Math.ceil(imageBytes / frameBytes);
   const image = new Uint8Array(count * frameBytes);
   const words = new Uint32Array(image.buffer);
   for (let i = 0; i < count; i += 1) {
     const part = words.subarray(i * frameWords, (i + 1) * frameWords);
-    addFrame(part, differences.get(i));
-    addFrame(part, loaded.get(i));
+    addFrame(part, differences.get(i)?.bytes);
+    addFrame(part, loaded.get(i)?.bytes);
   }
   return image.subarray(0, imageBytes);
 }
@@ -134,7 +134,8 @@ export function checkpointOf(
   crash: CrashFacts | null = null,
 ): Checkpoint {
   const { kernel, until, ...others } = options;
-  const { image, ...kernelFacts } = kernel;
+  const { image: whole, ...kernelFacts } = kernel;
+  const image = KernelImage.of(whole);
   const saved = boot.save();
   if (saved.boot.outcome.end !== null)
     throw new InputError('the run has ended; a checkpoint can be taken only before that');
@@ -195,7 +196,7 @@ function goalOf({ options, machine }: CheckpointValue, { until: asked, command }
   return goal;
 }
 
-function optionsOf(value: CheckpointValue, image: Uint8Array, request: BootRequest): StartedBoot['options'] {
+function optionsOf(value: CheckpointValue, image: KernelImage, request: BootRequest): StartedBoot['options'] {
   const { seed, limits, command } = request;
   const { name, version, sha256, memoryBytes, placement } = value.kernel;
   return {
@@ -229,7 +230,7 @@ function checkSizes({ options, kernel, machine }: CheckpointValue): void {
 interface Contents {
   readonly value: CheckpointValue;
   readonly saved: SavedBoot;
-  readonly image: Uint8Array;
+  readonly image: KernelImage;
 }
 
 function contentsOf(checkpoint: Checkpoint): Contents {
@@ -237,13 +238,14 @@ function contentsOf(checkpoint: Checkpoint): Contents {
   checkSizes(value);
   const frames = checkpoint.frames.filter(({ number }) => number < imageFrame);
   const saved: SavedBoot = { machine: { state: value.machine, frames }, boot: value.boot };
-  const image = imageOf(
-    checkpoint.frames.filter(({ number }) => number >= imageFrame),
-    value.kernel.imageBytes,
-    loadedFrames(saved),
-  );
+  const differences = checkpoint.frames.filter(({ number }) => number >= imageFrame);
+  const { imageBytes } = value.kernel;
+  const image = new KernelImage(imageBytes, () => imageOf(differences, imageBytes, loadedFrames(saved)));
   return { value, saved, image };
 }
+
+/** What {@link read} refuses, at once or when a part is read later. The message is complete. */
+class UnusableCheckpoint extends InputError {}
 
 /** A message continues this. */
 const unusable = 'cannot be used as a checkpoint';
@@ -271,14 +273,12 @@ export function checkpointName(from: NonNullable<BootRequest['from']>): string {
 async function read(from: NonNullable<BootRequest['from']>): Promise<Checkpoint> {
   if (!(from instanceof Uint8Array) && typeof from !== 'string') return from;
   const bytes = typeof from === 'string' ? await readInputFile(from, 'checkpoint', mostFileBytes) : from;
-  try {
-    return decodeCheckpoint(software, bytes);
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw new InputError(`${checkpointName(from)} ${unusable}: ${shortened(error.message)}`, {
-      cause: error,
-    });
-  }
+  return decodeCheckpoint(
+    software,
+    bytes,
+    (why, cause) =>
+      new UnusableCheckpoint(`${checkpointName(from)} ${unusable}: ${shortened(why)}`, { cause }),
+  );
 }
 
 /** The boot of a request that goes on from a checkpoint. Throws InputError if it cannot be read, or cannot go on as asked. */
@@ -344,7 +344,7 @@ function fitting<T>(
   try {
     return make();
   } catch (error) {
-    if (isOther(error)) throw error;
+    if (error instanceof UnusableCheckpoint || isOther(error)) throw error;
     const why = error instanceof InputError ? shortened(error.message) : 'its parts do not fit together';
     throw new InputError(`${checkpointName(from)} ${unusable}: ${why}`, { cause: error });
   }

@@ -93,7 +93,8 @@ void test('a file whose hash was made to fit is still refused in one line, or re
         const body = Uint8Array.from(file.subarray(0, cut ? at : file.length - 32));
         if (!cut) body[at] = byte;
         try {
-          decodeCheckpoint(software, rehashed(body));
+          const read = decodeCheckpoint(software, rehashed(body));
+          for (const frame of read.frames) assert.equal(frame.bytes.length, 4096);
         } catch (error) {
           assert.ok(error instanceof InputError && !error.message.includes('\n'), String(error));
         }
@@ -101,6 +102,26 @@ void test('a file whose hash was made to fit is still refused in one line, or re
     ),
     { numRuns: 500 },
   );
+});
+
+void test('frames are unpacked when their bytes are asked for, and wrong ones are refused then', () => {
+  // Of several groups, and not to be packed much smaller.
+  const list = Array.from({ length: 200 }, (_, number) => ({
+    number,
+    bytes: Uint8Array.from({ length: 4096 }, (_unused, i) => Math.imul(i * i + number, 0x9e3779b1) >>> 24),
+  }));
+  const file = encodeCheckpoint(software, { value: null, frames: list });
+  const body = file.subarray(0, -32);
+  // In the last group.
+  body[body.length - 1000] = (body[body.length - 1000] ?? 0) ^ 0x55;
+  const wrong = Buffer.concat([body, createHash('sha256').update(body).digest()]);
+  const refusal = (why: string): Error => new InputError(`a.file: ${why}`);
+  const { frames: read } = decodeCheckpoint(software, wrong, refusal);
+  assert.deepEqual(
+    read.slice(0, 128).map(({ bytes }) => [...bytes]),
+    list.slice(0, 128).map(({ bytes }) => [...bytes]),
+  );
+  assert.throws(() => read[199]?.bytes, { message: /^a\.file: a (?:part|frame) of it / });
 });
 
 void test('a file of other software names both', () => {

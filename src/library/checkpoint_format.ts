@@ -17,7 +17,7 @@
  */
 import { createHash } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { frameBytes, InputError, valueFromJson, valueToJson } from '../base/index.js';
+import { frameBytes, InputError, present, valueFromJson, valueToJson } from '../base/index.js';
 import type { SavedFrame } from '../boot/index.js';
 
 export interface Checkpoint {
@@ -28,13 +28,17 @@ export interface Checkpoint {
 }
 
 const signature = 'domulator state\n';
-const formatVersion = 2;
+const formatVersion = 3;
 const hashBytes = 32;
 /** More than any header needs. A file that claims more is refused, and does not fill the memory. */
 const mostHeaderBytes = 1 << 26;
 /** Frames in a group. Compressed one by one, a guest's 20,000 frames took three times as long to write and to read. */
 const groupFrames = 64;
 const compression = { level: 1 } as const;
+/** What is unpacked at once, bytes: a whole group. Smaller parts would have to be joined. */
+const largestChunk = groupFrames * frameBytes;
+/** Unpacked groups that are kept: of frames that are asked for one after the other, many are in one group. */
+const mostUnpacked = 64;
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
@@ -128,7 +132,7 @@ class Reader {
 
 function inflate(bytes: Uint8Array, most: number): Buffer {
   try {
-    return inflateRawSync(bytes, { maxOutputLength: most });
+    return inflateRawSync(bytes, { maxOutputLength: most, chunkSize: Math.min(most, largestChunk) });
   } catch {
     throw new InputError('a part of it cannot be unpacked');
   }
@@ -149,42 +153,100 @@ function readHeader(packed: Uint8Array, software: string): unknown {
 
 /** A group of contents. */
 interface Group {
-  readonly length: number;
+  readonly packed: Buffer;
   readonly hash: Buffer;
   /** The number of its contents. */
   readonly count: number;
 }
 
-function unpackGroup(packed: Uint8Array, { hash, count }: Group): Uint8Array[] {
+/** The error for a file that cannot be used; `why` continues "... cannot be used as a checkpoint: ". */
+export type Refusal = (why: string, cause?: unknown) => Error;
+
+function unpackGroup({ packed, hash, count }: Group): Uint8Array {
   const bytes = inflate(packed, count * frameBytes);
   if (bytes.length !== count * frameBytes || !sha256(bytes).equals(hash))
     throw new InputError('a frame of it is wrong');
-  // No Buffers, whose `slice` would not copy.
-  return Array.from(
-    { length: count },
-    (_, i) => new Uint8Array(bytes.buffer, bytes.byteOffset + i * frameBytes, frameBytes),
-  );
+  // No Buffer, whose `slice` would not copy.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-function readFrames(reader: Reader): SavedFrame[] {
+/** Unpacks the contents of a file's frames when they are asked for. */
+class Contents {
+  readonly #groups: readonly Group[];
+  readonly #refusal: Refusal;
+  /** By group, the one that was used last at the end. */
+  readonly #unpacked = new Map<Group, Uint8Array>();
+
+  constructor(groups: readonly Group[], refusal: Refusal) {
+    this.#groups = groups;
+    this.#refusal = refusal;
+  }
+
+  /** A content of a frame, by its index. */
+  bytes(index: number): Uint8Array {
+    const group = present(this.#groups[Math.floor(index / groupFrames)], 'the group of a frame');
+    const start = (index % groupFrames) * frameBytes;
+    return this.#unpack(group).subarray(start, start + frameBytes);
+  }
+
+  #unpack(group: Group): Uint8Array {
+    const known = this.#unpacked.get(group);
+    this.#unpacked.delete(group);
+    const bytes = known ?? refusing(this.#refusal, () => unpackGroup(group));
+    this.#unpacked.set(group, bytes);
+    const [oldest] = this.#unpacked.keys();
+    if (this.#unpacked.size > mostUnpacked && oldest !== undefined) this.#unpacked.delete(oldest);
+    return bytes;
+  }
+}
+
+/** A frame of a file, whose bytes are unpacked when they are asked for. */
+class PackedFrame implements SavedFrame {
+  readonly number: number;
+  readonly #index: number;
+  readonly #contents: Contents;
+
+  constructor(number: number, index: number, contents: Contents) {
+    this.number = number;
+    this.#index = index;
+    this.#contents = contents;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#contents.bytes(this.#index);
+  }
+}
+
+function readFrames(reader: Reader, refusal: Refusal): SavedFrame[] {
   const [frameCount, contentCount] = [reader.word(), reader.word()];
   if (contentCount > frameCount) throw new InputError('its list of frames is wrong');
   const list = reader.take(8 * frameCount);
-  const groups: Group[] = [];
+  const heads: { readonly length: number; readonly hash: Buffer; readonly count: number }[] = [];
   for (let left = contentCount; left > 0; left -= groupFrames) {
     const count = Math.min(left, groupFrames);
-    groups.push({ length: reader.word(), hash: reader.take(hashBytes), count });
+    heads.push({ length: reader.word(), hash: reader.take(hashBytes), count });
   }
-  const unpacked = groups.flatMap((group) => unpackGroup(reader.take(group.length), group));
+  const groups = heads.map(({ length, ...head }) => ({ ...head, packed: reader.take(length) }));
+  const contents = new Contents(groups, refusal);
   const frames: SavedFrame[] = [];
+  let last = -1;
   for (let i = 0; i < frameCount; i += 1) {
     const number = list.readUInt32LE(8 * i);
-    const bytes = unpacked[list.readUInt32LE(8 * i + 4)];
-    const last = frames.at(-1)?.number ?? -1;
-    if (bytes === undefined || number <= last) throw new InputError('its list of frames is wrong');
-    frames.push({ number, bytes });
+    const index = list.readUInt32LE(8 * i + 4);
+    if (index >= contentCount || number <= last) throw new InputError('its list of frames is wrong');
+    frames.push(new PackedFrame(number, index, contents));
+    last = number;
   }
   return frames;
+}
+
+/** What `make` returns. The InputErrors that it throws become refusals. */
+function refusing<T>(refusal: Refusal, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof InputError ? refusal(error.message, error) : error;
+  }
 }
 
 /** Checks signature, version and the hash of the whole; what remains is the rest of the file. */
@@ -207,13 +269,20 @@ function checkedReader(file: Uint8Array): Reader {
 }
 
 /**
- * The checkpoint in a file. Throws InputError, with a reason that continues "... cannot be used as a checkpoint: ", if the file
- * is no checkpoint, has another version, was written by other software, or is cut short or altered.
+ * The checkpoint in a file. Throws `refusal` (default: an InputError), with a reason that continues "... cannot be used as a
+ * checkpoint: ", if the file is no checkpoint, has another version, was written by other software, or is cut short or altered. Frames
+ * are unpacked when their bytes are asked for; those of a file with a right hash but wrong frames throw it then.
  */
-export function decodeCheckpoint(software: string, file: Uint8Array): Checkpoint {
-  const reader = checkedReader(file);
-  const value = readHeader(reader.take(reader.word()), software);
-  const frames = readFrames(reader);
-  if (!reader.atEnd) throw new InputError('there is something behind its end');
-  return { value, frames };
+export function decodeCheckpoint(
+  software: string,
+  file: Uint8Array,
+  refusal: Refusal = (why, cause) => new InputError(why, { cause }),
+): Checkpoint {
+  return refusing(refusal, () => {
+    const reader = checkedReader(file);
+    const value = readHeader(reader.take(reader.word()), software);
+    const frames = readFrames(reader, refusal);
+    if (!reader.atEnd) throw new InputError('there is something behind its end');
+    return { value, frames };
+  });
 }

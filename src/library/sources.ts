@@ -1,5 +1,6 @@
 /** Loads the bytes that a boot needs, from the places that the request names. */
 import { InputError } from '../base/index.js';
+import { KernelImage } from '../boot/index.js';
 import type { BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/arm64/index.js';
 import { crashInitramfs, defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
@@ -202,7 +203,7 @@ export async function loadCrashSources(
     {
       busybox: busybox.bytes,
       kexecTools: kexec.bytes,
-      kernel: next.image,
+      kernel: KernelImage.of(next.image).bytes,
       initrd: defaultInitramfs(busybox.bytes, architecture),
       commandLine: crashCommandLine,
     },

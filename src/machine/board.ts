@@ -81,6 +81,8 @@ export interface BoardProcessor {
   readonly ram: Uint8Array<ArrayBuffer>;
   readonly ramStart: number;
   readonly executed: number;
+  setAbsent(pages: Iterable<readonly [offset: number, contents: { readonly bytes: Uint8Array }]>): void;
+  bringIn(offset: number): void;
   wrote(offset: number, bytes: number): void;
   wasWritten(offset: number): boolean;
   /** The physical memory map has changed. */

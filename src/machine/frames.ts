@@ -11,19 +11,23 @@ export class EngineFrames implements FrameMemory {
   readonly #bytes: Uint8Array;
   readonly #ranges: readonly LocatedRange[];
   readonly #written: (offset: number, bytes: number) => void;
+  readonly #bringIn: (offset: number) => void;
 
   /**
    * Lays out `ranges` consecutively from byte `start` of `memory`. `written` is called with the bytes of a frame
-   * that are to be written, so that their decoded code can be invalidated.
+   * that are to be written, so that their decoded code can be invalidated; `bringIn` is called before a frame is used, so that it has
+   * its contents.
    */
   constructor(
     memory: ArrayBuffer,
     start: number,
     ranges: readonly FrameRange[],
     written: (offset: number, bytes: number) => void,
+    bringIn: (offset: number) => void = () => undefined,
   ) {
     this.#bytes = new Uint8Array(memory);
     this.#written = written;
+    this.#bringIn = bringIn;
     let offset = start;
     this.#ranges = ranges.map((range) => {
       const located = { ...range, offset };
@@ -39,6 +43,13 @@ export class EngineFrames implements FrameMemory {
     }
   }
 
+  /** As `offsetOf`, for use of the frame: it has its contents. */
+  placeOf(mfn: number): number | null {
+    const offset = this.offsetOf(mfn);
+    if (offset !== null) this.#bringIn(offset);
+    return offset;
+  }
+
   /** Byte offset of frame `mfn` in the engine's memory; null where there is no memory. */
   offsetOf(mfn: number): number | null {
     for (const { start, count, offset } of this.#ranges) {
@@ -48,12 +59,12 @@ export class EngineFrames implements FrameMemory {
   }
 
   readable(mfn: number): Uint8Array | undefined {
-    const offset = this.offsetOf(mfn);
+    const offset = this.placeOf(mfn);
     return offset === null ? undefined : this.#bytes.subarray(offset, offset + frameBytes);
   }
 
   writable(mfn: number, from = 0, count = frameBytes): Uint8Array | undefined {
-    const offset = this.offsetOf(mfn);
+    const offset = this.placeOf(mfn);
     if (offset === null) return undefined;
     this.#written(offset + from, count);
     return this.#bytes.subarray(offset, offset + frameBytes);

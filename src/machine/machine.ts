@@ -36,7 +36,7 @@ import type { GuestConsole } from './console_input.js';
 import { EngineFrames } from './frames.js';
 import { randomOf } from './random.js';
 import { endTurn, newSchedule, nextTurn } from './scheduler.js';
-import { loadFrames, saveFrames } from './state.js';
+import { clearFrames, placedFrames, saveFrames } from './state.js';
 import type { MachineClock, MachineState, SavedMachine } from './state.js';
 import type { Schedule } from './scheduler.js';
 
@@ -74,8 +74,12 @@ export class Machine<B extends Board> {
     this.#schedule = newSchedule(seed, this.vcpus.length);
     this.board = makeBoard(this.#port(options, ranges));
     const { processor } = this.board;
-    this.frames = new EngineFrames(processor.ram.buffer, processor.ramStart, ranges, (offset, bytes) =>
-      processor.wrote(offset, bytes),
+    this.frames = new EngineFrames(
+      processor.ram.buffer,
+      processor.ramStart,
+      ranges,
+      (offset, bytes) => processor.wrote(offset, bytes),
+      (offset) => processor.bringIn(offset),
     );
     this.domain = createDomain(config, this.frames);
   }
@@ -192,13 +196,16 @@ export class Machine<B extends Board> {
   }
 
   /**
-   * Becomes the saved machine, which must have had the same options. What the guest then does, it does as it would have there.
+   * Becomes the saved machine, which must have had the same options. What the guest then does, it does as it would have there. The
+   * bytes of a saved frame are read when the frame is first used.
    */
   restore({ state, frames }: SavedMachine): void {
     invariant(!this.#isRunning, 'a machine is restored between turns');
     invariant(equalValues(state.options, this.#options), 'the state is that of a machine with other options');
     const { clock, schedule, input, domain, board } = cloneValue(state);
-    loadFrames(this.frames, frames, (mfn) => this.#mayHold(mfn));
+    this.processor.setAbsent([]);
+    clearFrames(this.frames, (mfn) => this.#mayHold(mfn));
+    this.processor.setAbsent(placedFrames(this.frames, frames));
     Object.assign(this.domain.state, domain);
     Object.assign(this.#clock, clock);
     this.#schedule = schedule;

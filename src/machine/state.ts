@@ -2,15 +2,7 @@
  * A machine as a value: everything that its run depends on from now on, between two turns. A machine that is restored from it
  * goes on as the saved one does, bit for bit. Listeners are not part of it.
  */
-import {
-  cloneValue,
-  frameBytes,
-  hashText,
-  hashValue,
-  invariant,
-  present,
-  valueToJson,
-} from '../base/index.js';
+import { cloneValue, hashText, hashValue, present, valueToJson } from '../base/index.js';
 import type { DomainState } from '../hypervisor/index.js';
 import type { MachineOptions } from './board.js';
 import type { ConsoleInputState } from './console_input.js';
@@ -38,7 +30,7 @@ export interface MachineState {
   readonly board: object;
 }
 
-/** A machine frame, by number, with its 4096 bytes. */
+/** A machine frame, by number, with its 4096 bytes, which may be read only when they are asked for. */
 export interface SavedFrame {
   readonly number: number;
   readonly bytes: Uint8Array;
@@ -67,17 +59,20 @@ export function saveFrames(frames: EngineFrames, mayHold: (mfn: number) => boole
   return saved.sort((a, b) => a.number - b.number);
 }
 
-/** Sets all frames to what was saved. `mayHold` tells which frames, by number, may not be all zero. */
-export function loadFrames(
+/** Sets all frames to zero. `mayHold` tells which frames, by number, may not be. */
+export function clearFrames(frames: EngineFrames, mayHold: (mfn: number) => boolean): void {
+  for (const number of frames.numbers()) if (mayHold(number)) frames.writable(number)?.fill(0);
+}
+
+/** Saved frames by their byte offsets in the engine's memory. */
+export function placedFrames(
   frames: EngineFrames,
   saved: readonly SavedFrame[],
-  mayHold: (mfn: number) => boolean,
-): void {
-  for (const number of frames.numbers()) if (mayHold(number)) frames.writable(number)?.fill(0);
-  for (const { number, bytes } of saved) {
-    invariant(bytes.length === frameBytes, 'a frame has 4096 bytes');
-    present(frames.writable(number), `frame ${number} of the saved machine`).set(bytes);
-  }
+): (readonly [offset: number, frame: SavedFrame])[] {
+  return saved.map((frame) => {
+    const offset = present(frames.offsetOf(frame.number), `frame ${frame.number} of the saved machine`);
+    return [offset, frame];
+  });
 }
 
 /** A copy that shares nothing with the original that either may change. Frames are never changed, so they are shared. */

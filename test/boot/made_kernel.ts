@@ -5,6 +5,7 @@ import { present } from '../../src/base/index.js';
 import { buildGuest } from '../../src/boot/guest.js';
 import type { Guest } from '../../src/boot/guest.js';
 import { writeGuest } from '../../src/boot/guest_memory.js';
+import { KernelImage } from '../../src/boot/kernel_image.js';
 import { KernelView } from '../../src/boot/kernel_view.js';
 import { KernelObserver } from '../../src/boot/kernel_observer.js';
 import type { BootOptions } from '../../src/boot/options.js';
@@ -101,7 +102,7 @@ export function watched(
   };
   const guest = { ...buildGuest(options, { uart: () => undefined }), recordsAreSet };
   const events: TraceEvent[] = [];
-  const kernel = new KernelView(guest, image);
+  const kernel = new KernelView(guest, KernelImage.of(image));
   const trace = new TraceWriter(
     () => guest.machine.nowNs,
     (event) => void events.push(event),

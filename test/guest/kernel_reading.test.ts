@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { present } from '../../src/base/index.js';
+import { KernelImage } from '../../src/boot/index.js';
 import { exportedOffsets, variableNames } from '../../src/introspect/index.js';
 import { bootStock, quickCommandLine, skip, stockKernel } from './kernel.js';
 import type { Booted } from './kernel.js';
@@ -54,7 +55,7 @@ function readIn({ cpus, events }: Booted): unknown {
 
 describe('a stock kernel', { skip }, () => {
   it('gives the same data by its BTF alone as by its export table', () => {
-    const { image } = stockKernel().kernel;
+    const { bytes: image } = KernelImage.of(stockKernel().kernel.image);
     const whole = bootAs(image);
     const bare = bootAs(withoutExports(image));
     const way = 'export table';
@@ -83,7 +84,7 @@ describe('a stock kernel', { skip }, () => {
   });
 
   it('without both is reported as unreadable, and no call is judged without data', () => {
-    const { image } = stockKernel().kernel;
+    const { bytes: image } = KernelImage.of(stockKernel().kernel.image);
     const none = bootAs(withoutBtf(withoutExports(image)));
     assert.deepEqual(none.introspection, { records: null, caller: null, online: null, possible: null });
     assert.deepEqual(none.findings, []);

@@ -16,6 +16,7 @@ import {
 import { arm64 as kernels } from '../../introspect/index.js';
 import { arm64Machine } from '../../machine/index.js';
 import type { MachineListener, MachineOptions } from '../../machine/index.js';
+import { KernelImage } from '../kernel_image.js';
 import type { BootOptions } from '../options.js';
 import type { GuestBuilder, GuestPlan, KernelCpu, RunningGuest } from '../guest.js';
 import { hungArm64Guest } from './hung_guest.js';
@@ -112,7 +113,7 @@ function plan(options: BootOptions): GuestPlan {
     entry: at.kernel,
     bootInformation: at.deviceTree,
     load: [
-      { at: at.kernel, bytes: kernel.image },
+      { at: at.kernel, bytes: KernelImage.of(kernel.image).bytes },
       { at: at.deviceTree, bytes: treeFile },
       ...(initrd === null ? [] : [{ at: at.initrd, bytes: initrd }]),
     ],

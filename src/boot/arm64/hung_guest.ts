@@ -117,7 +117,7 @@ function hypervisorWords(machine: Arm64Machine, { image, version }: LoadedKernel
     (view) => (view.systemRegister('SCTLR_EL1') & translationOn) === 0n,
   );
   if (version !== null || !isAtStart) return null;
-  const view = viewOf(image);
+  const view = viewOf(image.bytes);
   let count = 0;
   for (let at = 0; at + 4 <= image.length; at += 4) {
     if (needsLevel(view.getUint32(at, true)) === 2) count += 1;

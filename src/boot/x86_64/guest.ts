@@ -31,6 +31,7 @@ import type { X86Machine } from '../../machine/x86_64/index.js';
 import { cpuOptions } from '../cpu_limits.js';
 import { readGuest } from '../guest_memory.js';
 import type { GuestBuilder, GuestPlan, KernelCpu, RunningGuest } from '../guest.js';
+import { KernelImage } from '../kernel_image.js';
 import type { BootOptions } from '../options.js';
 import { hungX86Guest } from './hung_guest.js';
 
@@ -147,7 +148,7 @@ function plan(options: BootOptions): GuestPlan {
     bootInformation: entry.startInfoAt,
     daemonPages: { console: frameOf(specialPageAt.console), store: frameOf(specialPageAt.xenstore) },
     load: [
-      { at: BigInt(placement.loadAt), bytes: kernel.image },
+      { at: BigInt(placement.loadAt), bytes: KernelImage.of(kernel.image).bytes },
       ...entry.load,
       ...tables.modules,
       { at: specialPageAt.identityPageTable, bytes: identityPageTable() },

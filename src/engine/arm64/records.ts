@@ -56,6 +56,7 @@ export class WordDecoder {
   decode(record: number): void {
     this.#pages.watch(record);
     const [instruction, variant] = [this.#pages.instructionOf(record), this.#pages.variantOf(record)];
+    this.#memory.bringIn(instruction);
     const word = this.#memory.word(instruction);
     const all = this.#kept;
     const at = ((word ^ (word >>> 16) ^ (word >>> 7)) & (keptWords - 1)) * kept.words;

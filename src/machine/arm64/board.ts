@@ -217,7 +217,7 @@ export class Arm64Board implements Board {
       memory: {
         frame: (address) => {
           const mfn = mfnOfGfn(this.#port.domain(), Math.floor(address / frameBytes));
-          return mfn === null ? -1 : (this.#port.frames().offsetOf(mfn) ?? -1);
+          return mfn === null ? -1 : (this.#port.frames().placeOf(mfn) ?? -1);
         },
         read: (_vcpu, address, bytes) => {
           const value = this.#bus.read(address, bytes as MmioBytes);

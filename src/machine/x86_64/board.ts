@@ -279,7 +279,7 @@ export class X86Board implements Board {
       memory: {
         frame: (address) => {
           const mfn = mfnOfGfn(this.#port.domain(), Math.floor(address / frameBytes));
-          return mfn === null ? -1 : (this.#port.frames().offsetOf(mfn) ?? -1);
+          return mfn === null ? -1 : (this.#port.frames().placeOf(mfn) ?? -1);
         },
         read: (index, address, bytes) => this.#readMemory(this.#vcpu(index), address, bytes),
         write: (index, address, bytes, value) => this.#writeMemory(this.#vcpu(index), address, bytes, value),
