@@ -62,13 +62,16 @@ export function markAccessed(accesses: Accesses, cpu: Vcpu, segment: Segment): S
   return { ...segment, attributes: segment.attributes | attribute.accessed };
 }
 
+function isWritableData(segment: Segment): boolean {
+  return has(segment, attribute.ordinary | attribute.access) && !has(segment, attribute.code);
+}
+
 /** A segment for SS that fits a privilege level. */
 export function stackSegment(accesses: Accesses, cpu: Vcpu, selector: number, level: number): Segment {
   const { generalProtection: gp } = vectors;
   const found = findSegment(accesses, cpu, selector);
   if (found === null || requestedPrivilege(selector) !== level) raiseForSelector(gp, selector);
-  const isWritable = has(found, attribute.ordinary | attribute.access) && !has(found, attribute.code);
-  if (!isWritable || privilegeOf(found) !== level) raiseForSelector(gp, selector);
+  if (!isWritableData(found) || privilegeOf(found) !== level) raiseForSelector(gp, selector);
   if (!has(found, attribute.present)) raiseForSelector(vectors.stackFault, selector);
   return markAccessed(accesses, cpu, found);
 }
@@ -103,6 +106,43 @@ export function loadSegment(accesses: Accesses, cpu: Vcpu, number: number, selec
     ? stackSegment(accesses, cpu, selector, cpu.privilege)
     : dataSegment(accesses, cpu, selector);
   cpu.setSegment(number, loaded);
+}
+
+/** Byte offset of the stack of level 0 in a TSS of 32 and of 64 bits; those of the other levels follow, with 8 bytes each. */
+const firstStack = 4;
+
+/** 8 bytes of the current TSS. Raises #TS where they are beyond its limit. */
+export function readTask(accesses: Accesses, cpu: Vcpu, offset: number): bigint {
+  const { base, limit, selector } = cpu.system.task;
+  if (offset + 7 > limit) raiseForSelector(vectors.invalidTask, selector);
+  return accesses.read(cpu, base + BigInt(offset), 8);
+}
+
+/** The stack pointer that a TSS of 64 bits has for a level. */
+export function longStackOf(accesses: Accesses, cpu: Vcpu, level: number): bigint {
+  return readTask(accesses, cpu, firstStack + 8 * level);
+}
+
+/** The stack that a TSS of 32 bits has for a level (SDM, volume 3, 5.8.5). */
+export function stackOf(
+  accesses: Accesses,
+  cpu: Vcpu,
+  level: number,
+  isExternal = false,
+): { readonly pointer: bigint; readonly segment: Segment } {
+  const { invalidTask, stackFault } = vectors;
+  if (!has(cpu.system.task, 8)) cpu.countUnimplemented('stack of a 16-bit TSS');
+  const value = readTask(accesses, cpu, firstStack + 8 * level);
+  const selector = Number((value >> 32n) & 0xffffn);
+  const found = isNull(selector) ? null : findSegment(accesses, cpu, selector);
+  if (found === null || requestedPrivilege(selector) !== level) {
+    raiseForSelector(invalidTask, selector, isExternal);
+  }
+  if (!isWritableData(found) || privilegeOf(found) !== level) {
+    raiseForSelector(invalidTask, selector, isExternal);
+  }
+  if (!has(found, attribute.present)) raiseForSelector(stackFault, selector, isExternal);
+  return { pointer: value & 0xffffffffn, segment: markAccessed(accesses, cpu, found) };
 }
 
 /** After a return to an outer level: registers that hold segments of an inner one become null. */

@@ -136,6 +136,30 @@ describe('exceptions in long mode', () => {
   });
 });
 
+describe('an interrupt that waits', () => {
+  it('is taken between STI with an instruction behind it and CLI, and not before a CLI right behind STI', () => {
+    const { machine, label } = machineWith(`
+      sti
+      cli
+      mov %ebx, %ecx
+      sti
+      nop
+      cli
+      mov %ebx, %edx
+      vmmcall
+    interrupt:
+      inc %ebx
+      iretq
+    `);
+    setGate(machine, 0x30, label('interrupt'));
+    machine.interrupts.push(0x30);
+    machine.processor.setInterruptLine(0, 'interrupt', true);
+    machine.run();
+    assert.equal(register(machine, 'rcx'), 0n);
+    assert.equal(register(machine, 'rdx'), 1n);
+  });
+});
+
 describe('opcodes that are not implemented', () => {
   it('are counted by name, and beyond a number of names as one', () => {
     const count = mostUnimplemented + 44;

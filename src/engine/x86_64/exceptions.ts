@@ -7,12 +7,15 @@ import {
   codeSegment,
   dropInnerSegments,
   isNull,
+  longStackOf,
   markAccessed,
+  readTask,
   requestedPrivilege,
+  stackOf,
   stackSegment,
 } from './descriptors.js';
 import { exception, generalProtection, raise, Raised, raiseForSelector, vectors } from './events.js';
-import { attribute, has, nullSegment, privilegeOf, realModeSegment } from './segments.js';
+import { attribute, has, nullSegment, privilegeOf, realModeSegment, systemType } from './segments.js';
 import type { Segment } from './segments.js';
 import { FlatStack, Stack } from './stack.js';
 import type { Event, Vcpu } from './vcpu.js';
@@ -68,6 +71,14 @@ interface Gate {
   readonly stackIndex: number;
 }
 
+/** Whether a type is that of a gate of an IDT whose entries have `bytes` bytes. */
+function isGate(cpu: Vcpu, type: number, bytes: 8 | 16): boolean {
+  if (type === gateType.interrupt || type === gateType.trap) return true;
+  if (bytes === 16) return false;
+  if (type === systemType.taskGate) cpu.countUnimplemented('task gate');
+  return type === gateType.interrupt16 || type === gateType.trap16;
+}
+
 /** The gate of an event, which is checked. `bytes` is the size of the table's entries. */
 function gateOf(accesses: Accesses, cpu: Vcpu, event: Event, bytes: 8 | 16): Gate {
   const { base, limit } = cpu.system.interruptTable;
@@ -81,9 +92,7 @@ function gateOf(accesses: Accesses, cpu: Vcpu, event: Event, bytes: 8 | 16): Gat
   const field = (shift: bigint, bits: bigint): number => Number((low >> shift) & ((1n << bits) - 1n));
   const type = field(40n, 5n);
   const is16 = type === gateType.interrupt16 || type === gateType.trap16;
-  const isKnown = type === gateType.interrupt || type === gateType.trap || (is16 && bytes === 8);
-  if (type === 5) cpu.countUnimplemented('task gate');
-  if (!isKnown) raise(generalProtection(errorCode));
+  if (!isGate(cpu, type, bytes)) raise(generalProtection(errorCode));
   if (origin === 'software' && field(45n, 2n) < cpu.privilege) raise(generalProtection(errorCode));
   if (field(47n, 1n) === 0) raise(exception(vectors.notPresent, errorCode));
   return {
@@ -129,14 +138,8 @@ function goTo(cpu: Vcpu, code: Segment, level: number, offset: bigint): void {
   cpu.shadow = null;
 }
 
-/** Byte offsets in a 64-bit TSS: RSP0, and IST1. */
-const taskState = { stack: 4, interruptStack: 0x24 } as const;
-
-function taskStack(accesses: Accesses, cpu: Vcpu, offset: number): bigint {
-  const { base, limit, selector } = cpu.system.task;
-  if (offset + 7 > limit) raiseForSelector(vectors.invalidTask, selector);
-  return accesses.read(cpu, base + BigInt(offset), 8);
-}
+/** Byte offset in a 64-bit TSS: IST1. */
+const interruptStack = 0x24;
 
 function enterLong(accesses: Accesses, cpu: Vcpu, event: Event): void {
   const { block } = cpu;
@@ -146,9 +149,9 @@ function enterLong(accesses: Accesses, cpu: Vcpu, event: Event): void {
   const before = block.register(rsp);
   const top =
     gate.stackIndex !== 0
-      ? taskStack(accesses, cpu, taskState.interruptStack + 8 * (gate.stackIndex - 1))
+      ? readTask(accesses, cpu, interruptStack + 8 * (gate.stackIndex - 1))
       : changes
-        ? taskStack(accesses, cpu, taskState.stack + 8 * level)
+        ? longStackOf(accesses, cpu, level)
         : before;
   if (!isCanonicalAddress(top)) raise(exception(vectors.stackFault, 0));
   const stack = new FlatStack(accesses, cpu, level === 3, top & ~15n);
@@ -165,22 +168,32 @@ function enterLong(accesses: Accesses, cpu: Vcpu, event: Event): void {
   stack.commit();
 }
 
-/** Protected mode without long mode: at the same privilege level. */
+/** Protected mode without long mode. */
 function enterProtected(accesses: Accesses, cpu: Vcpu, event: Event): void {
   const { block } = cpu;
   const gate = gateOf(accesses, cpu, event, 8);
-  const { segment, level } = handlerSegment(accesses, cpu, gate, event.origin !== 'software');
-  if (level < cpu.privilege) {
-    cpu.countUnimplemented('exception to an inner level outside long mode');
-    raise(exception(vectors.doubleFault, 0));
-  }
+  const isExternal = event.origin !== 'software';
+  const { segment, level } = handlerSegment(accesses, cpu, gate, isExternal);
   const bytes = gate.type === gateType.interrupt || gate.type === gateType.trap ? 4 : 2;
-  const stack = new Stack(accesses, cpu);
+  const inner = level < cpu.privilege ? stackOf(accesses, cpu, level, isExternal) : null;
+  const stack =
+    inner === null
+      ? new Stack(accesses, cpu)
+      : new Stack(accesses, cpu, level === 3, inner.pointer, inner.segment);
+  if (inner !== null) {
+    stack.push(bytes, BigInt(cpu.segment(segments.ss).selector));
+    stack.push(bytes, block.register(rsp));
+  }
   stack.push(bytes, savedFlags(cpu, event));
   stack.push(bytes, BigInt(cpu.segment(segments.cs).selector));
   stack.push(bytes, block.pc);
   if (event.errorCode !== null) stack.push(bytes, BigInt(event.errorCode));
+  checkTarget(cpu, segment, gate.offset, isExternal);
   clearFlags(cpu, gate.type);
+  if (inner !== null) {
+    block.setRegister(rsp, inner.pointer);
+    cpu.setSegment(segments.ss, inner.segment);
+  }
   stack.commit();
   goTo(cpu, segment, level, gate.offset);
 }
@@ -306,7 +319,8 @@ export function outerStack(
 }
 
 /** Raises #GP(0) where a code segment has no such offset. */
-export function checkTarget(cpu: Vcpu, code: Segment, target: bigint): void {
+export function checkTarget(cpu: Vcpu, code: Segment, target: bigint, isExternal = false): void {
   const is64 = cpu.isLong && has(code, attribute.long);
-  if (is64 ? !isCanonicalAddress(target) : target > BigInt(code.limit)) raise(generalProtection());
+  const isBad = is64 ? !isCanonicalAddress(target) : target > BigInt(code.limit);
+  if (isBad) raise(generalProtection(isExternal ? 1 : 0));
 }

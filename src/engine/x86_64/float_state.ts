@@ -10,6 +10,7 @@ const { x86State } = x86_64;
 /** The image has the XMM registers. */
 const savesVectors = cr4.vectorState;
 
+const imageBytes = 512;
 const image = { control: 0, status: 2, tags: 4, mxcsr: 24, mask: 28, registers: 32, vectors: 160 } as const;
 
 /** Bits 13 to 11 of the status word: which register is ST(0). */
@@ -55,18 +56,20 @@ function requireAligned(address: bigint): void {
   if ((address & 15n) !== 0n) raise(generalProtection());
 }
 
+/** The first address of an image in each page that it lies in: what a fault tells of. */
+function partsOf(address: bigint): readonly bigint[] {
+  const second = (address | 0xfffn) + 1n;
+  return second < address + BigInt(imageBytes) ? [address, second] : [address];
+}
+
 /** FXSAVE. The pointers to the last x87 instruction and operand are 0: nothing is there that sets them. */
 export function saveFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void {
   requireAligned(address);
   const { float } = cpu.system;
   const put = (offset: number, bytes: 2 | 4 | 8, value: number | bigint): void =>
     accesses.write(cpu, address + BigInt(offset), bytes, BigInt(value), cpu.isUser);
-  // Both ends first: a fault must come before anything is written.
-  put(
-    image.vectors + 16 * 15 + 8,
-    8,
-    accesses.read(cpu, address + BigInt(image.vectors + 16 * 15 + 8), 8, cpu.isUser),
-  );
+  // A fault must come before anything is written.
+  for (const part of partsOf(address)) accesses.probe(cpu, part, 1, cpu.isUser);
   put(image.control, 2, float.control);
   put(image.status, 2, float.status);
   put(image.tags, 4, shortTags(float.tags));
@@ -87,6 +90,7 @@ export function saveFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void 
 
 export function restoreFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void {
   requireAligned(address);
+  for (const part of partsOf(address)) accesses.read(cpu, part, 1, cpu.isUser);
   const get = (offset: number, bytes: 2 | 4 | 8): bigint =>
     accesses.read(cpu, address + BigInt(offset), bytes, cpu.isUser);
   const status = Number(get(image.status, 2));

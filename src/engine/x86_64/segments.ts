@@ -30,7 +30,10 @@ export const attribute = {
 /** The type of a system descriptor: bits 3 to 0. */
 export const systemType = {
   localTable: 2,
+  callGate16: 4,
+  taskGate: 5,
   busyTask: 0xb,
+  callGate: 0xc,
   availableTask: 9,
 } as const;
 

@@ -27,11 +27,17 @@ export class Stack {
   readonly #user: boolean;
   readonly #isFlat: boolean;
 
-  /** `user` says with whose rights it is accessed. */
-  constructor(accesses: Accesses, cpu: Vcpu, user = cpu.isUser, pointer = cpu.block.register(rsp)) {
+  /** `user` says with whose rights it is accessed; `segment` is that of another stack than the current one. */
+  constructor(
+    accesses: Accesses,
+    cpu: Vcpu,
+    user = cpu.isUser,
+    pointer = cpu.block.register(rsp),
+    segment = cpu.segment(segments.ss),
+  ) {
     this.#accesses = accesses;
     this.#cpu = cpu;
-    this.#segment = cpu.segment(segments.ss);
+    this.#segment = segment;
     this.#isFlat = cpu.mode === 64;
     this.#mask = this.#isFlat ? ~0n : has(this.#segment, attribute.big) ? 0xffffffffn : 0xffffn;
     this.#user = user;

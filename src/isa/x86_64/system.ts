@@ -51,7 +51,7 @@ const plainCalls = [
   calling('RDMSR', '0F 32', 'rdmsr', 'readModelSpecific'),
   calling('WRMSR', '0F 30', 'wrmsr', 'writeModelSpecific'),
   calling('RDPMC', '0F 33', 'rdpmc', 'readPerformanceCounter'),
-  calling('SYSCALL', '0F 05', 'syscall', 'syscall', { modes: [64] }),
+  calling('SYSCALL', '0F 05', 'syscall', 'syscall'),
   calling('SWAPGS', '0F 01 F8', 'swapgs', 'swapGs', { modes: [64] }),
   calling('INVD', '0F 08', 'invd', 'invalidateCaches'),
   calling('WBINVD', 'NP 0F 09', 'wbinvd', 'invalidateCaches'),
@@ -74,7 +74,7 @@ const undefinedOnes = ([['UD1', 'B9'], ['UD0', 'FF']] as const).flatMap(([name, 
 
 const operandSize = (m: Semantics, { bits }: Form) => m.constant(64, bits);
 
-const sysret = instruction({ name: 'SYSRET', opcode: '0F 07', sizes: [32, 64], otherSizes: 32, modes: [64], cold: true, operands: {}, text: 'sysret{W}', semantics: (m, _, form) => m.system('sysret', [operandSize(m, form)]) }); // prettier-ignore
+const sysret = instruction({ name: 'SYSRET', opcode: '0F 07', sizes: [32, 64], otherSizes: 32, cold: true, operands: {}, text: 'sysret{W}', semantics: (m, _, form) => m.system('sysret', [operandSize(m, form)]) }); // prettier-ignore
 
 const rdtsc = instruction({
   name: 'RDTSC', opcode: '0F 31', operands: { a: fixed('rax', 32), d: fixed('rdx', 32) }, text: 'rdtsc', feature: 'tsc',
@@ -97,11 +97,12 @@ const flags = [
   // In 64-bit code they belong to a feature of its own, lahf_lm.
   instruction({ name: 'LAHF', opcode: '9F', modes: [16, 32], cold: true, operands: { d: ah }, text: 'lahf', semantics: (m, { d }) => d.set(m.or(flagBits(m, lowFlags), m.constant(32, 2))) }),
   instruction({ name: 'SAHF', opcode: '9E', modes: [16, 32], cold: true, operands: { s: ah }, text: 'sahf', semantics: (m, { s }) => setFlagBits(m, lowFlags, s.get()) }),
-  // At CPL 0 only bit IF changes. Setting it delays interrupts by an instruction, which the host sees to if one waits.
+  // At CPL 0 only bit IF changes. Setting it delays interrupts by an instruction, and one that waits is taken before IF is cleared: the
+  // host sees to both.
   instruction({
     name: 'CLI', opcode: 'FA', operands: {}, text: 'cli',
     semantics: (m) => m.when(
-      m.isZero(m.state(x86State.privilege)),
+      m.isZero(m.or(m.state(x86State.privilege), m.state(x86State.pendingInterrupt))),
       () => m.setState(x86State.flags, m.and(m.state(x86State.flags), m.constant(64, ~systemFlags.interrupt))),
       () => m.system('clearInterrupt'),
     ),
@@ -224,7 +225,7 @@ const inspections = ([['lar', '02', 'accessRights'], ['lsl', '03', 'segmentLimit
         const found = m.ask(call, [m.and(m.resize(64, s.get()), m.constant(64, 0xffff))]);
         const none = m.let(m.equal(found, m.constant(64, -1)));
         m.when(m.negate(none), () => d.set(m.resize(widthOf(d.bits), found)));
-        m.setFlags({ z: m.resize(64, m.negate(none)) });
+        m.setFlags({ z: m.resize(64, none) });
       },
     }),
   ),
