@@ -209,7 +209,7 @@ const seamFiles: Readonly<Record<string, readonly string[]>> = {
     'words.ts',
   ],
   firmware: ['entry.ts', 'index.ts', 'kernel_image.ts', 'memory_map.ts', 'tables.ts'],
-  guest_init: ['code.ts', 'saved_registers.ts'],
+  guest_init: ['code.ts', 'index.ts', 'saved_registers.ts'],
   introspect: ['anchors.ts'],
   machine: [
     'board.ts',

@@ -1,7 +1,6 @@
 /** How the command of a guest ended, as its first process reports it when it powers the guest off (see guest_init). */
 import { frameBytes } from '../base/index.js';
-import type { KernelPlacement } from '../firmware/index.js';
-import { commandEndOf, isInitArchitecture, stackSearchBytes } from '../guest_init/index.js';
+import { commandEndOf, stackSearchBytes } from '../guest_init/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { Guest } from './guest.js';
@@ -29,11 +28,14 @@ function kernelStack(guest: Guest, vcpu: XenVcpuId): Uint8Array {
   return stack;
 }
 
-/** How the command ended in a guest that `vcpu` has just powered off; null if something else powered it off. */
-export function commandEnd(
-  guest: Guest,
-  vcpu: XenVcpuId,
-  { architecture }: KernelPlacement,
-): CommandEnd | null {
-  return isInitArchitecture(architecture) ? commandEndOf(kernelStack(guest, vcpu), architecture) : null;
+/**
+ * How the command ended in a guest that has just powered off; null if something else powered it off. `callers`: the vCPUs that may
+ * have made the call, the likeliest first.
+ */
+export function commandEnd(guest: Guest, callers: readonly XenVcpuId[]): CommandEnd | null {
+  for (const vcpu of callers) {
+    const end = commandEndOf(kernelStack(guest, vcpu), guest.init);
+    if (end !== null) return end;
+  }
+  return null;
 }

@@ -5,6 +5,7 @@
 import { InputError, present } from '../base/index.js';
 import { connectBackends } from '../hypervisor/index.js';
 import type { Architecture } from '../firmware/index.js';
+import type { InitArchitecture } from '../guest_init/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import { armMaxVcpus, hvmMaxVcpus } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
@@ -82,6 +83,8 @@ export interface FoundKernel {
 /** A machine with a guest, and access to the state of its vCPUs and its kernel. */
 export interface RunningGuest {
   readonly machine: GuestMachine;
+  /** The first process of a guest that runs a command. */
+  readonly init: InitArchitecture;
   /** A symbol that every kernel of its architecture has. */
   readonly knownSymbol: KnownSymbol;
   /** For which `_text` a kernel at that load address was linked, where that matters to per-CPU variables (introspect/anchors.ts). */

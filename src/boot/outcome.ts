@@ -203,7 +203,7 @@ export class OutcomeWatch {
     const hasHalted = reason === 0 && vcpus.every(({ up }) => !up);
     if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
-    if (reason === 0) return this.#powerOff(said);
+    if (reason === 0) return this.#powerOff(said, hasHalted);
     return this.#finish('destroyed', said, false);
   }
 
@@ -220,10 +220,13 @@ export class OutcomeWatch {
     return this.#finish('destroyed', [why, ...clauses].join('; '), false);
   }
 
-  #powerOff(said: string): BootProgress {
-    const { until, command = null, kernel } = this.#options;
+  /** `hasHalted`: whether the domain ended because its last vCPU halted, which need not be the one that powers it off. */
+  #powerOff(said: string, hasHalted: boolean): BootProgress {
+    const { until, command = null } = this.#options;
     if (command === null) return this.#finish('poweroff', said, until.kind === 'poweroff');
-    this.#state.commandEnd = commandEnd(this.#guest, this.#state.lastCaller, kernel.placement);
+    const { lastCaller } = this.#state;
+    const others = this.#machine.vcpus.filter((vcpu) => vcpu !== lastCaller);
+    this.#state.commandEnd = commandEnd(this.#guest, hasHalted ? [lastCaller, ...others] : [lastCaller]);
     if (this.#state.commandEnd !== null) return this.#finish('poweroff', said, true);
     return this.#finish('poweroff', 'the guest powered off before its command ended', false);
   }

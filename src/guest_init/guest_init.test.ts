@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { assembledCode, powerOffCall } from './arm64/code.js';
+import { arm64 } from './arm64/index.js';
+import { powerOff } from './calls.js';
 import { initProgram } from './init_program.js';
-import { commandEndOf as endOf } from './reported_status.js';
-import type { CommandEnd } from './reported_status.js';
+import { commandEndOf } from './reported_status.js';
 import { utf8 } from './utf8.js';
+import { x86_64 } from './x86_64/index.js';
 
 describe('UTF-8', () => {
   it('agrees with the standard encoder', () => {
@@ -17,67 +18,92 @@ describe('UTF-8', () => {
   });
 });
 
-describe('the first process', () => {
-  it('is an arm64 ELF file that contains the command unchanged', () => {
-    const bytes = initProgram({ args: ['echo', 'a  b', ''], setup: null }, 'arm64');
-    const view = new DataView(bytes.buffer);
-    assert.deepEqual([...bytes.subarray(0, 7)], [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-    assert.equal(view.getUint16(18, true), 183);
-    // One load segment covers the whole file.
-    assert.equal(view.getBigUint64(64 + 32, true), BigInt(bytes.length));
-    assert.ok(Buffer.from(bytes).includes('echo\0'));
-    assert.ok(Buffer.from(bytes).includes('a  b\0'));
-  });
-});
+/** Some registers of a user program by their places (uapi/asm/ptrace.h of each architecture): the code segment, or PSTATE. */
+const architectures = [
+  { name: 'arm64', init: arm64, machine: 183, user: [] },
+  { name: 'amd64', init: x86_64, machine: 62, user: [[17, 0x33n]] },
+] as const;
 
-/** A kernel stack with the registers of the power-off call `at` bytes from its start. */
-function stackWith(
-  at: number,
-  status: number,
-  change: (registers: bigint[]) => void = () => undefined,
-): Uint8Array {
-  const registers = Array<bigint>(34).fill(0n);
-  const { magic1, magic2, command, number, tag } = powerOffCall;
-  [magic1, magic2, command].forEach((value, i) => (registers[i] = BigInt(value)));
-  registers[4] = tag;
-  registers[5] = BigInt(status);
-  registers[6] = BigInt.asUintN(64, ~BigInt(status));
-  registers[8] = BigInt(number);
-  registers[32] = BigInt(assembledCode().symbols.get('power_off_return') ?? 0);
-  change(registers);
-  const stack = new Uint8Array(at + 8 * 34 + 64);
-  registers.forEach((value, i) => new DataView(stack.buffer).setBigUint64(at + 8 * i, value, true));
-  return stack;
-}
-
-function commandEndOf(stack: Uint8Array): CommandEnd | null {
-  return endOf(stack, 'arm64');
-}
-
-describe('the reported status', () => {
-  it('is found wherever the registers are, with the meaning of wait(2)', () => {
-    assert.deepEqual(commandEndOf(stackWith(0, 0)), { exitCode: 0, signal: null });
-    assert.deepEqual(commandEndOf(stackWith(1000, 3 << 8)), { exitCode: 3, signal: null });
-    // 0x80 means that a core dump was written.
-    assert.deepEqual(commandEndOf(stackWith(16, 0x80 | 11)), { exitCode: null, signal: 11 });
-    fc.assert(
-      fc.property(fc.nat(255), fc.nat(4000), (code, place) => {
-        assert.deepEqual(commandEndOf(stackWith(8 * place, code << 8)), { exitCode: code, signal: null });
-      }),
-    );
+for (const { name, init, machine, user } of architectures) {
+  describe(`the first process of an ${name} guest`, () => {
+    it('is an ELF file that contains the command unchanged', () => {
+      const bytes = initProgram({ args: ['echo', 'a  b', ''], setup: null }, init);
+      const view = new DataView(bytes.buffer);
+      assert.deepEqual([...bytes.subarray(0, 7)], [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+      assert.equal(view.getUint16(18, true), machine);
+      // One load segment covers the whole file.
+      assert.equal(view.getBigUint64(64 + 32, true), BigInt(bytes.length));
+      assert.ok(Buffer.from(bytes).includes('echo\0'));
+      assert.ok(Buffer.from(bytes).includes('a  b\0'));
+    });
   });
 
-  it('is not found if any of the registers differs', () => {
-    for (const register of [1, 2, 4, 5, 6, 8, 32, 33]) {
-      const changed = stackWith(
-        64,
-        0,
-        (registers) => (registers[register] = (registers[register] ?? 0n) ^ 4n),
-      );
-      assert.equal(commandEndOf(changed), null, `register ${register}`);
+  describe(`the reported status of an ${name} guest`, () => {
+    const at = init.savedRegisters;
+    const returnAddress = BigInt(init.assembledCode().symbols.get('power_off_return') ?? 0);
+
+    /** A kernel stack with the registers of the power-off call `place` bytes from its start. */
+    function stackWith(
+      place: number,
+      status: number,
+      change: (registers: bigint[]) => void = () => undefined,
+    ): Uint8Array {
+      const registers = Array<bigint>(at.words).fill(0n);
+      registers[at.magic2] = BigInt(powerOff.magic2);
+      registers[at.command] = BigInt(powerOff.command);
+      registers[at.tag] = powerOff.tag;
+      registers[at.status] = BigInt(status);
+      registers[at.complement] = BigInt.asUintN(64, ~BigInt(status));
+      registers[at.number] = BigInt(init.powerOffNumber);
+      registers[at.pc] = returnAddress;
+      for (const [register, value] of user) registers[register] = value;
+      change(registers);
+      const stack = new Uint8Array(place + 8 * at.words + 64);
+      const view = new DataView(stack.buffer);
+      registers.forEach((value, i) => view.setBigUint64(place + 8 * i, value, true));
+      return stack;
     }
-    assert.equal(commandEndOf(new Uint8Array()), null);
-    assert.equal(commandEndOf(stackWith(64, 0).subarray(0, 200)), null);
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => commandEndOf(bytes) === null));
+
+    it('is found wherever the registers are, with the meaning of wait(2)', () => {
+      assert.deepEqual(commandEndOf(stackWith(0, 0), init), { exitCode: 0, signal: null });
+      assert.deepEqual(commandEndOf(stackWith(1000, 3 << 8), init), { exitCode: 3, signal: null });
+      // 0x80 means that a core dump was written.
+      assert.deepEqual(commandEndOf(stackWith(16, 0x80 | 11), init), { exitCode: null, signal: 11 });
+      fc.assert(
+        fc.property(fc.nat(255), fc.nat(4000), (code, place) => {
+          const stack = stackWith(8 * place, code << 8);
+          assert.deepEqual(commandEndOf(stack, init), { exitCode: code, signal: null });
+        }),
+      );
+    });
+
+    it('is not found if any of the registers differs', () => {
+      const { magic2, command, tag, status, complement, number, pc } = at;
+      for (const register of [magic2, command, tag, status, complement, number, pc]) {
+        const changed = stackWith(
+          64,
+          0,
+          (registers) => (registers[register] = (registers[register] ?? 0n) ^ 4n),
+        );
+        assert.equal(commandEndOf(changed, init), null, `register ${register}`);
+      }
+      assert.equal(commandEndOf(new Uint8Array(), init), null);
+      assert.equal(commandEndOf(stackWith(64, 0).subarray(0, 160), init), null);
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => commandEndOf(bytes, init) === null),
+      );
+    });
+
+    it('is not found in the registers of the kernel itself', () => {
+      const place = name === 'arm64' ? 33 : 17;
+      const kernel = name === 'arm64' ? 5n : 0x10n;
+      assert.equal(
+        commandEndOf(
+          stackWith(0, 0, (registers) => (registers[place] = kernel)),
+          init,
+        ),
+        null,
+      );
+    });
   });
-});
+}

@@ -3,8 +3,8 @@
  * each command. It mounts the usual file systems, runs the command, reports its wait status to the host, and powers the
  * guest off.
  */
-export { isInitArchitecture } from './architecture.js';
-export type { ArchitectureName } from './architecture.js';
+export { loadInitArchitecture } from './architecture.js';
+export type { InitArchitecture } from './architecture.js';
 export { begunOffset, checkArguments, commandLimits, initProgram } from './init_program.js';
 export type { InitCommand } from './init_program.js';
 export { commandEndOf, stackSearchBytes } from './reported_status.js';

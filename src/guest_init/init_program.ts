@@ -1,7 +1,6 @@
 /** Builds the program: an ELF file with one segment that contains the code and, after it, the command to run. */
 import { InputError } from '../base/index.js';
-import { architectures } from './architecture.js';
-import type { ArchitectureName } from './architecture.js';
+import type { InitArchitecture } from './architecture.js';
 import { DataBlock } from './data_block.js';
 import { elfFile, loadAddress } from './elf.js';
 import { parameterNames, parameterOffset } from './parameters.js';
@@ -77,18 +76,17 @@ function padding(end: number, size: number): Uint8Array {
 const padWord = 0x756d_6f64_0000_0000n;
 
 /**
- * Builds the program, an ELF file for the first process of a guest of `architecture`. It has at least `leastSize` bytes, and a
+ * Builds the program, an ELF file for the first process of a guest of that architecture. It has at least `leastSize` bytes, and a
  * multiple of 64 KiB. Throws {@link InputError} on arguments that Linux would refuse.
  */
 export function initProgram(
   { args, setup }: InitCommand,
-  architecture: ArchitectureName,
+  { elfMachine, assembledCode }: InitArchitecture,
   leastSize = 0,
 ): Uint8Array {
   checkArguments(args);
   const [name = ''] = args;
-  const { elfMachine, ...program } = architectures[architecture];
-  const code = program.assembledCode();
+  const code = assembledCode();
   const data = new DataBlock(loadAddress + code.bytes.length + 8 * parameterNames.length);
   const [notFound, cannotRun] = ['not found', 'cannot be executed'].map((why) =>
     data.text(`domulator: ${shownName(name)}: ${why}\n`),
@@ -117,6 +115,6 @@ export function initProgram(
 }
 
 /** Byte offset in the file of the word that the program sets to 1 before it starts the command. */
-export function begunOffset(architecture: ArchitectureName): number {
-  return architectures[architecture].assembledCode().bytes.length + parameterOffset.begun;
+export function begunOffset({ assembledCode }: InitArchitecture): number {
+  return assembledCode().bytes.length + parameterOffset.begun;
 }

@@ -13,6 +13,7 @@ import type {
   SavedBoot,
   Until,
 } from '../boot/index.js';
+import { loadInitArchitecture } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
@@ -295,10 +296,11 @@ export async function resumeBoot(
   const architecture = fitting(from, () => options.kernel.placement.architecture);
   await loadArchitecture(architecture);
   const { command } = request;
+  const init = await loadInitArchitecture(architecture);
   const asked =
     command === undefined
       ? saved
-      : fitting(from, () => withCommand(saved, value.options.command, command, architecture), isOfRequest);
+      : fitting(from, () => withCommand(saved, value.options.command, command, init), isOfRequest);
   return fitting(from, () => ({
     boot: Boot.restore(options, asked, watcher),
     options,

@@ -10,8 +10,8 @@ import {
   initrdWithCommand,
   readCpio,
 } from '../firmware/index.js';
-import { checkArguments, initProgram, isInitArchitecture } from '../guest_init/index.js';
-import type { ArchitectureName } from '../guest_init/index.js';
+import { checkArguments, initProgram, loadInitArchitecture } from '../guest_init/index.js';
+import type { InitArchitecture } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { BootRequest } from './request.js';
@@ -120,22 +120,12 @@ interface ProgramPair {
 export function commandPrograms(
   command: BootCommand,
   args: readonly string[],
-  architecture: ArchitectureName,
+  architecture: InitArchitecture,
 ): ProgramPair[] {
   return [installBusybox, null].map((setup) => {
     const program = initProgram({ args: argumentsOf(command), setup }, architecture);
     return { program, other: initProgram({ args, setup }, architecture, program.length) };
   });
-}
-
-/** Throws InputError if no first process of our own can run in such a guest. */
-export function checkArchitecture(
-  architecture: KernelArchitecture,
-): asserts architecture is ArchitectureName {
-  if (isInitArchitecture(architecture)) return;
-  throw new InputError(
-    `a command cannot be run in an ${architecture} guest yet; give an initrd whose own init runs it`,
-  );
 }
 
 /** What the first process of a guest with that command runs. */
@@ -148,9 +138,11 @@ async function runnerOf(
   architecture: KernelArchitecture,
   setup: readonly string[] | null,
 ): Promise<Runner> {
-  checkArchitecture(architecture);
   const args = argumentsOf({ argv: request.command ?? null });
-  return { init: initProgram({ args, setup }, architecture), script: await scriptOf(request) };
+  return {
+    init: initProgram({ args, setup }, await loadInitArchitecture(architecture)),
+    script: await scriptOf(request),
+  };
 }
 
 /** Whether the request has a command or script for its guest. */

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { frameBytes, InputError } from '../base/index.js';
 import type { SavedBoot, SavedFrame } from '../boot/index.js';
+import { arm64 } from '../guest_init/arm64/index.js';
 import { begunOffset } from '../guest_init/index.js';
 import { commandPrograms } from './guest_command.js';
 import { withCommand } from './other_command.js';
 
 const command = { argv: ['first'], script: null };
-const [inBusybox, inInitrd] = commandPrograms(command, ['other'], 'arm64');
+const [inBusybox, inInitrd] = commandPrograms(command, ['other'], arm64);
 
 function framesOf(start: number, bytes: Uint8Array): SavedFrame[] {
   return Array.from({ length: Math.ceil(bytes.length / frameBytes) }, (_, i) => {
@@ -24,7 +25,7 @@ const contents = ({ machine }: SavedBoot): [number, Buffer][] =>
   machine.frames.map(({ number, bytes }) => [number, Buffer.from(bytes)]);
 
 const change = (before: SavedBoot, args = ['other']): SavedBoot =>
-  withCommand(before, command, args, 'arm64');
+  withCommand(before, command, args, arm64);
 
 /** The file in an archive: not at the start of a page. */
 const archived = (file: Uint8Array): Uint8Array => {
@@ -64,7 +65,7 @@ describe('another command for a saved guest', () => {
     const [page] = pages;
     assert.ok(page !== undefined);
     const marked = page.bytes.slice();
-    marked[begunOffset('arm64')] = 1;
+    marked[begunOffset(arm64)] = 1;
     assert.throws(() => change(saved(...pages, { number: 900, bytes: marked })), /has begun/);
     const archive = framesOf(10, archived(inBusybox.program));
     assert.throws(() => change(saved(...archive, ...pages.slice(0, 5))), /is unpacking/);
@@ -72,6 +73,6 @@ describe('another command for a saved guest', () => {
     assert.throws(() => change(saved(...archive, { number: 600, bytes: part })), /is unpacking/);
     assert.throws(() => change(saved(...archive.slice(0, 3))), /is not in its memory/);
     assert.throws(() => change(saved(...pages), ['x'.repeat(100_000)]), InputError);
-    assert.throws(() => withCommand(saved(...pages), null, ['other'], 'arm64'), /without a command/);
+    assert.throws(() => withCommand(saved(...pages), null, ['other'], arm64), /without a command/);
   });
 });

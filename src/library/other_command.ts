@@ -4,9 +4,10 @@
  * that is not unpacked yet, or in the kernel's page cache, from where it runs. That must be before the command begins.
  */
 import { frameBytes, InputError } from '../base/index.js';
-import type { BootCommand, BootKernel, SavedBoot, SavedFrame } from '../boot/index.js';
+import type { BootCommand, SavedBoot, SavedFrame } from '../boot/index.js';
 import { begunOffset } from '../guest_init/index.js';
-import { checkArchitecture, commandPrograms } from './guest_command.js';
+import type { InitArchitecture } from '../guest_init/index.js';
+import { commandPrograms } from './guest_command.js';
 
 /** Enough of a page to tell it from all others: no two pages of a first process begin alike. */
 const headBytes = 64;
@@ -136,13 +137,12 @@ export function withCommand(
   saved: SavedBoot,
   command: BootCommand | null | undefined,
   args: readonly string[],
-  architecture: BootKernel['placement']['architecture'],
+  architecture: InitArchitecture,
 ): SavedBoot {
   if (command === null || command === undefined)
     throw new InputError(
       'the guest of the checkpoint was booted without a command, and its own init takes none; write a checkpoint of a boot with any command, such as -- true, before that begins (userspace)',
     );
-  checkArchitecture(architecture);
   const programs = commandPrograms(command, args, architecture);
   if (programs.some(({ program, other }) => other.length > program.length))
     throw new InputError(

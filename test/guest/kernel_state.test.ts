@@ -5,6 +5,7 @@ import { defaultLimits } from '../../src/boot/index.js';
 import type { BootOptions } from '../../src/boot/index.js';
 import { commandInitramfs } from '../../src/firmware/index.js';
 import { initProgram } from '../../src/guest_init/index.js';
+import { arm64 } from '../../src/guest_init/arm64/index.js';
 import { cutBoot, wholeBoot } from './cut_boots.js';
 import { quickCommandLine, skip, stockKernel } from './kernel.js';
 import { plainBoot } from './plain_boot.js';
@@ -13,7 +14,7 @@ import { plainBoot } from './plain_boot.js';
 function withCommand(options: Partial<BootOptions> = {}): BootOptions {
   const { kernel, busybox } = stockKernel();
   const setup = ['/bin/busybox', '--install', '-s', '/bin'];
-  const init = initProgram({ args: ['true'], setup }, 'arm64');
+  const init = initProgram({ args: ['true'], setup }, arm64);
   return {
     kernel,
     initrd: commandInitramfs(busybox, 'arm64', init, null),

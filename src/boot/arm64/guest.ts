@@ -4,6 +4,7 @@ import type { DeviceTree } from '../../abi/index.js';
 import { frameBytes, InputError, invariant, present } from '../../base/index.js';
 import { arm64 as firmware } from '../../firmware/index.js';
 import type { MemoryRange } from '../../firmware/index.js';
+import { arm64 as init } from '../../guest_init/arm64/index.js';
 import { armMagicPages, isRunnable } from '../../hypervisor/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
 import {
@@ -125,6 +126,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
   const anchors = machine.processor.vcpus.map((view) => kernels.anchorsOf(view));
   return {
     machine,
+    init,
     anchors: (vcpu) => present(anchors[vcpu], 'a vCPU'),
     notImplemented: new Map(),
     knownSymbol: kernels.knownSymbol,

@@ -11,6 +11,7 @@ import {
 } from '../../firmware/x86_64/index.js';
 import type { AcpiTables } from '../../firmware/x86_64/index.js';
 import type { MemoryRange } from '../../firmware/index.js';
+import { x86_64 as init } from '../../guest_init/x86_64/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
 import {
   acpiUidOfVcpu,
@@ -193,6 +194,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
   const anchors = machine.vcpus.map((vcpu) => kernels.anchorsOf(cpuOf(machine, vcpu)));
   return {
     machine,
+    init,
     anchors: (vcpu) => present(anchors[vcpu], 'a vCPU'),
     get notImplemented() {
       return machine.board.unimplemented;

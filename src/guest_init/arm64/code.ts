@@ -4,6 +4,7 @@
  */
 import { a64, assemble } from '../../isa/index.js';
 import type { Assembled } from '../../isa/index.js';
+import { AT_FDCWD, directoryMode, errno, powerOff, shellStatus, SIGCHLD, SIGKILL, TCSBRK } from '../calls.js';
 import { headerBytes, loadAddress } from '../elf.js';
 import { parameterOffset as parameter } from '../parameters.js';
 
@@ -25,32 +26,8 @@ const call = {
   wait4: 260,
 } as const;
 
-/** Error numbers of execve (Linux uapi/asm-generic/errno-base.h). */
-const errno = { ENOENT: 2, ENOEXEC: 8, ENOTDIR: 20 } as const;
-
-const directoryMode = 0o755;
-const SIGKILL = 9;
-const SIGCHLD = 17;
-/** The current directory, as base of relative paths (Linux uapi/linux/fcntl.h). */
-const AT_FDCWD = -100;
-/** With argument 1: waits until all output to a terminal was sent (uapi/asm-generic/ioctls.h). */
-const TCSBRK = 0x5409;
-
-/**
- * Exit codes of shells for a command that cannot be executed, and for one that is not found (POSIX Shell Command
- * Language, 2.8.2).
- */
-const shellStatus = { cannotRun: 126, notFound: 127 } as const;
-
-/** The power-off call (Linux uapi/linux/reboot.h), and the values of its other registers. */
-export const powerOffCall = {
-  number: call.reboot,
-  magic1: 0xfee1dead,
-  magic2: 0x28121969,
-  command: 0x4321fedc,
-  /** In X4: marks X5 as the command's wait status and X6 as its complement. */
-  tag: 0x444f_4d55_434d_4431n,
-} as const;
+/** The number of the power-off call. */
+export const powerOffNumber = call.reboot;
 
 const source = `
 start:
@@ -98,11 +75,11 @@ start:
     mov     x2, #1
     mov     x8, #${call.ioctl}
     svc     #0
-    mov     x0, #${powerOffCall.magic1}
-    mov     x1, #${powerOffCall.magic2}
-    mov     x2, #${powerOffCall.command}
+    mov     x0, #${powerOff.magic1}
+    mov     x1, #${powerOff.magic2}
+    mov     x2, #${powerOff.command}
     mov     x3, #0
-    mov     x4, #${powerOffCall.tag}
+    mov     x4, #${powerOff.tag}
     mov     x5, x20
     mvn     x6, x20
     mov     x8, #${call.reboot}
