@@ -6,6 +6,11 @@ import type { GuestMachine } from './guest.js';
 
 type Visit = (frame: Uint8Array, from: number, count: number, done: number) => unknown;
 
+/** The guest physical address behind `address` as `vcpu` sees it; null where nothing is mapped. */
+export function physicalOf(machine: GuestMachine, vcpu: XenVcpuId, address: bigint): bigint | null {
+  return machine.processor.vcpus[vcpu]?.translate(BigInt.asUintN(64, address)) ?? null;
+}
+
 type FrameOf = (mfn: number) => Uint8Array | undefined;
 
 /** Visits the part of each frame in `size` bytes at `address`, as `vcpu` sees it; false if a part is not mapped. */
@@ -17,9 +22,8 @@ function visit(
   frameOf: FrameOf,
   each: Visit,
 ): boolean {
-  const view = machine.processor.vcpus[vcpu];
   for (let done = 0; done < size;) {
-    const physical = view?.translate(BigInt.asUintN(64, address + BigInt(done))) ?? null;
+    const physical = physicalOf(machine, vcpu, address + BigInt(done));
     const mfn = physical === null ? null : mfnOfGfn(machine.domain, Number(physical >> 12n));
     const frame = mfn === null ? undefined : frameOf(mfn);
     if (physical === null || frame === undefined) return false;

@@ -133,7 +133,7 @@ export class KernelView {
   }
 
   #newIrqTable(layout: IrqInfoLayout | null): IrqTable | null {
-    return layout === null ? null : new IrqTable(layout, (address) => this.#isImage(address));
+    return layout === null ? null : new IrqTable(layout, (address) => this.isInImage(address));
   }
 
   /** Reads kernel virtual addresses as `vcpu` sees them. */
@@ -146,7 +146,8 @@ export class KernelView {
     return this.#cpus.some(({ linuxCpu: known }) => known === cpu);
   }
 
-  #isImage(address: bigint): boolean {
+  /** Whether a kernel virtual address is one of its image; false while that is not known. */
+  isInImage(address: bigint): boolean {
     const text = this.textAddress;
     return text !== null && address >= text && address < text + BigInt(this.#image.length);
   }

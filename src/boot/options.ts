@@ -4,10 +4,13 @@ import { InputError } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
 import type { KernelImage } from './kernel_image.js';
 
-/** How to change the kernel's records, to show what happens if they are filled as the patch of 2016 did. */
+/** How to change the kernel's records, to show what happens if they are filled as by the patch of 2016, or as before it. */
 export type WhatIf = (typeof whatIfs)[number];
-/** The ways in which the records can be changed: with the posted patch, and with the tested one. */
-export const whatIfs = ['as-posted', 'as-tested'] as const;
+/**
+ * The ways in which the records can be changed: those of the posted patch and of the tested one, which did not set all of them in
+ * time on Arm; and that of kernels before the patch, which passed CPU numbers as vCPU ids.
+ */
+export const whatIfs = ['as-posted', 'as-tested', 'before-the-patch'] as const;
 
 /**
  * What the toolstack does when a kernel hands over to the next one. `xl`: nothing, as xl with Xen 4.17 and 4.18 on Arm, where Linux

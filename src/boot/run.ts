@@ -164,7 +164,7 @@ export class Boot {
       leaving: this.#leaving,
       refusedCalls: this.#refusedCalls.save(),
       trace: this.#trace.store.save(),
-      whatIf: this.#whatIf.state,
+      whatIf: this.#whatIf.save(),
       outcome: this.#outcome.save(),
     };
     return { machine: this.machine.save(), boot: cloneValue(boot) };
@@ -183,7 +183,7 @@ export class Boot {
     }
     this.#refusedCalls.load(refusedCalls);
     this.#trace.store.load(trace);
-    this.#whatIf.state = whatIf;
+    this.#whatIf.load(whatIf);
     this.#outcome.load(outcome);
   }
 

@@ -224,7 +224,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
     .option(
       '--what-if <WHEN>',
-      "fill the kernel's vCPU id records as the 2016 patch did: as-posted or as-tested",
+      "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or with CPU numbers (before-the-patch; amd64)",
     )
     .option('--entry-vcpu <K>', 'vCPU on which to enter the kernel, as a crash kernel is (default: 0)')
     .option(

@@ -54,6 +54,7 @@ export {
   usualLimits,
   vcpuCount,
   whatIfs,
+  whatIfsOf,
   xenReleases,
 } from './limits.js';
 export type { Range, XenRelease } from './limits.js';

@@ -3,7 +3,7 @@
  * this; a test holds the schema of the report and the docs to it.
  */
 import { mostVcpus } from '../boot/index.js';
-import type { Architecture } from '../boot/index.js';
+import type { Architecture, WhatIf } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
@@ -20,6 +20,15 @@ export const architectureNames = {
 
 /** Kinds of amd64 guests that can be booted. */
 export const guestTypes = ['pvh'] as const;
+
+/**
+ * How the records of a guest can be filled otherwise. On Arm the kernel records its CPU numbers, as it did before the patch of 2016; on
+ * x86 it sets each record before its first use, so none is ever read before.
+ */
+export const whatIfsOf: Readonly<Record<Architecture, readonly WhatIf[]>> = {
+  arm64: ['as-posted', 'as-tested'],
+  amd64: ['before-the-patch'],
+};
 
 /** A whole number that may be chosen: minimum, maximum and default. */
 export interface Range {

@@ -24,8 +24,7 @@ const saved = (...frames: readonly SavedFrame[]): SavedBoot =>
 const contents = ({ machine }: SavedBoot): [number, Buffer][] =>
   machine.frames.map(({ number, bytes }) => [number, Buffer.from(bytes)]);
 
-const change = (before: SavedBoot, args = ['other']): SavedBoot =>
-  withCommand(before, command, args, arm64);
+const change = (before: SavedBoot, args = ['other']): SavedBoot => withCommand(before, command, args, arm64);
 
 /** The file in an archive: not at the start of a page. */
 const archived = (file: Uint8Array): Uint8Array => {

@@ -7,7 +7,15 @@ import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { Checkpoint } from './checkpoint.js';
 import { commandLineOf, commandOf } from './guest_command.js';
-import { architectureNames, defaultXenRelease, memoryMiB, runLimits, seeds, vcpuCount } from './limits.js';
+import {
+  architectureNames,
+  defaultXenRelease,
+  memoryMiB,
+  runLimits,
+  seeds,
+  vcpuCount,
+  whatIfsOf,
+} from './limits.js';
 import type { guestTypes, Range, XenRelease } from './limits.js';
 import { checkKinds } from './request_types.js';
 
@@ -46,7 +54,10 @@ export interface BootRequest {
   readonly seed?: number;
   /** Whether the guest has a xenstore and a PV console (default: true). */
   readonly xenstore?: boolean;
-  /** Fills the kernel's vCPU id records as the 2016 patch did (default: does not change them). */
+  /**
+   * Fills the kernel's vCPU id records in another way (default: does not change them). On arm64 `as-posted` and `as-tested`, as the
+   * 2016 patch did; on amd64 `before-the-patch`, with CPU numbers.
+   */
   readonly whatIf?: WhatIf;
   /** The vCPU on which the kernel is entered while the others are off, as a crash kernel is (default: 0). */
   readonly entryVcpu?: number;
@@ -105,9 +116,11 @@ export function checkType(architecture: Architecture, { type }: BootRequest): vo
 
 /** Throws InputError if the records of such a guest cannot be filled as asked. */
 export function checkWhatIf(architecture: Architecture, { whatIf }: BootRequest): void {
-  if (whatIf === undefined || architecture === 'arm64') return;
+  if (whatIf === undefined || whatIfsOf[architecture].includes(whatIf)) return;
   throw new InputError(
-    `what-if ${whatIf} is what the patch of 2016 did on Arm; there is none for ${architecture} yet`,
+    architecture === 'arm64'
+      ? `what-if ${whatIf} changes nothing on arm64, whose kernels record CPU numbers anyway; enter the kernel on another vCPU instead`
+      : `what-if ${whatIf} is about records that the patch of 2016 set too late on Arm; ${architecture} kernels set each before its first use, so give before-the-patch`,
   );
 }
 
@@ -144,9 +157,11 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
   checkKinds(request);
   checkBuiltin(request, kernel);
   const architecture = architectureAsked(request) ?? defaultArchitecture;
-  if (request.arch !== undefined || kernel.kind === 'builtin' || kernel.kind === 'debian')
+  // The architecture of a file is known when it is read.
+  if (request.arch !== undefined || kernel.kind === 'builtin' || kernel.kind === 'debian') {
     checkType(architecture, request);
-  checkWhatIf(architecture, request);
+    checkWhatIf(architecture, request);
+  }
   const vcpus = whole('the number of vCPUs', request.vcpus ?? vcpuCount.usual, vcpuCount);
   const command = commandOf(request, kernel);
   const commandLine = commandLineOf(request, architecture);

@@ -70,6 +70,16 @@ describe('domulator boot', () => {
     }
   });
 
+  it('suggests one on amd64, which does what it says', () => {
+    const { stdout } = boot(...builtin, '--arch', 'amd64', '--quiet', '--vcpus', '2');
+    const [, args = ''] = /^ {2}npx domulator boot (.*--what-if .*)$/m.exec(stdout) ?? [];
+    assert.match(args, /--entry-vcpu 1/);
+    assert.match(args, /--what-if before-the-patch/);
+    const { status, stdout: told } = boot(...args.split(' '));
+    assert.equal(status, 1, told);
+    assert.match(told, /^Audit: +broken:$/m);
+  });
+
   it('suggests none if they would show nothing; otherwise they repeat the given options', () => {
     for (const more of [['--vcpus', '1'], ['--bisect'], ['--what-if', 'as-posted']]) {
       assert.doesNotMatch(boot(...builtin, '--quiet', ...more).stdout, /What if|npx domulator/);

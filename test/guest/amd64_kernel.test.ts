@@ -65,3 +65,48 @@ describe('a stock amd64 kernel', { skip }, () => {
     assert.deepEqual(made.slice(allUp).map(anyCaller), reference.slice(allUp).map(anyCaller));
   });
 });
+
+describe('a stock amd64 kernel entered on vCPU 2, as a crash kernel is', { skip }, () => {
+  const asked = { commandLine: quickCommandLine, entryVcpu: 2 };
+
+  it('takes its ids from CPUID and the MADT, and every rule holds', () => {
+    assert.ok(typeof found !== 'string');
+    const booted = bootStock({ ...asked, kernel: found.kernel, initrd: found.initrd });
+    assert.deepEqual([booted.outcome, booted.findings, booted.notJudged], ['poweroff', [], []]);
+    assert.deepEqual(
+      booted.cpus.map(({ linuxCpu, vcpu, recordedVcpuId }) => [linuxCpu, vcpu, recordedVcpuId]),
+      [2, 0, 1, 3].map((vcpu, cpu) => [cpu, vcpu, vcpu]),
+    );
+  });
+
+  it('without the patch of 2016 acts on vCPU 0 until Xen refuses it its own timer', () => {
+    assert.ok(typeof found !== 'string');
+    const calls: string[] = [];
+    const booted = bootStock(
+      { ...asked, kernel: found.kernel, initrd: found.initrd, whatIf: 'before-the-patch' },
+      (event) => {
+        if (event.kind === 'hypercall' && event.call.vcpuId !== null)
+          calls.push(`${event.call.op} by ${event.vcpu} for ${event.call.vcpuId} = ${event.call.returned}`);
+      },
+    );
+    // Xen takes what vCPU 2 says about vCPU 0, which is down. A timer it sets for the caller alone (do_vcpu_op), and Linux has BUG_ON.
+    assert.deepEqual(calls, [
+      'VCPUOP_register_vcpu_info by 2 for 0 = 0',
+      'EVTCHNOP_init_control by 2 for 0 = 0',
+      'HVMOP_set_evtchn_upcall_vector by 2 for 0 = 0',
+      'VCPUOP_stop_periodic_timer by 2 for 0 = 0',
+      'VCPUOP_register_runstate_memory_area by 2 for 0 = 0',
+      'EVTCHNOP_bind_virq by 2 for 0 = 0',
+      'VCPUOP_stop_singleshot_timer by 2 for 0 = -22',
+    ]);
+    assert.equal(booted.outcome, 'panic');
+    assert.match(
+      booted.ending,
+      /; the last call of vCPU 2, VCPUOP_stop_singleshot_timer from xen_vcpuop_shutdown\+0x\w+, was refused: -XEN_EINVAL$/,
+    );
+    assert.deepEqual([...new Set(booted.findings.map(({ rule }) => rule))].sort(), [
+      'id-is-meant',
+      'record-true',
+    ]);
+  });
+});

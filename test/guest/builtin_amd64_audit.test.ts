@@ -75,7 +75,54 @@ describe('the audit of a guest with one error', () => {
   }
 });
 
+describe('a guest that passes CPU numbers as vCPU ids, as before the patch', () => {
+  it('breaks no rule where it is entered on vCPU 0', async () => {
+    const report = await reportOf({ vcpus: 4, whatIf: 'before-the-patch' });
+    assert.deepEqual([report.verdict, rulesOf(report)], ['pass', []]);
+  });
+
+  it('has wrong records and makes wrong calls where it is entered on another, on either release', async () => {
+    for (const xen of ['4.17', '4.18'] as const) {
+      const report = await reportOf({ vcpus: 3, whatIf: 'before-the-patch', entryVcpu: 1, xen });
+      assert.equal(report.verdict, 'fail');
+      const [{ kernels }] = report.runs;
+      const { cpus, findings } = kernels[0] ?? { cpus: [], findings: [] };
+      // Of CPU 2, which is vCPU 2, the number is right.
+      assert.deepEqual(
+        cpus.map(({ linuxCpu, vcpu, recordedVcpuId }) => [linuxCpu, vcpu, recordedVcpuId]),
+        [
+          [0, 1, 0],
+          [1, 0, 1],
+          [2, 2, 2],
+        ],
+      );
+      assert.deepEqual(
+        findings.filter(({ rule }) => rule === 'record-true').map(({ linuxCpu }) => linuxCpu),
+        [0, 1],
+      );
+      assert.ok(findings.some(({ rule, returned }) => rule === 'id-is-meant' && returned === 0));
+    }
+  });
+});
+
 describe('a guest that was saved', () => {
+  it('goes on as the one that was not, also where its records are changed', async () => {
+    const changed = {
+      kernel: 'builtin',
+      arch: 'amd64',
+      vcpus: 3,
+      whatIf: 'before-the-patch',
+      entryVcpu: 2,
+    } as const;
+    const whole = await boot(changed).report();
+    for (const seconds of [0.00002, 0.00006]) {
+      const first = boot(changed);
+      assert.ok(await first.reach(seconds));
+      const second = await boot({ from: await first.checkpoint() }).report();
+      assert.deepEqual({ ...second, host: null }, { ...whole, host: null });
+    }
+  });
+
   it('goes on as the one that was not', async () => {
     const whole = await reportOf({ vcpus: 3, seed: 5 });
     const first = boot({ kernel: 'builtin', arch: 'amd64', vcpus: 3, seed: 5 });

@@ -134,6 +134,8 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     whyUnnumbered: () => null,
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
+    // Kernels of arm64 set all records at once, before any is used, so nothing has to be kept.
+    keepWords: null,
     hung: (kernel) => hungArm64Guest(machine, kernel),
     makeOops: (vcpu) => {
       const view = present(machine.processor.vcpus[vcpu], 'a vCPU');

@@ -1,7 +1,7 @@
 /** The report of a boot for the terminal: the CPUs, the broken rules, the outcome. */
 import { answerText, idText } from '../../explore/index.js';
 import { formatHardwareId } from '../../identity/index.js';
-import { whatIfs } from '../../library/index.js';
+import { whatIfsOf } from '../../library/index.js';
 import type { BootReport, ReportedCpu, ReportedKernel, ReportedRun, RunAction } from '../../library/index.js';
 import { shownLine } from '../render/shown_text.js';
 import type { Style } from '../render/style.js';
@@ -248,16 +248,22 @@ export function nextSteps({ verdict, machine, options, runs }: BootReport, args:
   const isPlain = options.whatIf === null && options.entryVcpu === 0;
   // In a bisection nobody reads the advice, and the records of a checkpoint may have been set already.
   const isAdvised = args.bisect !== true && args.from === undefined;
-  // What the patch did on x86 is another story.
-  if (verdict !== 'pass' || machine.arch !== 'arm64' || !isPlain || !isAdvised) return [];
-  // The records are filled when the kernel asks for its first FIFO control block, and only where they can be found. The first
-  // CPU keeps its record, so a second one is needed.
+  if (verdict !== 'pass' || !isPlain || !isAdvised) return [];
+  // The records are filled only where they can be found. CPU 0 keeps its own if it is vCPU 0, so a second CPU is needed.
   const { cpus = [], events = null } = runs[0].kernels[0] ?? {};
-  const filled = cpus.filter(({ recordedVcpuId }) => recordedVcpuId !== null);
-  if (events !== 'fifo' || filled.length < 2) return [];
+  if (cpus.filter(({ recordedVcpuId }) => recordedVcpuId !== null).length < 2) return [];
+  if (machine.arch === 'amd64') {
+    return [
+      '',
+      'What if this kernel passed CPU numbers as vCPU ids, as before the patch of 2016, and were entered as a crash kernel is?',
+      `  ${commandText({ ...args, whatIf: 'before-the-patch', entryVcpu: '1' })}`,
+    ];
+  }
+  // They are filled when the kernel asks for its first FIFO control block.
+  if (events !== 'fifo') return [];
   return [
     '',
     'What if this kernel filled its records as the patch of 2016 did, as posted and as tested on 4.8-rc4?',
-    ...whatIfs.map((whatIf) => `  ${commandText({ ...args, whatIf })}`),
+    ...whatIfsOf.arm64.map((whatIf) => `  ${commandText({ ...args, whatIf })}`),
   ];
 }

@@ -43,6 +43,8 @@ import type { X86FaultLoopsState } from './fault_loop.js';
 import { X86HypercallAbi } from './hypercall_abi.js';
 import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
 import { Interrupts, taskPriority } from './interrupts.js';
+import { KeptWords } from './kept_words.js';
+import type { KeptWord } from './kept_words.js';
 import { ModelSpecificRegisters } from './model_specific.js';
 import type { ModelSpecificState } from './model_specific.js';
 import { Ports } from './ports.js';
@@ -99,6 +101,7 @@ export class X86Board implements Board {
   readonly #notModelled = new Map<string, number>();
   readonly #readCode: ReadCode;
   readonly #faultLoops: FaultLoops;
+  readonly #kept = new KeptWords();
   #tripleFault: TripleFault | null = null;
 
   constructor(port: BoardPort) {
@@ -172,6 +175,36 @@ export class X86Board implements Board {
     const { up, start } = present(this.#port.domain().state.vcpus[vcpu], 'a vCPU');
     if (!up || start !== null) return null;
     return diagnose(this.#view(vcpu), this.#readCode, this.#faultLoops.loopOf(vcpu));
+  }
+
+  /**
+   * Gives words of guest memory values that they keep from now on, whatever vCPUs store there; no others do. Not a part of what
+   * {@link save} returns: whoever restores a board says it again.
+   */
+  keepWords(words: readonly KeptWord[]): void {
+    this.#kept.set(words);
+    // From now on stores to these frames must come here.
+    this.processor.flushTranslations();
+    for (const gfn of this.#kept.frames) this.#restoreKept(gfn);
+  }
+
+  #restoreKept(gfn: number): void {
+    const mfn = mfnOfGfn(this.#port.domain(), gfn);
+    const frame = mfn === null ? undefined : this.#port.frames().writable(mfn);
+    if (frame !== undefined) this.#kept.restore(gfn, frame);
+  }
+
+  /** A store of 1, 2, 4 or 8 bytes within a frame that has words which keep their value. */
+  #storeBesideKept(address: number, bytes: number, value: bigint): boolean {
+    const [gfn, offset] = [Math.floor(address / frameBytes), address % frameBytes];
+    const mfn = mfnOfGfn(this.#port.domain(), gfn);
+    const frame = mfn === null ? undefined : this.#port.frames().writable(mfn, offset, bytes);
+    if (frame === undefined) return false;
+    for (let done = 0; done < bytes; done += 1) {
+      frame[offset + done] = Number((value >> BigInt(8 * done)) & 0xffn);
+    }
+    this.#kept.restore(gfn, frame);
+    return true;
   }
 
   /** IA32_APIC_BASE of a vCPU. */
@@ -277,8 +310,10 @@ export class X86Board implements Board {
   #host(): X86Host {
     return {
       memory: {
-        frame: (address) => {
-          const mfn = mfnOfGfn(this.#port.domain(), Math.floor(address / frameBytes));
+        frame: (address, write) => {
+          const gfn = Math.floor(address / frameBytes);
+          if (write && this.#kept.isIn(gfn)) return -1;
+          const mfn = mfnOfGfn(this.#port.domain(), gfn);
           return mfn === null ? -1 : (this.#port.frames().placeOf(mfn) ?? -1);
         },
         read: (index, address, bytes) => this.#readMemory(this.#vcpu(index), address, bytes),
@@ -322,6 +357,8 @@ export class X86Board implements Board {
   }
 
   #writeMemory(vcpu: XenVcpuId, address: number, bytes: number, value: bigint): boolean {
+    if (this.#kept.isIn(Math.floor(address / frameBytes)))
+      return this.#storeBesideKept(address, bytes, value);
     const offset = this.#apicOffset(vcpu, address);
     if (offset === null || this.#isGone(vcpu)) return false;
     const { apics } = this.#interrupts;
