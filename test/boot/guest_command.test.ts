@@ -8,7 +8,7 @@ import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { busyboxInitramfs, writeCpio } from '../../src/firmware/index.js';
 import { boot, InputError } from '../../src/library/index.js';
-import type { BootReport, BootRequest } from '../../src/library/index.js';
+import type { BootReport, BootRequest, Checkpoint } from '../../src/library/index.js';
 import { root } from '../files.js';
 import { findStock } from '../guest/kernel.js';
 import { onlyRun } from './reports.js';
@@ -34,13 +34,27 @@ const cases: readonly Case[] = [
   { arch: 'amd64', console: 'hvc0', begun: 900_000_000 },
 ];
 
-async function runOn({ arch, console: name }: Case, request: BootRequest): Promise<Ended> {
+/** By architecture: a guest that is about to begin its command, which another one can take the place of. */
+const waiting = new Map<string, Checkpoint>();
+
+/** Where a request has a command alone, the boot up to it is one for all. */
+async function startOf(guest: Case, request: BootRequest): Promise<BootRequest> {
+  const { arch, console: name } = guest;
+  const whole = { arch, commandLine: `console=${name} cryptomgr.notests quiet`, vcpus: 1, memoryMiB: 256 };
+  if (Object.keys(request).some((key) => key !== 'command')) return whole;
+  const known = waiting.get(arch);
+  if (known !== undefined) return { from: known };
+  const first = boot({ ...whole, command: ['true'] });
+  assert.ok(await first.reach('userspace'));
+  const from = await first.checkpoint();
+  waiting.set(arch, from);
+  return { from };
+}
+
+async function runOn(guest: Case, request: BootRequest): Promise<Ended> {
   let said = '';
   const report = await boot({
-    arch,
-    commandLine: `console=${name} cryptomgr.notests quiet`,
-    vcpus: 1,
-    memoryMiB: 256,
+    ...(await startOf(guest, request)),
     ...request,
     console: (bytes) => (said += Buffer.from(bytes).toString('latin1')),
   }).report();
@@ -111,8 +125,9 @@ for (const guest of cases) {
 
     it('writes to the PV console where that is the main one, to its last byte', async () => {
       const ended = await run({
+        // That is so on amd64 in any case.
         ...sh('i=0; while [ $i -lt 400 ]; do echo "line $i"; i=$((i+1)); done'),
-        commandLine: 'console=hvc0 cryptomgr.notests quiet',
+        ...(guest.arch === 'arm64' ? { commandLine: 'console=hvc0 cryptomgr.notests quiet' } : {}),
       });
       assert.deepEqual(endOf(ended), well(0));
       assert.match(ended.said, /line 0\n[^]*line 399\n/);
@@ -137,7 +152,7 @@ for (const guest of cases) {
     });
 
     it('gives the same run for the same command', async () => {
-      const [one, two] = [await run(sh('exit 1')), await run(sh('exit 1'))];
+      const [one, two] = [await run({ ...sh('exit 1'), vcpus: 1 }), await run({ ...sh('exit 1'), vcpus: 1 })];
       assert.equal(one.said, two.said);
       assert.deepEqual({ ...one.report, host: null }, { ...two.report, host: null });
     });
@@ -164,14 +179,14 @@ for (const guest of cases) {
         [5, 'domulator: the command ended with exit code 3\n'],
       );
       assert.match(failed.stdout, /^Command: .*test\.sh ended with exit code 3$/m);
+      // What a status comes from is the same on every architecture.
+      if (guest.arch !== 'arm64') return;
       assert.equal(start('--script', script, '--bisect').status, 1);
       assert.equal(start('--bisect', '--', 'no-such-program').status, 128);
       assert.equal(start('--bisect', '--', 'sh', '-c', 'exit 125').status, 125);
-      if (guest.arch === 'arm64') {
-        // With one vCPU no record can be wrong.
-        assert.equal(start('--vcpus', '2', '--what-if', 'as-tested', '--', 'false').status, 1);
-        assert.equal(start('--what-if', 'as-tested', '--', 'false').status, 5);
-      }
+      // With one vCPU no record can be wrong.
+      assert.equal(start('--vcpus', '2', '--what-if', 'as-tested', '--', 'false').status, 1);
+      assert.equal(start('--what-if', 'as-tested', '--', 'false').status, 5);
       assert.deepEqual(start('--', 'true').stderr, '');
     });
   });
