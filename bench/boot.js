@@ -1,10 +1,12 @@
-// Measures the boot of an unmodified Debian kernel to user space, here and on QEMU's TCG, with the same kernel,
-// initramfs and command line: time, instructions per second, and memory besides the guest's.
+// Measures the boot of an unmodified Debian kernel to user space, here and on QEMU's TCG, with the same kernel and
+// initramfs: time, instructions per second, and memory besides the guest's.
 //
-// Usage: npm run bench:boot [ROUNDS] (default: 3). Rounds are interleaved: each runs every emulator once.
+// Usage: npm run bench:boot -- [--arch arm64|amd64] [ROUNDS] (default: arm64, 3). Rounds are interleaved: each runs every
+// emulator once.
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { domulator, memoryMiB, needTools, qemu, qemuVersion } from './support/emulators.js';
 import { debianGuest, temporaryFolder } from './support/guests.js';
 import {
@@ -17,30 +19,68 @@ import {
 } from './support/measure.js';
 import { measureProcess } from './support/processes.js';
 
-const claims = { timesQemu: 3, instructionsPerSecond: 150e6, memoryMiB: 300e6 / 2 ** 20 };
-const rounds = roundsAsked('npm run bench:boot', 3);
-needTools('qemu-system-aarch64');
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { arch: { type: 'string' } } });
+const { arch = 'arm64' } = values;
+const rounds = roundsAsked('npm run bench:boot', 3, positionals);
+const folder = temporaryFolder();
 
-const commandLines = { 'cryptomgr.notests': 'console=ttyAMA0 cryptomgr.notests', stock: 'console=ttyAMA0' };
+/** By architecture: the boots, of which the last is held against the targets. */
+const plans = {
+  arm64: {
+    tool: 'qemu-system-aarch64',
+    claims: { timesQemu: 3, instructionsPerSecond: 150e6, memoryMiB: 300e6 / 2 ** 20 },
+    async cells() {
+      const guest = await debianGuest(folder);
+      const kinds = { stock: 'console=ttyAMA0', 'cryptomgr.notests': 'console=ttyAMA0 cryptomgr.notests' };
+      return Object.entries(kinds).flatMap(([kind, line]) =>
+        [1, 4].map((vcpus) => ({ kind, vcpus, guest, lines: { here: line, qemu: line } })),
+      );
+    },
+  },
+  amd64: {
+    tool: 'qemu-system-x86_64',
+    claims: { timesQemu: 6, instructionsPerSecond: 120e6, memoryMiB: 300e6 / 2 ** 20 },
+    async cells() {
+      const lines = { here: 'console=hvc0', qemu: 'console=ttyS0' };
+      const cells = [];
+      for (const [kind, flavour] of [
+        ['cloud', 'cloud'],
+        ['generic', null],
+      ]) {
+        cells.push({ kind, vcpus: 4, guest: await debianGuest(folder, { arch, flavour }), lines });
+      }
+      return cells;
+    },
+  },
+};
+const plan = plans[arch];
+if (plan === undefined) {
+  console.error(`--arch ${arch}: it must be arm64 or amd64`);
+  process.exit(2);
+}
+const { claims } = plan;
+needTools(plan.tool);
+
 /** The first line of the default initramfs (src/firmware/initramfs.ts). */
 const userspace = /domulator-init: userspace/;
 const emulators = {
-  domulator: (guest) => domulator(guest),
-  'qemu single': (guest) => qemu({ ...guest, threads: 'single' }),
-  'qemu multi': (guest) => qemu({ ...guest, threads: 'multi' }),
+  domulator: ({ guest, vcpus, lines }) => domulator({ ...guest, vcpus, commandLine: lines.here }),
+  'qemu single': ({ guest, vcpus, lines }) =>
+    qemu({ ...guest, vcpus, commandLine: lines.qemu, threads: 'single' }),
+  'qemu multi': ({ guest, vcpus, lines }) =>
+    qemu({ ...guest, vcpus, commandLine: lines.qemu, threads: 'multi' }),
 };
 const phasesScript = fileURLToPath(new URL('support/boot_phases.js', import.meta.url));
 
-const guest = await debianGuest(temporaryFolder());
-const cells = Object.keys(commandLines).flatMap((kind) => [1, 4].map((vcpus) => ({ kind, vcpus })));
+const cells = await plan.cells();
 const times = new Map();
 
 function note(key, value) {
   times.set(key, [...(times.get(key) ?? []), value]);
 }
 
-function inProcess(kind, vcpus) {
-  const args = [phasesScript, guest.kernel, guest.initrd, String(vcpus), commandLines[kind]];
+function inProcess({ guest, vcpus, lines }) {
+  const args = [phasesScript, guest.kernel, guest.initrd, String(vcpus), lines.here];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   try {
     return JSON.parse(stdout);
@@ -49,19 +89,21 @@ function inProcess(kind, vcpus) {
   }
 }
 
-console.log(`${describeMachine()}\n${qemuVersion()}; ${guest.name}; ${rounds} rounds`);
+const guests = [...new Set(cells.map(({ guest }) => guest.name))].join(', ');
+console.log(`${describeMachine()}\n${qemuVersion(arch)}; ${guests}; ${rounds} rounds`);
 for (let round = 0; round < rounds; round += 1) {
-  for (const { kind, vcpus } of cells) {
+  for (const cell of cells) {
+    const { kind, vcpus } = cell;
     for (const [name, command] of Object.entries(emulators)) {
       const memory = name === 'domulator';
-      const line = command({ ...guest, vcpus, commandLine: commandLines[kind] });
+      const line = command(cell);
       const seen = await measureProcess(line, { marks: { userspace }, last: 'userspace' });
       note(`${kind} ${vcpus} ${name}`, seen.marks.userspace);
       if (memory && round === 0) {
         note('memory', (await measureProcess(line, { marks: { userspace }, memory })).memory);
       }
     }
-    note(`${kind} ${vcpus} phases`, inProcess(kind, vcpus));
+    note(`${kind} ${vcpus} phases`, inProcess(cell));
   }
 }
 
@@ -125,11 +167,12 @@ console.log(
   `\nMemory: ${memory.total.toFixed(0)} MiB resident at most, of which ${memory.largest.resident.toFixed(0)} MiB in the mapping of ${memory.largest.size.toFixed(0)} MiB that holds the guest's ${memoryMiB} MiB; at most ${beside.toFixed(0)} MiB beside the guest's`,
 );
 
-const key = 'cryptomgr.notests 4';
+const { kind: lastKind, vcpus: lastVcpus } = cells.at(-1);
+const key = `${lastKind} ${lastVcpus}`;
 const rates = times
   .get(`${key} phases`)
   .map(({ instructions, phases }) => instructions / phases.run.processor);
-console.log('\nTargets, cryptomgr.notests with 4 vCPUs, by the median of the rounds:');
+console.log(`\nTargets, ${lastKind} with ${lastVcpus} vCPUs, by the median of the rounds:`);
 for (const name of names.slice(1)) {
   const theirs = of(`${key} ${name}`, 'wall');
   const ratio = median(of(`${key} domulator`, 'wall').map((ours, round) => ours / theirs[round]));

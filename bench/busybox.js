@@ -52,7 +52,7 @@ const marks = Object.fromEntries(
 const rounds = roundsAsked('npm run bench:busybox', 3);
 needTools('qemu-system-aarch64');
 const folder = temporaryFolder();
-const guest = await debianGuest(folder, { applets, init });
+const guest = await debianGuest(folder, { contents: { applets, init } });
 const report = path.join(folder, 'report.json');
 const asked = { ...guest, vcpus: 4, commandLine: 'console=ttyAMA0 quiet cryptomgr.notests', report };
 const emulators = {

@@ -17,12 +17,13 @@ function ended(phase) {
 }
 
 ended('node');
-const { Boot, defaultLimits } = await import('../../dist/src/boot/index.js');
+const { Boot, defaultLimits, loadArchitecture } = await import('../../dist/src/boot/index.js');
 const { readKernelFile } = await import('../../dist/src/firmware/index.js');
 ended('modules');
 const { image } = await readKernelFile(readFileSync(kernelFile), kernelFile);
 const initrd = new Uint8Array(readFileSync(initrdFile));
 ended('files');
+await loadArchitecture(image.placement.architecture);
 const boot = new Boot(
   {
     kernel: {

@@ -17,18 +17,24 @@ export function domulator({ kernel, initrd, vcpus, commandLine = '', report = nu
   return [process.execPath, bundled, ...boot, ...rest, ...files];
 }
 
+/** By architecture: QEMU's system emulator, and a board with a CPU of about the same features. */
+const boards = {
+  arm64: { program: 'qemu-system-aarch64', board: ['-M', 'virt,gic-version=3', '-cpu', 'cortex-a57'] },
+  amd64: { program: 'qemu-system-x86_64', board: ['-M', 'pc', '-cpu', 'qemu64'] },
+};
+
 /**
- * The command line of QEMU with the same CPU, memory and interrupt controller. Its guest does not run under Xen: its
- * device tree has no hypervisor node, so the kernel makes no hypercalls and has no PV console. `threads` is `single`
- * (all vCPUs in one thread) or `multi` (one thread per vCPU, QEMU's default).
+ * The command line of QEMU with the same CPU, memory and interrupt controller. Its guest does not run under Xen: the kernel makes
+ * no hypercalls and has no PV console. `threads` is `single` (all vCPUs in one thread) or `multi` (one thread per vCPU, QEMU's
+ * default).
  */
-export function qemu({ kernel, initrd, vcpus, commandLine = '', threads }) {
-  const board = ['-M', 'virt,gic-version=3', '-cpu', 'cortex-a57', '-accel', `tcg,thread=${threads}`];
+export function qemu({ arch = 'arm64', kernel, initrd, vcpus, commandLine = '', threads }) {
+  const board = [...boards[arch].board, '-accel', `tcg,thread=${threads}`];
   const size = ['-smp', String(vcpus), '-m', String(memoryMiB)];
   const quiet = ['-display', 'none', '-nic', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot'];
   const files = ['-kernel', kernel, ...(initrd ? ['-initrd', initrd] : [])];
   const append = commandLine === '' ? [] : ['-append', commandLine];
-  return ['qemu-system-aarch64', ...board, ...size, ...quiet, ...files, ...append];
+  return [boards[arch].program, ...board, ...size, ...quiet, ...files, ...append];
 }
 
 /** Ends the program with installation advice if a tool is missing. */
@@ -39,7 +45,7 @@ export function needTools(...tools) {
   process.exit(2);
 }
 
-export function qemuVersion() {
-  const { stdout } = spawnSync('qemu-system-aarch64', ['--version'], { encoding: 'utf8' });
+export function qemuVersion(arch = 'arm64') {
+  const { stdout } = spawnSync(boards[arch].program, ['--version'], { encoding: 'utf8' });
   return stdout.split('\n')[0];
 }

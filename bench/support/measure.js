@@ -2,8 +2,8 @@
 import { cpus, loadavg } from 'node:os';
 
 /** The number of rounds from the command line. Ends the program if it is invalid. */
-export function roundsAsked(usage, usual) {
-  const rounds = Number(process.argv[2] ?? usual);
+export function roundsAsked(usage, usual, positionals = process.argv.slice(2)) {
+  const rounds = Number(positionals[0] ?? usual);
   if (Number.isInteger(rounds) && rounds >= 1) return rounds;
   console.error(`usage: ${usage} [ROUNDS], with ROUNDS a whole number from 1 on`);
   process.exit(2);

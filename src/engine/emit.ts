@@ -17,8 +17,9 @@ import type {
 import { emitLaneExpr, emitSetElement, emitSetSaturated, emitVector, emitSetVector } from './emit_vector.js';
 import { emitFlag, localOf } from './flags.js';
 import type { FlagLocals } from './flags.js';
-import { cpuOffsets } from './layout.js';
+import { cpuOffsets, recordShift } from './layout.js';
 import {
+  extendSigned,
   extendUnsigned,
   i32,
   i64,
@@ -44,6 +45,10 @@ export interface Environment {
   immediate(operand: string, type: ScalarType): void;
   /** Pushes the address of the instruction, i64. */
   pc(): void;
+  /** The local that holds the current record. */
+  readonly record: number;
+  /** Pushes the record at which the budget is used up. */
+  limit(): void;
   /** The architecture's flags, and the locals that hold their sources. */
   readonly flagSet: FlagSet;
   readonly flags: FlagLocals;
@@ -75,7 +80,19 @@ export function typeOf({ width }: Expr): ScalarType {
 
 type Leaf = Extract<
   Expr,
-  { op: 'const' | 'immediate' | 'register' | 'pc' | 'flag' | 'condition' | 'local' | 'state' | 'stateAt' }
+  {
+    op:
+      | 'const'
+      | 'immediate'
+      | 'register'
+      | 'pc'
+      | 'executed'
+      | 'flag'
+      | 'condition'
+      | 'local'
+      | 'state'
+      | 'stateAt';
+  }
 >;
 type FromVector = Expr & LaneExpr;
 
@@ -84,6 +101,7 @@ const leafOps: ReadonlySet<Expr['op']> = new Set<Leaf['op']>([
   'immediate',
   'register',
   'pc',
+  'executed',
   'flag',
   'condition',
   'local',
@@ -123,6 +141,9 @@ function emitLeaf(e: Environment, expr: Leaf): void {
     case 'pc':
       e.pc();
       return;
+    case 'executed':
+      emitExecuted(e);
+      return;
     case 'flag':
       emitFlag(code, e.flagSet, e.flags, expr.flag);
       return;
@@ -145,6 +166,15 @@ function emitReadRegister(e: Environment, operand: string, type: ScalarType): vo
   const offset = e.registerAddress(operand);
   if (type === i64) e.code.memory(loads64[8][0], 3, offset);
   else e.code.memory(load32.word, 2, offset);
+}
+
+/** As `VcpuBlock.executed` for the current record. */
+function emitExecuted(e: Environment): void {
+  const { code } = e;
+  code.get(e.cpu).memory(load32.word, 2, cpuOffsets.granted);
+  e.limit();
+  code.get(e.record).byte(opcodes[i32].sub).constant(i32, recordShift).byte(opcodes[i32].shrSigned);
+  code.byte(opcodes[i32].sub).byte(extendSigned);
 }
 
 /** Pushes the address of the state slot that an immediate operand selects, minus `cpuOffsets.state`. */

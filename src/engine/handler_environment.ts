@@ -31,6 +31,8 @@ export function handlerEnvironment(
     saturation: model.floatRegisters.saturation,
     ...operandReader(code, model, layout, stack, local.flags),
     pc: () => builder.pushPc(),
+    record: local.record,
+    limit: () => code.get(local.limit),
     local: (index, type) => builder.pool.local(index, type),
     load: (statement) => emitLoad(environment, access, statement),
     store: (statement) => emitStore(environment, access, statement),

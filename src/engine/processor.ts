@@ -193,11 +193,16 @@ export class Processor<View, Host, Line> {
       this.#held = Math.max(block.budget, 0);
       block.budget -= this.#held;
     }
+    this.#grant(block);
     const exit = this.#interpreter.run(block.offset);
     this.#inside = false;
     block.budget += this.#held;
     this.#held = 0;
     return exit;
+  }
+
+  #grant(block: VcpuBlock): void {
+    block.granted = this.#before + this.#budget - this.#held;
   }
 
   /** Within a host call: the number of instructions that the current run, and the runs that it continues, have completed. */
@@ -218,6 +223,7 @@ export class Processor<View, Host, Line> {
     const block = this.#block(this.#running);
     this.#held = Math.max(block.left, 0);
     block.left -= this.#held;
+    this.#grant(block);
   }
 
   /**

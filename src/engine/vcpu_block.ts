@@ -121,6 +121,11 @@ export class VcpuBlock {
     this.memory.setWord(this.offset + cpuOffsets.budget, value);
   }
 
+  /** Instructions executed since the time slice began and the rest of the budget, together. */
+  set granted(value: number) {
+    this.memory.setWord(this.offset + cpuOffsets.granted, value);
+  }
+
   /** Within a host call: the byte offset of the current record. */
   get record(): number {
     return this.memory.word(this.offset + cpuOffsets.record);

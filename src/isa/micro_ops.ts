@@ -45,6 +45,8 @@ export type Expr = { readonly width: Width } & (
   | { readonly op: 'register'; readonly operand: string }
   /** The address of this instruction. */
   | { readonly op: 'pc' }
+  /** How many instructions the vCPU has executed before this one since its time slice began. */
+  | { readonly op: 'executed' }
   | { readonly op: 'flag'; readonly flag: string }
   /** Whether a condition holds for the flags. An immediate operand gives its number (0 to 15). */
   | { readonly op: 'condition'; readonly operand: string }

@@ -54,6 +54,11 @@ export class Semantics {
     return { op: 'pc', width: 64 };
   }
 
+  /** How many instructions the vCPU has executed since its time slice began. */
+  executed(): Expr {
+    return { op: 'executed', width: 64 };
+  }
+
   /** A flag of the architecture, 0 or 1. */
   flag(flag: string): Expr {
     return { op: 'flag', width: 32, flag };

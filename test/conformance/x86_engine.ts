@@ -112,6 +112,7 @@ export class EngineMachine {
         return true;
       },
       timestamp: () => 0n,
+      timestampLine: () => null,
       acknowledge: () => null,
       shutdown: () => undefined,
     };

@@ -349,6 +349,8 @@ class Evaluation {
         return registers[this.#place(expr.operand)] ?? 0n;
       case 'pc':
         return pc;
+      case 'executed':
+        return 0n;
       case 'flag':
         return BigInt(flags[expr.flag] ?? 0);
       case 'local':

@@ -15,6 +15,7 @@ import { RecordDecoder } from './records.js';
 import { finishInstruction, prepareEntry } from './resume.js';
 import { answerCall } from './system_calls.js';
 import type { CpuContext } from './system_calls.js';
+import { beginTimestamp } from './timestamp.js';
 import { lines, Vcpu } from './vcpu.js';
 import type { OpenException } from './vcpu.js';
 import { resetSystem, X86VcpuView } from './vcpu_view.js';
@@ -61,8 +62,8 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
     return present(this.#vcpus[vcpu], 'a vCPU');
   }
 
-  begin(): void {
-    // Nothing depends on what other vCPUs did.
+  begin(vcpu: number): void {
+    beginTimestamp(this.#context.host, this.#of(vcpu));
   }
 
   prepareEntry(vcpu: number): boolean {

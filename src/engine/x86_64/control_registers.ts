@@ -6,6 +6,7 @@ import { generalProtection, invalidOpcode, raise } from './events.js';
 import type { X86Host } from './host.js';
 import { cr0, cr4, efer, physicalLimit } from './regime.js';
 import { attribute, has } from './segments.js';
+import { askForTimestamps } from './timestamp.js';
 import type { SystemState, Vcpu } from './vcpu.js';
 
 const { segments } = x86_64;
@@ -109,6 +110,7 @@ export function writeCr4(tlbs: Tlbs, cpu: Vcpu, value: bigint): void {
   if (cpu.isLong && (wanted & cr4.physicalExtension) === 0) raise(generalProtection());
   const before = system.cr4;
   system.cr4 = wanted;
+  if ((wanted & cr4.timestampDisable) !== 0) askForTimestamps(cpu);
   cpu.regimeChanged();
   if (((before ^ wanted) & translating.cr4) !== 0) tlbs.flushAll(cpu.index);
   complete(cpu);

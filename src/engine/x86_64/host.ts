@@ -11,6 +11,13 @@ export interface CpuidAnswer {
 
 export type PortBytes = 1 | 2 | 4;
 
+/** After n instructions the time-stamp counter is `ticks + floor((part + n * rate) / 10^6)`; `part` is below 10^6. */
+export interface TimestampLine {
+  readonly ticks: bigint;
+  readonly part: bigint;
+  readonly rate: bigint;
+}
+
 /**
  * The machine around the vCPUs. The engine calls these functions while a vCPU runs. They may change the interrupt lines of any
  * vCPU, the memory, and (in `hypercall`) the registers of the calling vCPU.
@@ -36,6 +43,8 @@ export interface X86Host {
   hypercall(vcpu: number, instruction: 'vmcall' | 'vmmcall'): boolean;
   /** The time-stamp counter. */
   timestamp(vcpu: number): bigint;
+  /** How the counter goes on from now, while only instructions take time. Null if RDTSC is to ask for `timestamp`. */
+  timestampLine(vcpu: number): TimestampLine | null;
   /** The vector of the interrupt to take now; null if there is none any more. */
   acknowledge(vcpu: number): number | null;
   /** A triple fault. The vCPU must not run on. */

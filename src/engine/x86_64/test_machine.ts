@@ -31,6 +31,10 @@ export interface TestMachine {
   reaction: (heard: Heard) => boolean;
   /** Vectors of interrupts, the next one first. */
   readonly interrupts: number[];
+  /** Instructions that earlier runs executed, from some start: the time when a run begins. */
+  elapsed: bigint;
+  /** How many times RDTSC asked the host. */
+  timestampsAsked: number;
   /** Writes a program to an address, by default of 64-bit code. Returns the addresses of its labels. */
   program(address: number, text: string, mode?: 16 | 32 | 64): (label: string) => bigint;
   /** Runs a vCPU until a hypercall that ends the run, or a stop. Each run gets `budget`. */
@@ -51,7 +55,11 @@ export function flatSegment(selector: number, kind: 'code64' | 'code32' | 'data'
   };
 }
 
-function hostOf(machine: () => TestMachine): X86Host {
+/** Millionths of a tick of the time-stamp counter for each instruction. */
+const timestampRate = 2_445_406n;
+
+function hostOf(machine: () => TestMachine, asksTime: boolean): X86Host {
+  const millionths = (): bigint => (machine().elapsed + BigInt(machine().processor.executed)) * timestampRate;
   const hear = (heard: Heard): void => {
     machine().heard.push(heard);
   };
@@ -89,7 +97,14 @@ function hostOf(machine: () => TestMachine): X86Host {
       if (machine().reaction(heard)) processor.stop();
       return true;
     },
-    timestamp: () => 0x1_2345_6789n,
+    timestamp: () => {
+      machine().timestampsAsked += 1;
+      return millionths() / 1_000_000n;
+    },
+    timestampLine: () => {
+      const [ticks, part] = [millionths() / 1_000_000n, millionths() % 1_000_000n];
+      return asksTime ? null : { ticks, part, rate: timestampRate };
+    },
     acknowledge: (vcpu) => {
       const vector = machine().interrupts.shift() ?? null;
       if (machine().interrupts.length === 0) machine().processor.setInterruptLine(vcpu, 'interrupt', false);
@@ -100,10 +115,14 @@ function hostOf(machine: () => TestMachine): X86Host {
   };
 }
 
-export function testMachine({ vcpus = 1 }: { readonly vcpus?: number } = {}): TestMachine {
+/** `asksTime`: each RDTSC asks the host. */
+export function testMachine({
+  vcpus = 1,
+  asksTime = false,
+}: { readonly vcpus?: number; readonly asksTime?: boolean } = {}): TestMachine {
   const processor: X86Processor = new Processor(
     x86_64,
-    hostOf(() => machine),
+    hostOf(() => machine, asksTime),
     {
       vcpus,
       ramBytes,
@@ -118,6 +137,8 @@ export function testMachine({ vcpus = 1 }: { readonly vcpus?: number } = {}): Te
     memory: new DataView(buffer, processor.ramStart, ramBytes),
     reaction: () => true,
     interrupts: [],
+    elapsed: 123_456_789_012n,
+    timestampsAsked: 0,
     program: (address, text, mode = 64) => {
       const { bytes, symbols } = isa.assemble(isa.x86, text, address, mode);
       processor.ram.set(bytes, address);
@@ -129,6 +150,7 @@ export function testMachine({ vcpus = 1 }: { readonly vcpus?: number } = {}): Te
       for (let turn = 0; turn < 10_000; turn += 1) {
         const result = processor.run(vcpu, budget);
         executed += result.executed;
+        machine.elapsed += BigInt(result.executed);
         if (result.reason !== 'budget') return { ...result, executed };
       }
       invariant(false, 'the program makes no hypercall');

@@ -63,5 +63,13 @@ export const x86State = {
   pendingInterrupt: 5,
   /** The selectors of ES, CS, SS, DS, FS and GS: six slots. */
   selectors: 6,
-  places: 12,
+  /**
+   * How the time-stamp counter goes on within a time slice, in millionths of a tick for each instruction; 0 if RDTSC is to ask the
+   * host.
+   */
+  timestampRate: 12,
+  /** The counter when the slice began: ticks, and millionths of a tick. */
+  timestampTicks: 13,
+  timestampPart: 14,
+  places: 15,
 } as const;

@@ -79,9 +79,19 @@ const sysret = instruction({ name: 'SYSRET', opcode: '0F 07', sizes: [32, 64], o
 const rdtsc = instruction({
   name: 'RDTSC', opcode: '0F 31', operands: { a: fixed('rax', 32), d: fixed('rdx', 32) }, text: 'rdtsc', feature: 'tsc',
   semantics: (m, { a, d }) => {
-    const value = m.ask('readTimestamp', []);
-    a.set(m.resize(32, value));
-    d.set(m.resize(32, m.shiftBy('shrUnsigned', value, 32)));
+    const give = (value: Expr): void => {
+      a.set(m.resize(32, value));
+      d.set(m.resize(32, m.shiftBy('shrUnsigned', value, 32)));
+    };
+    const rate = m.state(x86State.timestampRate);
+    m.when(
+      m.isZero(rate),
+      () => give(m.ask('readTimestamp', [])),
+      () => {
+        const part = m.add(m.state(x86State.timestampPart), m.mul(m.executed(), rate));
+        give(m.let(m.add(m.state(x86State.timestampTicks), m.divide(false, part, m.constant(64, 1_000_000)))));
+      },
+    );
   },
 }); // prettier-ignore
 

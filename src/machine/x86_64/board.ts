@@ -13,7 +13,7 @@ import {
   writeMsr,
   writePage,
 } from '../../devices/index.js';
-import type { GuestTsc, LocalApicsState } from '../../devices/index.js';
+import type { LocalApicsState } from '../../devices/index.js';
 import { Processor } from '../../engine/index.js';
 import type { ProcessorValue, RunResult } from '../../engine/index.js';
 import { x86_64 } from '../../engine/x86_64/index.js';
@@ -32,6 +32,7 @@ import type { Board, BoardPort, MachineListener, MachineOptions } from '../board
 import { Hypercalls } from '../hypercalls.js';
 import { Machine } from '../machine.js';
 import { guestTsc } from './clock.js';
+import type { MachineTsc } from './clock.js';
 import { codeReader } from './code.js';
 import type { ReadCode } from './code.js';
 import { cpuid } from './cpuid.js';
@@ -94,7 +95,7 @@ export class X86Board implements Board {
   readonly #hypercalls: Hypercalls;
   readonly #interrupts: Interrupts;
   readonly #powerCalls: PowerCalls;
-  readonly #tsc: GuestTsc;
+  readonly #tsc: MachineTsc;
   readonly #modelSpecific: readonly ModelSpecificRegisters[];
   readonly #ports: Ports;
   /** How often the guest asked for what is not modelled. */
@@ -340,6 +341,7 @@ export class X86Board implements Board {
       },
       hypercall: (index) => this.#call(this.#vcpu(index)),
       timestamp: () => this.#tsc.at(this.#port.nowNs()),
+      timestampLine: () => this.#tsc.lineFrom(this.#port.nowNs()),
       acknowledge: (index) => this.#interrupts.acknowledge(this.#vcpu(index)),
       shutdown: (index) => this.#shutDown(this.#vcpu(index)),
     };
