@@ -52,23 +52,26 @@ test('an entry translates an address to its byte offset', () => {
   assert.ok(!knows(memory, set, 0x8000_3000, 0, 'read'));
 });
 
-test('canRead holds for pages with a read entry only, not for pages with a write entry', () => {
+test('the byte offset of data is known for pages with an entry in that table only', () => {
   const made = tlbs();
   const set = made.tlbs.privileged(0);
   const [low, high] = page;
   made.tlbs.putData(set, 'write', { low, high }, 0x7000, false);
-  assert.ok(!made.tlbs.canRead(set, low, high));
+  assert.equal(made.tlbs.dataAt(set, 'read', low, high), -1);
   remember(made, 0, set, page);
-  for (const within of [0, 64, 4095]) assert.ok(made.tlbs.canRead(set, low + within, high));
+  for (const within of [0, 64, 4095]) {
+    assert.equal(made.tlbs.dataAt(set, 'read', low + within, high), 0x5000 + within);
+    assert.equal(made.tlbs.dataAt(set, 'write', low + within, high), 0x7000 + within);
+  }
   for (const [otherLow, otherHigh] of [
     [low + 4096, high],
     [low + 1024 * 4096, high],
     [low, high ^ 1],
   ] as const) {
-    assert.ok(!made.tlbs.canRead(set, otherLow, otherHigh));
+    assert.equal(made.tlbs.dataAt(set, 'read', otherLow, otherHigh), -1);
   }
   made.tlbs.flushPages(0, low, high, 1);
-  assert.ok(!made.tlbs.canRead(set, low, high));
+  assert.equal(made.tlbs.dataAt(set, 'read', low, high), -1);
 });
 
 test('user code has one set for each recent address space', () => {

@@ -145,11 +145,12 @@ export class Tlbs {
     words[at + 3] = alignedOnly;
   }
 
-  /** Whether a set has an entry for reading the page of an address. */
-  canRead(offset: number, low: number, high: number): boolean {
+  /** The byte offset in memory of an address whose page has an entry in one of the tables of a set; -1 if it has none. */
+  dataAt(offset: number, table: 'read' | 'write', low: number, high: number): number {
     const { words } = this.#memory;
-    const at = (offset + tlbOffsets.read + dataIndex(low) * tlbEntry.bytes) >>> 2;
-    return words[at] === (low & ~0xfff) >>> 0 && words[at + 1] === high;
+    const at = (offset + tlbOffsets[table] + dataIndex(low) * tlbEntry.bytes) >>> 2;
+    const isThere = words[at] === (low & ~0xfff) >>> 0 && words[at + 1] === high;
+    return isThere ? (low + (words[at + 2] ?? 0)) >>> 0 : -1;
   }
 
   /**

@@ -283,7 +283,7 @@ const maintainCache: Answer = ({ accesses, tlbs }, cpu, a, b) => {
   if (cpu.isEl0 && !cpu.controls(sctlr.uci)) return trapped(cpu, Number(a), false);
   const address = halves(b);
   // Kernels go over whole buffers, line by line.
-  if (tlbs.canRead(cpu.block.tlb, address.low, address.high)) return false;
+  if (tlbs.dataAt(cpu.block.tlb, 'read', address.low, address.high) >= 0) return false;
   const fault = accesses.tryRead(cpu, address.low, address.high);
   if (fault === null) return false;
   const ec = exceptionClass.dataAbort + (cpu.isEl0 ? 0 : 1);

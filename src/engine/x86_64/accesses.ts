@@ -243,7 +243,9 @@ export class Accesses {
 
   /** Reads with the rights of the supervisor, or of user code. Throws `Raised` if that faults. */
   read(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, user = false): bigint {
-    const at = this.#load(cpu, this.#request(cpu, address, bytes, 'read', user));
+    const request = this.#request(cpu, address, bytes, 'read', user);
+    const known = this.#known(cpu, request);
+    const at = known < 0 ? this.#load(cpu, request) : known;
     if (at < 0) this.#throwPending(cpu);
     const { view } = this.#memory;
     if (bytes === 8) return view.getBigUint64(at, true);
@@ -253,14 +255,25 @@ export class Accesses {
 
   write(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, user = false): void {
     const { view } = this.#memory;
-    view.setBigUint64(this.#scratch(cpu), BigInt.asUintN(64, value), true);
-    const at = this.#store(cpu, this.#request(cpu, address, bytes, 'write', user));
+    const request = this.#request(cpu, address, bytes, 'write', user);
+    const known = this.#known(cpu, request);
+    if (known < 0) view.setBigUint64(this.#scratch(cpu), BigInt.asUintN(64, value), true);
+    const at = known < 0 ? this.#store(cpu, request) : known;
     if (at === accessResults.done) return;
     if (at < 0) this.#throwPending(cpu);
     if (bytes === 8) view.setBigUint64(at, BigInt.asUintN(64, value), true);
     else if (bytes === 4) view.setUint32(at, Number(BigInt.asUintN(32, value)), true);
     else if (bytes === 2) view.setUint16(at, Number(BigInt.asUintN(16, value)), true);
     else view.setUint8(at, Number(BigInt.asUintN(8, value)));
+  }
+
+  /**
+   * The byte offset of what the supervisor accesses within a page that is in the TLB; -1 otherwise. The TLB has pages that
+   * instructions may access, which with SMAP are more than those for an access that no instruction makes.
+   */
+  #known(cpu: Vcpu, { low, high, bytes, access, user }: Request): number {
+    if (user || cpu.regime.smap || (low & 0xfff) + bytes > 4096) return -1;
+    return this.#tlbs.dataAt(this.#tlbs.privileged(cpu.index), access, low, high);
   }
 
   /** Throws `Raised` where a write with those rights would fault. */
