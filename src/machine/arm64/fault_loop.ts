@@ -9,6 +9,8 @@
 import { equalValues, present } from '../../base/index.js';
 import type { Arm64Processor, RunResult, VcpuView } from '../../engine/index.js';
 import { alwaysLeaves, reachOf } from '../../isa/index.js';
+import { FaultSuspects, mostAhead, mostParts } from '../fault_suspects.js';
+import type { FaultSuspectsState, LoopPart } from '../fault_suspects.js';
 import { instructionOf } from './code.js';
 import type { ReadCode } from './code.js';
 
@@ -32,12 +34,6 @@ function traceOf(view: VcpuView): readonly bigint[] {
   return [view.pc, view.register(30), ...faults];
 }
 
-/** A slice in which there is less than one exception in so many instructions is no loop of faults. */
-const instructionsPerFault = 64;
-/** A loop's parts between taken branches and exceptions are fewer than this. */
-const mostParts = 64;
-/** How many instructions ahead are looked at. */
-const mostAhead = 64;
 const instructionBytes = 4;
 const pageBytes = 4096n;
 /** ESR_EL1.EC of a data abort from EL0 and from EL1. */
@@ -45,30 +41,12 @@ const dataAborts: readonly bigint[] = [0x24n, 0x25n];
 /** The longest access that is one. */
 const accessBytes = 8n;
 
-/** A part of a loop: its instructions, and where the exception was taken that ended it, if one did. */
-interface Part {
-  readonly result: RunResult;
-  readonly isProved: boolean;
-  readonly faultAt: bigint | null;
-}
-
-/** A vCPU that takes many exceptions: how many slices pass before it is looked at again, and how often that found no loop. */
-interface Suspect {
-  readonly wait: number;
-  readonly failed: number;
-}
-
-/** The most slices that pass between two looks, as a power of two. */
-const longestWait = 6;
-
 /** What runs the vCPUs. */
 export type Runner = Pick<Arm64Processor, 'run' | 'vcpus'>;
 
 /** What is known of vCPUs that fault, as a plain value; each list in the order of vCPUs. */
-export interface FaultLoopsState {
+export interface FaultLoopsState extends FaultSuspectsState {
   readonly still: readonly number[];
-  readonly suspects: readonly (readonly [number, Suspect])[];
-  readonly loops: readonly (readonly [number, readonly bigint[]])[];
 }
 
 export class FaultLoops {
@@ -76,10 +54,7 @@ export class FaultLoops {
   readonly #readCode: ReadCode;
   /** The vCPUs of which one instruction was once seen to change nothing at all, and that have not moved since. */
   readonly #still = new Set<number>();
-  /** The vCPUs that took many exceptions in their last slice. */
-  readonly #suspects = new Map<number, Suspect>();
-  /** By vCPU that was passed over: where its exceptions are, in their order. */
-  readonly #loops = new Map<number, readonly bigint[]>();
+  readonly #suspects = new FaultSuspects();
 
   constructor(processor: Runner, readCode: ReadCode) {
     this.#processor = processor;
@@ -88,24 +63,17 @@ export class FaultLoops {
 
   /** Where a vCPU faults for ever, each address once, in the order in which it comes by; null where that is not proved. */
   loopOf(vcpu: number): readonly bigint[] | null {
-    return this.#loops.get(vcpu) ?? null;
+    return this.#suspects.loopOf(vcpu);
   }
 
   save(): FaultLoopsState {
-    return {
-      still: [...this.#still].sort((a, b) => a - b),
-      suspects: [...this.#suspects].sort(([a], [b]) => a - b),
-      loops: [...this.#loops].sort(([a], [b]) => a - b),
-    };
+    return { still: [...this.#still].sort((a, b) => a - b), ...this.#suspects.save() };
   }
 
-  load({ still, suspects, loops }: FaultLoopsState): void {
+  load({ still, ...suspects }: FaultLoopsState): void {
     this.#still.clear();
-    this.#suspects.clear();
-    this.#loops.clear();
     for (const vcpu of still) this.#still.add(vcpu);
-    for (const [vcpu, suspect] of suspects) this.#suspects.set(vcpu, suspect);
-    for (const [vcpu, loop] of loops) this.#loops.set(vcpu, loop);
+    this.#suspects.load(suspects);
   }
 
   /** As the processor's `run`: the same result, whether or not the vCPU is passed over. Nothing else may run meanwhile. */
@@ -113,16 +81,8 @@ export class FaultLoops {
     const view = present(this.#processor.vcpus[vcpu], 'a vCPU');
     if (isAtOwnVector(view)) return this.#stand(view, vcpu, budget);
     this.#still.delete(vcpu);
-    const suspect = this.#suspects.get(vcpu) ?? null;
-    const before = view.exceptionsTaken;
-    if (suspect?.wait === 0) return this.#follow(view, vcpu, budget, suspect);
-    this.#loops.delete(vcpu);
-    const result = this.#processor.run(vcpu, budget);
-    const isFaulting = (view.exceptionsTaken - before) * instructionsPerFault > result.executed;
-    if (!isFaulting) this.#suspects.delete(vcpu);
-    else if (suspect === null) this.#suspects.set(vcpu, { wait: 0, failed: 0 });
-    else this.#suspects.set(vcpu, { ...suspect, wait: suspect.wait - 1 });
-    return result;
+    if (this.#suspects.isToFollow(vcpu)) return this.#follow(view, vcpu, budget);
+    return this.#suspects.watch(vcpu, view, () => this.#processor.run(vcpu, budget));
   }
 
   /** A vCPU at its own vector: each instruction takes the same exception, and interrupts are masked there. */
@@ -133,16 +93,16 @@ export class FaultLoops {
     // Others may have written what is executed there since.
     if (first.executed !== 1 || first.reason !== 'budget' || !equalValues(before, look())) {
       this.#still.delete(vcpu);
-      this.#loops.delete(vcpu);
+      this.#suspects.moves(vcpu);
       return first;
     }
     this.#still.add(vcpu);
-    this.#loops.set(vcpu, [view.pc]);
+    this.#suspects.stands(vcpu, view.pc);
     return { reason: 'budget', executed: budget };
   }
 
   /** Runs part by part until the vCPU's state comes again, and then passes over as many rounds as fit into the budget. */
-  #follow(view: VcpuView, vcpu: number, budget: number, { failed }: Suspect): RunResult {
+  #follow(view: VcpuView, vcpu: number, budget: number): RunResult {
     const before = view.save();
     const faults = new Set<bigint>();
     let executed = 0;
@@ -150,26 +110,20 @@ export class FaultLoops {
       const { result, isProved, faultAt } = this.#part(view, vcpu, executed);
       executed += result.executed;
       if (faultAt !== null) faults.add(faultAt);
-      if (result.reason !== 'budget') return this.#clear(vcpu, { reason: result.reason, executed });
+      if (result.reason !== 'budget') {
+        this.#suspects.clear(vcpu);
+        return { reason: result.reason, executed };
+      }
       // A slice that is shorter than a loop says nothing of it.
       if (executed >= budget) return { reason: 'budget', executed };
       if (!isProved) break;
       if (faults.size === 0 || view.pc !== before.pc || !equalValues(before, view.save())) continue;
-      this.#loops.set(vcpu, [...faults]);
-      this.#suspects.set(vcpu, { wait: 0, failed: 0 });
+      this.#suspects.found(vcpu, faults);
       // The last round is run, so that the slice ends where it would have.
       return this.#goOn(vcpu, budget, executed * Math.floor((budget - 1) / executed));
     }
-    this.#loops.delete(vcpu);
-    this.#suspects.set(vcpu, { wait: 2 ** failed, failed: Math.min(failed + 1, longestWait) });
+    this.#suspects.foundNone(vcpu);
     return this.#goOn(vcpu, budget, executed);
-  }
-
-  /** The vCPU waits: it does not fault for ever. */
-  #clear(vcpu: number, result: RunResult): RunResult {
-    this.#loops.delete(vcpu);
-    this.#suspects.delete(vcpu);
-    return result;
   }
 
   #goOn(vcpu: number, budget: number, executed: number): RunResult {
@@ -178,7 +132,7 @@ export class FaultLoops {
   }
 
   /** Runs to the next taken branch, exception or end of a page. */
-  #part(view: VcpuView, vcpu: number, executed: number): Part {
+  #part(view: VcpuView, vcpu: number, executed: number): LoopPart {
     const { pc, exceptionsTaken } = view;
     // An interrupt is taken before anything that was looked at.
     const isInterrupted = (view.systemRegister('ISR_EL1') & ~view.systemRegister('DAIF')) !== 0n;

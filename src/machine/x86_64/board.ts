@@ -39,8 +39,8 @@ import { cpuid } from './cpuid.js';
 import { diagnose } from './diagnosis.js';
 import type { X86VcpuDiagnosis } from './diagnosis.js';
 import { enterAtStartup, enterInitialised, enterPvh } from './entry.js';
+import type { FaultSuspectsState } from '../fault_suspects.js';
 import { FaultLoops } from './fault_loop.js';
-import type { X86FaultLoopsState } from './fault_loop.js';
 import { X86HypercallAbi } from './hypercall_abi.js';
 import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
 import { Interrupts, taskPriority } from './interrupts.js';
@@ -83,7 +83,7 @@ export interface X86BoardState {
   readonly ports: readonly PortCount[];
   readonly notModelled: readonly (readonly [string, number])[];
   readonly tripleFault: TripleFault | null;
-  readonly faultLoops: X86FaultLoopsState;
+  readonly faultLoops: FaultSuspectsState;
 }
 
 /** The board of one guest. Its processor's vCPUs have the indices of the domain's vCPU ids. */
