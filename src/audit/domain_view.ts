@@ -137,6 +137,8 @@ function apply(view: DomainView, event: TraceEvent): void {
     // The vCPU is about to stop, which is an event of its own; on x86 the INIT before a start is not.
     const vcpu = view.vcpus[event.vcpu];
     if (vcpu !== undefined) [vcpu.up, vcpu.initialised] = ['unknown', 'unknown'];
+  } else if (event.kind === 'reset' && event.domain !== undefined) {
+    Object.assign(view, newView(view.platform));
   } else if (event.kind === 'reset') {
     dropEvents(view);
     view.vcpuInfo = new Map();

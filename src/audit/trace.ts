@@ -202,9 +202,11 @@ export interface LostUpcallEvent extends EventBase {
   readonly port: number;
 }
 
-/** All of the domain's registrations were cleared (a soft reset). */
+/** All of the domain's registrations were cleared (a soft reset), or another domain took its place. */
 export interface ResetEvent extends EventBase {
   readonly kind: 'reset';
+  /** The id of the new domain, after a reboot; absent for a soft reset. All its vCPUs are down until its kernel is entered. */
+  readonly domain?: number;
 }
 
 /** A line of the kernel's own log. */

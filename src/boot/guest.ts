@@ -3,7 +3,7 @@
  * {@link GuestBuilder}; the rest is the same for all.
  */
 import { InputError, present } from '../base/index.js';
-import { connectBackends } from '../hypervisor/index.js';
+import { connectBackends, uuidText } from '../hypervisor/index.js';
 import type { Architecture } from '../firmware/index.js';
 import type { InitArchitecture } from '../guest_init/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
@@ -185,8 +185,18 @@ export function restoreGuest(
   return Object.assign(guest, { config: options.config, cpus: inOrder, kernelAt });
 }
 
-/** Builds a guest that is ready for its first instruction. Throws {@link InputError} if the options do not allow it. */
-export function buildGuest(options: BootOptions, listener: MachineListener): Guest {
+/** What tells a domain from one that was made before with the same options. */
+export type DomainFacts = Pick<DomainConfig, 'domid' | 'uuid'> & Pick<MachineOptions, 'startNs'>;
+
+/**
+ * Builds a guest that is ready for its first instruction. `facts` are those of the domain; the first one needs none. Throws
+ * {@link InputError} if the options do not allow it.
+ */
+export function buildGuest(
+  options: BootOptions,
+  listener: MachineListener,
+  facts: DomainFacts | null = null,
+): Guest {
   const { vcpus, entryVcpu, kernel, seed } = options;
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > mostVcpus) {
     throw new InputError(`a guest has 1 to ${mostVcpus} vCPUs, not ${vcpus}`);
@@ -196,12 +206,31 @@ export function buildGuest(options: BootOptions, listener: MachineListener): Gue
   }
   checkCommandLine(options.commandLine);
   const builder = builderOf(kernel.placement.architecture);
-  const { config, cpus, kernelAt, entry, bootInformation, load, daemonPages } = builder.plan(options);
-  const guest = builder.run({ config, seed, entry, bootInformation }, listener);
+  const { cpus, kernelAt, entry, bootInformation, load, daemonPages, ...plan } = builder.plan(options);
+  const { startNs, ...others } = facts ?? {};
+  const config = { ...plan.config, ...others };
+  const start = startNs === undefined ? {} : { startNs };
+  const guest = builder.run({ config, seed, entry, bootInformation, ...start }, listener);
   for (const { at, bytes } of load) guest.machine.load(at, bytes);
   if (options.xenstore) {
     const pages = daemonPages === undefined ? {} : { pages: daemonPages };
     connectBackends(guest.machine.domain, { name: 'domulator', ...pages });
   }
   return Object.assign(guest, { config, cpus, kernelAt });
+}
+
+/**
+ * The domain that a toolstack creates when the one of `machine` has asked for a reboot, before its first instruction: with the same
+ * configuration and the next id (Xen 4.17 tools/xl/xl_vmcontrol.c, handle_domain_death and create_domain).
+ */
+export function nextDomain(
+  options: BootOptions,
+  machine: GuestMachine,
+): { readonly saved: SavedMachine; readonly domid: number } {
+  const { config } = machine.domain.state;
+  const domid = config.domid + 1;
+  // The UUID is part of the configuration.
+  const facts = { domid, uuid: uuidText(config), startNs: machine.nowNs };
+  const next = buildGuest(options, { uart: () => undefined }, facts);
+  return { saved: next.machine.save(), domid };
 }

@@ -42,6 +42,6 @@ export type { HigherLevel } from './arm64/hung_guest.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
-export { toolstacks, whatIfs } from './options.js';
+export { onReboots, toolstacks, whatIfs } from './options.js';
 export type { SavedFrame } from '../machine/index.js';
-export type { BootCommand, BootKernel, BootOptions, Toolstack, Until, WhatIf } from './options.js';
+export type { BootCommand, BootKernel, BootOptions, OnReboot, Toolstack, Until, WhatIf } from './options.js';

@@ -20,12 +20,16 @@ const logTail = 40;
 /** The kernel's log has fewer records than this before the first call about a CPU. */
 const earlyLog = 1000;
 
+/** How a kernel came to run: it was booted, entered from another one after a crash or in order, or booted again after a reboot. */
+export type KernelEntry = 'boot' | 'crash' | 'kexec' | 'reboot';
+
 /** What is known of a kernel at its entry. */
 export interface KernelFacts {
   /** Its number in the trace, from 0. */
   readonly number: number;
-  /** What it is: `kernel`, and of those that follow `crash kernel` or `next kernel`. */
+  /** What it is: `kernel`, and of those that follow `crash kernel`, `next kernel` or `kernel after the reboot`. */
   readonly name: string;
+  readonly entry: KernelEntry;
   readonly version: string | null;
   /** The vCPU on which it was entered. */
   readonly entryVcpu: XenVcpuId;

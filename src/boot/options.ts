@@ -20,6 +20,14 @@ export type Toolstack = (typeof toolstacks)[number];
 /** The toolstacks that can be chosen: what xl does, and what it does not do on Arm. */
 export const toolstacks = ['xl', 'ideal'] as const;
 
+/**
+ * What the toolstack does when the guest asks for a reboot. `end`: the run ends. `restart`: it destroys the domain and creates another
+ * one with the same configuration, as xl does by default (`on_reboot="restart"`); the run goes on in its kernel.
+ */
+export type OnReboot = (typeof onReboots)[number];
+/** What can be chosen for a guest that asks for a reboot. */
+export const onReboots = ['end', 'restart'] as const;
+
 /** The goal of the run. */
 export type Until =
   | { readonly kind: 'userspace' }
@@ -66,6 +74,8 @@ export interface BootOptions {
   readonly xenstore: boolean;
   /** Default: `xl`. */
   readonly toolstack?: Toolstack;
+  /** Default: `end`. */
+  readonly onReboot?: OnReboot;
   readonly whatIf: WhatIf | null;
   /** The vCPU on which the kernel is entered; the others are off. */
   readonly entryVcpu: number;

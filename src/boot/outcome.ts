@@ -1,4 +1,5 @@
 /** How a boot ends: its goal, a panic, a shutdown, a hang, or a limit. The first of them that is seen decides. */
+import { SHUTDOWN_poweroff, SHUTDOWN_reboot } from '../abi/index.js';
 import { patienceNs } from '../audit/index.js';
 import type { Outcome } from '../audit/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
@@ -46,6 +47,8 @@ export interface OutcomeSources {
   readonly log: (most: number) => readonly LogRecord[];
   /** Why something that was asked for was not done to the guest; null if all was. */
   readonly notAsAsked: () => string | null;
+  /** The guest has asked for a reboot: lets it go on in a new domain. False if the run is followed into no more kernels. */
+  readonly restart: () => boolean;
   /** Called once, when the boot ends. */
   readonly ended: (end: AuditedEnd) => void;
 }
@@ -196,15 +199,18 @@ export class OutcomeWatch {
     if (this.#state.end === null) this.#hang('stopped', why);
   }
 
-  #shutDown(): BootProgress {
+  #shutDown(): BootProgress | null {
     const { shutdown, vcpus } = this.#machine.domain.state;
     // After SCHEDOP_shutdown and its like the caller is up. A Linux without another way to power off halts all its CPUs as well.
     const { reason } = shutdown ?? { reason: -1 };
-    const hasHalted = reason === 0 && vcpus.every(({ up }) => !up);
+    const hasHalted = reason === SHUTDOWN_poweroff && vcpus.every(({ up }) => !up);
     if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
-    if (reason === 0) return this.#powerOff(said, hasHalted);
-    return this.#finish('destroyed', said, false);
+    if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
+    if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
+      return this.#finish('destroyed', said, false);
+    if (this.#sources.restart()) return null;
+    return this.#finish('destroyed', `${said}, and the run is followed into no more kernels`, false);
   }
 
   /**

@@ -6,6 +6,7 @@ import { machineKindOf } from './guest.js';
 import type { Architecture } from '../firmware/index.js';
 import type { MachineKind } from './guest.js';
 import type { RefusedInstruction } from './hung_guest.js';
+import type { KernelEntry } from './kernel_run.js';
 import type { Introspection } from './kernel_view.js';
 import type { BootCommand, BootOptions, Toolstack, Until, WhatIf } from './options.js';
 import type { BootCpu, BootFinding, BootKernelResult, BootOutcome, BootResult } from './run.js';
@@ -83,6 +84,11 @@ export interface ReportedCpu {
 export interface ReportedKernel {
   /** What it calls itself, e.g. `6.1.0-57-arm64`; null if it does not. */
   readonly version: string | null;
+  /**
+   * How it came to run, if it is not the first one: `crash`, after the one before crashed; `kexec`, from that one in order; `reboot`, in
+   * a new domain, after that one asked for a reboot.
+   */
+  readonly entry?: Exclude<KernelEntry, 'boot'>;
   /** The vCPU on which it was entered. */
   readonly entryVcpu: XenVcpuId;
   /** `fifo` as soon as it registered one control block, else the two-level ABI; null if it set up no events. */
@@ -203,6 +209,8 @@ export interface BootReport {
     /** The command or script for the guest's user space. */
     readonly command: BootCommand | null;
     readonly limits: { readonly instructions: number; readonly guestTimeNs: number };
+    /** What the toolstack does when the guest asks for a reboot; absent where the run then ends. */
+    readonly onReboot?: 'restart';
     /** Of guests that were made to crash: what follows there. */
     readonly crash?: CrashOptions;
   };
@@ -249,7 +257,13 @@ function untilText(until: Until): string {
   return until.kind === 'line' ? `line:${until.pattern.source}` : until.kind;
 }
 
-function optionsOf({ command = null, until, limits, ...options }: MachineOptions): BootReport['options'] {
+function optionsOf({
+  command = null,
+  until,
+  limits,
+  onReboot,
+  ...options
+}: MachineOptions): BootReport['options'] {
   const { commandLine, seed, entryVcpu, whatIf } = options;
   return {
     commandLine,
@@ -259,6 +273,7 @@ function optionsOf({ command = null, until, limits, ...options }: MachineOptions
     until: untilText(until),
     command,
     limits: { instructions: limits.instructions, guestTimeNs: Number(limits.guestNs) },
+    ...(onReboot === 'restart' ? { onReboot } : {}),
   };
 }
 
@@ -288,9 +303,10 @@ function hostOf(host: Host, instructions: number): NonNullable<BootReport['host'
 }
 
 function kernelOf(kernel: BootKernelResult): ReportedKernel {
-  const { version, entryVcpu, eventAbi, introspection, calls, notModelled, omittedFindings } = kernel;
+  const { version, entry, entryVcpu, eventAbi, introspection, calls, notModelled, omittedFindings } = kernel;
   return {
     version,
+    ...(entry === 'boot' ? {} : { entry }),
     entryVcpu,
     events: eventAbi,
     introspection,

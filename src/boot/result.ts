@@ -4,6 +4,7 @@ import type { CommandEnd } from '../guest_init/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { LogRecord } from '../introspect/index.js';
 import type { RefusedInstruction } from './hung_guest.js';
+import type { KernelEntry } from './kernel_run.js';
 import type { Introspection } from './kernel_view.js';
 import type { ReportedCpu } from './report.js';
 import type { CallCounts, TraceCounts } from './trace_counts.js';
@@ -24,6 +25,7 @@ export type BootCpu = Omit<ReportedCpu, 'agrees'>;
 export interface BootKernelResult {
   /** What it calls itself; null if it does not. */
   readonly version: string | null;
+  readonly entry: KernelEntry;
   readonly entryVcpu: XenVcpuId;
   readonly eventAbi: 'fifo' | '2l' | null;
   readonly calls: CallCounts;

@@ -8,7 +8,7 @@ import { ByteQueue } from './byte_queue.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
 import { cutText, listedFindings } from './findings.js';
-import { buildGuest, restoreGuest } from './guest.js';
+import { buildGuest, nextDomain, restoreGuest } from './guest.js';
 import { RefusedCalls } from './refused_call.js';
 import type { RefusedCallsState } from './refused_call.js';
 import type { FoundKernel, Guest, GuestFacts, GuestMachine } from './guest.js';
@@ -89,6 +89,8 @@ export class Boot {
   /** By vCPU: the number of the kernel that it runs. */
   #runs: number[];
   #leaving: XenVcpuId | null = null;
+  /** What CPUs and devices lacked in the domains before this one, by name. */
+  #notImplemented: Readonly<Record<string, number>> = {};
   readonly #refusedCalls = new RefusedCalls();
   readonly #outcome: OutcomeWatch;
   readonly #whatIf: WhatIfRecords;
@@ -134,6 +136,7 @@ export class Boot {
       hasCrashKernel: () => this.#kernel.hasCrashKernel,
       lastRefused: () => this.#refusedCalls.clause((step) => this.whereOf(step)),
       notAsAsked: () => this.#whatIf.notAsAsked,
+      restart: () => this.#restart(),
       ended: (end) => this.#kernel.observer.end(end),
     });
     if (saved === null) first.observer.begin();
@@ -193,6 +196,7 @@ export class Boot {
     return {
       number: 0,
       name: 'kernel',
+      entry: 'boot',
       version: kernel.version,
       entryVcpu: present(cpus[0], 'CPU 0').vcpu,
       cpus,
@@ -258,6 +262,7 @@ export class Boot {
     const facts: KernelFacts = {
       number: this.#kernels.length,
       name: found.isCrashKernel ? 'crash kernel' : 'next kernel',
+      entry: found.isCrashKernel ? 'crash' : 'kexec',
       version: found.version,
       entryVcpu: vcpu,
       cpus: found.cpus,
@@ -275,6 +280,28 @@ export class Boot {
     this.machine.forgetUserSpace();
     kernel.observer.takeOver(before.observer);
     kernel.observer.begin();
+  }
+
+  /** Goes on in the domain that the toolstack makes after a reboot; false if the run is followed into no more kernels. */
+  #restart(): boolean {
+    if (this.#kernels.length >= mostKernels) return false;
+    // Its memory is as it was until the new domain has it.
+    this.#kernel.left(true);
+    this.#notImplemented = addCounts(this.#notImplemented, Object.fromEntries(this.guest.notImplemented));
+    const { saved, domid } = nextDomain(this.#options, this.machine);
+    this.machine.replaceDomain(saved);
+    this.#trace.write({ kind: 'reset', domain: domid });
+    const number = this.#kernels.length;
+    const facts = { ...this.#firstFacts(), number, name: 'kernel after the reboot' };
+    const kernel = this.#kernelRun({ ...facts, entry: 'reboot' }, this.#image);
+    this.#kernels.push(kernel);
+    this.#runs = this.machine.vcpus.map(() => number);
+    this.#leaving = null;
+    for (const lines of [this.#lines.uart, this.#lines.pvConsole]) lines.line = '';
+    this.#refusedCalls.clear();
+    this.#outcome.kernelEntered();
+    kernel.observer.begin();
+    return true;
   }
 
   /** `sent`: the bytes of the UART that the watcher has not got yet. It gets them before anything that comes after them. */
@@ -462,10 +489,11 @@ export class Boot {
     const isOwn = ({ step }: Finding): boolean => this.#kernelAtStep(step) === number;
     const findings = listed.filter(isOwn);
     const isLast = kernel === this.#kernels.at(-1);
-    const notImplemented = Object.fromEntries(this.guest.notImplemented);
+    const notImplemented = addCounts(this.#notImplemented, Object.fromEntries(this.guest.notImplemented));
     return {
       version,
       entryVcpu,
+      entry: kernel.facts.entry,
       eventAbi,
       calls,
       introspection: kernel.view.introspection,

@@ -223,6 +223,10 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)
     .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
     .option(
+      '--on-reboot <WHAT>',
+      'when the guest asks for a reboot: end the run, or restart it in a new domain as xl does (default: end)',
+    )
+    .option(
       '--what-if <WHEN>',
       "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or with CPU numbers (before-the-patch; amd64)",
     )

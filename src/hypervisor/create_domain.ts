@@ -22,11 +22,11 @@ export const mostVcpusOfKind = { pv: 8192, pvhvm: hvmMaxVcpus, pvh: hvmMaxVcpus,
  * A domain as the toolstack hands it to the guest: vCPU `config.entryVcpu` is up and starts at address 0 unless
  * the builder says otherwise (takeStart), the others are down and have no registers; shared_info is allocated and
  * on PV visible at the guest frame of its own number, elsewhere not visible until the guest maps it. `memory` must have the frames of
- * `config.ram` and `config.xenFrames`. Throws InputError when the configuration contradicts itself.
+ * `config.ram` and `config.xenFrames`. `nowNs` is the system time then. Throws InputError when the configuration contradicts itself.
  */
-export function createDomain(config: DomainConfig, memory: FrameMemory): Domain {
+export function createDomain(config: DomainConfig, memory: FrameMemory, nowNs = 0n): Domain {
   checkConfig(config, memory);
-  const domain: Domain = { state: newState(config), memory };
+  const domain: Domain = { state: newState(config, nowNs), memory };
   domain.state.sharedInfoMfn = present(allocateXenFrame(domain), 'the frame of shared_info');
   growGrantTable(domain, 1);
   if (config.kind === 'pv') preparePv(domain);
@@ -72,11 +72,11 @@ function checkClock({ clock = defaultClock }: DomainConfig): void {
   refuse(!valid && 'the clock needs a TSC frequency of 1000 kHz or more, and whole seconds since 1970');
 }
 
-function newState(config: DomainConfig): DomainState {
+function newState(config: DomainConfig, nowNs: bigint): DomainState {
   return {
     config,
-    nowNs: 0n,
-    vcpus: config.hardwareIds.map((_, id) => newVcpu(xenVcpuId(id), id === config.entryVcpu)),
+    nowNs,
+    vcpus: config.hardwareIds.map((_, id) => newVcpu(xenVcpuId(id), id === config.entryVcpu, nowNs)),
     events: { abi: '2l', channels: [{ ...freeChannel(), binding: { kind: 'reserved' } }], arrayMfns: [] },
     grants: { version: 1, frames: [], statusFrames: [] },
     sharedInfoMfn: 0,
@@ -101,7 +101,7 @@ function newState(config: DomainConfig): DomainState {
   };
 }
 
-function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
+function newVcpu(id: XenVcpuId, entry: boolean, nowNs: bigint): VcpuState {
   return {
     id,
     up: entry,
@@ -113,7 +113,11 @@ function newVcpu(id: XenVcpuId, entry: boolean): VcpuState {
     runstateArea: { virtual: null, location: null },
     timeArea: { virtual: null, location: null },
     areasStale: false,
-    runstate: { state: entry ? RUNSTATE_running : RUNSTATE_offline, entryNs: 0n, timesNs: [0n, 0n, 0n, 0n] },
+    runstate: {
+      state: entry ? RUNSTATE_running : RUNSTATE_offline,
+      entryNs: nowNs,
+      timesNs: [0n, 0n, 0n, 0n],
+    },
     upcallVector: 0,
     upcallInjected: false,
     lostUpcallPort: null,

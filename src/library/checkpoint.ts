@@ -135,6 +135,10 @@ export function checkpointOf(
   crash: CrashFacts | null = null,
 ): Checkpoint {
   const { kernel, until, ...others } = options;
+  if (options.onReboot === 'restart')
+    throw new InputError(
+      'a guest that is to restart after a reboot cannot be saved, because its initrd is not; let the run end at a reboot',
+    );
   const { image: whole, ...kernelFacts } = kernel;
   const image = KernelImage.of(whole);
   const saved = boot.save();
@@ -171,6 +175,7 @@ const settledBefore = [
   'memoryMiB',
   'xen',
   'xenstore',
+  'onReboot',
   'whatIf',
   'entryVcpu',
   'script',

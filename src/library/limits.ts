@@ -7,7 +7,7 @@ import type { Architecture, WhatIf } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
-export { defaultXenRelease, usualLimits, whatIfs, xenReleases } from '../boot/index.js';
+export { defaultXenRelease, onReboots, usualLimits, whatIfs, xenReleases } from '../boot/index.js';
 export type { XenRelease } from '../boot/index.js';
 
 /** The architectures of guests by Debian's names, and other names that are taken for them. */

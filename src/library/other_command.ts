@@ -149,7 +149,9 @@ export function withCommand(
       'the command is too long to take the place of the one with which the guest was booted; boot the guest with a command as long',
     );
   const begun = begunOffset(architecture);
-  const changes = programs.map(({ program, other }) => changed(saved.machine.frames, program, other, begun));
+  // Those of a file are unpacked whenever they are asked for.
+  const frames = saved.machine.frames.map(({ number, bytes }) => ({ number, bytes }));
+  const changes = programs.map(({ program, other }) => changed(frames, program, other, begun));
   // One of the two programs is there. The pages of padding are the same in both.
   const change = changes.find((one) => typeof one !== 'string');
   if (change !== undefined) return { ...saved, machine: { ...saved.machine, frames: change.frames } };

@@ -2,7 +2,7 @@
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultArchitecture, defaultLimits } from '../boot/index.js';
-import type { BootCommand, BootOptions, Architecture, Until, WhatIf } from '../boot/index.js';
+import type { BootCommand, BootOptions, Architecture, OnReboot, Until, WhatIf } from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -54,6 +54,12 @@ export interface BootRequest {
   readonly seed?: number;
   /** Whether the guest has a xenstore and a PV console (default: true). */
   readonly xenstore?: boolean;
+  /**
+   * What becomes of a guest that asks for a reboot (default: `end`): the run ends, or it goes on in a new domain with the same
+   * configuration, as xl restarts it. A run is followed into eight kernels at most; its limits count over all of them. Such a run
+   * can be no checkpoint.
+   */
+  readonly onReboot?: OnReboot;
   /**
    * Fills the kernel's vCPU id records in another way (default: does not change them). On arm64 `as-posted` and `as-tested`, as the
    * 2016 patch did; on amd64 `before-the-patch`, with CPU numbers.
@@ -152,6 +158,13 @@ export function limitsOf(
   };
 }
 
+function checkRestart({ onReboot, whatIf }: BootRequest): void {
+  if (onReboot !== 'restart' || whatIf === undefined) return;
+  throw new InputError(
+    'what-if changes the records of one kernel only; leave it out, or let the run end at a reboot',
+  );
+}
+
 /** `request` for `kernel`, with all defaults filled in. Throws InputError if it is invalid. */
 export function settle(request: BootRequest, kernel: KernelSpec): Settled {
   checkKinds(request);
@@ -162,6 +175,7 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
     checkType(architecture, request);
     checkWhatIf(architecture, request);
   }
+  checkRestart(request);
   const vcpus = whole('the number of vCPUs', request.vcpus ?? vcpuCount.usual, vcpuCount);
   const command = commandOf(request, kernel);
   const commandLine = commandLineOf(request, architecture);
@@ -174,6 +188,7 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
     release: request.xen ?? defaultXenRelease,
     seed: seedOf(request.seed ?? seeds.usual),
     xenstore: request.xenstore ?? true,
+    onReboot: request.onReboot ?? 'end',
     whatIf: request.whatIf ?? null,
     entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, { least: 0, most: vcpus - 1 }),
     until: untilOf(request, command),

@@ -1,6 +1,6 @@
 /** Checks what kind of value each field of a request has. A program in JavaScript, or JSON, may hold anything. */
 import { InputError, isUsable } from '../base/index.js';
-import { architectureNames, guestTypes, whatIfs, xenReleases } from './limits.js';
+import { architectureNames, guestTypes, onReboots, whatIfs, xenReleases } from './limits.js';
 import type { BootRequest } from './request.js';
 
 interface Kind {
@@ -52,6 +52,7 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
   xen: oneOf(xenReleases),
   seed: number,
   xenstore: toggle,
+  onReboot: oneOf(onReboots),
   whatIf: oneOf(whatIfs),
   entryVcpu: number,
   until: {

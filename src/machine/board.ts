@@ -47,6 +47,8 @@ export interface MachineOptions {
   readonly config: DomainConfig;
   /** Of the scheduler's PRNG: a whole number. */
   readonly seed: number;
+  /** System time in ns at which the domain is created (default: 0). */
+  readonly startNs?: bigint;
   /** Guest physical address where `config.entryVcpu` starts. */
   readonly entry: bigint;
   /** What it finds in the register that points to its boot information, a guest physical address. */
@@ -55,6 +57,7 @@ export interface MachineOptions {
 
 /** What a board asks of its machine. */
 export interface BoardPort {
+  /** Those of the domain that runs now. */
   readonly options: MachineOptions;
   readonly listener: MachineListener;
   /** The vCPUs, by index. */

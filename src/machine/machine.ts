@@ -57,7 +57,7 @@ export class Machine<B extends Board> {
   readonly #input = new ConsoleInput();
   readonly #listener: MachineListener;
   #options: MachineOptions;
-  readonly #clock: MachineClock = { sliceNs: 0n, instructions: 0, userSpaceNs: null };
+  readonly #clock: MachineClock;
   /** System time in ns at which the current slice ends. */
   #sliceEndNs = 0n;
   #stopped = false;
@@ -66,13 +66,14 @@ export class Machine<B extends Board> {
 
   /** `makeBoard` makes the board, which may ask its machine for the domain once it runs. */
   constructor(options: MachineOptions, listener: MachineListener, makeBoard: (port: BoardPort) => B) {
-    const { config, seed } = options;
+    const { config, seed, startNs = 0n } = options;
     const ranges: readonly FrameRange[] = [...config.ram, config.xenFrames];
     this.#options = options;
+    this.#clock = { sliceNs: startNs, instructions: 0, userSpaceNs: null };
     this.#listener = listener;
     this.vcpus = xenVcpuIds(config.hardwareIds.length);
     this.#schedule = newSchedule(seed, this.vcpus.length);
-    this.board = makeBoard(this.#port(options, ranges));
+    this.board = makeBoard(this.#port(() => this.#options, ranges));
     const { processor } = this.board;
     this.frames = new EngineFrames(
       processor.ram.buffer,
@@ -81,12 +82,14 @@ export class Machine<B extends Board> {
       (offset, bytes) => processor.wrote(offset, bytes),
       (offset) => processor.bringIn(offset),
     );
-    this.domain = createDomain(config, this.frames);
+    this.domain = createDomain(config, this.frames, startNs);
   }
 
-  #port(options: MachineOptions, ranges: readonly FrameRange[]): BoardPort {
+  #port(options: () => MachineOptions, ranges: readonly FrameRange[]): BoardPort {
     return {
-      options,
+      get options() {
+        return options();
+      },
       listener: this.#listener,
       vcpus: this.vcpus,
       ranges,
@@ -211,6 +214,19 @@ export class Machine<B extends Board> {
     this.#schedule = schedule;
     this.#input.state = input;
     this.board.load(board);
+  }
+
+  /**
+   * Goes on as another domain, which `saved` is before its first instruction, with the same memory and as many vCPUs. Instructions are
+   * counted on, and input that is not read yet is kept.
+   */
+  replaceDomain({ state, frames }: SavedMachine): void {
+    const { instructions } = this.#clock;
+    this.#options = state.options;
+    this.restore({
+      state: { ...state, clock: { ...state.clock, instructions }, input: this.#input.state },
+      frames,
+    });
   }
 
   /** Draws the lengths of turns from another seed from now on. Call it between turns. */

@@ -8,10 +8,11 @@ import {
   runLimits,
   seeds,
   vcpuCount,
+  onReboots,
   whatIfs,
   xenReleases,
 } from '../../library/index.js';
-import type { BootRequest, KernelSpec, Range, WhatIf } from '../../library/index.js';
+import type { BootRequest, KernelSpec, OnReboot, Range, WhatIf } from '../../library/index.js';
 import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
@@ -25,6 +26,7 @@ export interface BootArguments {
   readonly xen?: string;
   readonly seed?: string;
   readonly xenstore: boolean;
+  readonly onReboot?: string;
   readonly whatIf?: string;
   readonly entryVcpu?: string;
   readonly until?: string;
@@ -135,6 +137,7 @@ const settledBefore = {
   vcpus: '--vcpus',
   memory: '--memory',
   xen: '--xen',
+  onReboot: '--on-reboot',
   whatIf: '--what-if',
   entryVcpu: '--entry-vcpu',
   mirror: '--mirror',
@@ -151,6 +154,14 @@ function checkFrom(args: BootArguments): void {
   throw new InputError(
     `--from and ${option} exclude each other: the checkpoint has it from its boot; leave out ${option}`,
   );
+}
+
+/** Options that cannot be combined with a restart after a reboot. */
+function checkRestart({ onReboot, checkpoint, whatIf }: BootArguments): void {
+  if (onReboot !== 'restart') return;
+  const other = checkpoint !== undefined ? '--checkpoint' : whatIf !== undefined ? '--what-if' : null;
+  if (other !== null)
+    throw new InputError(`--on-reboot restart and ${other} exclude each other; leave out one of them`);
 }
 
 /** `SECONDS`, `SECONDS,INSTRUCTIONS` or `,INSTRUCTIONS`. */
@@ -248,6 +259,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
   }
   checkFrom(args);
   checkpointOf(args);
+  checkRestart(args);
   const kernel = args.kernel === undefined ? undefined : parseKernelSpec(args.kernel);
   checkBuiltin(args, kernel);
   checkCommand(args, kernel);
@@ -266,6 +278,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
     ...given('from', from, asIs),
     ...(args.xenstore ? {} : { xenstore: false }),
+    ...given('onReboot', args.onReboot, (text): OnReboot => oneOf('--on-reboot', text, onReboots)),
     ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, whatIfs)),
     ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),

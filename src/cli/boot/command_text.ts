@@ -21,6 +21,7 @@ const valued: readonly (readonly [
   ['entryVcpu', '--entry-vcpu'],
   ['until', '--until'],
   ['limit', '--limit'],
+  ['onReboot', '--on-reboot'],
   ['whatIf', '--what-if'],
   ['script', '--script'],
 ];

@@ -3,8 +3,9 @@
  */
 import { create } from 'xmlbuilder2';
 import { rules } from '../../audit/index.js';
-import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
-import { actionText, commandWords, endedEarly } from './report_text.js';
+import type { BootReport, ReportedRun } from '../../library/index.js';
+import { actionText, commandWords, endedEarly, placedFindings } from './report_text.js';
+import type { PlacedFinding } from './report_text.js';
 
 type Verdict = 'failure' | 'skipped' | 'error';
 
@@ -18,15 +19,9 @@ interface TestCase {
   readonly details?: string;
 }
 
-function findingText({
-  why,
-  hypercall,
-  passed,
-  meant,
-  returned,
-  where,
-  guestTimeNs,
-}: ReportedFinding): string {
+function findingText({ finding, prefix }: PlacedFinding): string {
+  const { hypercall, passed, meant, returned, where, guestTimeNs } = finding;
+  const why = `${prefix}${finding.why}`;
   const facts = { hypercall, passed, meant, returned, where };
   const known = Object.entries(facts).flatMap(([name, value]) =>
     value === null ? [] : [`${name}: ${value}`],
@@ -47,14 +42,14 @@ function openQuestion(rule: string, run: ReportedRun): string | null {
 }
 
 function ruleCase(rule: string, run: ReportedRun): TestCase {
-  const broken = run.kernels.flatMap(({ findings }) => findings.filter((finding) => finding.rule === rule));
+  const broken = placedFindings(run).filter(({ finding }) => finding.rule === rule);
   const [first] = broken;
   if (first !== undefined)
     return {
       group: 'audit',
       name: rule,
       verdict: 'failure',
-      message: broken.length === 1 ? first.why : `${first.why} (and ${broken.length - 1} more)`,
+      message: `${first.prefix}${first.finding.why}${broken.length === 1 ? '' : ` (and ${broken.length - 1} more)`}`,
       details: broken.map(findingText).join('\n'),
     };
   const open = openQuestion(rule, run);

@@ -2,7 +2,14 @@
 import { answerText, idText } from '../../explore/index.js';
 import { formatHardwareId } from '../../identity/index.js';
 import { whatIfsOf } from '../../library/index.js';
-import type { BootReport, ReportedCpu, ReportedKernel, ReportedRun, RunAction } from '../../library/index.js';
+import type {
+  BootReport,
+  ReportedCpu,
+  ReportedFinding,
+  ReportedKernel,
+  ReportedRun,
+  RunAction,
+} from '../../library/index.js';
 import { shownLine } from '../render/shown_text.js';
 import type { Style } from '../render/style.js';
 import { labelled } from '../render/style.js';
@@ -56,12 +63,31 @@ function unreadLines({ cpus, introspection, hypercalls }: ReportedKernel, style:
   return labelled('Note:   ', `${words}${unread}`, style.width);
 }
 
+/** A finding, and which kernel of the run it is about, where there are several: `kernel 1: `. */
+export interface PlacedFinding {
+  readonly finding: ReportedFinding;
+  readonly kernel: number;
+  readonly prefix: string;
+}
+
+/** The findings of a run, kernel by kernel. */
+export function placedFindings({ kernels }: ReportedRun): PlacedFinding[] {
+  return kernels.flatMap(({ findings }, kernel) =>
+    findings.map((finding) => ({
+      finding,
+      kernel,
+      prefix: kernels.length === 1 ? '' : `kernel ${kernel}: `,
+    })),
+  );
+}
+
 /** Findings with the same text are printed once, with their number. */
-function findingLines({ kernels }: ReportedRun, style: Style): string[] {
+function findingLines(run: ReportedRun, style: Style): string[] {
   const told = new Map<string, number>();
-  for (const { rule, why, returned, where } of kernels.flatMap(({ findings }) => findings)) {
+  for (const { finding, prefix } of placedFindings(run)) {
+    const { rule, why, returned, where } = finding;
     const answer = returned === null ? '' : ` (answered ${answerText(returned)})`;
-    const line = `${rule}: ${why}${answer}${where === null ? '' : `, from ${shownLine(where)}`}`;
+    const line = `${rule}: ${prefix}${why}${answer}${where === null ? '' : `, from ${shownLine(where)}`}`;
     told.set(line, (told.get(line) ?? 0) + 1);
   }
   return [...told].flatMap(([line, times]) =>
@@ -194,6 +220,13 @@ function kernelLines(kernel: ReportedKernel, style: Style): string[] {
   ];
 }
 
+/** How a kernel came after the one before; nothing for the first one. */
+function entryWords({ entry }: ReportedKernel): string {
+  return entry === undefined
+    ? ''
+    : `, ${{ crash: 'after a crash', kexec: 'by kexec', reboot: 'after a reboot' }[entry]}`;
+}
+
 /** The kernels of a run, one after the other. Each has a heading if there are several. */
 function kernelsLines({ kernels, hypercalls }: ReportedRun, style: Style): string[] {
   const [first, ...others] = kernels;
@@ -202,7 +235,7 @@ function kernelsLines({ kernels, hypercalls }: ReportedRun, style: Style): strin
   return kernels.flatMap((kernel, i) => {
     const version = kernel.version === null ? '' : ` (${shownLine(kernel.version)})`;
     return [
-      style.heading(`Kernel ${i}${version}, entered on vCPU ${kernel.entryVcpu}`),
+      style.heading(`Kernel ${i}${version}${entryWords(kernel)}, entered on vCPU ${kernel.entryVcpu}`),
       ...kernelLines(kernel, style),
       '',
     ];

@@ -1,8 +1,9 @@
 /** The findings as a SARIF 2.1.0 log (OASIS Standard, 27 March 2020), which code hosts show beside the source. */
 import { rules } from '../../audit/index.js';
 import { domulatorVersion } from '../../base/index.js';
-import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
-import { actionText, endedEarly } from './report_text.js';
+import type { BootReport, ReportedRun } from '../../library/index.js';
+import { actionText, endedEarly, placedFindings } from './report_text.js';
+import type { PlacedFinding } from './report_text.js';
 
 /** A URI reference for the kernel, the subject of each result: code hosts require a file for each result. */
 function kernelUri(name: string): string {
@@ -16,13 +17,13 @@ function logicalLocations(where: string | null): object {
   return { logicalLocations: [{ name, fullyQualifiedName: where, kind: 'function' }] };
 }
 
-function resultOf(finding: ReportedFinding, { kernel }: BootReport): object {
+function resultOf({ finding, prefix, kernel: index }: PlacedFinding, { kernel }: BootReport): object {
   const { rule, why, where, hypercall, ...facts } = finding;
   return {
     ruleId: rule,
     ruleIndex: rules.findIndex(({ name }) => name === rule),
     level: 'error',
-    message: { text: why },
+    message: { text: `${prefix}${why}` },
     locations: [
       {
         physicalLocation: {
@@ -33,7 +34,7 @@ function resultOf(finding: ReportedFinding, { kernel }: BootReport): object {
       },
     ],
     partialFingerprints: { 'domulator/v1': [rule, hypercall, where, facts.passed, facts.meant].join(':') },
-    properties: { hypercall, ...facts },
+    properties: { hypercall, ...facts, ...(prefix === '' ? {} : { kernel: index }) },
   };
 }
 
@@ -74,12 +75,11 @@ function sarifRun(run: ReportedRun, report: BootReport): object {
     executionSuccessful: !endedEarly(run),
     toolExecutionNotifications: notificationsOf(run),
   };
-  const findings = run.kernels.flatMap((each) => each.findings);
   return {
     ...automationOf(run, report),
     tool: { driver },
     invocations: [invocation],
-    results: findings.map((finding) => resultOf(finding, report)),
+    results: placedFindings(run).map((placed) => resultOf(placed, report)),
     columnKind: 'utf16CodeUnits',
     properties: { kernel, machine, options, action, verdict, outcome, commandStatus, traceSha256 },
   };

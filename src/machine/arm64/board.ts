@@ -137,12 +137,18 @@ export class Arm64Board implements Board {
     return true;
   }
 
+  /** System time at which the guest's counters began: Xen lets them begin when it creates the domain (arch/arm/vtimer.c, domain_vtimer_init). */
+  get #counterStartNs(): bigint {
+    return this.#port.options.startNs ?? 0n;
+  }
+
   get dueNs(): bigint | null {
-    return this.#interrupts.dueNs;
+    const { dueNs } = this.#interrupts;
+    return dueNs === null ? null : dueNs + this.#counterStartNs;
   }
 
   passTo(ns: bigint): void {
-    this.#interrupts.passTo(ns);
+    this.#interrupts.passTo(ns - this.#counterStartNs);
   }
 
   deliver(vcpu: XenVcpuId): void {
@@ -276,7 +282,8 @@ export class Arm64Board implements Board {
   }
 
   #timerAccess(vcpu: XenVcpuId): TimerAccess {
-    return { timers: present(this.#interrupts.timers[vcpu], 'a vCPU'), nowNs: this.#port.nowNs() };
+    const nowNs = this.#port.nowNs() - this.#counterStartNs;
+    return { timers: present(this.#interrupts.timers[vcpu], 'a vCPU'), nowNs };
   }
 
   /** Handles a vCPU's HVC or SMC. False if the instruction is Undefined. */

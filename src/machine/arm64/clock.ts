@@ -21,6 +21,7 @@ export const counterFrequency = 62_500_000;
 /** The context of a register access. */
 export interface TimerAccess {
   readonly timers: GenericTimerState;
+  /** Since the counters began. */
   readonly nowNs: bigint;
 }
 

@@ -29,6 +29,7 @@ export interface InterruptsState {
   readonly timers: readonly GenericTimerState[];
 }
 
+/** All times of it are counted from the moment at which the counters began. */
 export class Interrupts {
   readonly gic: Gic;
   readonly uart: UartState = newUart();
@@ -58,7 +59,7 @@ export class Interrupts {
     this.#drive = drive;
   }
 
-  /** System time in ns at which the next timer fires; null if none will. */
+  /** Time in ns at which the next timer fires; null if none will. */
   get dueNs(): bigint | null {
     return this.#firstTimerNs;
   }
