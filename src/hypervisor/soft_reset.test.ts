@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as abi from '../abi/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import type { Domain } from './domain.js';
-import { createRemoteChannel } from './event_channels/index.js';
+import { createRemoteChannel, pendingUpcall } from './event_channels/index.js';
 import { hvmParam, setHvmParam } from './hvm_params.js';
 import { mapGfn, mfnOfGfn } from './physmap.js';
 import { isRunnable } from './power.js';
@@ -92,6 +92,26 @@ test('grant frames stay where they are on x86; the reset that Arm might have tak
   shutDown(arm);
   softReset(arm);
   assert.equal(mfnOfGfn(arm, 0x900), null);
+});
+
+test('what a kernel wrote over shared_info does not come into the vcpu_info of the next one; on x86 it stays, as Xen has it', () => {
+  for (const [kind, byte] of [
+    ['arm', 0],
+    ['pvhvm', 0xfd],
+  ] as const) {
+    const domain = busyDomain(kind, { softReset: true });
+    domain.memory.writable(domain.state.sharedInfoMfn)!.fill(0xfd);
+    shutDown(domain);
+    assert.equal(toolstackAfterShutdown(domain), 'soft-reset');
+    poke(domain, abi.vcpu_register_vcpu_info, { mfn: 30n, offset: 64, rsvd: 0 });
+    const operation = [abi.__HYPERVISOR_vcpu_op, abi.VCPUOP_register_vcpu_info] as const;
+    assert.equal(call(domain, 0, ...operation, 0, scratch).returned, 0);
+    const info = domain.memory.readable(30)!.subarray(64);
+    const at = abi.vcpu_info.x86_64.offsets;
+    assert.equal(info[at.evtchn_upcall_mask], byte, 'copied from the slot in shared_info');
+    assert.equal(info[at.evtchn_upcall_pending], byte | 1, 'and something is pending');
+    if (kind === 'arm') assert.notEqual(pendingUpcall(domain, vcpu0), null, 'of which the vCPU is told');
+  }
 });
 
 test('time areas are only forgotten where shared_info was mapped (arch_domain_soft_reset)', () => {

@@ -1,9 +1,10 @@
 /** XEN_DOMCTL_soft_reset: drops the guest's registrations and keeps its memory; the guest continues where it was. */
 import { XEN_EINVAL, XEN_ENOMEM, XEN_ENOSYS } from '../abi/index.js';
 import { isX86Hvm } from './arch.js';
+import { writeWallclock } from './clock.js';
 import type { Domain } from './domain.js';
 import { resetEvents } from './event_channels/index.js';
-import { allocateXenFrame, gfnOfMfn, mapGfn } from './physmap.js';
+import { allocateXenFrame, clearFrame, gfnOfMfn, mapGfn } from './physmap.js';
 import { domainResume } from './power.js';
 import { freeRam, takeRam } from './ram.js';
 
@@ -18,7 +19,10 @@ import { freeRam, takeRam } from './ram.js';
  * ports and the areas are gone all the same, and the domain stays as it was shut down: Xen crashes it.
  *
  * No Xen has a soft reset on Arm. `config.softReset` enables a hypothetical one: it does the same as on x86, and it also
- * removes the grant frames from the guest's physical map, because on Arm they could not be mapped a second time otherwise.
+ * removes the grant frames from the guest's physical map, because on Arm they could not be mapped a second time otherwise, and makes
+ * shared_info anew. On x86 Linux asks for the reset before it copies the next kernel, so that shared_info still holds what Xen and the
+ * guest wrote to it; on Arm nobody asks, and that copy may have gone through the page. What stood there, Xen would take for vCPU 0's
+ * vcpu_info, and copy it to the one that the next kernel registers.
  */
 export function softReset(domain: Domain): number {
   const { vcpus } = domain.state;
@@ -59,5 +63,9 @@ function resetArm(domain: Domain): number {
     const gfn = gfnOfMfn(domain, mfn);
     if (gfn !== null) mapGfn(domain, gfn, null);
   }
-  return replaceSharedInfo(domain);
+  const failed = replaceSharedInfo(domain);
+  if (failed !== 0) return failed;
+  clearFrame(domain, domain.state.sharedInfoMfn);
+  writeWallclock(domain);
+  return 0;
 }
