@@ -1,5 +1,5 @@
 // Bundles the compiled command into dist/command/: `domulator.cjs`, which package.json names as the command, `program.cjs`, which
-// it runs, and `prepared.bin`, which that reads: the results of long computations that depend on this software alone. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
+// it runs, `crash_worker.cjs` and `entry/worker.js`, which its threads run, and `prepared.bin`, which these read: the results of long computations that depend on this software alone. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
 //
 // Usage: node scripts/bundle.js
 import { Buffer } from 'node:buffer';
@@ -23,6 +23,10 @@ const folder = path.join(root, 'dist/command');
 const launcher = path.join(folder, 'domulator.cjs');
 const program = path.join(folder, 'program.cjs');
 const preparedFile = path.join(folder, 'prepared.bin');
+/** What a thread of the pool runs; src/library/crash_pool.ts names it. */
+const crashWorker = path.join(folder, 'crash_worker.cjs');
+/** What a thread begins with; the pool's package looks for it beside the bundle that it is in. */
+const poolWorker = path.join(folder, 'entry/worker.js');
 
 const modified = (file) => statSync(file).mtimeMs;
 
@@ -88,10 +92,10 @@ const preparedModule = (places) => `
   }
 `;
 
-/** The code of a compiled module with all that it imports, as one script. */
-async function bundle(input, { define = {}, banner = '', footer = '', places = {} }) {
+/** The code of a module, named from the root, with all that it imports, as one script. */
+async function bundle(input, { define = {}, banner = '', footer = '', places = {}, format = 'cjs' }) {
   const build = await rolldown({
-    input: path.join(root, 'dist/src/cli', input),
+    input: path.join(root, input),
     platform: 'node',
     transform: { define },
     plugins: [
@@ -106,7 +110,7 @@ async function bundle(input, { define = {}, banner = '', footer = '', places = {
     },
   });
   const { output } = await build.generate({
-    format: 'cjs',
+    format,
     codeSplitting: false,
     postBanner: banner,
     postFooter: footer,
@@ -123,23 +127,24 @@ function write(file, contents) {
   renameSync(partial, file);
 }
 
-if (
-  existsSync(program) &&
-  existsSync(launcher) &&
-  Math.min(modified(program), modified(launcher)) > newestInput()
-)
-  process.exit();
+const outputs = [program, launcher, crashWorker, poolWorker];
+if (outputs.every(existsSync) && Math.min(...outputs.map(modified)) > newestInput()) process.exit();
 
-mkdirSync(folder, { recursive: true });
+mkdirSync(path.dirname(poolWorker), { recursive: true });
 rmSync(launcher, { force: true });
 const { places, bytes } = preparedBytes(await preparedValues());
 write(preparedFile, bytes);
-const code = await bundle('main.js', {
+const code = await bundle('dist/src/cli/main.js', {
   places,
   banner: '(function (require, __filename, __dirname) {',
   footer: '})',
 });
 write(program, code);
 const programHash = createHash('sha256').update(code).digest('hex');
-write(launcher, await bundle('launcher.js', { define: { programHash: JSON.stringify(programHash) } }));
+write(crashWorker, await bundle('dist/src/library/crash_worker.js', { places }));
+write(poolWorker, await bundle('node_modules/tinypool/dist/entry/worker.js', { format: 'es' }));
+write(
+  launcher,
+  await bundle('dist/src/cli/launcher.js', { define: { programHash: JSON.stringify(programHash) } }),
+);
 chmodSync(launcher, 0o755);

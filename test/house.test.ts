@@ -32,8 +32,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const mayUse: Readonly<Record<string, RegExp>> = {
   base: /^@noble\/hashes\//,
   firmware: /^(fzstd|modern-tar|pako|xz-decompress)$/,
-  // The checkpoint's file: its hashes and its compressed frames.
-  library: /^node:(crypto|zlib)$/,
+  // The checkpoint's file: its hashes and its compressed frames. Threads: how many there may be, and their pool.
+  library: /^(node:(crypto|os|worker_threads|zlib)|tinypool)$/,
   kernel_source: /^node:(child_process|crypto|fs\/promises|https?|path|timers\/promises|tls)$/,
   user_cache: /^node:(os|path)$/,
   cli: /^(node:(crypto|fs|module|path|process|url|v8|vm)|commander|picocolors|cli-table3|xmlbuilder2)$/,

@@ -350,13 +350,12 @@ export function reportedRun({ action, result }: EndedRun): ReportedRun {
 /** The report. Only `host`, which describes the host, differs from run to run. */
 export function runsReport(
   options: LoadedOptions,
-  [first, ...others]: readonly [EndedRun, ...EndedRun[]],
+  runs: BootReport['runs'],
   origin: KernelOrigin,
   host: Host,
   crash: CrashOptions | null = null,
 ): BootReport {
   const { name, version, sha256 } = options.kernel;
-  const runs: BootReport['runs'] = [reportedRun(first), ...others.map(reportedRun)];
   const instructions = runs.reduce((sum, run) => sum + run.instructions, 0);
   return {
     schemaVersion: 2,
@@ -377,7 +376,7 @@ export function bootReport(
   origin: KernelOrigin,
   host: Host,
 ): BootReport {
-  return runsReport(options, [{ action: { kind: 'boot' }, result }], origin, host);
+  return runsReport(options, [reportedRun({ action: { kind: 'boot' }, result })], origin, host);
 }
 
 /** The whole trace of a run that was stopped before the guest existed. */

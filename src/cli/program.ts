@@ -277,6 +277,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
       '--toolstack <NAME>',
       'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm (default: xl)',
     )
+    .option('--jobs <N>', 'crashes that run side by side (default: as many as cores and memory allow)')
     .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)
     .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
     .option('--limit <SECONDS[,INSTRUCTIONS]>', 'stop each run after SECONDS of guest time or INSTRUCTIONS')

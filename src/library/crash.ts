@@ -3,22 +3,18 @@
  * crashes there, and runs on in its crash kernel.
  */
 import { InputError, present } from '../base/index.js';
-import { Boot, mainConsoleOf, reportedRun, runsReport, toolstacks } from '../boot/index.js';
-import type {
-  BootProgress,
-  BootReport,
-  BootWatcher,
-  EndedRun,
-  ReportedRun,
-  SavedBoot,
-  Toolstack,
-} from '../boot/index.js';
+import { Boot, runsReport, toolstacks } from '../boot/index.js';
+import type { BootReport, ReportedRun, SavedBoot, Toolstack } from '../boot/index.js';
 import { crashMarkers } from '../firmware/index.js';
 import type { CrashWay } from '../firmware/index.js';
 import { kernelSpecOf } from '../kernel_source/index.js';
-import { checkFrom, checkpointOf, openCheckpoint } from './checkpoint.js';
+import { checkFrom, checkpointOf, errorOfRun, openCheckpoint } from './checkpoint.js';
 import type { Checkpoint, CrashFacts, StartedBoot } from './checkpoint.js';
-import { defaultKernel } from './limits.js';
+import { crashSideBySide, jobsThatFit } from './crash_pool.js';
+import type { RunsHost } from './crash_pool.js';
+import { crashOn, reach, watcherOf } from './crash_run.js';
+import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
+import { defaultKernel, jobCount } from './limits.js';
 import { settle } from './request.js';
 import type { BootRequest } from './request.js';
 import { loadCrashSources } from './sources.js';
@@ -61,6 +57,11 @@ export interface CrashRequest extends Pick<
   readonly crashCommandLine?: string;
   /** What the toolstack does at the jump into it (default: `xl`). */
   readonly toolstack?: Toolstack;
+  /**
+   * How many runs are side by side, each in a thread of its own, 1-128 (default: as many as processors and memory allow). All else is
+   * the same: the report, and the calls of the functions below but for `progress`, which come run by run.
+   */
+  readonly jobs?: number;
   /** Called with the output of the guest's console and the number of the run; null in the boot before them. */
   readonly console?: (bytes: Uint8Array, run: number | null) => void;
   /** Called now and then with how far the guest is. */
@@ -73,18 +74,17 @@ export interface CrashRequest extends Pick<
   readonly stopped?: () => string | null;
 }
 
-/** How many instructions a guest runs before the host can do anything else. */
-const sliceInstructions = 20_000_000;
-/** The same while a vCPU is awaited in kernel code, and how often it is awaited. */
-const oopsSlice = { instructions: 5_000, most: 10_000 } as const;
-
 function crashCommandLineOf({ commandLine, crashCommandLine }: CrashRequest): string {
   if (crashCommandLine !== undefined) return crashCommandLine;
   const words = commandLine?.split(/\s+/).filter((word) => !word.startsWith('crashkernel='));
   return words?.join(' ') ?? 'console=ttyAMA0';
 }
 
-function checkWords({ by, toolstack, on, crashCommandLine }: CrashRequest): void {
+function checkWords({ by, toolstack, on, crashCommandLine, jobs }: CrashRequest): void {
+  if (jobs !== undefined && !(Number.isInteger(jobs) && jobs >= jobCount.least && jobs <= jobCount.most))
+    throw new InputError(
+      `the number of jobs must be a whole number from ${jobCount.least} to ${jobCount.most}`,
+    );
   if (by !== undefined && !crashWays.includes(by))
     throw new InputError(`a crash is by ${crashWays.join(', ')}, not ${by}`);
   if (toolstack !== undefined && !toolstacks.includes(toolstack))
@@ -111,40 +111,6 @@ interface Loaded {
   readonly facts: CrashFacts;
 }
 
-/** Steps the guest until something happens; tells the caller how far it is. */
-async function advance(boot: Boot, run: number | null, request: CrashRequest): Promise<BootProgress> {
-  const why = request.stopped?.() ?? null;
-  if (why !== null) boot.cutShort(why);
-  const state = boot.step(sliceInstructions);
-  request.progress?.(run, boot.machine.instructions, boot.machine.nowNs);
-  // Lets the host process output and signals.
-  await new Promise((resolve) => setImmediate(resolve));
-  return state;
-}
-
-/** Runs the guest to a line of its console, which is returned; null if it ends before. */
-async function reach(
-  boot: Boot,
-  pattern: RegExp,
-  run: number | null,
-  request: CrashRequest,
-): Promise<string | null> {
-  boot.pauseAt({ kind: 'line', pattern });
-  for (;;) {
-    const state = await advance(boot, run, request);
-    if (state === 'paused') return boot.pausedLine;
-    if (state === 'ended') return null;
-  }
-}
-
-function watcherOf(request: CrashRequest, run: number | null, commandLine: string): BootWatcher {
-  return {
-    console: (bytes, from) => {
-      if (from === mainConsoleOf(commandLine)) request.console?.(bytes, run);
-    },
-  };
-}
-
 const isSaid = new RegExp(`^(${crashMarkers.loaded}|${crashMarkers.failed})`);
 
 /** Boots the guest until its crash kernel is loaded. Throws InputError if that comes to nothing. */
@@ -169,8 +135,9 @@ async function load(request: CrashRequest): Promise<Loaded> {
   };
   const { kernel, initrd, origin } = await loadCrashSources(request, spec, facts.commandLine);
   const options = { ...settled, toolstack, kernel };
-  const boot = new Boot({ ...options, initrd }, watcherOf(request, null, commandLine));
-  const line = await reach(boot, isSaid, null, request);
+  const host = hostOfBoot(request);
+  const boot = new Boot({ ...options, initrd }, watcherOf(host, commandLine));
+  const line = await reach(boot, isSaid, host);
   if (line === null) {
     const { outcome, ending } = boot.result();
     throw new InputError(`the guest did not come to load a crash kernel: ${outcome}: ${ending}`);
@@ -221,37 +188,50 @@ async function reopen(from: NonNullable<CrashRequest['from']>, request: CrashReq
   return { started: { options, origin }, saved, facts: crash };
 }
 
-/** Lets the kernel on `vcpu` fault as soon as it runs there. */
-async function fault(boot: Boot, vcpu: Boot['machine']['vcpus'][number]): Promise<void> {
-  for (let tries = 0; tries < oopsSlice.most; tries += 1) {
-    if (boot.makeOops(vcpu)) return;
-    if (boot.step(oopsSlice.instructions) === 'ended') return;
-    if (tries % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
+/** Lets the crashes run one after the other in this thread. */
+async function crashInTurn(
+  guest: WaitingGuest,
+  crashes: readonly Crash[],
+  host: RunsHost,
+): Promise<ReportedRun[]> {
+  const runs: ReportedRun[] = [];
+  for (const [number, one] of crashes.entries()) {
+    const run = await crashOn(guest, one, hostOfRun(host, number));
+    runs.push(run);
+    host.ended?.(run, number);
+    if (host.stopped?.() != null) break;
   }
-  boot.cutShort(`the kernel was never seen to run on vCPU ${vcpu}`);
+  return runs;
 }
 
-async function crashOn(
-  { started, saved }: Loaded,
-  index: number,
-  run: number,
-  request: CrashRequest,
-): Promise<EndedRun> {
-  const { by = 'sysrq' } = request;
-  const { options } = started;
-  const boot = Boot.restore(options, saved, watcherOf(request, run, options.commandLine));
-  const vcpu = present(boot.machine.vcpus[index], 'a vCPU');
-  const cpu = present(
-    boot.guest.cpus.find((known) => known.vcpu === vcpu),
-    'a CPU',
-  ).linuxCpu;
-  boot.type(new TextEncoder().encode(`${by} ${(1n << BigInt(cpu)).toString(16)}\n`));
-  if (by === 'oops' && (await reach(boot, new RegExp(`^${crashMarkers.busy}`), run, request)) !== null)
-    await fault(boot, vcpu);
-  while ((await advance(boot, run, request)) !== 'ended');
-  const result = boot.result();
-  const [, next] = result.kernels;
-  return { action: { kind: 'crash', vcpu: next?.entryVcpu ?? vcpu, by }, result };
+function hostOfRun({ console: show, progress, stopped }: RunsHost, number: number): RunHost {
+  return {
+    ...(show === undefined ? {} : { console: (bytes) => show(bytes, number) }),
+    ...(progress === undefined
+      ? {}
+      : { progress: (instructions, timeNs) => progress(number, instructions, timeNs) }),
+    ...(stopped === undefined ? {} : { stopped }),
+  };
+}
+
+/** Those of the boot before the runs. */
+function hostOfBoot({ console: show, progress, stopped }: CrashRequest): RunHost {
+  return {
+    ...(show === undefined ? {} : { console: (bytes) => show(bytes, null) }),
+    ...(progress === undefined
+      ? {}
+      : { progress: (instructions, timeNs) => progress(null, instructions, timeNs) }),
+    ...(stopped === undefined ? {} : { stopped }),
+  };
+}
+
+function hostOfRuns({ console: show, progress, ended, stopped }: CrashRequest): RunsHost {
+  return {
+    ...(show === undefined ? {} : { console: show }),
+    ...(progress === undefined ? {} : { progress }),
+    ...(ended === undefined ? {} : { ended }),
+    ...(stopped === undefined ? {} : { stopped }),
+  };
 }
 
 /**
@@ -261,18 +241,22 @@ async function crashOn(
 export async function crash(request: CrashRequest = {}): Promise<BootReport> {
   checkWords(request);
   const began = performance.now();
-  const loaded = request.from === undefined ? await load(request) : await reopen(request.from, request);
-  const { options, origin } = loaded.started;
-  const vcpus = request.by === 'kexec' ? [0] : checkVcpus(request, options.vcpus);
-  const runs: EndedRun[] = [];
-  for (const [run, vcpu] of vcpus.entries()) {
-    const ended = await crashOn(loaded, vcpu, run, request);
-    runs.push(ended);
-    request.ended?.(reportedRun(ended), run);
-    if (request.stopped?.() != null) break;
-  }
+  const { started, saved, facts } =
+    request.from === undefined ? await load(request) : await reopen(request.from, request);
+  const { options, origin } = started;
+  const { by = 'sysrq' } = request;
+  const vcpus = by === 'kexec' ? [0] : checkVcpus(request, options.vcpus);
+  const crashes = vcpus.map((vcpu): Crash => ({ vcpu, by }));
+  const jobs = Math.min(request.jobs ?? jobsThatFit(options.memoryMiB), crashes.length);
+  const guest: WaitingGuest = { options, saved };
+  const host = hostOfRuns(request);
+  const runs = await (
+    jobs === 1 ? crashInTurn(guest, crashes, host) : crashSideBySide(guest, crashes, jobs, host)
+  ).catch((error: unknown) => {
+    throw errorOfRun(request.from, error);
+  });
   const [first, ...others] = runs;
-  const host = { wallMs: Math.round(performance.now() - began), node: process.version };
-  const crashed = { toolstack: options.toolstack ?? 'xl', ...loaded.facts };
-  return runsReport(options, [present(first, 'a run'), ...others], origin, host, crashed);
+  const figures = { wallMs: Math.round(performance.now() - began), node: process.version };
+  const crashed = { toolstack: options.toolstack ?? 'xl', ...facts };
+  return runsReport(options, [present(first, 'a run'), ...others], origin, figures, crashed);
 }

@@ -49,6 +49,7 @@ export {
   defaultKernel,
   defaultXenRelease,
   guestTypes,
+  jobCount,
   memoryMiB,
   onReboots,
   runLimits,

@@ -43,6 +43,9 @@ export const vcpuCount: Range = { least: 1, most: mostVcpus, usual: 4 };
 /** Guest memory in MiB. The maximum is the first bank of RAM in Xen's memory map. */
 export const memoryMiB: Range = { least: 16, most: 3072, usual: 512 };
 
+/** Number of crashes that run side by side. There are as many as vCPUs at most. */
+export const jobCount = { least: 1, most: mostVcpus } as const;
+
 /** Seed of the vCPU schedule. */
 export const seeds: Range = { least: 0, most: Number.MAX_SAFE_INTEGER, usual: 1 };
 

@@ -1,8 +1,8 @@
 /** The arguments of `domulator crash`, and the request that they make. */
 import { InputError } from '../../base/index.js';
-import { crashWays, toolstacks, vcpuCount } from '../../library/index.js';
+import { crashWays, jobCount, toolstacks, vcpuCount } from '../../library/index.js';
 import type { CrashRequest } from '../../library/index.js';
-import { bootRequest, oneOf } from '../boot/arguments.js';
+import { bootRequest, oneOf, whole } from '../boot/arguments.js';
 import type { BootArguments, ParsedRequest } from '../boot/arguments.js';
 import { checkValue } from '../option_values.js';
 
@@ -30,6 +30,7 @@ export interface CrashArguments extends Pick<
   readonly crashKernel?: string;
   readonly crashCmdline?: string;
   readonly toolstack?: string;
+  readonly jobs?: string;
   readonly verbose?: boolean;
 }
 
@@ -48,7 +49,7 @@ function vcpusOf(text: string, by: string | undefined): readonly number[] | 'all
 
 /** The request that the arguments make. Throws InputError on an invalid argument. */
 export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRequest, 'kernel'> {
-  const { crashOn, crashBy, crashKernel, crashCmdline, toolstack, checkpoint } = args;
+  const { crashOn, crashBy, crashKernel, crashCmdline, toolstack, jobs, checkpoint } = args;
   for (const [option, value] of Object.entries({
     checkpoint,
     'crash-on': crashOn,
@@ -69,6 +70,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     ...(crashOn === undefined ? {} : { on: vcpusOf(crashOn, crashBy) }),
     ...(crashKernel === undefined ? {} : { crashKernel }),
     ...(crashCmdline === undefined ? {} : { crashCommandLine: crashCmdline }),
+    ...(jobs === undefined ? {} : { jobs: whole('--jobs', jobs, jobCount) }),
     ...(toolstack === undefined ? {} : { toolstack: oneOf('--toolstack', toolstack, toolstacks) }),
   };
 }

@@ -1,0 +1,184 @@
+/**
+ * Runs of a guest that waits for its crash, side by side in threads. Whoever asked for them is told of them in their order, as if
+ * they had run one after the other.
+ */
+import os from 'node:os';
+import { MessageChannel } from 'node:worker_threads';
+import type { Tinypool } from 'tinypool';
+import { InputError, present } from '../base/index.js';
+import type { ReportedRun } from '../boot/index.js';
+import type { Crash, WaitingGuest } from './crash_run.js';
+import { SharedBacklog, SharedStop, shareGuest } from './crash_shared.js';
+import type { ThreadData, ThreadMessage, ThreadResult, ThreadTask } from './crash_shared.js';
+
+/** The most that a thread may have in V8's heap, in MiB. A run of four vCPUs takes less than 200. */
+const heapMiB = 1024;
+/** What a thread has beside its guest's memory, in MiB: a part of that heap, decoded code, and Node itself. */
+const otherMiB = 512;
+/** How often to look whether to stop, ms. */
+const lookMs = 50;
+
+/** How many runs of a guest with `memoryMiB` fit side by side: as many as there are processors, and as memory allows; at least one. */
+export function jobsThatFit(memoryMiB: number): number {
+  const free = typeof process.availableMemory === 'function' ? process.availableMemory() : os.freemem();
+  const byMemory = Math.floor(free / ((memoryMiB + otherMiB) * 2 ** 20));
+  return Math.max(1, Math.min(os.availableParallelism(), byMemory));
+}
+
+/** What to tell of the runs, by number. */
+export interface RunsHost {
+  readonly console?: (bytes: Uint8Array, run: number) => void;
+  readonly progress?: (run: number, instructions: number, guestTimeNs: bigint) => void;
+  readonly ended?: (report: ReportedRun, run: number) => void;
+  readonly stopped?: () => string | null;
+}
+
+/** Does what belongs to a run when all that belongs to those before it is done. */
+class InOrder {
+  #current = 0;
+  readonly #waiting = new Map<number, (() => void)[]>();
+  readonly #ended = new Set<number>();
+
+  do(run: number, act: () => void): void {
+    if (run === this.#current) act();
+    else this.#waiting.set(run, [...(this.#waiting.get(run) ?? []), act]);
+  }
+
+  /** Nothing more belongs to that run. */
+  end(run: number): void {
+    this.#ended.add(run);
+    while (this.#ended.has(this.#current)) {
+      this.#current += 1;
+      const acts = this.#waiting.get(this.#current) ?? [];
+      this.#waiting.delete(this.#current);
+      for (const act of acts) act();
+    }
+  }
+}
+
+/** The module that a thread runs, beside this one: a bundle of its own beside the bundled command. */
+const workerFile = new URL(
+  import.meta.url.endsWith('.cjs') ? './crash_worker.cjs' : './crash_worker.js',
+  import.meta.url,
+);
+
+async function poolOf(jobs: number, data: ThreadData): Promise<Tinypool> {
+  const { Tinypool: Pool } = await import('tinypool');
+  return new Pool({
+    filename: workerFile.href,
+    name: 'runTask',
+    minThreads: 0,
+    maxThreads: jobs,
+    concurrentTasksPerWorker: 1,
+    workerData: data,
+    resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+  });
+}
+
+/** The error of a thread that did not come to return one. */
+function errorOfThread(error: unknown, vcpu: number): unknown {
+  const { code = '' } = error as { readonly code?: string };
+  if (code !== 'ERR_WORKER_OUT_OF_MEMORY') return error;
+  return new InputError(
+    `the run of the crash on vCPU ${vcpu} needs more than ${heapMiB} MiB of heap; let it run alone (jobs 1)`,
+  );
+}
+
+function resultOf(result: ThreadResult<ReportedRun>): ReportedRun {
+  if ('run' in result) return result.run;
+  if (result.isInput) throw new InputError(result.message);
+  const error = new Error(result.message);
+  error.stack = result.stack;
+  throw error;
+}
+
+/** The runs of one guest in a pool. */
+class Runs {
+  readonly #pool: Tinypool;
+  readonly #host: RunsHost;
+  readonly #order = new InOrder();
+
+  constructor(pool: Tinypool, host: RunsHost) {
+    this.#pool = pool;
+    this.#host = host;
+  }
+
+  async run(crash: Crash, number: number): Promise<ReportedRun> {
+    const { port1, port2 } = new MessageChannel();
+    const backlog = new SharedBacklog();
+    const told = new Promise<void>((resolve) => {
+      port1.on('message', (message: ThreadMessage) => {
+        if (message === null) resolve();
+        else this.#hear(message, number, backlog);
+      });
+      port1.on('close', resolve);
+    });
+    const task: ThreadTask = { crash, port: port2, backlog: backlog.memory };
+    try {
+      const result = (await this.#pool.run(task, { transferList: [port2] })) as ThreadResult<ReportedRun>;
+      const run = resultOf(result);
+      await told;
+      this.#order.do(number, () => this.#host.ended?.(run, number));
+      return run;
+    } catch (error) {
+      throw errorOfThread(error, crash.vcpu);
+    } finally {
+      port1.close();
+      this.#order.end(number);
+    }
+  }
+
+  #hear(message: NonNullable<ThreadMessage>, number: number, backlog: SharedBacklog): void {
+    if (!('console' in message)) {
+      this.#host.progress?.(number, message.instructions, message.guestTimeNs);
+      return;
+    }
+    this.#order.do(number, () => {
+      this.#host.console?.(message.console, number);
+      backlog.shown(message.console.length);
+    });
+  }
+}
+
+/**
+ * The runs of all `crashes`, `jobs` of them at a time. Those that have not begun when the host says to stop are left out. What a run
+ * throws is thrown when all have ended: that of the first one in their order.
+ */
+export async function crashSideBySide(
+  guest: WaitingGuest,
+  crashes: readonly Crash[],
+  jobs: number,
+  host: RunsHost,
+): Promise<ReportedRun[]> {
+  const stop = new SharedStop();
+  const tells = { console: host.console !== undefined, progress: host.progress !== undefined };
+  const pool = await poolOf(jobs, { shared: shareGuest(guest), stop: stop.memory, tells });
+  const looking = setInterval(() => {
+    const why = host.stopped?.() ?? null;
+    if (why !== null && stop.reason === null) stop.set(why);
+  }, lookMs);
+  const runs = new Runs(pool, host);
+  const ended = new Map<number, ReportedRun>();
+  const errors = new Map<number, unknown>();
+  // Each of these takes the next run when its last one has ended.
+  const left = [...crashes.entries()];
+  const lane = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined && stop.reason === null; next = left.shift()) {
+      const [number, crash] = next;
+      try {
+        ended.set(number, await runs.run(crash, number));
+      } catch (error) {
+        errors.set(number, error);
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.min(jobs, crashes.length) }, lane));
+  } finally {
+    clearInterval(looking);
+    await pool.destroy();
+  }
+  const first = [...errors.keys()].sort((a, b) => a - b)[0];
+  if (first !== undefined) throw present(errors.get(first), 'an error');
+  return [...ended].sort(([a], [b]) => a - b).map(([, run]) => run);
+}
