@@ -406,6 +406,35 @@ describe('PV', () => {
     assert.deepEqual([told(calls, 'VCPUOP_initialise'), told(calls, 'VCPUOP_up')], [['0 2>1'], ['0 1>1']]);
   });
 
+  it('names the vCPU that the same CPU starts, where several come up at once', () => {
+    const asks = [1, 2, 3].flatMap((cpu) => [
+      tell.calls(0, 'VCPUOP_initialise', cpu),
+      tell.calls(0, 'VCPUOP_up', cpu),
+      tell.starts(0, cpu),
+    ]);
+    const runs = [1, 2, 3].map((cpu) => tell.is('running', cpu));
+    const calls = judged(pv, [tell.enters(), ...boots(tell), ...asks, ...runs]);
+    for (const op of ['VCPUOP_initialise', 'VCPUOP_up'])
+      assert.deepEqual(told(calls, op), ['0 1>1', '0 2>2', '0 3>3'], op);
+  });
+
+  it('means nobody by a VCPUOP_up that starts nobody, and the CPU of the record by the call before it', () => {
+    const asks = (cpu: number): Draft[] => [
+      tell.calls(0, 'VCPUOP_initialise', cpu),
+      tell.calls(0, 'VCPUOP_up', cpu === 2 ? 0 : cpu),
+    ];
+    const calls = judged(pv, [
+      tell.enters(),
+      ...boots(tell),
+      ...[...asks(1), tell.starts(0, 1)],
+      ...asks(2),
+      tell.is('running', 1),
+      ...[...asks(3), tell.starts(0, 3), tell.is('running', 3)],
+    ]);
+    assert.deepEqual(told(calls, 'VCPUOP_initialise'), ['0 1>1', '0 2>2', '0 3>3']);
+    assert.deepEqual(told(calls, 'VCPUOP_up'), ['0 1>1', '0 0>null', '0 3>3']);
+  });
+
   it('falls back on the vCPU asked for where none comes up', () => {
     const asked = [tell.calls(0, 'VCPUOP_initialise', 1), tell.starts(0, 1)];
     assert.deepEqual(told(judged(pv, [tell.enters(), ...boots(tell), ...asked]), 'VCPUOP_initialise'), [

@@ -9,7 +9,7 @@ import type { JudgedCall, NotJudged, Run } from './finding.js';
 import { holdersOf, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
 import type { History } from './history.js';
 import { argument, intentionOf, isPerVcpuVirq } from './operations.js';
-import type { HypercallEvent, StartEvent, TraceEvent } from './trace.js';
+import type { HypercallEvent, RunningEvent, StartEvent, TraceEvent } from './trace.js';
 
 /**
  * What is registered for which vCPU since the kernel took over or the domain was reset. A CPU's own registration is done when it
@@ -119,12 +119,26 @@ function byRecord(history: History, event: HypercallEvent, passed: number): Mean
   return trueVcpu(history, kernel, holder, step);
 }
 
+/** The caller's next call of the same operation, which is for another CPU. */
+function nextLike(history: History, { kernel, vcpu, step, call }: HypercallEvent): HypercallEvent | null {
+  const { calls } = reignOf(history, kernel);
+  return calls.find((next) => next.step > step && next.vcpu === vcpu && next.call.op === call.op) ?? null;
+}
+
+/** Whether the kernel gave up the CPU after Xen refused the call: it went on to the next CPU, and what is started next is that one. */
+function isGivenUp(history: History, event: HypercallEvent): boolean {
+  if (event.call.returned >= 0) return false;
+  const next = nextLike(history, event);
+  const start = nextStart(reignOf(history, event.kernel), null, event.step);
+  return next !== null && start !== null && next.step < start.step;
+}
+
 /**
  * The vCPU that an x86 kernel prepares: the one that it starts next. If it gives up the CPU and never starts it, the
  * record shows for which CPU the call was. It is never the calling vCPU.
  */
 function prepared(history: History, event: HypercallEvent, passed: number): Meaning {
-  const started = startedNext(history, event);
+  const started = isGivenUp(history, event) ? null : startedNext(history, event);
   if (started !== null) return started;
   const recorded = byRecord(history, event, passed);
   return recorded === event.vcpu ? null : recorded;
@@ -154,11 +168,29 @@ function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, pass
   return begun ? prepared(history, event, passed) : event.vcpu;
 }
 
-/** VCPUOP_initialise and VCPUOP_up name the vCPU that runs next, or that the caller starts next and that never runs. */
-function comesUp(history: History, event: HypercallEvent): XenVcpuId | null {
-  const reign = reignOf(history, event.kernel);
-  const next = reign.running.find((running) => running.step > event.step && running.vcpu !== event.vcpu);
-  return next?.vcpu ?? startedNext(history, event);
+/**
+ * VCPUOP_initialise and VCPUOP_up name the vCPU that the caller starts before it turns to another CPU, or that comes up meanwhile
+ * though no earlier start was for it. If there is none, the record shows for which CPU VCPUOP_initialise was; VCPUOP_up has no use
+ * then, and no id is right.
+ */
+function comesUp(history: History, event: HypercallEvent, passed: number): Meaning {
+  const { step, vcpu, call } = event;
+  const { starts, running } = reignOf(history, event.kernel);
+  const end = nextLike(history, event)?.step ?? Infinity;
+  const within = (other: { readonly step: number }): boolean => other.step > step && other.step < end;
+  const start = starts.find(
+    (one) => within(one) && one.by === vcpu && one.target !== null && one.target !== vcpu,
+  );
+  const runsAfter = (from: number): RunningEvent | undefined =>
+    running.find((one) => one.vcpu === start?.target && one.step > from);
+  if (start !== undefined && runsAfter(start.step) !== undefined) return start.target;
+  const isOwed = ({ vcpu: other, step: at }: RunningEvent): boolean =>
+    (starts.findLast((one) => one.target === other && one.step < at)?.step ?? step) < step;
+  const next = running.find((one) => within(one) && one.vcpu !== vcpu && !isOwed(one));
+  const found = next?.vcpu ?? start?.target ?? null;
+  if (found !== null || (call.op === 'VCPUOP_up' && call.returned >= 0)) return found;
+  const recorded = byRecord(history, event, passed);
+  return recorded === vcpu ? null : recorded;
 }
 
 function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
@@ -174,7 +206,7 @@ function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed
     case 'own-or-next':
       return isFirst ? vcpu : ownOrNext(history, ledger, event, passed);
     case 'comes-up':
-      return comesUp(history, event);
+      return comesUp(history, event, passed);
     case 'binding':
       return byBinding(history, event);
     case 'record':

@@ -2,6 +2,7 @@
 import type { Finding, Platform, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
 import { cloneValue, earlier, present } from '../base/index.js';
+import type { CallRecord, PowerRecord } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { GuestConsole, MachineListener, SavedMachine } from '../machine/index.js';
 import { ByteQueue } from './byte_queue.js';
@@ -330,13 +331,11 @@ export class Boot {
         kernel.observer.hypercall(vcpu, record);
         kernel.called(record);
         this.#refusedCalls.called(vcpu, record, () => this.#stepOfCall(length));
+        for (const power of this.#powerOf(vcpu, record)) this.#power(...power);
       },
       power: (vcpu, call) => {
         this.#outcome.called(vcpu);
-        const kernel = this.#kernelOn(vcpu);
-        kernel.observer.power(vcpu, call);
-        if (call.kind === 'start' && call.returned === 0 && call.target !== null)
-          this.#runs[call.target] = kernel.facts.number;
+        this.#power(vcpu, call);
       },
       sliceEnded: (vcpu) => {
         sent.flush();
@@ -347,6 +346,26 @@ export class Boot {
       translationSwitched: (vcpu, on) => this.#translationSwitched(vcpu, on),
       userSpace: () => this.#notice(this.#pause.userSpace(), () => this.#outcome.userSpace()),
     };
+  }
+
+  /** The vCPUs that a hypercall of `vcpu` started or stopped, each with the vCPU that is to be named. */
+  #powerOf(vcpu: XenVcpuId, { effects = [] }: CallRecord): [XenVcpuId, PowerRecord][] {
+    const { hardwareIds } = this.machine.domain.state.config;
+    return effects.flatMap((effect): [XenVcpuId, PowerRecord][] => {
+      if (effect.kind === 'vcpuDown') return [[effect.vcpu, { kind: 'stop', how: 'VCPUOP_down' }]];
+      if (effect.kind !== 'vcpuUp') return [];
+      const target = effect.vcpu;
+      const hardwareId = BigInt(present(hardwareIds[target], 'a hardware id'));
+      return [[vcpu, { kind: 'start', how: 'VCPUOP_up', hardwareId, target, returned: 0 }]];
+    });
+  }
+
+  /** A vCPU was started or stopped. */
+  #power(vcpu: XenVcpuId, call: PowerRecord): void {
+    const kernel = this.#kernelOn(vcpu);
+    kernel.observer.power(vcpu, call);
+    if (call.kind === 'start' && call.returned === 0 && call.target !== null)
+      this.#runs[call.target] = kernel.facts.number;
   }
 
   /** Decides whether something ends the boot; where the boot is to pause for it, only when it goes on. */

@@ -13,5 +13,7 @@ export type CallEffect =
   | { readonly kind: 'eventsReset' }
   /** The guest's physical memory map has changed, also if the call was refused. */
   | { readonly kind: 'memoryMap' }
+  /** A vCPU that was down runs from now on, or one that ran is down. */
+  | { readonly kind: 'vcpuUp' | 'vcpuDown'; readonly vcpu: XenVcpuId }
   /** The call enables interrupts of the CPU that made it, as Arm's SCHEDOP_block does. */
   | { readonly kind: 'interruptsEnabled' };

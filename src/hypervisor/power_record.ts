@@ -1,11 +1,11 @@
 /** What a vCPU asked of Xen about the power of vCPUs, in terms that every architecture has. */
 import type { XenVcpuId } from '../identity/index.js';
 
-/** By which interface a vCPU starts another: PSCI CPU_ON on Arm, INIT-SIPI on x86. */
-export type StartHow = 'psci' | 'sipi';
+/** By which interface a vCPU starts another: PSCI CPU_ON on Arm, INIT-SIPI or the hypercall VCPUOP_up on x86. */
+export type StartHow = 'psci' | 'sipi' | 'VCPUOP_up';
 
-/** By which interface a vCPU stops itself: PSCI CPU_OFF on Arm, HLT with interrupts off on x86. */
-export type StopHow = 'psci' | 'hlt';
+/** By which interface a vCPU stops: PSCI CPU_OFF on Arm; on x86 HLT with interrupts off, or VCPUOP_down, which may name another vCPU. */
+export type StopHow = 'psci' | 'hlt' | 'VCPUOP_down';
 
 export type PowerRecord =
   /** The caller asked for the start of a vCPU. */
@@ -19,7 +19,7 @@ export type PowerRecord =
       /** The answer: 0 if the vCPU was started, minus an error number of the interface otherwise. */
       readonly returned: number;
     }
-  /** The caller stopped itself. */
+  /** A vCPU stopped: the caller itself, but for VCPUOP_down. */
   | { readonly kind: 'stop'; readonly how: StopHow }
   /** Any other call of the interface: a question, a suspend, the end of the domain, or one that Xen does not serve. */
   | { readonly kind: 'other' };

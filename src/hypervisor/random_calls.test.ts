@@ -112,14 +112,15 @@ function make(domain: Domain, step: Call): unknown {
 interface Watched {
   readonly physmap: Domain['state']['physmap'];
   readonly ports: readonly { readonly isOpen: boolean; readonly notifyVcpu: XenVcpuId }[];
+  readonly up: readonly boolean[];
 }
 
-function watched({ state: { events, physmap } }: Domain): Watched {
+function watched({ state: { events, physmap, vcpus } }: Domain): Watched {
   const ports = events.channels.map(({ binding, notifyVcpu }) => ({
     isOpen: binding.kind !== 'free',
     notifyVcpu,
   }));
-  return { physmap: { ...physmap }, ports };
+  return { physmap: { ...physmap }, ports, up: vcpus.map(({ up }) => up) };
 }
 
 /** Every change that an effect could tell must be told, with its vCPU or port. */
@@ -133,6 +134,9 @@ function checkEffects({ op, effects = [] }: CallRecord, before: Watched, after: 
     const old = before.ports[port] ?? { isOpen: false, notifyVcpu: firstXenVcpu };
     told(!isOpen && old.isOpen, { kind: 'portClosed', port }, { kind: 'eventsReset' });
     told(isOpen && notifyVcpu !== old.notifyVcpu, { kind: 'portBound', port, vcpu: notifyVcpu });
+  }
+  for (const [vcpu, isUp] of after.up.entries()) {
+    told(isUp !== before.up[vcpu], { kind: isUp ? 'vcpuUp' : 'vcpuDown', vcpu: xenVcpuId(vcpu) });
   }
 }
 

@@ -74,6 +74,8 @@ function runBody<A extends Detail>(
     return value;
   };
   const { domain, caller } = context;
+  const wasUp = vcpu.up;
   const returned = definition.body({ context, domain, vcpu, caller, address, argument });
-  return { detail, returned };
+  if (vcpu.up === wasUp) return { detail, returned };
+  return { detail, returned, effects: [{ kind: vcpu.up ? 'vcpuUp' : 'vcpuDown', vcpu: vcpu.id }] };
 }
