@@ -35,6 +35,9 @@ interface Run {
   readonly xen?: string;
   readonly xenstore?: boolean;
   readonly cmdline?: string;
+  readonly entryVcpu?: number;
+  readonly memory?: number;
+  readonly seed?: number;
   readonly expect?: readonly Pattern[];
   readonly allow?: readonly Pattern[];
 }
@@ -43,16 +46,29 @@ async function script(name: string): Promise<unknown> {
   return await import(pathToFileURL(path.join(folder, name)).href);
 }
 
-const { kernels } = JSON.parse(readText('scripts/corpus/wrong_kernels.json')) as { kernels: Kernel[] };
-const { runs } = JSON.parse(readText('scripts/corpus/wrong_runs.json')) as { runs: Run[] };
 const { rightRuns } = (await script('right_runs.js')) as { rightRuns: (corpus: unknown) => Run[] };
-const right = rightRuns(JSON.parse(readText('scripts/corpus/right.json')));
+
+interface Corpus {
+  readonly kernels: readonly Kernel[];
+  readonly runs: readonly Run[];
+  readonly right: readonly Run[];
+}
+
+function corpusOf(arch: string): Corpus {
+  const read = (file: string): unknown => JSON.parse(readText(`scripts/corpus/${arch}/${file}`));
+  const { kernels } = read('wrong_kernels.json') as { kernels: Kernel[] };
+  const { runs } = read('wrong_runs.json') as { runs: Run[] };
+  return { kernels, runs, right: rightRuns(read('right.json')) };
+}
+
+const [arm64, amd64] = [corpusOf('arm64'), corpusOf('amd64')];
+const corpora = Object.entries({ arm64, amd64 });
 const findings = (await script('findings.js')) as {
   patternFields: string[];
   complaintsOf: (found: readonly Pattern[], run: Partial<Run>) => string[];
 };
 const builds = (await script('wrong_kernels.js')) as {
-  editsOf: (name: string) => Edit[];
+  editsOf: (name: string, corpus: Pick<Corpus, 'kernels'>) => Edit[];
   edited: (text: string, edit: Edit) => string;
 };
 
@@ -67,51 +83,119 @@ function listOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [value];
 }
 
-describe('the corpus of wrong kernels', () => {
-  it('has kernels with unique names, each with its own edits and those of its base', () => {
-    assertUnique(kernels.map(({ name }) => name));
-    for (const { name, base, edits } of kernels) {
-      assert.match(name, /^[a-z][a-z0-9-]+$/);
-      assert.equal(builds.editsOf(name).length, edits.length + (base ? builds.editsOf(base).length : 0));
-      for (const { find, replace } of edits) assert.notEqual(replace.join('\n'), find);
-    }
-    assert.throws(() => builds.editsOf('no-such-kernel'), /no kernel no-such-kernel/);
+for (const [arch, corpus] of corpora) {
+  const { kernels, runs, right } = corpus;
+
+  describe(`the corpus of wrong kernels for ${arch}`, () => {
+    it('has kernels with unique names, each with its own edits and those of its base', () => {
+      assertUnique(kernels.map(({ name }) => name));
+      const countOf = (name: string): number => builds.editsOf(name, corpus).length;
+      for (const { name, base, edits } of kernels) {
+        assert.match(name, /^[a-z][a-z0-9-]+$/);
+        assert.equal(countOf(name), edits.length + (base ? countOf(base) : 0));
+        for (const { find, replace } of edits) assert.notEqual(replace.join('\n'), find);
+      }
+      assert.throws(() => builds.editsOf('no-such-kernel', corpus), /no kernel no-such-kernel/);
+    });
+
+    it('has runs with unique names, and with kernels and guest scripts that exist', () => {
+      assertUnique(runs.map(({ name }) => name));
+      const known = ['builtin', ...kernels.map(({ name }) => name)];
+      for (const { kernel, guest = 'nothing' } of runs) {
+        assert.ok(known.includes(kernel), kernel);
+        assert.ok(existsSync(path.join(folder, 'guest', `${guest}.sh`)), guest);
+      }
+    });
+
+    it('expects a finding for each wrong kernel, and none for the right ones', () => {
+      const controls = arch === 'arm64' ? ['ports'] : ['stock'];
+      const found = new Set(runs.filter(({ expect }) => expect !== undefined).map(({ kernel }) => kernel));
+      const others = kernels.map(({ name }) => name).filter((name) => !found.has(name));
+      assert.deepEqual(others, controls);
+      if (arch === 'arm64') assert.ok(found.size >= 12);
+    });
+
+    it('uses rules and fields that exist', () => {
+      const names = rules.map(({ name }) => name);
+      for (const { name: run, expect = [], allow = [] } of runs) {
+        for (const pattern of [...expect, ...allow]) {
+          assert.ok('rule' in pattern, run);
+          for (const field of Object.keys(pattern)) assert.ok(findings.patternFields.includes(field), field);
+          for (const rule of listOf(pattern['rule'])) assert.ok(names.includes(String(rule)), String(rule));
+        }
+      }
+    });
   });
 
+  describe(`the corpus of right kernels for ${arch}`, () => {
+    it('has at least 150 runs with unique names, and with guest scripts that exist', () => {
+      assert.ok(right.length >= 150, `${right.length}`);
+      assertUnique(right.map(({ name }) => name));
+      for (const { guest = 'nothing' } of right) {
+        assert.ok(existsSync(path.join(folder, 'guest', `${guest}.sh`)), guest);
+      }
+    });
+
+    it('covers limits, hotplug and reserved CPUs', () => {
+      const lines = right.map(({ cmdline = '' }) => cmdline).join(' ');
+      const limits = ['maxcpus=1', 'nr_cpus=1', 'nr_cpus=2', 'nr_cpus=3', 'nr_cpus=4', 'nosmp'];
+      const others = [
+        'isolcpus=',
+        'nohz_full=',
+        'xen.fifo_events=0',
+        'rounds=1 ',
+        'rounds=10 ',
+        'rounds=100',
+      ];
+      for (const word of [...limits, ...others]) assert.ok(`${lines} `.includes(word), word);
+    });
+  });
+}
+
+function assertCovers(right: readonly Run[], wanted: Partial<Record<keyof Run, unknown[]>>): void {
+  const values = (field: keyof Run): unknown[] => [...new Set(right.map((run) => run[field]))];
+  for (const [field, all] of Object.entries(wanted)) {
+    assert.deepEqual(
+      all.filter((value) => !values(field as keyof Run).includes(value)),
+      [],
+    );
+  }
+}
+
+const releases = ['bullseye', 'bookworm', 'trixie', 'forky', 'sid'].map((name) => `debian:${name}`);
+const everyWay = {
+  xen: ['4.17', '4.18'],
+  xenstore: [true, false],
+  guest: ['storm', 'late_online', 'pm_devices'],
+};
+
+describe('the corpora of right kernels', () => {
+  it('cover on arm64 releases, flavours, vCPU counts, hotplug, suspend, both Xens, with and without xenstore', () => {
+    const flavours = ['bookworm/cloud', 'bookworm/rt', 'trixie/16k'].map((name) => `debian:${name}`);
+    const vcpus = [1, 2, 3, 4, 8, 16, 17, 33, 64, 128];
+    assertCovers(arm64.right, { ...everyWay, kernel: [...releases, ...flavours], vcpus });
+  });
+
+  it('cover on amd64 the same, with entries on each vCPU, memory and seeds', () => {
+    const flavours = ['cloud', 'rt'].flatMap((flavour) => releases.map((name) => `${name}/${flavour}`));
+    assertCovers(amd64.right, {
+      ...everyWay,
+      kernel: [...releases, ...flavours.filter((name) => !/(bookworm|trixie).rt/.test(name))],
+      vcpus: [1, 2, 3, 5, 8, 16, 33, 64, 128],
+      entryVcpu: [1, 2, 3],
+      memory: [1024, 3072],
+      seed: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+    });
+  });
+});
+
+describe('an edit of a wrong kernel', () => {
   it('applies an edit exactly as often as it says, or not at all', () => {
     const edit = { file: 'f.c', find: 'id(cpu)', replace: ['0', '+ 0'] };
     assert.equal(builds.edited('a = id(cpu);', edit), 'a = 0\n+ 0;');
     assert.equal(builds.edited('id(cpu) id(cpu)', { ...edit, times: 2 }), '0\n+ 0 0\n+ 0');
     for (const text of ['a = cpu;', 'id(cpu) id(cpu)']) {
       assert.throws(() => builds.edited(text, edit), /f\.c: 'id\(cpu\)' stands there (0|2) times, not 1/);
-    }
-  });
-
-  it('has runs with unique names, and with kernels and guest scripts that exist', () => {
-    assertUnique(runs.map(({ name }) => name));
-    const known = ['builtin', ...kernels.map(({ name }) => name)];
-    for (const { kernel, guest = 'nothing' } of runs) {
-      assert.ok(known.includes(kernel), kernel);
-      assert.ok(existsSync(path.join(folder, 'guest', `${guest}.sh`)), guest);
-    }
-  });
-
-  it('expects a finding for each wrong kernel, and none for the right ones', () => {
-    const controls = ['ports'];
-    const found = new Set(runs.filter(({ expect }) => expect !== undefined).map(({ kernel }) => kernel));
-    const others = kernels.map(({ name }) => name).filter((name) => !found.has(name));
-    assert.deepEqual(others, controls);
-    assert.ok(found.size >= 12);
-  });
-
-  it('uses rules and fields that exist', () => {
-    const names = rules.map(({ name }) => name);
-    for (const { name: run, expect = [], allow = [] } of runs) {
-      for (const pattern of [...expect, ...allow]) {
-        assert.ok('rule' in pattern, run);
-        for (const field of Object.keys(pattern)) assert.ok(findings.patternFields.includes(field), field);
-        for (const rule of listOf(pattern['rule'])) assert.ok(names.includes(String(rule)), String(rule));
-      }
     }
   });
 });
@@ -136,39 +220,6 @@ describe('the check of findings', () => {
   });
 });
 
-describe('the corpus of right kernels', () => {
-  it('has at least 150 runs with unique names, and with guest scripts that exist', () => {
-    assert.ok(right.length >= 150, `${right.length}`);
-    assertUnique(right.map(({ name }) => name));
-    for (const { guest = 'nothing' } of right) {
-      assert.ok(existsSync(path.join(folder, 'guest', `${guest}.sh`)), guest);
-    }
-  });
-
-  it('covers releases, flavours, vCPU counts, limits, hotplug, suspend, both Xens, with and without xenstore', () => {
-    const values = (field: keyof Run): unknown[] => [...new Set(right.map((run) => run[field]))];
-    const releases = ['bullseye', 'bookworm', 'trixie', 'forky', 'sid'].map((name) => `debian:${name}`);
-    const flavours = ['bookworm/cloud', 'bookworm/rt', 'trixie/16k'].map((name) => `debian:${name}`);
-    const wanted: Partial<Record<keyof Run, unknown[]>> = {
-      kernel: [...releases, ...flavours],
-      vcpus: [1, 2, 3, 4, 8, 16, 17, 33, 64, 128],
-      xen: ['4.17', '4.18'],
-      xenstore: [true, false],
-      guest: ['storm', 'late_online', 'pm_devices'],
-    };
-    for (const [field, all] of Object.entries(wanted)) {
-      assert.deepEqual(
-        all.filter((value) => !values(field as keyof Run).includes(value)),
-        [],
-      );
-    }
-    const lines = right.map(({ cmdline = '' }) => cmdline).join(' ');
-    const limits = ['maxcpus=1', 'nr_cpus=1', 'nr_cpus=2', 'nr_cpus=3', 'nr_cpus=4', 'nosmp'];
-    const others = ['isolcpus=', 'nohz_full=', 'xen.fifo_events=0', 'rounds=1 ', 'rounds=10 ', 'rounds=100'];
-    for (const word of [...limits, ...others]) assert.ok(`${lines} `.includes(word), word);
-  });
-});
-
 it('the built-in guest has findings only if it is wrong', () => {
   const cache = mkdtempSync(path.join(tmpdir(), 'domulator-corpora-'));
   try {
@@ -177,9 +228,18 @@ it('the built-in guest has findings only if it is wrong', () => {
         encoding: 'utf8',
         env: { ...process.env, XDG_CACHE_HOME: cache },
       });
-    const { status, stdout } = run('builtin, Xen', 'builtin, bind_ipi');
-    assert.match(String(stdout), /^2 passed, 0 failed$/m);
-    assert.equal(status, 0);
+    for (const [arch, name] of [
+      ['arm64', 'builtin, bind_ipi'],
+      ['amd64', 'builtin, bind_ipi with the id of the CPU that calls, Xen'],
+    ] as const) {
+      const log = path.join(cache, `${arch}.log`);
+      const { status, stdout } = run('--arch', arch, '--log', log, 'builtin, Xen', name);
+      assert.match(String(stdout), /^2 passed, 0 failed$/m);
+      assert.equal(status, 0);
+      const again = run('--arch', arch, '--log', log, 'builtin, Xen', name);
+      assert.match(String(again.stdout), /^2 passed, 0 failed$/m);
+      assert.doesNotMatch(String(again.stdout), /^ok/m, 'a run that the log has is not made again');
+    }
     const unbuilt = run('off-by-one');
     assert.match(String(unbuilt.stdout), /not built.*\n0 passed, 1 failed\n$/);
     assert.equal(unbuilt.status, 1);

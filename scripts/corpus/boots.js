@@ -6,21 +6,37 @@ import { performance } from 'node:perf_hooks';
 import { command, corpusFolder } from './places.js';
 import { initialFileSystem } from './initial_file_systems.js';
 
-/** The usual command line: no self-tests of the crypto drivers, which take most of a stock boot's instructions. */
-const usualCommandLine = 'console=ttyAMA0 cryptomgr.notests';
-
 /** The folder for the reports of failed runs. */
 const reportFolder = path.join(corpusFolder, 'reports');
 
 /** The options of `domulator boot` for a run as described in wrong_runs.json and right.json. */
-async function optionsOf({ vcpus = 4, entryVcpu = 0, xen = '4.17', seed = 1, xenstore = true, ...run }) {
-  const { kernel, guest, cmdline, limit } = run;
+async function optionsOf(
+  architecture,
+  { vcpus = 4, entryVcpu = 0, xen = '4.17', seed = 1, xenstore = true, ...run },
+) {
+  const { kernel, guest, cmdline, limit, memory } = run;
   const initrd =
-    guest === undefined ? [] : ['--initrd', await initialFileSystem(guest), '--until', 'poweroff'];
+    guest === undefined
+      ? []
+      : ['--initrd', await initialFileSystem(architecture, guest), '--until', 'poweroff'];
   return [
-    ...['--kernel', kernel, '--vcpus', vcpus, '--entry-vcpu', entryVcpu, '--xen', xen, '--seed', seed],
-    ...['--cmdline', [usualCommandLine, cmdline].filter(Boolean).join(' ')],
+    ...[
+      '--arch',
+      architecture.name,
+      '--kernel',
+      kernel,
+      '--vcpus',
+      vcpus,
+      '--entry-vcpu',
+      entryVcpu,
+      '--xen',
+      xen,
+      '--seed',
+      seed,
+    ],
+    ...['--cmdline', [architecture.usualCommandLine, cmdline].filter(Boolean).join(' ')],
     ...(xenstore ? [] : ['--no-xenstore']),
+    ...(memory === undefined ? [] : ['--memory', memory]),
     ...(limit === undefined ? [] : ['--limit', limit]),
     ...initrd,
   ].map(String);
@@ -32,10 +48,10 @@ const quoted = (word) => (/^[\w./:=,@-]+$/.test(word) ? word : `'${word}'`);
  * Boots once. `result`: the exit status, the report (null if none was written), the text on stderr, seconds, the path
  * of the report, and a command line that repeats the run.
  */
-export async function bootOnce(name, run) {
-  const options = await optionsOf(run);
+export async function bootOnce(architecture, name, run) {
+  const options = await optionsOf(architecture, run);
   mkdirSync(reportFolder, { recursive: true });
-  const file = path.join(reportFolder, `${name.replaceAll(/[^\w.-]+/g, '-')}.json`);
+  const file = path.join(reportFolder, `${architecture.name}-${name.replaceAll(/[^\w.-]+/g, '-')}.json`);
   rmSync(file, { force: true });
   const since = performance.now();
   const words = [command, 'boot', '--quiet', '--report', file, ...options];

@@ -1,8 +1,8 @@
-// Builds the kernels of wrong_kernels.json, one after the other in the same tree, so that each costs little more than a
-// link. Their Images go into the cache folder. A kernel is not rebuilt if its source, configuration and edits are
+// Builds the kernels of an architecture's wrong_kernels.json, one after the other in the same tree, so that each costs little more than a
+// link. They go into the cache folder. A kernel is not rebuilt if its source, configuration and edits are
 // unchanged.
 //
-// Usage: npm run build && sh scripts/corpus/build_wrong_kernels.sh [--jobs N] [NAME...]
+// Usage: npm run build && sh scripts/corpus/build_wrong_kernels.sh [--arch arm64|amd64] [--jobs N] [NAME...]
 // (the shell script installs the required tools and then runs this script)
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,20 +19,27 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { corpusFolder, imageOf, ownText } from './places.js';
-import { edited, editsOf, wrongKernels } from './wrong_kernels.js';
+import { architectureOf, dataOf } from './architectures.js';
+import { imageOf, ownText, wrongFolder } from './places.js';
+import { edited, editsOf } from './wrong_kernels.js';
 
 const { values, positionals } = parseArgs({
-  options: { jobs: { type: 'string', default: String(availableParallelism()) } },
+  options: {
+    arch: { type: 'string' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
+  },
   allowPositionals: true,
 });
 
-const folder = path.join(corpusFolder, 'wrong');
+const architecture = architectureOf(values.arch);
+const { kernel: kind } = architecture;
+const wrongKernels = dataOf(architecture, 'wrong_kernels.json');
+const folder = wrongFolder(architecture);
 const archive = `/usr/src/${wrongKernels.source}.tar.xz`;
 const sourceFolder = path.join(folder, wrongKernels.source);
 const buildFolder = path.join(folder, 'build');
 const pristineFolder = path.join(folder, 'pristine');
-const config = ownText('wrong.config');
+const config = ownText(`${architecture.name}/wrong.config`);
 
 function fail(line) {
   console.error(line);
@@ -73,7 +80,7 @@ function onceFor(keyFile, key, what, work) {
   return true;
 }
 
-// An Image must not depend on the build machine: its name, the user, or the time.
+// A kernel must not depend on the build machine: its name, the user, or the time.
 const buildEnvironment = {
   ...process.env,
   KBUILD_BUILD_USER: 'corpus',
@@ -82,8 +89,8 @@ const buildEnvironment = {
 };
 
 function make(...targets) {
-  const cross = process.arch === 'arm64' ? [] : ['CROSS_COMPILE=aarch64-linux-gnu-'];
-  const args = ['-s', `-j${values.jobs}`, `O=${buildFolder}`, 'ARCH=arm64', ...cross, ...targets];
+  const cross = process.arch === kind.hostArch ? [] : [`CROSS_COMPILE=${kind.crossCompile}`];
+  const args = ['-s', `-j${values.jobs}`, `O=${buildFolder}`, `ARCH=${kind.makeArch}`, ...cross, ...targets];
   run('make', ['-C', sourceFolder, ...args], { env: buildEnvironment });
 }
 
@@ -128,11 +135,12 @@ function editSource(edits) {
 }
 
 function build({ name }) {
-  editSource(editsOf(name));
-  make('Image');
-  mkdirSync(path.dirname(imageOf(name)), { recursive: true });
-  copyFileSync(path.join(buildFolder, 'arch/arm64/boot/Image'), `${imageOf(name)}.new`);
-  renameSync(`${imageOf(name)}.new`, imageOf(name));
+  editSource(editsOf(name, wrongKernels));
+  make(kind.target);
+  const image = imageOf(architecture, name);
+  mkdirSync(path.dirname(image), { recursive: true });
+  copyFileSync(path.join(buildFolder, kind.file), `${image}.new`);
+  renameSync(`${image}.new`, image);
 }
 
 const names = wrongKernels.kernels.map(({ name }) => name);
@@ -151,9 +159,10 @@ const wanted = wrongKernels.kernels.filter(
 );
 let built = 0;
 for (const kernel of wanted) {
-  const key = hash(configKey, JSON.stringify(editsOf(kernel.name)));
-  if (!existsSync(imageOf(kernel.name))) rmSync(`${imageOf(kernel.name)}.key`, { force: true });
-  mkdirSync(path.dirname(imageOf(kernel.name)), { recursive: true });
-  if (onceFor(`${imageOf(kernel.name)}.key`, key, kernel.name, () => build(kernel))) built += 1;
+  const key = hash(configKey, JSON.stringify(editsOf(kernel.name, wrongKernels)));
+  const image = imageOf(architecture, kernel.name);
+  if (!existsSync(image)) rmSync(`${image}.key`, { force: true });
+  mkdirSync(path.dirname(image), { recursive: true });
+  if (onceFor(`${image}.key`, key, kernel.name, () => build(kernel))) built += 1;
 }
 console.log(`${built} built, ${wanted.length - built} already there, ${seconds(since)} s`);

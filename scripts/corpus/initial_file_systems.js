@@ -21,8 +21,9 @@ const applets = [
   'true',
 ];
 
-async function readBusybox() {
-  const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), (line) => console.error(line));
+async function readBusybox({ name }) {
+  const warn = (line) => console.error(line);
+  const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), warn, { architecture: name });
   const { busybox } = await debianFiles(parseDebianSpec('bookworm'), ['busybox'], settings);
   return busybox.bytes;
 }
@@ -30,12 +31,12 @@ async function readBusybox() {
 let busybox;
 const made = new Map();
 
-async function make(guest) {
-  busybox ??= readBusybox();
+async function make(architecture, guest) {
+  busybox ??= readBusybox(architecture);
   const init = ['prologue.sh', `${guest}.sh`, 'epilogue.sh']
     .map((name) => ownText(`guest/${name}`))
     .join('\n');
-  const bytes = busyboxInitramfs(await busybox, 'arm64', { applets, init });
+  const bytes = busyboxInitramfs(await busybox, architecture.name, { applets, init });
   const name = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
   const file = path.join(corpusFolder, 'initrd', `${guest}-${name}.cpio`);
   mkdirSync(path.dirname(file), { recursive: true });
@@ -46,9 +47,9 @@ async function make(guest) {
   return file;
 }
 
-/** The path of the initial file system whose first process is `guest/GUEST.sh`. */
-export async function initialFileSystem(guest) {
-  const file = made.get(guest) ?? make(guest);
+/** The path of the initial file system whose first process is `guest/GUEST.sh`. A process asks for one architecture's only. */
+export async function initialFileSystem(architecture, guest) {
+  const file = made.get(guest) ?? make(architecture, guest);
   made.set(guest, file);
   return await file;
 }

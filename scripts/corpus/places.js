@@ -19,11 +19,11 @@ if (cacheFolder === null) {
 /** The folder for kernels, initial file systems and reports of failures. */
 export const corpusFolder = path.join(cacheFolder, 'corpus');
 
-/** The path of the Image of a wrong kernel, once it is built. */
-export const imageOf = (name) => path.join(corpusFolder, 'wrong/images', `${name}.Image`);
+/** The folder in which the wrong kernels of an architecture are built. */
+export const wrongFolder = ({ name }) => path.join(corpusFolder, `wrong-${name}`);
+
+/** The path of a wrong kernel, once it is built. */
+export const imageOf = (architecture, name) => path.join(wrongFolder(architecture), 'images', name);
 
 /** The text of one of this folder's files. */
 export const ownText = (name) => readFileSync(new URL(name, import.meta.url), 'utf8');
-
-/** A data file of this folder. */
-export const ownJson = (name) => JSON.parse(ownText(name));

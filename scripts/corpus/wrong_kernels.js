@@ -1,11 +1,10 @@
-// Interprets wrong_kernels.json: the edits that make a kernel, and the text of a file after edits.
-import { ownJson } from './places.js';
+// Interprets an architecture's wrong_kernels.json: the edits that make a kernel, and the text of a file after edits.
 
-/** `{ source, kernels }`: the Debian package of the source, and each kernel with name, base, description and edits. */
-export const wrongKernels = ownJson('wrong_kernels.json');
-
-/** The edits from the source to a kernel, those of its base first. Throws if there is no such kernel. */
-export function editsOf(name, { kernels } = wrongKernels) {
+/**
+ * The edits from the source to a kernel of `{ source, kernels }`, those of its base first. `source` is the Debian package of the
+ * source; each kernel has name, base, description and edits. Throws if there is no such kernel.
+ */
+export function editsOf(name, { kernels }) {
   const kernel = kernels.find((one) => one.name === name);
   if (kernel === undefined) throw new Error(`wrong_kernels.json has no kernel ${name}`);
   return [...(kernel.base === undefined ? [] : editsOf(kernel.base, { kernels })), ...kernel.edits];

@@ -12,6 +12,8 @@ fail() {
 }
 # set_online CPU 0|1: turns a CPU off or on
 set_online() { echo "$2" > "/sys/devices/system/cpu/cpu$1/online" || fail "cpu$1: online=$2"; }
+# can_turn_off CPU: whether the kernel offers that; amd64 kernels do not for CPU 0
+can_turn_off() { [ -e "/sys/devices/system/cpu/cpu$1/online" ]; }
 # expect_online LIST: checks the kernel's list of online CPUs, such as `0-2,5`
 expect_online() {
   read -r online < /sys/devices/system/cpu/online

@@ -1,10 +1,10 @@
 /**
  * CPU enumeration, vCPU ids and CPU bring-up. As in Linux on x86, CPU 0 is the CPU that was entered, and the others follow in the
  * order of the MADT. CPU 0 takes its vCPU id from Xen's CPUID leaf, the others have the MADT's processor UID, which each checks by
- * its own leaf (docs/identity.md). All ids are known before any use. With the option `ids=direct` or `wrong=cpunumber` the id is the
- * CPU number instead, with `wrong=apicid` the APIC id.
+ * its own leaf (docs/identity.md). All ids are known before any use, but for some of the errors in `errors.ts`.
  */
 import {
+  VCPUOP_down,
   VCPUOP_register_runstate_memory_area,
   VCPUOP_register_vcpu_info,
   XEN_CPUID_FIRST_LEAF,
@@ -20,7 +20,8 @@ import {
   hvm_start_info,
   vcpu_register_vcpu_info,
 } from '../../abi/index.js';
-import { clearedBytes, directBase, mostCpus, own, physicalMask, trampolineAt } from './layout.js';
+import { idOfCaller, idOfCpu, idUnless, unlessWrong, wrongRecord } from './errors.js';
+import { clearedBytes, directBase, mostCpus, own, physicalMask } from './layout.js';
 import { awaitAtLeast, enter, hypercall, leave, panic, say } from './words.js';
 
 /** The bytes of `text` as the number that a little-endian load reads. */
@@ -38,9 +39,6 @@ const xsdtAddress = 24;
 const topologyLeaf = 0xb;
 const apicEntry = acpi_madt_entry.size;
 const apicFlags = { enabled: 1 } as const;
-
-/** Commands of the interrupt command register: INIT, asserted and deasserted, and SIPI, as Linux sends them. */
-const command = { init: 0xc500, deassert: 0x8500, startup: 0x600 } as const;
 
 const readTables = `
 // Reads start_info at the physical address RDI: the command line's address, and the CPUs' APIC ids and processor UIDs.
@@ -187,23 +185,6 @@ const records = `
 // Fills every CPU's area including its record, before any of them is used.
 fill_records:
     ${enter}
-    // Which id a record has: 0 the vCPU id, 1 the CPU number, 2 the APIC id.
-    mov     $1, %ebp
-    lea     option_direct(%rip), %rdi
-    call    find_option
-    test    %rax, %rax
-    jne     1f
-    lea     option_wrong_number(%rip), %rdi
-    call    find_option
-    test    %rax, %rax
-    jne     1f
-    mov     $2, %ebp
-    lea     option_wrong_apic_id(%rip), %rdi
-    call    find_option
-    test    %rax, %rax
-    jne     1f
-    xor     %ebp, %ebp
-1:  mov     %rbp, wrong_ids(%rip)
     call    own_vcpu_id
     test    %rax, %rax
     js      2f
@@ -225,11 +206,8 @@ fill_records:
     mov     %rdx, ${own.apicId}(%rbx)
     lea     cpu_uid(%rip), %rcx
     mov     (%rcx,%r12,8), %rax
-    cmp     $1, %ebp
-    jb      5f
-    cmove   %r12, %rax
-    cmovne  %rdx, %rax
-5:  mov     %eax, ${own.xenVcpuId}(%rbx)
+    ${wrongRecord}
+    mov     %eax, ${own.xenVcpuId}(%rbx)
     add     $0x4000, %rbx
     inc     %r12
     cmp     cpu_count(%rip), %r12
@@ -247,14 +225,17 @@ const registration = `
 // Prepares the CPU whose area is at RBX for events, using its record: vcpu_info, upcall vector, ports. Like Linux, a CPU does this
 // for each CPU that it starts, as well as for itself. RAX: 0, or the first error.
 prepare_cpu:
-    mov     %ebx, %eax
+    ${unlessWrong('caller', '1f')}
+    call    own_vcpu_id
+    mov     %eax, ${own.xenVcpuId}(%rbx)
+1:  mov     %ebx, %eax
     and     $${physicalMask}, %eax
     shr     $12, %eax
     mov     %rax, ${own.argument + vcpu_register_vcpu_info.offsets.mfn}(%r15)
     movl    $${own.vcpuInfo}, ${own.argument + vcpu_register_vcpu_info.offsets.offset}(%r15)
     movl    $0, ${own.argument + vcpu_register_vcpu_info.offsets.rsvd}(%r15)
     mov     $${VCPUOP_register_vcpu_info}, %edi
-    mov     ${own.xenVcpuId}(%rbx), %esi
+    ${idUnless('info', '%rbx', '%esi', idOfCaller('%esi'))}
     lea     ${own.argument}(%r15), %rdx
     ${hypercall(__HYPERVISOR_vcpu_op)}
     test    %rax, %rax
@@ -273,7 +254,7 @@ register_runstate:
     lea     ${own.runstate}(%r15), %rax
     mov     %rax, ${own.argument}(%r15)
     mov     $${VCPUOP_register_runstate_memory_area}, %edi
-    mov     ${own.xenVcpuId}(%r15), %esi
+    ${idUnless('runstate', '%r15', '%esi', idOfCpu(0, '%esi'))}
     lea     ${own.argument}(%r15), %rdx
     ${hypercall(__HYPERVISOR_vcpu_op)}
     ret
@@ -286,14 +267,20 @@ go_online:
     movq    $1, ${own.online}(%r15)
     ret
 
-// Marks this CPU as offline, and turns it off: HLT with interrupts disabled takes a vCPU down.
+// Marks this CPU as offline, and turns it off: HLT with interrupts disabled takes a vCPU down, and so does VCPUOP_down.
 go_offline:
     mov     ${own.cpu}(%r15), %rax
     lea     online_mask(%rip), %rcx
     lock btr %rax, (%rcx)
     movq    $0, ${own.online}(%r15)
 turn_off:
-    cli
+    cmpq    $0, start_by_call(%rip)
+    je      1f
+    mov     $${VCPUOP_down}, %edi
+    ${idUnless('down', '%r15', '%esi', idOfCpu(0, '%esi'))}
+    xor     %edx, %edx
+    ${hypercall(__HYPERVISOR_vcpu_op)}
+1:  cli
     hlt
     jmp     turn_off`;
 
@@ -317,14 +304,9 @@ start_others:
     call    init_control
     test    %rax, %rax
     jne     4f
-2:  mov     $${command.init}, %eax
-    call    send_command
-    mov     $${command.deassert}, %eax
-    call    send_command
-    mov     $${command.startup + trampolineAt / 4096}, %eax
-    call    send_command
-    mov     $${command.startup + trampolineAt / 4096}, %eax
-    call    send_command
+2:  call    start_cpu
+    test    %rax, %rax
+    jne     8f
     inc     %r14
     jmp     6f
 3:  mov     %rax, %r13
@@ -340,6 +322,13 @@ start_others:
     mov     %r12, %rdi
     call    print_decimal
     ${say(': Xen refuses its control block: ')}
+    jmp     7f
+8:  mov     %rax, %r13
+    call    lock_console
+    ${say('cpu ')}
+    mov     %r12, %rdi
+    call    print_decimal
+    ${say(': Xen refuses to start it: ')}
 7:  mov     %r13, %rdi
     call    print_decimal
     ${say('\n')}
@@ -418,7 +407,10 @@ introduce:
 // Entry of a secondary CPU at the kernel's addresses, with its own area.
 start_other:
     call    start_apic
-    cmpq    $0, wrong_ids(%rip)
+    ${unlessWrong('late', '4f')}
+    call    own_vcpu_id
+    mov     %eax, ${own.xenVcpuId}(%r15)
+4:  cmpl    $0, wrong_error(%rip)
     jne     1f
     call    own_vcpu_id
     test    %rax, %rax
@@ -428,6 +420,7 @@ start_other:
 1:  call    register_runstate
     test    %rax, %rax
     jne     3f
+    call    stop_periodic_timer
     sti
     call    introduce
     call    go_online
@@ -457,12 +450,6 @@ start_other:
     jmp     go_offline
 other_vcpu:
     ${panic('CPUID and the MADT disagree about a vCPU id')}
-
-option_direct:
-    .asciz  "ids=direct"
-option_wrong_number:
-    .asciz  "wrong=cpunumber"
-option_wrong_apic_id:
-    .asciz  "wrong=apicid"`;
+`;
 
 export const cpus = [readTables, options, records, registration, bringUp].join('\n');

@@ -53,6 +53,9 @@ const extensions = 0x620;
 /** EFER: SCE, LME, NXE. */
 const longMode = 0x901;
 
+/** The registers of a CPU that starts at `other_64`, in the kernel's page tables of the boot. */
+export const longModeState = { cr0: paging, cr3: '$boot_root', cr4: extensions, efer: longMode } as const;
+
 /** Bits of page-table entries (AMD APM, volume 2, 5.4): present, writable; for user space too; 2 MiB. */
 const entryBits = { table: 3, userTable: 7, large: 0x83, userCode: 5, page: 3 } as const;
 const noExecute = 0x8000_0000;
@@ -209,7 +212,7 @@ entry_32:
     ${toLongMode('other_64')}
 
     .code64
-// A CPU finds its area by its APIC id.
+// A CPU finds its area by its APIC id. VCPUOP_initialise starts a CPU here too, with segments that have no selectors yet.
 other_64:
     ${toKernelAddresses}
     mov     $0xb, %eax
@@ -228,7 +231,12 @@ other_64:
     jmp     4b
 3:  lea     ${areaBytes}(%r15), %rsp
     call    use_own_area
-    jmp     start_other`;
+    mov     $${selector.data}, %eax
+    mov     %eax, %ss
+    push    $${selector.code}
+    lea     start_other(%rip), %rax
+    push    %rax
+    lretq`;
 
 export const entryCode = `
 ${firstEntry}
@@ -356,7 +364,8 @@ calls_before:   .space 8
 fuzz_count:     .space 8
 fuzz_seed:      .space 8
 fuzz_deadly:    .space 8
-wrong_ids:      .space 8
+wrong_error:    .space 8
+start_by_call:  .space 8
 store_ring:     .space 8
 store_port:     .space 8
 console_ring:   .space 8

@@ -28,6 +28,7 @@ import {
   xen_add_to_physmap,
   xen_hvm_evtchn_upcall_vector,
 } from '../../abi/index.js';
+import { idOfCaller, idUnless, unlessWrong } from './errors.js';
 import { own, physicalMask, vector } from './layout.js';
 import { areaOf, enter, eventOperation, hypercall, leave } from './words.js';
 
@@ -35,24 +36,6 @@ const shared = shared_info.x86_64.offsets;
 const upcallState = vcpu_info.x86_64.offsets;
 const control = evtchn_fifo_control_block.offsets;
 const linkField = 2 ** EVTCHN_FIFO_LINKED + EVTCHN_FIFO_LINK_MASK;
-
-/**
- * Reads the vCPU id of the CPU whose area is at RBX into EAX, or `wrong` where the command line has the option whose text is at
- * `label`. Changes RCX, RDX, RSI and RDI.
- */
-function idUnless(label: string, wrong: string): string {
-  return `
-    lea     ${label}(%rip), %rdi
-    call    find_option
-    test    %rax, %rax
-    mov     ${own.xenVcpuId}(%rbx), %eax
-    je      93f
-    mov     ${wrong}, %eax
-93:`;
-}
-
-/** The id of the CPU that makes the call, which need not be the CPU that it is made for. */
-const ownId = `${own.xenVcpuId}(%r15)`;
 
 /** Replaces one of the guest's pages by the domain's shared_info page. Returns the answer in RAX. */
 const mapSharedInfo = `
@@ -78,7 +61,7 @@ init_control:
     shr     $12, %eax
     mov     %rax, ${own.argument + evtchn_init_control.offsets.control_gfn}(%r15)
     movl    $${own.control}, ${own.argument + evtchn_init_control.offsets.offset}(%r15)
-    ${idUnless('option_wrong_control', '$0')}
+    ${idUnless('control', '%rbx', '%eax', 'xor     %eax, %eax')}
     mov     %eax, ${own.argument + evtchn_init_control.offsets.vcpu}(%r15)
     ${eventOperation(EVTCHNOP_init_control)}
     ret
@@ -98,7 +81,7 @@ expand_array:
 const binding = `
 // Has the events of the CPU whose area is at RBX come by its local APIC. Returns the answer in RAX.
 set_upcall_vector:
-    ${idUnless('option_wrong_vector', ownId)}
+    ${idUnless('vector', '%rbx', '%eax', idOfCaller('%eax'))}
     mov     %eax, ${own.argument + xen_hvm_evtchn_upcall_vector.offsets.vcpu}(%r15)
     movl    $${vector.events}, ${own.argument + xen_hvm_evtchn_upcall_vector.offsets.vector}(%r15)
     mov     $${HVMOP_set_evtchn_upcall_vector}, %edi
@@ -109,7 +92,7 @@ set_upcall_vector:
 // Binds the timer's port of the CPU whose area is at RBX. Returns the answer in RAX.
 bind_timer:
     movl    $${VIRQ_TIMER}, ${own.argument + evtchn_bind_virq.offsets.virq}(%r15)
-    mov     ${own.xenVcpuId}(%rbx), %eax
+    ${idUnless('virq', '%rbx', '%eax', idOfCaller('%eax'))}
     mov     %eax, ${own.argument + evtchn_bind_virq.offsets.vcpu}(%r15)
     ${eventOperation(EVTCHNOP_bind_virq)}
     test    %rax, %rax
@@ -121,7 +104,7 @@ bind_timer:
 
 // Binds the port by which other CPUs call the CPU whose area is at RBX. Returns the answer in RAX.
 bind_own_port:
-    ${idUnless('option_wrong_ipi', ownId)}
+    ${idUnless('ipi', '%rbx', '%eax', idOfCaller('%eax'))}
     mov     %eax, ${own.argument + evtchn_bind_ipi.offsets.vcpu}(%r15)
     ${eventOperation(EVTCHNOP_bind_ipi)}
     test    %rax, %rax
@@ -142,7 +125,15 @@ own_port:
 // Sends an event to the CPU whose area is at RBX. Returns the answer in RAX.
 send_event:
     mov     ${own.port}(%rbx), %eax
-    mov     %eax, ${own.argument}(%r15)
+    ${unlessWrong('event', '1f')}
+    mov     ${own.cpu}(%rbx), %rax
+    inc     %rax
+    cmp     cpu_count(%rip), %rax
+    jb      2f
+    xor     %eax, %eax
+2:  ${areaOf('%rax')}
+    mov     ${own.port}(%rax), %eax
+1:  mov     %eax, ${own.argument}(%r15)
     ${eventOperation(EVTCHNOP_send)}
     ret`;
 
@@ -202,15 +193,6 @@ fifo_upcall:
     call    handle_port
     jmp     1b`;
 
-/** One error each, for the audit to find: a literal 0, and the controlling CPU's id, in place of a CPU's record. */
-const wrongOptions = `
-option_wrong_control:
-    .asciz  "wrong=control"
-option_wrong_ipi:
-    .asciz  "wrong=ipi"
-option_wrong_vector:
-    .asciz  "wrong=vector"`;
-
 export const events = `
 ${mapSharedInfo}
 ${initControl}
@@ -258,5 +240,4 @@ take_mail:
 3:  inc     %esi
     cmp     $2, %esi
     jb      1b
-    ret
-${wrongOptions}`;
+    ret`;

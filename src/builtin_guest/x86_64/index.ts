@@ -7,6 +7,7 @@ import { kernelOf } from '../index.js';
 import type { BuiltinKernel } from '../index.js';
 import { cpus } from './cpus.js';
 import { entryCode, header, unloaded } from './entry.js';
+import { choosing } from './errors.js';
 import { events } from './events.js';
 import { exceptions } from './exceptions.js';
 import { exportTable } from './exports.js';
@@ -17,6 +18,7 @@ import { main, texts } from './main.js';
 import { printing } from './print.js';
 import { rounds } from './rounds.js';
 import { services } from './services.js';
+import { starting } from './starting.js';
 
 /** The complete source text of the kernel, for the assembler. */
 export function builtinSource(): string {
@@ -27,6 +29,8 @@ export function builtinSource(): string {
     interrupts,
     events,
     cpus,
+    starting,
+    choosing,
     rounds,
     services,
     main,

@@ -4,12 +4,14 @@
  */
 import {
   VCPUOP_set_singleshot_timer,
+  VCPUOP_stop_periodic_timer,
   VCPUOP_stop_singleshot_timer,
   __HYPERVISOR_vcpu_op,
   vcpu_info,
   vcpu_set_singleshot_timer,
   vcpu_time_info,
 } from '../../abi/index.js';
+import { idOfCpu, idUnless } from './errors.js';
 import { msr, own, vector } from './layout.js';
 import { hypercall, panic, writeMsr, writeWideMsr } from './words.js';
 
@@ -45,6 +47,7 @@ end_of_interrupt:
 // Sends EAX, the low half of a command, to the local APIC of the CPU whose area is at RBX. Changes RAX, RCX and RDX.
 send_command:
     mov     ${own.apicId}(%rbx), %edx
+send_command_to:
     mov     $${msr.apicCommand}, %ecx
     wrmsr
     ret
@@ -105,7 +108,7 @@ set_timer:
     mov     %rax, ${own.argument + vcpu_set_singleshot_timer.offsets.timeout_abs_ns}(%r15)
     movl    $0, ${own.argument + vcpu_set_singleshot_timer.offsets.flags}(%r15)
     mov     $${VCPUOP_set_singleshot_timer}, %edi
-    mov     ${own.xenVcpuId}(%r15), %esi
+    ${idUnless('timer', '%r15', '%esi', idOfCpu(0, '%esi'))}
     lea     ${own.argument}(%r15), %rdx
     ${hypercall(__HYPERVISOR_vcpu_op)}
     test    %rax, %rax
@@ -116,7 +119,15 @@ set_timer:
 
 stop_timer:
     mov     $${VCPUOP_stop_singleshot_timer}, %edi
-    mov     ${own.xenVcpuId}(%r15), %esi
+    ${idUnless('stop', '%r15', '%esi', idOfCpu(0, '%esi'))}
+    xor     %edx, %edx
+    ${hypercall(__HYPERVISOR_vcpu_op)}
+    ret
+
+// Stops the periodic timer that Xen may have given this CPU, as Linux does before it uses the other one.
+stop_periodic_timer:
+    mov     $${VCPUOP_stop_periodic_timer}, %edi
+    ${idUnless('periodic', '%r15', '%esi', idOfCpu(0, '%esi'))}
     xor     %edx, %edx
     ${hypercall(__HYPERVISOR_vcpu_op)}
     ret

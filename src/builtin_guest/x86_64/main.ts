@@ -25,8 +25,10 @@ xen_call:
 start_first:
     call    read_start_info
     call    find_console
+    call    choose_error
     call    fill_records
     call    choose_events
+    call    choose_start
     call    choose_fuzz
     call    start_apic
     ${say('builtin guest: ')}
@@ -63,6 +65,7 @@ start_first:
     call    register_runstate
     test    %rax, %rax
     jne     first_refused
+    call    stop_periodic_timer
     call    route_services
     sti
     call    introduce

@@ -20,6 +20,7 @@ import {
   xsd_sockmsg,
 } from '../../abi/index.js';
 import { quoted } from '../text.js';
+import { idOfCpu, idUnless } from './errors.js';
 import { directBase, own } from './layout.js';
 import { enter, eventOperation, hypercall, leave, panic, say } from './words.js';
 
@@ -100,7 +101,7 @@ route_services:
 route_port:
     mov     %eax, ${own.argument + evtchn_bind_vcpu.offsets.port}(%r15)
     push    %rax
-    mov     ${own.xenVcpuId}(%r15), %eax
+    ${idUnless('store', '%r15', '%eax', idOfCpu(1, '%eax'))}
     mov     %eax, ${own.argument + evtchn_bind_vcpu.offsets.vcpu}(%r15)
     ${eventOperation(EVTCHNOP_bind_vcpu)}
     pop     %rsi
