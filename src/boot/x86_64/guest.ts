@@ -3,6 +3,7 @@ import { viewOf } from '../../abi/index.js';
 import { frameBytes, invariant, present } from '../../base/index.js';
 import {
   acpiTables,
+  loadedInitrd,
   memoryBanks,
   memoryMap,
   pvhEntry,
@@ -133,13 +134,14 @@ function plan(options: BootOptions): GuestPlan {
   const banks = memoryBanks(options.memoryMiB);
   const tables = acpiTables(apicIdsOf(vcpus));
   const ranges = tables.modules.map(({ at, bytes }) => ({ start: at, size: BigInt(bytes.length) }));
+  const lowRam = present(banks[0], 'the first bank of memory');
   const entry = pvhEntry({
     kernel: { start: BigInt(placement.loadAt), size: BigInt(kernel.memoryBytes) },
     commandLine,
-    initrd,
+    initrd: initrd === null ? null : loadedInitrd(initrd, Number(lowRam.size)),
     rsdpAt: tables.rsdpAt,
     memoryMap: memoryMap(banks, ranges),
-    lowRam: present(banks[0], 'the first bank of memory'),
+    lowRam,
   });
   return {
     config: configOf(options, banks, tables),
