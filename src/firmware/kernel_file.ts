@@ -4,8 +4,11 @@ import { debControl, findInDeb, isDeb, isKernelPath, openDeb } from './archive/d
 import type { DebPackage } from './archive/deb.js';
 import { parseDepends } from './archive/debian_index.js';
 import { isKernelPackage } from './archive/debian_kernels.js';
-import { readKernelImage } from './kernel_image.js';
+import type { Architecture } from './architecture.js';
+import { checkArchitecture, readKernelImage } from './kernel_image.js';
 import type { KernelImage } from './kernel_image.js';
+
+const architectures: readonly Architecture[] = ['arm64', 'amd64'];
 
 export interface KernelFile {
   /** The kernel as packaged: the whole file, or the file in the package. */
@@ -28,20 +31,33 @@ async function noKernel(deb: DebPackage): Promise<InputError> {
   );
 }
 
-async function readPackage(bytes: Uint8Array, what: string): Promise<KernelFile> {
+async function readPackage(
+  bytes: Uint8Array,
+  what: string,
+  wanted: Architecture | null,
+): Promise<KernelFile> {
   const deb = openDeb(bytes, what);
   const control = await debControl(deb);
+  const own = architectures.find((one) => one === control.get('architecture')) ?? null;
+  checkArchitecture(own, wanted, what);
   const file = await findInDeb(deb, isKernelPath);
   if (file === null) throw await noKernel(deb);
   return {
     packed: file.bytes,
-    image: await readKernelImage(file.bytes, `${file.path} of ${what}`),
+    image: await readKernelImage(file.bytes, `${file.path} of ${what}`, wanted),
     package: { name: control.get('package') ?? '', version: control.get('version') ?? '', path: file.path },
   };
 }
 
-/** The kernel in `bytes`. Throws {@link InputError} as {@link readKernelImage} does; `what` names the file. */
-export async function readKernelFile(bytes: Uint8Array, what: string): Promise<KernelFile> {
-  if (isDeb(bytes)) return await readPackage(bytes, what);
-  return { packed: bytes, image: await readKernelImage(bytes, what), package: null };
+/**
+ * The kernel in `bytes`, for the architecture `wanted` if it is not null. Throws {@link InputError} as {@link readKernelImage} does;
+ * `what` names the file.
+ */
+export async function readKernelFile(
+  bytes: Uint8Array,
+  what: string,
+  wanted: Architecture | null = null,
+): Promise<KernelFile> {
+  if (isDeb(bytes)) return await readPackage(bytes, what, wanted);
+  return { packed: bytes, image: await readKernelImage(bytes, what, wanted), package: null };
 }

@@ -38,17 +38,29 @@ export function kernelArchitecture(bytes: Uint8Array): Architecture | null {
   return isBzImage(bytes) || isVmlinux(bytes) ? 'amd64' : null;
 }
 
+/** Throws {@link InputError} if a kernel, or what may be one, is for another architecture than `wanted`; null for any. */
+export function checkArchitecture(is: Architecture | null, wanted: Architecture | null, what: string): void {
+  if (is === null || wanted === null || is === wanted) return;
+  throw new InputError(`${what} is a kernel for ${is}, not for ${wanted}`);
+}
+
 /**
  * Reads the kernel in `bytes`: an arm64 Image or an EFI zboot application, or an amd64 bzImage or vmlinux; each also compressed by
  * gzip, xz or Zstandard. Throws {@link InputError} with one line that tells what it is instead, or what is wrong with it; `what`
- * names it.
+ * names it. One that is for another architecture than `wanted` is refused before it is unpacked, as far as it shows that.
  */
-export async function readKernelImage(bytes: Uint8Array, what: string): Promise<KernelImage> {
+export async function readKernelImage(
+  bytes: Uint8Array,
+  what: string,
+  wanted: Architecture | null = null,
+): Promise<KernelImage> {
   if (bytes.length === 0) throw new InputError(`${what} is empty`);
+  checkArchitecture(kernelArchitecture(bytes), wanted, what);
   if (isZboot(bytes)) return await readZboot(bytes, what);
   const compression = compressionOf(bytes);
   if (compression === 'none') return await readUnpacked(bytes, what, { container: 'image', compression });
   const image = await collect(decompress(bytes, compression, what), imageLimit, what);
+  checkArchitecture(kernelArchitecture(image), wanted, what);
   if (image.length === 0) throw new InputError(`${what} is empty after unpacking`);
   return await readUnpacked(image, what, { container: 'compressed', compression });
 }

@@ -5,7 +5,7 @@
  */
 import { InputError } from '../base/index.js';
 import { readKernelFile } from '../firmware/index.js';
-import type { KernelImage } from '../firmware/index.js';
+import type { Architecture, KernelImage } from '../firmware/index.js';
 import { cachePlace } from '../user_cache/index.js';
 import { defaultArchiveSettings } from './archive.js';
 import type { SuiteReport } from './archive.js';
@@ -59,20 +59,30 @@ export interface LoadedKernel {
   readonly fromCache: boolean;
 }
 
-/** The kernel in a file. Throws {@link InputError} with one line if it contains no bootable kernel. */
-export async function loadKernelFile(file: string): Promise<LoadedKernel> {
+/**
+ * The kernel in a file. Throws {@link InputError} with one line if it contains no bootable kernel, or one for another architecture than
+ * `wanted`; null for any.
+ */
+export async function loadKernelFile(
+  file: string,
+  wanted: Architecture | null = null,
+): Promise<LoadedKernel> {
   const bytes = await readInputFile(file, 'kernel').catch((error: unknown) => {
     // Not where such a file exists and is merely unreadable.
     const isMissing = error instanceof InputError && error.message.endsWith('there is no such file');
     if (!isMissing || !usualReleases.includes(file)) throw error;
     throw new InputError(`${error.message}; did you mean debian:${file}?`, { cause: error });
   });
-  return await loadKernelBytes(bytes, file);
+  return await loadKernelBytes(bytes, file, wanted);
 }
 
 /** The same for a file's bytes; `name` is used in messages. */
-export async function loadKernelBytes(bytes: Uint8Array, name: string): Promise<LoadedKernel> {
-  const found = await readKernelFile(bytes, name);
+export async function loadKernelBytes(
+  bytes: Uint8Array,
+  name: string,
+  wanted: Architecture | null = null,
+): Promise<LoadedKernel> {
+  const found = await readKernelFile(bytes, name, wanted);
   return {
     name,
     version: found.image.version,

@@ -1,7 +1,7 @@
 /** Loads the bytes that a boot needs, from the places that the request names. */
 import { InputError } from '../base/index.js';
 import { KernelImage } from '../boot/index.js';
-import type { BootKernel, KernelOrigin } from '../boot/index.js';
+import type { Architecture, BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/arm64/index.js';
 import { crashInitramfs, defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
 import {
@@ -86,14 +86,19 @@ async function loadBuiltin(architecture: Settings['architecture']): Promise<Boot
   return (await import('../builtin_guest/x86_64/index.js')).builtinKernel();
 }
 
-async function loadKernel(spec: KernelSpec, settings: Settings): Promise<Kernel> {
+/** `asked`: the architecture that a file must have; null for any. */
+async function loadKernel(
+  spec: KernelSpec,
+  settings: Settings,
+  asked: Architecture | null = null,
+): Promise<Kernel> {
   switch (spec.kind) {
     case 'bytes':
-      return bootable(await loadKernelBytes(spec.bytes, kernelName(spec)));
+      return bootable(await loadKernelBytes(spec.bytes, kernelName(spec), asked));
     case 'builtin':
       return { kernel: await loadBuiltin(settings.architecture), origin: { package: null, suites: [] } };
     case 'file':
-      return bootable(await loadKernelFile(spec.file));
+      return bootable(await loadKernelFile(spec.file, asked));
     case 'debian':
       return bootable(await fromArchive(loadDebianKernel(spec, settings)));
   }
@@ -157,11 +162,8 @@ function bootable(loaded: LoadedKernel): Kernel {
  */
 export async function loadSources(request: BootRequest, kernel: KernelSpec): Promise<Sources> {
   const settings = archiveSettings(request);
-  const loaded = await loadKernel(kernel, settings);
+  const loaded = await loadKernel(kernel, settings, architectureAsked(request));
   const { architecture } = loaded.kernel.placement;
-  const asked = architectureAsked(request);
-  if (asked !== null && asked !== architecture)
-    throw new InputError(`${loaded.kernel.name} is a kernel for ${architecture}, not for ${asked}`);
   checkType(architecture, request);
   checkWhatIf(architecture, request);
   return {

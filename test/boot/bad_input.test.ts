@@ -65,11 +65,15 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
   const elf = new Uint8Array(64);
   elf.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   elf[18] = 62;
+  const armElf = elf.slice();
+  armElf[18] = 183;
   const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['a kernel that is cut short', alone(file('short', whole.subarray(0, 700))), /short is truncated/],
     ['a packed kernel that is cut short', alone(file('short.gz', zipped.subarray(0, zipped.length - 20))), /short\.gz/],
     ['a few bytes', alone(file('few', whole.subarray(0, 40))), /too short to be a kernel/],
     ['an amd64 kernel', alone(file('bzImage', bzImage)), /older than Linux 2\.6\.26, which no PVH guest can boot$/m],
+    ['an amd64 kernel on arm64, before it is unpacked', [...alone(file('bzImage', bzImage)), '--arch', 'arm64'], /bzImage is a kernel for amd64, not for arm64$/m],
+    ['an arm64 vmlinux on amd64', [...alone(file('armElf', armElf)), '--arch', 'amd64'], /armElf is a kernel for arm64, not for amd64$/m],
     ['an amd64 vmlinux', alone(file('vmlinux', elf)), /is damaged: its program headers are not in the file/],
     ['an empty file', alone(file('empty', new Uint8Array())), /empty is empty/],
     ['a kernel that wants more memory than there is', alone(file('large', image(powerOff, { imageBytes: 2 ** 40 }))), /MiB of memory is too little/],
