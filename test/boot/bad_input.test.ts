@@ -96,7 +96,7 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
     ['a type on arm64', ['--arch', 'arm64', '--type', 'pvh'], /an arm64 guest of Xen has no type/],
     ['what Arm did, on amd64', ['--arch', 'amd64', '--what-if', 'as-posted'], /amd64 kernels set each before its first use, so give before-the-patch$/m],
     ['what changes nothing, on arm64', ['--what-if', 'before-the-patch'], /changes nothing on arm64, .*; enter the kernel on another vCPU instead$/m],
-    ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted, as-tested or before-the-patch/],
+    ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted or as-tested or before-the-patch, not 'fixed'$/m],
     ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],
     ['a pattern that is none', ['--until', 'line:('], /not a valid regular expression/],
     ['a pattern that is too large', ['--until', `line:${'(a|b)'.repeat(20_000)}`], /'\(a\|b\)[^']{90,100}\.\.\.' is too large a regular expression/],
