@@ -1,5 +1,5 @@
 /** How a boot ends: its goal, a panic, a shutdown, a hang, or a limit. The first of them that is seen decides. */
-import { SHUTDOWN_poweroff, SHUTDOWN_reboot } from '../abi/index.js';
+import { SHUTDOWN_poweroff, SHUTDOWN_reboot, SHUTDOWN_soft_reset } from '../abi/index.js';
 import { patienceNs } from '../audit/index.js';
 import type { Outcome } from '../audit/index.js';
 import type { CommandEnd } from '../guest_init/index.js';
@@ -55,6 +55,14 @@ export interface OutcomeSources {
 
 /** Texts for the reasons of SCHEDOP_shutdown (public/sched.h). */
 const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft reset'];
+
+/**
+ * Linux asks for a soft reset where it goes on in another kernel: at the end of kexec, and after a crash (arch/x86/xen/enlighten_hvm.c,
+ * xen_hvm_shutdown and xen_hvm_crash_shutdown). xl of Xen 4.17 begins one for HVM guests only (tools/libs/light/libxl_create.c,
+ * do_domain_soft_reset), and destroys others; observed of a PVH guest, which never enters that kernel.
+ */
+const afterSoftReset =
+  ', to go on in another kernel; xl does that for HVM guests only, and destroys this one';
 
 interface State {
   /** The vCPU that made the last hypercall or power call. */
@@ -207,6 +215,7 @@ export class OutcomeWatch {
     if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
+    if (reason === SHUTDOWN_soft_reset) return this.#finish('destroyed', `${said}${afterSoftReset}`, false);
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);
     if (this.#sources.restart()) return null;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { __HYPERVISOR_sched_op, SCHEDOP_shutdown, SHUTDOWN_soft_reset } from '../../abi/index.js';
 import { xenVcpuId } from '../../identity/index.js';
+import { assemble, x86 } from '../../isa/x86_64/index.js';
 import { buildGuest, loadArchitecture } from '../guest.js';
 import type { Guest } from '../guest.js';
 import type { BootOptions } from '../options.js';
@@ -68,6 +70,28 @@ describe('the CPUs of an amd64 guest, as its kernel numbers them', () => {
     const entered = guestOf('6.9.0', options, 1);
     assert.deepEqual(vcpusOf(entered), [1, 2, 3]);
     assert.match(entered.whyUnnumbered(xenVcpuId(0), options) ?? '', /^the kernel takes it for the CPU/);
+  });
+});
+
+describe('a kernel that asks for a soft reset, as Linux does at the end of kexec and after a crash', () => {
+  it('is destroyed, and the ending says why no other kernel follows', () => {
+    const at = 0x100_0000;
+    const program = `
+      movl $${SHUTDOWN_soft_reset}, 0x1100000
+      mov $${__HYPERVISOR_sched_op}, %eax
+      mov $${SCHEDOP_shutdown}, %ebx
+      mov $0x1100000, %ecx
+      vmmcall
+      hlt`;
+    const options = optionsOf({ vcpus: 2 }, new Uint8Array(assemble(x86, program, at, 32).bytes));
+    const boot = new Boot(options, { console: () => undefined });
+    while (boot.step(1000) !== 'ended');
+    const { outcome, ending } = boot.result();
+    assert.equal(outcome, 'destroyed');
+    assert.match(
+      ending,
+      /^the guest asked for soft reset, to go on in another kernel; xl does that for HVM guests only/,
+    );
   });
 });
 
