@@ -70,8 +70,11 @@ function endOf({ report }: Ended): unknown[] {
 
 const well = (exitCode: number): unknown[] => ['pass', 'poweroff', exitCode, null];
 
-for (const guest of cases) {
-  const stock = await findStock(guest.arch);
+// Before the first suite: hooks of the file would run while this waits.
+const stocks = await Promise.all(cases.map(({ arch }) => findStock(arch)));
+
+for (const [index, guest] of cases.entries()) {
+  const stock = stocks[index] ?? 'none was looked for';
   const quickCommandLine = `console=${guest.console} cryptomgr.notests`;
   const run = (request: BootRequest): Promise<Ended> => runOn(guest, request);
 
