@@ -5,6 +5,7 @@ count=$(nproc)
 last=$((count - 1))
 all=0-$last
 [ "$count" -gt 1 ] || fail 'one CPU alone cannot be turned off'
+can_turn_off "$last" || fail "the kernel does not offer to turn off CPU $last"
 set_all_but() {
   for cpu in $(seq 0 $last); do
     if [ "$cpu" -ne "$1" ] && can_turn_off "$cpu"; then set_online "$cpu" "$2" & fi
