@@ -83,6 +83,10 @@ export interface CpuSet<View, Line> {
   prepareEntry(vcpu: number): boolean;
   /** Called after a host call made the interpreter return: completes the instruction. */
   finish(vcpu: number): Completion;
+  /** Whether the vCPU is to be told of each instruction that it completes: the interpreter then returns behind each. */
+  isStepping(vcpu: number): boolean;
+  /** Called where `isStepping` was true, and the interpreter returned behind an instruction without a host call. */
+  stepped(vcpu: number): void;
   setLine(vcpu: number, line: Line, asserted: boolean): void;
   /** Whether an interrupt is asserted and not masked. */
   hasOpenInterrupt(vcpu: number): boolean;

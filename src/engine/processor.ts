@@ -178,19 +178,23 @@ export class Processor<View, Host, Line> {
       }
       isSchedulingPoint = true;
       if (!this.#cpus.prepareEntry(index)) continue;
-      if (this.#enter(block) !== exits.host) continue;
+      const steps = this.#cpus.isStepping(index);
+      if (this.#enter(block, steps) !== exits.host) {
+        if (steps) this.#cpus.stepped(index);
+        continue;
+      }
       const completion = this.#cpus.finish(index);
       if (completion === 'goesOn') isSchedulingPoint = false;
       else if (completion !== 'schedulingPoint') return completion;
     }
   }
 
-  /** Enters the interpreter once. Returns the exit number. */
-  #enter(block: VcpuBlock): number {
+  /** Enters the interpreter once, for one instruction if the vCPU steps. Returns the exit number. */
+  #enter(block: VcpuBlock, steps: boolean): number {
     this.#inside = true;
-    if (this.#stopAsked) {
-      // The last instruction was no scheduling point: the vCPU runs on to the next one.
-      this.#held = Math.max(block.budget, 0);
+    if (this.#stopAsked || steps) {
+      // To be stopped: the last instruction was no scheduling point, and the vCPU runs on to the next one.
+      this.#held = Math.max(block.budget - (this.#stopAsked ? 0 : 1), 0);
       block.budget -= this.#held;
     }
     this.#grant(block);

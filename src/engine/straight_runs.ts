@@ -36,6 +36,9 @@ const recordsPerChunk = (chunkBytes - headerBytes) / recordBytes;
 /** Where a record keeps the byte offset of the record that it leads to; 0 until that is known. */
 export const linkInRecord = 12;
 
+/** What a record keeps there that asks the host for what is to be done behind the instruction before it. */
+export const behindInstruction = 1;
+
 /** Chunks for each page, on average; and the most that one page takes: two records an instruction, if each is a run. */
 const chunksPerPage = 2;
 const mostChunksOfPage = 40;
@@ -64,6 +67,8 @@ export interface DecodedInstruction {
   readonly bytes: number;
   /** Whether execution may go on behind it (isa, Flow). */
   readonly fallsThrough: boolean;
+  /** Whether the host is to be asked behind it (`behindInstruction`), before the next one. */
+  readonly isStep?: boolean;
 }
 
 /** Decodes an instruction into its record. Null if it does not end before `end`; then the record stays. */
@@ -235,8 +240,10 @@ export class StraightRuns implements CodeCache {
       this.#markCode(page, offset, found.bytes);
       if (first === crossesPage) first = record;
       offset += found.bytes;
-      if (!found.fallsThrough) {
-        this.#endRun(decoded, offset, specialHandlers.notDecoded, 0);
+      if (!found.fallsThrough || found.isStep === true) {
+        const isStep = found.fallsThrough;
+        const handler = isStep ? specialHandlers.vectorTrap : specialHandlers.notDecoded;
+        this.#endRun(decoded, offset, handler, isStep ? behindInstruction : 0);
         return first;
       }
     }
@@ -261,7 +268,9 @@ export class StraightRuns implements CodeCache {
       'an instruction that crosses the end of a page ends in the next',
     );
     this.#memory.view.setUint16(headerEntry(record + recordBytes), offset + found.bytes, true);
-    this.#link(record + recordBytes, specialHandlers.endOfRun, 0);
+    const isStep = found.isStep === true && found.fallsThrough;
+    if (isStep) this.#link(record + recordBytes, specialHandlers.vectorTrap, behindInstruction);
+    else this.#link(record + recordBytes, specialHandlers.endOfRun, 0);
     const next = second >>> pageShift;
     this.#markCode(next, 0, found.bytes - here);
     const dependents = this.#dependents.get(next) ?? new Set();

@@ -160,6 +160,14 @@ class ToyCpus implements CpuSet<ToyView, never> {
     return before >> 12n === (before + 2n) >> 12n ? 'goesOn' : 'schedulingPoint';
   }
 
+  isStepping(): boolean {
+    return false;
+  }
+
+  stepped(): void {
+    // Nothing waits for it.
+  }
+
   setLine(): void {
     // It has no interrupts.
   }

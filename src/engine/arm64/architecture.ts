@@ -78,6 +78,14 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
     return finishInstruction(this.#context, this.#of(vcpu));
   }
 
+  isStepping(): boolean {
+    return false;
+  }
+
+  stepped(): void {
+    // Nothing waits for it.
+  }
+
   setLine(vcpu: number, line: Arm64Line, asserted: boolean): void {
     const { block } = this.#of(vcpu);
     const lines = block.low(stateSlots.lines);

@@ -10,6 +10,7 @@ import type { TwoPages } from '../physical_accesses.js';
 import { crossesPage } from '../straight_runs.js';
 import type { StraightRuns } from '../straight_runs.js';
 import type { Tlbs } from '../tlb.js';
+import { isWatched, noteAccess } from './debugging.js';
 import { exception, generalProtection, invalidOpcode, Raised, vectors } from './events.js';
 import type { X86Host } from './host.js';
 import { Mmu } from './mmu.js';
@@ -208,6 +209,7 @@ export class Accesses {
     const { low, bytes, access } = request;
     const translation = this.#translate(cpu, request);
     if (translation === null) return accessResults.faulted;
+    if (cpu.breakpoints !== 0) noteAccess(cpu, request);
     const offset = low & 0xfff;
     const { page } = translation;
     if (offset + bytes > 4096) return this.#loadAcross(cpu, request, page);
@@ -231,6 +233,7 @@ export class Accesses {
     const { low, bytes } = request;
     const translation = this.#translate(cpu, request);
     if (translation === null) return accessResults.faulted;
+    if (cpu.breakpoints !== 0) noteAccess(cpu, request);
     const offset = low & 0xfff;
     const { page } = translation;
     if (offset + bytes > 4096) return this.#storeAcross(cpu, request, page);
@@ -335,6 +338,7 @@ export class Accesses {
 
   #remember(cpu: Vcpu, { low, high, access, user }: Request, translation: Translation, frame: number): void {
     const { log2Size, global } = translation;
+    if (cpu.breakpoints !== 0 && isWatched(cpu, { low, high })) return;
     const set = this.#set(cpu, user);
     this.#tlbs.putData(set, access, { low, high }, frame, false);
     this.#tlbs.note(cpu.index, set, low, high, log2Size, !global);

@@ -12,7 +12,7 @@ import { emitCondition } from './conditions.js';
 import { x86FloatRegisters } from './float_registers.js';
 import type { X86Host } from './host.js';
 import { RecordDecoder } from './records.js';
-import { finishInstruction, prepareEntry } from './resume.js';
+import { finishInstruction, finishStep, prepareEntry } from './resume.js';
 import { answerCall } from './system_calls.js';
 import type { CpuContext } from './system_calls.js';
 import { beginTimestamp } from './timestamp.js';
@@ -72,6 +72,14 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
 
   finish(vcpu: number): Completion {
     return finishInstruction(this.#context, this.#of(vcpu));
+  }
+
+  isStepping(vcpu: number): boolean {
+    return this.#of(vcpu).isStepping;
+  }
+
+  stepped(vcpu: number): void {
+    finishStep(this.#context, this.#of(vcpu));
   }
 
   setLine(vcpu: number, line: X86Line, asserted: boolean): void {

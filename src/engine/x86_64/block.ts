@@ -35,7 +35,7 @@ export const rflags = {
   identification: 0x200000,
 } as const;
 
-const arithmetic = rflags.c | rflags.p | rflags.a | rflags.z | rflags.s | rflags.o;
+export const arithmeticFlags = rflags.c | rflags.p | rflags.a | rflags.z | rflags.s | rflags.o;
 
 function hasEvenParity(byte: number): boolean {
   let folded = byte & 0xff;
@@ -54,7 +54,7 @@ export class X86Block extends VcpuBlock {
     const zero = low(sources.z) === 0 && memory.word(offset + sources.z + 4) === 0;
     return (
       rflags.always |
-      (this.systemFlags & ~arithmetic) |
+      (this.systemFlags & ~arithmeticFlags) |
       ((low(sources.c) & 1) === 1 ? rflags.c : 0) |
       (hasEvenParity(low(sources.p)) ? rflags.p : 0) |
       ((low(sources.a) & 0x10) !== 0 ? rflags.a : 0) |
@@ -87,7 +87,7 @@ export class X86Block extends VcpuBlock {
   }
 
   set systemFlags(value: number) {
-    this.setHalves(x86State.flags, value & ~(arithmetic | rflags.resume | rflags.always), 0);
+    this.setHalves(x86State.flags, value & ~(arithmeticFlags | rflags.resume | rflags.always), 0);
   }
 
   get interruptsEnabled(): boolean {

@@ -2,7 +2,7 @@
 import * as x86_64 from '../../isa/x86_64/index.js';
 import type { Tlbs } from '../tlb.js';
 import { isCanonicalAddress } from './accesses.js';
-import { generalProtection, invalidOpcode, raise } from './events.js';
+import { exception, generalProtection, invalidOpcode, raise, vectors } from './events.js';
 import type { X86Host } from './host.js';
 import { cr0, cr4, efer, physicalLimit } from './regime.js';
 import { attribute, has } from './segments.js';
@@ -198,26 +198,40 @@ function writeEfer(tlbs: Tlbs, cpu: Vcpu, value: bigint): void {
   complete(cpu);
 }
 
-const debugStatus = { reserved: 0xffff0ff0n, control: 0x400n, enabled: 0xffn } as const;
+const debugStatus = { reserved: 0xffff0ff0n, control: 0x400n, guards: 0x2000n, guarded: 0x2000n } as const;
 
 /** DR4 and DR5 are other names of DR6 and DR7, as CR4.DE is not offered as a feature. */
 function debugNumber(number: number): number {
   return number === 4 || number === 5 ? number + 2 : number;
 }
 
+/** #UD for DR4 and DR5 with CR4.DE, and #DB where DR7.GD guards the registers. */
+export function requireDebug({ system }: Vcpu, number: number): void {
+  if ((number === 4 || number === 5) && (system.cr4 & cr4.debuggingExtensions) !== 0) raise(invalidOpcode());
+  const [status = 0n, control = 0n] = [system.debug[6], system.debug[7]];
+  if ((control & debugStatus.guards) === 0n) return;
+  system.debug[6] = status | debugStatus.guarded;
+  raise({ ...exception(vectors.debug), origin: 'external' });
+}
+
 export function readDebug(cpu: Vcpu, number: number): bigint {
   return cpu.system.debug[debugNumber(number)] ?? 0n;
 }
 
-export function writeDebug(cpu: Vcpu, number: number, value: bigint): void {
+export function writeDebug(tlbs: Tlbs, cpu: Vcpu, number: number, value: bigint): void {
   const which = debugNumber(number);
   if (which >= 6 && value >> 32n !== 0n) raise(generalProtection());
   if (which > 7) raise(invalidOpcode());
-  if (which === 7 && (value & debugStatus.enabled) !== 0n) cpu.countUnimplemented('hardware breakpoint');
   cpu.system.debug[which] =
     which === 6
       ? (value & 0xe00fn) | debugStatus.reserved
       : which === 7
         ? (value & 0xffff23ffn) | debugStatus.control
         : value;
+  if (which === 6) return;
+  cpu.debugChanged();
+  cpu.system.resumes = false;
+  // Pages with breakpoints are in no TLB.
+  if (cpu.breakpoints !== 0) tlbs.flushAll(cpu.index);
+  complete(cpu);
 }

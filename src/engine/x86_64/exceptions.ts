@@ -132,6 +132,7 @@ function clearFlags(cpu: Vcpu, type: number): void {
 }
 
 function goTo(cpu: Vcpu, code: Segment, level: number, offset: bigint): void {
+  cpu.system.resumes = false;
   cpu.block.privilege = level;
   cpu.setSegment(segments.cs, { ...code, selector: (code.selector & 0xfffc) | level });
   cpu.block.pc = offset;
@@ -228,7 +229,6 @@ export function writableFlags(cpu: Vcpu, bits: number): number {
 export function loadFlags(cpu: Vcpu, value: bigint, bits: number): void {
   const writable = writableFlags(cpu, bits);
   const wanted = Number(value & 0xffffffffn);
-  if ((wanted & rflags.trap) !== 0) cpu.countUnimplemented('single step');
   cpu.block.rflags = (cpu.block.rflags & ~writable) | (wanted & writable);
 }
 
@@ -263,6 +263,7 @@ function returnInProtectedMode(accesses: Accesses, cpu: Vcpu, stack: Stack, bits
     raise(generalProtection());
   }
   loadFlags(cpu, flags, bits);
+  cpu.system.resumes = bits !== 16 && (flags & BigInt(rflags.resume)) !== 0n;
   if (outer === null) stack.commit();
   else cpu.block.setRegister(rsp, outer.pointer);
   cpu.block.privilege = level;
@@ -291,6 +292,7 @@ function returnInRealMode(cpu: Vcpu, stack: Stack, bytes: 2 | 4 | 8, bits: 16 | 
   const [target, selector, flags] = [stack.pop(bytes), Number(stack.pop(bytes) & 0xffffn), stack.pop(bytes)];
   stack.commit();
   loadFlags(cpu, flags, bits);
+  cpu.system.resumes = bits === 32 && (flags & BigInt(rflags.resume)) !== 0n;
   cpu.setSegment(segments.cs, realModeSegment(selector, cpu.segment(segments.cs)));
   cpu.pending = { kind: 'transferred', target };
 }

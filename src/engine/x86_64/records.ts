@@ -79,7 +79,7 @@ export class RecordDecoder {
     if (doesTrap(instruction, kind)) return this.#special(record, specialHandlers.vectorTrap, fields.length);
     const placed = placedInPage(fields, offset);
     if (placed === null) return this.#special(record, specialHandlers.undefined, fields.length);
-    return this.#fill(record, instruction, placed, offset);
+    return this.#fill(record, instruction, placed, offset, (kind.traps & trapping.steps) !== 0);
   }
 
   /** A record of an instruction that is never carried out. */
@@ -88,14 +88,20 @@ export class RecordDecoder {
     return { bytes, fallsThrough: false };
   }
 
-  #fill(record: number, instruction: X86Instruction, fields: Fields, offset: number): DecodedInstruction {
+  #fill(
+    record: number,
+    instruction: X86Instruction,
+    fields: Fields,
+    offset: number,
+    isStep: boolean,
+  ): DecodedInstruction {
     const { view } = this.#parts.memory;
     const { choice, placed, near, fallsThrough } = this.#wayOf(instruction);
     fillRecord(view, record, placed, fields);
     const target = near === null ? -1 : offset + Number(near.value(fields));
     const isNear = target >= 0 && target < 4096;
     view.setUint16(record, (isNear ? choice.near : null) ?? choice.plain, true);
-    return { bytes: fields.length, fallsThrough };
+    return { bytes: fields.length, fallsThrough, isStep };
   }
 
   #wayOf(instruction: X86Instruction): Way {

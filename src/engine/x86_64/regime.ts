@@ -20,6 +20,8 @@ export const cr0 = {
 
 export const cr4 = {
   timestampDisable: 1 << 2,
+  /** DE: DR4 and DR5 are undefined, and breakpoints may be of ports. */
+  debuggingExtensions: 1 << 3,
   pageSize: 1 << 4,
   physicalExtension: 1 << 5,
   globalPages: 1 << 7,

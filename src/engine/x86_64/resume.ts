@@ -1,10 +1,15 @@
 /** What the host does between two runs of the interpreter: it completes the last instruction, and prepares for the next. */
+import * as x86_64 from '../../isa/x86_64/index.js';
 import type { Completion } from '../architecture.js';
 import { exception, invalidOpcode, vectors } from './events.js';
+import { rflags } from './block.js';
+import { beginStep, endStep } from './debugging.js';
 import { deliver } from './exceptions.js';
 import type { CpuContext } from './system_calls.js';
-import { lines } from './vcpu.js';
+import { lines, trapping } from './vcpu.js';
 import type { Event, Vcpu } from './vcpu.js';
+
+const { segments } = x86_64;
 
 /**
  * Takes an interrupt that is open, or selects the TLB sets of the current privilege level. True if the vCPU may run; false if it
@@ -16,8 +21,28 @@ export function prepareEntry(context: CpuContext, cpu: Vcpu): boolean {
     take(context, cpu, event);
     return false;
   }
+  const step = cpu.isStepping ? beginStep(cpu, linearPc(cpu), isTraced(cpu)) : null;
+  if (step !== null) {
+    take(context, cpu, step);
+    return false;
+  }
   useTlbs(context, cpu);
   return true;
+}
+
+const isTraced = ({ block }: Vcpu): boolean => (block.systemFlags & rflags.trap) !== 0;
+
+/** The linear address of the next instruction. */
+function linearPc(cpu: Vcpu): bigint {
+  const { pc } = cpu.block;
+  return cpu.mode === 64 ? pc : BigInt.asUintN(32, pc + cpu.segment(segments.cs).base);
+}
+
+/** Takes the traps of an instruction that is done. Returns whether there was one. */
+export function finishStep(context: CpuContext, cpu: Vcpu): boolean {
+  const event = endStep(cpu);
+  if (event !== null) take(context, cpu, event);
+  return event !== null;
 }
 
 /** The event to take now. An NMI comes first. */
@@ -34,6 +59,9 @@ function openEvent({ host }: CpuContext, cpu: Vcpu): Event | null {
 /** Delivers an event, or ends the vCPU if that is a triple fault. */
 function take({ accesses, host }: CpuContext, cpu: Vcpu, event: Event, own = cpu.block.pc): void {
   if (event.origin !== 'external') cpu.exceptionsTaken += 1;
+  cpu.traced = false;
+  cpu.met = 0;
+  if (event.vector === vectors.debug && event.origin !== 'software') unguard(cpu);
   if (event.origin === 'exception' && cpu.openException === null && !cpu.isUser) {
     const { vector, errorCode, address } = event;
     cpu.openException = { vector, errorCode, address, pc: own };
@@ -41,6 +69,11 @@ function take({ accesses, host }: CpuContext, cpu: Vcpu, event: Event, own = cpu
   if (deliver(accesses, cpu, event, own)) return;
   cpu.isShutDown = true;
   host.shutdown(cpu.index);
+}
+
+/** #DB clears DR7.GD. */
+function unguard({ system: { debug } }: Vcpu): void {
+  debug[7] = (debug[7] ?? 0n) & ~0x2000n;
 }
 
 function useTlbs({ tlbs }: CpuContext, cpu: Vcpu): void {
@@ -60,13 +93,30 @@ function advance(cpu: Vcpu): void {
   cpu.block.pc = BigInt.asUintN(cpu.mode === 64 ? 64 : 32, next);
 }
 
-/** Completes the instruction that left the interpreter. */
+/** Completes the instruction that left the interpreter, and takes the traps behind it. */
 export function finishInstruction(context: CpuContext, cpu: Vcpu): Completion {
+  const { pending } = cpu;
+  if (pending?.kind === 'again') cpu.system.resumes ||= cpu.resumed && cpu.isStepping;
+  const completion = complete(context, cpu);
+  // SYSRET that sets TF is followed by a trap, whatever was before.
+  const wasStepping = cpu.traced || (cpu.decodedAs >= 0 && (cpu.decodedAs & trapping.steps) !== 0);
+  if (!wasStepping || cpu.isShutDown || pending === null) return completion;
+  const isDone = pending.kind !== 'again' && pending.kind !== 'event';
+  return isDone && finishStep(context, cpu) ? taken(cpu) : completion;
+}
+
+/** How an instruction ends behind which an event was taken. */
+function taken({ isShutDown }: Vcpu): Completion {
+  return isShutDown ? 'stopped' : 'schedulingPoint';
+}
+
+function complete(context: CpuContext, cpu: Vcpu): Completion {
   const { pending } = cpu;
   cpu.pending = null;
   switch (pending?.kind) {
     case undefined:
     case 'again':
+    case 'stepped':
       return 'goesOn';
     case 'event': {
       const { pc } = cpu.block;
@@ -90,7 +140,7 @@ export function finishInstruction(context: CpuContext, cpu: Vcpu): Completion {
       callMachine(context, cpu, pending.instruction);
       break;
   }
-  return cpu.isShutDown ? 'stopped' : 'schedulingPoint';
+  return taken(cpu);
 }
 
 function callMachine(context: CpuContext, cpu: Vcpu, instruction: 'vmcall' | 'vmmcall'): void {

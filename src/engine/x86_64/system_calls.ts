@@ -5,10 +5,12 @@ import type { Tlbs } from '../tlb.js';
 import type { Accesses } from './accesses.js';
 import { isCanonicalAddress } from './accesses.js';
 import { rflags } from './block.js';
+import { behindInstruction, linkInRecord } from '../straight_runs.js';
 import {
   loadMachineStatus,
   readControl,
   readDebug,
+  requireDebug,
   readModelSpecific,
   writeControl,
   writeCr0,
@@ -24,7 +26,8 @@ import {
   requestedPrivilege,
 } from './descriptors.js';
 import { exception, generalProtection, invalidOpcode, raise, Raised, vectors } from './events.js';
-import { interruptReturn, writableFlags } from './exceptions.js';
+import { interruptReturn } from './exceptions.js';
+import { clearInterrupt, setInterrupt, writeFlags } from './flag_calls.js';
 import {
   beginUnmaskedFloat,
   endUnmaskedFloat,
@@ -183,42 +186,6 @@ function requirePort({ accesses }: CpuContext, cpu: Vcpu, port: number, bytes: n
   if ((bits & ((1 << bytes) - 1)) !== 0) raise(generalProtection());
 }
 
-/** An interrupt that is open is taken before the instruction that disables interrupts, unless STI stands right before it. */
-function takesInterruptFirst(cpu: Vcpu): boolean {
-  if (cpu.openInterrupts === 0) return false;
-  cpu.pending = { kind: 'again' };
-  return true;
-}
-
-function clearInterrupt(_: CpuContext, cpu: Vcpu): void {
-  const level = (cpu.block.systemFlags >> rflags.privilegeAt) & 3;
-  if (cpu.isProtected && cpu.privilege > level) raise(generalProtection());
-  if (takesInterruptFirst(cpu)) return;
-  cpu.block.systemFlags &= ~rflags.interrupt;
-}
-
-/** STI: an interrupt is taken after the next instruction at the earliest. */
-function setInterrupt({ interruptsEnabled }: CpuContext, cpu: Vcpu): void {
-  const level = (cpu.block.systemFlags >> rflags.privilegeAt) & 3;
-  if (cpu.isProtected && cpu.privilege > level) raise(generalProtection());
-  if (cpu.block.interruptsEnabled) return;
-  cpu.block.systemFlags |= rflags.interrupt;
-  cpu.shadow = BigInt.asUintN(64, cpu.block.pc + BigInt(cpu.length));
-  if (cpu.asserted !== 0) interruptsEnabled();
-}
-
-function writeFlags({ interruptsEnabled }: CpuContext, cpu: Vcpu, bits: bigint, value: bigint): void {
-  const { block } = cpu;
-  const writable = writableFlags(cpu, Number(bits));
-  const wanted = low32(value);
-  const isDisabled = (writable & rflags.interrupt) !== 0 && (wanted & rflags.interrupt) === 0;
-  if (isDisabled && takesInterruptFirst(cpu)) return;
-  if ((wanted & rflags.trap) !== 0) cpu.countUnimplemented('single step');
-  const before = block.systemFlags;
-  block.systemFlags = (before & ~writable) | (wanted & writable);
-  if ((before & rflags.interrupt) === 0 && block.interruptsEnabled && cpu.asserted !== 0) interruptsEnabled();
-}
-
 function hypercall(cpu: Vcpu, instruction: 'vmcall' | 'vmmcall'): void {
   cpu.pending = { kind: 'hypercall', instruction };
 }
@@ -311,8 +278,14 @@ const tableHandlers = {
   segmentLimit: (context, cpu, selector) => segmentLimit(context, cpu, Number(selector)),
   canRead: (context, cpu, selector) => canAccess(context, cpu, Number(selector), false),
   canWrite: (context, cpu, selector) => canAccess(context, cpu, Number(selector), true),
-  loadSegment: ({ accesses }, cpu, number, selector) =>
-    loadSegment(accesses, cpu, Number(number), Number(selector & 0xffffn)),
+  loadSegment: ({ accesses }, cpu, number, selector) => {
+    loadSegment(accesses, cpu, Number(number), Number(selector & 0xffffn));
+    if (Number(number) !== segments.ss) return;
+    // No interrupt is taken between a load of SS and the next instruction, which loads the pointer; of several such instructions in a
+    // row only the first delays it (SDM, volume 3, 6.8.3).
+    if (cpu.shadow !== cpu.block.pc) cpu.shadow = BigInt.asUintN(64, cpu.block.pc + BigInt(cpu.length));
+    cpu.loadsStack = true;
+  },
 } satisfies Partial<Record<Call, Handler>>;
 
 const transferHandlers = {
@@ -355,11 +328,13 @@ const controlHandlers = {
   },
   readDebug: (_context, cpu, number) => {
     requireKernel(cpu);
+    requireDebug(cpu, Number(number));
     return readDebug(cpu, Number(number));
   },
-  writeDebug: (_context, cpu, number, value) => {
+  writeDebug: ({ tlbs }, cpu, number, value) => {
     requireKernel(cpu);
-    writeDebug(cpu, Number(number), value);
+    requireDebug(cpu, Number(number));
+    writeDebug(tlbs, cpu, Number(number), value);
   },
   machineStatus: (_context, cpu) => BigInt(cpu.system.cr0 >>> 0),
   loadMachineStatus: ({ tlbs }, cpu, value) => {
@@ -463,6 +438,13 @@ const handlers: Readonly<Record<Call, Handler>> = {
   ...portHandlers,
   undefined: undefinedInstruction,
   vectorTrap: ({ accesses }, cpu) => {
+    const { block } = cpu;
+    if (block.memory.word(block.record + linkInRecord) === behindInstruction) {
+      // What stands behind an instruction is none.
+      block.left += 1;
+      cpu.pending = { kind: 'stepped' };
+      return;
+    }
     const decoded = decode(accesses.codeAt(cpu), cpu.mode);
     invariant(decoded.kind === 'instruction', 'an instruction that traps is one');
     raise(floatTrap(decoded.instruction, variantOf(cpu.variant)));

@@ -239,6 +239,7 @@ export function systemCall(cpu: Vcpu): void {
   block.setRegister(rcx, BigInt.asUintN(64, block.pc + BigInt(cpu.length)));
   block.setRegister(r11, BigInt(block.rflags));
   block.rflags &= ~Number(system.fmask & 0xffffffffn);
+  cpu.traced &&= (block.systemFlags & rflags.trap) !== 0;
   const selector = Number((system.star >> 32n) & 0xfffcn);
   block.privilege = 0;
   enter(cpu, flat(selector, 0, attribute.code | attribute.long), target);
@@ -252,6 +253,7 @@ export function systemReturn(cpu: Vcpu, bits: number): void {
   const selector = Number((system.star >> 48n) & 0xffffn);
   const [target, flags] = [block.register(rcx), Number(block.register(r11) & 0xffffffffn)];
   block.rflags = (flags & (0x3c7fd7 & ~rflags.resume)) | rflags.always;
+  cpu.traced = (flags & rflags.trap) !== 0;
   block.privilege = 3;
   const is64 = bits === 64;
   const code = flat(

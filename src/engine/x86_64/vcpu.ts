@@ -5,6 +5,7 @@
 import * as x86_64 from '../../isa/x86_64/index.js';
 import type { StopReason } from '../ports.js';
 import type { AddressSpaceKey } from '../tlb.js';
+import { rflags } from './block.js';
 import type { X86Block } from './block.js';
 import type { Regime } from './mmu.js';
 import { cr0, cr4, efer, readRegime } from './regime.js';
@@ -55,6 +56,8 @@ export interface SystemState {
   debug: bigint[];
   /** Whether an NMI was taken and no IRET was made since. */
   nmiMasked: boolean;
+  /** RFLAGS.RF: the next instruction meets no breakpoint. */
+  resumes: boolean;
   float: FloatSystem;
 }
 
@@ -88,6 +91,8 @@ export type Pending =
   | { readonly kind: 'completed' }
   /** The instruction has to run again. */
   | { readonly kind: 'again' }
+  /** The instruction before pc is done, and the vCPU steps. */
+  | { readonly kind: 'stepped' }
   | { readonly kind: 'hypercall'; readonly instruction: 'vmcall' | 'vmmcall' }
   | { readonly kind: 'stop'; readonly reason: StopReason };
 
@@ -104,6 +109,8 @@ export const trapping = {
   withoutVectors: 16,
   /** CR0.TS and CR0.MP: FWAIT too. */
   waits: 32,
+  /** RFLAGS.TF, or breakpoints in DR7: each instruction is looked at. */
+  steps: 64,
 } as const;
 
 /** What a decode variant says: the size of code in bits, and which instructions trap. */
@@ -136,6 +143,16 @@ export class Vcpu {
   statusBefore = 0;
   /** Where the instruction behind an STI is, before which no interrupt is taken. */
   shadow: bigint | null = null;
+  /** DR7's enabled breakpoints: two bits for each. */
+  breakpoints = 0;
+  /** Whether RFLAGS.TF was set when the current instruction began. */
+  traced = false;
+  /** Whether RFLAGS.RF was set then. */
+  resumed = false;
+  /** Breakpoints of data that the current instruction met, as bits of DR6. */
+  met = 0;
+  /** Whether the current instruction loads SS, behind which there is no trap. */
+  loadsStack = false;
   /** Whether a triple fault ended it. */
   isShutDown = false;
   /** The first exception in the kernel since it last returned from an interrupt or exception by IRET. */
@@ -183,6 +200,16 @@ export class Vcpu {
     return has(code, attribute.big) ? 32 : 16;
   }
 
+  /** Whether the host looks at each instruction. */
+  get isStepping(): boolean {
+    return this.breakpoints !== 0 || (this.block.systemFlags & rflags.trap) !== 0;
+  }
+
+  /** Called when DR7 was written. */
+  debugChanged(): void {
+    this.breakpoints = Number((this.system.debug[7] ?? 0n) & 0xffn);
+  }
+
   /** The current decode variant (`variantOf`). */
   get variant(): number {
     const { cr0: control, cr4: extensions } = this.system;
@@ -192,7 +219,8 @@ export class Vcpu {
       (isSwitched ? trapping.taskSwitched : 0) |
       (isSwitched && (control & cr0.monitor) !== 0 ? trapping.waits : 0) |
       ((control & cr0.emulated) === 0 ? 0 : trapping.emulated) |
-      ((extensions & cr4.vectorState) === 0 ? trapping.withoutVectors : 0)
+      ((extensions & cr4.vectorState) === 0 ? trapping.withoutVectors : 0) |
+      (this.isStepping ? trapping.steps : 0)
     );
   }
 

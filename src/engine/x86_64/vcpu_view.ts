@@ -61,6 +61,7 @@ export function resetSystem(): SystemState {
     segments: [data, resetSegment(0xf000, 0xffff0000n, code), data, data, data, data],
     debug: [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n],
     nmiMasked: false,
+    resumes: false,
     float: newFloat(),
   };
 }
@@ -98,6 +99,7 @@ export class X86VcpuView {
   #systemChanged(): void {
     const cpu = this.#cpu;
     cpu.regimeChanged();
+    cpu.debugChanged();
     for (const [number, segment] of cpu.system.segments.entries()) {
       const { base } = segment;
       const hasBase = number === segments.fs || number === segments.gs;

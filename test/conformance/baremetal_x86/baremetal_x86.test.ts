@@ -26,6 +26,7 @@ interface Program {
 const programs: readonly Program[] = [
   { name: 'exceptions', source: 'exceptions', unimplemented: ['0f 20 /1', '0f 20 /5', '0f 34'] },
   { name: 'paging', source: 'paging' },
+  { name: 'single steps and breakpoints', source: 'debug' },
   { name: 'the local APIC', source: 'local_apic' },
   { name: 'two CPUs', source: 'smp', cpus: 2 },
 ];

@@ -178,4 +178,19 @@ export const differences: Readonly<Record<string, readonly Difference[]>> = {
       / cr0=60000010 /,
     ),
   ],
+  debug: [
+    line('SDM volume 2, STI: only interrupts wait behind it', /^sti:/, /count=6 a b /, /count=5 b /),
+    line(
+      'APM volume 2, 13.1.1: a breakpoint of LEN bytes is met by accesses to them alone',
+      /^data:/,
+      / (d|14) dr6=/,
+      / 1f dr6=/,
+    ),
+    line(
+      'APM volume 2, 13.1.1: DR7.GD makes an access of debug registers #DB',
+      /^guarded:/,
+      /: #DB /,
+      /: rax=7 /,
+    ),
+  ],
 };
