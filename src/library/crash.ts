@@ -148,7 +148,8 @@ async function load(request: CrashRequest): Promise<Loaded> {
     );
   const started: StartedBoot = { boot, options, origin };
   request.checkpoint?.(checkpointOf(started, facts));
-  return { started, saved: boot.save(), facts };
+  // Without the boot, whose memory is as large as the guest's.
+  return { started: { options, origin }, saved: boot.save(), facts };
 }
 
 /** The part of a request that a boot takes too. */
