@@ -120,6 +120,15 @@ async function bundle(input, { define = {}, banner = '', footer = '', places = {
   return output[0].code;
 }
 
+/**
+ * The same code in ASCII: other characters stand in strings, templates, regular expressions and comments only, which have escapes. So
+ * the launcher need not decode it, and V8 keeps it as single bytes.
+ */
+function inAscii(code) {
+  if (/\braw`[^`]*[^\0-\x7f`]/.test(code)) throw new Error('a raw template has characters beyond ASCII');
+  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** Writes a file so that nobody sees half of it. */
 function write(file, contents) {
   const partial = `${file}.${process.pid}.partial`;
@@ -134,11 +143,13 @@ mkdirSync(path.dirname(poolWorker), { recursive: true });
 rmSync(launcher, { force: true });
 const { places, bytes } = preparedBytes(await preparedValues());
 write(preparedFile, bytes);
-const code = await bundle('dist/src/cli/main.js', {
-  places,
-  banner: '(function (require, __filename, __dirname) {',
-  footer: '})',
-});
+const code = inAscii(
+  await bundle('dist/src/cli/main.js', {
+    places,
+    banner: '(function (require, __filename, __dirname) {',
+    footer: '})',
+  }),
+);
 write(program, code);
 const programHash = createHash('sha256').update(code).digest('hex');
 write(crashWorker, await bundle('dist/src/library/crash_worker.js', { places }));

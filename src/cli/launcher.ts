@@ -45,7 +45,8 @@ function isWorthKeeping(): boolean {
 
 function run(): void {
   const filename = path.join(folder, 'program.cjs');
-  const source = readFileSync(filename, 'utf8');
+  // It is ASCII (scripts/bundle.js).
+  const source = readFileSync(filename, 'latin1');
   const place = codePlace();
   const user = process.getuid?.() ?? null;
   const cachedData = place === null ? undefined : keptCode(place.file, place.key, user);

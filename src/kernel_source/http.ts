@@ -1,7 +1,8 @@
 /** Fetches files by HTTP: proxies, redirects, retries, time limits. The caller must check the contents. */
-import http from 'node:http';
-import https from 'node:https';
-import tls from 'node:tls';
+import type http from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type https from 'node:https';
+import type { TLSSocket } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Options of {@link fetchBytes}; times in milliseconds. */
@@ -70,10 +71,17 @@ function proxyHeaders(proxy: URL): Record<string, string> {
 const portOf = (url: URL): string =>
   url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
 
+/** Node's clients, which a boot from the cache does not need: they take a while to load. */
+async function clients(): Promise<{ readonly http: typeof http; readonly https: typeof https }> {
+  return { http: await import('node:http'), https: await import('node:https') };
+}
+
 /** A connection to an https server through a proxy's tunnel. */
-async function tunnel(url: URL, proxy: URL, idleMs: number): Promise<tls.TLSSocket> {
+async function tunnel(url: URL, proxy: URL, idleMs: number): Promise<TLSSocket> {
   const target = `${url.hostname}:${portOf(url)}`;
-  const client = proxy.protocol === 'https:' ? https : http;
+  const { http: plain, https: secure } = await clients();
+  const tls = await import('node:tls');
+  const client = proxy.protocol === 'https:' ? secure : plain;
   return new Promise((resolve, reject) => {
     const request = client.request(proxy, {
       method: 'CONNECT',
@@ -91,25 +99,26 @@ async function tunnel(url: URL, proxy: URL, idleMs: number): Promise<tls.TLSSock
 }
 
 /** The head of the response. */
-async function open(url: URL, { env, idleMs }: FetchSettings): Promise<http.IncomingMessage> {
+async function open(url: URL, { env, idleMs }: FetchSettings): Promise<IncomingMessage> {
   const proxy = proxyFor(url, env);
   const secure = url.protocol === 'https:';
   const headers = { 'user-agent': 'domulator', accept: '*/*' };
+  const { http: plain, https: encrypted } = await clients();
   const through = proxy !== null && secure ? await tunnel(url, proxy, idleMs) : null;
   return new Promise((resolve, reject) => {
     const request =
       proxy !== null && !secure
-        ? http.request(proxy, {
+        ? plain.request(proxy, {
             path: url.href,
             headers: { ...headers, host: url.host, ...proxyHeaders(proxy) },
           })
         : secure
-          ? https.request(url, {
+          ? encrypted.request(url, {
               headers,
               agent: false,
               ...(through === null ? {} : { createConnection: () => through }),
             })
-          : http.request(url, { headers, agent: false });
+          : plain.request(url, { headers, agent: false });
     request.setTimeout(idleMs, () => request.destroy(new Error(`no answer for ${idleMs / 1000} s`)));
     request.on('error', reject);
     request.on('response', resolve);
@@ -118,7 +127,7 @@ async function open(url: URL, { env, idleMs }: FetchSettings): Promise<http.Inco
 }
 
 /** The response after redirects. */
-async function follow(url: URL, settings: FetchSettings): Promise<http.IncomingMessage> {
+async function follow(url: URL, settings: FetchSettings): Promise<IncomingMessage> {
   let at = url;
   for (let step = 0; step <= maxRedirects; step += 1) {
     const answer = await open(at, settings);

@@ -3,7 +3,7 @@
  * Digits are fixed bits; `x` is an ignored bit; `y` is an ignored bit that should be 1; NAME:N is a field of N bits. A
  * pattern has 32 bits.
  */
-import { invariant } from '../../base/index.js';
+import { InvariantError } from '../../base/index.js';
 import type { FieldValues } from '../instruction.js';
 
 export interface BitFieldPlace {
@@ -25,6 +25,9 @@ export interface Pattern {
   readonly fields: readonly BitFieldPlace[];
 }
 
+const fieldForm = /^[A-Za-z]\w*:\d+$/;
+const bitsForm = /^[01xy]+$/;
+
 /** Parses a pattern. Throws InvariantError if it does not have 32 bits or has a field twice. */
 export function parsePattern(text: string): Pattern {
   let position = 32;
@@ -32,24 +35,28 @@ export function parsePattern(text: string): Pattern {
   let value = 0;
   let written = 0;
   const fields: BitFieldPlace[] = [];
-  for (const piece of text.split(/\s+/).filter((word) => word !== '')) {
-    const field = /^([A-Za-z]\w*):(\d+)$/.exec(piece);
-    if (field !== null) {
-      const [, name = '', width = '0'] = field;
-      position -= Number(width);
-      invariant(!fields.some((other) => other.name === name), `${text}: field ${name} stands twice`);
-      fields.push({ name, shift: position, width: Number(width), ones: 2 ** Number(width) - 1 });
-      continue;
-    }
-    invariant(/^[01xy]+$/.test(piece), `${text}: ${piece} is neither bits nor NAME:WIDTH`);
-    for (const bit of piece) {
-      position -= 1;
-      if (bit === '0' || bit === '1') mask |= 1 << position;
-      if (bit === '1') value |= 1 << position;
-      if (bit === '1' || bit === 'y') written |= 1 << position;
+  // A start parses hundreds of patterns, so messages are made only for errors.
+  for (const piece of text.split(' ')) {
+    if (bitsForm.test(piece)) {
+      for (const bit of piece) {
+        position -= 1;
+        if (bit === '0' || bit === '1') mask |= 1 << position;
+        if (bit === '1') value |= 1 << position;
+        if (bit === '1' || bit === 'y') written |= 1 << position;
+      }
+    } else if (fieldForm.test(piece)) {
+      const colon = piece.indexOf(':');
+      const name = piece.slice(0, colon);
+      const width = Number(piece.slice(colon + 1));
+      position -= width;
+      if (fields.some((other) => other.name === name))
+        throw new InvariantError(`${text}: field ${name} stands twice`);
+      fields.push({ name, shift: position, width, ones: 2 ** width - 1 });
+    } else if (piece !== '') {
+      throw new InvariantError(`${text}: ${piece} is neither bits nor NAME:WIDTH`);
     }
   }
-  invariant(position === 0, `${text}: draws ${32 - position} bits, not 32`);
+  if (position !== 0) throw new InvariantError(`${text}: draws ${32 - position} bits, not 32`);
   return { mask: mask >>> 0, value: value >>> 0, written: written >>> 0, fields };
 }
 
