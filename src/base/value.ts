@@ -4,7 +4,7 @@
  * snapshots and replay depend on this.
  */
 import { _SHA256, sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 import { InputError, InvariantError } from './assert.js';
 
 const bigintTag = '$bigint';
@@ -100,16 +100,51 @@ export function valueToJson(value: unknown): string {
   return encode(value);
 }
 
+/** By character code: the value of a lower-case hex digit; 16 for other characters. */
+const hexDigits = Uint8Array.from({ length: 128 }, (_, code) => {
+  const value = '0123456789abcdef'.indexOf(String.fromCharCode(code));
+  return value < 0 ? 16 : value;
+});
+
+function bytesOfHex(text: string): Uint8Array {
+  if (text.length % 2 !== 0) throw new InputError('bytes that are not hex');
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i += 1) {
+    const high = hexDigits[text.charCodeAt(2 * i)] ?? 16;
+    const low = hexDigits[text.charCodeAt(2 * i + 1)] ?? 16;
+    if (high > 15 || low > 15) throw new InputError('bytes that are not hex');
+    bytes[i] = high * 16 + low;
+  }
+  return bytes;
+}
+
+/** The value of a part of parsed JSON, whose records are changed in place: JSON's own way of doing this takes several times as long. */
+function revived(node: unknown): unknown {
+  if (node === null || typeof node !== 'object') return node;
+  if (Array.isArray(node)) {
+    const list: unknown[] = node;
+    for (const [index, member] of list.entries())
+      if (typeof member === 'object') list[index] = revived(member);
+    return list;
+  }
+  const record = node as PlainRecord;
+  const { [bigintTag]: integer, [bytesTag]: bytes } = record;
+  if (typeof integer === 'string') return BigInt(integer);
+  if (typeof bytes === 'string') return bytesOfHex(bytes);
+  for (const key of Object.keys(record)) {
+    const member = record[key];
+    if (member === null || typeof member !== 'object') continue;
+    const value = revived(member);
+    // Not by assignment: the key may be `__proto__`.
+    if (value !== member) Object.defineProperty(record, key, { value });
+  }
+  return record;
+}
+
 /** Parses a canonical JSON text. Throws {@link InputError} if it is not JSON. */
 export function valueFromJson(text: string): unknown {
   try {
-    return JSON.parse(text, (_key, node: unknown) => {
-      if (node === null || typeof node !== 'object' || Array.isArray(node)) return node;
-      const { [bigintTag]: integer, [bytesTag]: bytes } = node as PlainRecord;
-      if (typeof integer === 'string') return BigInt(integer);
-      if (typeof bytes === 'string') return hexToBytes(bytes);
-      return node;
-    }) as unknown;
+    return revived(JSON.parse(text) as unknown);
   } catch (error) {
     throw new InputError(`not a saved value: ${error instanceof Error ? error.message : String(error)}`);
   }

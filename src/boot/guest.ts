@@ -14,6 +14,7 @@ import type { Board, Machine, MachineListener, MachineOptions, SavedMachine } fr
 import { arm64 } from './arm64/guest.js';
 import { machineKind as arm64Kind } from './arm64/machine_kind.js';
 import type { HungGuest, LoadedKernel } from './hung_guest.js';
+import type { KernelImage } from './kernel_image.js';
 import { checkCommandLine } from './options.js';
 import type { BootOptions } from './options.js';
 import { machineKind as x86Kind } from './x86_64/machine_kind.js';
@@ -68,8 +69,12 @@ export interface GuestPlan {
 export interface FoundKernel {
   /** Guest physical address of its image. */
   readonly at: bigint;
-  /** The image with the memory behind it, as it was at the entry: that is, as in its file but for a few variables. */
-  readonly image: Uint8Array;
+  /**
+   * The image of the kernel in whose place it may have been loaded again, if it is that one. Else the image with the memory behind
+   * it, as it was at the entry: that is, as in its file but for a few variables.
+   */
+  readonly image: KernelImage;
+  readonly memoryBytes: number;
   /** The text after "Linux version" in it; null if there is none. */
   readonly version: string | null;
   /** The CPUs in its own numbering. */
@@ -114,8 +119,11 @@ export interface RunningGuest {
    * not expect (an oops). False, and nothing is done, if the vCPU does not run the kernel now.
    */
   makeOops(vcpu: XenVcpuId): boolean;
-  /** The kernel that `vcpu` has entered, when it has just switched translation on; null if it is none that can be found. */
-  kernelEntered(vcpu: XenVcpuId): FoundKernel | null;
+  /**
+   * The kernel that `vcpu` has entered, when it has just switched translation on; null if it is none that can be found. `first`: the
+   * image of the first kernel, as in its file.
+   */
+  kernelEntered(vcpu: XenVcpuId, first: KernelImage): FoundKernel | null;
 }
 
 /** How guests of one architecture are built. */

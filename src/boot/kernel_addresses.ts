@@ -88,7 +88,8 @@ export class KernelAddresses {
   }
 
   get #facts(): ImageFacts {
-    return (this.#imageFacts ??= readImageFacts(this.#image.bytes, this.#knownSymbol));
+    this.#imageFacts ??= this.#image.remember('facts', (bytes) => readImageFacts(bytes, this.#knownSymbol));
+    return this.#imageFacts;
   }
 
   /** Kernel virtual address of `_text`, the start of the image; null while it is not known. */

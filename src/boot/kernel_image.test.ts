@@ -15,6 +15,20 @@ describe('an image of a kernel', () => {
     assert.equal(reads, 1);
   });
 
+  it('remembers what was found in it', () => {
+    const image = KernelImage.of(Uint8Array.of(7));
+    const seen: Uint8Array[] = [];
+    const find = (bytes: Uint8Array): null => {
+      seen.push(bytes);
+      return null;
+    };
+    assert.deepEqual(
+      [image.remember('a', find), image.remember('a', find), image.remember('b', find)],
+      [null, null, null],
+    );
+    assert.equal(seen.length, 2);
+  });
+
   it('may be there already, or be one', () => {
     const image = KernelImage.of(Uint8Array.of(1));
     assert.deepEqual([image.length, ...image.bytes], [1, 1]);

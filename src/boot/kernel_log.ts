@@ -11,7 +11,7 @@ import {
   ringStructures,
   symbolIn,
 } from '../introspect/index.js';
-import type { Layouts, LogRecord, ReadKernel } from '../introspect/index.js';
+import type { Layouts, LogRecord, NoteMemory, ReadKernel } from '../introspect/index.js';
 import type { KernelImage } from './kernel_image.js';
 
 /** The memory in which to search for the log. */
@@ -20,10 +20,8 @@ export interface KernelMemory {
   readonly image: KernelImage;
   /** The image, including .bss, as it is in memory now. */
   readonly loaded: () => Uint8Array;
-  /** All guest memory. A page of it may be read after `mayHold` was asked for it. */
-  readonly ram: Uint8Array;
-  /** Whether the page of 4 KiB at an offset in `ram` may contain anything but zeros. */
-  readonly mayHold: (offset: number) => boolean;
+  /** All guest memory. */
+  readonly ram: NoteMemory;
   readonly read: ReadKernel;
   /** The kernel's version as its note must give it; null where any will do. */
   readonly version: string | null;
@@ -51,7 +49,6 @@ export interface KernelLogState {
 /** Reads the log of one kernel. */
 export class KernelLog {
   readonly #memory: KernelMemory;
-  #btf: Layouts | null | undefined;
   /** Replaced to restore a state. */
   state: KernelLogState = { noted: null, guessed: null, seenNs: null };
 
@@ -102,9 +99,9 @@ export class KernelLog {
    * be there in this kernel's memory. A note of the same build leads to the ring of the kernel that reads it.
    */
   #byNote(): NotedRing | null {
-    const { ram, mayHold, version } = this.#memory;
+    const { ram, version } = this.#memory;
     let noted: NotedRing | null = null;
-    findVmcoreInfo(ram, mayHold, (info) => {
+    findVmcoreInfo(ram, (info) => {
       const pointer = symbolIn(info, 'prb');
       if (pointer === null || (version !== null && info.get('OSRELEASE') !== version)) return false;
       const found = { pointer, info: [...info] };
@@ -116,8 +113,7 @@ export class KernelLog {
   }
 
   #btfLayouts(): Layouts | null {
-    if (this.#btf === undefined) this.#btf = readBtfLayouts(this.#memory.image.bytes, ringStructures);
-    return this.#btf;
+    return this.#memory.image.remember('ring', (bytes) => readBtfLayouts(bytes, ringStructures));
   }
 
   /** Of all candidates, the ring with the newest record: a kernel may have moved from its first ring to a larger one. */

@@ -4,9 +4,9 @@ import { cloneValue, frameBytes, loadRecord, present, savedRecord } from '../bas
 import type { CallRecord } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { LogRecord, ReadKernel } from '../introspect/index.js';
-import type { FoundKernel, Guest, KernelCpu } from './guest.js';
+import type { Guest, KernelCpu } from './guest.js';
 import { readGuest } from './guest_memory.js';
-import { KernelImage } from './kernel_image.js';
+import type { KernelImage } from './kernel_image.js';
 import { KernelLog } from './kernel_log.js';
 import type { KernelLogState, KernelMemory } from './kernel_log.js';
 import { KernelObserver } from './kernel_observer.js';
@@ -203,36 +203,13 @@ export class KernelRun {
         for (let at = 0; at < memoryBytes; at += frameBytes) bringIn(offset + at);
         return ram.subarray(offset, offset + memoryBytes);
       },
-      ram,
-      mayHold: (page) => {
-        if (!processor.wasWritten(ramStart + page)) return false;
-        bringIn(page);
-        return true;
+      ram: {
+        bytes: ram.length,
+        startAt: (at) => (processor.wasWritten(ramStart + at) ? processor.startOf(ramStart + at) : 0),
+        pageAt: (at) => processor.peek(ramStart + at),
       },
       read: this.#read,
       version: number === 0 ? null : version,
     };
   }
-}
-
-/** The share of pages that must begin alike for an image in memory to be the one in a file, and how much of each is compared. */
-const mostlyEqual = 0.9;
-const comparedBytes = 64;
-
-/** Whether an image in memory, as it was when it was entered, is `file`: it may have written a few variables. */
-function isImageOf(found: Uint8Array, file: Uint8Array): boolean {
-  if (found.length < file.length) return false;
-  const pages = Math.floor(file.length / frameBytes);
-  let equal = 0;
-  for (let at = 0; at < pages * frameBytes; at += frameBytes) {
-    let same = 0;
-    while (same < comparedBytes && file[at + same] === found[at + same]) same += 1;
-    if (same === comparedBytes) equal += 1;
-  }
-  return pages > 0 && equal >= mostlyEqual * pages;
-}
-
-/** The image of a kernel that was entered: the first kernel's own file if it is that, because then nothing has changed in it. */
-export function imageOfEntered({ image }: FoundKernel, first: KernelImage): KernelImage {
-  return isImageOf(image, first.bytes) ? first : KernelImage.of(image);
 }

@@ -6,13 +6,7 @@
 import { viewOf } from '../abi/index.js';
 import { linuxCpu, xenVcpuId } from '../identity/index.js';
 import type { LinuxCpu, XenVcpuId } from '../identity/index.js';
-import {
-  findIrqInfoLayout,
-  findKallsyms,
-  IrqTable,
-  isKernelAddress,
-  KernelRecords,
-} from '../introspect/index.js';
+import { findIrqInfoLayout, IrqTable, isKernelAddress, KernelRecords } from '../introspect/index.js';
 import type {
   IrqInfoLayout,
   IrqTableState,
@@ -126,7 +120,7 @@ export class KernelView {
   /** The kernel's table of interrupts; null if its layout is not known. */
   get irqTable(): IrqTable | null {
     if (this.#irqTable === undefined) {
-      this.#irqLayout = findIrqInfoLayout(this.#image.bytes);
+      this.#irqLayout = this.#image.remember('irq_info', findIrqInfoLayout);
       this.#irqTable = this.#newIrqTable(this.#irqLayout);
     }
     return this.#irqTable;
@@ -367,9 +361,7 @@ export class KernelView {
 
   #symbolTable(): Kallsyms | null {
     if (this.#symbols === undefined) {
-      this.#symbols = findKallsyms(this.#image.bytes, this.#guest.knownSymbol, (at) =>
-        this.#addresses.pointerAt(at),
-      );
+      this.#symbols = this.#image.symbols(this.#guest.knownSymbol, (at) => this.#addresses.pointerAt(at));
     }
     return this.#symbols;
   }

@@ -14,7 +14,7 @@ import { RefusedCalls } from './refused_call.js';
 import type { RefusedCallsState } from './refused_call.js';
 import type { FoundKernel, Guest, GuestFacts, GuestMachine } from './guest.js';
 import { KernelImage } from './kernel_image.js';
-import { imageOfEntered, KernelRun } from './kernel_run.js';
+import { KernelRun } from './kernel_run.js';
 import type { KernelFacts, KernelRunState } from './kernel_run.js';
 import type { LoadedKernel } from './hung_guest.js';
 import type { BootOptions } from './options.js';
@@ -246,7 +246,7 @@ export class Boot {
       return;
     }
     const isFollowed = this.#leaving === vcpu && this.#kernels.length < mostKernels;
-    const found = isFollowed ? this.guest.kernelEntered(vcpu) : null;
+    const found = isFollowed ? this.guest.kernelEntered(vcpu, this.#image) : null;
     if (found !== null) this.#enter(vcpu, found);
   }
 
@@ -268,10 +268,10 @@ export class Boot {
       entryVcpu: vcpu,
       cpus: found.cpus,
       kernelAt: found.at,
-      memoryBytes: found.image.length,
+      memoryBytes: found.memoryBytes,
       commandLine: found.commandLine,
     };
-    const kernel = this.#kernelRun(facts, imageOfEntered(found, this.#image));
+    const kernel = this.#kernelRun(facts, found.image);
     if (found.isCrashKernel) before.crashed();
     this.#kernels.push(kernel);
     this.#runs[vcpu] = facts.number;

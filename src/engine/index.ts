@@ -9,6 +9,7 @@ export { arm64 } from './arm64/architecture.js';
 export type { Arm64Line, Arm64Processor } from './arm64/architecture.js';
 export type { OpenExceptionValue, VcpuValue, VcpuView } from './arm64/vcpu_view.js';
 export type { Arm64Host, DeviceRegisters } from './arm64/host.js';
+export type { PageContents } from './memory.js';
 export type { PhysicalMemory, RunResult, StopReason } from './ports.js';
 export { Processor } from './processor.js';
 export type { ProcessorSizes, ProcessorValue } from './processor.js';

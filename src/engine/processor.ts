@@ -99,13 +99,33 @@ export class Processor<View, Host, Line> {
   }
 
   /** See {@link EngineMemory.setAbsent}; byte offsets in the engine's memory. */
-  setAbsent(pages: Iterable<readonly [offset: number, contents: PageContents]>): void {
+  setAbsent(pages: readonly (readonly [offset: number, contents: PageContents])[]): void {
     this.#memory.setAbsent(pages);
+  }
+
+  /** See {@link EngineMemory.use}. */
+  use(offset: number): void {
+    this.#memory.use(offset);
   }
 
   /** See {@link EngineMemory.bringIn}. */
   bringIn(offset: number): void {
     this.#memory.bringIn(offset);
+  }
+
+  /** See {@link EngineMemory.lastUse}. */
+  lastUse(offset: number): number {
+    return this.#memory.lastUse(offset);
+  }
+
+  /** See {@link EngineMemory.startOf}. */
+  startOf(offset: number): number {
+    return this.#memory.startOf(offset);
+  }
+
+  /** See {@link EngineMemory.peek}. */
+  peek(offset: number): Uint8Array {
+    return this.#memory.peek(offset);
   }
 
   /** Invalidates the decoded code of memory that was written, from a byte offset in the engine's memory on. */
@@ -119,6 +139,20 @@ export class Processor<View, Host, Line> {
    */
   wasWritten(offset: number): boolean {
     return this.#cpus.code.watched.wasWritten(offset);
+  }
+
+  /** Sets the guests' memory to zeros, and forgets what is absent from it. */
+  clearRam(): void {
+    this.#memory.setAbsent([]);
+    const { watched } = this.#cpus.code;
+    for (
+      let page = watched.nextWritten(this.ramStart / 4096);
+      page >= 0;
+      page = watched.nextWritten(page + 1)
+    ) {
+      watched.written(page * 4096, 4096);
+      this.#memory.bytes.fill(0, page * 4096, (page + 1) * 4096);
+    }
   }
 
   /** Invalidates all cached answers of `PhysicalMemory.frame`. Call it when the physical memory map has changed. */

@@ -319,7 +319,10 @@ export class Tlbs {
     const found: number[] = [];
     for (let index = 0; index < tlbOffsets.size / tlbEntry.bytes; index += 1) {
       const entry = words.subarray((offset + index * tlbEntry.bytes) >>> 2).subarray(0, 4);
-      if (entry.some((word) => word !== 0xffffffff)) found.push(index, ...entry);
+      if (!entry.some((word) => word !== 0xffffffff)) continue;
+      found.push(index, ...entry);
+      // Uses of the page by the interpreter are not seen.
+      if (index >= codeTlbEntries) this.#memory.use(pageOf(entry[0] ?? 0, entry[2] ?? 0));
     }
     return found;
   }

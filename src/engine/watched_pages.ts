@@ -100,6 +100,11 @@ export class WatchedPages {
     return this.#touched[offset >>> pageShift] !== 0;
   }
 
+  /** The first page from `page` on that may contain nonzero bytes; -1 if there is none. */
+  nextWritten(page: number): number {
+    return this.#touched.indexOf(1, page);
+  }
+
   /** Counts a store to a watched page. True if the page's records should be dropped, because there were many stores. */
   isOverborne(page: number): boolean {
     const patience = this.#patience.get(page) ?? { left: firstPatience, next: 2 * firstPatience };

@@ -9,25 +9,29 @@ import type { Layouts } from './layouts.js';
 export type VmcoreInfo = ReadonlyMap<string, string>;
 
 const firstWord = Array.from('OSRELEASE=', (letter) => letter.charCodeAt(0));
-const [firstLetter] = firstWord;
+/** Its first four letters, as 32 bits. */
+const start = firstWord.slice(0, 4).reduceRight((number, letter) => number * 256 + letter, 0);
 /** The note is at most a page. */
 const noteBytes = 4096;
 
-/**
- * The note in `memory`, which is searched page by page; null if it is not there (yet). Pages, by offset, for which
- * `mayHold` is false are not read: reading would make the host allocate pages that were never written. Of several notes, the
- * first that `isWanted`.
- */
+/** A memory in which a note is searched. */
+export interface NoteMemory {
+  readonly bytes: number;
+  /** The first 32 bits of the page at an offset, little-endian; 0 for one that was never written, which a host need not allocate. */
+  readonly startAt: (offset: number) => number;
+  readonly pageAt: (offset: number) => Uint8Array;
+}
+
+/** The note in a memory, which is searched page by page; null if it is not there (yet). Of several, the first that `isWanted`. */
 export function findVmcoreInfo(
-  memory: Uint8Array,
-  mayHold: (page: number) => boolean = () => true,
+  { bytes, startAt, pageAt }: NoteMemory,
   isWanted: (info: VmcoreInfo) => boolean = () => true,
 ): VmcoreInfo | null {
-  for (let page = 0; page + noteBytes <= memory.length; page += noteBytes) {
-    if (!mayHold(page)) continue;
-    if (memory[page] !== firstLetter || !firstWord.every((byte, index) => memory[page + index] === byte))
-      continue;
-    const info = parse(memory.subarray(page, page + noteBytes));
+  for (let offset = 0; offset + noteBytes <= bytes; offset += noteBytes) {
+    if (startAt(offset) !== start) continue;
+    const page = pageAt(offset);
+    if (!firstWord.every((byte, index) => page[index] === byte)) continue;
+    const info = parse(page);
     if (info.has('PAGESIZE') && isWanted(info)) return info;
   }
   return null;

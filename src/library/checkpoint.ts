@@ -94,11 +94,13 @@ function difference(image: Uint8Array, memory: Uint8Array | undefined): Uint8Arr
   return bytes.fill(0, image.length);
 }
 
-/** The frames that hold `image`, for a machine with the frames `loaded`. */
+/** The frames that hold `image`, for a machine with the frames `loaded`. Each is made when it is asked for, and not kept. */
 function imageFrames({ bytes: image }: KernelImage, loaded: ReadonlyMap<number, SavedFrame>): SavedFrame[] {
   return Array.from({ length: Math.ceil(image.length / frameBytes) }, (_, i) => ({
     number: imageFrame + i,
-    bytes: difference(image.subarray(i * frameBytes, (i + 1) * frameBytes), loaded.get(i)?.bytes),
+    get bytes() {
+      return difference(image.subarray(i * frameBytes, (i + 1) * frameBytes), loaded.get(i)?.bytes);
+    },
   }));
 }
 

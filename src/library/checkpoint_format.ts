@@ -10,7 +10,8 @@
  *    4 bytes   number of frames
  *    4 bytes   number of different contents
  *              for each frame: its number, the index of its content (frame numbers ascend)
- *              for each group of 64 contents (the last may have fewer): its length, and SHA-256 of the frames as they were in memory
+ *              for each content: its first 4 bytes
+ *              for each group of 16 contents (the last may have fewer): its length, and SHA-256 of the frames as they were in memory
  *              for each group: raw deflate of its frames
  *   32 bytes   SHA-256 of everything before
  * ```
@@ -32,13 +33,16 @@ const formatVersion = 4;
 const hashBytes = 32;
 /** More than any header needs. A file that claims more is refused, and does not fill the memory. */
 const mostHeaderBytes = 1 << 26;
-/** Frames in a group. Compressed one by one, a guest's 20,000 frames took three times as long to write and to read. */
-const groupFrames = 64;
+/**
+ * Frames in a group. Compressed one by one, a guest's 20,000 frames took three times as long to write and to read; in larger groups,
+ * who needs one frame unpacks many.
+ */
+const groupFrames = 16;
 const compression = { level: 1 } as const;
 /** What is unpacked at once, bytes: a whole group. Smaller parts would have to be joined. */
 const largestChunk = groupFrames * frameBytes;
 /** Unpacked groups that are kept: of frames that are asked for one after the other, many are in one group. */
-const mostUnpacked = 64;
+const mostUnpacked = 256;
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
@@ -71,37 +75,57 @@ function wordBytes(values: readonly number[]): Buffer {
 
 /**
  * The file of a checkpoint. `software` names the software and its version; {@link decodeCheckpoint} refuses another's files.
- * Frames that are all zero are left out, and equal frames are stored once.
+ * Frames that are all zero are left out, and equal frames are stored once. What was used last comes first, because who goes on from
+ * there needs it at once.
  */
 export function encodeCheckpoint(software: string, { value, frames }: Checkpoint): Uint8Array {
   const header = deflateRawSync(Buffer.from(valueToJson({ software, value })), { level: 6 });
   const { list, contents } = differentContents(frames);
-  const groups: Buffer[] = [];
-  for (let first = 0; first < contents.length; first += groupFrames)
-    groups.push(Buffer.concat(contents.slice(first, first + groupFrames)));
-  const bodies = groups.map((group) => deflateRawSync(group, compression));
-  const heads = groups.flatMap((group, i) => [words(bodies[i]?.length ?? 0), sha256(group)]);
+  const starts = wordBytes(contents.map(({ bytes }) => startOf(bytes)));
+  const heads: Buffer[] = [];
+  const bodies: Buffer[] = [];
+  for (let first = 0; first < contents.length; first += groupFrames) {
+    const group = Buffer.concat(contents.slice(first, first + groupFrames).map(({ bytes }) => bytes));
+    const body = deflateRawSync(group, compression);
+    heads.push(words(body.length), sha256(group));
+    bodies.push(body);
+  }
   const start = [Buffer.from(signature, 'latin1'), words(formatVersion, header.length), header];
   const counts = words(list.length / 2, contents.length);
-  const all = Buffer.concat([...start, counts, wordBytes(list), ...heads, ...bodies]);
-  return Buffer.concat([all, sha256(all)]);
+  const parts = [...start, counts, wordBytes(list), starts, ...heads, ...bodies];
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return Buffer.concat([...parts, hash.digest()]);
 }
 
+const startOf = ([a = 0, b = 0, c = 0, d = 0]: Uint8Array): number =>
+  (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
+
 /** The frames that are not all zero: for each its number and the index of its content, and each content once. */
-function differentContents(frames: readonly SavedFrame[]): { list: number[]; contents: Uint8Array[] } {
+function differentContents(frames: readonly SavedFrame[]): { list: number[]; contents: SavedFrame[] } {
+  const order = frames.map((_, index) => index);
+  const lastUse = (index: number): number => frames[index]?.lastUse ?? 0;
+  order.sort((a, b) => lastUse(b) - lastUse(a) || a - b);
   const indexes = new Map<number, number>();
-  const list: number[] = [];
-  const contents: Uint8Array[] = [];
-  for (const { number, bytes } of frames) {
+  const contents: SavedFrame[] = [];
+  /** By frame: the index of its content; -1 for zeros. */
+  const contentOf = new Int32Array(frames.length).fill(-1);
+  for (const index of order) {
+    const frame = present(frames[index], 'a frame');
+    const { bytes } = frame;
     const key = keyOf(bytes);
     if (key === 0) continue;
     const known = indexes.get(key);
-    const isKnown = known !== undefined && Buffer.compare(contents[known] ?? bytes, bytes) === 0;
-    list.push(number, isKnown ? known : contents.length);
+    const isKnown = known !== undefined && Buffer.compare(contents[known]?.bytes ?? bytes, bytes) === 0;
+    contentOf[index] = isKnown ? known : contents.length;
     if (isKnown) continue;
     indexes.set(key, contents.length);
-    contents.push(bytes);
+    contents.push(frame);
   }
+  const list = frames.flatMap(({ number }, index) => {
+    const content = contentOf[index] ?? -1;
+    return content < 0 ? [] : [number, content];
+  });
   return { list, contents };
 }
 
@@ -155,29 +179,36 @@ function readHeader(packed: Uint8Array, software: string): unknown {
 interface Group {
   readonly packed: Buffer;
   readonly hash: Buffer;
-  /** The number of its contents. */
+  /** The number of its contents, and the first 4 bytes of each. */
   readonly count: number;
+  readonly starts: readonly number[];
 }
 
 /** The error for a file that cannot be used; `why` continues "... cannot be used as a checkpoint: ". */
 export type Refusal = (why: string, cause?: unknown) => Error;
 
-function unpackGroup({ packed, hash, count }: Group): Uint8Array {
+function unpackGroup({ packed, hash, count, starts }: Group): Uint8Array {
   const bytes = inflate(packed, count * frameBytes);
-  if (bytes.length !== count * frameBytes || !sha256(bytes).equals(hash))
-    throw new InputError('a frame of it is wrong');
+  const isRight =
+    bytes.length === count * frameBytes &&
+    sha256(bytes).equals(hash) &&
+    starts.every((start, i) => bytes.readUInt32LE(i * frameBytes) === start);
+  if (!isRight) throw new InputError('a frame of it is wrong');
   // No Buffer, whose `slice` would not copy.
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Unpacks the contents of a file's frames when they are asked for. */
 class Contents {
+  /** How many different ones there are. */
+  readonly count: number;
   readonly #groups: readonly Group[];
   readonly #refusal: Refusal;
   /** By group, the one that was used last at the end. */
   readonly #unpacked = new Map<Group, Uint8Array>();
 
-  constructor(groups: readonly Group[], refusal: Refusal) {
+  constructor(count: number, groups: readonly Group[], refusal: Refusal) {
+    this.count = count;
     this.#groups = groups;
     this.#refusal = refusal;
   }
@@ -203,11 +234,15 @@ class Contents {
 /** A frame of a file, whose bytes are unpacked when they are asked for. */
 class PackedFrame implements SavedFrame {
   readonly number: number;
+  readonly start: number;
+  readonly lastUse: number;
   readonly #index: number;
   readonly #contents: Contents;
 
-  constructor(number: number, index: number, contents: Contents) {
+  constructor(number: number, start: number, index: number, contents: Contents) {
     this.number = number;
+    this.start = start;
+    this.lastUse = contents.count - index;
     this.#index = index;
     this.#contents = contents;
   }
@@ -221,20 +256,22 @@ function readFrames(reader: Reader, refusal: Refusal): SavedFrame[] {
   const [frameCount, contentCount] = [reader.word(), reader.word()];
   if (contentCount > frameCount) throw new InputError('its list of frames is wrong');
   const list = reader.take(8 * frameCount);
-  const heads: { readonly length: number; readonly hash: Buffer; readonly count: number }[] = [];
-  for (let left = contentCount; left > 0; left -= groupFrames) {
-    const count = Math.min(left, groupFrames);
-    heads.push({ length: reader.word(), hash: reader.take(hashBytes), count });
+  const starts = reader.take(4 * contentCount);
+  const heads: (Omit<Group, 'packed'> & { readonly length: number })[] = [];
+  for (let first = 0; first < contentCount; first += groupFrames) {
+    const count = Math.min(contentCount - first, groupFrames);
+    const starting = Array.from({ length: count }, (_, i) => starts.readUInt32LE(4 * (first + i)));
+    heads.push({ length: reader.word(), hash: reader.take(hashBytes), count, starts: starting });
   }
   const groups = heads.map(({ length, ...head }) => ({ ...head, packed: reader.take(length) }));
-  const contents = new Contents(groups, refusal);
+  const contents = new Contents(contentCount, groups, refusal);
   const frames: SavedFrame[] = [];
   let last = -1;
   for (let i = 0; i < frameCount; i += 1) {
     const number = list.readUInt32LE(8 * i);
     const index = list.readUInt32LE(8 * i + 4);
     if (index >= contentCount || number <= last) throw new InputError('its list of frames is wrong');
-    frames.push(new PackedFrame(number, index, contents));
+    frames.push(new PackedFrame(number, starts.readUInt32LE(4 * index), index, contents));
     last = number;
   }
   return frames;

@@ -3,7 +3,7 @@
  * crashes there, and runs on in its crash kernel.
  */
 import { InputError, present } from '../base/index.js';
-import { Boot, runsReport, toolstacks } from '../boot/index.js';
+import { Boot, KernelImage, runsReport, toolstacks } from '../boot/index.js';
 import type { BootReport, ReportedRun, SavedBoot, Toolstack } from '../boot/index.js';
 import { crashMarkers } from '../firmware/index.js';
 import type { CrashWay } from '../firmware/index.js';
@@ -134,7 +134,9 @@ async function load(request: CrashRequest): Promise<Loaded> {
     commandLine: crashCommandLineOf(request),
   };
   const { kernel, initrd, origin } = await loadCrashSources(request, spec, facts.commandLine);
-  const options = { ...settled, toolstack, kernel };
+  // One image, so that all runs share what is found in it.
+  const image = KernelImage.of(kernel.image);
+  const options = { ...settled, toolstack, kernel: { ...kernel, image } };
   const host = hostOfBoot(request);
   const boot = new Boot({ ...options, initrd }, watcherOf(host, commandLine));
   const line = await reach(boot, isSaid, host);

@@ -37,7 +37,8 @@ export function shareGuest({ options, saved }: WaitingGuest): SharedGuest {
 
 export function guestOf({ guest: { options, saved }, numbers, frames, image }: SharedGuest): WaitingGuest {
   return {
-    options: { ...options, kernel: { ...options.kernel, image: new Uint8Array(image) } },
+    // One image, so that all runs of a thread share what is found in it.
+    options: { ...options, kernel: { ...options.kernel, image: KernelImage.of(new Uint8Array(image)) } },
     saved: {
       ...saved,
       machine: {

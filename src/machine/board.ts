@@ -3,7 +3,7 @@
  * architecture; the machine (machine.ts) has the scheduler, the clock, the domain and console input.
  */
 import type { FrameRange } from '../base/index.js';
-import type { RunResult } from '../engine/index.js';
+import type { PageContents, RunResult } from '../engine/index.js';
 import type {
   CallerPort,
   CallRecord,
@@ -84,8 +84,13 @@ export interface BoardProcessor {
   readonly ram: Uint8Array<ArrayBuffer>;
   readonly ramStart: number;
   readonly executed: number;
-  setAbsent(pages: Iterable<readonly [offset: number, contents: { readonly bytes: Uint8Array }]>): void;
+  setAbsent(pages: readonly (readonly [offset: number, contents: PageContents])[]): void;
+  clearRam(): void;
+  use(offset: number): void;
   bringIn(offset: number): void;
+  peek(offset: number): Uint8Array;
+  startOf(offset: number): number;
+  lastUse(offset: number): number;
   wrote(offset: number, bytes: number): void;
   wasWritten(offset: number): boolean;
   /** The physical memory map has changed. */

@@ -11,11 +11,11 @@ export class EngineFrames implements FrameMemory {
   readonly #bytes: Uint8Array;
   readonly #ranges: readonly LocatedRange[];
   readonly #written: (offset: number, bytes: number) => void;
-  readonly #bringIn: (offset: number) => void;
+  readonly #use: (offset: number) => void;
 
   /**
    * Lays out `ranges` consecutively from byte `start` of `memory`. `written` is called with the bytes of a frame
-   * that are to be written, so that their decoded code can be invalidated; `bringIn` is called before a frame is used, so that it has
+   * that are to be written, so that their decoded code can be invalidated; `use` is called before a frame is used, so that it has
    * its contents.
    */
   constructor(
@@ -23,11 +23,11 @@ export class EngineFrames implements FrameMemory {
     start: number,
     ranges: readonly FrameRange[],
     written: (offset: number, bytes: number) => void,
-    bringIn: (offset: number) => void = () => undefined,
+    use: (offset: number) => void = () => undefined,
   ) {
     this.#bytes = new Uint8Array(memory);
     this.#written = written;
-    this.#bringIn = bringIn;
+    this.#use = use;
     let offset = start;
     this.#ranges = ranges.map((range) => {
       const located = { ...range, offset };
@@ -46,7 +46,7 @@ export class EngineFrames implements FrameMemory {
   /** As `offsetOf`, for use of the frame: it has its contents. */
   placeOf(mfn: number): number | null {
     const offset = this.offsetOf(mfn);
-    if (offset !== null) this.#bringIn(offset);
+    if (offset !== null) this.#use(offset);
     return offset;
   }
 

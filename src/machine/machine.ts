@@ -36,7 +36,7 @@ import type { GuestConsole } from './console_input.js';
 import { EngineFrames } from './frames.js';
 import { randomOf } from './random.js';
 import { endTurn, newSchedule, nextTurn } from './scheduler.js';
-import { clearFrames, placedFrames, saveFrames } from './state.js';
+import { placedFrames, saveFrames } from './state.js';
 import type { MachineClock, MachineState, SavedMachine } from './state.js';
 import type { Schedule } from './scheduler.js';
 
@@ -80,7 +80,7 @@ export class Machine<B extends Board> {
       processor.ramStart,
       ranges,
       (offset, bytes) => processor.wrote(offset, bytes),
-      (offset) => processor.bringIn(offset),
+      (offset) => processor.use(offset),
     );
     this.domain = createDomain(config, this.frames, startNs);
   }
@@ -195,7 +195,7 @@ export class Machine<B extends Board> {
       domain: this.domain.state,
       board: this.board.save(),
     };
-    return { state: cloneValue(state), frames: saveFrames(this.frames, (mfn) => this.#mayHold(mfn)) };
+    return { state: cloneValue(state), frames: saveFrames(this.frames, this.processor) };
   }
 
   /**
@@ -206,8 +206,7 @@ export class Machine<B extends Board> {
     invariant(!this.#isRunning, 'a machine is restored between turns');
     invariant(equalValues(state.options, this.#options), 'the state is that of a machine with other options');
     const { clock, schedule, input, domain, board } = cloneValue(state);
-    this.processor.setAbsent([]);
-    clearFrames(this.frames, (mfn) => this.#mayHold(mfn));
+    this.processor.clearRam();
     this.processor.setAbsent(placedFrames(this.frames, frames));
     Object.assign(this.domain.state, domain);
     Object.assign(this.#clock, clock);
@@ -234,11 +233,6 @@ export class Machine<B extends Board> {
     invariant(!this.#isRunning, 'a machine is reseeded between turns');
     this.#options = { ...this.#options, seed };
     this.#schedule.random = randomOf(seed);
-  }
-
-  /** Whether a frame may have been written. Reading others would make the host allocate them. */
-  #mayHold(mfn: number): boolean {
-    return this.processor.wasWritten(present(this.frames.offsetOf(mfn), 'a frame'));
   }
 
   /** Ends the current `run` after the current slice. */

@@ -4,7 +4,7 @@
  */
 import { cloneValue, hashText, hashValue, present, valueToJson } from '../base/index.js';
 import type { DomainState } from '../hypervisor/index.js';
-import type { MachineOptions } from './board.js';
+import type { BoardProcessor, MachineOptions } from './board.js';
 import type { ConsoleInputState } from './console_input.js';
 import type { EngineFrames } from './frames.js';
 import type { Schedule } from './scheduler.js';
@@ -34,6 +34,10 @@ export interface MachineState {
 export interface SavedFrame {
   readonly number: number;
   readonly bytes: Uint8Array;
+  /** Its first 32 bits, unsigned, if they are known without the rest. */
+  readonly start?: number;
+  /** A number that is larger for frames that were used later. It decides nothing but where the frame lies in a file. */
+  readonly lastUse?: number;
 }
 
 export interface SavedMachine {
@@ -42,26 +46,23 @@ export interface SavedMachine {
   readonly frames: readonly SavedFrame[];
 }
 
-const isZero = (bytes: Uint8Array): boolean => {
-  const words = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
-  // A word is 0 where it is +0: -0 has its sign bit set.
-  return words.every((word) => Object.is(word, 0));
-};
-
-/** Copies of all frames that are not all zero. `mayHold` tells which frames, by number, may be such. */
-export function saveFrames(frames: EngineFrames, mayHold: (mfn: number) => boolean): SavedFrame[] {
-  const saved: SavedFrame[] = [];
-  for (const number of frames.numbers()) {
-    if (!mayHold(number)) continue;
-    const bytes = present(frames.readable(number), 'a frame');
-    if (!isZero(bytes)) saved.push({ number, bytes: bytes.slice() });
-  }
-  return saved.sort((a, b) => a.number - b.number);
+function isZero(bytes: Uint8Array): boolean {
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  for (const word of words) if (word !== 0) return false;
+  return true;
 }
 
-/** Sets all frames to zero. `mayHold` tells which frames, by number, may not be. */
-export function clearFrames(frames: EngineFrames, mayHold: (mfn: number) => boolean): void {
-  for (const number of frames.numbers()) if (mayHold(number)) frames.writable(number)?.fill(0);
+/** Copies of all frames that are not all zero. `processor`: whose memory has the frames. */
+export function saveFrames(frames: EngineFrames, processor: BoardProcessor): SavedFrame[] {
+  const saved: SavedFrame[] = [];
+  for (const number of frames.numbers()) {
+    const offset = present(frames.offsetOf(number), 'a frame');
+    // Reading others would make the host allocate them.
+    if (!processor.wasWritten(offset)) continue;
+    const bytes = processor.peek(offset);
+    if (!isZero(bytes)) saved.push({ number, bytes: bytes.slice(), lastUse: processor.lastUse(offset) });
+  }
+  return saved.sort((a, b) => a.number - b.number);
 }
 
 /** Saved frames by their byte offsets in the engine's memory. */

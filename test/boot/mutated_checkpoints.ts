@@ -32,7 +32,7 @@ export class Draw {
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 const hashBytes = 32;
 /** Contents that are compressed together. */
-const groupFrames = 64;
+const groupFrames = 16;
 /** Signature and version. */
 const startBytes = 20;
 
@@ -61,7 +61,7 @@ function partsOf(file: Buffer): Parts {
     number: file.readUInt32LE(at + 8 * i),
     content: file.readUInt32LE(at + 8 * i + 4),
   }));
-  at += 8 * frameCount;
+  at += 8 * frameCount + 4 * contentCount;
   const groupCount = Math.ceil(contentCount / groupFrames);
   const lengths = Array.from({ length: groupCount }, (_, i) => file.readUInt32LE(at + 36 * i));
   at += 36 * groupCount;
@@ -88,6 +88,7 @@ function fileOf({ start, header, frames, contents }: Parts): Buffer {
     packed,
     words(frames.length, contents.length),
     ...frames.map(({ number, content }) => words(number, content)),
+    ...contents.map((content) => content.subarray(0, 4)),
     ...groups.flatMap((group, i) => [words(bodies[i]!.length), sha256(group)]),
     ...bodies,
   ]);

@@ -6,6 +6,7 @@ import { arm64 as firmware } from '../../firmware/index.js';
 import { mpidrOfVcpu, xenVcpuId } from '../../identity/index.js';
 import { arm64Machine } from '../../machine/index.js';
 import type { Arm64Machine } from '../../machine/index.js';
+import { KernelImage } from '../kernel_image.js';
 import { arm64KernelEntered } from './next_kernel.js';
 
 const ramAt = 0x4000_0000;
@@ -68,6 +69,7 @@ function entered(
   image: Uint8Array,
   tree: Uint8Array,
   pc = imageAt + 0x1234,
+  first = new Uint8Array(0x2000),
 ): ReturnType<typeof arm64KernelEntered> {
   const made = machine();
   made.load(BigInt(imageAt), image);
@@ -76,7 +78,7 @@ function entered(
   view?.reset();
   view?.setRegister(21, BigInt(treeAt));
   if (view !== undefined) view.pc = BigInt(pc);
-  return arm64KernelEntered(made, xenVcpuId(2));
+  return arm64KernelEntered(made, xenVcpuId(2), KernelImage.of(first));
 }
 
 describe('the kernel that a vCPU has entered', () => {
@@ -95,6 +97,20 @@ describe('the kernel that a vCPU has entered', () => {
         [3, 3],
       ],
     );
+  });
+
+  it('has the image of the first kernel’s file, if most of its pages are there as in that', () => {
+    const file = new Uint8Array(0x14000).map((_, at) => at >>> 12);
+    file.set(header(0x30_0000));
+    const loaded = file.slice();
+    loaded[0x3000] = 0xff;
+    const enter = (image: Uint8Array): Uint8Array | undefined =>
+      entered(image, treeFile(vcpus), imageAt + 0x1234, file)?.image.bytes;
+    assert.equal(enter(loaded), file);
+    for (const page of [4, 5]) loaded[page << 12] = 0xff;
+    const copied = enter(loaded);
+    assert.equal(copied?.length, 0x30_0000);
+    assert.deepEqual(copied.subarray(0, loaded.length), loaded);
   });
 
   it('is a crash kernel if its tree limits its memory', () => {

@@ -13,6 +13,7 @@ import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr } from '../..
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Arm64Machine } from '../../machine/index.js';
 import type { FoundKernel, KernelCpu } from '../guest.js';
+import { KernelImage } from '../kernel_image.js';
 
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
 const configNrCpus = 256;
@@ -59,6 +60,31 @@ function readImage(machine: Arm64Machine, at: bigint, size: number): Uint8Array 
   return bytes;
 }
 
+/** The share of pages that must begin alike for an image in memory to be the one in a file, and how much of each is compared. */
+const mostlyEqual = 0.9;
+const comparedBytes = 64;
+
+/** Whether an image in memory, when it is entered, is `file`: it may have written a few variables. */
+function isImageOf(machine: Arm64Machine, at: bigint, size: number, { bytes: file }: KernelImage): boolean {
+  if (size < file.length) return false;
+  const pages = Math.floor(file.length / frameBytes);
+  let equal = 0;
+  for (let page = 0; page < pages; page += 1) {
+    const found = peekPhysical(machine, at + BigInt(page * frameBytes));
+    let same = 0;
+    while (same < comparedBytes && found?.[same] === file[page * frameBytes + same]) same += 1;
+    if (same === comparedBytes) equal += 1;
+  }
+  return pages > 0 && equal >= mostlyEqual * pages;
+}
+
+/** The memory page at a guest physical address, to be looked at now; null where there is none. */
+function peekPhysical({ domain, frames, processor }: Arm64Machine, address: bigint): Uint8Array | null {
+  const mfn = mfnOfGfn(domain, Number(address >> 12n));
+  const offset = mfn === null ? null : frames.offsetOf(mfn);
+  return offset === null ? null : processor.peek(offset);
+}
+
 /** The Image that contains a physical address: where it begins, and its size in memory; null if there is none. */
 function imageAround(
   machine: Arm64Machine,
@@ -68,7 +94,7 @@ function imageAround(
     const at = (address & ~0xfffn) - before;
     // All of an Image is in one piece of the guest's own memory.
     if (!isInRam(machine, at)) return null;
-    const header = readPhysical(machine, at, headerBytes);
+    const header = peekPhysical(machine, at)?.subarray(0, headerBytes) ?? null;
     const bytes = header === null ? null : firmware.imageMemoryBytes(header);
     if (bytes === null || bytes > mostImageBytes || BigInt(bytes) <= address - at) continue;
     const last = at + BigInt(bytes) - 1n;
@@ -137,20 +163,27 @@ function cpusOf(
 
 /**
  * The kernel whose code `vcpu` runs, which has just turned translation on; null if that is no Image, or if its device tree is
- * not found.
+ * not found. Of the first kernel's own image nothing is copied, because nothing has changed in its file.
  */
-export function arm64KernelEntered(machine: Arm64Machine, vcpu: XenVcpuId): FoundKernel | null {
+export function arm64KernelEntered(
+  machine: Arm64Machine,
+  vcpu: XenVcpuId,
+  first: KernelImage,
+): FoundKernel | null {
   const view = present(machine.processor.vcpus[vcpu], 'a vCPU');
   const address = view.translate(view.pc, 'fetch');
   const place = address === null ? null : imageAround(machine, address);
   const trees = registers.map((register) => treeAt(machine, view.register(register)));
   const tree = trees.find((found) => found !== null) ?? null;
   if (place === null || tree === null) return null;
-  const image = readImage(machine, place.at, place.bytes);
-  const version = linuxVersionIn(image);
+  const { at, bytes: memoryBytes } = place;
+  const image = isImageOf(machine, at, memoryBytes, first)
+    ? first
+    : KernelImage.of(readImage(machine, at, memoryBytes));
+  const version = image.remember('version', linuxVersionIn);
   const cpus = cpusOf(machine, tree, version, vcpu);
   if (cpus[0]?.vcpu !== vcpu) return null;
   // Linux Documentation/devicetree/bindings/chosen.txt.
   const isCrashKernel = chosen(tree, 'linux,usable-memory-range') !== undefined;
-  return { at: place.at, image, version, cpus, commandLine: commandLineIn(tree), isCrashKernel };
+  return { at, image, memoryBytes, version, cpus, commandLine: commandLineIn(tree), isCrashKernel };
 }

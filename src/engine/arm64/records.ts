@@ -34,34 +34,55 @@ interface Way {
   readonly near: ImmediateOperand | null;
 }
 
+/** What is known of words and instructions by a plan, and so by all processors that have it. */
+interface Known {
+  /** See `kept`. */
+  readonly kept: Uint32Array;
+  readonly ways: Map<A64Instruction, Way>;
+}
+
+const known = new WeakMap<HandlerPlan, Known>();
+
+function knownBy(plan: HandlerPlan): Known {
+  const made = known.get(plan) ?? { kept: new Uint32Array(keptWords * kept.words), ways: new Map() };
+  known.set(plan, made);
+  return made;
+}
+
 export class WordDecoder {
   readonly #memory: EngineMemory;
   readonly #pages: RecordPages;
   readonly #decoder = a64Decoder();
   readonly #plan: HandlerPlan;
-  /** See `kept`. */
-  readonly #kept = new Uint32Array(keptWords * kept.words);
-  readonly #ways = new Map<A64Instruction, Way>();
-
+  readonly #kept: Uint32Array;
+  readonly #ways: Map<A64Instruction, Way>;
   readonly #provide: (handler: number) => void;
+  /** By handler: whether it was provided. */
+  readonly #isThere = new Uint8Array(2 ** 16);
 
   constructor({ memory, plan, provide }: CpuParts<unknown>, pages: RecordPages) {
     this.#memory = memory;
     this.#pages = pages;
     this.#plan = plan;
+    const { kept: words, ways } = knownBy(plan);
+    this.#kept = words;
+    this.#ways = ways;
     this.#provide = provide;
   }
 
   /** Decodes the word that belongs to a record, and fills the record. */
   decode(record: number): void {
     this.#pages.watch(record);
-    const [instruction, variant] = [this.#pages.instructionOf(record), this.#pages.variantOf(record)];
-    this.#memory.bringIn(instruction);
+    const instruction = this.#pages.instructionOf(record);
+    const variant = this.#pages.variantOf(record);
+    this.#memory.use(instruction);
     const word = this.#memory.word(instruction);
     const all = this.#kept;
     const at = ((word ^ (word >>> 16) ^ (word >>> 7)) & (keptWords - 1)) * kept.words;
     if (all[at + kept.word] === word && all[at + kept.variant] === variant + 1) {
       copyRecord(all, at + kept.record, this.#memory.words, record >>> 2);
+      // The word may have been decoded for another processor.
+      this.#makeThere(this.#memory.view.getUint16(record, true));
     } else {
       all[at + kept.near] = 0;
       this.#decodeAnew(record, word, variant, at);
@@ -88,17 +109,24 @@ export class WordDecoder {
     const fields = extractFields(found.pattern, word);
     const onStack = stack !== null && stack.place(fields) === registerFile.stackPointer;
     fillRecord(this.#memory.view, record, placed, fields);
+    this.#makeThere(choice.plain);
     this.#setHandler(record, (onStack ? choice.stack : null) ?? choice.plain);
     if (near === null) return;
     this.#kept[entry + kept.near] = choice.near ?? 0;
     this.#kept[entry + kept.distance] = Number(near.value(fields));
   }
 
+  /** Makes sure that a handler's function exists. Those of an instruction are one. */
+  #makeThere(handler: number): void {
+    if (this.#isThere[handler] !== 0) return;
+    this.#isThere[handler] = 1;
+    this.#provide(handler);
+  }
+
   #wayOf(instruction: A64Instruction): Way {
-    const known = this.#ways.get(instruction);
-    if (known !== undefined) return known;
+    const before = this.#ways.get(instruction);
+    if (before !== undefined) return before;
     const choice = present(this.#plan.choices.get(instruction.name), instruction.name);
-    this.#provide(choice.plain);
     const stack = instruction.operands[choice.stackOperand ?? ''];
     const near = instruction.operands[choice.nearOperand ?? ''];
     const way = {
