@@ -34,6 +34,8 @@ console.log(describeMachine());
 const ends = [];
 const report = await crash({
   ...request,
+  // Threads have modules of their own, which are not measured.
+  jobs: 1,
   vcpus: request.from === undefined ? 4 : undefined,
   warn: (line) => console.error(line),
   ended: () => ends.push(processorTime()),
@@ -43,8 +45,8 @@ const all = processorTime();
 const measured = [...machines.values()];
 const boot = request.from === undefined ? measured.shift() : undefined;
 const booted = boot?.ended ?? 0;
-const rows = report.runs.map(({ action, outcome, instructions }, index) => [
-  `crash on vCPU ${action.vcpu}: ${outcome}`,
+const rows = report.runs.map(({ action, outcome: { what }, instructions }, index) => [
+  `crash on vCPU ${action.vcpu}: ${what}`,
   (instructions / 1e6).toFixed(0),
   measured[index].own.toFixed(2),
   (ends[index] - (ends[index - 1] ?? booted)).toFixed(2),

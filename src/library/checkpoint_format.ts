@@ -80,8 +80,7 @@ function wordBytes(values: readonly number[]): Buffer {
  */
 export function encodeCheckpoint(software: string, { value, frames }: Checkpoint): Uint8Array {
   const header = deflateRawSync(Buffer.from(valueToJson({ software, value })), { level: 6 });
-  const { list, contents } = differentContents(frames);
-  const starts = wordBytes(contents.map(({ bytes }) => startOf(bytes)));
+  const { list, contents, starts } = differentContents(frames);
   const heads: Buffer[] = [];
   const bodies: Buffer[] = [];
   for (let first = 0; first < contents.length; first += groupFrames) {
@@ -92,7 +91,7 @@ export function encodeCheckpoint(software: string, { value, frames }: Checkpoint
   }
   const start = [Buffer.from(signature, 'latin1'), words(formatVersion, header.length), header];
   const counts = words(list.length / 2, contents.length);
-  const parts = [...start, counts, wordBytes(list), starts, ...heads, ...bodies];
+  const parts = [...start, counts, wordBytes(list), wordBytes(starts), ...heads, ...bodies];
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return Buffer.concat([...parts, hash.digest()]);
@@ -101,13 +100,22 @@ export function encodeCheckpoint(software: string, { value, frames }: Checkpoint
 const startOf = ([a = 0, b = 0, c = 0, d = 0]: Uint8Array): number =>
   (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
 
-/** The frames that are not all zero: for each its number and the index of its content, and each content once. */
-function differentContents(frames: readonly SavedFrame[]): { list: number[]; contents: SavedFrame[] } {
+/** What is written of frames. */
+interface DifferentContents {
+  /** Of each frame that is not all zero: its number, and the index of its content. */
+  readonly list: readonly number[];
+  /** For each content a frame that has it, and its first 4 bytes. */
+  readonly contents: readonly SavedFrame[];
+  readonly starts: readonly number[];
+}
+
+function differentContents(frames: readonly SavedFrame[]): DifferentContents {
   const order = frames.map((_, index) => index);
   const lastUse = (index: number): number => frames[index]?.lastUse ?? 0;
   order.sort((a, b) => lastUse(b) - lastUse(a) || a - b);
   const indexes = new Map<number, number>();
   const contents: SavedFrame[] = [];
+  const starts: number[] = [];
   /** By frame: the index of its content; -1 for zeros. */
   const contentOf = new Int32Array(frames.length).fill(-1);
   for (const index of order) {
@@ -121,12 +129,13 @@ function differentContents(frames: readonly SavedFrame[]): { list: number[]; con
     if (isKnown) continue;
     indexes.set(key, contents.length);
     contents.push(frame);
+    starts.push(startOf(bytes));
   }
   const list = frames.flatMap(({ number }, index) => {
     const content = contentOf[index] ?? -1;
     return content < 0 ? [] : [number, content];
   });
-  return { list, contents };
+  return { list, contents, starts };
 }
 
 /** Reads a file from its start to its end. */
