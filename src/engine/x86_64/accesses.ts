@@ -168,6 +168,12 @@ export class Accesses {
     return accessResults.faulted;
   }
 
+  /** The bytes of a record's instruction that lie in its page. They are those that were decoded, wherever pc leads by now. */
+  bytesOf(record: number): Uint8Array {
+    const at = this.#code.instructionOf(record);
+    return this.#memory.bytes.slice(at, Math.min(at + x86_64.longest, (at | 0xfff) + 1));
+  }
+
   /** Up to 15 bytes that the vCPU would fetch at pc. Nothing is remembered of it. */
   codeAt(cpu: Vcpu): Uint8Array {
     const found: number[] = [];

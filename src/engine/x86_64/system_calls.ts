@@ -45,7 +45,7 @@ import { farCall, farJump, farReturn, systemCall, systemReturn } from './transfe
 import { decode, floatTrap } from './records.js';
 import { variantOf } from './vcpu.js';
 import * as x87 from './x87.js';
-import type { Vcpu } from './vcpu.js';
+import type { Event, Vcpu } from './vcpu.js';
 
 const { registerNumber, segments, x86SystemCalls } = x86_64;
 type Call = x86_64.X86SystemCall;
@@ -430,6 +430,14 @@ const portHandlers = {
   },
 } satisfies Partial<Record<Call, Handler>>;
 
+/** The exception of an instruction that traps. Its translation may be gone, since stores to page tables flush nothing. */
+function trapOf(accesses: Accesses, cpu: Vcpu): Event {
+  const inPage = decode(accesses.bytesOf(cpu.block.record), cpu.mode);
+  const decoded = inPage.kind === 'instruction' ? inPage : decode(accesses.codeAt(cpu), cpu.mode);
+  if (decoded.kind === 'instruction') return floatTrap(decoded.instruction, variantOf(cpu.variant));
+  return exception(vectors.deviceNotAvailable);
+}
+
 const handlers: Readonly<Record<Call, Handler>> = {
   ...tableHandlers,
   ...transferHandlers,
@@ -445,9 +453,7 @@ const handlers: Readonly<Record<Call, Handler>> = {
       cpu.pending = { kind: 'stepped' };
       return;
     }
-    const decoded = decode(accesses.codeAt(cpu), cpu.mode);
-    invariant(decoded.kind === 'instruction', 'an instruction that traps is one');
-    raise(floatTrap(decoded.instruction, variantOf(cpu.variant)));
+    raise(trapOf(accesses, cpu));
   },
   misaligned: () => raise(generalProtection()),
   misalignedStack: () => undefined,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as isa from '../../isa/x86_64/index.js';
 import { cr0, cr4 } from './regime.js';
-import { enterLongMode, places, setGate, testMachine } from './test_machine.js';
+import { enterLongMode, pageEntry, places, setGate, testMachine } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 
 const number = isa.registerNumber;
@@ -118,6 +118,21 @@ describe('an instruction of x87 or SSE', () => {
     }
     for (const text of ['lfence', 'movnti %eax, 0x8000'])
       assert.equal(vectorOf(text, { control0: cr0.emulated | cr0.taskSwitched, control4: 0 }), 0n, text);
+  });
+
+  it('traps also where its translation is gone from the tables, but not from the TLB', () => {
+    const machine = testMachine();
+    enterLongMode(machine);
+    machine.program(
+      0x1000,
+      `mov %cr0, %rax\nor $0x8, %eax\nmov %rax, %cr0\nmovq $0x0, 0x${pageEntry(0x1000).toString(16)}\nfld1`,
+    );
+    machine.program(0x5000, 'mov $0x7, %ebx\nvmmcall');
+    setGate(machine, 7, 0x5000n);
+    machine.cpu.pc = 0x1000n;
+    machine.cpu.setRegister(number('rsp'), 0x9000n);
+    machine.run();
+    assert.equal(register(machine, 'rbx'), 7n);
   });
 
   it('traps as FWAIT only with CR0.MP too', () => {
