@@ -59,6 +59,23 @@ describe('event-is-heard', () => {
   });
 });
 
+describe('event-is-heard of a second kernel', () => {
+  const first = new Teller(arm, 0);
+  const second = new Teller(arm, 1, [1, 0]);
+  const begun = [first.enters(), ...boots(first), ...bringsUp(first, 1), second.enters()];
+  const lost: Draft = { kind: 'lost-upcall', vcpu: xenVcpuId(0), port: 2 };
+  const registers = second.calls(1, 'VCPUOP_register_vcpu_info', 0);
+  const unheard = [{ port: 2, vcpu: xenVcpuId(0), sinceNs: 1n }];
+  const hangs = { ...second.ends('hang'), unheard } as Draft;
+
+  it('takes no account of what the first kernel registered', () => {
+    keeps([...begun, lost, second.starts(0, 1), second.is('running', 1), second.ends()]);
+    breaks([...begun, lost, second.starts(0, 1), registers, second.is('running', 1), second.ends()]);
+    keeps([...begun, hangs]);
+    breaks([...begun, registers, hangs]);
+  });
+});
+
 describe('event-is-heard at a hang', () => {
   const entered = new Teller(arm, 0, [1, 0]);
   const begun = [entered.enters(), ...boots(entered)];

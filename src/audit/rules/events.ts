@@ -2,7 +2,7 @@
 import { isMovable, replay } from '../domain_view.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
-import type { LostUpcallEvent, TraceEvent, UnheardEvent } from '../trace.js';
+import type { LostUpcallEvent, StartEvent, TraceEvent, UnheardEvent } from '../trace.js';
 import { findingAt } from './report.js';
 
 export const eventReachesItsCpu: Rule = {
@@ -19,10 +19,10 @@ export const eventReachesItsCpu: Rule = {
   },
 };
 
-/** An event that was lost, and when its vCPU was started since; null if it is down. */
+/** An event that was lost, and what started its vCPU since; null if it is down. */
 interface Lost {
   readonly event: LostUpcallEvent;
-  startedNs: bigint | null;
+  started: StartEvent | null;
 }
 
 /** A guest that runs into a limit, or is stopped, so soon after it started a vCPU may still get to that vCPU's events. */
@@ -30,25 +30,29 @@ export const patienceNs = 1_000_000_000n;
 
 /** Updates by `event` the vCPUs that lost an event and have not been told of any since. */
 function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
-  if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, startedNs: null });
+  if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, started: null });
   else if (event.kind === 'upcall-heard') lost.delete(event.vcpu);
   else if (event.kind === 'reset') lost.clear();
   else if (event.kind === 'start' && event.returned === 0 && event.target !== null) {
     const deaf = lost.get(event.target);
-    if (deaf !== undefined) deaf.startedNs = event.timeNs;
+    if (deaf !== undefined) deaf.started = event;
   } else if (event.kind === 'offline' || event.kind === 'stop') {
     const deaf = lost.get(event.vcpu);
-    if (deaf !== undefined) deaf.startedNs = null;
+    if (deaf !== undefined) deaf.started = null;
   }
 }
 
-/** Whether the guest registered a vcpu_info for this vCPU, which shows that the vCPU is to take events. */
-function wantsEvents({ events }: Run, vcpu: XenVcpuId): boolean {
+/**
+ * Whether that kernel registered a vcpu_info for this vCPU, or for any if that is null: it shows that the vCPU is to take events. What
+ * an earlier kernel of the run registered says nothing of this one.
+ */
+function takesEvents({ events }: Run, kernel: number, vcpu: XenVcpuId | null): boolean {
   return events.some(
     (event) =>
       event.kind === 'hypercall' &&
+      event.kernel === kernel &&
       event.call.op === 'VCPUOP_register_vcpu_info' &&
-      event.call.vcpuId === vcpu &&
+      (vcpu === null || event.call.vcpuId === vcpu) &&
       event.call.returned >= 0,
   );
 }
@@ -59,23 +63,15 @@ function deafVcpus(run: Run): Finding[] {
   for (const event of run.events) noteLost(lost, event);
   const end = run.events.at(-1);
   const cutNs = end?.kind === 'end' && end.isCut === true ? end.timeNs : null;
-  return [...lost.values()].flatMap(({ event, startedNs }): Finding[] => {
+  return [...lost.values()].flatMap(({ event, started }): Finding[] => {
     const { vcpu, port } = event;
-    if (startedNs === null || !wantsEvents(run, vcpu)) return [];
-    if (cutNs !== null && cutNs - startedNs < patienceNs) return [];
+    if (started === null || !takesEvents(run, started.kernel, vcpu)) return [];
+    if (cutNs !== null && cutNs - started.timeNs < patienceNs) return [];
     const why =
       `port ${port} notified vCPU ${vcpu} while it was down, and Xen dropped the interrupt; ` +
       `vCPU ${vcpu} runs since, and hears of no event`;
     return [findingAt(event, 'event-is-heard', why, { meant: vcpu })];
   });
-}
-
-/** Whether the guest has set up any vCPU to take events. Before that it has no reason to mask a port. */
-function takesEvents({ events }: Run): boolean {
-  return events.some(
-    (event) =>
-      event.kind === 'hypercall' && event.call.op === 'VCPUOP_register_vcpu_info' && event.call.returned >= 0,
-  );
 }
 
 function wasStartedSince({ events }: Run, { vcpu, sinceNs }: UnheardEvent): boolean {
@@ -88,7 +84,8 @@ function wasStartedSince({ events }: Run, { vcpu, sinceNs }: UnheardEvent): bool
 /** Events that a guest which hangs can never hear of: their vCPU was down when they came, and was not started after that. */
 function unheardAtHang(run: Run): Finding[] {
   const end = run.events.at(-1);
-  if (end?.kind !== 'end' || end.outcome !== 'hang' || !takesEvents(run)) return [];
+  // Before a kernel has set up any vCPU to take events, it has no reason to mask a port.
+  if (end?.kind !== 'end' || end.outcome !== 'hang' || !takesEvents(run, end.kernel, null)) return [];
   return (end.unheard ?? []).flatMap((unheard): Finding[] => {
     const { port, vcpu, sinceNs } = unheard;
     if (wasStartedSince(run, unheard)) return [];
