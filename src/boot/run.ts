@@ -23,6 +23,7 @@ import type { OutcomeState } from './outcome.js';
 import { PauseWatch } from './pause_point.js';
 import type { PausePoint } from './pause_point.js';
 import type { BootFinding, BootKernelResult, BootProgress, BootResult } from './result.js';
+import { addCounts } from './trace_counts.js';
 import type { TraceStoreState } from './trace_store.js';
 import { TraceWriter } from './trace_writer.js';
 import { WhatIfRecords } from './what_if.js';
@@ -566,12 +567,4 @@ export class Boot {
       ({ rule, step }) => gotFar || rule !== 'all-vcpus-up' || this.#kernelAtStep(step) !== last,
     );
   }
-}
-
-function addCounts(
-  sum: Readonly<Record<string, number>>,
-  more: Readonly<Record<string, number>>,
-): Readonly<Record<string, number>> {
-  const added = Object.entries(more).map(([name, calls]) => [name, (sum[name] ?? 0) + calls] as const);
-  return { ...sum, ...Object.fromEntries(added) };
 }

@@ -187,3 +187,12 @@ export class TraceCounts {
     return this.#digest;
   }
 }
+
+/** The sums of two lists of counts, by name. */
+export function addCounts(
+  sum: Readonly<Record<string, number>>,
+  more: Readonly<Record<string, number>>,
+): Readonly<Record<string, number>> {
+  const added = Object.entries(more).map(([name, calls]) => [name, (sum[name] ?? 0) + calls] as const);
+  return { ...sum, ...Object.fromEntries(added) };
+}
