@@ -1,6 +1,7 @@
 /**
  * What CPUID tells a PVH guest of Xen 4.17 on a host with AMD's CPUs. The features are the smallest set with which Debian's kernels
- * and programs run, x2APIC and the hypervisor bit; HTT is what Xen always adds (tools/libs/guest/xg_cpuid_x86.c, xc_cpuid_apply_policy).
+ * and programs run, PSE and PGE, which Linux without CONFIG_XEN_PV demands of each CPU that it starts (verify_cpu), x2APIC and the
+ * hypervisor bit; HTT is what Xen always adds (tools/libs/guest/xg_cpuid_x86.c, xc_cpuid_apply_policy).
  * Identification and topology are those observed on the reference guest.
  */
 import type { CpuidAnswer } from '../../engine/x86_64/index.js';
@@ -13,11 +14,13 @@ const none: CpuidAnswer = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
 /** The bits of leaf 1's EDX; those of `extended` are in EDX of leaf 0x80000001 too, as on AMD's CPUs. */
 const feature = {
   fpu: 0,
+  pse: 3,
   tsc: 4,
   msr: 5,
   pae: 6,
   cx8: 8,
   apic: 9,
+  pge: 13,
   cmov: 15,
   mmx: 23,
   fxsr: 24,
@@ -25,7 +28,7 @@ const feature = {
   sse2: 26,
   htt: 28,
 } as const;
-const repeated = ['fpu', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'cmov', 'mmx', 'fxsr'] as const;
+const repeated = ['fpu', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'pge', 'cmov', 'mmx', 'fxsr'] as const;
 /** Bits of leaf 0x80000001's EDX. */
 const extended = { syscall: 11, nx: 20, lm: 29 } as const;
 /** Bits of leaf 1's ECX. */
