@@ -57,5 +57,5 @@ it('the documents name the releases and the most vCPUs', () => {
   );
   assert.ok(readText('docs/corpora.md').includes(`with ${vcpuCount.least} to ${vcpuCount.most} vCPUs`));
   assert.ok(readText('docs/corpora.md').includes(`\`xen\` (default: ${defaultXenRelease})`));
-  assert.ok(readText('README.md').includes(`as Xen ${defaultXenRelease} presents it`));
+  assert.ok(readText('README.md').includes(`as Xen ${defaultXenRelease} presents them`));
 });
