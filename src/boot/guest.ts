@@ -111,7 +111,9 @@ export interface RunningGuest {
    * Gives words of 32 bits, at guest physical addresses, values that they keep from now on, whatever the guest stores there; no other
    * words keep theirs. Null where this cannot be done. A guest that is restored keeps none until this is called again.
    */
-  readonly keepWords: ((words: readonly { readonly at: number; readonly value: number }[]) => void) | null;
+  readonly keepWords:
+    | ((words: readonly { readonly at: number; readonly value: number }[], isRestored?: boolean) => void)
+    | null;
   /** What its vCPUs are doing; for a guest that hung or was stopped. */
   hung(kernel: LoadedKernel): HungGuest;
   /**

@@ -69,6 +69,8 @@ export class KernelRun {
   readonly view: KernelView;
   readonly observer: KernelObserver;
   readonly log: KernelLog;
+  /** Whether it asked for a reboot before user space. It is not saved, since a boot that restarts cannot be. */
+  rebootedEarly = false;
   readonly #surroundings: KernelSurroundings;
   readonly #calls = { notModelled: new Map<string, number>() };
   /** The end of its log when it was left, if it was still there. */

@@ -218,6 +218,9 @@ export class OutcomeWatch {
     if (reason === SHUTDOWN_soft_reset) return this.#finish('destroyed', `${said}${afterSoftReset}`, false);
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);
+    // A kernel that is to reboot when it panics does so at once, and its memory is lost then.
+    const panic = this.#panics.look();
+    if (panic !== null) return this.#panicked(panic);
     if (this.#sources.restart()) return null;
     return this.#finish('destroyed', `${said}, and the run is followed into no more kernels`, false);
   }

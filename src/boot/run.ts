@@ -289,6 +289,7 @@ export class Boot {
     if (this.#kernels.length >= mostKernels) return false;
     // Its memory is as it was until the new domain has it.
     this.#kernel.left(true);
+    this.#kernel.rebootedEarly = this.machine.userSpaceNs === null;
     this.#notImplemented = addCounts(this.#notImplemented, Object.fromEntries(this.guest.notImplemented));
     const { saved, domid } = nextDomain(this.#options, this.machine);
     this.machine.replaceDomain(saved);
@@ -554,17 +555,17 @@ export class Boot {
   }
 
   /**
-   * `all-vcpus-up` is not applied to a guest that was stopped or whose trace was cut: it may not have had time to start its
-   * vCPUs.
+   * `all-vcpus-up` is not applied to a guest that was stopped or whose trace was cut, nor to a kernel that rebooted before user space:
+   * it may not have had time to start its vCPUs.
    */
   #findings(): Finding[] {
     const { events, folding } = this.#trace.store;
     const isWhole = folding.auditedUpToStep === null;
     const gotFar =
       isWhole && (this.machine.userSpaceNs !== null || this.#outcome.end?.outcome === 'poweroff');
-    const last = this.#kernel.facts.number;
+    const early = this.#kernels.map((one) => one.rebootedEarly || (one === this.#kernel && !gotFar));
     return audit({ platform: this.#platform(), events }).filter(
-      ({ rule, step }) => gotFar || rule !== 'all-vcpus-up' || this.#kernelAtStep(step) !== last,
+      ({ rule, step }) => rule !== 'all-vcpus-up' || early[this.#kernelAtStep(step)] !== true,
     );
   }
 }

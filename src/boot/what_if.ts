@@ -57,7 +57,7 @@ export class WhatIfRecords {
   /** The machine must have been restored before. */
   load(state: WhatIfState): void {
     this.#state = { ...state };
-    if (state.kept.length > 0) this.#guest.keepWords?.(state.kept);
+    if (state.kept.length > 0) this.#guest.keepWords?.(state.kept, true);
   }
 
   /** `vcpu` has made a call, and has not gone on yet. */

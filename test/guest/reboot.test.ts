@@ -130,6 +130,15 @@ describe('a guest that asks for a reboot', () => {
     assert.deepEqual([cut[0], cut[2]], ['hang', 3], String(cut[1]));
   });
 
+  it('is not said to leave vCPUs down where it reboots before user space', async () => {
+    const kernel = image([...say('hello\n'), ...reset]);
+    const { kernels } = onlyRun(await boot({ ...request, vcpus: 2, kernel, onReboot: 'restart' }).report());
+    assert.deepEqual(
+      kernels.map(({ findings }) => findings),
+      Array.from({ length: 8 }, () => []),
+    );
+  });
+
   it('cannot be saved, nor changed by what-if, if it is to be restarted', async () => {
     const running = boot({ ...request, kernel: 'builtin', memoryMiB: 64, onReboot: 'restart' });
     await assert.rejects(running.checkpoint(), /cannot be saved/);

@@ -209,7 +209,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     // Crashes and next kernels of such guests are not there yet.
     makeOops: () => false,
     kernelEntered: () => null,
-    keepWords: (words) => machine.board.keepWords(words),
+    keepWords: (words, isRestored) => machine.board.keepWords(words, isRestored),
     hung: (kernel) => hungX86Guest(machine, kernel),
   };
 }

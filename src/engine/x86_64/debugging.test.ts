@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as isa from '../../isa/x86_64/index.js';
-import { enterLongMode, setGate, testMachine } from './test_machine.js';
+import { enterLongMode, places, setGate, testMachine } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 
 const number = isa.registerNumber;
@@ -114,5 +114,22 @@ describe('breakpoints', () => {
     const machine = machineWith('mov $0x2400, %eax\nmov %rax, %db7\nmov %db0, %rbx\nmov %db7, %rcx\nvmmcall');
     machine.run();
     assert.deepEqual(values(machine, 'r13', 'r15', 'rcx'), [1n, 0xffff2ff0n, 0x400n]);
+  });
+});
+
+describe('a breakpoint at the first instruction of the handler of #DB', () => {
+  it('uses up the budget, and comes again and again', () => {
+    const machine = testMachine();
+    enterLongMode(machine);
+    machine.program(0x1000, 'mov $0x2000, %eax\nmov %rax, %db0\nmov $0x2, %eax\nmov %rax, %db7\njmp 0x2000');
+    machine.program(0x2000, 'nop\nvmmcall');
+    // Each frame overwrites the one before.
+    machine.memory.setBigUint64(places.task + 0x24, 0x9000n, true);
+    setGate(machine, 1, 0x2000n, { stack: 1 });
+    machine.cpu.pc = 0x1000n;
+    machine.cpu.setRegister(number('rsp'), 0x8000n);
+    const { reason, executed } = machine.processor.run(0, 1000);
+    assert.deepEqual([reason, executed], ['budget', 1000]);
+    assert.equal(machine.cpu.pc, 0x2000n);
   });
 });

@@ -23,6 +23,8 @@ export function prepareEntry(context: CpuContext, cpu: Vcpu): boolean {
   }
   const step = cpu.isStepping ? beginStep(cpu, linearPc(cpu), isTraced(cpu)) : null;
   if (step !== null) {
+    // It counts as an instruction, so that a handler that meets a breakpoint at its own first one uses up its budget.
+    cpu.block.budget -= 1;
     take(context, cpu, step);
     return false;
   }

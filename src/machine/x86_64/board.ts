@@ -180,10 +180,11 @@ export class X86Board implements Board {
 
   /**
    * Gives words of guest memory values that they keep from now on, whatever vCPUs store there; no others do. Not a part of what
-   * {@link save} returns: whoever restores a board says it again.
+   * {@link save} returns: whoever restores a board says it again (`isRestored`), and what was restored stays as it is.
    */
-  keepWords(words: readonly KeptWord[]): void {
+  keepWords(words: readonly KeptWord[], isRestored = false): void {
     this.#kept.set(words);
+    if (isRestored) return;
     // From now on stores to these frames must come here.
     this.processor.flushTranslations();
     for (const gfn of this.#kept.frames) this.#restoreKept(gfn);
