@@ -357,9 +357,12 @@ export function compareFlags(cpu: Vcpu, call: bigint, index: bigint): bigint {
   const found = isFault
     ? unorderedByFault
     : compare(registers.raw(0), registers.raw(other), (flags & x87Flags.quiet) !== 0);
-  // C1 stays, unless a register was empty.
-  const c1 = !isFault && (cpu.system.float.status & status.c1) !== 0;
-  if (note(cpu, found.raised, c1)) popTimes(registers, pops(flags));
+  const { float } = cpu.system;
+  // C1 stays, also where an exception is not masked (as on the CPUs of the comparison), unless a register was empty.
+  const c1 = isFault ? 0 : float.status & status.c1;
+  const goesOn = note(cpu, found.raised, false);
+  float.status |= c1;
+  if (goesOn) popTimes(registers, pops(flags));
   // The flags are set in any case.
   cpu.pending = null;
   return flagsOf[found.value];

@@ -74,7 +74,10 @@ const undefinedOnes = ([['UD1', 'B9'], ['UD0', 'FF']] as const).flatMap(([name, 
 
 const operandSize = (m: Semantics, { bits }: Form) => m.constant(64, bits);
 
-const sysret = instruction({ name: 'SYSRET', opcode: '0F 07', sizes: [32, 64], otherSizes: 32, cold: true, operands: {}, text: 'sysret{W}', semantics: (m, _, form) => m.system('sysret', [operandSize(m, form)]) }); // prettier-ignore
+const sysret = [
+  instruction({ name: 'SYSRET', opcode: '0F 07', sizes: [32, 64], otherSizes: 32, modes: [64], cold: true, operands: {}, text: 'sysret{W}', semantics: (m, _, form) => m.system('sysret', [operandSize(m, form)]) }),
+  instruction({ name: 'SYSRET_legacy', opcode: '0F 07', modes: [16, 32], cold: true, operands: {}, text: 'sysret', semantics: (m) => m.system('sysret', [m.constant(64, 32)]) }),
+].flat(); // prettier-ignore
 
 const rdtsc = instruction({
   name: 'RDTSC', opcode: '0F 31', operands: { a: fixed('rax', 32), d: fixed('rdx', 32) }, text: 'rdtsc', feature: 'tsc',
