@@ -83,7 +83,7 @@ function options(dice: Dice): BootOptions {
 }
 
 /** Xen's frames after the guest's own memory, which no instruction can reach. */
-function xenFrames({ machine, config }: Boot['guest']): Buffer {
+export function xenFrames({ machine, config }: Boot['guest']): Buffer {
   const { start, count } = config.xenFrames;
   const place = present(machine.frames.offsetOf(start), "Xen's first frame");
   return Buffer.from(machine.processor.ram.buffer, place, count * frameBytes);

@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import type { TraceEvent } from '../../src/audit/index.js';
-import { frameBytes, present } from '../../src/base/index.js';
+import { present } from '../../src/base/index.js';
 import { Boot, bootReport } from '../../src/boot/index.js';
 import type { BootOptions } from '../../src/boot/index.js';
 import * as isa from '../../src/isa/x86_64/index.js';
 import { Dice } from '../conformance/a64_draw.js';
 import { drawBytes, encodings } from '../conformance/x86_draw.js';
+import { xenFrames } from './random_kernels.js';
 
 /** Parts of the image, which begins at `base`: the entry, tables, the code of another vCPU, and the random code. */
 const base = 0x100_0000;
@@ -250,13 +251,6 @@ function options(dice: Dice, mode: EntryMode): BootOptions {
     until: { kind: dice.pick(['poweroff', 'userspace'] as const) },
     limits,
   };
-}
-
-/** Xen's frames after the guest's own memory, which no instruction can reach. */
-function xenFrames({ machine, config }: Boot['guest']): Buffer {
-  const { start, count } = config.xenFrames;
-  const place = present(machine.frames.offsetOf(start), "Xen's first frame");
-  return Buffer.from(machine.processor.ram.buffer, place, count * frameBytes);
 }
 
 export interface RandomRun {

@@ -3,11 +3,12 @@
  * memory and a UART at the same address. The outputs are compared.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { arm64, Processor } from '../../../src/engine/index.js';
 import type { Arm64Processor, Arm64Host } from '../../../src/engine/index.js';
+import { outputOnQemu, readElf } from '../baremetal_program.js';
 
 const compiler = 'aarch64-linux-gnu-gcc';
 const emulator = 'qemu-system-aarch64';
@@ -52,57 +53,9 @@ export function compileTest(sources: string, name: string, defines: readonly str
 
 /** The output of the test on QEMU. */
 export function runOnQemu(elf: Uint8Array, cpu = 'cortex-a57', cpus = 1): string {
-  const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
-  try {
-    const file = path.join(directory, 'test.elf');
-    writeFileSync(file, elf);
-    const board = [
-      '-M',
-      'virt',
-      '-cpu',
-      cpu,
-      '-smp',
-      String(cpus),
-      '-m',
-      String(ram.bytes >> 20),
-      '-display',
-      'none',
-      '-nic',
-      'none',
-    ];
-    const { stdout, error } = spawnSync(
-      emulator,
-      [...board, '-serial', 'stdio', '-monitor', 'none', '-kernel', file],
-      { encoding: 'utf8', timeout: 60_000 },
-    );
-    return error === undefined ? stdout : `${stdout}\n${error.message}`;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-interface Segment {
-  readonly address: number;
-  readonly bytes: Uint8Array;
-}
-
-/** The loadable segments of a 64-bit little-endian ELF file, and its entry. */
-function readElf(elf: Uint8Array): { readonly entry: bigint; readonly segments: readonly Segment[] } {
-  const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
-  const headers = Number(view.getBigUint64(32, true));
-  const count = view.getUint16(56, true);
-  const all = Array.from({ length: count }, (_, index) => headers + 56 * index);
-  const segments = all
-    .filter((at) => view.getUint32(at, true) === 1)
-    .map((at) => {
-      const offset = Number(view.getBigUint64(at + 8, true));
-      const size = Number(view.getBigUint64(at + 32, true));
-      return {
-        address: Number(view.getBigUint64(at + 24, true)),
-        bytes: elf.subarray(offset, offset + size),
-      };
-    });
-  return { entry: view.getBigUint64(24, true), segments };
+  const board = ['-M', 'virt', '-cpu', cpu, '-smp', String(cpus), '-m', String(ram.bytes >> 20)];
+  const shows = ['-display', 'none', '-nic', 'none', '-serial', 'stdio', '-monitor', 'none'];
+  return outputOnQemu(emulator, elf, [...board, ...shows]);
 }
 
 /** The emulated board here: its output, and the CPUs that are on. */

@@ -3,13 +3,14 @@
  * program as a PVH kernel, and print what it writes to port 0xe9. The outputs are compared.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { DomainConfig } from '../../../src/hypervisor/index.js';
 import { apicIdOfVcpu, xenVcpuId } from '../../../src/identity/index.js';
 import type { X86Machine } from '../../../src/machine/x86_64/index.js';
 import { x86Machine } from '../../../src/machine/x86_64/index.js';
+import { outputOnQemu, readElf } from '../baremetal_program.js';
 
 const compiler = 'gcc';
 const emulator = 'qemu-system-x86_64';
@@ -53,47 +54,11 @@ const cpu =
 
 /** The output of the test on QEMU. */
 export function runOnQemu(elf: Uint8Array, cpus = 1): string {
-  const directory = mkdtempSync(path.join(tmpdir(), 'domulator-baremetal-'));
-  try {
-    const file = path.join(directory, 'test.elf');
-    writeFileSync(file, elf);
-    const board = ['-M', 'microvm', '-accel', 'tcg', '-cpu', cpu, '-smp', String(cpus), '-m', String(ramMiB)];
-    const ends = ['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-no-reboot'];
-    const shows = ['-display', 'none', '-nic', 'none', '-serial', 'none', '-monitor', 'none'];
-    const prints = ['-chardev', 'stdio,id=out', '-device', 'isa-debugcon,iobase=0xe9,chardev=out'];
-    const { stdout, error } = spawnSync(emulator, [...board, ...ends, ...shows, ...prints, '-kernel', file], {
-      encoding: 'utf8',
-      timeout: 60_000,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    return error === undefined ? stdout : `${stdout}\n${error.message}`;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-interface Segment {
-  readonly address: number;
-  readonly bytes: Uint8Array;
-}
-
-/** The loadable segments of a 64-bit little-endian ELF file, and its entry. */
-function readElf(elf: Uint8Array): { readonly entry: bigint; readonly segments: readonly Segment[] } {
-  const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
-  const headers = Number(view.getBigUint64(32, true));
-  const count = view.getUint16(56, true);
-  const all = Array.from({ length: count }, (_, index) => headers + 56 * index);
-  const segments = all
-    .filter((at) => view.getUint32(at, true) === 1)
-    .map((at) => {
-      const offset = Number(view.getBigUint64(at + 8, true));
-      const size = Number(view.getBigUint64(at + 32, true));
-      return {
-        address: Number(view.getBigUint64(at + 24, true)),
-        bytes: elf.subarray(offset, offset + size),
-      };
-    });
-  return { entry: view.getBigUint64(24, true), segments };
+  const board = ['-M', 'microvm', '-accel', 'tcg', '-cpu', cpu, '-smp', String(cpus), '-m', String(ramMiB)];
+  const ends = ['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-no-reboot'];
+  const shows = ['-display', 'none', '-nic', 'none', '-serial', 'none', '-monitor', 'none'];
+  const prints = ['-chardev', 'stdio,id=out', '-device', 'isa-debugcon,iobase=0xe9,chardev=out'];
+  return outputOnQemu(emulator, elf, [...board, ...ends, ...shows, ...prints]);
 }
 
 /** What a program did here. */
