@@ -3,10 +3,14 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { arm64 } from './arm64/index.js';
 import { powerOff } from './calls.js';
+import { loadAddress } from './elf.js';
 import { initProgram } from './init_program.js';
+import { parameterOffset } from './parameters.js';
+import type { ParameterName } from './parameters.js';
 import { commandEndOf } from './reported_status.js';
 import { utf8 } from './utf8.js';
 import { x86_64 } from './x86_64/index.js';
+import type { InitArchitecture } from './architecture.js';
 
 describe('UTF-8', () => {
   it('agrees with the standard encoder', () => {
@@ -24,6 +28,36 @@ const architectures = [
   { name: 'amd64', init: x86_64, machine: 62, user: [[17, 0x33n]] },
 ] as const;
 
+/** The lists that the program uses before it starts its command. */
+const fixedLists = [
+  'environment',
+  'setup',
+  'shells',
+  'directories',
+  'mounts',
+] as const satisfies readonly ParameterName[];
+
+/** The addresses of those lists and of their texts, with these texts. */
+function usedBefore(
+  program: Uint8Array,
+  init: InitArchitecture,
+): { name: string; addresses: number[]; texts: string[] }[] {
+  const bytes = Buffer.from(program);
+  const wordAt = (at: number): number => Number(bytes.readBigUInt64LE(at));
+  const parameters = init.assembledCode().bytes.length;
+  return fixedLists.map((name) => {
+    const list = wordAt(parameters + parameterOffset[name]);
+    const addresses = [list];
+    const texts: string[] = [];
+    for (let at = list - loadAddress; list !== 0 && wordAt(at) !== 0; at += 8) {
+      const text = wordAt(at) - loadAddress;
+      addresses.push(wordAt(at));
+      texts.push(bytes.toString('utf8', text, bytes.indexOf(0, text)));
+    }
+    return { name, addresses, texts };
+  });
+}
+
 for (const { name, init, machine, user } of architectures) {
   describe(`the first process of an ${name} guest`, () => {
     it('is an ELF file that contains the command unchanged', () => {
@@ -35,6 +69,28 @@ for (const { name, init, machine, user } of architectures) {
       assert.equal(view.getBigUint64(64 + 32, true), BigInt(bytes.length));
       assert.ok(Buffer.from(bytes).includes('echo\0'));
       assert.ok(Buffer.from(bytes).includes('a  b\0'));
+    });
+
+    it('has all that it uses before the command at the same places, whatever the command is', () => {
+      const setup = ['/bin/setup', '--all'];
+      const commands = [
+        ['a'],
+        ['/bin/true'],
+        ['dmesg', '-l', 'err'],
+        ['sh', '-c', 'exit 3'],
+        ['x'.repeat(4000)],
+        ['echo', 'long '.repeat(8000), ''],
+      ];
+      for (const prepare of [setup, null]) {
+        const [first, ...others] = commands.map((args) =>
+          usedBefore(initProgram({ args, setup: prepare }, init), init),
+        );
+        assert.ok(first !== undefined);
+        for (const other of others) assert.deepEqual(other, first);
+        const [, prepared, , , mounted] = first;
+        assert.deepEqual(prepared?.texts, prepare ?? []);
+        assert.deepEqual(mounted?.texts.slice(0, 2), ['proc', '/proc']);
+      }
     });
   });
 

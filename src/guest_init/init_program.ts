@@ -75,6 +75,24 @@ function padding(end: number, size: number): Uint8Array {
 /** `domu` in the upper half of each word of padding. */
 const padWord = 0x756d_6f64_0000_0000n;
 
+/** The parameters that are the same for each command. */
+type FixedParameter = 'environment' | 'setup' | 'shells' | 'directories' | 'mounts';
+
+/**
+ * Adds what does not depend on the command, which must come before all that does: a program with another command may take the place
+ * of one that runs and has such addresses in its registers.
+ */
+function addFixed(data: DataBlock, setup: InitCommand['setup']): Readonly<Record<FixedParameter, number>> {
+  return {
+    environment: data.list(environment),
+    setup: setup === null ? 0 : data.list(setup),
+    shells: data.list(shells),
+    directories: data.list(directories),
+    // The second null ends the list of pairs.
+    mounts: data.list(mounts, 2),
+  };
+}
+
 /**
  * Builds the program, an ELF file for the first process of a guest of that architecture. It has at least `leastSize` bytes, and a
  * multiple of 64 KiB. Throws {@link InputError} on arguments that Linux would refuse.
@@ -88,23 +106,19 @@ export function initProgram(
   const [name = ''] = args;
   const code = assembledCode();
   const data = new DataBlock(loadAddress + code.bytes.length + 8 * parameterNames.length);
+  const fixed = addFixed(data, setup);
   const [notFound, cannotRun] = ['not found', 'cannot be executed'].map((why) =>
     data.text(`domulator: ${shownName(name)}: ${why}\n`),
   ) as [ReturnType<DataBlock['text']>, ReturnType<DataBlock['text']>];
   const values: Readonly<Record<ParameterName, number>> = {
     args: data.list(args),
     programs: data.list(programsOf(name)),
-    environment: data.list(environment),
-    setup: setup === null ? 0 : data.list(setup),
     shellArgs: data.list(['sh', '', ...args.slice(1)]),
-    shells: data.list(shells),
     notFoundText: notFound.address,
     notFoundLength: notFound.length,
     cannotRunText: cannotRun.address,
     cannotRunLength: cannotRun.length,
-    directories: data.list(directories),
-    // The second null ends the list of pairs.
-    mounts: data.list(mounts, 2),
+    ...fixed,
     begun: 0,
   };
   const parameters = new BigUint64Array(parameterNames.map((key) => BigInt(values[key])));

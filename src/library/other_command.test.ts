@@ -34,6 +34,12 @@ const archived = (file: Uint8Array): Uint8Array => {
   return bytes;
 };
 
+/** The pages of a file, each by itself. */
+const scattered = (file: Uint8Array): SavedFrame[] =>
+  framesOf(0, file)
+    .map(({ number, bytes }) => ({ number: 1000 - 2 * number, bytes }))
+    .sort((a, b) => a.number - b.number);
+
 describe('another command for a saved guest', () => {
   it('is put where the first process is: in the initramfs, or in single pages, in any order', () => {
     for (const pair of [inBusybox, inInitrd]) {
@@ -44,18 +50,44 @@ describe('another command for a saved guest', () => {
         contents(change(packed)),
         contents(saved(around, ...framesOf(10, archived(pair.other)))),
       );
-      const scattered = (file: Uint8Array): SavedBoot =>
-        saved(
-          around,
-          ...framesOf(0, file)
-            .map(({ number, bytes }) => ({ number: 1000 - 2 * number, bytes }))
-            .sort((a, b) => a.number - b.number),
-        );
-      const before = scattered(pair.program);
+      const before = saved(around, ...scattered(pair.program));
       const kept = contents(before);
-      assert.deepEqual(contents(change(before)), contents(scattered(pair.other)));
+      assert.deepEqual(contents(change(before)), contents(saved(around, ...scattered(pair.other))));
       assert.deepEqual(contents(before), kept, 'what was saved is not changed');
     }
+  });
+
+  it('is put in the right pages where the first command repeats its text', () => {
+    // Pages of such a text begin alike; what tells one from another comes later in each.
+    const text = Array.from({ length: 8 }, (_, i) => `${'x'.repeat(frameBytes - 1)}${i}`).join('');
+    const long = { argv: ['first', text], script: null };
+    for (const { program, other } of commandPrograms(long, ['other'], arm64)) {
+      const before = saved(...scattered(program));
+      assert.deepEqual(
+        contents(withCommand(before, long, ['other'], arm64)),
+        contents(saved(...scattered(other))),
+      );
+    }
+  });
+
+  it('is refused where the first command has equal pages and the other one has not', () => {
+    const long = { argv: ['first', 'x'.repeat(30_000)], script: null };
+    const [pair] = commandPrograms(long, ['other'], arm64);
+    assert.ok(pair !== undefined);
+    const pages = saved(...scattered(pair.program));
+    assert.throws(() => withCommand(pages, long, ['other'], arm64), /repeats its text/);
+    // In the initramfs it lies in one piece.
+    const archive = saved(...framesOf(10, archived(pair.program)));
+    assert.deepEqual(
+      contents(withCommand(archive, long, ['other'], arm64)),
+      contents(saved(...framesOf(10, archived(pair.other)))),
+    );
+    // One of the equal pages is missing.
+    const count = pages.machine.frames.length;
+    const equal = pages.machine.frames.filter(({ bytes }) => bytes.every((byte) => byte === 0x78));
+    assert.ok(equal.length > 1 && count > equal.length);
+    const fewer = saved(...pages.machine.frames.filter((frame) => frame !== equal[0]));
+    assert.throws(() => withCommand(fewer, long, ['other'], arm64), /is unpacking/);
   });
 
   it('is refused once the first one has begun, while it is unpacked, and where it is not', () => {

@@ -3,13 +3,13 @@
  * one with another command has the same size. So the other one takes its place wherever its file is in memory: in the initramfs
  * that is not unpacked yet, or in the kernel's page cache, from where it runs. That must be before the command begins.
  */
-import { frameBytes, InputError } from '../base/index.js';
+import { frameBytes, InputError, present } from '../base/index.js';
 import type { BootCommand, SavedBoot, SavedFrame } from '../boot/index.js';
 import { begunOffset } from '../guest_init/index.js';
 import type { InitArchitecture } from '../guest_init/index.js';
 import { commandPrograms } from './guest_command.js';
 
-/** Enough of a page to tell it from all others: no two pages of a first process begin alike. */
+/** Enough of a page to tell it from nearly all others. Pages of a command that repeats its text may begin alike. */
 const headBytes = 64;
 
 function headOf(page: Uint8Array): string {
@@ -52,34 +52,55 @@ function pagesOf(file: Uint8Array): Uint8Array[] {
   );
 }
 
-/** Where pages of a file lie by themselves: by page, the numbers of frames. */
+/** A page of a file, and where it lies by itself. */
 interface PageCopies {
-  readonly frames: readonly number[][];
+  readonly page: Uint8Array;
+  /** Where it is in the file. In more than one place, nothing tells which of its frames is which. */
+  readonly indexes: number[];
+  /** The numbers of the frames that are equal to it. */
+  readonly frames: number[];
+}
+
+/** The different pages of a file, by how they begin. */
+function pagesByHead(file: Uint8Array): ReadonlyMap<string, readonly PageCopies[]> {
+  const byHead = new Map<string, PageCopies[]>();
+  for (const [index, page] of pagesOf(file).entries()) {
+    const head = headOf(page);
+    const alike = byHead.get(head) ?? [];
+    byHead.set(head, alike);
+    const same = alike.find((other) => isEqual(other.page, page));
+    if (same === undefined) alike.push({ page, indexes: [index], frames: [] });
+    else same.indexes.push(index);
+  }
+  return byHead;
+}
+
+/** Where the pages of a file lie by themselves. */
+interface FileCopies {
+  readonly pages: readonly PageCopies[];
   /** Whether a frame begins as a page and goes on otherwise. */
   readonly hasParts: boolean;
-  /** Whether a frame is the first page with the mark that the command has begun. */
+  /** Whether a frame is the page `marked`. */
   readonly hasBegun: boolean;
 }
 
-function pageCopies(
+function fileCopies(
   frames: readonly SavedFrame[],
   file: Uint8Array,
   marked: Uint8Array,
   isElsewhere: (frame: number) => boolean,
-): PageCopies {
-  const pages = pagesOf(file);
-  const byHead = new Map(pages.map((page, index) => [headOf(page), index]));
-  const found = pages.map((): number[] => []);
+): FileCopies {
+  const byHead = pagesByHead(file);
   let [hasParts, hasBegun] = [false, false];
   for (const { number, bytes } of frames) {
-    const index = isElsewhere(number) ? undefined : byHead.get(headOf(bytes));
-    const page = index === undefined ? undefined : pages[index];
-    if (index === undefined || page === undefined) continue;
-    if (isEqual(bytes, page)) found[index]?.push(number);
-    else if (index === 0 && isEqual(bytes, marked)) hasBegun = true;
+    const alike = isElsewhere(number) ? undefined : byHead.get(headOf(bytes));
+    if (alike === undefined) continue;
+    const same = alike.find(({ page }) => isEqual(bytes, page));
+    if (same !== undefined) same.frames.push(number);
+    else if (isEqual(bytes, marked)) hasBegun = true;
     else hasParts = true;
   }
-  return { frames: found, hasParts, hasBegun };
+  return { pages: [...byHead.values()].flat(), hasParts, hasBegun };
 }
 
 /** Puts `bytes` at a byte address. */
@@ -96,7 +117,17 @@ function put(frames: Map<number, Uint8Array>, address: number, bytes: Uint8Array
 }
 
 /** What there is of a first process: what it takes to put another one in each of its places, or why that would be in vain. */
-type Change = { readonly frames: SavedFrame[] } | 'has begun' | 'is being unpacked' | 'is not there';
+type Change = { readonly frames: SavedFrame[] } | keyof typeof whyNot | 'is not there';
+
+/** That of a program that is all there comes first: of the one that is not there, pages that both have are. */
+const whyNot = {
+  'has begun':
+    'the command of the checkpoint’s guest has begun, and no other can take its place; write the checkpoint earlier (userspace)',
+  'has pages that are alike':
+    'the command of the checkpoint’s guest repeats its text over whole pages, which cannot be told apart in its memory; boot the guest with another command, such as -- true',
+  'is being unpacked':
+    'the guest of the checkpoint is unpacking its initramfs, and takes no other command just then; write the checkpoint a little later',
+} as const;
 
 function changed(
   saved: readonly SavedFrame[],
@@ -104,30 +135,29 @@ function changed(
   other: Uint8Array,
   begun: number,
 ): Change {
-  const marked = program.slice(0, frameBytes);
-  marked[begun] = 1;
+  const begunPage = Math.floor(begun / frameBytes) * frameBytes;
+  const marked = program.slice(begunPage, begunPage + frameBytes);
+  marked[begun - begunPage] = 1;
   const whole = wholeCopies(saved, program);
-  const copies = pageCopies(saved, program, marked, (frame) =>
+  const { pages, hasParts, hasBegun } = fileCopies(saved, program, marked, (frame) =>
     whole.some((at) => frame * frameBytes >= at && (frame + 1) * frameBytes <= at + program.length),
   );
-  if (copies.hasBegun) return 'has begun';
-  const count = copies.frames.filter((frames) => frames.length > 0).length;
-  if (count === 0 && whole.length === 0) return 'is not there';
-  const isComplete = count === 0 || count === copies.frames.length;
-  if (copies.hasParts || !isComplete) return 'is being unpacked';
+  if (hasBegun) return 'has begun';
+  const isThere = pages.some((page) => page.frames.length > 0);
+  if (!isThere && whole.length === 0) return 'is not there';
+  const isComplete = !isThere || pages.every(({ indexes, frames }) => frames.length >= indexes.length);
+  if (hasParts || !isComplete) return 'is being unpacked';
   const frames = new Map(saved.map(({ number, bytes }) => [number, bytes]));
   for (const at of whole) put(frames, at, other);
-  for (const [index, page] of pagesOf(other).entries())
-    for (const number of copies.frames[index] ?? []) put(frames, number * frameBytes, page);
+  const others = pagesOf(other);
+  for (const { indexes, frames: numbers } of isThere ? pages : []) {
+    const [page, ...more] = indexes.map((index) => present(others[index], 'a page'));
+    if (page === undefined || more.some((another) => !isEqual(another, page)))
+      return 'has pages that are alike';
+    for (const number of numbers) put(frames, number * frameBytes, page);
+  }
   return { frames: saved.map(({ number, bytes }) => ({ number, bytes: frames.get(number) ?? bytes })) };
 }
-
-const whyNot = {
-  'has begun':
-    'the command of the checkpoint’s guest has begun, and no other can take its place; write the checkpoint earlier (userspace)',
-  'is being unpacked':
-    'the guest of the checkpoint is unpacking its initramfs, and takes no other command just then; write the checkpoint a little later',
-} as const;
 
 /**
  * The guest with the command `args` in place of `command`, with which it was booted. Throws InputError if it was booted without one,
@@ -155,7 +185,7 @@ export function withCommand(
   // One of the two programs is there. The pages of padding are the same in both.
   const change = changes.find((one) => typeof one !== 'string');
   if (change !== undefined) return { ...saved, machine: { ...saved.machine, frames: change.frames } };
-  for (const why of ['has begun', 'is being unpacked'] as const)
+  for (const why of Object.keys(whyNot) as (keyof typeof whyNot)[])
     if (changes.includes(why)) throw new InputError(whyNot[why]);
   throw new InputError('the command with which the guest was booted is not in its memory; give no other');
 }
