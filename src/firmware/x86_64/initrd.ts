@@ -1,39 +1,43 @@
 /**
  * The initrd as libxl gives it to a PVH guest: one that is packed by gzip is unpacked on the host (Xen 4.17
- * tools/libs/guest/xg_dom_core.c, xc_dom_check_gzip and xc_dom_build_module; tools/libs/guest/xg_private.h). Nothing else is: not xz,
- * and not what follows a first archive that is not packed.
+ * tools/libs/guest/xg_dom_core.c, xc_dom_check_gzip, xc_dom_do_gunzip and xc_dom_build_module; tools/libs/guest/xg_private.h). Nothing
+ * else is: not xz, and not what follows a first archive that is not packed, or a first member of gzip.
  */
-import { Inflate } from 'pako';
+import { Z_FINISH, Z_OK, Z_STREAM_END, zlibInflate, zlibInflateInit2, ZStream } from 'pako';
 import { viewOf } from '../../abi/index.js';
 import { InputError } from '../../base/index.js';
 import { compressionOf } from '../compression.js';
 
-/** libxl unpacks nothing that is larger. */
+/** The most space that libxl makes for an unpacked module, bytes; also the largest size that it believes. */
 const mostUnpacked = 2 ** 30;
 /** Fewer bytes are not looked at. */
 const fewest = 6;
+/** What libxl adds to the size that a file has when it is unpacked. The guest is told of a module as much larger. */
+const addedBytes = 16;
+/** zlib's largest window, for data with a header of zlib or gzip (zlib.h, inflateInit2). */
+const anyHeader = 15 + 32;
 
-/** The unpacked size by the last four bytes; 0 for a file that libxl does not unpack. */
-function unpackedSize(file: Uint8Array): number {
+/** The space that libxl makes for the unpacked file, by its last four bytes; 0 for a file that it does not unpack. */
+function spaceFor(file: Uint8Array): number {
   if (file.length < fewest || compressionOf(file) !== 'gzip') return 0;
-  const size = viewOf(file).getUint32(file.length - 4, true);
-  return size > mostUnpacked ? 0 : size;
+  const space = viewOf(file).getUint32(file.length - 4, true) + addedBytes;
+  return space > mostUnpacked ? 0 : space;
 }
 
-/** What the first member of `file` unpacks to, followed by zeros; null if it is damaged, or larger than `size` bytes. */
-function unpack(file: Uint8Array, size: number): Uint8Array | null {
-  const unpacked = new Uint8Array(size);
-  const state = { end: 0 };
-  const inflate = new Inflate({ chunkSize: 1 << 18 });
-  inflate.onData = (piece: Uint8Array) => {
-    if (state.end + piece.length <= size) unpacked.set(piece, state.end);
-    state.end += piece.length;
-  };
-  for (let at = 0; at < file.length && !inflate.ended && state.end <= size; at += 1 << 16) {
-    inflate.push(file.subarray(at, at + (1 << 16)));
-    if (inflate.err !== 0) return null;
-  }
-  return inflate.ended && state.end <= size ? unpacked : null;
+/**
+ * What the first member of `file` unpacks to, followed by zeros; null if it is damaged, or larger than `space` bytes. What follows
+ * that member is not looked at.
+ */
+function unpack(file: Uint8Array, space: number): Uint8Array | null {
+  const unpacked = new Uint8Array(space);
+  const stream = Object.assign(new ZStream(), {
+    input: file,
+    avail_in: file.length,
+    output: unpacked,
+    avail_out: space,
+  });
+  if (zlibInflateInit2(stream, anyHeader) !== Z_OK) return null;
+  return zlibInflate(stream, Z_FINISH) === Z_STREAM_END ? unpacked : null;
 }
 
 /**
@@ -41,17 +45,17 @@ function unpack(file: Uint8Array, size: number): Uint8Array | null {
  * no guest then.
  */
 export function loadedInitrd(file: Uint8Array, ramBytes: number): Uint8Array {
-  const size = unpackedSize(file);
-  if (size === 0) return file;
-  if (size > ramBytes) {
+  const space = spaceFor(file);
+  if (space === 0) return file;
+  if (space > ramBytes) {
     throw new InputError(
-      `${ramBytes >> 20} MiB of memory is too little: the initrd is packed by gzip and unpacks to ${Math.ceil(size / 2 ** 20)} MiB`,
+      `${ramBytes >> 20} MiB of memory is too little: the initrd is packed by gzip and unpacks to ${Math.ceil((space - addedBytes) / 2 ** 20)} MiB`,
     );
   }
-  const unpacked = unpack(file, size);
-  // libxl then hands the file over as it is, in as much space as it had made for it.
-  if (unpacked !== null && size >= file.length) return unpacked;
-  const whole = new Uint8Array(Math.max(size, file.length));
-  whole.set(unpacked ?? file);
+  // Where it cannot be unpacked, libxl hands the file over as it is. In both cases in the larger space of the two.
+  const contents = unpack(file, space) ?? file;
+  if (contents.length >= Math.max(space, file.length)) return contents;
+  const whole = new Uint8Array(Math.max(space, file.length));
+  whole.set(contents);
   return whole;
 }
