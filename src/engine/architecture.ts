@@ -74,8 +74,13 @@ export interface CpuSet<View, Line> {
   readonly views: readonly View[];
   /** The decoded code. */
   readonly code: CodeCache;
-  /** Called before a vCPU runs. Other vCPUs may have run since its last run. */
-  begin(vcpu: number): void;
+  /**
+   * Called before a vCPU runs, with the number of instructions that it has executed in the time slice. If that is 0, other vCPUs may
+   * have run since its last run.
+   */
+  begin(vcpu: number, executed: number): void;
+  /** Called when a run ends. */
+  end(vcpu: number): void;
   /**
    * Called before the interpreter is entered: takes an unmasked interrupt, or selects the TLB sets of the current
    * privilege level. Returns false if the vCPU took an exception, which is a scheduling point.

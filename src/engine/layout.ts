@@ -23,10 +23,7 @@ const blockFields = {
    */
   record: 4,
   limit: 4,
-  /**
-   * While the interpreter runs: the instructions that were executed since the time slice began, and the rest of the budget,
-   * together.
-   */
+  /** While a vCPU runs: the instructions that were executed since the time slice began, and the rest of the budget, together. */
   granted: 4,
   /**
    * Byte offsets of the current TLB sets: for accesses with the rights of the current level, and for accesses with

@@ -192,8 +192,10 @@ export class Processor<View, Host, Line> {
     this.#before = before;
     this.#stopAsked = false;
     block.budget = budget;
-    if (before === 0) this.#cpus.begin(index);
+    this.#grant(block);
+    this.#cpus.begin(index, before);
     const reason = this.#runUntilStopped(index, block);
+    this.#cpus.end(index);
     this.#running = null;
     return { reason, executed: budget - block.budget };
   }
@@ -236,6 +238,7 @@ export class Processor<View, Host, Line> {
     this.#inside = false;
     block.budget += this.#held;
     this.#held = 0;
+    this.#grant(block);
     return exit;
   }
 

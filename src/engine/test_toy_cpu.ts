@@ -140,6 +140,10 @@ class ToyCpus implements CpuSet<ToyView, never> {
     // Nothing depends on other vCPUs.
   }
 
+  end(): void {
+    // Nothing is kept.
+  }
+
   prepareEntry(vcpu: number): boolean {
     const { block } = this.#view(vcpu);
     block.tlb = this.#parts.tlbs.privileged(vcpu);

@@ -126,6 +126,20 @@ export class VcpuBlock {
     this.memory.setWord(this.offset + cpuOffsets.granted, value);
   }
 
+  /** Between two runs of the interpreter: the instructions executed since the time slice began. */
+  get executed(): number {
+    return this.#granted - this.budget;
+  }
+
+  /** As `executed`, within a host call: without the current instruction. */
+  get executedBefore(): number {
+    return this.#granted - this.left;
+  }
+
+  get #granted(): number {
+    return this.memory.word(this.offset + cpuOffsets.granted) | 0;
+  }
+
   /** Within a host call: the byte offset of the current record. */
   get record(): number {
     return this.memory.word(this.offset + cpuOffsets.record);

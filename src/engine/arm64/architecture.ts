@@ -66,8 +66,12 @@ class Arm64Cpus implements CpuSet<VcpuView, Arm64Line> {
   }
 
   /** Another vCPU may have stored since this one ran, so clear the exclusive monitor. */
-  begin(vcpu: number): void {
-    this.#of(vcpu).block.setLow(stateSlots.monitorBytes, 0);
+  begin(vcpu: number, executed: number): void {
+    if (executed === 0) this.#of(vcpu).block.setLow(stateSlots.monitorBytes, 0);
+  }
+
+  end(): void {
+    // Nothing is kept.
   }
 
   prepareEntry(vcpu: number): boolean {

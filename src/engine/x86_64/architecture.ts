@@ -28,6 +28,7 @@ interface VcpuRest {
   readonly decodedAs: number;
   readonly openException: OpenException | null;
   readonly exceptionsTaken: number;
+  readonly met: number;
 }
 
 /** The CPUs of a processor as a plain value. */
@@ -62,8 +63,14 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
     return present(this.#vcpus[vcpu], 'a vCPU');
   }
 
-  begin(vcpu: number): void {
-    beginTimestamp(this.#context.host, this.#of(vcpu));
+  begin(vcpu: number, executed: number): void {
+    const cpu = this.#of(vcpu);
+    if (executed === 0) beginTimestamp(this.#context.host, cpu);
+    cpu.beginRun(executed);
+  }
+
+  end(vcpu: number): void {
+    this.#of(vcpu).endRun();
   }
 
   prepareEntry(vcpu: number): boolean {
@@ -88,7 +95,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
   }
 
   hasOpenInterrupt(vcpu: number): boolean {
-    return this.#of(vcpu).openInterrupts !== 0;
+    return this.#of(vcpu).openInterrupts(null) !== 0;
   }
 
   flushFrames(): void {
@@ -123,6 +130,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       decodedAs: vcpu.decodedAs,
       openException: vcpu.openException,
       exceptionsTaken: vcpu.exceptionsTaken,
+      met: vcpu.met,
     }));
     return { vcpus, code: this.code.save() };
   }
@@ -134,6 +142,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       vcpu.decodedAs = state.decodedAs;
       vcpu.openException = state.openException;
       vcpu.exceptionsTaken = state.exceptionsTaken;
+      vcpu.met = state.met;
     }
     this.code.load(code);
   }

@@ -4,7 +4,7 @@
  */
 import { exception, vectors } from './events.js';
 import { cr4 } from './regime.js';
-import type { Event, Vcpu } from './vcpu.js';
+import type { Event, Shadow, Vcpu } from './vcpu.js';
 
 /** DR6.BS. */
 const stepped = 0x4000n;
@@ -40,13 +40,17 @@ function debugEvent(cpu: Vcpu, bits: bigint): Event {
   return { ...exception(vectors.debug), origin: 'external' };
 }
 
-/** Called before the instruction at a linear address, where the vCPU steps. An event to take instead of it; null if there is none. */
-export function beginStep(cpu: Vcpu, pc: bigint, isTraced: boolean): Event | null {
+/**
+ * Called before the instruction at a linear address, where the vCPU steps. An event to take instead of it; null if there is none. A load
+ * of SS right before it delays the traps of its data, and suppresses the breakpoint of the instruction (SDM, volume 3, 17.3.1).
+ */
+export function beginStep(cpu: Vcpu, pc: bigint, isTraced: boolean, shadow: Shadow | null): Event | null {
   const { system } = cpu;
   cpu.traced = isTraced;
-  cpu.met = 0;
+  cpu.steppedAt = pc;
+  if (shadow !== 'stack') cpu.met = 0;
   cpu.loadsStack = false;
-  cpu.resumed = system.resumes;
+  cpu.resumed = system.resumes || shadow === 'stack';
   system.resumes = false;
   if (cpu.breakpoints === 0) return null;
   let bits = 0;
@@ -62,8 +66,9 @@ export function beginStep(cpu: Vcpu, pc: bigint, isTraced: boolean): Event | nul
 export function endStep(cpu: Vcpu): Event | null {
   const bits = BigInt(cpu.met) | (cpu.traced ? stepped : 0n);
   cpu.traced = false;
+  if (cpu.loadsStack) return null;
   cpu.met = 0;
-  return bits === 0n || cpu.loadsStack ? null : debugEvent(cpu, bits);
+  return bits === 0n ? null : debugEvent(cpu, bits);
 }
 
 /** An access to data at a linear address. */

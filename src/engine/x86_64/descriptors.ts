@@ -111,16 +111,21 @@ export function loadSegment(accesses: Accesses, cpu: Vcpu, number: number, selec
 /** Byte offset of the stack of level 0 in a TSS of 32 and of 64 bits; those of the other levels follow, with 8 bytes each. */
 const firstStack = 4;
 
+/** The linear address of `bytes` bytes of the current TSS. Raises #TS where they are beyond its limit. */
+function taskAddress({ system }: Vcpu, offset: number, bytes: number, isExternal: boolean): bigint {
+  const { base, limit, selector } = system.task;
+  if (offset + bytes - 1 > limit) raiseForSelector(vectors.invalidTask, selector, isExternal);
+  return base + BigInt(offset);
+}
+
 /** 8 bytes of the current TSS. Raises #TS where they are beyond its limit. */
-export function readTask(accesses: Accesses, cpu: Vcpu, offset: number): bigint {
-  const { base, limit, selector } = cpu.system.task;
-  if (offset + 7 > limit) raiseForSelector(vectors.invalidTask, selector);
-  return accesses.read(cpu, base + BigInt(offset), 8);
+export function readTask(accesses: Accesses, cpu: Vcpu, offset: number, isExternal = false): bigint {
+  return accesses.read(cpu, taskAddress(cpu, offset, 8, isExternal), 8);
 }
 
 /** The stack pointer that a TSS of 64 bits has for a level. */
-export function longStackOf(accesses: Accesses, cpu: Vcpu, level: number): bigint {
-  return readTask(accesses, cpu, firstStack + 8 * level);
+export function longStackOf(accesses: Accesses, cpu: Vcpu, level: number, isExternal = false): bigint {
+  return readTask(accesses, cpu, firstStack + 8 * level, isExternal);
 }
 
 /** The stack that a TSS of 32 bits has for a level (SDM, volume 3, 5.8.5). */
@@ -132,8 +137,10 @@ export function stackOf(
 ): { readonly pointer: bigint; readonly segment: Segment } {
   const { invalidTask, stackFault } = vectors;
   if (!has(cpu.system.task, 8)) cpu.countUnimplemented('stack of a 16-bit TSS');
-  const value = readTask(accesses, cpu, firstStack + 8 * level);
-  const selector = Number((value >> 32n) & 0xffffn);
+  // The pointer, and two bytes of selector.
+  const address = taskAddress(cpu, firstStack + 8 * level, 6, isExternal);
+  const pointer = accesses.read(cpu, address, 4);
+  const selector = Number(accesses.read(cpu, address + 4n, 2));
   const found = isNull(selector) ? null : findSegment(accesses, cpu, selector);
   if (found === null || requestedPrivilege(selector) !== level) {
     raiseForSelector(invalidTask, selector, isExternal);
@@ -142,7 +149,7 @@ export function stackOf(
     raiseForSelector(invalidTask, selector, isExternal);
   }
   if (!has(found, attribute.present)) raiseForSelector(stackFault, selector, isExternal);
-  return { pointer: value & 0xffffffffn, segment: markAccessed(accesses, cpu, found) };
+  return { pointer, segment: markAccessed(accesses, cpu, found) };
 }
 
 /** After a return to an outer level: registers that hold segments of an inner one become null. */

@@ -52,6 +52,8 @@ export function deliver(accesses: Accesses, cpu: Vcpu, event: Event, own = cpu.b
     if (!cpu.isProtected) enterReal(accesses, cpu, event);
     else if (cpu.isLong) enterLong(accesses, cpu, event);
     else enterProtected(accesses, cpu, event);
+    cpu.system.resumes = false;
+    cpu.shadow = null;
     return true;
   } catch (error) {
     if (!(error instanceof Raised)) throw error;
@@ -119,9 +121,13 @@ function handlerSegment(
   return { segment: markAccessed(accesses, cpu, found), level };
 }
 
-/** RFLAGS as an event saves them. A fault sets RF, so that the instruction's own breakpoint does not hit again. */
+/**
+ * RFLAGS as an event saves them. A fault sets RF, so that the instruction's own breakpoint does not hit again; other events save it as
+ * it is (SDM, volume 3, 17.3.1.1).
+ */
 function savedFlags(cpu: Vcpu, { origin }: Event): bigint {
-  return BigInt(cpu.block.rflags | (origin === 'exception' ? rflags.resume : 0));
+  const resumes = origin === 'exception' || cpu.system.resumes;
+  return BigInt(cpu.block.rflags | (resumes ? rflags.resume : 0));
 }
 
 /** Clears the flags that an event clears. */
@@ -132,11 +138,9 @@ function clearFlags(cpu: Vcpu, type: number): void {
 }
 
 function goTo(cpu: Vcpu, code: Segment, level: number, offset: bigint): void {
-  cpu.system.resumes = false;
   cpu.block.privilege = level;
   cpu.setSegment(segments.cs, { ...code, selector: (code.selector & 0xfffc) | level });
   cpu.block.pc = offset;
-  cpu.shadow = null;
 }
 
 /** Byte offset in a 64-bit TSS: IST1. */
@@ -145,24 +149,27 @@ const interruptStack = 0x24;
 function enterLong(accesses: Accesses, cpu: Vcpu, event: Event): void {
   const { block } = cpu;
   const gate = gateOf(accesses, cpu, event, 16);
-  const { segment, level } = handlerSegment(accesses, cpu, gate, event.origin !== 'software');
+  const isExternal = event.origin !== 'software';
+  const { segment, level } = handlerSegment(accesses, cpu, gate, isExternal);
   const changes = level < cpu.privilege;
   const before = block.register(rsp);
   const top =
     gate.stackIndex !== 0
-      ? readTask(accesses, cpu, interruptStack + 8 * (gate.stackIndex - 1))
+      ? readTask(accesses, cpu, interruptStack + 8 * (gate.stackIndex - 1), isExternal)
       : changes
-        ? longStackOf(accesses, cpu, level)
+        ? longStackOf(accesses, cpu, level, isExternal)
         : before;
-  if (!isCanonicalAddress(top)) raise(exception(vectors.stackFault, 0));
+  const errorCode = isExternal ? 1 : 0;
+  if (!isCanonicalAddress(top)) raise(exception(vectors.stackFault, errorCode));
   const stack = new FlatStack(accesses, cpu, level === 3, top & ~15n);
+  stack.errorCode = errorCode;
   stack.push(BigInt(cpu.segment(segments.ss).selector));
   stack.push(before);
   stack.push(savedFlags(cpu, event));
   stack.push(BigInt(cpu.segment(segments.cs).selector));
   stack.push(block.pc);
   if (event.errorCode !== null) stack.push(BigInt(event.errorCode));
-  if (!isCanonicalAddress(gate.offset)) raise(generalProtection(event.origin === 'software' ? 0 : 1));
+  if (!isCanonicalAddress(gate.offset)) raise(generalProtection(errorCode));
   if (changes) cpu.setSegment(segments.ss, nullSegment(level));
   clearFlags(cpu, gate.type);
   goTo(cpu, segment, level, gate.offset);
@@ -181,6 +188,7 @@ function enterProtected(accesses: Accesses, cpu: Vcpu, event: Event): void {
     inner === null
       ? new Stack(accesses, cpu)
       : new Stack(accesses, cpu, level === 3, inner.pointer, inner.segment);
+  stack.errorCode = ((inner?.segment.selector ?? 0) & 0xfffc) | (isExternal ? 1 : 0);
   if (inner !== null) {
     stack.push(bytes, BigInt(cpu.segment(segments.ss).selector));
     stack.push(bytes, block.register(rsp));
@@ -270,7 +278,6 @@ function returnInProtectedMode(accesses: Accesses, cpu: Vcpu, stack: Stack, bits
   cpu.setSegment(segments.cs, { ...code, selector });
   if (outer !== null) cpu.setSegment(segments.ss, outer.segment);
   cpu.pending = { kind: 'transferred', target };
-  cpu.shadow = null;
   if (isOuter) dropInnerSegments(cpu);
 }
 

@@ -7,9 +7,9 @@ import { Stack } from './stack.js';
 import type { CpuContext } from './system_calls.js';
 import type { Vcpu } from './vcpu.js';
 
-/** An interrupt that is open is taken before the instruction that disables interrupts, unless STI stands right before it. */
+/** An interrupt that is open is taken before the instruction that disables interrupts, unless it is in a shadow. */
 function takesInterruptFirst(cpu: Vcpu): boolean {
-  if (cpu.openInterrupts === 0) return false;
+  if (cpu.openInterrupts(cpu.shadowAt(cpu.block.executedBefore)) === 0) return false;
   cpu.pending = { kind: 'again' };
   return true;
 }
@@ -27,7 +27,7 @@ export function setInterrupt({ interruptsEnabled }: CpuContext, cpu: Vcpu): void
   if (cpu.isProtected && cpu.privilege > level) raise(generalProtection());
   if (cpu.block.interruptsEnabled) return;
   cpu.block.systemFlags |= rflags.interrupt;
-  cpu.shadow = BigInt.asUintN(64, cpu.block.pc + BigInt(cpu.length));
+  cpu.castShadow('interrupts');
   if (cpu.asserted !== 0) interruptsEnabled();
 }
 

@@ -5,6 +5,7 @@ import { exception, invalidOpcode, vectors } from './events.js';
 import { rflags } from './block.js';
 import { beginStep, endStep } from './debugging.js';
 import { deliver } from './exceptions.js';
+import { decode } from './records.js';
 import type { CpuContext } from './system_calls.js';
 import { lines, trapping } from './vcpu.js';
 import type { Event, Vcpu } from './vcpu.js';
@@ -16,18 +17,22 @@ const { segments } = x86_64;
  * took an interrupt.
  */
 export function prepareEntry(context: CpuContext, cpu: Vcpu): boolean {
-  const event = cpu.openInterrupts === 0 ? null : openEvent(context, cpu);
+  const shadow = cpu.shadowAt(cpu.block.executed);
+  const open = cpu.openInterrupts(shadow);
+  const event = open === 0 ? null : openEvent(context, cpu, open);
   if (event !== null) {
     take(context, cpu, event);
     return false;
   }
-  const step = cpu.isStepping ? beginStep(cpu, linearPc(cpu), isTraced(cpu)) : null;
+  const step = cpu.isStepping ? beginStep(cpu, linearPc(cpu), isTraced(cpu), shadow) : null;
   if (step !== null) {
     // It counts as an instruction, so that a handler that meets a breakpoint at its own first one uses up its budget.
     cpu.block.budget -= 1;
     take(context, cpu, step);
     return false;
   }
+  cpu.system.resumes = false;
+  if (!cpu.isStepping) cpu.steppedAt = null;
   useTlbs(context, cpu);
   return true;
 }
@@ -40,16 +45,24 @@ function linearPc(cpu: Vcpu): bigint {
   return cpu.mode === 64 ? pc : BigInt.asUintN(32, pc + cpu.segment(segments.cs).base);
 }
 
+/** Between two iterations of a string instruction RF is set, so that a breakpoint hits before the first alone (SDM, volume 3, 17.3.1.1). */
+function isBetweenIterations({ accesses }: CpuContext, cpu: Vcpu): boolean {
+  if (linearPc(cpu) !== cpu.steppedAt) return false;
+  const decoded = decode(accesses.codeAt(cpu), cpu.mode);
+  return decoded.kind === 'instruction' && decoded.instruction.form.repeat !== 0;
+}
+
 /** Takes the traps of an instruction that is done. Returns whether there was one. */
 export function finishStep(context: CpuContext, cpu: Vcpu): boolean {
+  cpu.system.resumes ||= isBetweenIterations(context, cpu);
   const event = endStep(cpu);
   if (event !== null) take(context, cpu, event);
   return event !== null;
 }
 
 /** The event to take now. An NMI comes first. */
-function openEvent({ host }: CpuContext, cpu: Vcpu): Event | null {
-  if ((cpu.openInterrupts & lines.nmi) !== 0) {
+function openEvent({ host }: CpuContext, cpu: Vcpu, open: number): Event | null {
+  if ((open & lines.nmi) !== 0) {
     cpu.setLines(cpu.asserted & ~lines.nmi);
     cpu.system.nmiMasked = true;
     return { ...exception(vectors.nmi), origin: 'external' };

@@ -11,15 +11,17 @@ const { registerNumber, segments } = x86_64;
 const [rsp, rbp] = [registerNumber('rsp'), registerNumber('rbp')];
 
 /** The address of 64-bit code's stack at a pointer. Throws `Raised` with #SS where not all its bytes are at canonical addresses. */
-function flatAddress(pointer: bigint, bytes: number): bigint {
+function flatAddress(pointer: bigint, bytes: number, errorCode: number): bigint {
   const isUsable = isCanonicalAddress(pointer) && isCanonicalAddress(pointer + BigInt(bytes - 1));
-  if (!isUsable) raise(exception(vectors.stackFault, 0));
+  if (!isUsable) raise(exception(vectors.stackFault, errorCode));
   return BigInt.asUintN(64, pointer);
 }
 
 /** A stack whose pointer reaches the register when everything was pushed or popped (`commit`). */
 export class Stack {
   pointer: bigint;
+  /** That of #SS where the stack has no room. */
+  errorCode = 0;
   readonly #accesses: Accesses;
   readonly #cpu: Vcpu;
   readonly #segment: Segment;
@@ -45,9 +47,9 @@ export class Stack {
   }
 
   #address(pointer: bigint, bytes: number): bigint {
-    if (this.#isFlat) return flatAddress(pointer, bytes);
+    if (this.#isFlat) return flatAddress(pointer, bytes, this.errorCode);
     const offset = Number(pointer & this.#mask);
-    if (!isWithin(this.#segment, offset, bytes)) raise(exception(vectors.stackFault, 0));
+    if (!isWithin(this.#segment, offset, bytes)) raise(exception(vectors.stackFault, this.errorCode));
     return (this.#segment.base + BigInt(offset)) & 0xffffffffn;
   }
 
@@ -79,6 +81,8 @@ export class Stack {
 /** A stack of 64-bit code, whatever code runs now: without a segment. */
 export class FlatStack {
   pointer: bigint;
+  /** That of #SS where an address is not canonical. */
+  errorCode = 0;
   readonly #accesses: Accesses;
   readonly #cpu: Vcpu;
   readonly #user: boolean;
@@ -92,7 +96,7 @@ export class FlatStack {
 
   push(value: bigint): void {
     this.pointer = BigInt.asUintN(64, this.pointer - 8n);
-    this.#accesses.write(this.#cpu, flatAddress(this.pointer, 8), 8, value, this.#user);
+    this.#accesses.write(this.#cpu, flatAddress(this.pointer, 8, this.errorCode), 8, value, this.#user);
   }
 
   commit(): void {

@@ -279,11 +279,12 @@ const tableHandlers = {
   canRead: (context, cpu, selector) => canAccess(context, cpu, Number(selector), false),
   canWrite: (context, cpu, selector) => canAccess(context, cpu, Number(selector), true),
   loadSegment: ({ accesses }, cpu, number, selector) => {
-    loadSegment(accesses, cpu, Number(number), Number(selector & 0xffffn));
+    loadSegment(accesses, cpu, Number(number & 7n), Number(selector & 0xffffn));
     if (Number(number) !== segments.ss) return;
-    // No interrupt is taken between a load of SS and the next instruction, which loads the pointer; of several such instructions in a
-    // row only the first delays it (SDM, volume 3, 6.8.3).
-    if (cpu.shadow !== cpu.block.pc) cpu.shadow = BigInt.asUintN(64, cpu.block.pc + BigInt(cpu.length));
+    // Nothing is taken between a load of SS and the next instruction, which loads the pointer; of several such loads in a row only
+    // the first delays it (SDM, volume 3, 6.8.3).
+    if (cpu.shadowAt(cpu.block.executedBefore) === 'stack') return;
+    cpu.castShadow('stack');
     cpu.loadsStack = true;
   },
 } satisfies Partial<Record<Call, Handler>>;

@@ -147,6 +147,27 @@ describe('call gates', () => {
     assert.equal(register(machine, 'rsp'), 0xb000n - 20n);
   });
 
+  it('need a TSS of 32 bits up to the selector of the stack, and raise #TS where it is shorter', () => {
+    for (const [limit, code] of [
+      [9, 0x77n],
+      [8, BigInt(selectors.task)],
+    ] as const) {
+      const machine = testMachine();
+      enter32(machine, 3);
+      machine.program(0x1000, 'lcall *0x3000', 32);
+      machine.program(0x5000, 'mov $0x77, %eax\nvmmcall', 32);
+      machine.program(0x6000, 'pop %eax\nvmmcall', 32);
+      const { globalTable, interruptTable } = places;
+      machine.memory.setBigUint64(globalTable + 0x40, gate32(0x5000n, 0xc), true);
+      machine.memory.setBigUint64(interruptTable + 8 * 10, gate32(0x6000n, 0xe), true);
+      machine.memory.setUint16(interruptTable + 8 * 10 + 2, selectors.user | 3, true);
+      machine.cpu.setSystem({ task: { ...machine.cpu.system.task, limit } });
+      machine.cpu.pc = 0x1000n;
+      machine.run();
+      assert.equal(register(machine, 'rax'), code);
+    }
+  });
+
   it('raise #TS where the TSS has no stack that fits', () => {
     const machine = testMachine();
     enter32(machine, 3);

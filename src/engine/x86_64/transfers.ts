@@ -134,6 +134,7 @@ function changeStack(
   const copied = Array.from({ length: parameters }, () => outer.pop(bytes)).reverse();
   const { pointer, segment } = stackOf(accesses, cpu, level);
   const stack = new Stack(accesses, cpu, false, pointer, segment);
+  stack.errorCode = segment.selector & 0xfffc;
   const own = [BigInt(cpu.segment(segments.ss).selector), cpu.block.register(rsp)];
   for (const value of [...own, ...copied, ...back]) stack.push(bytes, value);
   cpu.block.setRegister(rsp, pointer);

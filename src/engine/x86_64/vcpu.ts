@@ -56,7 +56,7 @@ export interface SystemState {
   debug: bigint[];
   /** Whether an NMI was taken and no IRET was made since. */
   nmiMasked: boolean;
-  /** RFLAGS.RF: the next instruction meets no breakpoint. */
+  /** RFLAGS.RF before the next instruction, which then meets no breakpoint of code. */
   resumes: boolean;
   float: FloatSystem;
 }
@@ -95,6 +95,9 @@ export type Pending =
   | { readonly kind: 'stepped' }
   | { readonly kind: 'hypercall'; readonly instruction: 'vmcall' | 'vmmcall' }
   | { readonly kind: 'stop'; readonly reason: StopReason };
+
+/** By what the events at the end of an instruction are held back: STI, or a load of SS, which holds back more of them. */
+export type Shadow = 'interrupts' | 'stack';
 
 /** The lines of a vCPU as bits of its state slot. */
 export const lines = { interrupt: 1, nmi: 2 } as const;
@@ -141,15 +144,19 @@ export class Vcpu {
   converted: readonly [mantissa: bigint, exponent: number] = [0n, 0];
   /** The status slot before an instruction of SSE whose exceptions are not all masked. */
   statusBefore = 0;
-  /** Where the instruction behind an STI is, before which no interrupt is taken. */
-  shadow: bigint | null = null;
+  /** Between runs: the shadow that the next instruction is in. While it runs: the one that was cast last (`shadowAt`). */
+  shadow: Shadow | null = null;
+  /** At which number of executed instructions that is. */
+  #shadowAt = 0;
   /** DR7's enabled breakpoints: two bits for each. */
   breakpoints = 0;
   /** Whether RFLAGS.TF was set when the current instruction began. */
   traced = false;
   /** Whether RFLAGS.RF was set then. */
   resumed = false;
-  /** Breakpoints of data that the current instruction met, as bits of DR6. */
+  /** Where the current instruction is, by its linear address, if the vCPU steps. */
+  steppedAt: bigint | null = null;
+  /** Breakpoints of data that the current instruction met, as bits of DR6; behind a load of SS those that it met. */
   met = 0;
   /** Whether the current instruction loads SS, behind which there is no trap. */
   loadsStack = false;
@@ -271,10 +278,30 @@ export class Vcpu {
     return this.block.register(number === segments.fs ? fsBase : gsBase);
   }
 
-  /** Pending interrupts that may be taken now, as bits of `lines`. */
-  get openInterrupts(): number {
-    const mayInterrupt = this.block.interruptsEnabled && this.block.pc !== this.shadow;
-    return this.asserted & ((mayInterrupt ? lines.interrupt : 0) | (this.system.nmiMasked ? 0 : lines.nmi));
+  /** Pending interrupts that may be taken in a shadow or outside, as bits of `lines`. */
+  openInterrupts(shadow: Shadow | null): number {
+    const mayInterrupt = this.block.interruptsEnabled && shadow === null;
+    const mayNmi = !this.system.nmiMasked && shadow !== 'stack';
+    return this.asserted & ((mayInterrupt ? lines.interrupt : 0) | (mayNmi ? lines.nmi : 0));
+  }
+
+  /** The shadow behind a number of executed instructions. */
+  shadowAt(executed: number): Shadow | null {
+    return executed === this.#shadowAt ? this.shadow : null;
+  }
+
+  /** The current instruction casts a shadow, which ends with the next instruction. */
+  castShadow(shadow: Shadow): void {
+    this.shadow = shadow;
+    this.#shadowAt = this.block.executedBefore + 1;
+  }
+
+  beginRun(executed: number): void {
+    this.#shadowAt = executed;
+  }
+
+  endRun(): void {
+    this.shadow = this.shadowAt(this.block.executed);
   }
 
   setLines(asserted: number): void {

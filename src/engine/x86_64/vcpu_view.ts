@@ -7,7 +7,7 @@ import { cr0 } from './regime.js';
 import { attribute, nullSegment } from './segments.js';
 import type { Segment } from './segments.js';
 import type { CpuContext } from './system_calls.js';
-import type { OpenException, SystemState, Vcpu } from './vcpu.js';
+import type { OpenException, Shadow, SystemState, Vcpu } from './vcpu.js';
 
 const { registerNames, registerNumber, segments } = x86_64;
 
@@ -25,7 +25,7 @@ export interface X86VcpuValue {
   readonly gsBase: bigint;
   readonly system: SystemState;
   readonly asserted: number;
-  readonly shadow: bigint | null;
+  readonly shadow: Shadow | null;
   readonly isShutDown: boolean;
   readonly unimplemented: readonly (readonly [string, number])[];
 }

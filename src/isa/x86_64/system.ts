@@ -279,7 +279,8 @@ const farLoads = ([
       const at = s.linear(bits / 8 + 2);
       const offset = m.load((bits / 8) as 2 | 4 | 8, at);
       const selector = m.load(2, m.add(at, m.constant(64, bits / 8)));
-      m.system('loadSegment', [m.constant(64, segments[name]), selector]);
+      // It loads the pointer too, so nothing has to wait for the next instruction.
+      m.system('loadSegment', [m.constant(64, segments[name] + 8), selector]);
       d.set(m.resize(widthOf(bits), offset));
     },
   }),

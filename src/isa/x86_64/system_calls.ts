@@ -37,7 +37,7 @@ export const x86SystemCalls = [
   /** (selector + 2^16 * operand size, offset). */
   'farCall',
   'farJump',
-  /** (segment's number, selector). */
+  /** (segment's number, or that plus 8 where a load of SS holds nothing back, selector). */
   'loadSegment',
   /** (number of the register) -> value; (number, value). */
   'readControl',
