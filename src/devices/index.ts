@@ -6,4 +6,5 @@ export * from './generic_timer.js';
 export * from './gic_v3/index.js';
 export * from './local_apic/index.js';
 export type { MmioBytes, MmioDevice } from './mmio.js';
+export * from './pc/index.js';
 export * from './sbsa_uart.js';

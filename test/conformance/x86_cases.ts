@@ -100,17 +100,14 @@ function isUndefined(
   return /^SH[LR]D.*\.16/.test(name) && (count & 31) > 16;
 }
 
-/** Whether MASKMOVDQU or MASKMOVQ writes nothing: whether it faults then is up to the CPU (Intel SDM, MASKMOVDQU). */
+/** Whether MASKMOVDQU writes nothing: whether it faults then is up to the CPU (Intel SDM, MASKMOVDQU). */
 function isMaskedOut(
   { name }: x86_64.X86Instruction,
   { rm }: x86_64.Fields,
   vectors: readonly bigint[],
-  { registers, status }: X87State,
 ): boolean {
   const signs = BigInt(`0x${'80'.repeat(16)}`);
-  // MMX registers are numbered as the CPU has them, and those of x87 from the top on.
-  const mask = name.startsWith('MASKMOVQ') ? registers[(rm - (status >> 11)) & 7]![0] : vectors[rm]!;
-  return name.startsWith('MASKMOV') && (mask & signs) === 0n;
+  return name.startsWith('MASKMOV') && (vectors[rm]! & signs) === 0n;
 }
 
 /** An empty x87, as FNINIT leaves it. */
@@ -157,23 +154,6 @@ function drawX87(dice: Dice): X87State {
   };
 }
 
-const isMmx = ({ feature }: x86_64.X86Instruction): boolean => feature?.startsWith('mmx') === true;
-
-/** As `drawX87`, with values for MMX registers as XMM registers have them. Now and then an exception is pending. */
-function drawMmx(dice: Dice, isFloat: boolean): X87State {
-  const state = drawX87(dice);
-  const draw = (): bigint => BigInt.asUintN(64, isFloat ? drawNumbers(dice, 32) : drawVector(dice));
-  const registers = state.registers.map(([, exponent]) => [draw(), exponent] as const);
-  if (dice.below(8) !== 0) return { ...state, registers };
-  const bit = 1 << dice.below(6);
-  return {
-    ...state,
-    registers,
-    control: state.control & ~bit,
-    status: state.status | bit | 0x8080,
-  };
-}
-
 /** Segments whose use depends on the host: FS, and in 32-bit code GS too. */
 const isHostSegment = (mode: 32 | 64, { segment }: x86_64.Fields): boolean =>
   segment === x86_64.segments.fs || (mode === 32 && segment === x86_64.segments.gs);
@@ -198,19 +178,11 @@ function drawCase(
   if (found.instruction.form.repeat !== 0) registers[1] = BigInt(dice.below(12));
   if (isUndefined(found.instruction, found.fields, registers)) return null;
   if (found.instruction.vector) align(registers, found.instruction.form, found.fields, dice);
-  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP|RCP|RSQRT)[PS][SD])/.test(
-    found.instruction.name,
-  );
+  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP)[PS][SD])/.test(found.instruction.name);
   const vectors = Array.from({ length: 16 }, () =>
     isFloat ? drawNumbers(dice, dice.pick([32, 64])) : drawVector(dice),
   );
-  const x87 =
-    found.instruction.feature === 'fpu'
-      ? drawX87(dice)
-      : isMmx(found.instruction)
-        ? drawMmx(dice, isFloat)
-        : initialX87;
-  if (isMaskedOut(found.instruction, found.fields, vectors, x87)) return null;
+  if (isMaskedOut(found.instruction, found.fields, vectors)) return null;
   const flags = flagNames.reduce(
     (all, name) => all | (BigInt(dice.below(2)) << BigInt(flagPlaces[name])),
     0n,
@@ -224,7 +196,8 @@ function drawCase(
     flags: flags | (dice.below(4) === 0 ? directionFlag : 0n),
     vectors,
     mxcsr: drawMxcsr(dice),
-    x87,
+    x87:
+      found.instruction.feature === 'fpu' || found.instruction.feature === 'mmx' ? drawX87(dice) : initialX87,
     readOnly: dice.below(6) === 0,
   };
 }

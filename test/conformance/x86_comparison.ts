@@ -44,12 +44,7 @@ const engineCalls: readonly string[] = [
   'pushAll',
   'popAll',
   ...x86_64.x86SystemCalls.filter((name) => name.includes('X87')),
-  'readMmx',
-  'writeMmx',
-  'enterMmx',
   'leaveMmx',
-  'approximateReciprocal',
-  'approximateInverseRoot',
   'readMxcsr',
   'writeMxcsr',
 ];

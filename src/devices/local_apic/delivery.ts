@@ -3,6 +3,7 @@
  * arch/x86/hvm/vlapic.c, vlapic_match_dest, vlapic_ipi, vlapic_accept_irq, vlapic_set_irq).
  */
 import {
+  hasVector,
   highestVector,
   isEnabled,
   isX2apic,
@@ -23,6 +24,8 @@ export interface ApicPort {
   nmi(from: number, to: number): void;
   /** The software enabled a CPU's APIC: Xen injects the upcall vector again if events are pending. */
   enabled(cpu: number): void;
+  /** A CPU ended a level-triggered interrupt: an I/O APIC may send it again. */
+  levelEnded?(vector: number): void;
   /** The guest used a delivery mode that Xen does not have. Xen crashes the domain. */
   unsupported(from: number): void;
 }
@@ -83,14 +86,14 @@ function recordError(apics: LocalApics, cpu: number, error: number): void {
   if (tells && legal) requestVector(apics, cpu, vector & 0xff);
 }
 
-/** Requests an edge-triggered interrupt, whether or not the APIC is enabled (vlapic_set_irq). */
-export function requestVector(apics: LocalApics, cpu: number, vector: number): void {
+/** Requests an interrupt, which is edge-triggered unless said otherwise, whether or not the APIC is enabled (vlapic_set_irq). */
+export function requestVector(apics: LocalApics, cpu: number, vector: number, isLevel = false): void {
   if (vector < firstVector) {
     recordError(apics, cpu, receiveIllegalVector);
     return;
   }
   const apic = apicOf(apics, cpu);
-  markVector(apic, register.triggerMode, vector, false);
+  markVector(apic, register.triggerMode, vector, isLevel);
   markVector(apic, register.requested, vector, true);
   apics.stale.add(cpu);
 }
@@ -128,6 +131,7 @@ export function endOfInterrupt(apics: LocalApics, cpu: number): void {
   if (vector < 0) return;
   markVector(apic, register.inService, vector, false);
   apics.stale.add(cpu);
+  if (hasVector(apic, register.triggerMode, vector)) apics.port.levelEnded?.(vector);
 }
 
 /** An id or destination as an APIC compares it: 32 bits in x2APIC mode, else bits 31:24. */
@@ -221,4 +225,51 @@ export function sendInterrupt(apics: LocalApics, from: number, command: number, 
   }
   const reached = kind !== mode.lowestPriority ? targets : chosen === null ? [] : [chosen];
   for (const cpu of reached) accept(apics, from, cpu, command);
+}
+
+/** An interrupt message from a device: to the CPUs with that physical or logical destination of 8 bits. */
+export interface DeviceMessage {
+  readonly vector: number;
+  /** The delivery mode, as in the interrupt command register, shifted down to bit 0. */
+  readonly mode: number;
+  readonly isLogical: boolean;
+  readonly isLevel: boolean;
+  readonly destination: number;
+}
+
+/**
+ * A device sends an interrupt. One of lowest priority goes to `preferred` if it is among the destinations. Modes other than fixed,
+ * lowest priority and NMI are ignored (Xen 4.17 arch/x86/hvm/vioapic.c, vioapic_deliver).
+ */
+export function deliverMessage(
+  apics: LocalApics,
+  message: DeviceMessage,
+  preferred: number | null = null,
+): void {
+  const { vector, isLevel, isLogical, destination } = message;
+  const targets = [...apics.state.cpus.keys()].filter((cpu) => {
+    const apic = apicOf(apics, cpu);
+    if (isLogical) return matchesLogical(apic, destination);
+    return [registerOf(apic, register.id), 0xffff_ffff].some((id) => asCompared(apic, id) === destination);
+  });
+  switch (message.mode << 8) {
+    case mode.fixed:
+      for (const cpu of targets)
+        if (isEnabled(apicOf(apics, cpu))) requestVector(apics, cpu, vector, isLevel);
+      return;
+    case mode.lowestPriority: {
+      const isPreferred =
+        preferred !== null && targets.includes(preferred) && isEnabled(apicOf(apics, preferred));
+      const chosen = isPreferred ? preferred : lowestPriority(apics, targets);
+      if (chosen !== null) requestVector(apics, chosen, vector, isLevel);
+      return;
+    }
+    case mode.nmi:
+      for (const cpu of targets) apics.port.nmi(cpu, cpu);
+  }
+}
+
+/** Whether a CPU's APIC has a request for a vector that it has not taken. */
+export function isRequested(apics: LocalApics, cpu: number, vector: number): boolean {
+  return vector >= firstVector && hasVector(apicOf(apics, cpu), register.requested, vector);
 }

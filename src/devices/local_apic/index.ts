@@ -1,6 +1,6 @@
 /** The local APICs that Xen emulates for an x86 HVM or PVH guest: xAPIC page, x2APIC MSRs, timer, interrupts between CPUs. */
-export { acknowledgeVector, pendingVector, requestVector } from './delivery.js';
-export type { ApicPort, LocalApics } from './delivery.js';
+export { acknowledgeVector, deliverMessage, isRequested, pendingVector, requestVector } from './delivery.js';
+export type { ApicPort, DeviceMessage, LocalApics } from './delivery.js';
 export {
   answersInPage,
   readApicBase,
@@ -11,9 +11,11 @@ export {
   writePage,
 } from './registers.js';
 export {
+  acceptsExternal,
   apicPage,
   initialise as initialiseApic,
   isEnabled as isApicEnabled,
+  isEnabledByBase as isApicOn,
   newLocalApics,
 } from './state.js';
 export type { LocalApicState, LocalApicsState } from './state.js';

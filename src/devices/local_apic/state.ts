@@ -152,6 +152,11 @@ export function markVector(apic: LocalApicState, offset: number, vector: number,
   setRegister(apic, at, on ? word | bit : word & ~bit);
 }
 
+/** Whether a vector is in a bit set. */
+export function hasVector(apic: LocalApicState, offset: number, vector: number): boolean {
+  return (registerOf(apic, offset + 16 * (vector >>> 5)) & (1 << (vector & 31))) !== 0;
+}
+
 /** The highest vector of a bit set; -1 if it is empty. */
 export function highestVector(apic: LocalApicState, offset: number): number {
   for (let word = 7; word >= 0; word -= 1) {
@@ -159,4 +164,17 @@ export function highestVector(apic: LocalApicState, offset: number): number {
     if (bits !== 0) return 32 * word + 31 - Math.clz32(bits);
   }
   return -1;
+}
+
+/**
+ * Whether a CPU takes interrupts of the 8259 pair, whose CPU it is: its LINT0 is open for them, or pin 0 of the I/O APIC sends them
+ * there (Xen 4.17 arch/x86/hvm/vlapic.c, __vlapic_accept_pic_intr and vlapic_accept_pic_intr). `pin0`: that pin's entry, for an
+ * unmasked pin of mode ExtINT the destination; null otherwise.
+ */
+export function acceptsExternal(apic: LocalApicState, pin0: number | null): boolean {
+  const id = registerOf(apic, register.id);
+  const isRouted = pin0 !== null && pin0 === (isX2apic(apic) ? id : id >>> 24) && isEnabled(apic);
+  return (
+    isRouted || (registerOf(apic, register.lint0) & (masked | 0x700)) === 0x700 || !isEnabledByBase(apic)
+  );
 }

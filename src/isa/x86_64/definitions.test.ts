@@ -48,9 +48,6 @@ const changing = ['setRegister', 'setFlags', 'setState', 'setVector', 'setElemen
 const computing = ['float'];
 const afterComputing = 'endUnmaskedFloat';
 const mayFault = ['load', 'store', 'loadVector', 'storeVector', 'system'];
-/** Calls that raise nothing. The last one does nothing more if it is repeated. */
-const raisingNothing = ['readMmx', 'writeMmx', 'enterMmx'];
-const changingCall = 'writeMmx';
 
 /** Whether something that may fault, but for a call, follows a change; `changed` says whether a change came before. Null if so. */
 function changedBy(
@@ -68,10 +65,9 @@ function changedBy(
       if (branches.includes(null)) return null;
       state = branches.includes(true);
     }
-    const call = statement.op === 'system' ? statement.name : '';
-    const isExempt = call === exempt || raisingNothing.includes(call);
+    const isExempt = statement.op === 'system' && statement.name === exempt;
     if (state && mayFault.includes(statement.op) && !isExempt) return null;
-    state ||= changes.includes(statement.op) || (changes === changing && call === changingCall);
+    state ||= changes.includes(statement.op);
   }
   return state;
 }
@@ -79,9 +75,7 @@ function changedBy(
 test('nothing that may fault follows a change of registers, so that an instruction can be repeated', () => {
   const system: Statement = { op: 'system', name: 'halt', inputs: [], index: null };
   const change: Statement = { op: 'setFlags', flags: {} };
-  const mmxChange: Statement = { ...system, name: changingCall };
-  for (const each of [change, mmxChange])
-    assert.equal(changedBy([each, system], false), null, 'the search is broken');
+  assert.equal(changedBy([change, system], false), null, 'the search is broken');
   const wrong = x86.filter(
     ({ semantics: { statements } }) =>
       changedBy(statements, false) === null ||

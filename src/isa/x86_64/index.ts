@@ -4,7 +4,6 @@ import { arithmeticInstructions } from './arithmetic.js';
 import { bitInstructions } from './bits.js';
 import { branchInstructions } from './branches.js';
 import { exchangeInstructions } from './exchanges.js';
-import { mmxInstructions } from './mmx/index.js';
 import { moveInstructions } from './moves.js';
 import { multiplyDivideInstructions } from './multiply_divide.js';
 import { shiftInstructions } from './shifts.js';
@@ -26,7 +25,6 @@ export const x86: readonly X86Instruction[] = [
   ...stringInstructions,
   ...systemInstructions,
   ...x87Instructions,
-  ...mmxInstructions,
   ...sseInstructions,
 ];
 

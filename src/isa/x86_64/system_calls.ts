@@ -111,14 +111,8 @@ export const x86SystemCalls = [
   /** -> MXCSR; (value). */
   'readMxcsr',
   'writeMxcsr',
-  /** MMX: (number) -> register; (number, value); what each instruction does to the tags and the top; EMMS. */
-  'readMmx',
-  'writeMmx',
-  'enterMmx',
+  /** EMMS. */
   'leaveMmx',
-  /** (bits of a number of 32 bits) -> about its reciprocal, and that of its square root: RCPSS and RSQRTSS. */
-  'approximateReciprocal',
-  'approximateInverseRoot',
   /** x87: FNINIT, FNCLEX, FWAIT; -> control word; (value); -> status word. */
   'initialiseX87',
   'clearX87Exceptions',
