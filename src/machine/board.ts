@@ -53,6 +53,11 @@ export interface MachineOptions {
   readonly entry: bigint;
   /** What it finds in the register that points to its boot information, a guest physical address. */
   readonly bootInformation: bigint;
+  /** x86-64: enters in 64-bit mode, with that page table and descriptor table at guest physical addresses. */
+  readonly longMode?: {
+    readonly pageTable: bigint;
+    readonly descriptorTable: { readonly base: bigint; readonly limit: number };
+  };
 }
 
 /** What a board asks of its machine. */

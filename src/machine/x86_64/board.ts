@@ -1,24 +1,15 @@
-/** The board of an x86-64 PVH guest under Xen: CPUs, their local APICs, and ports at which nothing answers. */
+/** The board of an x86-64 guest under Xen: CPUs, their local APICs, and for an HVM guest its platform; a PVH guest has none. */
 import { XEN_ENOSYS, XEN_EPERM } from '../../abi/index.js';
-import { frameBytes, present } from '../../base/index.js';
-import {
-  answersInPage,
-  apicPage,
-  deadline,
-  readApicBase,
-  readMsr,
-  readPage,
-  writeApicBase,
-  writeDeadline,
-  writeMsr,
-  writePage,
-} from '../../devices/index.js';
+import { earlier, frameBytes, present } from '../../base/index.js';
+import { answersInPage, apicPage, readApicBase, readPage, writePage } from '../../devices/index.js';
 import type { LocalApicsState } from '../../devices/index.js';
 import { Processor } from '../../engine/index.js';
 import type { ProcessorValue, RunResult } from '../../engine/index.js';
 import { x86_64 } from '../../engine/x86_64/index.js';
-import type { X86Host, X86Processor, X86VcpuView } from '../../engine/x86_64/index.js';
+import type { PortBytes, X86Host, X86Processor, X86VcpuView } from '../../engine/x86_64/index.js';
 import {
+  defaultClock,
+  domainShutdown,
   isRunnable,
   latchesApicErrors,
   mfnOfGfn,
@@ -38,30 +29,22 @@ import type { ReadCode } from './code.js';
 import { cpuid } from './cpuid.js';
 import { diagnose } from './diagnosis.js';
 import type { X86VcpuDiagnosis } from './diagnosis.js';
-import { enterAtStartup, enterInitialised, enterPvh } from './entry.js';
+import { enterAtStartup, enterInitialised, enterLongMode, enterPvh } from './entry.js';
 import type { FaultSuspectsState } from '../fault_suspects.js';
 import { FaultLoops } from './fault_loop.js';
 import { X86HypercallAbi } from './hypercall_abi.js';
-import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
 import { Interrupts, taskPriority } from './interrupts.js';
 import { KeptWords } from './kept_words.js';
 import type { KeptWord } from './kept_words.js';
-import { ModelSpecificRegisters } from './model_specific.js';
 import type { ModelSpecificState } from './model_specific.js';
-import { Ports } from './ports.js';
+import { firmwareRegisters, setFirmwareApic } from './platform/firmware.js';
+import { Platform } from './platform/platform.js';
+import type { PlatformState } from './platform/state.js';
+import { debugPortAlone, Ports } from './ports.js';
+import { Registers } from './registers.js';
 import type { PortCount } from './ports.js';
 import { PowerCalls } from './power_calls.js';
 
-/** Model-specific registers that the board itself has. */
-const register = {
-  timestamp: 0x10,
-  apicBase: 0x1b,
-  timestampAdjust: 0x3b,
-  deadline: 0x6e0,
-  apicFirst: 0x800,
-  apicCommand: 0x830,
-  apicLast: 0x8ff,
-} as const;
 /** Offsets in the xAPIC page of the interrupt command register's halves. */
 const apicCommand = { low: 0x300, high: 0x310 } as const;
 /** IA32_APIC_BASE.E and .EXTD */
@@ -84,6 +67,8 @@ export interface X86BoardState {
   readonly notModelled: readonly (readonly [string, number])[];
   readonly tripleFault: TripleFault | null;
   readonly faultLoops: FaultSuspectsState;
+  /** Of an HVM guest. */
+  readonly platform?: PlatformState;
 }
 
 /** The board of one guest. Its processor's vCPUs have the indices of the domain's vCPU ids. */
@@ -96,7 +81,9 @@ export class X86Board implements Board {
   readonly #interrupts: Interrupts;
   readonly #powerCalls: PowerCalls;
   readonly #tsc: MachineTsc;
-  readonly #modelSpecific: readonly ModelSpecificRegisters[];
+  readonly #registers: Registers;
+  /** Null for a PVH guest. */
+  readonly #platform: Platform | null;
   readonly #ports: Ports;
   /** How often the guest asked for what is not modelled. */
   readonly #notModelled = new Map<string, number>();
@@ -104,6 +91,8 @@ export class X86Board implements Board {
   readonly #faultLoops: FaultLoops;
   readonly #kept = new KeptWords();
   #tripleFault: TripleFault | null = null;
+  /** The vCPU that accesses a device. */
+  #acting: XenVcpuId;
 
   constructor(port: BoardPort) {
     const { options, listener, ranges, vcpus, domain } = port;
@@ -124,13 +113,29 @@ export class X86Board implements Board {
       vcpus,
       apicIds: hardwareIds,
       latchesErrors: latchesApicErrors(release),
-      port: this.#powerCalls.port,
+      port: {
+        ...this.#powerCalls.port,
+        levelEnded: (vector) => this.#platform?.routing.levelEnded(vector),
+      },
+      external: () => this.#platform?.routing ?? null,
       drive: (vcpu, asserted) => processor.setInterruptLine(vcpu, 'interrupt', asserted),
       interrupted: (vcpu) => port.interrupted(vcpu),
     });
     this.#tsc = guestTsc(domain);
-    this.#modelSpecific = vcpus.map(() => new ModelSpecificRegisters((what) => this.#countNotModelled(what)));
-    this.#ports = new Ports((byte) => writeXenConsole(domain(), Uint8Array.of(byte)));
+    const isHvm = options.config.kind === 'pvhvm';
+    this.#acting = options.config.entryVcpu;
+    this.#platform = isHvm ? this.#newPlatform(ramBytes) : null;
+    this.#registers = new Registers({
+      port,
+      tsc: this.#tsc,
+      apics: this.#interrupts.apics,
+      initial: isHvm ? firmwareRegisters : {},
+      notModelled: (what) => this.#countNotModelled(what),
+      apicWritten: (vcpu, offset) => this.#apicWritten(vcpu, offset),
+      commandWritten: (vcpu, command) =>
+        this.#powerCalls.sent(vcpu, Number(command & 0xffff_ffffn), Number(command >> 32n)),
+    });
+    this.#ports = new Ports(this.#platform ?? debugPortAlone((byte) => this.#print(byte)));
     this.#readCode = codeReader(port.domain, port.frames);
     this.#faultLoops = new FaultLoops(processor, this.#readCode);
     const abi = new X86HypercallAbi(processor);
@@ -144,9 +149,41 @@ export class X86Board implements Board {
       abi,
       caller: this.caller,
       listener,
-      isInterrupted: (vcpu) => this.#interrupts.pending(vcpu) !== null,
+      isInterrupted: (vcpu) => this.#interrupts.isPending(vcpu),
       memoryMapChanged: () => processor.flushTranslations(),
     });
+  }
+
+  #newPlatform(ramBytes: number): Platform {
+    const { options, domain, vcpus } = this.#port;
+    const { config, startNs = 0n } = options;
+    return new Platform({
+      domain,
+      apics: () => this.#interrupts.apics,
+      ramBytes,
+      vcpus: vcpus.length,
+      startNs,
+      wallclockSec: (config.clock ?? defaultClock).wallclockSec,
+      eventChannels: null,
+      nowNs: () => this.#port.nowNs(),
+      wake: (vcpu) => this.#port.interrupted(this.#vcpu(vcpu)),
+      shutDown: (reason) => {
+        this.#port.catchUp();
+        domainShutdown(domain(), reason, this.#acting);
+      },
+      print: (byte) => this.#print(byte),
+      notModelled: (what) => this.#countNotModelled(what),
+    });
+  }
+
+  /** A byte for Xen's debug port. */
+  #print(byte: number): void {
+    writeXenConsole(this.#port.domain(), Uint8Array.of(byte));
+  }
+
+  /** The platform of an HVM guest; null for a PVH guest. */
+  get platform(): Platform | null {
+    return this.#platform;
   }
 
   /** The triple fault that ended the domain; null if none did. */
@@ -215,17 +252,31 @@ export class X86Board implements Board {
   }
 
   enter(vcpu: XenVcpuId, start: StartContext): void {
-    const { entry, bootInformation } = this.#port.options;
+    const { entry, bootInformation, longMode } = this.#port.options;
     const view = this.#view(vcpu);
-    if (start.how === 'built') enterPvh(view, entry, bootInformation);
-    else if (start.registers !== undefined) enterInitialised(view, start.registers);
+    if (start.how === 'built') {
+      if (this.#platform !== null) this.#setFirmwareApic(vcpu);
+      if (longMode !== undefined) enterLongMode(view, entry, bootInformation, longMode);
+      else enterPvh(view, entry, bootInformation);
+    } else if (start.registers !== undefined) enterInitialised(view, start.registers);
     else enterAtStartup(view, start.entry);
     this.#interrupts.apics.stale.add(vcpu);
     this.#interrupts.driveLines();
   }
 
+  #setFirmwareApic(vcpu: XenVcpuId): void {
+    const { apics } = this.#interrupts;
+    setFirmwareApic(apics, vcpu, this.#port.nowNs());
+    this.#powerCalls.takeAsked();
+    this.#platform?.routing.chooseTarget();
+  }
+
   run(vcpu: XenVcpuId, budget: number): RunResult {
     this.#takeNmi(vcpu);
+    if (this.#platform !== null) {
+      this.#platform.routing.entering(vcpu);
+      this.driveLines();
+    }
     return this.#faultLoops.run(vcpu, budget);
   }
 
@@ -236,17 +287,18 @@ export class X86Board implements Board {
   halt(vcpu: XenVcpuId): boolean {
     if (this.#isGone(vcpu)) return true;
     const interruptsOn = this.#view(vcpu).interruptsEnabled;
-    if (interruptsOn && this.#interrupts.pending(vcpu) !== null) return false;
+    if (interruptsOn && this.#interrupts.isPending(vcpu)) return false;
     this.#powerCalls.halt(vcpu, interruptsOn);
     return true;
   }
 
   get dueNs(): bigint | null {
-    return this.#interrupts.dueNs;
+    return earlier(this.#interrupts.dueNs, this.#platform?.dueNs ?? null);
   }
 
   passTo(ns: bigint): void {
     this.#interrupts.passTo(ns);
+    this.#platform?.passTo(ns);
   }
 
   deliver(vcpu: XenVcpuId): void {
@@ -254,6 +306,7 @@ export class X86Board implements Board {
   }
 
   driveLines(): void {
+    this.#platform?.driveCallback();
     this.#interrupts.driveLines();
   }
 
@@ -266,25 +319,25 @@ export class X86Board implements Board {
     return {
       processor: this.processor.save(),
       apics: this.#interrupts.save(),
-      modelSpecific: this.#modelSpecific.map((registers) => registers.save()),
+      modelSpecific: this.#registers.save(),
       ports: this.#ports.save(),
       notModelled: [...this.#notModelled].sort(([a], [b]) => (a < b ? -1 : 1)),
       tripleFault: this.#tripleFault,
       faultLoops: this.#faultLoops.save(),
+      ...(this.#platform === null ? {} : { platform: this.#platform.save() }),
     };
   }
 
   load(state: X86BoardState): void {
     this.processor.load(state.processor);
     this.#interrupts.load(state.apics);
-    for (const [index, registers] of this.#modelSpecific.entries()) {
-      registers.load(present(state.modelSpecific[index], 'the registers of a vCPU'));
-    }
+    this.#registers.load(state.modelSpecific);
     this.#ports.load(state.ports);
     this.#notModelled.clear();
     for (const [what, count] of state.notModelled) this.#notModelled.set(what, count);
     this.#tripleFault = state.tripleFault;
     this.#faultLoops.load(state.faultLoops);
+    if (state.platform !== undefined) this.#platform?.load(state.platform);
   }
 
   #vcpu(index: number): XenVcpuId {
@@ -326,9 +379,9 @@ export class X86Board implements Board {
         const isEnabled = (this.apicBase(vcpu) & apicFlags.enabled) !== 0n;
         return cpuid(this.#port.domain(), vcpu, leaf, subleaf, isEnabled);
       },
-      readModelSpecific: (index, number) => this.#readModelSpecific(this.#vcpu(index), number),
+      readModelSpecific: (index, number) => this.#registers.read(this.#vcpu(index), number),
       writeModelSpecific: (index, number, value) =>
-        this.#isGone(this.#vcpu(index)) || this.#writeModelSpecific(this.#vcpu(index), number, value),
+        this.#isGone(this.#vcpu(index)) || this.#writeRegister(this.#vcpu(index), number, value),
       readTaskPriority: (index) =>
         Number(readPage(this.#interrupts.apics, index, taskPriority, 4, this.#port.nowNs()) >> 4n) & 0xf,
       writeTaskPriority: (index, value) => {
@@ -336,16 +389,34 @@ export class X86Board implements Board {
         writePage(apics, index, taskPriority, 4, BigInt(value << 4), this.#port.nowNs());
         this.#interrupts.driveLines();
       },
-      readPort: (_index, port, bytes) => this.#ports.read(port, bytes),
-      writePort: (index, port, bytes, value) => {
-        if (!this.#isGone(this.#vcpu(index))) this.#ports.write(port, bytes, value);
-      },
+      readPort: (index, port, bytes) => this.#readPort(this.#vcpu(index), port, bytes),
+      writePort: (index, port, bytes, value) => this.#writePort(this.#vcpu(index), port, bytes, value),
       hypercall: (index) => this.#call(this.#vcpu(index)),
       timestamp: () => this.#tsc.at(this.#port.nowNs()),
       timestampLine: () => this.#tsc.lineFrom(this.#port.nowNs()),
       acknowledge: (index) => this.#interrupts.acknowledge(this.#vcpu(index)),
       shutdown: (index) => this.#shutDown(this.#vcpu(index)),
     };
+  }
+
+  #writeRegister(vcpu: XenVcpuId, number: number, value: bigint): boolean {
+    this.#platform?.driveCallback();
+    return this.#registers.write(vcpu, number, value);
+  }
+
+  #readPort(vcpu: XenVcpuId, port: number, bytes: PortBytes): number {
+    this.#acting = vcpu;
+    const value = this.#ports.read(port, bytes);
+    this.#interrupts.driveLines();
+    return value;
+  }
+
+  #writePort(vcpu: XenVcpuId, port: number, bytes: PortBytes, value: number): void {
+    if (this.#isGone(vcpu)) return;
+    this.#platform?.driveCallback();
+    this.#acting = vcpu;
+    this.#ports.write(port, bytes, value);
+    if (this.#platform !== null) this.#deviceWritten(vcpu);
   }
 
   #apicOffset(vcpu: XenVcpuId, address: number): number | null {
@@ -356,84 +427,47 @@ export class X86Board implements Board {
 
   #readMemory(vcpu: XenVcpuId, address: number, bytes: number): bigint | null {
     const offset = this.#apicOffset(vcpu, address);
-    return offset === null ? null : readPage(this.#interrupts.apics, vcpu, offset, bytes, this.#port.nowNs());
+    if (offset === null) return this.#platform?.readMemory(address, bytes) ?? null;
+    return readPage(this.#interrupts.apics, vcpu, offset, bytes, this.#port.nowNs());
   }
 
   #writeMemory(vcpu: XenVcpuId, address: number, bytes: number, value: bigint): boolean {
+    this.#platform?.driveCallback();
     if (this.#kept.isIn(Math.floor(address / frameBytes)))
       return this.#storeBesideKept(address, bytes, value);
     const offset = this.#apicOffset(vcpu, address);
-    if (offset === null || this.#isGone(vcpu)) return false;
+    if (this.#isGone(vcpu)) return false;
+    if (offset === null) return this.#writeDevice(vcpu, address, bytes, value);
     const { apics } = this.#interrupts;
     const nowNs = this.#port.nowNs();
     writePage(apics, vcpu, offset, bytes, value, nowNs);
     if ((offset & ~0xf) === apicCommand.low) {
-      const high = readPage(apics, vcpu, apicCommand.high, 4, nowNs);
-      this.#powerCalls.sent(
-        vcpu,
-        Number(readPage(apics, vcpu, apicCommand.low, 4, nowNs)),
-        Number(high >> 24n),
+      const [high, low] = [apicCommand.high, apicCommand.low].map((at) =>
+        readPage(apics, vcpu, at, 4, nowNs),
       );
+      this.#powerCalls.sent(vcpu, Number(low), Number((high ?? 0n) >> 24n));
     }
-    this.#apicWritten(vcpu);
+    this.#apicWritten(vcpu, offset & ~0xf);
     return true;
   }
 
-  #readModelSpecific(vcpu: XenVcpuId, number: number): bigint | null {
-    const { apics } = this.#interrupts;
-    if (number >= register.apicFirst && number <= register.apicLast) {
-      return readMsr(apics, vcpu, number, this.#port.nowNs());
-    }
-    switch (number) {
-      case register.timestamp:
-        return this.#tsc.at(this.#port.nowNs());
-      case register.timestampAdjust:
-      case hypercallPageRegister:
-        return 0n;
-      case register.apicBase:
-        return readApicBase(apics, vcpu);
-      case register.deadline:
-        return deadline(present(apics.state.cpus[vcpu], 'a local APIC'));
-      default:
-        return present(this.#modelSpecific[vcpu], 'a vCPU').read(number);
-    }
+  #writeDevice(vcpu: XenVcpuId, address: number, bytes: number, value: bigint): boolean {
+    if (this.#platform === null) return false;
+    this.#acting = vcpu;
+    this.#platform.writeMemory(address, bytes, value);
+    this.#deviceWritten(vcpu);
+    return true;
   }
 
-  #writeModelSpecific(vcpu: XenVcpuId, number: number, value: bigint): boolean {
-    const { apics } = this.#interrupts;
-    const nowNs = this.#port.nowNs();
-    if (number >= register.apicFirst && number <= register.apicLast) {
-      const done = writeMsr(apics, vcpu, number, value, nowNs);
-      if (done && number === register.apicCommand) {
-        this.#powerCalls.sent(vcpu, Number(value & 0xffff_ffffn), Number(value >> 32n));
-      }
-      this.#apicWritten(vcpu);
-      return done;
-    }
-    switch (number) {
-      case register.timestamp:
-      case register.timestampAdjust:
-        // All vCPUs have the machine's time, which pvclock tells the guest too.
-        this.#countNotModelled('WRMSR of the time-stamp counter');
-        return true;
-      case hypercallPageRegister:
-        return this.#writeHypercallPage(value);
-      case register.apicBase: {
-        const done = writeApicBase(apics, vcpu, value);
-        this.#apicWritten(vcpu);
-        return done;
-      }
-      case register.deadline:
-        writeDeadline(present(apics.state.cpus[vcpu], 'a local APIC'), value, this.#tsc, nowNs);
-        this.#apicWritten(vcpu);
-        return true;
-      default:
-        return present(this.#modelSpecific[vcpu], 'a vCPU').write(number, value);
-    }
+  /** Follows what a write to a local APIC brought about, at an offset of its page or elsewhere, for that vCPU and for others. */
+  #apicWritten(vcpu: XenVcpuId, offset: number | null): void {
+    this.#platform?.routing.apicWritten(offset);
+    this.#followUp(vcpu);
   }
 
-  /** Follows what a write to a local APIC brought about, for that vCPU and for others. */
-  #apicWritten(vcpu: XenVcpuId): void {
+  /** Follows what a local APIC or a device did to vCPUs. */
+  #followUp(vcpu: XenVcpuId): void {
+    this.#platform?.routing.entering(vcpu);
     if (this.#powerCalls.takeAsked()) {
       this.#takeNmi(vcpu);
       this.#port.called(vcpu);
@@ -443,13 +477,10 @@ export class X86Board implements Board {
     this.#port.cutSlice();
   }
 
-  /** Writes the hypercall page to the guest frame that the value names. Its low bits are an index, of which Xen knows 0 only. */
-  #writeHypercallPage(value: bigint): boolean {
-    const mfn = mfnOfGfn(this.#port.domain(), Number(value / BigInt(frameBytes)));
-    const frame =
-      mfn === null || value % BigInt(frameBytes) !== 0n ? undefined : this.#port.frames().writable(mfn);
-    frame?.set(hypercallPage());
-    return frame !== undefined;
+  /** Follows what a write to a device brought about; it may have ended the domain. */
+  #deviceWritten(vcpu: XenVcpuId): void {
+    if (this.#isGone(vcpu)) this.#port.called(vcpu);
+    else this.#followUp(vcpu);
   }
 
   /** Handles a vCPU's VMCALL or VMMCALL. */

@@ -14,6 +14,8 @@ const noTable = { base: 0n, limit: 0 } as const;
 /** CR0.PE and CR0.ET. */
 const protectedMode = 0x11;
 const realMode = 0x10;
+/** CR4.PAE. */
+const physicalAddressExtension = 0x20;
 
 /**
  * Enters a PVH kernel: 32-bit protected mode with flat segments whose selectors are 0, without paging, and EBX with the address
@@ -33,6 +35,46 @@ export function enterPvh(view: X86VcpuView, entry: bigint, startInfo: bigint): v
     interruptTable: noTable,
   });
   view.setRegister(registerNumber('rbx'), startInfo);
+  view.pc = entry;
+}
+
+/** What 64-bit code finds when it is entered by a loader. */
+export interface LongModeEntry {
+  /** CR3. */
+  readonly pageTable: bigint;
+  readonly descriptorTable: { readonly base: bigint; readonly limit: number };
+}
+
+/**
+ * Enters a kernel by its 64-bit boot protocol: paging is on, interrupts are off, CS is selector 0x10 and the data segments are 0x18,
+ * and RSI has the address of the boot parameters (Linux, Documentation/arch/x86/boot.rst).
+ */
+export function enterLongMode(
+  view: X86VcpuView,
+  entry: bigint,
+  bootParameters: bigint,
+  { pageTable, descriptorTable }: LongModeEntry,
+): void {
+  const flat = (selector: number, attributes: number): Segment => ({
+    selector,
+    base: 0n,
+    limit: 0xffff_ffff,
+    attributes,
+  });
+  const data = flat(0x18, 0xc93);
+  view.reset();
+  view.setSystem({
+    cr0: protectedMode | cr0.paging,
+    cr3: pageTable,
+    cr4: physicalAddressExtension,
+    efer: efer.longEnable | efer.longActive,
+    segments: [data, flat(0x10, 0xa9b), data, data, unusable, unusable],
+    task: { selector: 0, base: 0n, limit: 0x67, attributes: 0x8b },
+    localTable: unusable,
+    globalTable: descriptorTable,
+    interruptTable: noTable,
+  });
+  view.setRegister(registerNumber('rsi'), bootParameters);
   view.pc = entry;
 }
 

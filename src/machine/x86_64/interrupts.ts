@@ -26,10 +26,22 @@ export interface InterruptParts {
   readonly apicIds: readonly number[];
   readonly latchesErrors: boolean;
   readonly port: LocalApics['port'];
+  /** Null for a guest without such devices. */
+  readonly external: () => ExternalInterrupts | null;
   /** Sets a vCPU's interrupt line. */
   drive(vcpu: XenVcpuId, asserted: boolean): void;
   /** An interrupt that the vCPU's local APIC has ends any wait of the vCPU. */
   interrupted(vcpu: XenVcpuId): void;
+}
+
+/** Interrupts of devices: those of the 8259 pair, which do not go through the local APIC, and the timers behind them. */
+export interface ExternalInterrupts {
+  /** Whether the 8259 pair asks that vCPU for an interrupt that it takes. */
+  isPicPending(vcpu: number): boolean;
+  /** The vCPU takes it: its vector; null if there is none any more. */
+  acknowledgePic(vcpu: number): number | null;
+  /** The vCPU took a vector from that controller. */
+  taken(vcpu: number, vector: number, source: 'pic' | 'localApic'): void;
 }
 
 /** Offset of the task priority register in the xAPIC page. */
@@ -69,19 +81,32 @@ export class Interrupts {
     }
   }
 
-  /** The vector that a vCPU takes next if interrupts are enabled; null if there is none. */
-  pending(vcpu: XenVcpuId): number | null {
-    return commonUpcallVector(this.#parts.domain(), vcpu) ?? pendingVector(this.apics, vcpu);
+  /** Whether a vCPU takes an interrupt if interrupts are enabled. */
+  isPending(vcpu: XenVcpuId): boolean {
+    return commonUpcallVector(this.#parts.domain(), vcpu) !== null || this.#isRequested(vcpu);
+  }
+
+  /** Whether one of the interrupt controllers has an interrupt for the vCPU. */
+  #isRequested(vcpu: XenVcpuId): boolean {
+    return this.#parts.external()?.isPicPending(vcpu) === true || pendingVector(this.apics, vcpu) !== null;
   }
 
   /** The vCPU takes an interrupt, whose vector this returns; null if there is none any more. */
   acknowledge(vcpu: XenVcpuId): number | null {
-    const common = commonUpcallVector(this.#parts.domain(), vcpu);
-    const vector = common ?? pendingVector(this.apics, vcpu);
-    if (common === null && vector !== null) acknowledgeVector(this.apics, vcpu, vector);
+    const vector = commonUpcallVector(this.#parts.domain(), vcpu) ?? this.#acknowledgeRequest(vcpu);
     // The line may have been left asserted for a common vector that is not pending any more.
     this.apics.stale.add(vcpu);
     this.driveLines();
+    return vector;
+  }
+
+  #acknowledgeRequest(vcpu: XenVcpuId): number | null {
+    const external = this.#parts.external();
+    const isPic = external?.isPicPending(vcpu) === true;
+    const vector = isPic ? external.acknowledgePic(vcpu) : pendingVector(this.apics, vcpu);
+    if (vector === null) return null;
+    if (!isPic) acknowledgeVector(this.apics, vcpu, vector);
+    external?.taken(vcpu, vector, isPic ? 'pic' : 'localApic');
     return vector;
   }
 
@@ -92,8 +117,8 @@ export class Interrupts {
     const parts = this.#parts;
     for (const index of [...stale]) {
       const vcpu = present(parts.vcpus[index], 'a vCPU');
-      parts.drive(vcpu, this.pending(vcpu) !== null);
-      if (pendingVector(this.apics, index) !== null) parts.interrupted(vcpu);
+      parts.drive(vcpu, this.isPending(vcpu));
+      if (this.#isRequested(vcpu)) parts.interrupted(vcpu);
     }
     stale.clear();
   }

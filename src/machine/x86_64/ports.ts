@@ -1,6 +1,7 @@
 /**
- * The ports of a PVH guest. Nothing answers there, also not in PCI's configuration space behind 0xcf8 and 0xcfc, so that reads
- * give all ones, as observed on the reference guest. Only Xen's debug port takes what is written. The accesses are counted.
+ * The ports of a guest, whose accesses are counted. At those of a PVH guest nothing answers, also not in PCI's configuration space
+ * behind 0xcf8 and 0xcfc, so that reads give all ones, as observed on the reference guest; only Xen's debug port takes what is
+ * written. An HVM guest has devices there.
  */
 import type { PortBytes } from '../../engine/x86_64/index.js';
 
@@ -15,26 +16,41 @@ export interface PortCount {
   readonly count: number;
 }
 
+/** Devices that answer at all ports. */
+export interface PortDevices {
+  readPort(port: number, bytes: PortBytes): number;
+  writePort(port: number, bytes: PortBytes, value: number): void;
+}
+
 const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
+
+/** Xen's debug port alone. `print` is called for each byte that the guest writes there. */
+export function debugPortAlone(print: (byte: number) => void): PortDevices {
+  return {
+    readPort: (_, bytes) => allOnes[bytes],
+    writePort: (port, bytes, value) => {
+      if (port === debugPort && bytes === 1) print(value & 0xff);
+    },
+  };
+}
 
 export class Ports {
   /** By port, direction and size, in one number. */
   readonly #counts = new Map<number, number>();
-  readonly #print: (byte: number) => void;
+  readonly #devices: PortDevices;
 
-  /** `print` is called for each byte that the guest writes to the debug port. */
-  constructor(print: (byte: number) => void) {
-    this.#print = print;
+  constructor(devices: PortDevices) {
+    this.#devices = devices;
   }
 
   read(port: number, bytes: PortBytes): number {
     this.#count(port, bytes, 0);
-    return allOnes[bytes];
+    return this.#devices.readPort(port, bytes);
   }
 
   write(port: number, bytes: PortBytes, value: number): void {
     this.#count(port, bytes, 1);
-    if (port === debugPort && bytes === 1) this.#print(value & 0xff);
+    this.#devices.writePort(port, bytes, value);
   }
 
   #count(port: number, bytes: PortBytes, direction: 0 | 1): void {

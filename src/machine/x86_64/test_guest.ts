@@ -1,4 +1,4 @@
-/** Small PVH guests for the board's tests: assembler programs in a machine of 1 MiB, which go to 64-bit mode. */
+/** Small PVH and HVM guests for the board's tests: assembler programs in a machine of 1 MiB, in 64-bit mode. */
 import { invariant } from '../../base/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
 import { apicIdOfVcpu, xenVcpuId } from '../../identity/index.js';
@@ -72,6 +72,16 @@ export function startupCode(target: number): Uint8Array {
   return bytes;
 }
 
+/** Where an HVM guest's boot protocol has its descriptors: 64-bit code at 0x8 and 0x10, and data at 0x18. */
+const bootTable = 0x2e00;
+const bootDescriptors = [0n, descriptors[1], descriptors[1], descriptors[2]] as const;
+const bootStart = `
+  .code64
+  mov $0x9f000, %esp
+  mov $0x2f90, %eax
+  lidt (%rax)
+`;
+
 /** Options of a test guest. */
 export interface GuestShape {
   readonly vcpus?: number;
@@ -84,6 +94,8 @@ export interface GuestShape {
   readonly secondary?: string;
   /** Whether the program is entered as it is, in 32-bit mode. */
   readonly raw?: boolean;
+  /** Whether it is an HVM guest that is entered in 64-bit mode, as a boot loader does. */
+  readonly hvm?: boolean;
 }
 
 export interface TestGuest {
@@ -105,6 +117,11 @@ export const powerOff = `
   vmmcall
   hlt
 `;
+
+const longMode = {
+  pageTable: BigInt(tables.root),
+  descriptorTable: { base: BigInt(bootTable), limit: 0x1f },
+} as const;
 
 function gate(handler: number): Uint8Array {
   const view = new DataView(new ArrayBuffer(16));
@@ -129,9 +146,9 @@ function image(limit: number, base: number): Uint8Array {
 
 /** A guest that will run `program`: 64-bit code unless `raw`. */
 export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
-  const { vcpus = 1, seed = 1, config = {}, listener = {}, gates = {}, raw = false } = shape;
+  const { vcpus = 1, seed = 1, config = {}, listener = {}, gates = {}, raw = false, hvm = false } = shape;
   const whole: DomainConfig = {
-    kind: 'pvh',
+    kind: hvm ? 'pvhvm' : 'pvh',
     release: '4.17',
     domid: 1,
     ram: [{ start: 0, count: ramFrames }],
@@ -144,10 +161,11 @@ export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
     ...config,
   };
   const machine = x86Machine(
-    { config: whole, seed, entry: BigInt(entry), bootInformation },
+    { config: whole, seed, entry: BigInt(entry), bootInformation, ...(hvm ? { longMode } : {}) },
     { uart: () => invariant(false, 'there is no UART'), ...listener },
   );
-  const text = raw ? program : `${toLongMode('start64')}\n${program}`;
+  const start = hvm ? bootStart : toLongMode('start64');
+  const text = raw ? program : `${start}\n${program}`;
   const { bytes, symbols } = assemble(x86, text, entry, 32);
   const address = (label: string): number => {
     const found = symbols.get(label);
@@ -156,6 +174,7 @@ export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
   };
   machine.load(BigInt(entry), bytes);
   machine.load(BigInt(globalTable), words(...descriptors));
+  machine.load(BigInt(bootTable), words(...bootDescriptors));
   machine.load(0x2f80n, image(0x1f, globalTable));
   machine.load(0x2f90n, image(0xfff, interruptTable));
   machine.load(BigInt(tables.root), words(BigInt(tables.directory) | 7n));

@@ -1,0 +1,309 @@
+/** Tests an HVM guest's platform by programs: its entry, its timers by each interrupt controller, its lines and its ends. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { HVM_PARAM_CALLBACK_IRQ, SHUTDOWN_poweroff, SHUTDOWN_reboot, vcpu_info } from '../../abi/index.js';
+import { present } from '../../base/index.js';
+import { setHvmParam } from '../../hypervisor/index.js';
+import { xenVcpuId } from '../../identity/index.js';
+import { hashSaved } from '../state.js';
+import { powerOff, startupPage, testGuest } from './test_guest.js';
+import type { GuestShape, TestGuest } from './test_guest.js';
+import { bindIpi, mapSharedInfo, send, upcallPending } from './test_programs.js';
+
+const hex = (value: number): string => `0x${value.toString(16)}`;
+const out = (port: number, value: number): string => `
+  mov $${hex(port)}, %edx
+  mov $${hex(value)}, %eax
+  out %al, (%dx)
+`;
+const outs = (...writes: readonly (readonly [port: number, value: number])[]): string =>
+  writes.map(([port, value]) => out(port, value)).join('\n');
+const store = (address: number, value: number): string => `
+  mov $${hex(address)}, %esi
+  movl $${hex(value)}, (%rsi)
+`;
+/** Writes a register of the I/O APIC. */
+const ioApic = (register: number, value: number): string =>
+  `${store(0xfec0_0000, register)}${store(0xfec0_0010, value)}`;
+/** The 8259 pair: vectors 0x40 and 0x48, and which inputs are open. */
+const pics = (mask: number): string =>
+  outs([0x20, 0x11], [0x21, 0x40], [0x21, 4], [0x21, 1], [0x21, mask], [0xa0, 0x11], [0xa1, 0x48]) +
+  outs([0xa1, 2], [0xa1, 1], [0xa1, 0xff]);
+/** Channel 0 of the 8254: periodic, every 10 ms (11932 ticks). */
+const pit = outs([0x43, 0x34], [0x40, 0x9c], [0x40, 0x2e]);
+const waitFor = (count: number): string => `
+  sti
+  wait:
+  hlt
+  cmpq $${hex(count)}, 0x4000
+  jb wait
+  cli
+`;
+/** Counts ticks at 0x4000, ends the interrupt at the master 8259, or at the local APIC. */
+const handlers = `
+  by_pic:
+    push %rax
+    incq 0x4000
+    mov $0x20, %eax
+    out %al, $0x20
+    pop %rax
+    iretq
+  by_apic:
+    push %rsi
+    incq 0x4000
+    mov $0xfee000b0, %esi
+    movl $0x0, (%rsi)
+    pop %rsi
+    iretq
+`;
+const gates = { 0x40: 'by_pic', 0x30: 'by_apic' } as const;
+
+const hvmGuest = (program: string, shape: GuestShape = {}): TestGuest =>
+  testGuest(`${program}\n${powerOff}\n${handlers}`, { hvm: true, gates, ...shape });
+
+const tenMs = 10_000_000n;
+
+describe('an HVM guest', () => {
+  it('is entered in 64-bit mode with its boot parameters in RSI', () => {
+    const guest = hvmGuest(`
+      mov %rsi, 0x4000
+      mov %cr0, %rax
+      mov %rax, 0x4008
+      mov %cr3, %rax
+      mov %rax, 0x4010
+      mov %cr4, %rax
+      mov %rax, 0x4018
+      mov $0xc0000080, %ecx
+      rdmsr
+      mov %rax, 0x4020
+      mov %cs, %eax
+      mov %rax, 0x4028
+      mov %ss, %eax
+      mov %rax, 0x4030
+      pushf
+      pop %rax
+      mov %rax, 0x4038
+    `);
+    assert.equal(guest.runToEnd(), 'shutdown');
+    assert.deepEqual(
+      [0, 1, 2, 3, 4, 5, 6, 7].map((index) => guest.result(index)),
+      [0x7000n, 0x8000_0011n, 0x2_0000n, 0x20n, 0x500n, 0x10n, 0x18n, 2n],
+    );
+  });
+
+  it("has the firmware's MTRRs on each vCPU, and its local APIC on the first", () => {
+    const reads = [0x200, 0x201, 0x202, 0x203, 0x204, 0x250, 0x259, 0x26f, 0x2ff]
+      .map(
+        (number, index) => `
+        mov $${hex(number)}, %ecx
+        rdmsr
+        shl $0x20, %rdx
+        or %rdx, %rax
+        mov %rax, ${hex(8 * index)}(%rdi)
+      `,
+      )
+      .join('\n');
+    const guest = testGuest(
+      `
+      mov $0x4000, %edi
+      ${reads}
+      mov $0xfee00000, %esi
+      mov 0xf0(%rsi), %eax
+      mov %rax, 0x4100
+      mov 0x350(%rsi), %eax
+      mov %rax, 0x4108
+      mov 0x360(%rsi), %eax
+      mov %rax, 0x4110
+      mov 0x310(%rsi), %eax
+      mov %rax, 0x4118
+      movl $0x2000000, 0x310(%rsi)
+      movl $0x${(0x600 | (startupPage >> 12)).toString(16)}, 0x300(%rsi)
+      cli
+      hlt
+    second:
+      mov $0x4080, %edi
+      ${reads}
+      ${powerOff}
+    `,
+      { hvm: true, vcpus: 2, secondary: 'second' },
+    );
+    assert.equal(guest.runToEnd(), 'shutdown');
+    const expected = [
+      0xf000_0000n,
+      0xff_f800_0800n,
+      0xf800_0000n,
+      0xff_fc00_0800n,
+      0n,
+      0x0606_0606_0606_0606n,
+      0x0101_0101_0101_0101n,
+      0x0606_0606_0606_0606n,
+      0xc06n,
+    ];
+    assert.deepEqual(
+      expected.map((_, index) => guest.result(index)),
+      expected,
+    );
+    assert.deepEqual(
+      expected.map((_, index) => guest.result(16 + index)),
+      expected,
+    );
+    assert.deepEqual(
+      [32, 33, 34, 35].map((index) => guest.result(index)),
+      [0x1ffn, 0x1_0700n, 0x400n, 0x200_0000n],
+    );
+  });
+});
+
+describe("the 8254's interrupt", () => {
+  it('comes through the 8259 pair to vCPU 0, every 10 ms', () => {
+    const guest = hvmGuest(`${pics(0xfe)}${pit}${waitFor(5)}`);
+    assert.equal(guest.runToEnd(), 'shutdown');
+    assert.equal(guest.result(0), 5n);
+    const { nowNs } = guest.machine;
+    assert.ok(nowNs > 5n * tenMs && nowNs < 6n * tenMs, `${nowNs} ns`);
+  });
+
+  it('comes through pin 2 of the I/O APIC, and not while it is masked there', () => {
+    const guest = hvmGuest(`
+      ${pics(0xff)}
+      ${pit}
+      ${ioApic(0x14, 0x30)}
+      ${waitFor(3)}
+      ${ioApic(0x14, 0x1_0030)}
+      mov $0x1000000, %ecx
+    spin:
+      sti
+      nop
+      cli
+      dec %ecx
+      jne spin
+    `);
+    assert.equal(guest.runToEnd(), 'shutdown');
+    // The spinning takes 8 periods.
+    assert.equal(guest.result(0), 3n);
+  });
+
+  it('waits for vCPU 0 while that is down, until another vCPU takes ExtINT', () => {
+    const guest = testGuest(
+      `
+      ${pics(0xff)}
+      ${pit}
+      ${ioApic(0x10, 0x1_0700)}
+      ${ioApic(0x14, 0x30)}
+      ${ioApic(0x15, 0x200_0000)}
+      mov $0xfee00000, %esi
+      movl $0x2000000, 0x310(%rsi)
+      movl $0x608, 0x300(%rsi)
+      cli
+      hlt
+    second:
+      mov $0x2f90, %eax
+      lidt (%rax)
+      mov $0xfee00000, %esi
+      movl $0x1ff, 0xf0(%rsi)
+      mov $0x1000000, %ecx
+    spin:
+      sti
+      nop
+      cli
+      dec %ecx
+      jne spin
+      mov 0x4000, %rax
+      mov %rax, 0x4008
+      ${out(0x21, 0xfe)}
+      mov $0xfee00000, %esi
+      movl $0x700, 0x350(%rsi)
+      ${waitFor(3)}
+      ${powerOff}
+      ${handlers}
+    `,
+      { hvm: true, vcpus: 2, secondary: 'second', gates },
+    );
+    assert.equal(guest.runToEnd(), 'shutdown');
+    // The ticks of the 84 ms in which nobody took them come one after the other.
+    assert.deepEqual([guest.result(1), guest.result(0)], [0n, 9n]);
+    assert.equal(guest.machine.board.platform?.state.target, 1);
+  });
+
+  it('goes on after a restore as in the run that was not cut', () => {
+    const program = `${pics(0xfe)}${pit}${waitFor(4)}`;
+    const [whole, cut, other] = [hvmGuest(program), hvmGuest(program), hvmGuest(program)];
+    whole.runToEnd();
+    cut.machine.run(100_000_000, 25_000_000n);
+    assert.equal(cut.result(0), 2n);
+    other.machine.restore(cut.machine.save());
+    other.runToEnd();
+    assert.equal(other.result(0), 4n);
+    assert.equal(hashSaved(other.machine.save()), hashSaved(whole.machine.save()));
+  });
+});
+
+describe('the callback for events', () => {
+  /** The line is a level: the handler clears evtchn_upcall_pending before it ends the interrupt. */
+  const program = (pin: number): string => `
+    ${mapSharedInfo}
+    ${bindIpi}
+    ${ioApic(0x10 + 2 * pin, 0x8050)}
+    ${send}
+    sti
+    nop
+    nop
+    cli
+    ${powerOff}
+  told:
+    push %rsi
+    incq 0x4000
+    movb $0x0, ${upcallPending}
+    mov $0xfee000b0, %esi
+    movl $0x0, (%rsi)
+    pop %rsi
+    iretq
+  `;
+  const told = (via: bigint, pin: number): bigint => {
+    const guest = testGuest(program(pin), { hvm: true, gates: { 0x50: 'told' } });
+    setHvmParam(guest.machine.domain, HVM_PARAM_CALLBACK_IRQ, via);
+    assert.equal(guest.runToEnd(), 'shutdown');
+    return guest.result(0);
+  };
+
+  it('comes by a global system interrupt, and by a PCI pin', () => {
+    assert.equal(vcpu_info.x86_64.offsets.evtchn_upcall_pending, 0);
+    assert.equal(told(28n, 28), 1n);
+    assert.equal(told((1n << 56n) | (2n << 11n), 24), 1n);
+    assert.equal(told(28n, 27), 0n);
+  });
+});
+
+describe('an HVM guest ends', () => {
+  const reason = (program: string): number | undefined => {
+    const guest = testGuest(program, { hvm: true });
+    guest.runToEnd();
+    const { shutdown } = guest.machine.domain.state;
+    assert.equal(shutdown?.by, xenVcpuId(0));
+    return shutdown.reason;
+  };
+
+  it('by the sleep type of S5', () => {
+    assert.equal(reason(`mov $0xb004, %edx\nmov $0x2000, %eax\nout %ax, (%dx)\nhlt`), SHUTDOWN_poweroff);
+  });
+
+  it('by the reset line of i8042, port 0x92, and 0xcf9', () => {
+    for (const [port, value] of [
+      [0x64, 0xfe],
+      [0x92, 3],
+      [0xcf9, 6],
+    ] as const) {
+      assert.equal(reason(`${out(port, value)}\nhlt`), SHUTDOWN_reboot, hex(port));
+    }
+  });
+});
+
+describe('saving an HVM guest', () => {
+  it('keeps its platform, and a PVH guest has none', () => {
+    const guest = hvmGuest('nop');
+    const state = guest.machine.board.save();
+    assert.ok(state.platform !== undefined);
+    assert.equal(present(state.platform.ioApic.entries[0], 'pin 0').low, 0x700);
+    assert.equal('platform' in testGuest('nop').machine.board.save(), false);
+  });
+});
