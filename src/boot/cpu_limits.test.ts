@@ -129,6 +129,12 @@ describe('the CPUs that a kernel leaves out', () => {
     assert.deepEqual(leftOut('possible_cpus=2', two), []);
   });
 
+  it('are by maxcpus= those beyond that many, whatever their numbers are', () => {
+    const gap = { possible: new Set([0, 1, 3]), configured: 256 };
+    assert.deepEqual(leftOut('maxcpus=3', { ...gap, maxCpus: 3 }), []);
+    assert.deepEqual(leftOut('maxcpus=2', { ...gap, maxCpus: 2 }), ['2: maxcpus=2']);
+  });
+
   it('are not those that it should count and does not', () => {
     const all = { possible: new Set([0, 1, 3]), configured: 256, maxCpus: 256 };
     assert.deepEqual(leftOut('nr_cpus=4', all), []);

@@ -106,26 +106,38 @@ function whyAlone(cpu: number, { maxCpus, maxCpusOption }: CpuOptions): string |
   return maxCpus === 0 && cpu > 0 ? maxCpusOption : null;
 }
 
-function whyLeftOut(known: KernelCpu, options: CpuOptions, limits: CpuLimits): string | null {
-  const { linuxCpu: cpu } = known;
-  const isPossible = limits.possible?.has(cpu) ?? whyImpossible(known, options, limits) === null;
-  if (!isPossible) return whyImpossible(known, options, limits) ?? whyAlone(cpu, options);
+function isPossible(known: KernelCpu, options: CpuOptions, limits: CpuLimits): boolean {
+  return limits.possible?.has(known.linuxCpu) ?? whyImpossible(known, options, limits) === null;
+}
+
+/** Why the boot does not start the possible CPU that is number `place`, from 0, of the possible ones. */
+function whyNotStarted(place: number, options: CpuOptions, limits: CpuLimits): string | null {
   const maxCpus = limits.maxCpus ?? options.maxCpus ?? Infinity;
-  if (cpu < Math.max(maxCpus, 1)) return null;
+  if (place < Math.max(maxCpus, 1)) return null;
   return maxCpus === options.maxCpus ? options.maxCpusOption : `maxcpus=${maxCpus}`;
 }
 
 /**
  * The CPUs that the kernel need not bring up when it boots, and why. Without `limits`, only the options are used.
- * A CPU that the kernel does not count as possible for an unknown reason is not included.
+ * A CPU that the kernel does not count as possible for an unknown reason is not included. `maxcpus=` counts the CPUs that are brought up,
+ * in the order of their numbers, whatever the numbers are (Linux 6.1 kernel/cpu.c, bringup_nonboot_cpus).
  */
 export function leftOutOf(
   cpus: readonly KernelCpu[],
   options: CpuOptions,
   limits: CpuLimits = { possible: null, configured: null, maxCpus: null },
 ): LeftOut[] {
+  const possible = cpus
+    .filter((known) => isPossible(known, options, limits))
+    .map(({ linuxCpu }) => linuxCpu)
+    .sort((a, b) => a - b);
   return cpus.flatMap((known) => {
-    const why = whyLeftOut(known, options, limits);
-    return why === null ? [] : [{ vcpu: known.vcpu, why }];
+    const { linuxCpu: cpu, vcpu } = known;
+    const place = possible.indexOf(cpu);
+    const why =
+      place < 0
+        ? (whyImpossible(known, options, limits) ?? whyAlone(cpu, options))
+        : whyNotStarted(place, options, limits);
+    return why === null ? [] : [{ vcpu, why }];
   });
 }
