@@ -7,11 +7,13 @@ import type {
   AffinityEvent,
   HypercallEvent,
   KernelEvent,
+  OnlineEvent,
   Platform,
   PossibleCpu,
   RecordEvent,
   RunningEvent,
   StartEvent,
+  StopEvent,
   TraceEvent,
 } from './trace.js';
 
@@ -21,10 +23,14 @@ export interface Reign {
   readonly event: KernelEvent | null;
   /** Its possible CPUs: as the kernel has determined them if the trace shows that, else as its entry says. */
   readonly possible: readonly PossibleCpu[];
+  /** Set where the observer cannot read which CPUs are online. */
+  readonly online: KernelEvent['online'];
   readonly calls: HypercallEvent[];
   readonly starts: StartEvent[];
   readonly running: RunningEvent[];
   readonly records: RecordEvent[];
+  /** When its CPUs come and go. */
+  readonly comings: (OnlineEvent | StopEvent)[];
   /** By the step of a call that binds a port: the CPU that the kernel's interrupt table gives for the port. */
   readonly boundFor: Map<number, LinuxCpu>;
   /** Ports that are not yet in the kernel's table, and the step of the last call that bound each. */
@@ -40,10 +46,12 @@ function emptyReign(event: KernelEvent | null): Reign {
   return {
     event,
     possible: event?.possible ?? [],
+    online: event?.online,
     calls: [],
     starts: [],
     running: [],
     records: [],
+    comings: [],
     boundFor: new Map(),
     open: new Map(),
   };
@@ -51,9 +59,10 @@ function emptyReign(event: KernelEvent | null): Reign {
 
 /** The reign with the possible CPUs that `event` gives. Those that the kernel determined replace those known at its entry. */
 function withCount(reign: Reign, event: TraceEvent): Reign {
-  if (event.kind === 'limits') return { ...reign, possible: event.possible };
+  if (event.kind === 'limits') return { ...reign, possible: event.possible, online: event.online };
   if (event.kind !== 'kernel' || reign.event !== null) return reign;
-  return { ...reign, event, possible: reign.possible.length > 0 ? reign.possible : event.possible };
+  const known = reign.possible.length > 0 ? reign : event;
+  return { ...reign, event, possible: known.possible, online: known.online };
 }
 
 /** After a call that binds a port, the table's entry is awaited; a call that closes the port ends that. */
@@ -78,6 +87,8 @@ function noteInReign(reign: Reign, event: TraceEvent): void {
   } else if (event.kind === 'start') reign.starts.push(event);
   else if (event.kind === 'running') reign.running.push(event);
   else if (event.kind === 'record') reign.records.push(event);
+  else if (event.kind === 'online' || event.kind === 'offline' || event.kind === 'stop')
+    reign.comings.push(event);
   else if (event.kind === 'affinity') noteAffinity(reign, event);
 }
 
@@ -163,7 +174,27 @@ export function holdersOf(history: History, kernel: number, id: number, step: nu
   return [...new Set(unseen.map(({ linuxCpu }) => linuxCpu))];
 }
 
+/** The place in the reign's calls of the first one after `step`. */
+export function callAfter({ calls }: Reign, step: number): number {
+  let [low, high] = [0, calls.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((calls[middle]?.step ?? Infinity) > step) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
 /** The first start after `step`: of those that `vcpu` asks for; with null, of all. */
 export function nextStart(reign: Reign, vcpu: XenVcpuId | null, step: number): StartEvent | null {
   return reign.starts.find((event) => event.step > step && (vcpu ?? event.by) === event.by) ?? null;
+}
+
+/**
+ * Whether the kernel counts `vcpu` as online at `step`. The vCPU on which it was entered is online from the beginning. Where the
+ * observer cannot read which CPUs are online, a vCPU that is online may seem not to be.
+ */
+export function isOnline({ event, comings }: Reign, vcpu: XenVcpuId, step: number): boolean {
+  const last = comings.findLast((coming) => coming.vcpu === vcpu && coming.step < step);
+  return last === undefined ? event?.entryVcpu === vcpu : last.kind === 'online';
 }

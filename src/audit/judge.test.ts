@@ -1,25 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { invalidVcpuNr, linuxCpu, xenVcpuId } from '../identity/index.js';
-import type { JudgedCall } from './finding.js';
-import { judgeCalls, notJudgedCalls } from './judge.js';
+import { invalidVcpuNr } from '../identity/index.js';
+import { notJudgedCalls } from './judge.js';
+import { judged, told } from './test_judged.js';
 import { boots, bringsUp, healthy, reset, runOf, Teller, testPlatform } from './test_trace.js';
 import type { Draft } from './test_trace.js';
 
-/** The judged calls of `op`, as `caller passed>meant`. */
-function told(calls: readonly JudgedCall[], op: string): string[] {
-  return calls
-    .filter(({ event }) => event.call.op === op)
-    .map(({ event, passed, meant }) => `${event.vcpu} ${passed}>${meant ?? 'null'}`);
-}
-
 const arm = testPlatform('arm', 4);
 const pvhvm = testPlatform('pvhvm', 4);
-const pv = testPlatform('pv', 4);
-
-function judged(platform: typeof arm, drafts: readonly Draft[]): JudgedCall[] {
-  return judgeCalls(runOf(platform, drafts));
-}
 
 describe('what a healthy kernel means', () => {
   for (const kind of ['pv', 'pvhvm', 'pvh', 'arm'] as const) {
@@ -133,6 +121,31 @@ describe('init_control', () => {
     }
   });
 
+  it('goes by the record where Xen refuses it and the kernel goes on to the next CPU, whoever brings that up', () => {
+    const begun = [tell.enters(), ...boots(tell), ...bringsUp(tell, 1)];
+    for (const by of [0, 1]) {
+      const calls = judged(arm, [...begun, tell.refused(0, control, 2), ...bringsUp(tell, 3, by)]);
+      assert.deepEqual(told(calls, control).slice(2), ['0 2>2', `${by} 3>3`]);
+      // Nor is it for one that is up already.
+      const wrong = judged(arm, [...begun, tell.refused(0, control, 1), ...bringsUp(tell, 3, by)]);
+      assert.deepEqual(told(wrong, control).slice(2), ['0 1>null', `${by} 3>3`]);
+    }
+  });
+
+  it('goes by the record where something else was refused to the CPU', () => {
+    const begun = [tell.enters(), ...boots(tell), ...bringsUp(tell, 1)];
+    const calls = judged(arm, [...begun, tell.calls(0, control, 2), ...bringsUp(tell, 3, 1)]);
+    assert.deepEqual(told(calls, control).slice(2), ['0 2>2', '1 3>3']);
+  });
+
+  it('is not for a CPU that has one and comes back', () => {
+    const gone = [tell.is('offline', 1), tell.stops(1)];
+    const back = [tell.starts(0, 1), tell.is('running', 1), tell.is('online', 1)];
+    const begun = [tell.enters(), ...boots(tell), ...bringsUp(tell, 1), ...gone];
+    const calls = judged(arm, [...begun, tell.calls(0, control, 2), ...back]);
+    assert.equal(told(calls, control).at(-1), '0 2>2');
+  });
+
   it('is silent where a fresh wrong vCPU takes it', () => {
     const wrong = [tell.calls(0, control, 3), tell.starts(0, 1)];
     const last = judged(arm, [tell.enters(), ...boots(tell), ...wrong]).at(-1);
@@ -141,7 +154,7 @@ describe('init_control', () => {
 });
 
 describe('calls on oneself', () => {
-  it('mean the caller: vcpu_info and runstate on Arm, timers and going down everywhere', () => {
+  it('mean the caller: vcpu_info and runstate on Arm, timers everywhere', () => {
     const tell = new Teller(arm);
     const running = [tell.enters(), ...boots(tell), tell.starts(0, 1), tell.is('running', 1)];
     for (const op of [
@@ -152,7 +165,6 @@ describe('calls on oneself', () => {
       'VCPUOP_stop_singleshot_timer',
       'VCPUOP_set_periodic_timer',
       'VCPUOP_stop_periodic_timer',
-      'VCPUOP_down',
     ]) {
       const calls = judged(arm, [...running, tell.calls(1, op, 0), tell.calls(1, op, 1)]);
       assert.deepEqual(told(calls, op).slice(-2), ['1 0>1', '1 1>1']);
@@ -213,6 +225,65 @@ describe('x86 in prepare', () => {
   it('knows the second preparation of a CPU that was offline, where vcpu_info is not registered again', () => {
     const cycle = [tell.is('offline', 1), tell.calls(0, vector, 2), tell.starts(0, 1), tell.is('running', 1)];
     assert.equal(told(judged(pvhvm, [...healthy(tell), ...cycle]), vector).at(-1), '0 2>2');
+  });
+
+  it('goes by the record where a CPU is given up, and the task that brings up the next has moved', () => {
+    const op = 'VCPUOP_register_vcpu_info';
+    const begun = [...start, ...bringsUp(tell, 1)];
+    const asks = (refused: boolean, id = 1): Draft[] => [
+      tell.records(2, id),
+      tell.calls(0, op, id, refused ? -22 : 0),
+    ];
+    for (const refused of [true, false]) {
+      const calls = judged(pvhvm, [...begun, ...asks(refused), ...bringsUp(tell, 3, 1)]);
+      assert.deepEqual(told(calls, op).slice(2), ['0 1>1', '2 3>3']);
+    }
+    const wrong = judged(pvhvm, [...begun, ...asks(true, 2), ...bringsUp(tell, 3, 1)]);
+    assert.deepEqual(told(wrong, op).slice(2), ['0 2>null', '2 3>3']);
+    // A call that a CPU makes for itself meanwhile is for no other.
+    const own = [tell.starts(0, 1), tell.is('running', 1)];
+    const between = [tell.records(2), tell.calls(0, op, 1, -22), tell.calls(1, op, 2), tell.starts(0, 2)];
+    assert.deepEqual(told(judged(pvhvm, [...start, ...own, ...between]), op).slice(1), ['0 1>1', '2 2>2']);
+  });
+
+  it('knows a preparation whose task moves before the start', () => {
+    const up = [...start, ...bringsUp(tell, 1), ...bringsUp(tell, 2), ...bringsUp(tell, 3)];
+    const gone = (cpu: number): Draft[] => [tell.is('offline', cpu), tell.stops(cpu)];
+    const moved = (cpu: number, from: number, to: number, id = tell.vcpu(cpu)): Draft[] => [
+      ...gone(cpu),
+      tell.calls(from, vector, id, 0, { vector: 0xf3 }),
+      tell.starts(to, cpu),
+      tell.is('running', cpu),
+      tell.is('online', cpu),
+    ];
+    const right = judged(pvhvm, [...up, ...moved(1, 0, 3), ...moved(2, 3, 0), ...moved(3, 1, 2)]);
+    assert.deepEqual(told(right, vector).slice(4), ['0 2>2', '3 1>1', '2 3>3']);
+    const wrong = judged(pvhvm, [...up, ...moved(1, 0, 3, 1)]);
+    assert.deepEqual(told(wrong, vector).slice(4), ['0 1>2']);
+    // A CPU that sets its own vector again prepares none.
+    const own = judged(pvhvm, [...up, tell.calls(3, vector, 3), ...moved(1, 0, 0)]);
+    assert.deepEqual(told(own, vector).slice(4), ['3 3>3', '0 2>2']);
+  });
+
+  it('knows a CPU as prepared, whose first such call is then for another', () => {
+    const first = [tell.calls(0, vector, 2), tell.starts(3, 1), tell.is('running', 1), tell.is('online', 1)];
+    const third = [...bringsUp(tell, 3)];
+    const next = [tell.calls(1, vector, 1), tell.starts(1, 2), tell.is('running', 2)];
+    const calls = judged(pvhvm, [...start, ...third, ...first, ...next]);
+    assert.deepEqual(told(calls, vector).slice(2), ['0 2>2', '2 1>1']);
+  });
+
+  it('knows CPUs that come back one by another', () => {
+    const up = [...start, ...bringsUp(tell, 1), ...bringsUp(tell, 2)];
+    const gone = [1, 2].flatMap((cpu) => [tell.is('offline', cpu), tell.stops(cpu)]);
+    const back = (cpu: number, by: number): Draft[] => [
+      tell.calls(by, vector, tell.vcpu(cpu)),
+      tell.starts(by, cpu),
+      tell.is('running', cpu),
+      tell.is('online', cpu),
+    ];
+    const calls = judged(pvhvm, [...up, ...gone, ...back(1, 0), ...back(2, 1), ...bringsUp(tell, 3)]);
+    assert.deepEqual(told(calls, vector).slice(3), ['0 2>2', '2 1>1', '0 3>3']);
   });
 
   it('leaves a started CPU that makes its own calls to itself', () => {
@@ -387,89 +458,6 @@ describe('bindings', () => {
     assert.equal(
       told(judged(pvhvm, [...start, tell.records(1, 2), bind]), 'EVTCHNOP_bind_virq').at(-1),
       '3 2>0',
-    );
-  });
-});
-
-describe('PV', () => {
-  const tell = new Teller(pv);
-
-  it('names in VCPUOP_initialise and VCPUOP_up the vCPU that comes up next', () => {
-    const wrong = [tell.calls(0, 'VCPUOP_initialise', 2), tell.calls(0, 'VCPUOP_up', 1)];
-    const calls = judged(pv, [
-      tell.enters(),
-      ...boots(tell),
-      ...wrong,
-      tell.starts(0, 1),
-      tell.is('running', 1),
-    ]);
-    assert.deepEqual([told(calls, 'VCPUOP_initialise'), told(calls, 'VCPUOP_up')], [['0 2>1'], ['0 1>1']]);
-  });
-
-  it('names the vCPU that the same CPU starts, where several come up at once', () => {
-    const asks = [1, 2, 3].flatMap((cpu) => [
-      tell.calls(0, 'VCPUOP_initialise', cpu),
-      tell.calls(0, 'VCPUOP_up', cpu),
-      tell.starts(0, cpu),
-    ]);
-    const runs = [1, 2, 3].map((cpu) => tell.is('running', cpu));
-    const calls = judged(pv, [tell.enters(), ...boots(tell), ...asks, ...runs]);
-    for (const op of ['VCPUOP_initialise', 'VCPUOP_up'])
-      assert.deepEqual(told(calls, op), ['0 1>1', '0 2>2', '0 3>3'], op);
-  });
-
-  it('means nobody by a VCPUOP_up that starts nobody, and the CPU of the record by the call before it', () => {
-    const asks = (cpu: number): Draft[] => [
-      tell.calls(0, 'VCPUOP_initialise', cpu),
-      tell.calls(0, 'VCPUOP_up', cpu === 2 ? 0 : cpu),
-    ];
-    const calls = judged(pv, [
-      tell.enters(),
-      ...boots(tell),
-      ...[...asks(1), tell.starts(0, 1)],
-      ...asks(2),
-      tell.is('running', 1),
-      ...[...asks(3), tell.starts(0, 3), tell.is('running', 3)],
-    ]);
-    assert.deepEqual(told(calls, 'VCPUOP_initialise'), ['0 1>1', '0 2>2', '0 3>3']);
-    assert.deepEqual(told(calls, 'VCPUOP_up'), ['0 1>1', '0 0>null', '0 3>3']);
-  });
-
-  it('falls back on the vCPU asked for where none comes up', () => {
-    const asked = [tell.calls(0, 'VCPUOP_initialise', 1), tell.starts(0, 1)];
-    assert.deepEqual(told(judged(pv, [tell.enters(), ...boots(tell), ...asked]), 'VCPUOP_initialise'), [
-      '0 1>1',
-    ]);
-  });
-
-  it('registers every vcpu_info at once, by the records', () => {
-    const calls = judged(pv, healthy(tell));
-    assert.deepEqual(told(calls, 'VCPUOP_register_vcpu_info'), ['0 0>0', '0 1>1', '0 2>2', '0 3>3']);
-  });
-
-  it('has no hardware ids: a CPU that never runs is the vCPU of its number, CPU 0 that of the entry', () => {
-    const five = {
-      ...tell.enters(),
-      possible: [0, 1, 4].map((cpu) => ({ linuxCpu: linuxCpu(cpu), hardwareId: null })),
-    };
-    const given = [five, ...[0, 1, 4].map((cpu) => tell.records(cpu, cpu))] as Draft[];
-    const binds = [0, 1, 4].map((id) => tell.calls(0, 'VCPUOP_get_physid', id));
-    assert.deepEqual(told(judged(pv, [...given, ...binds]), 'VCPUOP_get_physid'), [
-      '0 0>0',
-      '0 1>1',
-      '0 4>null',
-    ]);
-    const entered = { ...five, entryVcpu: xenVcpuId(3) } as Draft;
-    const calls = judged(pv, [entered, ...given.slice(1), ...binds]);
-    assert.deepEqual(told(calls, 'VCPUOP_get_physid'), ['0 0>3', '0 1>1', '0 4>null']);
-  });
-
-  it('may ask VCPUOP_is_up of any number', () => {
-    const asked = [0, 3, 4, 99].map((id) => tell.calls(0, 'VCPUOP_is_up', id, id < 4 ? 0 : -2));
-    const calls = judged(pv, [tell.enters(), ...asked]);
-    assert.deepEqual(
-      calls.map(({ verdict }) => verdict),
-      ['right', 'right', 'right', 'right'],
     );
   });
 });

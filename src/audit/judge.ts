@@ -6,10 +6,17 @@
 import { passedVcpuId, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { JudgedCall, NotJudged, Run } from './finding.js';
-import { holdersOf, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
-import type { History } from './history.js';
+import { callAfter, holdersOf, isOnline, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
+import type { History, Reign } from './history.js';
+import { initialisedTogether } from './initialised.js';
+import type { Initialised } from './initialised.js';
 import { argument, intentionOf, isPerVcpuVirq } from './operations.js';
 import type { HypercallEvent, RunningEvent, StartEvent, TraceEvent } from './trace.js';
+
+interface Known extends History {
+  /** By kernel: what the calls of VCPUOP_initialise meant that it made in a row. */
+  readonly together: ReadonlyMap<number, Initialised>;
+}
 
 /**
  * What is registered for which vCPU since the kernel took over or the domain was reset. A CPU's own registration is done when it
@@ -18,28 +25,39 @@ import type { HypercallEvent, RunningEvent, StartEvent, TraceEvent } from './tra
  */
 interface Ledger {
   readonly has: Map<XenVcpuId, Set<string>>;
-  /** The calls that each vCPU made, beyond its own registrations, since it last started another. */
-  readonly prepared: Map<XenVcpuId, Set<string>>;
+  /** The calls that each vCPU made, beyond its own registrations, since it last started another, with the id in the last of each. */
+  readonly prepared: Map<XenVcpuId, Map<string, number>>;
 }
 
-function entry(map: Map<XenVcpuId, Set<string>>, vcpu: XenVcpuId): Set<string> {
-  const found = map.get(vcpu) ?? new Set<string>();
-  map.set(vcpu, found);
+function registrationsOf({ has }: Ledger, vcpu: XenVcpuId): Set<string> {
+  const found = has.get(vcpu) ?? new Set<string>();
+  has.set(vcpu, found);
   return found;
 }
 
-function note(ledger: Ledger, event: HypercallEvent): void {
-  const own = entry(ledger.has, event.vcpu);
-  if (own.has(event.call.op)) entry(ledger.prepared, event.vcpu).add(event.call.op);
-  else own.add(event.call.op);
+function preparedBy({ prepared }: Ledger, vcpu: XenVcpuId): Map<string, number> {
+  const found = prepared.get(vcpu) ?? new Map<string, number>();
+  prepared.set(vcpu, found);
+  return found;
 }
 
-/** Whoever made them, calls that are always for the CPU that is brought up next were for `target`. */
+function note(ledger: Ledger, { vcpu, call }: HypercallEvent, passed: number): void {
+  const own = registrationsOf(ledger, vcpu);
+  if (own.has(call.op)) preparedBy(ledger, vcpu).set(call.op, passed);
+  else own.add(call.op);
+}
+
+/**
+ * The calls with which `target` was prepared: those of the vCPU that started it, and those of others that are always for the CPU that
+ * is brought up next. A call that may be repeated is so if it was not for its caller, and the vCPU that started the target made none.
+ */
 function credit(history: History, ledger: Ledger, { by, target }: StartEvent): void {
+  const ofStarter = new Set(preparedBy(ledger, by).keys());
   for (const [vcpu, prepared] of ledger.prepared) {
-    for (const op of prepared) {
-      if (vcpu !== by && !isForNext(history, op)) continue;
-      if (target !== null) entry(ledger.has, target).add(op);
+    for (const [op, passed] of prepared) {
+      const wasMoved = passed !== vcpu && !ofStarter.has(op);
+      if (vcpu !== by && !isForNext(history, op) && !wasMoved) continue;
+      if (target !== null) registrationsOf(ledger, target).add(op);
       prepared.delete(op);
     }
   }
@@ -51,13 +69,6 @@ function credit(history: History, ledger: Ledger, { by, target }: StartEvent): v
  */
 function startedNext(history: History, { kernel, step }: HypercallEvent): XenVcpuId | null {
   return nextStart(reignOf(history, kernel), null, step)?.target ?? null;
-}
-
-/** The same, for a call that Xen took. If no start follows, the run ended before it, or the kernel gave the CPU up. */
-function controlledNext(history: History, event: HypercallEvent): Meaning {
-  const { kernel, step, call } = event;
-  const isStarted = nextStart(reignOf(history, kernel), null, step) !== null;
-  return isStarted || call.returned < 0 ? startedNext(history, event) : noStart;
 }
 
 /** It is not known which vCPU was meant; `why` is one line. */
@@ -74,6 +85,9 @@ const refusedBinding: Unknown = {
 const noTable: Unknown = { why: "the kernel's interrupt table cannot be read" };
 const notInTable: Unknown = { why: "the kernel's interrupt table was not seen to change after the call" };
 const noStart: Unknown = { why: 'the kernel started no CPU after the call' };
+const noOnlineCpus: Unknown = {
+  why: 'it cannot be read whether the CPU that made the call was online, and it made no call after it',
+};
 const noRecords: Unknown = { why: "the kernel's records of its vCPU ids cannot be read" };
 
 function isUnknown(meaning: Meaning): meaning is Unknown {
@@ -119,29 +133,65 @@ function byRecord(history: History, event: HypercallEvent, passed: number): Mean
   return trueVcpu(history, kernel, holder, step);
 }
 
-/** The caller's next call of the same operation, which is for another CPU. */
-function nextLike(history: History, { kernel, vcpu, step, call }: HypercallEvent): HypercallEvent | null {
-  const { calls } = reignOf(history, kernel);
-  return calls.find((next) => next.step > step && next.vcpu === vcpu && next.call.op === call.op) ?? null;
-}
-
-/** Whether the kernel gave up the CPU after Xen refused the call: it went on to the next CPU, and what is started next is that one. */
-function isGivenUp(history: History, event: HypercallEvent): boolean {
-  if (event.call.returned >= 0) return false;
-  const next = nextLike(history, event);
-  const start = nextStart(reignOf(history, event.kernel), null, event.step);
-  return next !== null && start !== null && next.step < start.step;
+/**
+ * The next call of the same operation that is for another CPU than this one: of the same caller, or of another vCPU but for the one
+ * for itself, since the task that brings CPUs up may move meanwhile.
+ */
+function nextForAnother(history: History, ledger: Ledger, event: HypercallEvent): HypercallEvent | null {
+  const { kernel, step, vcpu } = event;
+  const { op } = event.call;
+  const isOnce = isForNext(history, op);
+  const own = new Set<XenVcpuId>();
+  const isForAnother = ({ vcpu: caller, call }: HypercallEvent): boolean => {
+    if (caller === vcpu) return true;
+    if (registrationsOf(ledger, caller).has(op) || own.has(caller)) return isOnce || call.vcpuId !== caller;
+    own.add(caller);
+    return false;
+  };
+  const reign = reignOf(history, kernel);
+  for (let at = callAfter(reign, step); at < reign.calls.length; at += 1) {
+    const next = reign.calls[at];
+    if (next?.call.op === op && isForAnother(next)) return next;
+  }
+  return null;
 }
 
 /**
- * The vCPU that an x86 kernel prepares: the one that it starts next. If it gives up the CPU and never starts it, the
- * record shows for which CPU the call was. It is never the calling vCPU.
+ * Whether the kernel gave up the CPU that the call was for, whatever was refused: it went on to the next CPU, and what is started next
+ * is that one; or what is started next has had such a call, which is made once for each CPU.
  */
-function prepared(history: History, event: HypercallEvent, passed: number): Meaning {
-  const started = isGivenUp(history, event) ? null : startedNext(history, event);
+function isGivenUp(history: History, ledger: Ledger, event: HypercallEvent): boolean {
+  const start = nextStart(reignOf(history, event.kernel), null, event.step);
+  if (start === null) return false;
+  const { op } = event.call;
+  const hasHad = start.target !== null && registrationsOf(ledger, start.target).has(op);
+  if (hasHad && isForNext(history, op)) return true;
+  const next = nextForAnother(history, ledger, event);
+  return next !== null && next.step < start.step;
+}
+
+/**
+ * The vCPU that a kernel prepares: the one that it starts next. If it gives up the CPU and never starts it, the record shows for which
+ * CPU the call was. It is never the calling vCPU, nor another that is online.
+ */
+function prepared(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
+  const started = isGivenUp(history, ledger, event) ? null : startedNext(history, event);
   if (started !== null) return started;
   const recorded = byRecord(history, event, passed);
-  return recorded === event.vcpu ? null : recorded;
+  if (isUnknown(recorded) || recorded === null) return recorded;
+  const isReady = isOnline(reignOf(history, event.kernel), recorded, event.step);
+  return recorded === event.vcpu || isReady ? null : recorded;
+}
+
+/**
+ * The vCPU that is started next, for a call that Xen took. If no start follows, the run ended before it, or the kernel gave the CPU
+ * up.
+ */
+function controlledNext(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
+  if (event.call.returned < 0 || isGivenUp(history, ledger, event))
+    return prepared(history, ledger, event, passed);
+  const isStarted = nextStart(reignOf(history, event.kernel), null, event.step) !== null;
+  return isStarted ? startedNext(history, event) : noStart;
 }
 
 /** Whether an operation that is not for the calling CPU itself is always for the CPU that it brings up next. */
@@ -150,63 +200,163 @@ function isForNext({ platform }: History, op: string): boolean {
   return intention === 'control-block' || intention === 'own-then-next';
 }
 
-/**
- * A call that may be repeated for the same CPU belongs to the preparation of another CPU in two cases: it is the last of its kind
- * before the caller's next start, and the started CPU does not make it itself; or the caller has already begun to prepare a CPU
- * with a call that is made once for each CPU. Every other repetition is for the calling CPU itself.
- */
-function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
-  const reign = reignOf(history, event.kernel);
-  const start = nextStart(reign, event.vcpu, event.step);
-  const sameOp = reign.calls.filter((call) => call.call.op === event.call.op && call.step > event.step);
-  if (start !== null) {
-    const isLast = !sameOp.some((call) => call.vcpu === event.vcpu && call.step < start.step);
-    const madeByStarted = sameOp.some((call) => call.vcpu === start.target && call.step > start.step);
-    if (isLast && !madeByStarted) return prepared(history, event, passed);
-  }
-  const begun = [...entry(ledger.prepared, event.vcpu)].some((op) => isForNext(history, op));
-  return begun ? prepared(history, event, passed) : event.vcpu;
+/** Whether a vCPU makes such a call for itself after it was started. One with another id may be for a CPU that it starts in turn. */
+function isMadeByStarted(reign: Reign, { target, step }: StartEvent, op: string): boolean {
+  const first = reign.calls
+    .slice(callAfter(reign, step))
+    .find((call) => call.vcpu === target && call.call.op === op);
+  if (first === undefined) return false;
+  return first.call.vcpuId === target || nextStart(reign, null, first.step) === null;
 }
 
 /**
- * VCPUOP_initialise and VCPUOP_up name the vCPU that the caller starts before it turns to another CPU, or that comes up meanwhile
- * though no earlier start was for it. If there is none, the record shows for which CPU VCPUOP_initialise was; VCPUOP_up has no use
- * then, and no id is right.
+ * Whether a call that may be repeated for the same CPU is the one of its kind that was made for the CPU that is started next: the last
+ * one of the vCPU that starts it. If that made none, because the task that brings the CPU up has moved, it is the last one of another
+ * vCPU which is not for its caller. It is none if the started CPU makes such a call itself.
  */
-function comesUp(history: History, event: HypercallEvent, passed: number): Meaning {
+function isMadeFor(reign: Reign, ledger: Ledger, event: HypercallEvent, start: StartEvent): boolean {
   const { step, vcpu, call } = event;
-  const { starts, running } = reignOf(history, event.kernel);
-  const end = nextLike(history, event)?.step ?? Infinity;
+  const { op } = call;
+  if (isMadeByStarted(reign, start, op)) return false;
+  const between = reign.calls
+    .slice(callAfter(reign, step), callAfter(reign, start.step))
+    .filter((other) => other.call.op === op);
+  const ofStarter = between.filter((other) => other.vcpu === start.by);
+  if (start.by === vcpu) return ofStarter.length === 0;
+  const ownOfStarter = registrationsOf(ledger, start.by).has(op) ? 0 : 1;
+  if (ofStarter.length > ownOfStarter || preparedBy(ledger, start.by).has(op)) return false;
+  return call.vcpuId !== vcpu && !between.some((other) => other.call.vcpuId !== other.vcpu);
+}
+
+/**
+ * A call that may be repeated for the same CPU belongs to the preparation of another CPU in two cases: it was made for the CPU that is
+ * started next; or the caller has already begun to prepare a CPU with a call that is made once for each CPU. Every other repetition is
+ * for the calling CPU itself.
+ */
+function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
+  const reign = reignOf(history, event.kernel);
+  const start = nextStart(reign, null, event.step);
+  const isForStarted = start !== null && isMadeFor(reign, ledger, event, start);
+  const hasBegun = [...preparedBy(ledger, event.vcpu).keys()].some((op) => isForNext(history, op));
+  return isForStarted || hasBegun ? prepared(history, ledger, event, passed) : event.vcpu;
+}
+
+/**
+ * Whether a call before `step` initialised `target`, which had not been started by then: what starts it later is not for another call.
+ */
+function isInitialisedBefore({ calls, starts }: Reign, target: XenVcpuId, step: number): boolean {
+  const isFor = ({ step: at, call }: HypercallEvent): boolean =>
+    at < step && call.op === 'VCPUOP_initialise' && call.vcpuId === target;
+  const earlier = calls.findLast(isFor);
+  if (earlier === undefined) return false;
+  return !starts.some((one) => one.target === target && one.step > earlier.step && one.step < step);
+}
+
+/**
+ * VCPUOP_initialise and VCPUOP_up name the vCPU that is started before the next such call, or that comes up meanwhile though no earlier
+ * start was for it. Several calls of VCPUOP_initialise in a row are told apart by their ids. If no vCPU comes up, the record shows for
+ * which CPU VCPUOP_initialise was; VCPUOP_up has no use then, and no id is right.
+ */
+function comesUp(known: Known, event: HypercallEvent, passed: number): Meaning {
+  const { kernel, step, vcpu, call } = event;
+  const together = known.together.get(kernel)?.get(step);
+  const found = together === undefined ? broughtUpNext(known, event) : together;
+  if (found !== null || (call.op === 'VCPUOP_up' && call.returned >= 0)) return found;
+  const recorded = byRecord(known, event, passed);
+  return recorded === vcpu ? null : recorded;
+}
+
+function broughtUpNext(history: History, event: HypercallEvent): XenVcpuId | null {
+  const { kernel, step, vcpu, call } = event;
+  const isUp = call.op === 'VCPUOP_up';
+  const reign = reignOf(history, kernel);
+  const { calls, starts, running } = reign;
+  const isNext = (one: HypercallEvent): boolean =>
+    one.step > step && one.call.op === call.op && (!isUp || one.vcpu === vcpu);
+  const end = calls.find(isNext)?.step ?? Infinity;
   const within = (other: { readonly step: number }): boolean => other.step > step && other.step < end;
+  const earlier = new Map<XenVcpuId, boolean>();
+  const isForEarlier = (target: XenVcpuId): boolean => {
+    if (isUp || target === call.vcpuId) return false;
+    const known = earlier.get(target) ?? isInitialisedBefore(reign, target, step);
+    earlier.set(target, known);
+    return known;
+  };
   const start = starts.find(
-    (one) => within(one) && one.by === vcpu && one.target !== null && one.target !== vcpu,
+    ({ target, by, step: at }) =>
+      within({ step: at }) &&
+      (!isUp || by === vcpu) &&
+      target !== null &&
+      target !== vcpu &&
+      !isForEarlier(target),
   );
   const runsAfter = (from: number): RunningEvent | undefined =>
     running.find((one) => one.vcpu === start?.target && one.step > from);
   if (start !== undefined && runsAfter(start.step) !== undefined) return start.target;
   const isOwed = ({ vcpu: other, step: at }: RunningEvent): boolean =>
     (starts.findLast((one) => one.target === other && one.step < at)?.step ?? step) < step;
-  const next = running.find((one) => within(one) && one.vcpu !== vcpu && !isOwed(one));
-  const found = next?.vcpu ?? start?.target ?? null;
-  if (found !== null || (call.op === 'VCPUOP_up' && call.returned >= 0)) return found;
-  const recorded = byRecord(history, event, passed);
-  return recorded === vcpu ? null : recorded;
+  const next = running.find(
+    (one) => within(one) && one.vcpu !== vcpu && !isOwed(one) && !isForEarlier(one.vcpu),
+  );
+  return next?.vcpu ?? start?.target ?? null;
 }
 
-function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
+/** Whether the next that `vcpu` does after `step`, as far as the trace shows, is to go down. */
+function goesNext(reign: Reign, vcpu: XenVcpuId, step: number): boolean {
+  const isNext = (one: { readonly vcpu: XenVcpuId; readonly step: number }): boolean =>
+    one.vcpu === vcpu && one.step > step;
+  const stopped = reign.comings.find((one) => one.kind === 'stop' && isNext(one));
+  const called = reign.calls.find(isNext)?.step ?? Infinity;
+  return stopped !== undefined && stopped.step < called;
+}
+
+/** Whether `vcpu` named another vCPU in VCPUOP_down before, and went on. */
+function tookDownBefore({ calls, comings }: Reign, vcpu: XenVcpuId, step: number): boolean {
+  const last = comings.findLast((one) => one.kind === 'stop' && one.vcpu === vcpu && one.step < step);
+  return calls.some(
+    ({ step: at, vcpu: by, call }) =>
+      by === vcpu &&
+      at > (last?.step ?? -1) &&
+      at < step &&
+      call.op === 'VCPUOP_down' &&
+      call.vcpuId !== vcpu,
+  );
+}
+
+/**
+ * VCPUOP_down is for the caller if it names it, or if the caller's CPU is not online. An online CPU takes another down, which the
+ * record shows. But one that goes down itself next meant itself, unless the kernel had taken that other CPU offline, or the caller took
+ * down others before.
+ */
+function goesDown(history: History, event: HypercallEvent, passed: number): Meaning {
+  const { kernel, step, vcpu } = event;
+  if (passed === vcpu) return vcpu;
+  const reign = reignOf(history, kernel);
+  const isUnreadable = reign.online === 'unreadable';
+  if (!isUnreadable && !isOnline(reign, vcpu, step)) return vcpu;
+  const other = reign.comings.findLast((one) => one.vcpu === passed && one.step < step);
+  const isOther =
+    !goesNext(reign, vcpu, step) || other?.kind === 'offline' || tookDownBefore(reign, vcpu, step);
+  if (isOther) return byRecord(history, event, passed);
+  return isUnreadable ? noOnlineCpus : vcpu;
+}
+
+function meantBy(history: Known, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
   const { vcpu, call } = event;
-  const isFirst = !entry(ledger.has, vcpu).has(call.op);
+  const isFirst = !registrationsOf(ledger, vcpu).has(call.op);
   switch (intentionOf(history.platform.kind, call.op)) {
     case 'self':
       return vcpu;
     case 'control-block':
-      return isFirst ? vcpu : controlledNext(history, event);
+      return isFirst ? vcpu : controlledNext(history, ledger, event, passed);
     case 'own-then-next':
-      return isFirst ? vcpu : prepared(history, event, passed);
+      return isFirst ? vcpu : prepared(history, ledger, event, passed);
     case 'own-or-next':
       return isFirst ? vcpu : ownOrNext(history, ledger, event, passed);
     case 'comes-up':
       return comesUp(history, event, passed);
+    case 'goes-down':
+      return goesDown(history, event, passed);
     case 'binding':
       return byBinding(history, event);
     case 'record':
@@ -216,18 +366,27 @@ function meantBy(history: History, ledger: Ledger, event: HypercallEvent, passed
   }
 }
 
-function judge(history: History, ledger: Ledger, event: HypercallEvent, passed: number): JudgedCall {
+function judge(history: Known, ledger: Ledger, event: HypercallEvent, passed: number): JudgedCall {
   const meant = meantBy(history, ledger, event, passed);
   if (isUnknown(meant)) return { event, passed, meant: null, verdict: 'not-judged', reason: meant.why };
   const wrong = event.call.returned < 0 ? 'refused' : 'silent';
   return { event, passed, meant, verdict: passed === meant ? 'right' : wrong, reason: null };
 }
 
+function readAll(run: Run): Known {
+  const history = readHistory(run);
+  const vcpus = run.platform.hardwareIds.length;
+  const together = [...history.reigns].map(
+    ([kernel, reign]) => [kernel, initialisedTogether(reign, vcpus)] as const,
+  );
+  return { ...history, together: new Map(together) };
+}
+
 /** Updates the ledger by an event; returns an empty one where a kernel takes over or the domain is reset. */
 function after(history: History, ledger: Ledger, event: TraceEvent): Ledger {
   if (event.kind === 'kernel' || event.kind === 'reset') return { has: new Map(), prepared: new Map() };
   if (event.kind === 'start') credit(history, ledger, event);
-  if (event.kind === 'hypercall' && event.call.vcpuId !== null) note(ledger, event);
+  if (event.kind === 'hypercall' && event.call.vcpuId !== null) note(ledger, event, event.call.vcpuId);
   return ledger;
 }
 
@@ -236,7 +395,7 @@ function after(history: History, ledger: Ledger, event: TraceEvent): Ledger {
  * that Xen accepted; `right` is the id that was meant, whatever Xen answered. A call is not judged if its meaning is unknown.
  */
 export function judgeCalls(run: Run): JudgedCall[] {
-  const history = readHistory(run);
+  const history = readAll(run);
   const judged: JudgedCall[] = [];
   let ledger: Ledger = { has: new Map(), prepared: new Map() };
   for (const event of run.events) {

@@ -13,12 +13,21 @@ import type { Platform, TracedCall } from './trace.js';
  * - `own-then-next`: the same; if no start follows, the record shows for which CPU the call was.
  * - `own-or-next`: the same, but the call may be repeated for the same CPU, which is harmless.
  * - `comes-up`: names the vCPU that is being started and so runs next.
+ * - `goes-down`: names the calling CPU if that goes, and otherwise another one, by its record.
  * - `binding`: names the CPU for which the kernel binds a port, as its interrupt table says afterwards.
  * - `record`: names any CPU, by that CPU's record.
  * - `question`: asks whether the vCPU with that id exists or is up; every id is allowed.
  */
 export type Intention =
-  'self' | 'control-block' | 'own-then-next' | 'own-or-next' | 'comes-up' | 'binding' | 'record' | 'question';
+  | 'self'
+  | 'control-block'
+  | 'own-then-next'
+  | 'own-or-next'
+  | 'comes-up'
+  | 'goes-down'
+  | 'binding'
+  | 'record'
+  | 'question';
 
 const everywhere: Readonly<Record<string, Intention>> = {
   // Xen itself refuses the one-shot timer of another vCPU. It would accept the periodic one for any, but Linux
@@ -27,9 +36,9 @@ const everywhere: Readonly<Record<string, Intention>> = {
   VCPUOP_stop_singleshot_timer: 'self',
   VCPUOP_set_periodic_timer: 'self',
   VCPUOP_stop_periodic_timer: 'self',
-  // A PV CPU takes itself down (xen_pv_play_dead, and stop_self after a panic). Linux also takes others down
-  // when it resumes from a suspension; this is not covered, because no run here suspends.
-  VCPUOP_down: 'self',
+  // A PV CPU takes itself down (xen_pv_play_dead, and stop_self after a panic), when it is no longer online. A CPU that is online
+  // may take others down, as Linux does when it resumes from a suspension (xen_vcpu_restore).
+  VCPUOP_down: 'goes-down',
   // evtchn_fifo_init_control for the boot CPU, later evtchn_fifo_percpu_init for a CPU in prepare.
   EVTCHNOP_init_control: 'control-block',
   // PV Linux sets the initial registers of the new CPU, then starts it (xen_pv_cpu_up). A PVH guest may do so too.
