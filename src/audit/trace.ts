@@ -110,8 +110,8 @@ export interface StartEvent extends EventBase {
 }
 
 /**
- * A vCPU turned itself off: PSCI CPU_OFF, VCPUOP_down of itself, or on x86 HVM a HLT with interrupts off, which Xen
- * treats in the same way (Xen 4.17 arch/x86/hvm/hvm.c, hvm_hlt). Only a start brings it back.
+ * A vCPU went down. It turned itself off by PSCI CPU_OFF, or on x86 HVM by a HLT with interrupts off, which Xen treats in the same way
+ * (Xen 4.17 arch/x86/hvm/hvm.c, hvm_hlt); or it was named in VCPUOP_down, by itself or by another. Only a start brings it back.
  */
 export interface StopEvent extends EventBase {
   readonly kind: 'stop';
@@ -192,7 +192,8 @@ export interface HandledEvent extends EventBase {
 }
 
 /**
- * A vCPU is not told of an event because it is down (`lost-upcall`); or such a vCPU is told of events again (`upcall-heard`).
+ * A vCPU is not told of an event because it is down, or went down before it took the upcall and was started anew (`lost-upcall`); or
+ * such a vCPU is told of events again (`upcall-heard`).
  * Between the two, Xen tells it of no event, even while it runs.
  */
 export interface LostUpcallEvent extends EventBase {

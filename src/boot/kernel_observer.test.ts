@@ -12,6 +12,8 @@ import {
   setAreas,
   watched,
 } from '../../test/boot/made_kernel.js';
+import { present } from '../base/index.js';
+import { vcpuInfoView } from '../hypervisor/index.js';
 import type { PowerRecord } from '../hypervisor/index.js';
 import { xenVcpuId } from '../identity/index.js';
 import { WhatIfRecords } from './what_if.js';
@@ -126,6 +128,58 @@ describe('the observer', () => {
       'start',
       'running 2 on 1',
     ]);
+  });
+
+  it('tells of a vCPU that another one takes down, and who did it', () => {
+    const made = watched(3);
+    const { observer } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 1, 2]);
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
+    observer.power(xenVcpuId(0), on(1));
+    enter(made, 1, 1);
+    cpuOf(made.guest, 1).setRegister(30, made.text + 0x100n);
+    observer.sliceEnded(xenVcpuId(1));
+    observer.power(xenVcpuId(0), on(2));
+    // It has not run since, and its registers are those of before.
+    enter(made, 2, 0);
+    for (const target of [1, 2])
+      observer.power(xenVcpuId(0), { kind: 'stop', how: 'VCPUOP_down', target: xenVcpuId(target) });
+    const stops = made.events.filter((event) => event.kind === 'stop');
+    assert.deepEqual(
+      stops.map(({ vcpu, linuxCpu, step }) => [vcpu, linuxCpu, observer.whereOf(step)]),
+      [
+        [1, 1, '_text+0x81c'],
+        [2, null, '_text+0x81c'],
+      ],
+    );
+    assert.equal(brief(made.events).filter((text) => text === 'running 2 on 0').length, 0);
+  });
+
+  it('tells of lost events before the CPU that lost them goes, and forgets them with a reset', () => {
+    const made = watched();
+    const { observer, guest } = made;
+    enter(made, 0, 0);
+    setAreas(made, 0, [0, 1]);
+    const told = (): string[] => brief(made.events).filter((text) => /upcall|online|offline/.test(text));
+    const vcpu = present(guest.machine.domain.state.vcpus[0], 'vCPU 0');
+    const setPending = (value: number): void => {
+      present(vcpuInfoView(guest.machine.domain, vcpu, true), 'its vcpu_info').setUint8(0, value);
+    };
+    vcpu.lostUpcallPort = 5;
+    setPending(1);
+    put(made, 0, BigInt(places.onlineMask), 1, 1n);
+    observer.hypercall(xenVcpuId(0), call('EVTCHNOP_init_control', 0));
+    observer.look(xenVcpuId(0));
+    setPending(0);
+    put(made, 0, BigInt(places.onlineMask), 1, 0n);
+    observer.sliceEnded(xenVcpuId(0));
+    assert.deepEqual(told(), ['lost-upcall', 'online 0 on 0', 'upcall-heard', 'offline 0 on 0']);
+    setPending(1);
+    observer.noteLost();
+    observer.domainReset();
+    observer.noteLost();
+    assert.deepEqual(told().slice(4), ['lost-upcall', 'lost-upcall']);
   });
 
   it('sees after each slice, without a call, which CPUs run and are online', () => {

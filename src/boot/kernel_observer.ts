@@ -184,6 +184,11 @@ export class KernelObserver {
     return this.#state.lost;
   }
 
+  /** The domain was reset, and with it what its vCPUs have lost. */
+  domainReset(): void {
+    this.#state.lost.clear();
+  }
+
   /** Takes over what is known of the domain from the observer of the kernel before. */
   takeOver(before: KernelObserver): void {
     for (const [vcpu, port] of before.lost) this.#state.lost.set(vcpu, port);
@@ -197,7 +202,7 @@ export class KernelObserver {
   /** A hypercall was answered. */
   hypercall(vcpu: XenVcpuId, call: CallRecord): void {
     this.#bindings.before(vcpu, call);
-    this.#noteLost();
+    this.noteLost();
     const linuxCpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, linuxCpu);
     if (call.vcpuId !== null) {
@@ -223,7 +228,7 @@ export class KernelObserver {
   /** A power call was answered. */
   power(vcpu: XenVcpuId, call: PowerRecord): void {
     this.#bindings.before(vcpu, null);
-    this.#noteLost();
+    this.noteLost();
     if (call.kind === 'other') return;
     const linuxCpu = this.#kernel.linuxCpuOn(vcpu);
     this.#noteRunning(vcpu, linuxCpu);
@@ -248,14 +253,17 @@ export class KernelObserver {
     if (this.#recordsAreSet === 'with each CPU') this.#noteRecords(vcpu);
   }
 
-  #noteStop(vcpu: XenVcpuId, linuxCpu: LinuxCpu | null, { how }: StopCall): void {
-    this.#trace.write(
-      { kind: 'stop', kernel: this.#place.number, vcpu, linuxCpu, how },
-      this.#callerOn(vcpu),
-    );
+  #noteStop(by: XenVcpuId, caller: LinuxCpu | null, { how, target: vcpu = by }: StopCall): void {
+    const linuxCpu = vcpu === by ? caller : this.#runningCpuOn(vcpu);
+    this.#trace.write({ kind: 'stop', kernel: this.#place.number, vcpu, linuxCpu, how }, this.#callerOn(by));
     this.#online.stopped(vcpu);
     // It may be started again, as another CPU.
     this.#state.running.delete(vcpu);
+  }
+
+  /** Of a vCPU that has not run since it was started, the registers are those of before. */
+  #runningCpuOn(vcpu: XenVcpuId): LinuxCpu | null {
+    return this.#state.running.has(vcpu) ? this.#kernel.linuxCpuOn(vcpu) : null;
   }
 
   /** A time slice of that vCPU, or a part of one, has ended. */
@@ -292,6 +300,8 @@ export class KernelObserver {
     this.#state.isWatching = true;
     this.#onlineWatch.watch(watched.online);
     this.#recordWatch.watch(watched.records);
+    // A CPU that goes may have been told of events again since the last call.
+    this.noteLost();
     this.#online.note(vcpu);
     this.#noteRecords(vcpu);
   }
@@ -344,7 +354,7 @@ export class KernelObserver {
   }
 
   /** Reports the vCPUs that have lost an upcall, or that are told of events again. */
-  #noteLost(): void {
+  noteLost(): void {
     for (const { vcpu } of this.#cpus) {
       const [was, is] = [this.#state.lost.get(vcpu) ?? null, lostUpcall(this.#machine.domain, vcpu)];
       if (was === is) continue;
@@ -360,7 +370,7 @@ export class KernelObserver {
     const own = this.#machine.vcpus.filter((vcpu) => this.#place.runsOn(vcpu));
     for (const vcpu of own) this.#bindings.paused(vcpu);
     for (const vcpu of own) this.look(vcpu);
-    this.#noteLost();
+    this.noteLost();
     const unheard = unheardEvents(this.#machine.domain)
       .filter(({ sinceNs }) => sinceNs <= unheardUpToNs)
       .slice(0, mostUnheard);

@@ -2,7 +2,7 @@
 import type { Finding, Platform, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
 import { cloneValue, earlier, present } from '../base/index.js';
-import type { CallRecord, PowerRecord } from '../hypervisor/index.js';
+import type { PowerRecord } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { GuestConsole, MachineListener, SavedMachine } from '../machine/index.js';
 import { ByteQueue } from './byte_queue.js';
@@ -22,6 +22,7 @@ import { OutcomeWatch } from './outcome.js';
 import type { OutcomeState } from './outcome.js';
 import { PauseWatch } from './pause_point.js';
 import type { PausePoint } from './pause_point.js';
+import { powerOf } from './power_of_call.js';
 import type { BootFinding, BootKernelResult, BootProgress, BootResult } from './result.js';
 import { addCounts } from './trace_counts.js';
 import type { TraceStoreState } from './trace_store.js';
@@ -253,10 +254,13 @@ export class Boot {
 
   #leave(vcpu: XenVcpuId): void {
     this.#leaving = vcpu;
+    this.#kernel.observer.noteLost();
     // An orderly change of kernels may copy the next one over the memory of this one before.
     this.#kernel.left(this.#outcome.panicBefore !== null);
     if (this.#options.toolstack !== 'ideal') return;
-    if (this.machine.softReset(vcpu)) this.#trace.write({ kind: 'reset' });
+    if (!this.machine.softReset(vcpu)) return;
+    this.#kernel.observer.domainReset();
+    this.#trace.write({ kind: 'reset' });
   }
 
   #enter(vcpu: XenVcpuId, found: FoundKernel): void {
@@ -288,6 +292,7 @@ export class Boot {
   #restart(): boolean {
     if (this.#kernels.length >= mostKernels) return false;
     // Its memory is as it was until the new domain has it.
+    this.#kernel.observer.noteLost();
     this.#kernel.left(true);
     this.#kernel.rebootedEarly = this.machine.userSpaceNs === null;
     this.#notImplemented = addCounts(this.#notImplemented, Object.fromEntries(this.guest.notImplemented));
@@ -333,7 +338,7 @@ export class Boot {
         kernel.observer.hypercall(vcpu, record);
         kernel.called(record);
         this.#refusedCalls.called(vcpu, record, () => this.#stepOfCall(length));
-        for (const power of this.#powerOf(vcpu, record)) this.#power(...power);
+        for (const power of powerOf(record, this.guest.config.hardwareIds)) this.#power(vcpu, power);
       },
       power: (vcpu, call) => {
         this.#outcome.called(vcpu);
@@ -350,19 +355,7 @@ export class Boot {
     };
   }
 
-  /** The vCPUs that a hypercall of `vcpu` started or stopped, each with the vCPU that is to be named. */
-  #powerOf(vcpu: XenVcpuId, { effects = [] }: CallRecord): [XenVcpuId, PowerRecord][] {
-    const { hardwareIds } = this.machine.domain.state.config;
-    return effects.flatMap((effect): [XenVcpuId, PowerRecord][] => {
-      if (effect.kind === 'vcpuDown') return [[effect.vcpu, { kind: 'stop', how: 'VCPUOP_down' }]];
-      if (effect.kind !== 'vcpuUp') return [];
-      const target = effect.vcpu;
-      const hardwareId = BigInt(present(hardwareIds[target], 'a hardware id'));
-      return [[vcpu, { kind: 'start', how: 'VCPUOP_up', hardwareId, target, returned: 0 }]];
-    });
-  }
-
-  /** A vCPU was started or stopped. */
+  /** `vcpu` started or stopped a vCPU. */
   #power(vcpu: XenVcpuId, call: PowerRecord): void {
     const kernel = this.#kernelOn(vcpu);
     kernel.observer.power(vcpu, call);

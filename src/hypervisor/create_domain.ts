@@ -120,6 +120,7 @@ function newVcpu(id: XenVcpuId, entry: boolean, nowNs: bigint): VcpuState {
     },
     upcallVector: 0,
     upcallInjected: false,
+    upcallPort: null,
     lostUpcallPort: null,
     nmiPending: false,
     singleshotNs: null,

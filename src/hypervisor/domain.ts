@@ -133,7 +133,12 @@ export interface VcpuState {
   upcallVector: number;
   /** Whether an upcall is pending in the interrupt controller: on x86 the vCPU's own vector, on Arm the private interrupt. */
   upcallInjected: boolean;
-  /** Arm: the port of an event whose upcall the vCPU lost because it was down; null after an upcall that it received. */
+  /** Arm: the port of the event that the last upcall tells of which came while the vCPU was up; null for none. */
+  upcallPort: number | null;
+  /**
+   * Arm: the port of an event whose upcall the vCPU lost because it was down, or went down before it took it; null after an upcall that
+   * it received.
+   */
   lostUpcallPort: number | null;
   /** x86: an NMI is pending. */
   nmiPending: boolean;

@@ -25,6 +25,7 @@ export {
   raiseVirq,
   sendFromRemote,
   unheardEvents,
+  upcallDropped,
 } from './event_channels/index.js';
 export type { UnheardEvent, Upcall } from './event_channels/index.js';
 export { haltVcpu, wakeVcpu } from './halt.js';

@@ -19,7 +19,7 @@ export type PowerRecord =
       /** The answer: 0 if the vCPU was started, minus an error number of the interface otherwise. */
       readonly returned: number;
     }
-  /** A vCPU stopped: the caller itself, but for VCPUOP_down. */
-  | { readonly kind: 'stop'; readonly how: StopHow }
+  /** A vCPU stopped: `target`, which only VCPUOP_down names, or the caller. */
+  | { readonly kind: 'stop'; readonly how: StopHow; readonly target?: XenVcpuId }
   /** Any other call of the interface: a question, a suspend, the end of the domain, or one that Xen does not serve. */
   | { readonly kind: 'other' };

@@ -36,6 +36,7 @@ import { mpidrOfVcpu, vcpuOfTarget, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import { archOf } from './arch.js';
 import type { Domain, VcpuState } from './domain.js';
+import { upcallDropped } from './event_channels/index.js';
 import { blockUnlessPending } from './halt.js';
 import { domainShutdown, vcpuOf } from './power.js';
 import type { PowerRecord } from './power_record.js';
@@ -98,16 +99,16 @@ function cpuOn(call: PsciCall): Answer {
   const [target, entry, contextId] = [argument(call, 0), argument(call, 1), argument(call, 2)];
   const vcpu = vcpuOfAffinity(call.domain, target);
   if (vcpu === null) return startAnswer(target, null, PSCI_RET_INVALID_PARAMS);
-  return startAnswer(target, vcpu.id, startVcpu(vcpu, entry, contextId));
+  return startAnswer(target, vcpu.id, startVcpu(call.domain, vcpu, entry, contextId));
 }
 
-function startVcpu(vcpu: VcpuState, entry: bigint, contextId: bigint): number {
+function startVcpu(domain: Domain, vcpu: VcpuState, entry: bigint, contextId: bigint): number {
   if ((entry & 1n) !== 0n) return PSCI_RET_INVALID_ADDRESS;
   if (vcpu.up) return PSCI_RET_ALREADY_ON;
   vcpu.initialised = true;
   vcpu.up = true;
   vcpu.start = { how: 'psci', entry, contextId };
-  vcpu.upcallInjected = false; // vgic_clear_pending_irqs
+  if (vcpu.upcallInjected) upcallDropped(domain, vcpu.id);
   return PSCI_RET_SUCCESS;
 }
 

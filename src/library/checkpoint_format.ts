@@ -29,7 +29,7 @@ export interface Checkpoint {
 }
 
 const signature = 'domulator state\n';
-const formatVersion = 4;
+const formatVersion = 5;
 const hashBytes = 32;
 /** More than any header needs. A file that claims more is refused, and does not fill the memory. */
 const mostHeaderBytes = 1 << 26;

@@ -83,6 +83,101 @@ const waits = '7: wfi\nb 7b';
 const spins = '7: b 7b';
 const powersOff = 'movz x0, #0x8400, lsl #16\nmovk x0, #8\nhvc #0';
 
+const reboots = 'movz x0, #0x8400, lsl #16\nmovk x0, #9\nhvc #0';
+
+/** Starts vCPU 0, which registers its vcpu_info and then does nothing, and waits until it has. */
+const startsZero = `
+  movz x0, #3
+  movk x0, #0xc400, lsl #16
+  mov x1, #0
+  adr x2, 5f
+  mov x3, x27
+  hvc #0
+6: ldr w20, [x27, #64]
+  cbz w20, 6b
+  b 8f
+5: mov x27, x0
+  add x20, x27, #2, lsl #12
+  lsr x20, x20, #12
+  str x20, [x27]
+  str xzr, [x27, #8]
+  mov x0, #10
+  mov x1, #0
+  mov x2, x27
+  mov x16, #24
+  hvc #0xea1
+  mov w20, #1
+  str w20, [x27, #64]
+9: wfi
+  b 9b
+8:`;
+
+/** EVTCHNOP_bind_ipi; the struct of EVTCHNOP_send, which has nothing but the port, is then at X27. */
+const bindsIpi = (vcpu: number): string => `
+  mov w20, #${vcpu}
+  str w20, [x27]
+  ${eventCall(7)}
+  ldr w20, [x27, #4]
+  str w20, [x27]`;
+
+/** Sets the word at X27 + `at`, or waits until it is set. */
+const sets = (at: number): string => `mov w20, #1\nstr w20, [x27, #${at}]`;
+const awaits = (at: number, label: number): string => `${label}: ldr w20, [x27, #${at}]\ncbz w20, ${label}b`;
+const cpuOn = (label: number): string => `
+  movz x0, #3
+  movk x0, #0xc400, lsl #16
+  mov x1, #1
+  adr x2, ${label}f
+  mov x3, x27
+  hvc #0`;
+
+/**
+ * Lets vCPU 1 register its vcpu_info, clear it, and wait with interrupts masked while vCPU 0 sends it an event. Then it turns itself off
+ * and is started again, and with `clears` clears its vcpu_info again.
+ */
+const offAndOn = (clears: boolean): string => `
+  ${cpuOn(5)}
+  ${awaits(64, 6)}
+  ${bindsIpi(1)}
+  ${eventCall(4)}
+  ${sets(68)}
+1: movz x0, #4
+  movk x0, #0xc400, lsl #16
+  mov x1, #1
+  mov x2, #0
+  hvc #0
+  cmp x0, #1
+  b.ne 1b
+  ${cpuOn(9)}
+  ${awaits(72, 3)}
+  b 8f
+5: mov x27, x0
+  add x22, x27, #2, lsl #12
+  lsr x20, x22, #12
+  lsl x22, x20, #12
+  str x20, [x27, #128]
+  str xzr, [x27, #136]
+  mov x0, #10
+  mov x1, #1
+  add x2, x27, #128
+  mov x16, #24
+  hvc #0xea1
+  stp xzr, xzr, [x22]
+  ${sets(64)}
+  ${awaits(68, 6)}
+  movz x0, #0x8400, lsl #16
+  movk x0, #2
+  hvc #0
+9: mov x27, x0
+  add x22, x27, #2, lsl #12
+  lsr x20, x22, #12
+  lsl x22, x20, #12
+  ${clears ? 'stp xzr, xzr, [x22]' : ''}
+  ${sets(72)}
+4: wfi
+  b 4b
+8:`;
+
 interface Run {
   readonly outcome: string;
   readonly unheard: readonly BootFinding[];
@@ -90,7 +185,12 @@ interface Run {
 
 const enough: BootOptions['limits'] = { instructions: 3_000_000, guestNs: 60_000_000_000n };
 
-function run(program: string, limits = enough, entryVcpu = 1): Run {
+function run(
+  program: string,
+  limits = enough,
+  entryVcpu = 1,
+  onReboot: BootOptions['onReboot'] = 'end',
+): Run {
   const image = hostileImage(program);
   const boot = new Boot({
     kernel: {
@@ -112,6 +212,7 @@ function run(program: string, limits = enough, entryVcpu = 1): Run {
     entryVcpu,
     until: { kind: 'poweroff' },
     limits,
+    onReboot,
   });
   while (boot.step(10_000_000) !== 'ended');
   const { outcome, findings } = boot.result();
@@ -165,5 +266,30 @@ describe('a guest that hangs, and had an event for a vCPU that is down', () => {
 
   it('is not reported so if that vCPU is up', () => {
     assert.deepEqual(run(`${lost}\n${waits}`, enough, 0), { outcome: 'hang', unheard: [] });
+  });
+});
+
+describe('a vCPU that lost an event while it was down, and has run since', () => {
+  const deaf = `${lost}\n${startsZero}`;
+  const enoughForAll = { ...enough, instructions: 30_000_000 };
+
+  it('is reported whether its guest powers off or reboots, of each domain', () => {
+    const off = run(`${deaf}\n${powersOff}`);
+    assert.deepEqual([off.outcome, off.unheard.length], ['poweroff', 1]);
+    const { outcome, unheard } = run(`${deaf}\n${reboots}`, enoughForAll, 1, 'restart');
+    assert.equal(outcome, 'destroyed');
+    assert.deepEqual([...new Set(unheard.map(({ meant }) => meant))], [0]);
+    assert.equal(unheard.length, 8, 'a run is followed into eight kernels');
+  });
+
+  it('is reported where it went down before it took the interrupt, and was started again', () => {
+    const { outcome, unheard } = run(`${offAndOn(false)}\n${powersOff}`, enough, 0);
+    assert.deepEqual([outcome, unheard.map(({ meant }) => meant)], ['poweroff', [1]]);
+    assert.deepEqual(run(`${offAndOn(true)}\n${powersOff}`, enough, 0).unheard, []);
+  });
+
+  it('is not reported where it heard of the event, because it was up', () => {
+    const heard = `${registers}\n${startsZero}\n${binds}\n${moves(1)}`;
+    assert.deepEqual(run(`${heard}\n${reboots}`, enoughForAll, 1, 'restart').unheard, []);
   });
 });

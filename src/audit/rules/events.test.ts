@@ -23,6 +23,7 @@ function keeps(drafts: readonly Draft[]): void {
 
 describe('event-is-heard', () => {
   const lost: Draft = { kind: 'lost-upcall', vcpu: xenVcpuId(0), port: 2 };
+  const heard: Draft = { kind: 'upcall-heard', vcpu: xenVcpuId(0), port: 2 };
   const entered = new Teller(arm, 0, [1, 0]);
   const begun = [entered.enters(), ...boots(entered)];
   const up = bringsUp(entered, 1);
@@ -45,11 +46,41 @@ describe('event-is-heard', () => {
     assert.deepEqual([cutAt(900_000_000n), cutAt(2_000_000_000n)], [0, 1]);
   });
 
-  it('lets pass a vCPU that hears again, never comes up, has gone, or takes no events', () => {
-    const heard: Draft = { kind: 'upcall-heard', vcpu: xenVcpuId(0), port: 2 };
+  it('finds one that has gone, or whose kernel is left for another, or whose domain ends', () => {
+    const gone = [entered.is('offline', 1), entered.stops(1)];
+    const next = new Teller(arm, 1);
+    const reboot: Draft = { kind: 'reset', domain: 2 };
+    breaks([...begun, lost, ...up, ...gone, entered.ends()]);
+    for (const between of [[], [reset], [reboot]]) {
+      breaks([...begun, lost, ...up, ...between, next.enters(), ...boots(next), ...bringsUp(next, 1)]);
+      breaks([...begun, lost, ...up, ...gone, ...between, next.enters(), next.ends()]);
+      keeps([...begun, lost, ...between, next.enters(), next.ends()]);
+      keeps([...begun, lost, ...up, heard, ...gone, ...between, next.enters(), next.ends()]);
+    }
+  });
+
+  it('finds one that is deaf time and again but once', () => {
+    const gone = [entered.is('offline', 1), entered.stops(1)];
+    breaks([...begun, lost, ...up, ...gone, ...up, ...gone, ...up, entered.ends()]);
+    breaks([...begun, lost, ...up, ...gone, ...up, heard, ...gone, entered.ends()]);
+  });
+
+  it('finds one that lost its event when it was started', () => {
+    breaks([...begun, ...up, lost, entered.ends()]);
+    breaks([...begun, ...up, lost, entered.is('offline', 1), entered.stops(1), entered.ends()]);
+  });
+
+  it('finds that a next kernel, without a reset, is entered on one', () => {
+    const next = new Teller(arm, 1, [0, 1]);
+    breaks([...begun, lost, next.enters(), ...boots(next), next.ends()]);
+    keeps([...begun, lost, reset, next.enters(), ...boots(next), next.ends()]);
+  });
+
+  it('lets pass a vCPU that hears again, never comes up, goes before it is online, or takes no events', () => {
     keeps([...begun, lost, ...up, heard, entered.ends()]);
     keeps([...begun, lost, entered.ends()]);
-    keeps([...begun, lost, ...up, entered.is('offline', 1), entered.ends()]);
+    const early = up.filter(({ kind }) => kind !== 'online');
+    keeps([...begun, lost, ...early, entered.stops(1), entered.ends()]);
     keeps([...begun, ...up, entered.is('offline', 1), lost, entered.ends()]);
     keeps([...begun, lost, reset, ...up]);
     const silent = up.filter(

@@ -2,7 +2,7 @@
 import { isMovable, replay } from '../domain_view.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Finding, Rule, Run } from '../finding.js';
-import type { LostUpcallEvent, StartEvent, TraceEvent, UnheardEvent } from '../trace.js';
+import type { LostUpcallEvent, TraceEvent, UnheardEvent } from '../trace.js';
 import { findingAt } from './report.js';
 
 export const eventReachesItsCpu: Rule = {
@@ -19,28 +19,23 @@ export const eventReachesItsCpu: Rule = {
   },
 };
 
-/** An event that was lost, and what started its vCPU since; null if it is down. */
+/** An event that was lost, and what its vCPU has done since. */
 interface Lost {
   readonly event: LostUpcallEvent;
-  started: StartEvent | null;
+  /** The kernel that the vCPU runs, and since when; null if it is down. */
+  up: Up | null;
+  wasReported: boolean;
+}
+
+/** A vCPU that runs: of which kernel, since when, and whether that kernel has counted it as online. */
+interface Up {
+  readonly kernel: number;
+  readonly sinceNs: bigint;
+  wasOnline: boolean;
 }
 
 /** A guest that runs into a limit, or is stopped, so soon after it started a vCPU may still get to that vCPU's events. */
 export const patienceNs = 1_000_000_000n;
-
-/** Updates by `event` the vCPUs that lost an event and have not been told of any since. */
-function noteLost(lost: Map<XenVcpuId, Lost>, event: TraceEvent): void {
-  if (event.kind === 'lost-upcall' && !lost.has(event.vcpu)) lost.set(event.vcpu, { event, started: null });
-  else if (event.kind === 'upcall-heard') lost.delete(event.vcpu);
-  else if (event.kind === 'reset') lost.clear();
-  else if (event.kind === 'start' && event.returned === 0 && event.target !== null) {
-    const deaf = lost.get(event.target);
-    if (deaf !== undefined) deaf.started = event;
-  } else if (event.kind === 'offline' || event.kind === 'stop') {
-    const deaf = lost.get(event.vcpu);
-    if (deaf !== undefined) deaf.started = null;
-  }
-}
 
 /**
  * Whether that kernel registered a vcpu_info for this vCPU, or for any if that is null: it shows that the vCPU is to take events. What
@@ -57,21 +52,92 @@ function takesEvents({ events }: Run, kernel: number, vcpu: XenVcpuId | null): b
   );
 }
 
-/** vCPUs that came up after they had lost an event: Xen tells them of no event since. */
-function deafVcpus(run: Run): Finding[] {
-  const lost = new Map<XenVcpuId, Lost>();
-  for (const event of run.events) noteLost(lost, event);
-  const end = run.events.at(-1);
-  const cutNs = end?.kind === 'end' && end.isCut === true ? end.timeNs : null;
-  return [...lost.values()].flatMap(({ event, started }): Finding[] => {
+/** Follows the vCPUs that have lost an event and were told of none since, and finds those that run all the same. */
+class DeafVcpus {
+  readonly findings: Finding[] = [];
+  readonly #run: Run;
+  readonly #lost = new Map<XenVcpuId, Lost>();
+  /** Those that run, by what started them. A vCPU may lose an event when it is started. */
+  readonly #up = new Map<XenVcpuId, Up>();
+
+  constructor(run: Run) {
+    this.#run = run;
+  }
+
+  note(event: TraceEvent): void {
+    if (event.kind === 'lost-upcall') this.#noteLost(event);
+    else if (event.kind === 'upcall-heard') this.#lost.delete(event.vcpu);
+    else if (event.kind === 'start' && event.returned === 0 && event.target !== null)
+      this.#comesUp(event.target, event.kernel, event);
+    else if (event.kind === 'online') this.#wentOnline(event.vcpu);
+    else if (event.kind === 'offline' || event.kind === 'stop') this.#goesDown(event.vcpu);
+    else if (event.kind === 'kernel') {
+      this.#leaveKernel();
+      this.#comesUp(event.entryVcpu, event.kernel, event);
+    } else if (event.kind === 'reset') {
+      this.#leaveKernel();
+      this.#lost.clear();
+    }
+  }
+
+  /** Judges the vCPUs that still run, unless they were started less than {@link patienceNs} before `cutNs`. */
+  judgeAll(cutNs: bigint | null = null): void {
+    for (const lost of this.#lost.values()) {
+      if (cutNs === null || lost.up === null || cutNs - lost.up.sinceNs >= patienceNs) this.#judge(lost);
+    }
+  }
+
+  #noteLost(event: LostUpcallEvent): void {
+    if (this.#lost.has(event.vcpu)) return;
+    this.#lost.set(event.vcpu, { event, up: this.#up.get(event.vcpu) ?? null, wasReported: false });
+  }
+
+  #comesUp(vcpu: XenVcpuId, kernel: number, { timeNs }: TraceEvent): void {
+    const up = { kernel, sinceNs: timeNs, wasOnline: false };
+    this.#up.set(vcpu, up);
+    const lost = this.#lost.get(vcpu);
+    if (lost !== undefined) lost.up = up;
+  }
+
+  #wentOnline(vcpu: XenVcpuId): void {
+    const up = this.#up.get(vcpu);
+    if (up !== undefined) up.wasOnline = true;
+  }
+
+  /** A CPU that goes before it was online need never have been ready for events. */
+  #goesDown(vcpu: XenVcpuId): void {
+    this.#up.delete(vcpu);
+    const lost = this.#lost.get(vcpu);
+    if (lost === undefined) return;
+    if (lost.up?.wasOnline === true) this.#judge(lost);
+    lost.up = null;
+  }
+
+  #leaveKernel(): void {
+    this.judgeAll();
+    this.#up.clear();
+    for (const lost of this.#lost.values()) lost.up = null;
+  }
+
+  #judge(lost: Lost): void {
+    const { event, up } = lost;
     const { vcpu, port } = event;
-    if (started === null || !takesEvents(run, started.kernel, vcpu)) return [];
-    if (cutNs !== null && cutNs - started.timeNs < patienceNs) return [];
+    if (up === null || lost.wasReported || !takesEvents(this.#run, up.kernel, vcpu)) return;
+    lost.wasReported = true;
     const why =
-      `port ${port} notified vCPU ${vcpu} while it was down, and Xen dropped the interrupt; ` +
-      `vCPU ${vcpu} runs since, and hears of no event`;
-    return [findingAt(event, 'event-is-heard', why, { meant: vcpu })];
-  });
+      `port ${port} notified vCPU ${vcpu} while it was down or before it went down, and Xen dropped the interrupt; ` +
+      `vCPU ${vcpu} has run since, and has heard of no event`;
+    this.findings.push(findingAt(event, 'event-is-heard', why, { meant: vcpu }));
+  }
+}
+
+/** vCPUs that ran after they had lost an event: Xen told them of no event from then on, until their kernel ended or they went down. */
+function deafVcpus(run: Run): Finding[] {
+  const vcpus = new DeafVcpus(run);
+  for (const event of run.events) vcpus.note(event);
+  const end = run.events.at(-1);
+  vcpus.judgeAll(end?.kind === 'end' && end.isCut === true ? end.timeNs : null);
+  return vcpus.findings;
 }
 
 function wasStartedSince({ events }: Run, { vcpu, sinceNs }: UnheardEvent): boolean {

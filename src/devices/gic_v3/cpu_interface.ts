@@ -187,6 +187,11 @@ export function setLine(gic: Gic, cpu: number, intid: number, high: boolean): vo
   bank.line = (high ? bank.line | bit : bank.line & ~bit) >>> 0;
 }
 
+/** Whether that private interrupt of a CPU has come and was not taken. */
+export function isPrivateLatched({ state }: Gic, cpu: number, intid: number): boolean {
+  return (((state.cpus[cpu]?.own.latched ?? 0) >>> intid) & 1) !== 0;
+}
+
 /**
  * Turns a CPU on or off. Turning it on clears its pending and active interrupts, but keeps its register settings (Xen
  * 4.17 arch/arm/vpsci.c, do_common_cpu_on).

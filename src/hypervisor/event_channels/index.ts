@@ -19,6 +19,7 @@ export {
   pendingUpcall,
   setCallbackVia,
   setUpcallVector,
+  upcallDropped,
 } from './upcall.js';
 export type { Upcall } from './upcall.js';
 export { raiseVirq } from './virq.js';

@@ -3,12 +3,14 @@ import { test } from 'node:test';
 import * as abi from '../../abi/index.js';
 import { xenVcpuId } from '../../identity/index.js';
 import type { Domain, GuestKind, VcpuState } from '../domain.js';
+import { psciCall } from '../psci.js';
 import { makeTestDomain } from '../test_domain.js';
 import * as guest from '../test_events.js';
 import { vcpuInfoView } from '../vcpu_info.js';
 import {
   acknowledgeUpcall,
   localApicEnabled,
+  lostUpcall,
   markEventsPending,
   pendingUpcall,
   setCallbackVia,
@@ -89,6 +91,27 @@ test('Arm: a vCPU that is down is not woken (arch/arm/vgic.c, vgic_inject_irq)',
   block(domain, 0);
   markEventsPending(domain, vcpuOf(domain, 0));
   assert.deepEqual(vcpuOf(domain, 0).blocked, { why: 'block' });
+});
+
+test('Arm: CPU_ON drops an interrupt that was not taken, and the flag keeps the vCPU deaf (vgic_clear_pending_irqs)', () => {
+  const domain = running('arm', 1);
+  const port = guest.bindIpi(domain, 0);
+  guest.send(domain, port);
+  vcpuOf(domain, 0).up = false;
+  assert.equal(lostUpcall(domain, id(0)), null);
+  assert.equal(psciCall(domain, id(0), abi.PSCI_0_2_FN64_CPU_ON, [0n, 0n, 0n]).returned, 0);
+  assert.deepEqual([pendingUpcall(domain, id(0)), lostUpcall(domain, id(0))], [null, port]);
+  guest.send(domain, guest.bindIpi(domain, 0));
+  assert.deepEqual([pendingUpcall(domain, id(0)), lostUpcall(domain, id(0))], [null, port]);
+  info(domain, 0).setUint8(0, 0);
+  assert.equal(lostUpcall(domain, id(0)), null);
+  // One that was taken is not lost.
+  markEventsPending(domain, vcpuOf(domain, 0), port);
+  acknowledgeUpcall(domain, id(0));
+  info(domain, 0).setUint8(0, 0);
+  vcpuOf(domain, 0).up = false;
+  psciCall(domain, id(0), abi.PSCI_0_2_FN64_CPU_ON, [0n, 0n, 0n]);
+  assert.equal(lostUpcall(domain, id(0)), null);
 });
 
 test('a vCPU beyond the slots of shared_info hears nothing until it registers its vcpu_info (dummy_vcpu_info)', () => {

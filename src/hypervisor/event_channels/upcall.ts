@@ -40,11 +40,24 @@ export function markEventsPending(domain: Domain, vcpu: VcpuState, port: number 
   view.setUint8(pendingAt, before | 1);
   if ((before & 1) !== 0) return;
   assertUpcall(domain, vcpu);
-  if (archOf(domain) === 'arm64') vcpu.lostUpcallPort = vcpu.up ? null : port;
+  if (archOf(domain) !== 'arm64') return;
+  vcpu.upcallPort = vcpu.up ? port : null;
+  vcpu.lostUpcallPort = vcpu.up ? null : port;
 }
 
 /**
- * The port of an event of which the vCPU was not told because it was down (Arm); null if there is none. While
+ * Arm: the vCPU is started, and the interrupt is lost that it did not take before it went down (Xen 4.17 arch/arm/vpsci.c,
+ * do_common_cpu_on: vgic_clear_pending_irqs). evtchn_upcall_pending stays as it is. A machine whose interrupt controller has the
+ * interrupt says so here.
+ */
+export function upcallDropped(domain: Domain, id: XenVcpuId): void {
+  const vcpu = present(domain.state.vcpus[id], 'a vCPU');
+  vcpu.lostUpcallPort = vcpu.upcallPort;
+  vcpu.upcallInjected = false;
+}
+
+/**
+ * The port of an event of which the vCPU was not told because it was or went down (Arm); null if there is none. While
  * evtchn_upcall_pending stays set (only the guest clears it), the vCPU is not told of any other event either.
  */
 export function lostUpcall(domain: Domain, id: XenVcpuId): number | null {

@@ -1,10 +1,10 @@
 /** What a vCPU asks of Xen by Arm's SMC Calling Convention: power calls, and the calls that only answer (smccc.ts). */
-import { PSCI_RET_SUCCESS } from '../../abi/index.js';
+import { GUEST_EVTCHN_PPI, PSCI_RET_SUCCESS } from '../../abi/index.js';
 import { present } from '../../base/index.js';
 import type { Gic } from '../../devices/index.js';
-import { setCpuPower } from '../../devices/index.js';
+import { isPrivateLatched, setCpuPower } from '../../devices/index.js';
 import type { Arm64Processor } from '../../engine/index.js';
-import { psciCall, servesPsci } from '../../hypervisor/index.js';
+import { psciCall, servesPsci, upcallDropped } from '../../hypervisor/index.js';
 import type { Domain } from '../../hypervisor/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { MachineListener } from '../board.js';
@@ -70,7 +70,10 @@ export class PowerCalls {
     const { returned, target, power } = psciCall(domain(), vcpu, functionId, args);
     if (!present(domain().state.vcpus[vcpu], 'a vCPU').up) setCpuPower(gic, vcpu, false);
     // From now on interrupts wait for it, though its first turn is still to come (Xen 4.17 arch/arm/vpsci.c, do_common_cpu_on).
-    if (target !== null && returned === PSCI_RET_SUCCESS) setCpuPower(gic, target, true);
+    if (target !== null && returned === PSCI_RET_SUCCESS) {
+      if (isPrivateLatched(gic, target, GUEST_EVTCHN_PPI)) upcallDropped(domain(), target);
+      setCpuPower(gic, target, true);
+    }
     this.#parts.wakeIfInterrupted(vcpu);
     listener.power?.(vcpu, power);
     return returned;
