@@ -1,5 +1,6 @@
 // Bundles the compiled command into dist/command/: `domulator.cjs`, which package.json names as the command, `program.cjs`, which
-// it runs, `crash_worker.cjs` and `entry/worker.js`, which its threads run, and `prepared.bin`, which these read: the results of long computations that depend on this software alone. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
+// it runs, `crash_worker.cjs` and `entry/worker.js`, which its threads run, and `prepared.bin`, which these read: the results of long computations that depend on this software alone; and
+// `build_id`, which tells this build from others of its version. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
 //
 // Usage: node scripts/bundle.js
 import { Buffer } from 'node:buffer';
@@ -23,6 +24,10 @@ const folder = path.join(root, 'dist/command');
 const launcher = path.join(folder, 'domulator.cjs');
 const program = path.join(folder, 'program.cjs');
 const preparedFile = path.join(folder, 'prepared.bin');
+/** What tells builds apart; src/library/build_id.ts reads it where the software is not bundled. */
+const buildIdFile = path.join(folder, 'build_id');
+/** Stands for that in the bundle until it is known. */
+const unknownId = 'the id of this build';
 /** What a thread of the pool runs; src/library/crash_pool.ts names it. */
 const crashWorker = path.join(folder, 'crash_worker.cjs');
 /** What a thread begins with; the pool's package looks for it beside the bundle that it is in. */
@@ -104,6 +109,13 @@ async function bundle(input, { define = {}, banner = '', footer = '', places = {
         load: (file) =>
           file === path.join(root, 'dist/src/base/prepared.js') ? preparedModule(places) : null,
       },
+      {
+        name: 'build id',
+        load: (file) =>
+          file === path.join(root, 'dist/src/library/build_id.js')
+            ? `export const buildId = ${JSON.stringify(unknownId)};`
+            : null,
+      },
     ],
     onLog: (level, { message }) => {
       if (level === 'warn') throw new Error(message);
@@ -136,22 +148,26 @@ function write(file, contents) {
   renameSync(partial, file);
 }
 
-const outputs = [program, launcher, crashWorker, poolWorker];
+const outputs = [program, launcher, crashWorker, poolWorker, buildIdFile];
 if (outputs.every(existsSync) && Math.min(...outputs.map(modified)) > newestInput()) process.exit();
 
 mkdirSync(path.dirname(poolWorker), { recursive: true });
 rmSync(launcher, { force: true });
 const { places, bytes } = preparedBytes(await preparedValues());
 write(preparedFile, bytes);
-const code = inAscii(
+const bundled = inAscii(
   await bundle('dist/src/cli/main.js', {
     places,
     banner: '(function (require, __filename, __dirname) {',
     footer: '})',
   }),
 );
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+const buildId = sha256(bundled).slice(0, 12);
+write(buildIdFile, `${buildId}\n`);
+const code = bundled.replaceAll(unknownId, buildId);
 write(program, code);
-const programHash = createHash('sha256').update(code).digest('hex');
+const programHash = sha256(code);
 write(crashWorker, await bundle('dist/src/library/crash_worker.js', { places }));
 write(poolWorker, await bundle('node_modules/tinypool/dist/entry/worker.js', { format: 'es' }));
 write(

@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -83,6 +85,25 @@ describe('the bundled command', () => {
     for (const args of [['--help'], ['boot', '--vcpus', '0'], ['thread', '--story', '1'], ['nothing'], []]) {
       assert.deepEqual(run(bundled, args, cache), run(modules, args, cache), args.join(' '));
     }
+  });
+
+  it('keeps the code of two programs beside each other', () => {
+    const other = path.join(folder, 'other', 'command');
+    cpSync(path.dirname(bundled), other, { recursive: true });
+    const [program, launcher] = ['program.cjs', 'domulator.cjs'].map((name) => path.join(other, name));
+    assert.ok(program !== undefined && launcher !== undefined);
+    const hash = (): string => createHash('sha256').update(readFileSync(program)).digest('hex');
+    const before = hash();
+    writeFileSync(program, readFileSync(program, 'utf8').replace(/\}\)\s*$/, '/* other */})'));
+    assert.ok(readFileSync(launcher, 'utf8').includes(before));
+    writeFileSync(launcher, readFileSync(launcher, 'utf8').replaceAll(before, hash()));
+    const own = emptyCache();
+    assert.deepEqual(run(bundled, builtin, own), fromModules);
+    const [file = ''] = kept(own);
+    const whole = readFileSync(file);
+    assert.deepEqual(run(launcher, builtin, own), fromModules);
+    assert.equal(kept(own).length, 2);
+    assert.deepEqual(readFileSync(file), whole);
   });
 
   it('keeps no code of a run that used little of it', () => {

@@ -44,4 +44,13 @@ export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
 export { onReboots, toolstacks, whatIfs } from './options.js';
 export type { SavedFrame } from '../machine/index.js';
-export type { BootCommand, BootKernel, BootOptions, OnReboot, Toolstack, Until, WhatIf } from './options.js';
+export type {
+  BegunOptions,
+  BootCommand,
+  BootKernel,
+  BootOptions,
+  OnReboot,
+  Toolstack,
+  Until,
+  WhatIf,
+} from './options.js';

@@ -160,7 +160,9 @@ export class KernelRun {
   /** The final states of its CPUs. */
   get cpus(): BootCpu[] {
     const { counts } = this.observer.trace;
-    return this.facts.cpus.map((cpu) => {
+    // In this order, whatever that in a file was.
+    return this.facts.cpus.map(({ linuxCpu, hardwareId, hardwareIdKind, vcpu }) => {
+      const cpu = { linuxCpu, hardwareId, hardwareIdKind, vcpu };
       const online = this.observer.wasOnline(cpu);
       return {
         ...cpu,

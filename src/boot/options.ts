@@ -86,6 +86,9 @@ export interface BootOptions {
   readonly limits: { readonly instructions: number; readonly guestNs: bigint };
 }
 
+/** Those of a boot that has begun, whose guest has its initrd in memory: it is among them only where it is needed again, for a restart. */
+export type BegunOptions = Omit<BootOptions, 'initrd'> & Partial<Pick<BootOptions, 'initrd'>>;
+
 /**
  * The most bytes of a command line that Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
  * arch/arm64/include/uapi/asm/setup.h; the same in arch/x86/include/asm/setup.h). It silently drops the rest.

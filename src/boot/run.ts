@@ -17,7 +17,7 @@ import { KernelImage } from './kernel_image.js';
 import { KernelRun } from './kernel_run.js';
 import type { KernelFacts, KernelRunState } from './kernel_run.js';
 import type { LoadedKernel } from './hung_guest.js';
-import type { BootOptions } from './options.js';
+import type { BegunOptions, BootOptions } from './options.js';
 import { OutcomeWatch } from './outcome.js';
 import type { OutcomeState } from './outcome.js';
 import { PauseWatch } from './pause_point.js';
@@ -150,9 +150,8 @@ export class Boot {
    * The boot that was saved, which goes on as the saved one would have. Of the options, only seed, goal and limits may differ from
    * those of the saved boot; with another seed, the lengths of turns are drawn from it from now on.
    */
-  static restore(options: Omit<BootOptions, 'initrd'>, saved: SavedBoot, watcher: BootWatcher = {}): Boot {
-    // The guest has its initrd in memory.
-    const boot = new Boot({ ...options, initrd: null }, watcher, saved);
+  static restore(options: BegunOptions, saved: SavedBoot, watcher: BootWatcher = {}): Boot {
+    const boot = new Boot({ ...options, initrd: options.initrd ?? null }, watcher, saved);
     if (options.seed !== saved.machine.state.options.seed) boot.machine.reseed(options.seed);
     return boot;
   }

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
@@ -38,6 +39,22 @@ it('gives back what was kept under the same key, and leaves no other file', () =
   keepCode(file, 'another', code);
   assert.notEqual(keptCode(file, 'another', user), undefined);
   assert.deepEqual(readdirSync(path.dirname(file)), ['code']);
+});
+
+it('keeps the code of a few programs beside each other, and removes the oldest', () => {
+  const place = path.join(folder, 'programs');
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `v20.1.2-linux-x64-${name}`);
+  mkdirSync(place);
+  writeFileSync(path.join(place, 'note'), 'not ours');
+  for (const [i, name] of names.entries()) {
+    const file = path.join(place, name);
+    keepCode(file, name, code);
+    // Older than all that follow.
+    utimesSync(file, 1000 + i, 1000 + i);
+  }
+  assert.deepEqual(readdirSync(place).sort(), ['note', ...names.slice(-4)]);
+  for (const name of names.slice(-4))
+    assert.deepEqual(new Uint8Array(keptCode(path.join(place, name), name, user) ?? []), code);
 });
 
 it('uses no file in which any byte was changed, or that was cut or made longer', () => {

@@ -8,8 +8,10 @@ import {
   closeSync,
   constants,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -75,7 +77,29 @@ function makeFolder(folder: string): void {
   }
 }
 
-/** Keeps `code` under `key` in the file, atomically. Does nothing if that is not possible: the next run compiles again. */
+/** So many files of code are kept, in one folder. */
+const mostFiles = 4;
+
+/** Removes the oldest files of code beside `file`, as far as there are too many: those of other programs, or of other releases of Node. */
+function removeOldest(file: string): void {
+  const folder = path.dirname(file);
+  try {
+    const others = readdirSync(folder)
+      .filter((name) => /^v\d[\w.+-]*$/.test(name) && name !== path.basename(file))
+      .map((name) => path.join(folder, name));
+    const byAge = others
+      .map((name) => ({ name, modified: lstatSync(name).mtimeMs }))
+      .sort((a, b) => b.modified - a.modified);
+    for (const { name } of byAge.slice(mostFiles - 1)) removeQuietly(name);
+  } catch {
+    // They stay. Another run may have removed one.
+  }
+}
+
+/**
+ * Keeps `code` under `key` in the file, atomically, and removes the oldest ones beside it. Does nothing if that is not possible: the
+ * next run compiles again.
+ */
 export function keepCode(file: string, key: string, code: Uint8Array): void {
   const partial = `${file}.${process.pid}.partial`;
   try {
@@ -89,6 +113,7 @@ export function keepCode(file: string, key: string, code: Uint8Array): void {
       closeSync(opened);
     }
     renameSync(partial, file);
+    removeOldest(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') removeQuietly(partial);
   }

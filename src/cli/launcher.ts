@@ -27,7 +27,8 @@ function codePlace(): { readonly file: string; readonly key: string } | null {
   if (cache === null) return null;
   const { version, arch, platform, versions } = process;
   return {
-    file: path.join(cache, 'code', `${version}-${platform}-${arch}`),
+    // Of this program alone: two of them, each with a file of its own, do not overwrite each other's code.
+    file: path.join(cache, 'code', `${version}-${platform}-${arch}-${programHash.slice(0, 16)}`),
     key: [programHash, version, platform, arch, versions.v8].join('\n'),
   };
 }

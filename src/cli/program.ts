@@ -101,11 +101,12 @@ input, and gets its arguments as given; then the guest powers off. With --initrd
 it runs in that file system, started by /domulator-init instead of the file
 system's own init. How it ended is in the report and, if it failed, on standard error.
 
-A checkpoint holds all that its guest needs, and is read by the same version of
-domulator only. With --from, only --seed, --until, --limit, a command and what is
-written or shown can be given; the rest was settled when the guest was booted.
-Limits count from the start of that boot, and --trace begins at the checkpoint. A
-guest that was booted with a command takes another one until its own begins:
+A checkpoint holds all that its guest needs, and is read by the same build of
+domulator only. With --from, only --seed, --until, --limit, a command, --script and
+what is written or shown can be given; the rest was settled when the guest was
+booted. Limits count from the start of that boot, and --trace begins at the
+checkpoint. A guest that was booted with a command takes another one, or a script,
+until its own begins:
   domulator boot --checkpoint vm --checkpoint-at userspace -- true
   domulator boot --from vm -- dmesg -l err
 

@@ -38,10 +38,13 @@ export function kernelArchitecture(bytes: Uint8Array): Architecture | null {
   return isBzImage(bytes) || isVmlinux(bytes) ? 'amd64' : null;
 }
 
-/** Throws {@link InputError} if a kernel, or what may be one, is for another architecture than `wanted`; null for any. */
+/** A kernel is for another architecture than was wanted. */
+export class OtherArchitectureError extends InputError {}
+
+/** Throws {@link OtherArchitectureError} if a kernel, or what may be one, is for another architecture than `wanted`; null for any. */
 export function checkArchitecture(is: Architecture | null, wanted: Architecture | null, what: string): void {
   if (is === null || wanted === null || is === wanted) return;
-  throw new InputError(`${what} is a kernel for ${is}, not for ${wanted}`);
+  throw new OtherArchitectureError(`${what} is a kernel for ${is}, not for ${wanted}`);
 }
 
 /**

@@ -4,6 +4,8 @@
 export const errno = { ENOENT: 2, ENOEXEC: 8, ENOTDIR: 20 } as const;
 
 export const directoryMode = 0o755;
+/** How a script is opened, which anyone may execute (uapi/asm-generic/fcntl.h: O_WRONLY, O_CREAT, O_TRUNC). */
+export const scriptFile = { flags: 0o1 | 0o100 | 0o1000, mode: 0o755 } as const;
 export const SIGKILL = 9;
 export const SIGCHLD = 17;
 /** The current directory, as base of relative paths (Linux uapi/linux/fcntl.h). */

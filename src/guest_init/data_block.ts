@@ -20,6 +20,11 @@ export class DataBlock {
     return { address: this.#add(bytes), length: bytes.length - 1 };
   }
 
+  /** Adds bytes. Returns their address. */
+  bytesAt(bytes: Uint8Array): number {
+    return this.#add(bytes);
+  }
+
   /**
    * Adds `texts` and a list of pointers to them, followed by `nulls` null pointers. Returns the address of the list.
    */

@@ -11,6 +11,8 @@ import { utf8 } from './utf8.js';
 export interface InitCommand {
   /** The command and its arguments, passed unchanged. At least one. */
   readonly args: readonly string[];
+  /** A file that is written before, absolute path and contents; none when absent. */
+  readonly script?: { readonly path: string; readonly bytes: Uint8Array } | null;
   /** The command line of a program that prepares the user space first; null for none. */
   readonly setup: readonly string[] | null;
 }
@@ -98,7 +100,7 @@ function addFixed(data: DataBlock, setup: InitCommand['setup']): Readonly<Record
  * multiple of 64 KiB. Throws {@link InputError} on arguments that Linux would refuse.
  */
 export function initProgram(
-  { args, setup }: InitCommand,
+  { args, setup, script = null }: InitCommand,
   { elfMachine, assembledCode }: InitArchitecture,
   leastSize = 0,
 ): Uint8Array {
@@ -119,6 +121,9 @@ export function initProgram(
     cannotRunText: cannotRun.address,
     cannotRunLength: cannotRun.length,
     ...fixed,
+    scriptPath: script === null ? 0 : data.text(script.path).address,
+    scriptText: script === null ? 0 : data.bytesAt(script.bytes),
+    scriptLength: script?.bytes.length ?? 0,
     begun: 0,
   };
   const parameters = new BigUint64Array(parameterNames.map((key) => BigInt(values[key])));

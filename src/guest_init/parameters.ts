@@ -18,6 +18,10 @@ export const parameterNames = [
   'directories',
   /** Pairs of a file system type, which is also its source, and a mount point. */
   'mounts',
+  /** A file that the code writes before it starts the command: its path, null for none; its contents, and their length. */
+  'scriptPath',
+  'scriptText',
+  'scriptLength',
   /** 0; the code sets it to 1 before it starts the command. */
   'begun',
 ] as const;

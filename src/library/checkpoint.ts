@@ -1,12 +1,12 @@
 /**
- * Checkpoints: a boot between two turns, with everything that it needs to go on, its kernel's image included. The initrd is not
- * needed: what is left of it is in the guest's memory.
+ * Checkpoints: a boot between two turns, with everything that it needs to go on, its kernel's image included. The initrd is needed
+ * only for a guest that is to restart after a reboot: what is left of it is in the guest's memory.
  */
 import { cloneValue, domulatorVersion, frameBytes, InputError } from '../base/index.js';
 import { Boot, KernelImage, loadArchitecture } from '../boot/index.js';
 import type {
+  BegunOptions,
   BootKernel,
-  BootOptions,
   BootWatcher,
   CrashOptions,
   KernelOrigin,
@@ -15,25 +15,24 @@ import type {
 } from '../boot/index.js';
 import { loadInitArchitecture } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
-import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
+import { buildId } from './build_id.js';
+import { fileFrames, fileNumber, fileOf, firstFileFrame, framesByNumber } from './checkpoint_files.js';
+import { decodeCheckpoint, encodeCheckpoint, mostFileBytes } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
 import { memoryMiB, vcpuCount } from './limits.js';
 import { withCommand } from './other_command.js';
+import { hasCommand, otherCommandOf } from './guest_command.js';
 import { limitsOf, seedOf } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { originOf } from './sources.js';
 
-/** The software whose files can be read: a checkpoint holds the state of its very classes. */
-const software = `domulator ${domulatorVersion}`;
-
 /**
- * Frames from this number on hold the kernel's image as in its file, each as its difference (exclusive or) from the frame of memory
- * into which it was loaded. Most of them are nearly all zero: a kernel changes little of its image. A guest has no frames with
- * such numbers (Xen's own begin at 2^28).
+ * The software whose files can be read: a checkpoint holds the state of its very classes, which may differ between two builds of one
+ * version.
  */
-const imageFrame = 2 ** 31;
+const software = `domulator ${domulatorVersion}${buildId === null ? '' : ` (build ${buildId})`}`;
 
-/** The images of kernels that followed the first one are part of the value, which cannot be endlessly large. */
+/** The images of kernels that followed the first one are read at once, and so cannot be endlessly large. */
 const mostNextImageBytes = 160 << 20;
 
 /** `until` without its regular expression, which is no plain value. */
@@ -44,8 +43,15 @@ type SavedUntil =
 interface CheckpointValue {
   readonly options: Omit<Settled, 'until'> & { readonly until: SavedUntil };
   readonly kernel: Omit<BootKernel, 'image'> & { readonly imageBytes: number };
+  /** Bytes of the image of each kernel that was entered; null for one that has the first one's, and for that itself. */
+  readonly nextImages: readonly (number | null)[];
+  /** Of a guest that is to restart after a reboot and has an initrd: the bytes of that. */
+  readonly initrdBytes: number | null;
   readonly origin: KernelOrigin;
   readonly machine: SavedBoot['machine']['state'];
+  /** The script that the guest's first process has in itself; null for none. */
+  readonly script: Uint8Array | null;
+  /** Without the images of kernels. */
   readonly boot: SavedBoot['boot'];
   /** Of a guest whose crash kernel is loaded, and that waits to be told where to crash. */
   readonly crash?: CrashFacts;
@@ -65,61 +71,10 @@ export interface Checkpoint {
 /** A boot with its options and the origin of its kernel. */
 export interface StartedBoot {
   readonly boot: Boot;
-  readonly options: Omit<BootOptions, 'initrd'>;
+  readonly options: BegunOptions;
   readonly origin: KernelOrigin;
-}
-
-/** Frames of memory, with their numbers counted from the place where the kernel was loaded. */
-function loadedFrames({ machine, boot }: SavedBoot): ReadonlyMap<number, SavedFrame> {
-  const first = Number(boot.guest.kernelAt) / frameBytes;
-  return new Map(machine.frames.map((frame) => [frame.number - first, frame]));
-}
-
-const frameWords = frameBytes / 4;
-
-/** Sets `words` to their exclusive or with those of a frame of memory, if there is one. */
-function addFrame(words: Uint32Array, memory: Uint8Array | undefined): void {
-  if (memory === undefined) return;
-  const { buffer, byteOffset } = memory.byteOffset % 4 === 0 ? memory : memory.slice();
-  const other = new Uint32Array(buffer, byteOffset, frameWords);
-  for (let i = 0; i < frameWords; i += 1) words[i] = (words[i] ?? 0) ^ (other[i] ?? 0);
-}
-
-/** A part of an image, exclusive or the memory where it was loaded, in a frame. */
-function difference(image: Uint8Array, memory: Uint8Array | undefined): Uint8Array {
-  const bytes = new Uint8Array(frameBytes);
-  bytes.set(image);
-  addFrame(new Uint32Array(bytes.buffer), memory);
-  // The rest of the last frame is no part of the image.
-  return bytes.fill(0, image.length);
-}
-
-/** The frames that hold `image`, for a machine with the frames `loaded`. Each is made when it is asked for, and not kept. */
-function imageFrames({ bytes: image }: KernelImage, loaded: ReadonlyMap<number, SavedFrame>): SavedFrame[] {
-  return Array.from({ length: Math.ceil(image.length / frameBytes) }, (_, i) => ({
-    number: imageFrame + i,
-    get bytes() {
-      return difference(image.subarray(i * frameBytes, (i + 1) * frameBytes), loaded.get(i)?.bytes);
-    },
-  }));
-}
-
-/** The image that {@link imageFrames} holds. */
-function imageOf(
-  frames: readonly SavedFrame[],
-  imageBytes: number,
-  loaded: ReadonlyMap<number, SavedFrame>,
-): Uint8Array {
-  const differences = new Map(frames.map((frame) => [frame.number - imageFrame, frame]));
-  const count = Math.ceil(imageBytes / frameBytes);
-  const image = new Uint8Array(count * frameBytes);
-  const words = new Uint32Array(image.buffer);
-  for (let i = 0; i < count; i += 1) {
-    const part = words.subarray(i * frameWords, (i + 1) * frameWords);
-    addFrame(part, differences.get(i)?.bytes);
-    addFrame(part, loaded.get(i)?.bytes);
-  }
-  return image.subarray(0, imageBytes);
+  /** The script that the guest's first process has in itself; null for none. */
+  readonly script: Uint8Array | null;
 }
 
 function savedUntil(until: Until): SavedUntil {
@@ -131,34 +86,44 @@ function untilOf(saved: SavedUntil): Until {
   return saved.kind === 'line' ? { kind: 'line', pattern: new RegExp(saved.source, saved.flags) } : saved;
 }
 
-/** The checkpoint of a boot between two of its steps. Throws InputError if it has ended. */
+/** The checkpoint of a boot that was `saved` between two of its steps, and shares its frames. Throws InputError if it has ended. */
 export function checkpointOf(
-  { boot, options, origin }: StartedBoot,
+  { options, origin, script }: Omit<StartedBoot, 'boot'>,
+  saved: SavedBoot,
   crash: CrashFacts | null = null,
 ): Checkpoint {
-  const { kernel, until, ...others } = options;
-  if (options.onReboot === 'restart')
-    throw new InputError(
-      'a guest that is to restart after a reboot cannot be saved, because its initrd is not; let the run end at a reboot',
-    );
+  const { kernel, until, initrd = null, ...others } = options;
   const { image: whole, ...kernelFacts } = kernel;
   const image = KernelImage.of(whole);
-  const saved = boot.save();
   if (saved.boot.outcome.end !== null)
     throw new InputError('the run has ended; a checkpoint can be taken only before that');
-  const images = saved.boot.kernels.reduce((sum, one) => sum + (one.image?.length ?? 0), 0);
-  if (images > mostNextImageBytes)
-    throw new InputError('the guest has gone on into too many other kernels to be saved');
+  const images = saved.boot.kernels.map((one) => one.image);
   const value: CheckpointValue = {
     options: { ...others, until: savedUntil(until) },
     kernel: { ...kernelFacts, imageBytes: image.length },
+    nextImages: images.map((bytes) => bytes?.length ?? null),
+    initrdBytes: initrd?.length ?? null,
     origin,
+    script,
     machine: saved.machine.state,
-    boot: saved.boot,
+    boot: { ...saved.boot, kernels: saved.boot.kernels.map((one) => ({ ...one, image: null })) },
     ...(crash === null ? {} : { crash }),
   };
-  const frames = [...saved.machine.frames, ...imageFrames(image, loadedFrames(saved))];
+  if (!haveSizes(value)) throw new InputError('the guest has gone on into too large kernels to be saved');
+  const memory = framesByNumber(saved.machine.frames);
+  const frames = [
+    ...saved.machine.frames,
+    ...fileFrames(fileNumber.firstImage, image.bytes, memory, saved.boot.guest.kernelAt),
+    ...images.flatMap((bytes, i) =>
+      bytes === null ? [] : fileFrames(fileNumber.firstImage + i, bytes, memory, kernelAt(value, i)),
+    ),
+    ...(initrd === null ? [] : fileFrames(fileNumber.initrd, initrd, memory, null)),
+  ];
   return { value: cloneValue(value), frames };
+}
+
+function kernelAt({ boot }: CheckpointValue, kernel: number): bigint | null {
+  return boot.kernels[kernel]?.facts.kernelAt ?? null;
 }
 
 /** The bytes of the file in which a checkpoint is kept. */
@@ -180,7 +145,6 @@ const settledBefore = [
   'onReboot',
   'whatIf',
   'entryVcpu',
-  'script',
   'mirror',
 ] as const satisfies readonly (keyof BootRequest)[];
 
@@ -193,8 +157,9 @@ export function checkFrom(request: BootRequest): void {
   );
 }
 
-function goalOf({ options, machine }: CheckpointValue, { until: asked, command }: BootRequest): Until {
-  if (command !== undefined) return { kind: 'poweroff' };
+function goalOf({ options, machine }: CheckpointValue, request: BootRequest): Until {
+  const { until: asked } = request;
+  if (hasCommand(request)) return { kind: 'poweroff' };
   if (options.command !== null && asked !== undefined && asked !== 'poweroff')
     throw new InputError('a run with a command ends with that command; leave out the goal (until)');
   if (asked instanceof RegExp) return { kind: 'line', pattern: asked };
@@ -204,34 +169,40 @@ function goalOf({ options, machine }: CheckpointValue, { until: asked, command }
   return goal;
 }
 
-function optionsOf(value: CheckpointValue, image: KernelImage, request: BootRequest): StartedBoot['options'] {
-  const { seed, limits, command } = request;
+function optionsOf({ value, image, initrd }: Contents, request: BootRequest): BegunOptions {
+  const { seed, limits } = request;
   const { name, version, sha256, memoryBytes, placement } = value.kernel;
   return {
     ...value.options,
     seed: seed === undefined ? value.options.seed : seedOf(seed),
     until: goalOf(value, request),
-    ...(command === undefined ? {} : { command: { argv: command, script: null } }),
     limits: limits === undefined ? value.options.limits : limitsOf(limits, value.options.limits),
     kernel: { name, version, sha256, image, memoryBytes, placement },
+    ...(initrd === null ? {} : { initrd }),
   };
 }
 
-/** Throws InputError if a size is none that a guest may have: memory is allocated by these. */
-function checkSizes({ options, kernel, machine }: CheckpointValue): void {
+/** Whether all sizes are those that a guest may have: memory is allocated by these. */
+function haveSizes({ options, kernel, machine, nextImages, initrdBytes }: CheckpointValue): boolean {
   const isWithin = (size: number, least: number, most: number): boolean =>
     Number.isInteger(size) && size >= least && size <= most;
   const { hardwareIds, ram, xenFrames } = machine.options.config;
-  const guestFrames = (options.memoryMiB * 2 ** 20) / frameBytes;
+  const guestBytes = options.memoryMiB * 2 ** 20;
   const ranges = [...ram, xenFrames];
-  const fits =
+  const images = nextImages.filter((bytes) => bytes !== null);
+  return (
     isWithin(options.vcpus, vcpuCount.least, vcpuCount.most) &&
     isWithin(options.memoryMiB, memoryMiB.least, memoryMiB.most) &&
     isWithin(kernel.imageBytes, 1, mostImageBytes) &&
+    images.every((bytes) => isWithin(bytes, 1, mostNextImageBytes)) &&
+    images.reduce((sum, bytes) => sum + bytes, 0) <= mostNextImageBytes &&
+    (initrdBytes === null || isWithin(initrdBytes, 0, guestBytes)) &&
     hardwareIds.length === options.vcpus &&
-    ranges.every(({ start, count }) => isWithin(start, 0, imageFrame) && isWithin(count, 0, imageFrame)) &&
-    ranges.reduce((sum, { count }) => sum + count, 0) <= guestFrames + mostOtherFrames;
-  if (!fits) throw new InputError('its sizes are none that a guest may have');
+    ranges.every(
+      ({ start, count }) => isWithin(start, 0, firstFileFrame) && isWithin(count, 0, firstFileFrame),
+    ) &&
+    ranges.reduce((sum, { count }) => sum + count, 0) <= guestBytes / frameBytes + mostOtherFrames
+  );
 }
 
 /** What a checkpoint holds, apart from what `request` may change. */
@@ -239,17 +210,31 @@ interface Contents {
   readonly value: CheckpointValue;
   readonly saved: SavedBoot;
   readonly image: KernelImage;
+  readonly initrd: Uint8Array | null;
 }
 
 function contentsOf(checkpoint: Checkpoint): Contents {
   const value = checkpoint.value as CheckpointValue;
-  checkSizes(value);
-  const frames = checkpoint.frames.filter(({ number }) => number < imageFrame);
-  const saved: SavedBoot = { machine: { state: value.machine, frames }, boot: value.boot };
-  const differences = checkpoint.frames.filter(({ number }) => number >= imageFrame);
+  if (!haveSizes(value)) throw new InputError('its sizes are none that a guest may have');
+  const frames = checkpoint.frames.filter(({ number }) => number < firstFileFrame);
+  const memory = framesByNumber(frames);
+  const files = framesByNumber(checkpoint.frames.filter(({ number }) => number >= firstFileFrame));
+  const kernels = value.boot.kernels.map((kernel, i) => {
+    const bytes = value.nextImages[i] ?? null;
+    const number = fileNumber.firstImage + i;
+    return bytes === null
+      ? kernel
+      : { ...kernel, image: fileOf(number, bytes, files, memory, kernelAt(value, i)) };
+  });
   const { imageBytes } = value.kernel;
-  const image = new KernelImage(imageBytes, () => imageOf(differences, imageBytes, loadedFrames(saved)));
-  return { value, saved, image };
+  const { kernelAt: at } = value.boot.guest;
+  return {
+    value,
+    saved: { machine: { state: value.machine, frames }, boot: { ...value.boot, kernels } },
+    image: new KernelImage(imageBytes, () => fileOf(fileNumber.firstImage, imageBytes, files, memory, at)),
+    initrd:
+      value.initrdBytes === null ? null : fileOf(fileNumber.initrd, value.initrdBytes, files, memory, null),
+  };
 }
 
 /** What {@link read} refuses, at once or when a part is read later. The message is complete. */
@@ -263,9 +248,6 @@ const mostOtherFrames = 2 ** 16;
 
 /** The largest kernel image. */
 const mostImageBytes = 2 ** 29;
-
-/** The largest file that is read. That of a guest with all its memory in use would be smaller. */
-const mostFileBytes = 2 ** 31;
 
 /** The start of a message that may quote the file's contents. */
 function shortened(message: string): string {
@@ -298,26 +280,39 @@ export async function resumeBoot(
   const checkpoint = await read(from);
   // What the request asks for has messages of its own.
   const isOfRequest = (error: unknown): boolean => error instanceof InputError;
-  const { value, saved, image } = fitting(from, () => contentsOf(checkpoint));
-  const options = fitting(from, () => optionsOf(value, image, request), isOfRequest);
+  const contents = fitting(from, () => contentsOf(checkpoint));
+  const { value, saved, initrd } = contents;
+  const options = fitting(from, () => optionsOf(contents, request), isOfRequest);
   const architecture = fitting(from, () => options.kernel.placement.architecture);
   await loadArchitecture(architecture);
-  const { command } = request;
   const init = await loadInitArchitecture(architecture);
-  const asked =
-    command === undefined
-      ? saved
-      : fitting(from, () => withCommand(saved, value.options.command, command, init), isOfRequest);
+  const next = await otherCommandOf(request);
+  if (next === null)
+    return fitting(from, () => ({
+      boot: Boot.restore(options, saved, watcher),
+      options,
+      origin: originOf(value.origin),
+      script: value.script,
+    }));
+  const { command = null } = value.options;
+  const first = command === null ? null : { command, script: value.script };
+  const guest = fitting(from, () => withCommand({ saved, initrd }, first, next, init), isOfRequest);
+  const others = {
+    ...options,
+    command: next.command,
+    ...(guest.initrd === null ? {} : { initrd: guest.initrd }),
+  };
   return fitting(from, () => ({
-    boot: Boot.restore(options, asked, watcher),
-    options,
+    boot: Boot.restore(others, guest.saved, watcher),
+    options: others,
     origin: originOf(value.origin),
+    script: next.script,
   }));
 }
 
 /** A checkpoint that was read: what its boot was made from, and the boot. */
 export interface OpenedCheckpoint {
-  readonly options: StartedBoot['options'];
+  readonly options: BegunOptions;
   readonly origin: KernelOrigin;
   readonly saved: SavedBoot;
   readonly crash: CrashFacts | null;
@@ -330,12 +325,13 @@ export async function openCheckpoint(
 ): Promise<OpenedCheckpoint> {
   const checkpoint = await read(from);
   const isOfRequest = (error: unknown): boolean => error instanceof InputError;
-  const { value, saved, image } = fitting(from, () => contentsOf(checkpoint));
+  const contents = fitting(from, () => contentsOf(checkpoint));
+  const { value, saved } = contents;
   const asked = {
     ...(seed === undefined ? {} : { seed }),
     ...(limits === undefined ? {} : { limits }),
   };
-  const options = fitting(from, () => optionsOf(value, image, asked), isOfRequest);
+  const options = fitting(from, () => optionsOf(contents, asked), isOfRequest);
   return fitting(from, () => ({
     options,
     origin: originOf(value.origin),

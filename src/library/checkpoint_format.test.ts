@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { equalValues, InputError } from '../base/index.js';
-import { decodeCheckpoint, encodeCheckpoint } from './checkpoint_format.js';
+import { decodeCheckpoint, encodeCheckpoint, mostFileBytes } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
 
 const software = 'domulator 1.2.3';
@@ -127,6 +127,34 @@ void test('frames are unpacked when their bytes are asked for, and wrong ones ar
 void test('a file of other software names both', () => {
   const file = encodeCheckpoint('domulator 1.2.2', { value: null, frames: [] });
   refused(file, /written by domulator 1\.2\.2, and this is domulator 1\.2\.3; write it anew/);
+});
+
+void test('two builds of one version are told apart', () => {
+  const file = encodeCheckpoint('domulator 1.2.3 (build 0123)', { value: null, frames: [] });
+  assert.throws(() => decodeCheckpoint('domulator 1.2.3 (build 4567)', file), {
+    message:
+      'it was written by domulator 1.2.3 (build 0123), and this is domulator 1.2.3 (build 4567); write it anew with this one',
+  });
+});
+
+void test('what would be larger than a file that is read is not written', () => {
+  const list = Array.from({ length: 40 }, (_, number) => ({
+    number,
+    bytes: new Uint8Array(randomBytes(4096)),
+  }));
+  const written = (fileBytes: number, headerBytes = 1000): number =>
+    encodeCheckpoint(software, { value: 'a value', frames: list }, { fileBytes, headerBytes }).length;
+  const size = written(2 ** 20);
+  assert.equal(written(size), size);
+  for (const most of [size - 1, 40 * 4096, 4096, 0])
+    assert.throws(
+      () => written(most),
+      (error) =>
+        error instanceof InputError && /^[^\n]*cannot be packed into the \d MiB[^\n]*$/.test(error.message),
+    );
+  assert.throws(() => written(size, 20), /too much for a checkpoint/);
+  // Hashed at once: createHash takes no more.
+  assert.equal(mostFileBytes, 2 ** 31 - 1);
 });
 
 void test('other files are not checkpoints', () => {

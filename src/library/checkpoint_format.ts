@@ -31,8 +31,13 @@ export interface Checkpoint {
 const signature = 'domulator state\n';
 const formatVersion = 5;
 const hashBytes = 32;
-/** More than any header needs. A file that claims more is refused, and does not fill the memory. */
+/** More than any header needs, bytes. A file that claims more is refused, and does not fill the memory. */
 const mostHeaderBytes = 1 << 26;
+/**
+ * The largest file that is written and read, bytes: Node hashes and writes no more at once. Only a guest with nearly the most memory,
+ * all of it filled with what cannot be compressed, would have a larger one.
+ */
+export const mostFileBytes = 2 ** 31 - 1;
 /**
  * Frames in a group. Compressed one by one, a guest's 20,000 frames took three times as long to write and to read; in larger groups,
  * who needs one frame unpacks many.
@@ -76,25 +81,43 @@ function wordBytes(values: readonly number[]): Buffer {
 /**
  * The file of a checkpoint. `software` names the software and its version; {@link decodeCheckpoint} refuses another's files.
  * Frames that are all zero are left out, and equal frames are stored once. What was used last comes first, because who goes on from
- * there needs it at once.
+ * there needs it at once. Throws InputError if the file would be larger than one that is read: than `most` bytes.
  */
-export function encodeCheckpoint(software: string, { value, frames }: Checkpoint): Uint8Array {
-  const header = deflateRawSync(Buffer.from(valueToJson({ software, value })), { level: 6 });
+export function encodeCheckpoint(
+  software: string,
+  { value, frames }: Checkpoint,
+  most = { fileBytes: mostFileBytes, headerBytes: mostHeaderBytes },
+): Uint8Array {
+  const text = Buffer.from(valueToJson({ software, value }));
+  if (text.length > most.headerBytes)
+    throw new InputError('what is known of the guest is too much for a checkpoint; write it earlier');
+  const header = deflateRawSync(text, { level: 6 });
   const { list, contents, starts } = differentContents(frames);
   const heads: Buffer[] = [];
   const bodies: Buffer[] = [];
+  let size = 0;
   for (let first = 0; first < contents.length; first += groupFrames) {
     const group = Buffer.concat(contents.slice(first, first + groupFrames).map(({ bytes }) => bytes));
     const body = deflateRawSync(group, compression);
     heads.push(words(body.length), sha256(group));
     bodies.push(body);
+    size += body.length;
+    if (size > most.fileBytes) throw tooLarge(most.fileBytes);
   }
   const start = [Buffer.from(signature, 'latin1'), words(formatVersion, header.length), header];
   const counts = words(list.length / 2, contents.length);
   const parts = [...start, counts, wordBytes(list), wordBytes(starts), ...heads, ...bodies];
+  if (parts.reduce((sum, { length }) => sum + length, hashBytes) > most.fileBytes)
+    throw tooLarge(most.fileBytes);
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return Buffer.concat([...parts, hash.digest()]);
+}
+
+function tooLarge(most: number): InputError {
+  return new InputError(
+    `the guest’s memory cannot be packed into the ${Math.ceil(most / 2 ** 20)} MiB of a checkpoint; boot it with less, or write it earlier`,
+  );
 }
 
 const startOf = ([a = 0, b = 0, c = 0, d = 0]: Uint8Array): number =>
@@ -179,7 +202,7 @@ function readHeader(packed: Uint8Array, software: string): unknown {
   }
   if (header.software !== software) {
     const by = typeof header.software === 'string' ? header.software : 'other software';
-    throw new InputError(`it was written by ${by}, and this is ${software}; write it anew with this version`);
+    throw new InputError(`it was written by ${by}, and this is ${software}; write it anew with this one`);
   }
   return header.value;
 }
@@ -299,6 +322,7 @@ function refusing<T>(refusal: Refusal, make: () => T): T {
 function checkedReader(file: Uint8Array): Reader {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   const start = signature.length + 4;
+  if (bytes.length > mostFileBytes) throw new InputError('it is larger than any');
   if (bytes.subarray(0, signature.length).toString('latin1') !== signature)
     throw new InputError('it is not one');
   const version = bytes.length < start ? formatVersion : bytes.readUInt32LE(signature.length);

@@ -106,7 +106,7 @@ function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly numbe
 
 /** A guest whose crash kernel is loaded. */
 interface Loaded {
-  readonly started: Omit<StartedBoot, 'boot'>;
+  readonly started: Pick<StartedBoot, 'options' | 'origin'>;
   readonly saved: SavedBoot;
   readonly facts: CrashFacts;
 }
@@ -148,10 +148,11 @@ async function load(request: CrashRequest): Promise<Loaded> {
     throw new InputError(
       `the guest could not load the crash kernel: ${line.slice(crashMarkers.failed.length)}`,
     );
-  const started: StartedBoot = { boot, options, origin };
-  request.checkpoint?.(checkpointOf(started, facts));
   // Without the boot, whose memory is as large as the guest's.
-  return { started: { options, origin }, saved: boot.save(), facts };
+  const started = { options, origin };
+  const saved = boot.save();
+  request.checkpoint?.(checkpointOf({ ...started, script: null }, saved, facts));
+  return { started, saved, facts };
 }
 
 /** The part of a request that a boot takes too. */
@@ -228,18 +229,35 @@ function hostOfBoot({ console: show, progress, stopped }: CrashRequest): RunHost
   };
 }
 
-function hostOfRuns({ console: show, progress, ended, stopped }: CrashRequest): RunsHost {
+/** What a function of the caller threw. */
+interface Thrown {
+  error?: { readonly value: unknown };
+}
+
+/** `call`, which keeps in `thrown` what it throws: that is no fault of the run. */
+function kept<A extends unknown[], R>(thrown: Thrown, call: (...args: A) => R): (...args: A) => R {
+  return (...args) => {
+    try {
+      return call(...args);
+    } catch (error) {
+      thrown.error ??= { value: error };
+      throw error;
+    }
+  };
+}
+
+function hostOfRuns({ console: show, progress, ended, stopped }: CrashRequest, thrown: Thrown): RunsHost {
   return {
-    ...(show === undefined ? {} : { console: show }),
-    ...(progress === undefined ? {} : { progress }),
-    ...(ended === undefined ? {} : { ended }),
-    ...(stopped === undefined ? {} : { stopped }),
+    ...(show === undefined ? {} : { console: kept(thrown, show) }),
+    ...(progress === undefined ? {} : { progress: kept(thrown, progress) }),
+    ...(ended === undefined ? {} : { ended: kept(thrown, ended) }),
+    ...(stopped === undefined ? {} : { stopped: kept(thrown, stopped) }),
   };
 }
 
 /**
  * Boots a guest, loads a crash kernel in it, and for each vCPU lets a copy of it crash there; the report has a run for each. Throws
- * InputError if the request is invalid, or if no crash kernel can be loaded.
+ * InputError if the request is invalid, or if no crash kernel can be loaded; and what a function of the request throws.
  */
 export async function crash(request: CrashRequest = {}): Promise<BootReport> {
   checkWords(request);
@@ -252,11 +270,12 @@ export async function crash(request: CrashRequest = {}): Promise<BootReport> {
   const crashes = vcpus.map((vcpu): Crash => ({ vcpu, by }));
   const jobs = Math.min(request.jobs ?? jobsThatFit(options.memoryMiB), crashes.length);
   const guest: WaitingGuest = { options, saved };
-  const host = hostOfRuns(request);
+  const thrown: Thrown = {};
+  const host = hostOfRuns(request, thrown);
   const runs = await (
     jobs === 1 ? crashInTurn(guest, crashes, host) : crashSideBySide(guest, crashes, jobs, host)
   ).catch((error: unknown) => {
-    throw errorOfRun(request.from, error);
+    throw thrown.error?.value === error ? error : errorOfRun(request.from, error);
   });
   const [first, ...others] = runs;
   const figures = { wallMs: Math.round(performance.now() - began), node: process.version };

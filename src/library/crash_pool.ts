@@ -40,8 +40,13 @@ class InOrder {
   readonly #ended = new Set<number>();
 
   do(run: number, act: () => void): void {
-    if (run === this.#current) act();
-    else this.#waiting.set(run, [...(this.#waiting.get(run) ?? []), act]);
+    if (run === this.#current) {
+      act();
+      return;
+    }
+    const waiting = this.#waiting.get(run);
+    if (waiting === undefined) this.#waiting.set(run, [act]);
+    else waiting.push(act);
   }
 
   /** Nothing more belongs to that run. */
@@ -88,19 +93,27 @@ function resultOf(result: ThreadResult<ReportedRun>): ReportedRun {
   if ('run' in result) return result.run;
   if (result.isInput) throw new InputError(result.message);
   const error = new Error(result.message);
+  error.name = result.name;
   error.stack = result.stack;
   throw error;
 }
+
+/** How long what a thread told may still be on its way when the thread has failed, ms. */
+const lastWordsMs = 1000;
 
 /** The runs of one guest in a pool. */
 class Runs {
   readonly #pool: Tinypool;
   readonly #host: RunsHost;
+  readonly #stop: SharedStop;
   readonly #order = new InOrder();
+  /** What a function of the host threw first. All runs are to stop then. */
+  thrown: { readonly error: unknown } | null = null;
 
-  constructor(pool: Tinypool, host: RunsHost) {
+  constructor(pool: Tinypool, host: RunsHost, stop: SharedStop) {
     this.#pool = pool;
     this.#host = host;
+    this.#stop = stop;
   }
 
   async run(crash: Crash, number: number): Promise<ReportedRun> {
@@ -113,12 +126,9 @@ class Runs {
       });
       port1.on('close', resolve);
     });
-    const task: ThreadTask = { crash, port: port2, backlog: backlog.memory };
     try {
-      const result = (await this.#pool.run(task, { transferList: [port2] })) as ThreadResult<ReportedRun>;
-      const run = resultOf(result);
-      await told;
-      this.#order.do(number, () => this.#host.ended?.(run, number));
+      const run = resultOf(await this.#resultOf({ crash, port: port2, backlog: backlog.memory }, told));
+      this.#order.do(number, () => this.#tell(() => this.#host.ended?.(run, number)));
       return run;
     } catch (error) {
       throw errorOfThread(error, crash.vcpu);
@@ -128,21 +138,54 @@ class Runs {
     }
   }
 
+  /** How a run ended in its thread, when all is `told` that the thread told of it. */
+  async #resultOf(task: ThreadTask, told: Promise<void>): Promise<ThreadResult<ReportedRun>> {
+    try {
+      const result = (await this.#pool.run(task, { transferList: [task.port] })) as ThreadResult<ReportedRun>;
+      await told;
+      return result;
+    } catch (error) {
+      // The port of a thread that has died closes, unless the thread never got it.
+      await Promise.race([told, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
+      throw error;
+    }
+  }
+
   #hear(message: NonNullable<ThreadMessage>, number: number, backlog: SharedBacklog): void {
     if (!('console' in message)) {
-      this.#host.progress?.(number, message.instructions, message.guestTimeNs);
+      this.#tell(() => this.#host.progress?.(number, message.instructions, message.guestTimeNs));
       return;
     }
     this.#order.do(number, () => {
-      this.#host.console?.(message.console, number);
+      this.#tell(() => this.#host.console?.(message.console, number));
       backlog.shown(message.console.length);
     });
+  }
+
+  /** Looks whether all runs are to stop. */
+  look(): void {
+    this.#tell(() => {
+      const why = this.#host.stopped?.() ?? null;
+      if (why !== null && this.#stop.reason === null) this.#stop.set(why);
+    });
+  }
+
+  /** Calls a function of the host. What it throws has nobody to catch it here. */
+  #tell(call: () => void): void {
+    if (this.thrown !== null) return;
+    try {
+      call();
+    } catch (error) {
+      this.thrown = { error };
+      this.#stop.set('what was told of the run was not taken');
+    }
   }
 }
 
 /**
- * The runs of all `crashes`, `jobs` of them at a time. Those that have not begun when the host says to stop are left out. What a run
- * throws is thrown when all have ended: that of the first one in their order.
+ * The runs of all `crashes`, `jobs` of them at a time. Those that have not begun when the host says to stop are left out. What a
+ * function of the host throws stops all runs, and is thrown when they have ended. So is what a run throws: that of the first one in
+ * their order.
  */
 export async function crashSideBySide(
   guest: WaitingGuest,
@@ -153,11 +196,8 @@ export async function crashSideBySide(
   const stop = new SharedStop();
   const tells = { console: host.console !== undefined, progress: host.progress !== undefined };
   const pool = await poolOf(jobs, { shared: shareGuest(guest), stop: stop.memory, tells });
-  const looking = setInterval(() => {
-    const why = host.stopped?.() ?? null;
-    if (why !== null && stop.reason === null) stop.set(why);
-  }, lookMs);
-  const runs = new Runs(pool, host);
+  const runs = new Runs(pool, host, stop);
+  const looking = setInterval(() => runs.look(), lookMs);
   const ended = new Map<number, ReportedRun>();
   const errors = new Map<number, unknown>();
   // Each of these takes the next run when its last one has ended.
@@ -178,6 +218,7 @@ export async function crashSideBySide(
     clearInterval(looking);
     await pool.destroy();
   }
+  if (runs.thrown !== null) throw runs.thrown.error;
   const first = [...errors.keys()].sort((a, b) => a - b)[0];
   if (first !== undefined) throw present(errors.get(first), 'an error');
   return [...ended].sort(([a], [b]) => a - b).map(([, run]) => run);

@@ -80,12 +80,14 @@ export class SharedStop {
   }
 }
 
-/** The most bytes of a run's console output that wait to be shown. */
+/** The most bytes that a run's console output takes while it waits to be shown. */
 const mostWaiting = 16 << 20;
+/** What a piece of output takes beside its bytes, about: it waits as a message, and then as a function. */
+const pieceBytes = 512;
 /** How long a thread waits for some to be shown before it looks whether it is to stop, ms. */
 const lookMs = 500;
 
-/** How many bytes of a run's console output wait to be shown. Its thread waits while there are too many. */
+/** How many bytes a run's console output takes that waits to be shown. Its thread waits while there are too many. */
 export class SharedBacklog {
   readonly #bytes: Int32Array;
 
@@ -96,9 +98,9 @@ export class SharedBacklog {
     this.#bytes = new Int32Array(memory);
   }
 
-  /** The thread of the run: more bytes wait. Returns when there are not too many, or when the run is to stop. */
+  /** The thread of the run: a piece of that many bytes waits. Returns when there are not too many, or when the run is to stop. */
   add(bytes: number, stop: SharedStop): void {
-    Atomics.add(this.#bytes, 0, bytes);
+    Atomics.add(this.#bytes, 0, bytes + pieceBytes);
     for (;;) {
       const waiting = Atomics.load(this.#bytes, 0);
       if (waiting <= mostWaiting || stop.reason !== null) return;
@@ -106,9 +108,9 @@ export class SharedBacklog {
     }
   }
 
-  /** Some were shown. */
+  /** A piece of that many bytes was shown. */
   shown(bytes: number): void {
-    Atomics.sub(this.#bytes, 0, bytes);
+    Atomics.sub(this.#bytes, 0, bytes + pieceBytes);
     Atomics.notify(this.#bytes, 0);
   }
 }
@@ -135,4 +137,5 @@ export type ThreadMessage =
 
 /** How a run ended in its thread: with what {@link crashOn} gives, or with an error, whose class would be lost on the way. */
 export type ThreadResult<R> =
-  { readonly run: R } | { readonly isInput: boolean; readonly message: string; readonly stack: string };
+  | { readonly run: R }
+  | { readonly isInput: boolean; readonly name: string; readonly message: string; readonly stack: string };

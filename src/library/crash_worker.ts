@@ -40,8 +40,8 @@ export async function runTask(task: ThreadTask): Promise<ThreadResult<ReportedRu
     await loadArchitecture(guest.options.kernel.placement.architecture);
     return { run: await crashOn(guest, task.crash, hostOf(task)) };
   } catch (error) {
-    const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
-    return { isInput: error instanceof InputError, message, stack };
+    const { name, message, stack = '' } = error instanceof Error ? error : new Error(String(error));
+    return { isInput: error instanceof InputError, name, message, stack };
   } finally {
     task.port.postMessage(null);
     task.port.close();

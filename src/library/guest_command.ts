@@ -107,6 +107,22 @@ interface Runner {
 /** The command line that prepares the default user space: links for all commands of busybox. */
 const installBusybox = ['/bin/busybox', '--install', '-s', '/bin'] as const;
 
+/** What a first process runs. */
+export interface RunCommand {
+  readonly command: BootCommand;
+  /** The script, if the first process has it in itself; null if there is none, or if it is a file of the initramfs. */
+  readonly script: Uint8Array | null;
+}
+
+/** What `request` wants a guest to run that was booted before; null if nothing else. Throws InputError on a script that cannot be read. */
+export async function otherCommandOf(request: BootRequest): Promise<RunCommand | null> {
+  const { command, script } = request;
+  if (command !== undefined) return { command: { argv: command, script: null }, script: null };
+  if (script === undefined) return null;
+  const name = typeof script === 'string' ? script : bytesScript;
+  return { command: { argv: null, script: name }, script: await scriptOf(request) };
+}
+
 /** A first process that runs a command, and the same one with another command. */
 interface ProgramPair {
   readonly program: Uint8Array;
@@ -114,17 +130,25 @@ interface ProgramPair {
 }
 
 /**
- * The programs that may be the first process of a guest that runs `command`: in the default user space, and in an initrd. Beside
- * each the one that runs `args` instead; of a longer command it is larger. Throws InputError on arguments that Linux would refuse.
+ * The programs that may be the first process of a guest that runs `first`: in the default user space, and in an initrd. Beside each
+ * the one that runs `next` instead; of a longer command it is larger. Throws InputError on arguments that Linux would refuse.
  */
 export function commandPrograms(
-  command: BootCommand,
-  args: readonly string[],
+  first: RunCommand,
+  next: RunCommand,
   architecture: InitArchitecture,
 ): ProgramPair[] {
+  const programOf = (
+    { command, script }: RunCommand,
+    setup: readonly string[] | null,
+    size = 0,
+  ): Uint8Array => {
+    const file = script === null ? null : { path: `/${commandPaths.script}`, bytes: script };
+    return initProgram({ args: argumentsOf(command), setup, script: file }, architecture, size);
+  };
   return [installBusybox, null].map((setup) => {
-    const program = initProgram({ args: argumentsOf(command), setup }, architecture);
-    return { program, other: initProgram({ args, setup }, architecture, program.length) };
+    const program = programOf(first, setup);
+    return { program, other: programOf(next, setup, program.length) };
   });
 }
 

@@ -183,7 +183,9 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (!isLoaded || this.#hasEnded || this.#started === null)
       throw new InputError('the run has ended; a checkpoint can be taken only before that');
     const started = this.#started;
-    return await this.#orFail(() => Promise.resolve(checkpointOf(started)));
+    const saved = await this.#orFail(() => Promise.resolve(started.boot.save()));
+    // A run that cannot be a checkpoint can go on.
+    return checkpointOf(started, saved);
   }
 
   /**
@@ -226,7 +228,9 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     await loadArchitecture(architecture);
     const options = { ...this.#settled, commandLine: commandLineOf(this.#request, architecture), kernel };
     const watcher = this.#watcher(() => options.commandLine);
-    return { boot: new Boot({ ...options, initrd }, watcher), options, origin };
+    const boot = new Boot({ ...options, initrd }, watcher);
+    const begun = options.onReboot === 'restart' ? { ...options, initrd } : options;
+    return { boot, options: begun, origin, script: null };
   }
 
   async #resume(from: NonNullable<BootRequest['from']>): Promise<StartedBoot> {

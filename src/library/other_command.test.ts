@@ -5,10 +5,15 @@ import type { SavedBoot, SavedFrame } from '../boot/index.js';
 import { arm64 } from '../guest_init/arm64/index.js';
 import { begunOffset } from '../guest_init/index.js';
 import { commandPrograms } from './guest_command.js';
+import type { RunCommand } from './guest_command.js';
 import { withCommand } from './other_command.js';
 
-const command = { argv: ['first'], script: null };
-const [inBusybox, inInitrd] = commandPrograms(command, ['other'], arm64);
+const running = (...argv: readonly string[]): RunCommand => ({
+  command: { argv, script: null },
+  script: null,
+});
+const command = running('first');
+const [inBusybox, inInitrd] = commandPrograms(command, running('other'), arm64);
 
 function framesOf(start: number, bytes: Uint8Array): SavedFrame[] {
   return Array.from({ length: Math.ceil(bytes.length / frameBytes) }, (_, i) => {
@@ -24,7 +29,8 @@ const saved = (...frames: readonly SavedFrame[]): SavedBoot =>
 const contents = ({ machine }: SavedBoot): [number, Buffer][] =>
   machine.frames.map(({ number, bytes }) => [number, Buffer.from(bytes)]);
 
-const change = (before: SavedBoot, args = ['other']): SavedBoot => withCommand(before, command, args, arm64);
+const change = (before: SavedBoot, next = running('other')): SavedBoot =>
+  withCommand({ saved: before, initrd: null }, command, next, arm64).saved;
 
 /** The file in an archive: not at the start of a page. */
 const archived = (file: Uint8Array): Uint8Array => {
@@ -60,26 +66,29 @@ describe('another command for a saved guest', () => {
   it('is put in the right pages where the first command repeats its text', () => {
     // Pages of such a text begin alike; what tells one from another comes later in each.
     const text = Array.from({ length: 8 }, (_, i) => `${'x'.repeat(frameBytes - 1)}${i}`).join('');
-    const long = { argv: ['first', text], script: null };
-    for (const { program, other } of commandPrograms(long, ['other'], arm64)) {
+    const long = running('first', text);
+    for (const { program, other } of commandPrograms(long, running('other'), arm64)) {
       const before = saved(...scattered(program));
       assert.deepEqual(
-        contents(withCommand(before, long, ['other'], arm64)),
+        contents(withCommand({ saved: before, initrd: null }, long, running('other'), arm64).saved),
         contents(saved(...scattered(other))),
       );
     }
   });
 
   it('is refused where the first command has equal pages and the other one has not', () => {
-    const long = { argv: ['first', 'x'.repeat(30_000)], script: null };
-    const [pair] = commandPrograms(long, ['other'], arm64);
+    const long = running('first', 'x'.repeat(30_000));
+    const [pair] = commandPrograms(long, running('other'), arm64);
     assert.ok(pair !== undefined);
     const pages = saved(...scattered(pair.program));
-    assert.throws(() => withCommand(pages, long, ['other'], arm64), /repeats its text/);
+    assert.throws(
+      () => withCommand({ saved: pages, initrd: null }, long, running('other'), arm64),
+      /repeats its text/,
+    );
     // In the initramfs it lies in one piece.
     const archive = saved(...framesOf(10, archived(pair.program)));
     assert.deepEqual(
-      contents(withCommand(archive, long, ['other'], arm64)),
+      contents(withCommand({ saved: archive, initrd: null }, long, running('other'), arm64).saved),
       contents(saved(...framesOf(10, archived(pair.other)))),
     );
     // One of the equal pages is missing.
@@ -87,7 +96,10 @@ describe('another command for a saved guest', () => {
     const equal = pages.machine.frames.filter(({ bytes }) => bytes.every((byte) => byte === 0x78));
     assert.ok(equal.length > 1 && count > equal.length);
     const fewer = saved(...pages.machine.frames.filter((frame) => frame !== equal[0]));
-    assert.throws(() => withCommand(fewer, long, ['other'], arm64), /is unpacking/);
+    assert.throws(
+      () => withCommand({ saved: fewer, initrd: null }, long, running('other'), arm64),
+      /is unpacking/,
+    );
   });
 
   it('is refused once the first one has begun, while it is unpacked, and where it is not', () => {
@@ -103,7 +115,10 @@ describe('another command for a saved guest', () => {
     const part = page.bytes.slice().fill(0, 100);
     assert.throws(() => change(saved(...archive, { number: 600, bytes: part })), /is unpacking/);
     assert.throws(() => change(saved(...archive.slice(0, 3))), /is not in its memory/);
-    assert.throws(() => change(saved(...pages), ['x'.repeat(100_000)]), InputError);
-    assert.throws(() => withCommand(saved(...pages), null, ['other'], arm64), /without a command/);
+    assert.throws(() => change(saved(...pages), running('x'.repeat(100_000))), InputError);
+    assert.throws(
+      () => withCommand({ saved: saved(...pages), initrd: null }, null, running('other'), arm64),
+      /without a command/,
+    );
   });
 });

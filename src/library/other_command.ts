@@ -4,10 +4,11 @@
  * that is not unpacked yet, or in the kernel's page cache, from where it runs. That must be before the command begins.
  */
 import { frameBytes, InputError, present } from '../base/index.js';
-import type { BootCommand, SavedBoot, SavedFrame } from '../boot/index.js';
+import type { SavedBoot, SavedFrame } from '../boot/index.js';
 import { begunOffset } from '../guest_init/index.js';
 import type { InitArchitecture } from '../guest_init/index.js';
 import { commandPrograms } from './guest_command.js';
+import type { RunCommand } from './guest_command.js';
 
 /** Enough of a page to tell it from nearly all others. Pages of a command that repeats its text may begin alike. */
 const headBytes = 64;
@@ -159,24 +160,39 @@ function changed(
   return { frames: saved.map(({ number, bytes }) => ({ number, bytes: frames.get(number) ?? bytes })) };
 }
 
+/** A guest that was saved, and its initrd if that is needed again. */
+export interface SavedGuest {
+  readonly saved: SavedBoot;
+  readonly initrd: Uint8Array | null;
+}
+
+/** The initrd with the other one of each pair of programs in its place. */
+function otherInitrd(initrd: Uint8Array, programs: ReturnType<typeof commandPrograms>): Uint8Array {
+  const changed = Buffer.from(initrd);
+  for (const { program, other } of programs)
+    for (let at = changed.indexOf(program); at >= 0; at = changed.indexOf(program, at + program.length))
+      changed.set(other, at);
+  return new Uint8Array(changed.buffer, changed.byteOffset, changed.length);
+}
+
 /**
- * The guest with the command `args` in place of `command`, with which it was booted. Throws InputError if it was booted without one,
- * if that has begun, or if `args` are too long.
+ * The guest that runs `next` instead of `first`, with which it was booted. Throws InputError if it was booted without a command
+ * (null), if that has begun, or if `next` is too long.
  */
 export function withCommand(
-  saved: SavedBoot,
-  command: BootCommand | null | undefined,
-  args: readonly string[],
+  { saved, initrd }: SavedGuest,
+  first: RunCommand | null,
+  next: RunCommand,
   architecture: InitArchitecture,
-): SavedBoot {
-  if (command === null || command === undefined)
+): SavedGuest {
+  if (first === null)
     throw new InputError(
       'the guest of the checkpoint was booted without a command, and its own init takes none; write a checkpoint of a boot with any command, such as -- true, before that begins (userspace)',
     );
-  const programs = commandPrograms(command, args, architecture);
+  const programs = commandPrograms(first, next, architecture);
   if (programs.some(({ program, other }) => other.length > program.length))
     throw new InputError(
-      'the command is too long to take the place of the one with which the guest was booted; boot the guest with a command as long',
+      `the ${next.script === null ? 'command' : 'script'} is too long to take the place of the command with which the guest was booted; boot the guest with one as long`,
     );
   const begun = begunOffset(architecture);
   // Those of a file are unpacked whenever they are asked for.
@@ -184,7 +200,10 @@ export function withCommand(
   const changes = programs.map(({ program, other }) => changed(frames, program, other, begun));
   // One of the two programs is there. The pages of padding are the same in both.
   const change = changes.find((one) => typeof one !== 'string');
-  if (change !== undefined) return { ...saved, machine: { ...saved.machine, frames: change.frames } };
+  if (change !== undefined) {
+    const guest = { ...saved, machine: { ...saved.machine, frames: change.frames } };
+    return { saved: guest, initrd: initrd === null ? null : otherInitrd(initrd, programs) };
+  }
   for (const why of Object.keys(whyNot) as (keyof typeof whyNot)[])
     if (changes.includes(why)) throw new InputError(whyNot[why]);
   throw new InputError('the command with which the guest was booted is not in its memory; give no other');

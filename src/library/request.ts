@@ -23,9 +23,9 @@ import { checkKinds } from './request_types.js';
 export interface BootRequest {
   /**
    * A checkpoint to go on from, instead of a kernel: what `run.checkpoint()` gave, or the path or the bytes of a file with it. Only
-   * `seed`, `until`, `limits`, `command`, `realTime` and the listeners can be given with it; without them, those of the checkpoint's
-   * run hold. Limits count from the guest's start. Another seed draws the lengths of time slices from then on. A command can be given
-   * if the guest was booted with one that has not begun.
+   * `seed`, `until`, `limits`, `command`, `script`, `realTime` and the listeners can be given with it; without them, those of the checkpoint's
+   * run hold. Limits count from the guest's start. Another seed draws the lengths of time slices from then on. A command
+   * or a script can be given if the guest was booted with one that has not begun.
    */
   readonly from?: string | Uint8Array | Checkpoint;
   /**
@@ -56,8 +56,7 @@ export interface BootRequest {
   readonly xenstore?: boolean;
   /**
    * What becomes of a guest that asks for a reboot (default: `end`): the run ends, or it goes on in a new domain with the same
-   * configuration, as xl restarts it. A run is followed into eight kernels at most; its limits count over all of them. Such a run
-   * can be no checkpoint.
+   * configuration, as xl restarts it. A run is followed into eight kernels at most; its limits count over all of them.
    */
   readonly onReboot?: OnReboot;
   /**

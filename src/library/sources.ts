@@ -3,7 +3,12 @@ import { InputError } from '../base/index.js';
 import { KernelImage } from '../boot/index.js';
 import type { Architecture, BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/arm64/index.js';
-import { crashInitramfs, defaultInitramfs, looksLikeInitramfs } from '../firmware/index.js';
+import {
+  crashInitramfs,
+  defaultInitramfs,
+  looksLikeInitramfs,
+  OtherArchitectureError,
+} from '../firmware/index.js';
 import {
   debianFiles,
   debianSettings,
@@ -177,6 +182,16 @@ interface CrashKernelRequest extends Pick<BootRequest, 'mirror' | 'warn'> {
   readonly crashKernel?: string | Uint8Array;
 }
 
+/** A kernel that crashes, or in which a crashed one goes on. One that cannot is refused before it is unpacked. */
+async function loadCrashed(spec: KernelSpec, settings: Settings): Promise<Kernel> {
+  try {
+    return await loadKernel(spec, settings, 'arm64');
+  } catch (error) {
+    if (!(error instanceof OtherArchitectureError)) throw error;
+    throw new InputError(`${error.message}: crashes are there for arm64 only`, { cause: error });
+  }
+}
+
 /**
  * Fetches or reads `kernel` and a crash kernel, with the initramfs that loads it and the one that runs in it. Throws InputError as
  * {@link loadSources} does.
@@ -187,16 +202,11 @@ export async function loadCrashSources(
   crashCommandLine: string,
 ): Promise<Sources> {
   const settings = archiveSettings(request);
-  const { kernel, origin } = await loadKernel(spec, settings);
+  const { kernel, origin } = await loadCrashed(spec, settings);
   const { crashKernel } = request;
   const next =
-    crashKernel === undefined ? kernel : (await loadKernel(kernelSpecOf(crashKernel), settings)).kernel;
+    crashKernel === undefined ? kernel : (await loadCrashed(kernelSpecOf(crashKernel), settings)).kernel;
   const { architecture } = kernel.placement;
-  const other = [kernel, next].find(({ placement }) => placement.architecture !== 'arm64');
-  if (other !== undefined)
-    throw new InputError(
-      `${other.name} is a kernel for ${other.placement.architecture}; crashes are there for arm64 only`,
-    );
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : defaultRelease;
   const { busybox, kexec } = await fromArchive(
     debianFiles(releaseSpec(release), ['busybox', 'kexec'], settings),

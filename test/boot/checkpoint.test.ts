@@ -5,8 +5,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { checkpointOf, openCheckpoint } from '../../src/library/checkpoint.js';
 import { boot, checkpointBytes, InputError } from '../../src/library/index.js';
 import type { BootReport, BootRequest, Checkpoint } from '../../src/library/index.js';
+
+import { hvc, image, movk, movz, say } from './tiny_kernels.js';
 
 const hasFull = existsSync('/dev/full');
 const folder = mkdtempSync(join(tmpdir(), 'domulator-checkpoint-'));
@@ -50,6 +53,38 @@ async function run(
 }
 
 const builtin = { kernel: 'builtin', vcpus: 3, memoryMiB: 64 } as const;
+
+/** PSCI SYSTEM_RESET (Arm DEN0022). */
+const reset = [movz(0, 0x8400, 1), movk(0, 9), hvc(0)];
+
+describe('a checkpoint of a guest that restarts after a reboot', () => {
+  it('has its initrd, and goes on into the same domains', async () => {
+    const kernel = image([...say('hello\n'), ...reset]);
+    const initrd = Uint8Array.from({ length: 70_001 }, (_, i) => (i * i) >> 5);
+    const request = {
+      kernel,
+      initrd,
+      memoryMiB: 16,
+      vcpus: 1,
+      until: 'poweroff',
+      onReboot: 'restart',
+    } as const;
+    const running = boot(request);
+    assert.ok(await running.reach(/hello/));
+    const first = checkpointBytes(await running.checkpoint());
+    assert.ok((await running.reach(/hello/)) && (await running.reach(/hello/)));
+    const third = checkpointBytes(await running.checkpoint());
+    const whole = textOf(await running.report());
+    const again = boot({ from: first });
+    assert.ok((await again.reach(/hello/)) && (await again.reach(/hello/)));
+    assert.ok(
+      Buffer.from(checkpointBytes(await again.checkpoint())).equals(third),
+      'the third domain, in every byte of memory',
+    );
+    for (const from of [first, third]) assert.equal(textOf(await boot({ from }).report()), whole);
+    assert.equal((JSON.parse(whole) as BootReport).runs[0].kernels.length, 8);
+  });
+});
 
 describe('a checkpoint of the library', () => {
   it('goes on as the run did, from the value, from its bytes and from a file, and again', async () => {
@@ -100,6 +135,31 @@ describe('a checkpoint of the library', () => {
     assert.ok(checkpoint !== null);
     const gone = await run({ from: checkpoint, until: 'poweroff' });
     assert.match(gone.shown.report, /the guest asked for poweroff/);
+  });
+
+  it('keeps the images of kernels that followed the first one, however much a checkpoint of its own they would fill', async () => {
+    const { options, origin, saved } = await openCheckpoint((await run(builtin, /CPU 1/)).checkpoint!, {});
+    const [first] = saved.boot.kernels;
+    assert.ok(first !== undefined);
+    const image = Uint8Array.from({ length: (36 << 20) + 7 }, (_, i) => (i >> 12) ^ i);
+    const second = { ...first, facts: { ...first.facts, number: 1 }, image };
+    const kernels = [first, second, first];
+    const followed = { ...saved, boot: { ...saved.boot, kernels } };
+    const bytes = checkpointBytes(checkpointOf({ options, origin, script: null }, followed));
+    const read = (await openCheckpoint(bytes, {})).saved.boot.kernels;
+    assert.deepEqual(
+      read.map((kernel) => kernel.image === null || Buffer.from(kernel.image).equals(image)),
+      [true, true, true],
+    );
+    assert.ok(read[1]?.image instanceof Uint8Array);
+    const two = {
+      ...followed,
+      boot: { ...followed.boot, kernels: [...kernels, second, second, second, second] },
+    };
+    assert.throws(
+      () => checkpointOf({ options, origin, script: null }, two),
+      /too large kernels to be saved/,
+    );
   });
 
   it('is refused where it cannot be', async () => {
@@ -167,7 +227,9 @@ describe('domulator boot with checkpoints', () => {
     refused(/^domulator: --from and --kernel exclude/, '--from', written, '--kernel', 'builtin');
     refused(/--from and --no-xenstore exclude/, '--from', written, '--no-xenstore');
     refused(/was booted without a command/, '--from', written, '--', 'true');
-    refused(/--from and --script exclude/, '--from', written, '--script', 'any');
+    refused(/the script \S+none cannot be read/, '--from', written, '--script', file('none'));
+    refused(/was booted without a command/, '--from', written, '--script', 'package.json');
+    refused(/--from and --on-reboot exclude/, '--from', written, '--on-reboot', 'end');
     refused(/--checkpoint needs --checkpoint-at/, '--kernel', 'builtin', '--checkpoint', file('x'));
     refused(/--checkpoint-at needs --checkpoint/, '--kernel', 'builtin', '--checkpoint-at', 'userspace');
     for (const place of ['somewhere', 'time:9999999', 'line:('])

@@ -24,6 +24,10 @@ function crash(...args: readonly string[]): { readonly status: number | null; re
   return spawnSync(process.execPath, [command, 'crash', ...args], { encoding: 'utf8', env });
 }
 
+/** It is known by its first bytes alone, and has nothing that could be unpacked. */
+const bzImage = path.join(folder, 'bzImage');
+writeFileSync(bzImage, Buffer.alloc(1024).fill('HdrS', 0x202, 0x206));
+
 describe('domulator crash refuses', () => {
   const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['a vCPU that does not exist', ['--crash-on', '4'], /the guest has no vCPU 4; it has vCPUs 0 to 3$/m],
@@ -37,6 +41,11 @@ describe('domulator crash refuses', () => {
       /reserves no memory for a crash kernel; add crashkernel=192M to it$/m,
     ],
     ['the builtin guest', ['--kernel', 'builtin'], /the builtin guest has no user space/],
+    [
+      'a kernel for amd64, before it is unpacked',
+      ['--kernel', bzImage],
+      /bzImage is a kernel for amd64, not for arm64: crashes are there for arm64 only$/m,
+    ],
     [
       'a file that is no checkpoint',
       ['--from', path.join(root, 'package.json')],

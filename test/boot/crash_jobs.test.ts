@@ -95,6 +95,57 @@ describe('crashes side by side', () => {
     for (const { outcome } of report.runs) assert.match(outcome.why, /^it is enough/);
   });
 
+  it('throw what a function of the caller throws, whatever the number of jobs, and call none after that', async () => {
+    const file = path.join(folder, 'told');
+    writeFileSync(file, checkpointBytes(talking));
+    const mine = new TypeError('mine');
+    for (const jobs of [1, 3])
+      for (const name of ['console', 'progress', 'ended', 'stopped'] as const)
+        for (const number of name === 'stopped' ? [0] : [0, 2]) {
+          let [calls, later] = [0, 0];
+          const fails = (run: number | null): null => {
+            later += calls;
+            if (run !== number) return null;
+            calls += 1;
+            throw mine;
+          };
+          const request: CrashRequest = {
+            from: file,
+            jobs,
+            ...(name === 'console' ? { console: (_, run) => fails(run) } : {}),
+            ...(name === 'progress' ? { progress: (run) => fails(run) } : {}),
+            ...(name === 'ended' ? { ended: (_, run) => fails(run) } : {}),
+            ...(name === 'stopped' ? { stopped: () => fails(0) } : {}),
+          };
+          await assert.rejects(crash(request), (error) => error === mine, `${name} ${number} ${jobs}`);
+          assert.deepEqual([calls, later], [1, 0], `${name} ${number} ${jobs}`);
+        }
+  });
+
+  it('show all output of a run that fails, and the name of its error', async () => {
+    const spoilt = async (from: Checkpoint, jobs: number): Promise<[number, unknown]> => {
+      let said = 0;
+      const error: unknown = await crash({
+        from,
+        jobs,
+        on: [0, 1],
+        console: (bytes, run) => (said += run === 0 ? bytes.length : 0),
+      }).catch((thrown: unknown) => thrown);
+      return [said, error instanceof Error ? `${error.name}: ${error.message}` : null];
+    };
+    // The trace is looked at when the run has ended.
+    const lines = Array.from({ length: 200 }, () => say('a line of the console\n')).flat();
+    const failing = await waiting([...lines, ...powerOff], (value) => {
+      const { boot: known } = value as { boot: { trace: { events: object[] } } };
+      const events = [...known.trace.events, { ...known.trace.events[0], kind: 'hypercall', call: null }];
+      return { ...value, boot: { ...known, trace: { ...known.trace, events } } };
+    });
+    const [alone, together] = [await spoilt(failing, 1), await spoilt(failing, 2)];
+    assert.deepEqual(together, alone);
+    assert.match(String(alone[1]), /^TypeError: /);
+    assert.equal(alone[0], 200 * 'a line of the console\n'.length);
+  });
+
   it('fail in one line where a run does, in a thread or not', async () => {
     const spoilt = await waiting(powerOff, (value) => ({
       ...value,

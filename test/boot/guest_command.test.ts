@@ -39,6 +39,7 @@ const waiting = new Map<string, Checkpoint>();
 
 /** Where a request has a command alone, the boot up to it is one for all. */
 async function startOf(guest: Case, request: BootRequest): Promise<BootRequest> {
+  if (request.from !== undefined) return {};
   const { arch, console: name } = guest;
   const whole = { arch, commandLine: `console=${name} cryptomgr.notests quiet`, vcpus: 1, memoryMiB: 256 };
   if (Object.keys(request).some((key) => key !== 'command')) return whole;
@@ -79,6 +80,27 @@ for (const [index, guest] of cases.entries()) {
   const run = (request: BootRequest): Promise<Ended> => runOn(guest, request);
 
   describe(`a command in an ${guest.arch} guest`, { skip: typeof stock === 'string' ? stock : false }, () => {
+    it('may be a script, also for a guest from a checkpoint, which it leaves as any does', async () => {
+      const { from } = await startOf(guest, sh('true'));
+      assert.ok(from !== undefined);
+      const script = Buffer.from(`echo "I am $0 $#"; echo $((6 * 7)); exit 4 ${'#'.repeat(20_000)}`);
+      const whole = await runOn(guest, { script });
+      const later = await runOn(guest, { from, script });
+      for (const ended of [whole, later]) {
+        assert.match(ended.said, /I am \/domulator-script 0\n42\n/);
+        assert.deepEqual(endOf(ended), well(4));
+      }
+      assert.deepEqual(later.report.options.command, whole.report.options.command);
+      // Its own interpreter; and another command, or none, from a checkpoint that was written from there.
+      const awk = Buffer.from('#!/bin/awk -f\nBEGIN { print "by awk"; exit 6 }\n');
+      const changed = await boot({ from, script: awk }).checkpoint();
+      const byAwk = await runOn(guest, { from: changed });
+      assert.deepEqual([byAwk.said.includes('by awk\n'), endOf(byAwk)], [true, well(6)]);
+      assert.deepEqual(endOf(await runOn(guest, { from: changed, command: ['false'] })), well(1));
+      const tooLong = boot({ from, script: new Uint8Array(70_000) });
+      await assert.rejects(tooLong.report(), /^InputError: the script is too long to take the place/);
+    });
+
     it('gets its arguments unchanged, root rights, an empty input, and the usual file systems', async () => {
       const args = ['a  b', '', '"\'$HOME`*', 'two\nlines', 'é𐍈', '-n', '\\'];
       const ended = await run(

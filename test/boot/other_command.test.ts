@@ -1,7 +1,7 @@
 /** A guest that goes on from a checkpoint with another command than that with which it was booted. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { boot, InputError } from '../../src/library/index.js';
+import { boot, checkpointBytes, InputError } from '../../src/library/index.js';
 import type { BootReport, BootRequest } from '../../src/library/index.js';
 import { quickCommandLine, skip } from '../guest/kernel.js';
 import { onlyRun } from './reports.js';
@@ -52,12 +52,24 @@ describe('another command for a guest of a checkpoint', { skip }, () => {
     await assert.rejects(tooLong.report(), /the command is too long/);
   });
 
+  it('runs again after a reboot, where the guest is to restart', async () => {
+    const run = boot({ ...first, command: ['true'], onReboot: 'restart' });
+    assert.equal(await run.reach('userspace'), true);
+    const from = checkpointBytes(await run.checkpoint());
+    const other = boot({ from, command: command('echo other command; reboot -f') });
+    for (const domain of [1, 2]) assert.equal(await other.reach(/^other command/), true, `domain ${domain}`);
+    other.stop();
+    assert.equal(onlyRun(await other.report()).kernels.length, 2);
+  });
+
   it('is refused without a first one', async () => {
     const from = await boot({ kernel: 'builtin', memoryMiB: 64 }).checkpoint();
     const refusal = (error: unknown): boolean =>
       error instanceof InputError &&
       error.message.startsWith('the guest of the checkpoint was booted without a command');
     await assert.rejects(boot({ from, command: ['true'] }).report(), refusal);
-    assert.throws(() => boot({ from, script: 'any' }), /takes no script/);
+    const script = new Uint8Array(10);
+    await assert.rejects(boot({ from, script }).report(), refusal);
+    assert.throws(() => boot({ from, script, command: ['true'] }), /exclude each other/);
   });
 });

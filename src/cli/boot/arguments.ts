@@ -141,7 +141,6 @@ const settledBefore = {
   whatIf: '--what-if',
   entryVcpu: '--entry-vcpu',
   mirror: '--mirror',
-  script: '--script',
 } as const satisfies Partial<Readonly<Record<keyof BootArguments, string>>>;
 
 function checkFrom(args: BootArguments): void {
@@ -157,11 +156,11 @@ function checkFrom(args: BootArguments): void {
 }
 
 /** Options that cannot be combined with a restart after a reboot. */
-function checkRestart({ onReboot, checkpoint, whatIf }: BootArguments): void {
-  if (onReboot !== 'restart') return;
-  const other = checkpoint !== undefined ? '--checkpoint' : whatIf !== undefined ? '--what-if' : null;
-  if (other !== null)
-    throw new InputError(`--on-reboot restart and ${other} exclude each other; leave out one of them`);
+function checkRestart({ onReboot, whatIf }: BootArguments): void {
+  if (onReboot !== 'restart' || whatIf === undefined) return;
+  throw new InputError(
+    '--on-reboot restart and --what-if exclude each other: it changes the records of one kernel only; leave out one of them',
+  );
 }
 
 /** `SECONDS`, `SECONDS,INSTRUCTIONS` or `,INSTRUCTIONS`. */

@@ -73,9 +73,8 @@ async function writeCheckpoint(run: GuestRun, args: BootArguments): Promise<Chec
   const asked = checkpointOf(args);
   if (asked === null) return 'not asked for';
   if (!(await run.reach(asked.place))) return 'place not reached';
-  const bytes = checkpointBytes(await run.checkpoint());
   try {
-    writeUserFile(asked.file, bytes);
+    writeUserFile(asked.file, checkpointBytes(await run.checkpoint()));
     return 'written';
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -4,7 +4,17 @@
  */
 import { a64, assemble } from '../../isa/index.js';
 import type { Assembled } from '../../isa/index.js';
-import { AT_FDCWD, directoryMode, errno, powerOff, shellStatus, SIGCHLD, SIGKILL, TCSBRK } from '../calls.js';
+import {
+  AT_FDCWD,
+  directoryMode,
+  errno,
+  powerOff,
+  scriptFile,
+  shellStatus,
+  SIGCHLD,
+  SIGKILL,
+  TCSBRK,
+} from '../calls.js';
 import { headerBytes, loadAddress } from '../elf.js';
 import { parameterOffset as parameter } from '../parameters.js';
 
@@ -61,10 +71,14 @@ start:
 5:  bl      wait_for
 6:  mov     x0, #1
     str     x0, [x19, #${parameter.begun}]
+    ldr     x1, [x19, #${parameter.scriptPath}]
+    cbnz    x1, write_script
+start_command:
     bl      fork
     cbz     x0, run_command
     bl      wait_for
     mov     x20, x0
+finish:
     // Kill all processes that the command left running, so that console output ends.
     mov     x0, #-1
     mov     x1, #${SIGKILL}
@@ -89,6 +103,35 @@ power_off_return:
 exit:
     mov     x8, #${call.exitGroup}
     svc     #0
+
+// Writes the script with the path X1. If that cannot be done, the command cannot run.
+write_script:
+    mov     x0, #${AT_FDCWD}
+    mov     x2, #${scriptFile.flags}
+    mov     x3, #${scriptFile.mode}
+    mov     x8, #${call.openat}
+    svc     #0
+    tbnz    x0, #63, 3f
+    mov     x20, x0
+    ldr     x21, [x19, #${parameter.scriptText}]
+    ldr     x22, [x19, #${parameter.scriptLength}]
+1:  cbz     x22, 2f
+    mov     x0, x20
+    mov     x1, x21
+    mov     x2, x22
+    mov     x8, #${call.write}
+    svc     #0
+    cmp     x0, #0
+    b.le    3f
+    add     x21, x21, x0
+    sub     x22, x22, x0
+    b       1b
+2:  mov     x0, x20
+    mov     x8, #${call.close}
+    svc     #0
+    b       start_command
+3:  mov     x20, #${shellStatus.cannotRun << 8}
+    b       finish
 
 // Forks. X0: the child's process id in the parent, 0 in the child.
 fork:

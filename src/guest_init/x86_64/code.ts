@@ -3,7 +3,17 @@
  * R9, and change only RAX, RCX and R11 (Linux arch/x86/entry/entry_64.S).
  */
 import { assemble, x86 } from '../../isa/x86_64/index.js';
-import { AT_FDCWD, directoryMode, errno, powerOff, shellStatus, SIGCHLD, SIGKILL, TCSBRK } from '../calls.js';
+import {
+  AT_FDCWD,
+  directoryMode,
+  errno,
+  powerOff,
+  scriptFile,
+  shellStatus,
+  SIGCHLD,
+  SIGKILL,
+  TCSBRK,
+} from '../calls.js';
 import { headerBytes, loadAddress } from '../elf.js';
 import { parameterOffset as parameter } from '../parameters.js';
 
@@ -65,11 +75,16 @@ start:
     jmp     exit
 5:  call    wait_for
 6:  movq    $1, ${parameter.begun}(%rbx)
+    mov     ${parameter.scriptPath}(%rbx), %rsi
+    test    %rsi, %rsi
+    jne     write_script
+start_command:
     call    fork
     test    %rax, %rax
     je      run_command
     call    wait_for
     mov     %rax, %r12
+finish:
     // Kill all processes that the command left running, so that console output ends.
     mov     $-1, %rdi
     mov     $${SIGKILL}, %esi
@@ -95,6 +110,37 @@ power_off_return:
 exit:
     mov     $${call.exitGroup}, %eax
     syscall
+
+// Writes the script with the path RSI. If that cannot be done, the command cannot run.
+write_script:
+    mov     $${AT_FDCWD}, %rdi
+    mov     $${scriptFile.flags}, %edx
+    mov     $${scriptFile.mode}, %r10d
+    mov     $${call.openat}, %eax
+    syscall
+    test    %rax, %rax
+    js      3f
+    mov     %rax, %r12
+    mov     ${parameter.scriptText}(%rbx), %r13
+    mov     ${parameter.scriptLength}(%rbx), %r14
+1:  test    %r14, %r14
+    je      2f
+    mov     %r12, %rdi
+    mov     %r13, %rsi
+    mov     %r14, %rdx
+    mov     $${call.write}, %eax
+    syscall
+    test    %rax, %rax
+    jle     3f
+    add     %rax, %r13
+    sub     %rax, %r14
+    jmp     1b
+2:  mov     %r12, %rdi
+    mov     $${call.close}, %eax
+    syscall
+    jmp     start_command
+3:  mov     $${shellStatus.cannotRun << 8}, %r12d
+    jmp     finish
 
 // Forks. RAX: the child's process id in the parent, 0 in the child.
 fork:
