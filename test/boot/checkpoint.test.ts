@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { cloneValue } from '../../src/base/index.js';
 import { checkpointOf, openCheckpoint } from '../../src/library/checkpoint.js';
 import { boot, checkpointBytes, InputError } from '../../src/library/index.js';
 import type { BootReport, BootRequest, Checkpoint } from '../../src/library/index.js';
@@ -56,6 +57,18 @@ const builtin = { kernel: 'builtin', vcpus: 3, memoryMiB: 64 } as const;
 
 /** PSCI SYSTEM_RESET (Arm DEN0022). */
 const reset = [movz(0, 0x8400, 1), movk(0, 9), hvc(0)];
+
+interface Code {
+  next: number;
+  full: boolean;
+  slots: Uint8Array;
+}
+
+/** What is saved of decoded code. */
+function codeOf(value: unknown): Code {
+  const { machine } = value as { machine: { board: { processor: { cpus: { code: Code } } } } };
+  return machine.board.processor.cpus.code;
+}
 
 describe('a checkpoint of a guest that restarts after a reboot', () => {
   it('has its initrd, and goes on into the same domains', async () => {
@@ -160,6 +173,26 @@ describe('a checkpoint of the library', () => {
       () => checkpointOf({ options, origin, script: null }, two),
       /too large kernels to be saved/,
     );
+  });
+
+  it('is refused where its pages of decoded instructions are none that there can be, and no search goes on without end', async () => {
+    const { checkpoint } = await run(builtin, /CPU 1/);
+    assert.ok(checkpoint !== null);
+    const { next, slots } = codeOf(checkpoint.value);
+    const changes: Partial<Code>[] = [
+      ...[1e300, 1e9, -1, next + 0.5, 0, Number.NaN].map((other) => ({ next: other })),
+      { slots: Buffer.concat([slots, slots]) },
+      { slots: slots.subarray(4) },
+      { slots: Buffer.alloc(12, 0xff), full: true },
+    ];
+    for (const change of changes) {
+      const value = cloneValue(checkpoint.value);
+      Object.assign(codeOf(value), change);
+      await assert.rejects(
+        boot({ from: { value, frames: checkpoint.frames } }).report(),
+        /^InputError: [^\n]*its pages of decoded instructions are not possible$/,
+      );
+    }
   });
 
   it('is refused where it cannot be', async () => {

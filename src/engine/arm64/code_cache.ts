@@ -4,6 +4,7 @@
  * with decoded records resets the records of the stored words, so that self-modifying code runs correctly. To catch
  * these stores, such a page is never writable through a TLB.
  */
+import { InputError } from '../../base/index.js';
 import type { CodeCache } from '../code_cache.js';
 import { specialHandlers } from '../handlers.js';
 import { recordBytes } from '../layout.js';
@@ -197,9 +198,11 @@ export class RecordPages implements CodeCache {
     };
   }
 
+  /** Throws {@link InputError} on a value that `save` did not return: with it, a search could go on without end. */
   load({ next, full, slots, watched }: RecordPagesValue): void {
-    for (const slot of this.#pageOf.keys()) this.#release(slot);
     const words = unpackWords(slots);
+    this.#check(next, full, words);
+    for (const slot of this.#pageOf.keys()) this.#release(slot);
     for (let at = 0; at < words.length; at += 3) {
       const [slot = 0, page = 0, variant = 0] = words.slice(at, at + 3);
       this.#attach(slot, page, variant);
@@ -207,5 +210,21 @@ export class RecordPages implements CodeCache {
     this.#next = next;
     this.#full = full;
     this.watched.load(watched);
+  }
+
+  #check(next: number, full: boolean, words: readonly number[]): void {
+    // Before all were allocated once, those from the next one on are free.
+    const end = full ? this.#capacity : next;
+    const used = words.filter((_, at) => at % 3 === 0);
+    const pages = words.filter((_, at) => at % 3 === 1);
+    const isRight =
+      Number.isInteger(next) &&
+      next >= 0 &&
+      next < this.#capacity &&
+      words.length % 3 === 0 &&
+      new Set(used).size === used.length &&
+      used.every((slot) => slot < end) &&
+      pages.every((page) => page < this.#first.length);
+    if (!isRight) throw new InputError('its pages of decoded instructions are not possible');
   }
 }
