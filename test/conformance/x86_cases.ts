@@ -111,11 +111,14 @@ function isMaskedOut(
 }
 
 /** An empty x87, as FNINIT leaves it. */
-const initialX87 = {
+export const initialX87 = {
   registers: Array.from({ length: 8 }, () => [0n, 0] as const),
   control: 0x37f,
   status: 0,
   tags: 0,
+  opcode: 0,
+  instruction: 0n,
+  operand: 0n,
 };
 
 /** Numbers of 80 bits: zeros, denormal ones, the smallest and largest, infinities, NaNs, unsupported ones, integers, usual ones. */
@@ -140,18 +143,32 @@ function drawExtended(dice: Dice): readonly [bigint, number] {
   return [mantissa, exponent | sign];
 }
 
-function drawX87(dice: Dice): X87State {
+function drawX87(dice: Dice, mayBePending: boolean): X87State {
   const top = dice.below(8);
   const masks = dice.below(4) === 0 ? dice.below(0x40) : 0x3f;
   const control = masks | 0x40 | (dice.pick([0, 2, 3, 3, 3]) << 8) | (dice.below(4) << 10);
-  // An exception that is pending counts only if it is one of those that are not masked.
-  const raised = dice.below(2) === 0 ? 0 : dice.below(0x40) & masks;
+  // An exception that is not masked is pending.
+  const isPending = mayBePending && dice.below(8) === 0;
+  const raised = dice.below(2) === 0 ? 0 : dice.below(0x40) & (isPending ? 0x3f : masks);
   return {
     registers: Array.from({ length: 8 }, () => drawExtended(dice)),
     control,
     status: (top << 11) | raised | (dice.below(2) === 0 ? 0 : dice.below(8) << 8) | (dice.below(2) << 14),
     tags: dice.below(3) === 0 ? dice.below(256) : 0xff & ~(dice.below(2) === 0 ? 1 << ((top - 1) & 7) : 0),
+    opcode: dice.below(0x800),
+    instruction: dice.bits64() >> 17n,
+    operand: dice.bits64() >> 17n,
   };
+}
+
+function x87Of({ feature, name }: x86_64.X86Instruction, dice: Dice): X87State {
+  if (feature !== 'fpu' && feature !== 'mmx') return initialX87;
+  const state = drawX87(dice, feature === 'fpu');
+  const isKept = (state.status & ~state.control & 0x3f) !== 0;
+  // The pointers are lost if the host saves and restores its state before an exception is pending.
+  return isKept || !/^FN(STENV|SAVE)/.test(name)
+    ? state
+    : { ...state, opcode: 0, instruction: 0n, operand: 0n };
 }
 
 /** Segments whose use depends on the host: FS, and in 32-bit code GS too. */
@@ -196,8 +213,7 @@ function drawCase(
     flags: flags | (dice.below(4) === 0 ? directionFlag : 0n),
     vectors,
     mxcsr: drawMxcsr(dice),
-    x87:
-      found.instruction.feature === 'fpu' || found.instruction.feature === 'mmx' ? drawX87(dice) : initialX87,
+    x87: x87Of(found.instruction, dice),
     readOnly: dice.below(6) === 0,
   };
 }

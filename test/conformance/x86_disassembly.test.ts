@@ -37,7 +37,8 @@ const known: readonly ((name: string, fields: x86_64.Fields, theirs: string) => 
   // RDSSP is a NOP to a CPU that does not advertise shadow stacks.
   (name, { repeat }) => name.startsWith('NOP_rm_1E') && repeat === 0xf3,
   // REX.W wins over 66.
-  (name, { wide, narrow }) => /^L(CALL|JMP)_m/.test(name) && wide === 1 && narrow === 1,
+  (name, { wide, narrow }) =>
+    /^(L(CALL|JMP)_m|F(LDENV|NSTENV|NSAVE|RSTOR))/.test(name) && wide === 1 && narrow === 1,
 ];
 
 /**

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as isa from '../../src/isa/x86_64/index.js';
 import { EngineMachine } from './x86_engine.js';
+import { initialX87 } from './x86_cases.js';
 import { memoryBytes, memoryStart, pattern, start, vectors } from './x86_layout.js';
 import type { Outcome } from './x86_layout.js';
 
@@ -33,7 +34,7 @@ function run(hex: string, { mode = 64, registers = {}, mask = 0n }: Start = {}):
     flags: 0n,
     vectors: Array.from({ length: 16 }, (_, number) => (number === 1 ? mask : 0n)),
     mxcsr: 0x1f80,
-    x87: { registers: Array.from({ length: 8 }, () => [0n, 0] as const), control: 0x37f, status: 0, tags: 0 },
+    x87: initialX87,
     readOnly: false,
   });
 }

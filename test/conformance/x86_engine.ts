@@ -47,6 +47,9 @@ const image = {
   control: 0,
   status: 2,
   tags: 4,
+  opcode: 6,
+  instruction: 8,
+  operand: 16,
   mxcsr: 24,
   mask: 28,
   x87: 32,
@@ -269,6 +272,8 @@ export class EngineMachine {
     view.setUint16(address + image.control, x87.control, true);
     view.setUint16(address + image.status, x87.status, true);
     view.setUint16(address + image.tags, x87.tags, true);
+    view.setUint16(address + image.opcode, x87.opcode, true);
+    this.#put(address + image.instruction, x87.instruction, x87.operand);
     view.setUint32(address + image.mxcsr, mxcsr, true);
     for (const [index, [mantissa, exponent]] of x87.registers.entries())
       this.#put(address + image.x87 + 16 * index, mantissa, BigInt(exponent));
@@ -319,6 +324,9 @@ export class EngineMachine {
       control: view.getUint16(address + image.control, true),
       status: view.getUint16(address + image.status, true),
       tags: view.getUint8(address + image.tags),
+      opcode: view.getUint16(address + image.opcode, true),
+      instruction: number(image.instruction),
+      operand: number(image.operand),
     };
     return {
       x87,

@@ -29,6 +29,10 @@ export interface X87State {
   readonly status: number;
   /** A bit for each physical register: whether it is not empty. */
   readonly tags: number;
+  /** 11 bits of the last opcode; where it is, and its operand. 0 where no exception is pending. */
+  readonly opcode: number;
+  readonly instruction: bigint;
+  readonly operand: bigint;
 }
 
 /** An instruction and the state that it runs from, in user code. */

@@ -24,14 +24,14 @@ const inTest = {
   vectors: 20,
   mxcsr: 52,
   x87: 53,
-  readOnly: 72,
-  mode: 73,
-  size: 74,
+  readOnly: 75,
+  mode: 76,
+  size: 77,
 };
 const changedBytes = diffBytes / 8;
 const inOutcome = {
   flags: 16, pc: 17, signal: 18, vector: 19, error: 20, address: 21, first: 22, last: 23, changed: 24,
-  vectors: 24 + changedBytes, mxcsr: 56 + changedBytes, x87: 57 + changedBytes, size: 76 + changedBytes,
+  vectors: 24 + changedBytes, mxcsr: 56 + changedBytes, x87: 57 + changedBytes, size: 79 + changedBytes,
 }; // prettier-ignore
 
 /** How many cases the runner gets at once. */
@@ -42,10 +42,12 @@ const signals = { illegal: 4, trap: 5, clock: 26 };
 
 const halves = (value: bigint): bigint[] => [BigInt.asUintN(64, value), value >> 64n];
 
-function x87Numbers({ registers, control, status, tags }: X87State): bigint[] {
+function x87Numbers({ registers, control, status, tags, ...last }: X87State): bigint[] {
   return [
     ...registers.flatMap(([mantissa, exponent]) => [mantissa, BigInt(exponent)]),
-    ...[control, status, tags].map(BigInt),
+    ...[control, status, tags, last.opcode].map(BigInt),
+    last.instruction,
+    last.operand,
   ];
 }
 
@@ -71,6 +73,9 @@ function x87At(number: (index: number) => bigint): X87State {
     control: Number(number(at + 16)),
     status: Number(number(at + 17)),
     tags: Number(number(at + 18)),
+    opcode: Number(number(at + 19)),
+    instruction: number(at + 20),
+    operand: number(at + 21),
   };
 }
 

@@ -26,10 +26,14 @@ enum { MEMORY_BYTES = 0x10000, DIFF_BYTES = 96, PAGE = 4096, START = 0xfc0 };
 /* Linux's segments for 64-bit and 32-bit code, and for data (arch/x86/include/asm/segment.h) */
 enum { USER_CS = 0x33, USER32_CS = 0x23, USER_DS = 0x2b };
 
-/* as FXSAVE has them: ST(0) to ST(7) with 16 bytes each, and the tag word with a bit for each physical register */
+/*
+ * as FXSAVE has them: ST(0) to ST(7) with 16 bytes each, the tag word with a bit for each physical register, and the last opcode and
+ * the pointers
+ */
 struct x87 {
   uint64_t registers[16];
   uint64_t control, status, tags;
+  uint64_t opcode, instruction, operand;
 };
 
 /* rax rcx rdx rbx rsp rbp rsi rdi r8 to r15, by their numbers */
@@ -76,6 +80,9 @@ static void set_x87(struct _libc_fpstate *floats, const struct x87 *from) {
   floats->cwd = (uint16_t)from->control;
   floats->swd = (uint16_t)from->status;
   floats->ftw = (uint16_t)from->tags;
+  floats->fop = (uint16_t)from->opcode;
+  floats->rip = from->instruction;
+  floats->rdp = from->operand;
 }
 
 static void handle(int signal, siginfo_t *info, void *context) {
@@ -111,6 +118,9 @@ static void handle(int signal, siginfo_t *info, void *context) {
   result->x87.control = floats->cwd;
   result->x87.status = floats->swd;
   result->x87.tags = floats->ftw;
+  result->x87.opcode = floats->fop;
+  result->x87.instruction = floats->rip;
+  result->x87.operand = floats->rdp;
   memcpy(floats, &own_floats, offsetof(struct _libc_fpstate, __glibc_reserved1));
   memcpy(registers, own, sizeof own);
   running = 0;

@@ -4,39 +4,44 @@ import type { Accesses } from './accesses.js';
 import { exception, generalProtection, invalidOpcode, raise, vectors } from './events.js';
 import { mxcsr } from './float_registers.js';
 import { cr4 } from './regime.js';
-import type { FloatSystem, Vcpu } from './vcpu.js';
+import type { FloatPointer, FloatSystem, Vcpu } from './vcpu.js';
+import { status, summarize, tagOf } from './x87_registers.js';
 
 const { x86State } = x86_64;
 /** The image has the XMM registers. */
 const savesVectors = cr4.vectorState;
 
 const imageBytes = 512;
-const image = { control: 0, status: 2, tags: 4, mxcsr: 24, mask: 28, registers: 32, vectors: 160 } as const;
+const image = {
+  control: 0,
+  status: 2,
+  tags: 4,
+  opcode: 6,
+  instruction: 8,
+  operand: 16,
+  mxcsr: 24,
+  mask: 28,
+  registers: 32,
+  vectors: 160,
+} as const;
 
 /** Bits 13 to 11 of the status word: which register is ST(0). */
 const topOf = ({ status }: FloatSystem): number => (status >> 11) & 7;
 
 /** One bit for each register: whether it is not empty. */
-function shortTags(tags: number): number {
+export function shortTags(tags: number): number {
   let short = 0;
   for (let number = 0; number < 8; number += 1) if (((tags >> (2 * number)) & 3) !== 3) short |= 1 << number;
   return short;
 }
 
 /** The full tag word: valid, zero, special or empty, by each register's contents. */
-function fullTags(short: number, registers: FloatSystem['registers']): number {
+export function fullTags(short: number, registers: FloatSystem['registers']): number {
   let tags = 0;
   for (let number = 0; number < 8; number += 1) {
-    tags |= ((short >> number) & 1) === 0 ? 3 << (2 * number) : tagOf(registers[number]) << (2 * number);
+    tags |= (((short >> number) & 1) === 0 ? 3 : tagOf(registers[number] ?? [0n, 0])) << (2 * number);
   }
   return tags;
-}
-
-function tagOf(register: FloatSystem['registers'][number] | undefined): number {
-  const [mantissa, exponent] = register ?? [0n, 0];
-  const power = exponent & 0x7fff;
-  if (power === 0 && mantissa === 0n) return 1;
-  return power === 0x7fff || power === 0 || mantissa >> 63n === 0n ? 2 : 0;
 }
 
 export function newFloat(): FloatSystem {
@@ -45,6 +50,9 @@ export function newFloat(): FloatSystem {
     status: 0,
     tags: 0x5555,
     registers: Array.from({ length: 8 }, () => [0n, 0] as const),
+    opcode: 0,
+    instruction: { offset: 0n, selector: 0 },
+    operand: { offset: 0n, selector: 0 },
   };
 }
 
@@ -62,8 +70,21 @@ function partsOf(address: bigint): readonly bigint[] {
   return second < address + BigInt(imageBytes) ? [address, second] : [address];
 }
 
-/** FXSAVE. The pointers to the last x87 instruction and operand are 0: nothing is there that sets them. */
-export function saveFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void {
+/** A pointer as an image has it: 64 bits of the offset with REX.W, else 32 with the selector above them. */
+function pointerBits({ offset, selector }: FloatPointer, bits: number): bigint {
+  return bits === 64 ? offset : (offset & 0xffffffffn) | (BigInt(selector) << 32n);
+}
+
+function pointerOf(value: bigint, bits: number): FloatPointer {
+  if (bits === 64) return { offset: value, selector: 0 };
+  return { offset: value & 0xffffffffn, selector: Number((value >> 32n) & 0xffffn) };
+}
+
+/**
+ * FXSAVE. The opcode and the pointers are 0 where no exception is pending, as on AMD's CPUs (APM, volume 2, 11.4.4, and CPUID
+ * 8000_0008 EBX bit 2).
+ */
+export function saveFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
   requireAligned(address);
   const { float } = cpu.system;
   const put = (offset: number, bytes: 2 | 4 | 8, value: number | bigint): void =>
@@ -72,8 +93,11 @@ export function saveFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void 
   for (const part of partsOf(address)) accesses.probe(cpu, part, 1, cpu.isUser);
   put(image.control, 2, float.control);
   put(image.status, 2, float.status);
-  put(image.tags, 4, shortTags(float.tags));
-  for (const offset of [8, 16]) put(offset, 8, 0);
+  put(image.tags, 2, shortTags(float.tags));
+  const isPending = (float.status & status.summary) !== 0;
+  put(image.opcode, 2, isPending ? float.opcode : 0);
+  put(image.instruction, 8, isPending ? pointerBits(float.instruction, bits) : 0);
+  put(image.operand, 8, isPending ? pointerBits(float.operand, bits) : 0);
   put(image.mxcsr, 4, readMxcsr(cpu));
   put(image.mask, 4, mxcsr.writable);
   for (let number = 0; number < 8; number += 1) {
@@ -88,13 +112,13 @@ export function saveFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void 
   }
 }
 
-export function restoreFloat(accesses: Accesses, cpu: Vcpu, address: bigint): void {
+export function restoreFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
   requireAligned(address);
   for (const part of partsOf(address)) accesses.read(cpu, part, 1, cpu.isUser);
   const get = (offset: number, bytes: 2 | 4 | 8): bigint =>
     accesses.read(cpu, address + BigInt(offset), bytes, cpu.isUser);
-  const status = Number(get(image.status, 2));
-  const top = (status >> 11) & 7;
+  const restored = Number(get(image.status, 2));
+  const top = (restored >> 11) & 7;
   const registers = newFloat().registers;
   for (let number = 0; number < 8; number += 1) {
     const at = image.registers + 16 * number;
@@ -108,9 +132,13 @@ export function restoreFloat(accesses: Accesses, cpu: Vcpu, address: bigint): vo
   if ((cpu.system.cr4 & savesVectors) !== 0) writeMxcsr(cpu, wanted);
   const { float } = cpu.system;
   float.control = (Number(get(image.control, 2)) & 0x1f3f) | 0x40;
-  float.status = status;
+  float.status = restored;
+  float.opcode = Number(get(image.opcode, 2)) & 0x7ff;
+  float.instruction = pointerOf(get(image.instruction, 8), bits);
+  float.operand = pointerOf(get(image.operand, 8), bits);
   float.registers = registers;
   float.tags = fullTags(Number(get(image.tags, 2)) & 0xff, registers);
+  summarize(cpu);
   for (const [number, vector] of vectors.entries()) cpu.block.setVector(number, vector);
 }
 

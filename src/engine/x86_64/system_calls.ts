@@ -44,7 +44,7 @@ import { enterNested, popAll, pushAll } from './stack.js';
 import { farCall, farJump, farReturn, systemCall, systemReturn } from './transfers.js';
 import { decode, floatTrap } from './records.js';
 import { variantOf } from './vcpu.js';
-import * as x87 from './x87.js';
+import { x87Handlers } from './x87_calls.js';
 import type { Event, Vcpu } from './vcpu.js';
 
 const { registerNumber, segments, x86SystemCalls } = x86_64;
@@ -377,8 +377,8 @@ const controlHandlers = {
 } satisfies Partial<Record<Call, Handler>>;
 
 const floatHandlers = {
-  saveFloat: ({ accesses }, cpu, _bits, address) => saveFloat(accesses, cpu, address),
-  restoreFloat: ({ accesses }, cpu, _bits, address) => restoreFloat(accesses, cpu, address),
+  saveFloat: ({ accesses }, cpu, bits, address) => saveFloat(accesses, cpu, Number(bits), address),
+  restoreFloat: ({ accesses }, cpu, bits, address) => restoreFloat(accesses, cpu, Number(bits), address),
   readMxcsr: (_context, cpu) => BigInt(readMxcsr(cpu)),
   writeMxcsr: (_context, cpu, value) => writeMxcsr(cpu, low32(value)),
   // MMX registers are those of x87 from the first on.
@@ -386,35 +386,6 @@ const floatHandlers = {
     const { float } = cpu.system;
     [float.tags, float.status] = [0xffff, float.status & ~0x3800];
   },
-  initialiseX87: (_context, cpu) => {
-    const { float } = cpu.system;
-    [float.control, float.status, float.tags] = [0x37f, 0, 0xffff];
-  },
-  clearX87Exceptions: (_context, cpu) => {
-    cpu.system.float.status &= 0x7f00;
-  },
-  waitX87: (_context, cpu) => x87.waitX87(cpu),
-  readX87Control: (_context, cpu) => BigInt(cpu.system.float.control),
-  writeX87Control: (_context, cpu, value) => x87.writeControl(cpu, value),
-  readX87Status: (_context, cpu) => BigInt(cpu.system.float.status),
-  pushX87Integer: (_context, cpu, value) => x87.pushInteger(cpu, value),
-  pushX87Extended: (_context, cpu, mantissa, exponent) => x87.pushExtended(cpu, mantissa, exponent),
-  pushX87: (_context, cpu, format, bits) => x87.pushValue(cpu, format, bits),
-  pushX87Register: (_context, cpu, index) => x87.pushCopy(cpu, index),
-  exchangeX87: (_context, cpu, index) => x87.exchange(cpu, index),
-  storeX87: (_context, cpu, index) => x87.store(cpu, index),
-  freeX87: (_context, cpu, index) => x87.free(cpu, index),
-  rotateX87: (_context, cpu, by) => x87.rotate(cpu, by),
-  popX87: (_context, cpu) => x87.pop(cpu),
-  changeX87: (_context, cpu, which) => x87.change(cpu, which),
-  computeX87: (_context, cpu, call, index) => x87.computeRegisters(cpu, call, index),
-  computeX87Memory: (_context, cpu, call, bits) => x87.computeMemory(cpu, call, bits),
-  compareX87: (_context, cpu, call, index) => x87.compareRegisters(cpu, call, index),
-  compareX87Memory: (_context, cpu, call, bits) => x87.compareMemory(cpu, call, bits),
-  compareX87Flags: (_context, cpu, call, index) => x87.compareFlags(cpu, call, index),
-  convertX87: (_context, cpu, format) => x87.convert(cpu, format),
-  convertedX87: (_context, cpu) => cpu.converted[0],
-  convertedX87Exponent: (_context, cpu) => BigInt(cpu.converted[1]),
 } satisfies Partial<Record<Call, Handler>>;
 
 const portHandlers = {
@@ -444,6 +415,7 @@ const handlers: Readonly<Record<Call, Handler>> = {
   ...transferHandlers,
   ...controlHandlers,
   ...floatHandlers,
+  ...x87Handlers,
   ...portHandlers,
   undefined: undefinedInstruction,
   vectorTrap: ({ accesses }, cpu) => {

@@ -21,6 +21,12 @@ export interface TableRegister {
   readonly limit: number;
 }
 
+/** Where an x87 instruction or its operand is: an offset in a segment. */
+export interface FloatPointer {
+  readonly offset: bigint;
+  readonly selector: number;
+}
+
 /** x87. The XMM registers and MXCSR are in the block. */
 export interface FloatSystem {
   control: number;
@@ -29,6 +35,10 @@ export interface FloatSystem {
   tags: number;
   /** ST(0) to ST(7) by physical number: mantissa, and sign with exponent. */
   registers: (readonly [mantissa: bigint, exponent: number])[];
+  /** The last instruction that is none of control: 11 bits of its opcode, where it is, and the last operand in memory. */
+  opcode: number;
+  instruction: FloatPointer;
+  operand: FloatPointer;
 }
 
 /** State that only the host reads and writes: a plain value. */

@@ -8,6 +8,7 @@ import { attribute, nullSegment } from './segments.js';
 import type { Segment } from './segments.js';
 import type { CpuContext } from './system_calls.js';
 import type { OpenException, Shadow, SystemState, Vcpu } from './vcpu.js';
+import { summarize } from './x87_registers.js';
 
 const { registerNames, registerNumber, segments } = x86_64;
 
@@ -100,6 +101,7 @@ export class X86VcpuView {
     const cpu = this.#cpu;
     cpu.regimeChanged();
     cpu.debugChanged();
+    summarize(cpu);
     for (const [number, segment] of cpu.system.segments.entries()) {
       const { base } = segment;
       const hasBase = number === segments.fs || number === segments.gs;

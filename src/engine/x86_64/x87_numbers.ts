@@ -36,9 +36,9 @@ export interface Result<T> {
 
 export type Kind = 'zero' | 'denormal' | 'normal' | 'infinity' | 'quiet' | 'signalling' | 'unsupported';
 
-const integerBit = 1n << 63n;
+export const integerBit = 1n << 63n;
 const quietBit = 1n << 62n;
-const [bias, infinite, signBit] = [16383, 0x7fff, 0x8000];
+export const [bias, infinite, signBit] = [16383, 0x7fff, 0x8000];
 /** What is added to or taken from the exponent of a result whose overflow or underflow is not masked. */
 const wrap = 24576;
 
@@ -57,20 +57,20 @@ export function kindOf([mantissa, exponent]: Extended): Kind {
 export const isNegative = ([, exponent]: Extended): boolean => (exponent & signBit) !== 0;
 
 /** `mantissa` times 2 to the `exponent`; the mantissa is not 0. */
-interface Exact {
+export interface Exact {
   readonly negative: boolean;
   readonly mantissa: bigint;
   readonly exponent: number;
 }
 
-function exactOf(number: Extended): Exact {
+export function exactOf(number: Extended): Exact {
   const [mantissa, exponent] = number;
   return { negative: isNegative(number), mantissa, exponent: Math.max(exponent & infinite, 1) - bias - 63 };
 }
 
-const zero = (negative: boolean): Extended => [0n, negative ? signBit : 0];
-const infinity = (negative: boolean): Extended => [integerBit, infinite | (negative ? signBit : 0)];
-const exactly = <T>(value: T, bits = 0): Result<T> => ({ value, raised: bits, up: false });
+export const zero = (negative: boolean): Extended => [0n, negative ? signBit : 0];
+export const infinity = (negative: boolean): Extended => [integerBit, infinite | (negative ? signBit : 0)];
+export const exactly = <T>(value: T, bits = 0): Result<T> => ({ value, raised: bits, up: false });
 
 /** A multiple of 2 to the `last`. */
 interface Cut {
@@ -80,7 +80,7 @@ interface Cut {
   readonly up: boolean;
 }
 
-function cutAt({ negative, mantissa, exponent }: Exact, last: number, rounding: Rounding): Cut {
+export function cutAt({ negative, mantissa, exponent }: Exact, last: number, rounding: Rounding): Cut {
   if (exponent >= last)
     return { count: mantissa << BigInt(exponent - last), last, inexact: false, up: false };
   const down = BigInt(last - exponent);
@@ -102,9 +102,15 @@ interface Format {
 /** A number as a format has it; null is infinity. */
 type Rounded = Result<Cut | null>;
 
-function overflowed(exact: Exact, free: Cut, { digits, largest }: Format, modes: Modes): Rounded {
+/** How results are rounded that do not fit even with another exponent, as FSCALE can make them, where the exception is not masked. */
+const extreme: Modes = { rounding: 'nearest', digits: 64, masks: 0x3f };
+
+function overflowed(exact: Exact, free: Cut, format: Format, modes: Modes): Rounded {
+  const { digits, largest } = format;
   const { rounding, masks } = modes;
   if ((masks & raised.overflow) === 0) {
+    if (free.last + bitLength(free.count) - 1 - wrap > largest)
+      return overflowed(exact, free, format, extreme);
     const value = { ...free, last: free.last - wrap };
     return { value, raised: raised.overflow | (free.inexact ? raised.inexact : 0), up: free.up };
   }
@@ -127,6 +133,7 @@ function roundTo(exact: Exact, format: Format, modes: Modes): Rounded {
   const bits = ({ inexact }: Cut): number => (inexact ? raised.inexact : 0);
   if (top >= smallest) return { value: free, raised: bits(free), up: free.up };
   if ((modes.masks & raised.underflow) === 0) {
+    if (top + wrap < smallest) return roundTo(exact, format, extreme);
     return { value: { ...free, last: free.last + wrap }, raised: raised.underflow | bits(free), up: free.up };
   }
   const tiny = cutAt(exact, Math.max(leading, smallest) - digits + 1, modes.rounding);
@@ -146,16 +153,16 @@ function packExtended(negative: boolean, cut: Cut | null): Extended {
   return [mantissa, power | (negative ? signBit : 0)];
 }
 
-function rounded(exact: Exact, modes: Modes): Result<Extended> {
+export function rounded(exact: Exact, modes: Modes): Result<Extended> {
   const { value, ...rest } = roundTo(exact, extendedFormat(modes.digits), modes);
   return { value: packExtended(exact.negative, value), ...rest };
 }
 
-const isNan = (kind: Kind): boolean => kind === 'quiet' || kind === 'signalling';
+export const isNan = (kind: Kind): boolean => kind === 'quiet' || kind === 'signalling';
 const quieted = ([mantissa, exponent]: Extended): Extended => [mantissa | quietBit, exponent];
 
 /** The NaN of an operation on at least one (SDM, volume 1, table 4-7): a quiet one before a signalling one, then the larger one. */
-function nanOf(a: Extended, b: Extended): Result<Extended> {
+export function nanOf(a: Extended, b: Extended): Result<Extended> {
   const kinds = [kindOf(a), kindOf(b)] as const;
   const bits = kinds.includes('signalling') ? raised.invalid : 0;
   const nans = [a, b].filter((_, index) => isNan(kinds[index as 0 | 1]));
@@ -167,7 +174,7 @@ function nanOf(a: Extended, b: Extended): Result<Extended> {
   return exactly(quieted(isSecond ? second : first), bits);
 }
 
-const invalid = (): Result<Extended> => exactly(indefinite, raised.invalid);
+export const invalid = (): Result<Extended> => exactly(indefinite, raised.invalid);
 
 function sum(a: Extended, b: Extended, modes: Modes): Result<Extended> {
   const [first, second] = [kindOf(a), kindOf(b)];
@@ -227,7 +234,8 @@ const computations = {
 } as const;
 
 /** Denormal, where an operand is one and nothing more serious was raised. */
-const denormalOf = (kinds: readonly Kind[]): number => (kinds.includes('denormal') ? raised.denormal : 0);
+export const denormalOf = (kinds: readonly Kind[]): number =>
+  kinds.includes('denormal') ? raised.denormal : 0;
 
 /** `a` and `b` computed with. `isDenormal` says that a value that came from memory was denormal there. */
 export function compute(

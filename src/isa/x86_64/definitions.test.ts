@@ -8,7 +8,7 @@ import type { Encoding } from './encoding.js';
 import { x86Flags } from './flags.js';
 import { x86 } from './index.js';
 import { parse } from './parser.js';
-import { modes } from './registers.js';
+import { modes, x86State } from './registers.js';
 import { x86SystemCalls } from './system_calls.js';
 
 const encodings: readonly Encoding[] = [...new Set(x86.map(({ encoding }) => encoding))];
@@ -49,6 +49,11 @@ const computing = ['float'];
 const afterComputing = 'endUnmaskedFloat';
 const mayFault = ['load', 'store', 'loadVector', 'storeVector', 'system'];
 
+/** Slots that only the host's call in the same instruction reads. */
+const scratch: readonly number[] = [x86State.x87Opcode, x86State.x87Operand];
+const isScratch = (statement: Statement): boolean =>
+  statement.op === 'setState' && scratch.includes(statement.place);
+
 /** Whether something that may fault, but for a call, follows a change; `changed` says whether a change came before. Null if so. */
 function changedBy(
   statements: readonly Statement[],
@@ -67,7 +72,7 @@ function changedBy(
     }
     const isExempt = statement.op === 'system' && statement.name === exempt;
     if (state && mayFault.includes(statement.op) && !isExempt) return null;
-    state ||= changes.includes(statement.op);
+    state ||= changes.includes(statement.op) && !isScratch(statement);
   }
   return state;
 }

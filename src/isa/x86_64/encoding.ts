@@ -80,7 +80,8 @@ export interface Definition<S extends Specs> {
    * The text as GNU objdump writes it in AT&T syntax, with operands in braces. Also in braces: `w`, the suffix of an operand in
    * memory; `q`, that of an operand size other than the mode's own; `far`, as `q` but never `q` itself; `W`, that of the operand
    * size; `64` for that size; `abs` for an address size of 64; `counter`, the suffix of an address size other than the mode's
-   * own; `rcx`, the counter of the address size; `long`, the suffix of an operand in memory in 64-bit code alone.
+   * own; `rcx`, the counter of the address size; `long`, the suffix of an operand in memory in 64-bit code alone;
+   * `env`, that of an x87 environment whose size is not the mode's own.
    */
   readonly text: string;
   semantics(m: Semantics, operands: ReferencesOf<S>, form: Form): void;
@@ -274,6 +275,7 @@ const mnemonicParts: Readonly<Record<string, (encoding: Encoding, form: Form, fi
   abs: (_encoding, _form, { addressBits }) => (addressBits === 64 ? 'abs' : ''),
   counter: (_encoding, _form, { mode, addressBits }) => (addressBits === mode ? '' : suffixOf(addressBits)),
   long: (_encoding, { bits, memory }, { mode }) => (memory && mode === 64 ? suffixOf(bits) : ''),
+  env: (_encoding, { bits }, { mode }) => ((bits === 16) === (mode === 16) ? '' : bits === 16 ? 's' : 'l'),
   rcx: (_encoding, _form, { addressBits }) => registerName(1, addressBits),
 };
 

@@ -12,6 +12,7 @@ import { stackInstructions } from './stack.js';
 import { stringInstructions } from './strings.js';
 import { systemInstructions } from './system.js';
 import { x87Instructions } from './x87.js';
+import { x87FunctionInstructions } from './x87_functions.js';
 
 export const x86: readonly X86Instruction[] = [
   ...moveInstructions,
@@ -25,6 +26,7 @@ export const x86: readonly X86Instruction[] = [
   ...stringInstructions,
   ...systemInstructions,
   ...x87Instructions,
+  ...x87FunctionInstructions,
   ...sseInstructions,
 ];
 
@@ -40,5 +42,14 @@ export { reachOf } from './reach.js';
 export type { Reach } from './reach.js';
 export * from './registers.js';
 export { x86SystemCalls } from './system_calls.js';
-export { x87Changes, x87Flags, x87Formats, x87Operations } from './x87.js';
+export {
+  x87Changes,
+  x87Constants,
+  x87Flags,
+  x87Formats,
+  x87Functions,
+  x87Opcode,
+  x87Operations,
+} from './x87_common.js';
+export type { X87Constant, X87Function } from './x87_common.js';
 export type { X86SystemCall } from './system_calls.js';

@@ -71,5 +71,10 @@ export const x86State = {
   /** The counter when the slice began: ticks, and millionths of a tick. */
   timestampTicks: 13,
   timestampPart: 14,
-  places: 15,
+  /** Not 0 while an exception of x87 that is not masked is pending. */
+  x87Pending: 15,
+  /** Which x87 instruction runs, as `x87Opcode` says, and the address of its operand in memory, which may include a base. */
+  x87Opcode: 16,
+  x87Operand: 17,
+  places: 18,
 } as const;

@@ -25,6 +25,7 @@ import type { Memory, Place, Value } from './operands.js';
 import type { X86SystemCall } from './system_calls.js';
 import { segments, systemFlags, x86State } from './registers.js';
 import { stackBits } from './stack.js';
+import { waitForX87 } from './x87_common.js';
 
 /** An instruction without operands that the host carries out. */
 const calling = (name: string, opcode: string, text: string, call: X86SystemCall, more: object = {}) =>
@@ -257,12 +258,12 @@ const floatState = [
   ),
   instruction({ name: 'LDMXCSR_m32', opcode: 'NP 0F AE /2', only: 'm', cold: true, vector: true, feature: 'sse', operands: { s: memory(32) }, text: 'ldmxcsr {s}', semantics: (m, { s }) => m.system('writeMxcsr', [m.resize(64, s.get())]) }),
   instruction({ name: 'STMXCSR_m32', opcode: 'NP 0F AE /3', only: 'm', cold: true, vector: true, feature: 'sse', operands: { d: writtenMemory(32) }, text: 'stmxcsr {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readMxcsr', []))) }),
-  instruction({ name: 'FLDCW_m16', opcode: 'D9 /5', only: 'm', cold: true, feature: 'fpu', operands: { s: memory(16) }, text: 'fldcw {s}', semantics: (m, { s }) => m.system('writeX87Control', [m.resize(64, s.get())]) }),
+  instruction({ name: 'FLDCW_m16', opcode: 'D9 /5', only: 'm', cold: true, feature: 'fpu', operands: { s: memory(16) }, text: 'fldcw {s}', semantics: (m, { s }) => {
+    waitForX87(m);
+    m.system('writeX87Control', [m.resize(64, s.get())]);
+  } }),
   instruction({ name: 'FNSTCW_m16', opcode: 'D9 /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstcw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Control', []))) }),
   instruction({ name: 'FNSTSW_m16', opcode: 'DD /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
-  ...([[16, 'DF /0', 'filds'], [32, 'DB /0', 'fildl'], [64, 'DF /5', 'fildll']] as const).flatMap(([bits, opcode, mnemonic]) =>
-    instruction({ name: `FILD_m${bits}`, opcode, only: 'm', cold: true, feature: 'fpu', operands: { s: memory(bits) }, text: `${mnemonic} {s}`, semantics: (m, { s }) => m.system('pushX87Integer', [bits === 64 ? s.get() : m.signExtend(m.resize(64, s.get()), bits)]) }),
-  ),
   instruction({ name: 'FNSTSW_ax', opcode: 'DF E0', cold: true, feature: 'fpu', operands: { d: fixed('rax', 16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
 ].flat(); // prettier-ignore
 

@@ -120,11 +120,20 @@ export const x86SystemCalls = [
   'readX87Control',
   'writeX87Control',
   'readX87Status',
-  /** Pushes of x87: (value, 64 bits signed); (mantissa, sign and exponent); (format, bits); (i) for ST(i). */
+  /** For an x87 instruction that does nothing else: takes note of it and its operand, as all calls below do. */
+  'noteX87',
+  /**
+   * Pushes of x87: (value, 64 bits signed); (mantissa, sign and exponent); (decimal digits, sign and more of them); (one of
+   * x87Constants); (format, bits); (i) for ST(i).
+   */
   'pushX87Integer',
   'pushX87Extended',
+  'pushX87Decimal',
+  'pushX87Constant',
   'pushX87',
   'pushX87Register',
+  /** (condition, i): FCMOVcc. */
+  'moveX87If',
   /** (i): FXCH, FST to a register, FFREE. */
   'exchangeX87',
   'storeX87',
@@ -134,6 +143,8 @@ export const x86SystemCalls = [
   'popX87',
   /** (one of x87Changes). */
   'changeX87',
+  /** (one of x87Functions). */
+  'evaluateX87',
   /** (operation and flags, i) and (operation and 256 * format, bits): arithmetic. */
   'computeX87',
   'computeX87Memory',
@@ -141,10 +152,15 @@ export const x86SystemCalls = [
   'compareX87',
   'compareX87Memory',
   'compareX87Flags',
-  /** (format): converts ST(0), or ends the instruction; -> the bits to store; -> sign and exponent of 80 bits. */
+  /** (format): converts ST(0), or ends the instruction; -> the bits to store; -> those of 80 above 64. */
   'convertX87',
   'convertedX87',
-  'convertedX87Exponent',
+  'convertedX87High',
+  /** (operand size, linear address): FNSTENV, FLDENV, FNSAVE and FRSTOR. */
+  'storeX87Environment',
+  'loadX87Environment',
+  'saveX87',
+  'restoreX87',
 ] as const;
 
 export type X86SystemCall = (typeof x86SystemCalls)[number];
