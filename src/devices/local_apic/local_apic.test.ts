@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  acceptsExternal,
   acknowledgeVector,
   answersInPage,
+  deliverMessage,
   initialiseApic,
+  isRequested,
   newLocalApics,
   passTimers,
   pendingVector,
@@ -361,4 +364,70 @@ test('whatever a guest writes, the state stays in bounds and time goes on', () =
       }
     }),
   );
+});
+
+test('messages of devices reach the CPUs of a destination of 8 bits', () => {
+  const message = { vector: 0x41, mode: 0, isLogical: false, isLevel: false, destination: 2 };
+  const physical = bench(3);
+  deliverMessage(physical.apics, message);
+  assert.deepEqual(pending(physical), [null, 0x41, null]);
+  deliverMessage(physical.apics, { ...message, vector: 0x42, destination: 0xff });
+  assert.deepEqual(pending(physical), [null, 0x41, null], 'a broadcast in x2APIC mode has 32 bits');
+  deliverMessage(physical.apics, { ...message, vector: 0x42, isLogical: true, destination: 0x11 });
+  assert.deepEqual(pending(physical), [0x42, 0x41, 0x42]);
+  const pages = bench(3, { x2apic: false });
+  deliverMessage(pages.apics, { ...message, destination: 0xff });
+  assert.deepEqual(pending(pages), [0x41, 0x41, 0x41]);
+  deliverMessage(pages.apics, { ...message, mode: 4, destination: 4 });
+  assert.deepEqual(pages.sent, [['nmi', 2, 2]]);
+  for (const mode of [2, 3, 5, 6, 7]) deliverMessage(pages.apics, { ...message, vector: 0x50, mode });
+  assert.deepEqual(pending(pages), [0x41, 0x41, 0x41]);
+  assert.deepEqual([isRequested(pages.apics, 1, 0x41), isRequested(pages.apics, 1, 0x50)], [true, false]);
+});
+
+test('messages of lowest priority go to one CPU, the preferred one if it is among them', () => {
+  const message = { vector: 0x41, mode: 1, isLogical: true, isLevel: false, destination: 0x14 };
+  const one = bench(3);
+  deliverMessage(one.apics, message);
+  deliverMessage(one.apics, { ...message, vector: 0x42 });
+  assert.deepEqual(pending(one), [null, 0x41, 0x42]);
+  deliverMessage(one.apics, { ...message, vector: 0x61 }, 2);
+  deliverMessage(one.apics, { ...message, vector: 0x62 }, 2);
+  deliverMessage(one.apics, { ...message, vector: 0x63 }, 0);
+  assert.deepEqual(pending(one), [null, 0x63, 0x62]);
+});
+
+test('the end of a level-triggered interrupt is told, and that of an edge is not', () => {
+  const ended: number[] = [];
+  const { apics } = bench(1);
+  const told: LocalApics = {
+    ...apics,
+    port: { ...apics.port, levelEnded: (vector) => void ended.push(vector) },
+  };
+  for (const [vector, isLevel] of [
+    [0x41, true],
+    [0x52, false],
+    [0x41, false],
+  ] as const) {
+    requestVector(told, 0, vector, isLevel);
+    acknowledgeVector(told, 0, vector);
+    assert.ok(writeMsr(told, 0, 0x80b, 0n, 0n));
+  }
+  assert.deepEqual(ended, [0x41]);
+});
+
+test("the 8259 pair's interrupts are let in by LINT0, by pin 0 of the I/O APIC, and by an APIC that is off", () => {
+  const { apics } = bench(2);
+  const [, apic] = apics.state.cpus;
+  assert.ok(apic !== undefined);
+  assert.deepEqual(
+    [acceptsExternal(apic, null), acceptsExternal(apic, 0), acceptsExternal(apic, 2)],
+    [false, false, true],
+  );
+  assert.ok(writeMsr(apics, 1, 0x835, 0x1_0700n, 0n));
+  assert.equal(acceptsExternal(apic, null), false);
+  assert.ok(writeMsr(apics, 1, 0x835, 0x700n, 0n));
+  assert.equal(acceptsExternal(apic, null), true);
+  assert.ok(writeMsr(apics, 1, 0x80f, 0xffn, 0n));
+  assert.equal(acceptsExternal(apic, 2), false, 'it is masked, and the APIC disabled');
 });

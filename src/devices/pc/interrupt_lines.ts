@@ -26,6 +26,8 @@ export interface LinesPort {
   raise(gsi: number): void;
   /** The same, but never to an event channel. */
   raisePin(gsi: number): void;
+  /** No wire holds a global system interrupt high any more. */
+  lower(gsi: number): void;
   /** Drives an input of the 8259 pair. */
   drivePic(irq: number, isHigh: boolean): void;
   /** Whether an event channel stands for a global system interrupt. */
@@ -49,11 +51,18 @@ export const gsiOfPci = (device: number, pin: number): number =>
   ((4 * device + (device >> 3) + pin) & 31) + 16;
 const linkOf = (device: number, pin: number): number => (device + pin) & 3;
 
-/** Adds a wire to those that hold an interrupt high, or removes one. Returns whether it was the first, or the last. */
-function hold(counts: number[], index: number, isHigh: boolean): boolean {
+/** Adds a wire to those that hold something high, or removes one. Returns whether it was the first, or the last. */
+function count(counts: number[], index: number, isHigh: boolean): boolean {
   const before = counts[index] ?? 0;
   counts[index] = isHigh ? before + 1 : Math.max(before - 1, 0);
   return before === (isHigh ? 0 : 1);
+}
+
+/** The same for a global system interrupt. */
+function hold(lines: InterruptLinesState, port: LinesPort, gsi: number, isHigh: boolean): boolean {
+  const isEdge = count(lines.high, gsi, isHigh);
+  if (isEdge && !isHigh) port.lower(gsi);
+  return isEdge;
 }
 
 /** Whether a global system interrupt is high. */
@@ -71,7 +80,7 @@ export function driveIsa(lines: InterruptLinesState, port: LinesPort, irq: numbe
   if (((lines.isa & bit) !== 0) === isHigh) return;
   lines.isa ^= bit;
   const gsi = gsiOfIsa(irq);
-  if (!hold(lines.high, gsi, isHigh)) return;
+  if (!hold(lines, port, gsi, isHigh)) return;
   if (isHigh) {
     port.raise(gsi);
     port.drivePic(irq, true);
@@ -92,10 +101,10 @@ export function drivePci(
   if (lines.pci[wire] === isHigh) return;
   lines.pci[wire] = isHigh;
   const gsi = gsiOfPci(device, pin);
-  if (hold(lines.high, gsi, isHigh) && isHigh) port.raise(gsi);
+  if (hold(lines, port, gsi, isHigh) && isHigh) port.raise(gsi);
   const link = linkOf(device, pin);
   const irq = lines.routes[link] ?? 0;
-  if (!hold(lines.linksHigh, link, isHigh) || irq === 0 || !hold(lines.high, irq, isHigh)) return;
+  if (!count(lines.linksHigh, link, isHigh) || irq === 0 || !hold(lines, port, irq, isHigh)) return;
   if (isHigh) {
     port.raise(irq);
     port.drivePic(irq, true);
@@ -109,22 +118,22 @@ export function routeLink(lines: InterruptLinesState, port: LinesPort, link: num
   const before = lines.routes[link] ?? 0;
   lines.routes[link] = irq;
   if (before === irq || (lines.linksHigh[link] ?? 0) === 0) return;
-  if (before !== 0 && hold(lines.high, before, false)) port.drivePic(before, false);
+  if (before !== 0 && hold(lines, port, before, false)) port.drivePic(before, false);
   if (irq !== 0) holdPin(lines, port, irq, true);
 }
 
 /** Drives a pin of the I/O APIC, and the 8259's input if it has one, for Xen's own callback: no event channel takes it. */
 export function holdPin(lines: InterruptLinesState, port: LinesPort, gsi: number, isHigh: boolean): void {
-  if (!hold(lines.high, gsi, isHigh)) return;
+  if (!hold(lines, port, gsi, isHigh)) return;
   if (isHigh) port.raisePin(gsi);
   if (gsi <= 15) port.drivePic(gsi, isHigh);
 }
 
 /** Raises a pin that only the I/O APIC has. A level-triggered one stays high until {@link lowerGsi}. */
 export function raiseGsi(lines: InterruptLinesState, port: LinesPort, gsi: number, isLevel: boolean): void {
-  if (!isLevel || hold(lines.high, gsi, true)) port.raise(gsi);
+  if (!isLevel || hold(lines, port, gsi, true)) port.raise(gsi);
 }
 
-export function lowerGsi(lines: InterruptLinesState, gsi: number): void {
-  hold(lines.high, gsi, false);
+export function lowerGsi(lines: InterruptLinesState, port: LinesPort, gsi: number): void {
+  hold(lines, port, gsi, false);
 }

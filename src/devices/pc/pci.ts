@@ -10,7 +10,6 @@ export interface PciBase {
   /** A power of two. */
   readonly bytes: number;
   readonly kind: 'ports' | 'memory';
-  readonly isPrefetchable?: boolean;
 }
 
 /** A function of bus 0, as it is made. */

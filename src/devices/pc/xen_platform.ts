@@ -3,9 +3,8 @@
  * PCI device 5853:0001 (QEMU hw/i386/xen/xen_platform.c; Xen docs/misc/hvm-emulated-unplug.pandoc). Its memory range reads as 0.
  */
 
-/** Number of ports at 0x10, and of the PCI device's port range. */
+/** Number of ports at 0x10. */
 export const fixedPorts = 16;
-export const platformPortBytes = 0x100;
 
 /** The word by which a guest knows that it may unplug. */
 const magic = 0x49d2;
@@ -23,11 +22,6 @@ export interface XenPlatformState {
 
 export function newXenPlatform(): XenPlatformState {
   return { flags: 0, unplugged: 0 };
-}
-
-/** Whether the emulated disk controller was unplugged. */
-export function areDisksUnplugged({ unplugged }: XenPlatformState): boolean {
-  return (unplugged & unplug.disks) !== 0;
 }
 
 const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;

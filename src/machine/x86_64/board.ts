@@ -275,6 +275,7 @@ export class X86Board implements Board {
     this.#takeNmi(vcpu);
     if (this.#platform !== null) {
       this.#platform.routing.entering(vcpu);
+      if (this.#platform.takeEventSent()) this.#port.called(vcpu);
       this.driveLines();
     }
     return this.#faultLoops.run(vcpu, budget);
@@ -299,6 +300,8 @@ export class X86Board implements Board {
   passTo(ns: bigint): void {
     this.#interrupts.passTo(ns);
     this.#platform?.passTo(ns);
+    // The machine tells vCPUs of events after this.
+    this.#platform?.takeEventSent();
   }
 
   deliver(vcpu: XenVcpuId): void {
@@ -407,7 +410,8 @@ export class X86Board implements Board {
   #readPort(vcpu: XenVcpuId, port: number, bytes: PortBytes): number {
     this.#acting = vcpu;
     const value = this.#ports.read(port, bytes);
-    this.#interrupts.driveLines();
+    if (this.#platform?.takeEventSent() === true) this.#port.called(vcpu);
+    else this.#interrupts.driveLines();
     return value;
   }
 
@@ -468,7 +472,7 @@ export class X86Board implements Board {
   /** Follows what a local APIC or a device did to vCPUs. */
   #followUp(vcpu: XenVcpuId): void {
     this.#platform?.routing.entering(vcpu);
-    if (this.#powerCalls.takeAsked()) {
+    if (this.#powerCalls.takeAsked() || this.#platform?.takeEventSent() === true) {
       this.#takeNmi(vcpu);
       this.#port.called(vcpu);
       return;

@@ -1,6 +1,7 @@
 /** Guests that do what no kernel does: random registers, ports, local APIC accesses and hypercalls, from all vCPUs. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { present, valueToJson } from '../../base/index.js';
 import { draw, drawBetween, randomOf } from '../random.js';
 import type { Random } from '../random.js';
 import { hashSaved } from '../state.js';
@@ -9,7 +10,7 @@ import type { TestGuest } from './test_guest.js';
 
 /** Acts of 32 bytes each: what to do, a number, and three values. */
 const acts = { at: 0x3_0000, count: 4000, bytes: 32 } as const;
-const kinds = 10;
+const kinds = 11;
 
 function pick<T>(random: Random, values: readonly T[]): T {
   const found = values[drawBetween(random, 0, values.length - 1)];
@@ -41,6 +42,24 @@ function anyRegister(random: Random): number {
   return pick(random, [0x10, 0x1b, 0x3b, 0x6e0, 0x830, 0x838, 0x832, 0x80f, ...ranges]);
 }
 
+/** Ports of an HVM guest's devices, but for those that end it. */
+const devicePorts = [
+  0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x40, 0x43, 0x61, 0x70, 0x71, 0x60, 0x10, 0x12, 0xcf8, 0xcfc, 0xcfd, 0xcfe, 0xae0c,
+  0xaf00, 0xafe2, 0xb000, 0xb002, 0xb008, 0xc000, 0xc100, 0xc102, 0x1f7, 0x0d, 0x87,
+]; // prettier-ignore
+/** Where memory-mapped devices lie behind the I/O APIC: that, the HPET, and the local APIC. */
+const devicePages = [0, 0x10_0000, 0x20_0000] as const;
+
+/** The number of an act on an HVM guest's devices: a port, or a place in memory; as for others where it is of another kind. */
+function deviceNumber(random: Random, kind: number): number {
+  if (kind === 2 || kind === 3 || kind === 10) {
+    return pick(random, [pick(random, devicePorts), pick(random, devicePorts), numberOf(random, 2)]);
+  }
+  if (kind !== 5 && kind !== 6) return numberOf(random, kind);
+  const offset = pick(random, [0, 0, 0x10, 0x10, drawBetween(random, 0, 0x3ff), numberOf(random, 5)]);
+  return pick(random, devicePages) + offset;
+}
+
 /** The number of an act: a register, a port, a call, a register's place in the xAPIC page, or a leaf. */
 function numberOf(random: Random, kind: number): number {
   if (kind <= 1) return anyRegister(random);
@@ -51,20 +70,20 @@ function numberOf(random: Random, kind: number): number {
   return drawBetween(random, 0, 0xffff_ffff);
 }
 
-function randomActs(seed: number): Uint8Array {
+function randomActs(seed: number, hvm: boolean): Uint8Array {
   const random = randomOf(seed);
   const view = new DataView(new ArrayBuffer(acts.count * acts.bytes));
   for (let index = 0; index < acts.count; index += 1) {
     const at = index * acts.bytes;
     const kind = drawBetween(random, 0, kinds - 1);
     view.setUint32(at, kind, true);
-    view.setUint32(at + 4, numberOf(random, kind), true);
+    view.setUint32(at + 4, hvm ? deviceNumber(random, kind) : numberOf(random, kind), true);
     for (const place of [8, 16, 24]) view.setBigUint64(at + place, anyValue(random), true);
   }
   return new Uint8Array(view.buffer);
 }
 
-const program = `
+const program = (memory: string): string => `
     mov $0x1b, %ecx
     rdmsr
     or $0x400, %eax
@@ -107,6 +126,8 @@ const program = `
     je open
     cmp $0x9, %esi
     je identify
+    cmp $0xa, %esi
+    je write_word
     mov 0xc(%rbx), %edx
     wrmsr
     jmp next
@@ -119,6 +140,9 @@ const program = `
   write_port:
     out %al, (%dx)
     jmp next
+  write_word:
+    out %eax, (%dx)
+    jmp next
   call:
     mov %ecx, %eax
     mov 0x8(%rbx), %rdi
@@ -127,11 +151,11 @@ const program = `
     vmmcall
     jmp next
   write_page:
-    mov $0xfee00000, %esi
+    mov $${memory}, %esi
     mov %eax, (%rsi,%rcx,1)
     jmp next
   read_page:
-    mov $0xfee00000, %esi
+    mov $${memory}, %esi
     mov (%rsi,%rcx,1), %eax
     jmp next
   priority:
@@ -159,7 +183,7 @@ const program = `
     iretq
 `;
 
-function guestOf(seed: number): TestGuest {
+function guestOf(seed: number, hvm = false): TestGuest {
   const vectors = Array.from({ length: 256 }, (_, vector) => vector).filter(
     (vector) => vector >= 32 || vector === 2,
   );
@@ -167,8 +191,9 @@ function guestOf(seed: number): TestGuest {
     ...vectors.map((vector) => [vector, 'ignore']),
     [13, 'protect'],
   ]) as Record<number, string>;
-  const guest = testGuest(program, { vcpus: 3, seed, secondary: 'next', gates });
-  guest.machine.load(BigInt(acts.at), randomActs(seed));
+  const text = program(hvm ? '0xfec00000' : '0xfee00000');
+  const guest = testGuest(text, { vcpus: 3, seed, secondary: 'next', gates, hvm });
+  guest.machine.load(BigInt(acts.at), randomActs(seed, hvm));
   return guest;
 }
 
@@ -185,13 +210,28 @@ describe('a hostile guest', () => {
     assert.ok(done > 1000n, `${done} acts`);
   });
 
+  it('does as little to the devices of an HVM guest', () => {
+    let done = 0n;
+    for (let seed = 1; seed <= 6; seed += 1) {
+      const guest = guestOf(seed, true);
+      guest.machine.run(400_000, 10_000_000_000n);
+      done += guest.result(0);
+    }
+    assert.ok(done > 1000n, `${done} acts`);
+  });
+
   it('can be saved in the midst of its run, and goes on from there as it would have', () => {
-    for (const seed of [3, 5]) {
-      const whole = guestOf(seed);
-      const cut = guestOf(seed);
+    for (const [seed, hvm] of [
+      [3, false],
+      [5, false],
+      [2, true],
+      [4, true],
+    ] as const) {
+      const whole = guestOf(seed, hvm);
+      const cut = guestOf(seed, hvm);
       cut.machine.run(9_000, 10_000_000_000n);
       const saved = cut.machine.save();
-      const other = guestOf(seed);
+      const other = guestOf(seed, hvm);
       other.machine.restore(saved);
       assert.equal(hashSaved(other.machine.save()), hashSaved(saved));
       for (const guest of [whole, other]) {
@@ -199,5 +239,49 @@ describe('a hostile guest', () => {
       }
       assert.equal(hashSaved(other.machine.save()), hashSaved(whole.machine.save()));
     }
+  });
+});
+
+/** Accesses to ports and to memory-mapped devices, as a vCPU makes them. */
+describe("an HVM guest's platform", () => {
+  it('takes 100,000 random accesses: none throws, and its state does not grow', () => {
+    const guest = testGuest('hlt', { hvm: true, vcpus: 4 });
+    const platform = present(guest.machine.board.platform, 'a platform');
+    const random = randomOf(1);
+    const sizeOf = (): number => valueToJson(platform.save()).length;
+    const before = sizeOf();
+    const ports = [...devicePorts, 0x64, 0x92, 0xcf9, 0xb004];
+    for (let count = 0; count < 100_000; count += 1) {
+      const bytes = pick(random, [1, 2, 4] as const);
+      const value = Number(anyValue(random) & 0xffff_ffffn);
+      const port = pick(random, [pick(random, ports), drawBetween(random, 0, 0xffff)]);
+      const address = 0xfec0_0000 + deviceNumber(random, 5);
+      switch (drawBetween(random, 0, 4)) {
+        case 0:
+          platform.writePort(port, bytes, value % 2 ** (8 * bytes));
+          break;
+        case 1: {
+          const found = platform.readPort(port, bytes);
+          assert.ok(
+            Number.isInteger(found) && found >= 0 && found < 2 ** (8 * bytes),
+            `port ${port}: ${found}`,
+          );
+          break;
+        }
+        case 2:
+          platform.writeMemory(address, bytes, BigInt(value));
+          break;
+        case 3: {
+          const found = platform.readMemory(address, bytes);
+          assert.ok(found >= 0n && found < 1n << BigInt(8 * bytes), `${address}: ${found}`);
+          break;
+        }
+        default:
+          platform.passTo(BigInt(value) * 1000n);
+          platform.routing.entering(0);
+          if (platform.routing.isPicPending(0)) platform.routing.acknowledgePic(0);
+      }
+    }
+    assert.ok(sizeOf() < 2 * before, `${before} to ${sizeOf()} characters`);
   });
 });

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { HVM_PARAM_CALLBACK_IRQ, SHUTDOWN_poweroff, SHUTDOWN_reboot, vcpu_info } from '../../abi/index.js';
 import { present } from '../../base/index.js';
+import { newLocalApics } from '../../devices/index.js';
 import { setHvmParam } from '../../hypervisor/index.js';
 import { xenVcpuId } from '../../identity/index.js';
 import { hashSaved } from '../state.js';
+import { Platform } from './platform/platform.js';
 import { powerOff, startupPage, testGuest } from './test_guest.js';
 import type { GuestShape, TestGuest } from './test_guest.js';
 import { bindIpi, mapSharedInfo, send, upcallPending } from './test_programs.js';
@@ -295,6 +297,122 @@ describe('an HVM guest ends', () => {
     ] as const) {
       assert.equal(reason(`${out(port, value)}\nhlt`), SHUTDOWN_reboot, hex(port));
     }
+  });
+});
+
+describe('interrupts that are event channels', () => {
+  /** A platform without a machine, whose interrupt 12 is an event channel. */
+  const platformWith = (told: string[]): Platform => {
+    const { domain } = testGuest('nop', { hvm: true }).machine;
+    const apics = {
+      state: newLocalApics([0]),
+      apicIds: [0],
+      latchesErrors: false,
+      stale: new Set<number>(),
+      port: {
+        init: () => undefined,
+        startup: () => undefined,
+        nmi: () => undefined,
+        enabled: () => undefined,
+        unsupported: () => undefined,
+      },
+    };
+    return new Platform({
+      domain: () => domain,
+      apics: () => apics,
+      ramBytes: 0x10_0000,
+      vcpus: 1,
+      startNs: 0n,
+      wallclockSec: 0,
+      eventChannels: {
+        isBound: (gsi) => gsi === 12,
+        assert: (gsi) => {
+          told.push(`assert ${gsi}`);
+          return gsi === 12;
+        },
+        deassert: (gsi) => void told.push(`deassert ${gsi}`),
+      },
+      nowNs: () => 0n,
+      wake: () => undefined,
+      shutDown: () => undefined,
+      print: () => undefined,
+      notModelled: () => undefined,
+    });
+  };
+
+  it("are sent in place of the I/O APIC's interrupt, once for each time that the line goes up", () => {
+    const told: string[] = [];
+    const platform = platformWith(told);
+    platform.writeMemory(0xfec0_0000, 4, 0x28n);
+    platform.writeMemory(0xfec0_0010, 4, 0x8050n);
+    for (const [port, value] of [
+      [0x64, 0x60],
+      [0x60, 0x03],
+      [0x64, 0xd3],
+      [0x60, 0xa5],
+    ] as const) {
+      platform.writePort(port, 1, value);
+    }
+    assert.deepEqual(told, ['assert 12']);
+    assert.deepEqual(
+      [platform.isHigh(12), platform.takeEventSent(), platform.takeEventSent()],
+      [true, true, false],
+    );
+    assert.equal(platform.state.ioApic.entries[12]?.low, 0x8050, 'the I/O APIC has not sent it');
+    assert.equal(platform.readPort(0x60, 1), 0xa5);
+    assert.deepEqual([told, platform.isHigh(12)], [['assert 12', 'deassert 12'], false]);
+    platform.writePort(0x64, 1, 0x20);
+    assert.deepEqual([told.at(-1), platform.takeEventSent()], ['assert 1', false]);
+  });
+});
+
+describe('the ports of an HVM guest', () => {
+  it('answer as on the reference guest', () => {
+    const platform = present(testGuest('nop', { hvm: true, vcpus: 4 }).machine.board.platform, 'a platform');
+    const absent = [
+      0x2e9, 0x2f9, 0x3e9, 0x3f8, 0x3f9, 0x3fd, 0x402, 0x278, 0x378, 0x80, 0x510, 0xb044, 0xb100,
+    ] as const;
+    for (const port of absent) assert.equal(platform.readPort(port, 1), 0xff, hex(port));
+    assert.equal(platform.readPort(0x10, 2), 0x49d2);
+    assert.equal(platform.readPort(0x12, 1), 1);
+    assert.equal(platform.readPort(0x87, 1), 0);
+    assert.equal(platform.readPort(0x1f7, 1), 0);
+    assert.equal(platform.readPort(0xaf00, 1), 0xf);
+    assert.equal(platform.readPort(0xb004, 2), 1);
+    assert.deepEqual([platform.readPort(0x20, 2), platform.readPort(0x40, 4)], [0xffff, 0xffff_ffff]);
+    assert.equal(platform.readMemory(0xfed4_0000, 4), 0n);
+    assert.equal(platform.readMemory(0xfee0_0020, 4), 0xffff_ffffn);
+  });
+
+  it('show the observed PCI functions, and a disk controller that unplugging its disks resets', () => {
+    const guest = testGuest('nop', { hvm: true });
+    const platform = present(guest.machine.board.platform, 'a platform');
+    const read = (functionBits: number, register: number): number => {
+      platform.writePort(0xcf8, 4, (0x8000_0000 | functionBits | register) >>> 0);
+      return platform.readPort(0xcfc, 4);
+    };
+    const found: [number, number, number][] = [];
+    for (let at = 0; at < 0x1_0000; at += 0x100) {
+      const id = read(at, 0);
+      if (id !== 0xffff_ffff) found.push([at >> 8, id, read(at, 8)]);
+    }
+    assert.deepEqual(found, [
+      [0, 0x1237_8086, 0x0600_0002],
+      [8, 0x7000_8086, 0x0601_0000],
+      [9, 0x7010_8086, 0x0101_8000],
+      [11, 0x7113_8086, 0x0680_0003],
+      [16, 0x0001_5853, 0xff80_0001],
+    ]);
+    assert.deepEqual([read(0x900, 4), read(0x900, 0x20)], [0x0280_0005, 0xc101]);
+    platform.writePort(0x10, 2, 3);
+    assert.deepEqual([read(0x900, 4), read(0x900, 0x20)], [0x0280_0000, 1]);
+    assert.deepEqual(
+      [read(0x1000, 0x10), read(0x1000, 0x14), read(0x1000, 0x3c)],
+      [0xc001, 0xf000_0008, 0x10b],
+    );
+    platform.writePort(0xcf8, 4, 0x8000_0860);
+    platform.writePort(0xcfe, 1, 0x87);
+    assert.deepEqual(platform.state.lines.routes, [5, 10, 0, 5]);
   });
 });
 

@@ -49,9 +49,12 @@ export interface RoutingParts {
   isUp(vcpu: number): boolean;
   /** Ends any wait of a vCPU. */
   wake(vcpu: number): void;
-  /** Whether an event channel stands for a global system interrupt, and sends its event in place of the interrupt. */
+  /** Whether an event channel stands for a global system interrupt. */
   isEventChannel(gsi: number): boolean;
-  sendEvent(gsi: number): void;
+  /** Sends its event in place of the interrupt; false if none stands for it. */
+  sendEvent(gsi: number): boolean;
+  /** No wire holds a global system interrupt high any more. */
+  lowered(gsi: number): void;
   /** A platform timer's interrupt was taken. */
   timerTaken(place: number): void;
 }
@@ -78,10 +81,10 @@ export class Routing {
     };
     this.lines = {
       raise: (gsi) => {
-        if (parts.isEventChannel(gsi)) parts.sendEvent(gsi);
-        else this.lines.raisePin(gsi);
+        if (!parts.sendEvent(gsi)) this.lines.raisePin(gsi);
       },
       raisePin: (gsi) => raiseIoApicPin(this.#state.ioApic, this.ioApic, gsi),
+      lower: (gsi) => parts.lowered(gsi),
       drivePic: (irq, isHigh) => {
         drivePic(this.#state.pics, irq, isHigh);
         this.picChanged();

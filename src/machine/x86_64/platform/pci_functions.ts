@@ -21,14 +21,13 @@ export const pciFunction = { hostBridge: 0, isaBridge: 1, disks: 2, power: 3, pl
 
 /** The offset of the routes of the four links in the configuration of the ISA bridge. */
 export const linkRoutes = 0x60;
-/** The disk controller's ports for transfers to memory, and the platform device's ports and memory. */
+/** The disk controller's ports for transfers to memory, and the platform device's ports and memory, which has grant frames at most. */
 export const disksBase = { index: 4, bytes: 16, kind: 'ports' } as const;
 export const platformPortsBase = { index: 0, bytes: 0x100, kind: 'ports' } as const;
-export const platformMemoryBase = {
+const platformMemoryBase = {
   index: 1,
   bytes: 0x100_0000,
   kind: 'memory',
-  isPrefetchable: true,
 } as const;
 
 /** Device number, function number, base address registers and configuration. */

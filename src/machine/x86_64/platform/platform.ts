@@ -19,7 +19,6 @@ import {
   lowerGsi,
   passAcpiPm,
   passRtc,
-  pciBase,
   pitFired,
   readHpet,
   readIoApic,
@@ -32,7 +31,7 @@ import type { HpetPort, LocalApics, PciFunction, PitInterrupt, RtcPort } from '.
 import { hvmParam, vcpuInfoView } from '../../../hypervisor/index.js';
 import type { Domain } from '../../../hypervisor/index.js';
 import { Routing } from './interrupts.js';
-import { pciFunction, pciFunctions, platformMemoryBase } from './pci_functions.js';
+import { pciFunctions } from './pci_functions.js';
 import { finder, readPorts, writePorts } from './ports.js';
 import type { FindDevice, PortBytes } from './ports.js';
 import { deviceModelPorts, movablePorts, xenPorts } from './port_devices.js';
@@ -47,10 +46,14 @@ const messageBytes = 0x10_0000;
 /** The system control interrupt. */
 const sci = 9;
 
-/** Event channels that stand for global system interrupts. */
+/** Event channels that stand for global system interrupts (XENFEAT_hvm_pirqs). */
 export interface EventChannels {
+  /** Whether one stands for it. */
   isBound(gsi: number): boolean;
-  send(gsi: number): void;
+  /** The interrupt is asserted. True if an event was sent; else it is the I/O APIC's. */
+  assert(gsi: number): boolean;
+  /** It is not asserted any more. */
+  deassert(gsi: number): void;
 }
 
 /** What the platform acts on. */
@@ -102,6 +105,8 @@ export class Platform {
   readonly #findFixed: FindDevice;
   readonly #find: FindDevice;
   #state: PlatformState;
+  /** Whether an event was sent since {@link takeEventSent}. */
+  #hasSentEvent = false;
 
   constructor(parts: PlatformParts) {
     const { ramBytes, vcpus, startNs, wallclockSec, eventChannels } = parts;
@@ -115,7 +120,12 @@ export class Platform {
       isUp: (vcpu) => parts.domain().state.vcpus[vcpu]?.up === true,
       wake: (vcpu) => parts.wake(vcpu),
       isEventChannel: (gsi) => eventChannels?.isBound(gsi) === true,
-      sendEvent: (gsi) => eventChannels?.send(gsi),
+      sendEvent: (gsi) => {
+        const isSent = eventChannels?.assert(gsi) === true;
+        if (isSent) this.#hasSentEvent = true;
+        return isSent;
+      },
+      lowered: (gsi) => eventChannels?.deassert(gsi),
       timerTaken: (place) => this.#timerTaken(place),
     });
     this.rtc = this.#rtcPort();
@@ -130,6 +140,13 @@ export class Platform {
 
   get parts(): PlatformParts {
     return this.#parts;
+  }
+
+  /** Whether a device's interrupt became an event since the last call: Xen is to tell the vCPU of it. */
+  takeEventSent(): boolean {
+    const isSent = this.#hasSentEvent;
+    this.#hasSentEvent = false;
+    return isSent;
   }
 
   /** Whether wires hold a global system interrupt high. */
@@ -172,12 +189,6 @@ export class Platform {
     } else if (message >= 0 && message < messageBytes && bytes === 4) {
       this.#sendMessage(message, low);
     }
-  }
-
-  /** The platform device's memory, where a guest may put grant frames: whether an address without RAM lies there. */
-  isPlatformMemory(address: number): boolean {
-    const start = pciBase(this.#state.pci, pciFunction.platform, platformMemoryBase);
-    return start !== null && address >= start && address < start + platformMemoryBase.bytes;
   }
 
   /** A message-signalled interrupt (Xen 4.17 arch/x86/hvm/irq.c, hvm_inject_msi). */
@@ -247,7 +258,7 @@ export class Platform {
         startTimer(this.#state.timers, timerOf.hpet + index, interrupt, this.#parts.nowNs()),
       stop: (index) => stopTimer(this.#state.timers, timerOf.hpet + index),
       replacesPit: () => stopTimer(this.#state.timers, timerOf.pit),
-      lowerPin: (pin) => lowerGsi(this.#state.lines, pin),
+      lowerPin: (pin) => lowerGsi(this.#state.lines, this.routing.lines, pin),
     };
   }
 
