@@ -71,9 +71,9 @@ export interface OwnRun {
 }
 
 /** Runs the test here. */
-export function runHere(elf: Uint8Array, cpus = 1, seed = 1): OwnRun {
+export function runHere(elf: Uint8Array, cpus = 1, seed = 1, hvm = false): OwnRun {
   const config: DomainConfig = {
-    kind: 'pvh',
+    kind: hvm ? 'pvhvm' : 'pvh',
     release: '4.17',
     domid: 1,
     ram: [{ start: 0, count: ramMiB * 256 }],
