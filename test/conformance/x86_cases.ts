@@ -100,14 +100,17 @@ function isUndefined(
   return /^SH[LR]D.*\.16/.test(name) && (count & 31) > 16;
 }
 
-/** Whether MASKMOVDQU writes nothing: whether it faults then is up to the CPU (Intel SDM, MASKMOVDQU). */
+/** Whether MASKMOVDQU or MASKMOVQ writes nothing: whether it faults then is up to the CPU (Intel SDM, MASKMOVDQU). */
 function isMaskedOut(
   { name }: x86_64.X86Instruction,
   { rm }: x86_64.Fields,
   vectors: readonly bigint[],
+  { registers, status }: X87State,
 ): boolean {
   const signs = BigInt(`0x${'80'.repeat(16)}`);
-  return name.startsWith('MASKMOV') && (vectors[rm]! & signs) === 0n;
+  // MMX registers are numbered as the CPU has them, and those of x87 from the top on.
+  const mask = name.startsWith('MASKMOVQ') ? registers[(rm - (status >> 11)) & 7]![0] : vectors[rm]!;
+  return name.startsWith('MASKMOV') && (mask & signs) === 0n;
 }
 
 /** An empty x87, as FNINIT leaves it. */
@@ -161,12 +164,30 @@ function drawX87(dice: Dice, mayBePending: boolean): X87State {
   };
 }
 
-function x87Of({ feature, name }: x86_64.X86Instruction, dice: Dice): X87State {
-  if (feature !== 'fpu' && feature !== 'mmx') return initialX87;
-  const state = drawX87(dice, feature === 'fpu');
+const isMmx = ({ feature }: x86_64.X86Instruction): boolean => feature?.startsWith('mmx') === true;
+
+/** As `drawX87`, with values for MMX registers as XMM registers have them. Now and then an exception is pending. */
+function drawMmx(dice: Dice, isFloat: boolean): X87State {
+  const state = drawX87(dice, false);
+  const draw = (): bigint => BigInt.asUintN(64, isFloat ? drawNumbers(dice, 32) : drawVector(dice));
+  const registers = state.registers.map(([, exponent]) => [draw(), exponent] as const);
+  if (dice.below(8) !== 0) return { ...state, registers };
+  const bit = 1 << dice.below(6);
+  return {
+    ...state,
+    registers,
+    control: state.control & ~bit,
+    status: state.status | bit | 0x8080,
+  };
+}
+
+function x87Of(instruction: x86_64.X86Instruction, dice: Dice, isFloat: boolean): X87State {
+  if (isMmx(instruction)) return drawMmx(dice, isFloat);
+  if (instruction.feature !== 'fpu') return initialX87;
+  const state = drawX87(dice, true);
   const isKept = (state.status & ~state.control & 0x3f) !== 0;
   // The pointers are lost if the host saves and restores its state before an exception is pending.
-  return isKept || !/^FN(STENV|SAVE)/.test(name)
+  return isKept || !/^FN(STENV|SAVE)/.test(instruction.name)
     ? state
     : { ...state, opcode: 0, instruction: 0n, operand: 0n };
 }
@@ -195,11 +216,14 @@ function drawCase(
   if (found.instruction.form.repeat !== 0) registers[1] = BigInt(dice.below(12));
   if (isUndefined(found.instruction, found.fields, registers)) return null;
   if (found.instruction.vector) align(registers, found.instruction.form, found.fields, dice);
-  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP)[PS][SD])/.test(found.instruction.name);
+  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP|RCP|RSQRT)[PS][SD])/.test(
+    found.instruction.name,
+  );
   const vectors = Array.from({ length: 16 }, () =>
     isFloat ? drawNumbers(dice, dice.pick([32, 64])) : drawVector(dice),
   );
-  if (isMaskedOut(found.instruction, found.fields, vectors)) return null;
+  const x87 = x87Of(found.instruction, dice, isFloat);
+  if (isMaskedOut(found.instruction, found.fields, vectors, x87)) return null;
   const flags = flagNames.reduce(
     (all, name) => all | (BigInt(dice.below(2)) << BigInt(flagPlaces[name])),
     0n,
@@ -213,7 +237,7 @@ function drawCase(
     flags: flags | (dice.below(4) === 0 ? directionFlag : 0n),
     vectors,
     mxcsr: drawMxcsr(dice),
-    x87: x87Of(found.instruction, dice),
+    x87,
     readOnly: dice.below(6) === 0,
   };
 }

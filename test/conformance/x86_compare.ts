@@ -115,6 +115,41 @@ function compareX87(each: Case, found: X87State, theirs: X87State, compare: Comp
   }
 }
 
+const view = new DataView(new ArrayBuffer(4));
+
+function numberOf(bits: bigint): number {
+  view.setUint32(0, Number(bits));
+  return view.getFloat32(0);
+}
+
+/** Whether both are within the bound of an approximation (Intel SDM, RCPPS and RSQRTPS); a tiny one may be a zero. */
+function isWithinBound(mine: bigint, theirs: bigint): boolean {
+  if (mine === theirs) return true;
+  const [own, other] = [numberOf(mine), numberOf(theirs)];
+  const bound = 1.5 * 2 ** -12 * Math.abs(own);
+  const isTiny = other === 0 && Math.abs(own) <= 2 ** -126 * (1 + 2 ** -11);
+  return mine >> 31n === theirs >> 31n && (isTiny || Math.abs(own - other) <= bound);
+}
+
+function areApproximate(mine: bigint, theirs: bigint): boolean {
+  const lanes = [0n, 32n, 64n, 96n];
+  return lanes.every((at) => isWithinBound(BigInt.asUintN(32, mine >> at), BigInt.asUintN(32, theirs >> at)));
+}
+
+function compareVectors(
+  { instruction }: Case,
+  mine: Outcome,
+  theirs: Outcome,
+  seen: number,
+  compare: Compare,
+) {
+  const isApproximation = /^R(CP|SQRT)[PS]S/.test(instruction.name);
+  for (const [number, value] of mine.vectors.slice(0, seen).entries()) {
+    const other = theirs.vectors[number]!;
+    if (!isApproximation || !areApproximate(value, other)) compare(`xmm${number}`, value, other);
+  }
+}
+
 /**
  * What differs. `isExact` says whether both tell #SS from #GP.
  */
@@ -131,8 +166,7 @@ export function differences(each: Case, mine: Outcome, theirs: Outcome, isExact:
     const value = ({ registers }: Outcome): bigint => BigInt.asUintN(each.mode, registers[number]!);
     compare(name, value(mine), value(theirs));
   }
-  for (const [number, value] of mine.vectors.slice(0, seen).entries())
-    compare(`xmm${number}`, value, theirs.vectors[number]!);
+  compareVectors(each, mine, theirs, seen, compare);
   compare('mxcsr', mine.mxcsr, theirs.mxcsr);
   if (mine.x87 !== null && theirs.x87 !== null) compareX87(each, mine.x87, theirs.x87, compare);
   compareFlags(each, mine, theirs, compare);
@@ -150,7 +184,7 @@ export function describeCase(each: Case, found: readonly string[]): string {
       ...each.vectors.map((value, number) => `xmm${number}=${value.toString(16)}`),
     );
   const { x87 } = each;
-  if (instruction.feature === 'fpu')
+  if (instruction.feature === 'fpu' || instruction.feature?.startsWith('mmx') === true)
     state.push(
       `control=${x87.control.toString(16)} status=${x87.status.toString(16)} tags=${x87.tags.toString(16)}`,
       ...x87.registers.map(

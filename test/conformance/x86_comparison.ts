@@ -44,7 +44,12 @@ const engineCalls: readonly string[] = [
   'pushAll',
   'popAll',
   ...x86_64.x86SystemCalls.filter((name) => name.includes('X87')),
+  'readMmx',
+  'writeMmx',
+  'enterMmx',
   'leaveMmx',
+  'approximateReciprocal',
+  'approximateInverseRoot',
   'readMxcsr',
   'writeMxcsr',
 ];

@@ -36,6 +36,8 @@ const known: readonly ((name: string, fields: x86_64.Fields, theirs: string) => 
   (name) => name.startsWith('MOVSXD_r_rm.16'),
   // RDSSP is a NOP to a CPU that does not advertise shadow stacks.
   (name, { repeat }) => name.startsWith('NOP_rm_1E') && repeat === 0xf3,
+  // 66 beside F2 and F3 does not make XMM registers of MMX registers.
+  (name, { narrow }) => /^MOV(Q2DQ|DQ2Q)/.test(name) && narrow === 1,
   // REX.W wins over 66.
   (name, { wide, narrow }) =>
     /^(L(CALL|JMP)_m|F(LDENV|NSTENV|NSAVE|RSTOR))/.test(name) && wide === 1 && narrow === 1,

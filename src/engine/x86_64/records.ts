@@ -27,26 +27,27 @@ export function decode(bytes: Uint8Array, mode: x86_64.Mode): x86_64.Decoded {
 }
 
 /** Features whose instructions use the state of x87. Those of SSE that use its registers are `vector`; fences and MOVNTI are not. */
-const floatFeatures: ReadonlySet<string | null> = new Set(['fpu', 'mmx', 'fxsr']);
+const floatFeatures: ReadonlySet<string | null> = new Set(['fpu', 'fxsr']);
 
-const isX87 = ({ feature }: X86Instruction): boolean => floatFeatures.has(feature);
+/** Whether it uses MMX registers; with XMM registers beside them it is `vector` too. */
+const isMmx = ({ feature }: X86Instruction): boolean => feature?.startsWith('mmx') === true;
+
+const isX87 = (instruction: X86Instruction): boolean =>
+  floatFeatures.has(instruction.feature) || isMmx(instruction);
 
 /** Whether an instruction raises #NM or #UD by CR0 and CR4; `floatTrap` says which. */
 function doesTrap(instruction: X86Instruction, { traps }: Variant): boolean {
   const { taskSwitched, emulated, withoutVectors, waits } = trapping;
   if (instruction.name === 'FWAIT') return (traps & waits) !== 0;
-  if (isX87(instruction)) return (traps & (taskSwitched | emulated)) !== 0;
+  if (isX87(instruction) && (traps & (taskSwitched | emulated)) !== 0) return true;
   return instruction.vector && (traps & (taskSwitched | emulated | withoutVectors)) !== 0;
 }
 
 /** The exception that a trapping instruction raises (SDM, volume 3, 2.5, and tables 2-2 and 13-1 there). */
 export function floatTrap(instruction: X86Instruction, { traps }: Variant): Event {
   const { emulated, withoutVectors } = trapping;
-  const undefining = isX87(instruction)
-    ? instruction.feature === 'mmx'
-      ? emulated
-      : 0
-    : emulated | withoutVectors;
+  const undefining =
+    (isMmx(instruction) || !isX87(instruction) ? emulated : 0) | (instruction.vector ? withoutVectors : 0);
   return (traps & undefining) === 0 ? exception(vectors.deviceNotAvailable) : invalidOpcode();
 }
 

@@ -40,6 +40,8 @@ import type { PortBytes, X86Host } from './host.js';
 import { cr0, cr4 } from './regime.js';
 import { attribute, has, isWithin, privilegeOf } from './segments.js';
 import type { Segment } from './segments.js';
+import { approximateInverseRoot, approximateReciprocal } from './approximations.js';
+import { enterMmx, leaveMmx, readMmx, writeMmx } from './mmx.js';
 import { enterNested, popAll, pushAll } from './stack.js';
 import { farCall, farJump, farReturn, systemCall, systemReturn } from './transfers.js';
 import { decode, floatTrap } from './records.js';
@@ -106,7 +108,7 @@ function undefinedInstruction({ accesses }: CpuContext, cpu: Vcpu): never {
   const decoded = decode(bytes, cpu.mode);
   if (decoded.kind === 'tooLong') raise(generalProtection());
   if (decoded.kind !== 'instruction') cpu.countUnimplemented(opcodeText(bytes, cpu.mode));
-  else if (!/^ud[012]/.test(decoded.instruction.text)) cpu.countUnimplemented(decoded.instruction.name);
+  else if (!/^(ud[012]|rsm)/.test(decoded.instruction.text)) cpu.countUnimplemented(decoded.instruction.name);
   raise(invalidOpcode());
 }
 
@@ -281,11 +283,11 @@ const tableHandlers = {
   loadSegment: ({ accesses }, cpu, number, selector) => {
     loadSegment(accesses, cpu, Number(number & 7n), Number(selector & 0xffffn));
     if (Number(number) !== segments.ss) return;
-    // Nothing is taken between a load of SS and the next instruction, which loads the pointer; of several such loads in a row only
-    // the first delays it (SDM, volume 3, 6.8.3).
-    if (cpu.shadowAt(cpu.block.executedBefore) === 'stack') return;
-    cpu.castShadow('stack');
-    cpu.loadsStack = true;
+    // Nothing is taken between a load of SS and the next instruction, which loads the pointer; of several instructions in a row that
+    // cast a shadow, also STI, only the first is sure to (SDM, volume 3, 6.8.3, and older editions' volume 2, MOV).
+    const shadow = cpu.shadowAt(cpu.block.executedBefore);
+    if (shadow === null) cpu.castShadow('stack');
+    cpu.loadsStack = shadow !== 'stack';
   },
 } satisfies Partial<Record<Call, Handler>>;
 
@@ -381,11 +383,12 @@ const floatHandlers = {
   restoreFloat: ({ accesses }, cpu, bits, address) => restoreFloat(accesses, cpu, Number(bits), address),
   readMxcsr: (_context, cpu) => BigInt(readMxcsr(cpu)),
   writeMxcsr: (_context, cpu, value) => writeMxcsr(cpu, low32(value)),
-  // MMX registers are those of x87 from the first on.
-  leaveMmx: (_context, cpu) => {
-    const { float } = cpu.system;
-    [float.tags, float.status] = [0xffff, float.status & ~0x3800];
-  },
+  readMmx: (_context, cpu, number) => readMmx(cpu, Number(number)),
+  writeMmx: (_context, cpu, number, value) => writeMmx(cpu, Number(number), value),
+  enterMmx: (_context, cpu) => enterMmx(cpu),
+  leaveMmx: (_context, cpu) => leaveMmx(cpu),
+  approximateReciprocal: (_context, _cpu, bits) => approximateReciprocal(bits),
+  approximateInverseRoot: (_context, _cpu, bits) => approximateInverseRoot(bits),
 } satisfies Partial<Record<Call, Handler>>;
 
 const portHandlers = {

@@ -4,6 +4,7 @@ import { arithmeticInstructions } from './arithmetic.js';
 import { bitInstructions } from './bits.js';
 import { branchInstructions } from './branches.js';
 import { exchangeInstructions } from './exchanges.js';
+import { mmxInstructions } from './mmx/index.js';
 import { moveInstructions } from './moves.js';
 import { multiplyDivideInstructions } from './multiply_divide.js';
 import { shiftInstructions } from './shifts.js';
@@ -27,6 +28,7 @@ export const x86: readonly X86Instruction[] = [
   ...systemInstructions,
   ...x87Instructions,
   ...x87FunctionInstructions,
+  ...mmxInstructions,
   ...sseInstructions,
 ];
 

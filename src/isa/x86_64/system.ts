@@ -44,6 +44,8 @@ const fence = (mnemonic: string, digit: number) =>
 
 const plainCalls = [
   calling('UD2', '0F 0B', 'ud2', 'undefined'),
+  // There is no system-management mode to return from.
+  calling('RSM', '0F AA', 'rsm', 'undefined'),
   calling('INT3', 'CC', 'int3', 'breakpoint'),
   calling('INT1', 'F1', 'int1', 'debugTrap'),
   calling('INTO', 'CE', 'into', 'overflowTrap', { modes: [16, 32] }),

@@ -111,8 +111,14 @@ export const x86SystemCalls = [
   /** -> MXCSR; (value). */
   'readMxcsr',
   'writeMxcsr',
-  /** EMMS. */
+  /** MMX: (number) -> register; (number, value); what each instruction does to the tags and the top; EMMS. */
+  'readMmx',
+  'writeMmx',
+  'enterMmx',
   'leaveMmx',
+  /** (bits of a number of 32 bits) -> about its reciprocal, and that of its square root: RCPSS and RSQRTSS. */
+  'approximateReciprocal',
+  'approximateInverseRoot',
   /** x87: FNINIT, FNCLEX, FWAIT; -> control word; (value); -> status word. */
   'initialiseX87',
   'clearX87Exceptions',

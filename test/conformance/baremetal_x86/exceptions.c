@@ -586,6 +586,10 @@ snippet(mxcsr, "push %rdi\nldmxcsr (%rsp)\npop %rdi\npush $0\nstmxcsr (%rsp)\npo
 snippet(x87_zero, "fninit\npush %rdi\nfldcw (%rsp)\npop %rdi\nfldz\nfld1\nfdivp\nfnop\nfnstsw %ax\nfnclex");
 snippet(x87_zero_wait, "fninit\npush %rdi\nfldcw (%rsp)\npop %rdi\nfldz\nfld1\nfdivp\nfwait\nfnstsw %ax\nfnclex");
 snippet(emms, "emms");
+snippet(mmx, "pxor %mm0, %mm0\nmovd %edi, %mm1\npaddb %mm1, %mm0\nmovd %mm0, %eax\nemms");
+snippet(mmx_sse, "pxor %mm0, %mm0\nmovd %edi, %mm1\npavgb %mm1, %mm0\nmovd %mm0, %eax\nemms");
+snippet(mmx_xmm, "movd %edi, %mm1\nmovq2dq %mm1, %xmm0\nmovd %xmm0, %eax\nemms");
+snippet(mmx_zero, "fninit\npush %rdi\nfldcw (%rsp)\npop %rdi\nfldz\nfld1\nfdivp\npaddb (%rsi), %mm0\nfnclex");
 asm(".pushsection .rodata\n.balign 4\none: .float 1.0\n.popsection");
 
 static void float_traps(void)
@@ -606,6 +610,9 @@ static void float_traps(void)
     check("fild of a bad page", fild, 0x10000000000, 0);
     check("sse", sse, 0, 0);
     check("emms", emms, 0, 0);
+    check("mmx", mmx, 0x12345678, 0);
+    check("mmx of sse", mmx_sse, 0x12345678, 0);
+    check("mmx and xmm", mmx_xmm, 0x12345678, 0);
     check("fxsave", fxsave_there, 0x201000, 0);
     check("fxsave misaligned", fxsave_there, 0x201008, 0);
     check("ldmxcsr", mxcsr, 0x1f80, 0);
@@ -625,6 +632,8 @@ static void float_traps(void)
   check("x87, not masked", x87_zero, 0x37b, 0);
   asm volatile("fnclex");
   check("x87, not masked, fwait", x87_zero_wait, 0x37b, 0);
+  asm volatile("fnclex");
+  check("mmx, x87 not masked", mmx_zero, 0x37b, 0x10000000000);
   asm volatile("fnclex; fninit");
   write_reg(cr4, cr4);
 }

@@ -3,7 +3,7 @@
  *
  * Engines compute the micro-operations by the rules of SSE: of NaN operands the first is the result, made quiet; the default NaN is
  * negative; results are tiny or not after rounding; a subnormal operand raises its exception, unless MXCSR.DAZ takes it as 0; a result
- * that is flushed to 0 is inexact. The approximations (RCPPS, RSQRTPS) are not defined, because CPUs differ in them.
+ * that is flushed to 0 is inexact.
  */
 import type { FloatOperation } from '../../float_micro_ops.js';
 import type { FieldValues, TextOperand } from '../../instruction.js';
@@ -21,7 +21,7 @@ import { sse, sse2 } from './definitions.js';
 import { lowOrMemory, quiet, xmm, xmmOrMemory } from './operands.js';
 import type { Xmm } from './operands.js';
 
-type Format = 32 | 64;
+export type Format = 32 | 64;
 
 /** What each format is called by and encoded with: of one number, and of as many as a register holds. */
 const formats = [
@@ -36,7 +36,7 @@ const allMasked = 0x1f80;
  * Computes, and writes what that gives. Where MXCSR does not mask all exceptions, the host is told before and behind the computation:
  * it raises #XM, before anything is written, if that raised an exception that is not masked.
  */
-function withExceptions<R>(m: Semantics, compute: () => R, write: (result: R) => void): void {
+export function withExceptions<R>(m: Semantics, compute: () => R, write: (result: R) => void): void {
   const masks = m.and(m.state(x86State.control), m.constant(64, allMasked));
   const isUnmasked = m.let(m.notEqual(masks, m.constant(64, allMasked)));
   m.when(isUnmasked, () => m.system('beginUnmaskedFloat'));
@@ -56,7 +56,7 @@ function withLane(m: Semantics, d: Xmm, lane: Format, compute: () => Expr): void
 }
 
 /** A vector with a number in each of its lanes, and zeros above them. */
-function makeLanes(m: Semantics, lane: Format, count: number, make: (at: number) => Expr): VectorExpr {
+export function makeLanes(m: Semantics, lane: Format, count: number, make: (at: number) => Expr): VectorExpr {
   let all = zeroVector;
   for (let at = 0; at < count; at += 1) all = replaceLane(lane, all, at, m.resize(widthOf(lane), make(at)));
   return all;
@@ -118,6 +118,25 @@ const arithmetic = ([
     }),
   ].flat()),
 ); // prettier-ignore
+
+/** Approximations, which raise nothing. CPUs differ in them; here they are rounded correctly (see the host). */
+const approximations = ([['rcp', '53'], ['rsqrt', '52']] as const).flatMap(([name, byte]) => {
+  const call = name === 'rcp' ? 'approximateReciprocal' : 'approximateInverseRoot';
+  const approximate = (m: Semantics, value: Expr): Expr => m.resize(32, m.ask(call, [m.resize(64, value)]));
+  return [
+    instruction({
+      ...sse, name: `${name.toUpperCase()}SS_x_xm`, opcode: `F3 0F ${byte} /r`, operands: { d: xmm, s: lowOrMemory(32) }, text: `${name}ss {s},{d}`,
+      semantics: (m, { d, s }) => d.setLane(32, 0, approximate(m, s.get())),
+    }),
+    instruction({
+      ...sse, name: `${name.toUpperCase()}PS_x_xm`, opcode: `NP 0F ${byte} /r`, operands: { d: xmm, s: xmmOrMemory() }, text: `${name}ps {s},{d}`,
+      semantics: (m, { d, s }) => {
+        const all = m.letVector(s.get());
+        d.set(makeLanes(m, 32, 4, (at) => approximate(m, laneOf(32, all, at))));
+      },
+    }),
+  ].flat();
+}); // prettier-ignore
 
 // Comparisons
 
@@ -240,13 +259,19 @@ const comparisons = formats.flatMap(({ format, letter, scalar, packed, group }) 
 const noFraction = (m: Semantics): Expr => m.constant(64, 0);
 
 /** A number as a signed integer of `bits` bits; the smallest one where it does not fit or is a NaN. */
-function toInteger(m: Semantics, format: Format, bits: 32 | 64, truncates: boolean, value: Expr): Expr {
+export function toInteger(
+  m: Semantics,
+  format: Format,
+  bits: 32 | 64,
+  truncates: boolean,
+  value: Expr,
+): Expr {
   const rounding = truncates ? 'zero' : 'current';
   const operation = { kind: 'toFixed', format, bits, signed: true, rounding, outside: 'smallest' } as const;
   return m.resize(widthOf(bits), m.float(operation, value, noFraction(m)));
 }
 
-function fromInteger(m: Semantics, format: Format, bits: 32 | 64, value: Expr): Expr {
+export function fromInteger(m: Semantics, format: Format, bits: 32 | 64, value: Expr): Expr {
   return m.float({ kind: 'fromFixed', format, bits, signed: true }, value, noFraction(m));
 }
 
@@ -338,6 +363,7 @@ const packedConversions = [
 
 export const sseFloats = [
   ...arithmetic,
+  ...approximations,
   ...comparisons,
   ...scalarConversions,
   ...formatConversions,

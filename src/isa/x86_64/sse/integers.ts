@@ -12,11 +12,14 @@ import {
   vor,
   vxor,
 } from '../../vector_expr.js';
-import type { VectorBinaryKind, VectorExpr } from '../../vector_micro_ops.js';
+import type { LaneBits, VectorBinaryKind, VectorExpr } from '../../vector_micro_ops.js';
 import { onVectors } from './definitions.js';
 import type { Computation } from './definitions.js';
 
-const laneWise = ([
+type Operation = readonly [mnemonic: string, byte: string, kind: VectorBinaryKind, lane: LaneBits];
+
+/** What is done lane by lane: mnemonic, opcode, operation and lane. MMX has all of these too. */
+export const laneWiseOperations = [
   ['paddb', 'FC', 'add', 8], ['paddw', 'FD', 'add', 16], ['paddd', 'FE', 'add', 32], ['paddq', 'D4', 'add', 64],
   ['psubb', 'F8', 'sub', 8], ['psubw', 'F9', 'sub', 16], ['psubd', 'FA', 'sub', 32], ['psubq', 'FB', 'sub', 64],
   ['paddsb', 'EC', 'addSaturateSigned', 8], ['paddsw', 'ED', 'addSaturateSigned', 16],
@@ -29,10 +32,16 @@ const laneWise = ([
   ['pminsw', 'EA', 'minSigned', 16], ['pmaxsw', 'EE', 'maxSigned', 16],
   ['pcmpeqb', '74', 'eq', 8], ['pcmpeqw', '75', 'eq', 16], ['pcmpeqd', '76', 'eq', 32],
   ['pcmpgtb', '64', 'gtSigned', 8], ['pcmpgtw', '65', 'gtSigned', 16], ['pcmpgtd', '66', 'gtSigned', 32],
+] as const satisfies readonly Operation[]; // prettier-ignore
+
+/** Lanes of both operands, narrowed. */
+export const narrowings = [
   ['packsswb', '63', 'narrowSigned', 8], ['packssdw', '6B', 'narrowSigned', 16], ['packuswb', '67', 'narrowUnsigned', 8],
-] as const).flatMap(([mnemonic, opcode, kind, lane]) =>
-  onVectors(mnemonic, `66 0F ${opcode}`, (_, a, b) => binary(kind satisfies VectorBinaryKind, lane, a, b)),
-); // prettier-ignore
+] as const satisfies readonly Operation[]; // prettier-ignore
+
+const laneWise = [...laneWiseOperations, ...narrowings].flatMap(([mnemonic, opcode, kind, lane]) =>
+  onVectors(mnemonic, `66 0F ${opcode}`, (_, a, b) => binary(kind, lane, a, b)),
+);
 
 /** The products of all words, as double words: those of the low and of the high half. */
 function wordProducts(
@@ -77,21 +86,29 @@ function sumDifferences(m: Semantics, first: VectorExpr, second: VectorExpr): Ve
   );
 }
 
-const products = [
-  ...onVectors('pmulhw', '66 0F E5', highProducts(true)),
-  ...onVectors('pmulhuw', '66 0F E4', highProducts(false)),
-  ...onVectors('pmuludq', '66 0F F4', multiplyDoubleWords),
-  ...onVectors('pmaddwd', '66 0F F5', multiplyAndAdd),
-  ...onVectors('psadbw', '66 0F F6', sumDifferences),
+/** Products: mnemonic, opcode, and what is computed. Of the low halves of vectors they make the low half. */
+export const productOperations: readonly (readonly [string, string, Computation])[] = [
+  ['pmulhw', 'E5', highProducts(true)],
+  ['pmulhuw', 'E4', highProducts(false)],
+  ['pmuludq', 'F4', multiplyDoubleWords],
+  ['pmaddwd', 'F5', multiplyAndAdd],
+  ['psadbw', 'F6', sumDifferences],
 ];
 
-const logic = ([
-  ['and', 'DB', '54', (_, a, b) => vand(a, b)], ['andn', 'DF', '55', (_, a, b) => vandNot(b, a)],
-  ['or', 'EB', '56', (_, a, b) => vor(a, b)], ['xor', 'EF', '57', (_, a, b) => vxor(a, b)],
-] satisfies [string, string, string, Computation][]).flatMap(([mnemonic, integer, float, compute]) => [
+const products = productOperations.flatMap(([mnemonic, byte, compute]) =>
+  onVectors(mnemonic, `66 0F ${byte}`, compute),
+);
+
+/** Logic: mnemonic, opcodes of integers and of numbers, and what is computed. */
+export const integerLogic: readonly (readonly [string, string, Computation, string])[] = [
+  ['and', 'DB', (_, a, b) => vand(a, b), '54'], ['andn', 'DF', (_, a, b) => vandNot(b, a), '55'],
+  ['or', 'EB', (_, a, b) => vor(a, b), '56'], ['xor', 'EF', (_, a, b) => vxor(a, b), '57'],
+]; // prettier-ignore
+
+const logic = integerLogic.flatMap(([mnemonic, integer, compute, float]) => [
   ...onVectors(`p${mnemonic}`, `66 0F ${integer}`, compute),
   ...onVectors(`${mnemonic}ps`, `NP 0F ${float}`, compute),
   ...onVectors(`${mnemonic}pd`, `66 0F ${float}`, compute),
-]); // prettier-ignore
+]);
 
 export const sseIntegers = [...laneWise, ...products, ...logic];

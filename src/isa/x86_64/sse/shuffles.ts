@@ -8,15 +8,21 @@ import { onVectors, sse, sse2 } from './definitions.js';
 import { immediateAs, quiet, xmm, xmmOrMemory, xmmRm } from './operands.js';
 
 /** The lanes of the low or high half of both operands, by turns. */
-function interleave(lane: LaneBits, high: boolean, a: VectorExpr, b: VectorExpr): VectorExpr {
+export function interleave(lane: LaneBits, high: boolean, a: VectorExpr, b: VectorExpr): VectorExpr {
   const half = 64 / lane;
   const order = Array.from({ length: half }, (_, at) => at + (high ? half : 0));
   return shuffleLanes(lane, order.flatMap((at) => [at, at + 2 * half]), a, b); // prettier-ignore
 }
 
+/** Mnemonic, opcode, lane, and whether of the high halves. */
+export const interleavings = [
+  ['punpcklbw', '60', 8, false], ['punpcklwd', '61', 16, false], ['punpckldq', '62', 32, false],
+  ['punpckhbw', '68', 8, true], ['punpckhwd', '69', 16, true], ['punpckhdq', '6A', 32, true],
+] as const; // prettier-ignore
+
 const interleaved = ([
-  ['punpcklbw', '66 0F 60', 8, false], ['punpcklwd', '66 0F 61', 16, false], ['punpckldq', '66 0F 62', 32, false], ['punpcklqdq', '66 0F 6C', 64, false],
-  ['punpckhbw', '66 0F 68', 8, true], ['punpckhwd', '66 0F 69', 16, true], ['punpckhdq', '66 0F 6A', 32, true], ['punpckhqdq', '66 0F 6D', 64, true],
+  ...interleavings.map(([mnemonic, byte, lane, high]) => [mnemonic, `66 0F ${byte}`, lane, high] as const),
+  ['punpcklqdq', '66 0F 6C', 64, false], ['punpckhqdq', '66 0F 6D', 64, true],
   ['unpcklps', 'NP 0F 14', 32, false], ['unpcklpd', '66 0F 14', 64, false], ['unpckhps', 'NP 0F 15', 32, true], ['unpckhpd', '66 0F 15', 64, true],
 ] as const).flatMap(([mnemonic, opcode, lane, high]) =>
   onVectors(mnemonic, opcode, (_, a, b) => interleave(lane, high, a, b)),
@@ -26,7 +32,7 @@ const interleaved = ([
  * An order of lanes by an immediate, as a number whose byte n is the place of the first byte of the lane for place n. `bits` is the
  * size of each field of the immediate, `first` the lane that the fields count from.
  */
-function order(lane: LaneBits, bits: 1 | 2, first = 0) {
+export function order(lane: LaneBits, bits: 1 | 2, first = 0) {
   const place = (immediate: number, at: number): number =>
     (first + ((immediate >> (at * bits)) & (2 ** bits - 1))) * (lane / 8);
   return immediateAs(32, (immediate) =>
@@ -41,7 +47,7 @@ const bytesOf = (bytes: readonly number[]): VectorExpr =>
   vectorConstant(bytes.reduce((all, byte, at) => all | (BigInt(byte) << BigInt(8 * at)), 0n));
 
 /** The lanes of `a` in the order of `places` (see `order`), repeated up to 16 bytes. */
-function reorder(lane: 16 | 32 | 64, a: VectorExpr, places: Expr): VectorExpr {
+export function reorder(lane: 16 | 32 | 64, a: VectorExpr, places: Expr): VectorExpr {
   const [size, count] = [lane / 8, Math.min(128 / lane, 4)];
   const all = Array.from({ length: 16 }, (_, byte) => byte);
   const starts = swizzle(fromLow(places), bytesOf(all.map((byte) => Math.floor(byte / size) % count)));
