@@ -10,9 +10,10 @@ import {
 } from '../../abi/index.js';
 import { InputError } from '../../base/index.js';
 import type { MemoryRange } from '../memory_range.js';
+import { commandLineBytes } from './command_line.js';
 import type { MemoryMapEntry } from './memory_map.js';
 import { pageBytes } from './memory_map.js';
-import type { Loaded } from './tables.js';
+import type { Loaded } from './acpi/tables.js';
 
 /** libxl has room for so many modules, and so many bytes of a command line for each (HVMLOADER_MODULE_*). */
 const modules = { most: 2, commandLineBytes: 1024 } as const;
@@ -41,14 +42,6 @@ export interface PvhEntry {
 
 function alignUp(value: bigint, to: bigint): bigint {
   return ((value + to - 1n) / to) * to;
-}
-
-/** The command line as bytes with a NUL. Throws {@link InputError} on a character that is no byte. */
-function commandLineBytes(text: string): Uint8Array {
-  if (!Array.from(text).every((character) => character > '\0' && character <= '\u00ff')) {
-    throw new InputError('the command line contains a character that a kernel cannot read');
-  }
-  return Uint8Array.from([...Array.from(text, (character) => character.charCodeAt(0)), 0]);
 }
 
 /** Offsets from start_info, in libxl's order: command line, modules, their command lines, and the memory map. */

@@ -19,6 +19,8 @@ export interface X86Placement {
   readonly loadAt: number;
   /** The entry in 32-bit protected mode without paging (XEN_ELFNOTE_PHYS32_ENTRY). */
   readonly entry: number;
+  /** The entry in 64-bit mode, where a kernel's own decompressor enters it (the ELF header's e_entry); absent if it has none. */
+  readonly entry64?: number;
 }
 
 /** A kernel whose `bytes` are the contents of memory from `placement.loadAt` on. */
@@ -27,7 +29,7 @@ export type X86KernelImage = KernelImage & { readonly placement: X86Placement };
 type Container = Pick<KernelImage, 'container' | 'compression'>;
 
 /** Offsets and sizes in a 64-bit ELF file (System V ABI, gABI 4.1). */
-const elf = { headerBytes: 64, programHeaders: 32, entryBytes: 54, entries: 56 } as const;
+const elf = { headerBytes: 64, entry: 24, programHeaders: 32, entryBytes: 54, entries: 56 } as const;
 const programHeader = {
   bytes: 56,
   type: 0,
@@ -173,7 +175,7 @@ function readVmlinux(bytes: Uint8Array, what: string, container: Container): X86
     ...container,
     memoryBytes: end - loadAt,
     version: linuxVersionIn(image),
-    placement: { architecture: 'amd64', loadAt, entry },
+    placement: { architecture: 'amd64', loadAt, entry, entry64: number32(viewOf(bytes), elf.entry, what) },
   };
 }
 

@@ -3,29 +3,23 @@
  * tools/libs/light/libxl_x86_acpi.c): FACS, DSDT, FADT twice, MADT, XSDT and RSDT in pages behind the page that AML reads, and
  * the RSDP behind these pages.
  */
-import {
-  ACPI_ADR_SPACE_SYSTEM_IO,
-  acpi_facs,
-  acpi_fadt_1,
-  acpi_fadt_5,
-  acpi_madt,
-  acpi_rsdp,
-  acpi_rsdp_first_bytes,
-  acpi_table_header,
-  madtLocalApic,
-  viewOf,
-  writeMadt,
-} from '../../abi/index.js';
-import type { acpi_generic_address, ValueOf } from '../../abi/index.js';
-import { InvariantError } from '../../base/index.js';
+import { acpi_madt } from '../../abi/index.js';
 import { dsdtCode } from './acpi/dsdt.js';
-import { acpiInfoAt, localApicAt, pageBytes } from './memory_map.js';
-
-/** Bytes and where they are in guest memory. */
-export interface Loaded {
-  readonly at: bigint;
-  readonly bytes: Uint8Array;
-}
+import {
+  facs,
+  fadt,
+  fadtFlags,
+  infoPage,
+  madt,
+  madtRoom,
+  oldFadt,
+  Pages,
+  rootTable,
+  rsdp,
+  table,
+} from './acpi/tables.js';
+import type { FadtKind, Loaded } from './acpi/tables.js';
+import { acpiInfoAt, pageBytes } from './memory_map.js';
 
 export interface AcpiTables {
   /** The RSDP, the page for AML, and the tables, in the order in which libxl loads them. */
@@ -33,204 +27,12 @@ export interface AcpiTables {
   readonly rsdpAt: bigint;
 }
 
-/** What every table's header says, with zeros behind the texts. */
-const oem = {
-  oem_id: 'Xen\0\0\0',
-  oem_table_id: 'HVM\0\0\0\0\0',
-  oem_revision: 0,
-  creator_id: 'HVML',
-  creator_revision: 0,
-} as const;
-
-/** Ports of the power management registers (Xen 4.17 public/hvm/ioreq.h). In a PVH guest nothing is there. */
-const ports = { pm1aEvent: 0xb000, pm1aControl: 0xb004, timer: 0xb008, gpe0: 0xafe0, reset: 0xcf9 } as const;
-const resetValue = 6;
-const sciInterrupt = 9;
-/** A latency of 0xfff: the state is not supported (ACPI 6.5, 5.2.9). */
-const noState = 0xfff;
-/** WBINVD, PROC_C1, SLP_BUTTON, TMR_VAL_EXT; RTC is not in the fixed registers; the platform clock is to be used. */
-const flags = { first: 0x8145, fifth: 0x8175 } as const;
-/** No VGA, no CMOS RTC. */
-const bootFlags = 0x24;
-
+/** No VGA, no CMOS RTC, no timer. */
+const fadtKind: FadtKind = { revision: 5, bootFlags: 0x24, flags: fadtFlags.pvh, hasTimer: false };
 /** Space that Xen sets aside for its own DSDT. Ours is smaller, and the tables behind it lie where Xen's do. */
 const dsdtBytes = 0x6c9b;
-/** Offsets in the page for AML of what AML reads (struct acpi_info). `info` in acpi/dsdt.ts declares the same to AML. */
-const info = { vcpus: 2, checksumAt: 12, firstEntryAt: 16 } as const;
 /** The loaded size of the RSDP. */
 const rsdpBytes = 64;
-const alignment = 16n;
-
-/** Room for what a MADT may have besides CPUs: 16 interrupt source overrides and an IO-APIC. */
-const otherMadtBytes = 16 * 10 + 12;
-const localApicEntryBytes = 8;
-/** PCAT_COMPAT: there are also two 8259. They read as all ones. */
-const madtFlags = 1;
-const madtRevision = 2;
-
-function characters(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
-}
-
-/** The byte that makes the sum of `bytes` 0 modulo 256. */
-function checksumOf(bytes: Uint8Array): number {
-  return -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
-}
-
-/** A table with its length and its checksum. */
-function table(signature: string, revision: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(acpi_table_header.size + body.length);
-  const header = { signature, length: bytes.length, revision, checksum: 0, ...oem };
-  bytes.set(acpi_table_header.encode(header));
-  bytes.set(body, acpi_table_header.size);
-  bytes[acpi_table_header.offsets.checksum] = checksumOf(bytes);
-  return bytes;
-}
-
-/** The part of a table behind its header. */
-function bodyOf(bytes: Uint8Array): Uint8Array {
-  return bytes.subarray(acpi_table_header.size);
-}
-
-function facs(): Uint8Array {
-  const empty = acpi_facs.decode(new Uint8Array(acpi_facs.size));
-  return acpi_facs.encode({ ...empty, signature: characters('FACS'), length: acpi_facs.size, version: 1 });
-}
-
-function fixedFields(facsAt: bigint, dsdtAt: bigint): Partial<ValueOf<typeof acpi_fadt_1>> {
-  return {
-    firmware_ctrl: Number(facsAt),
-    dsdt: Number(dsdtAt),
-    sci_int: sciInterrupt,
-    pm1a_evt_blk: ports.pm1aEvent,
-    pm1a_cnt_blk: ports.pm1aControl,
-    gpe0_blk: ports.gpe0,
-    pm1_evt_len: 4,
-    pm1_cnt_len: 2,
-    gpe0_blk_len: 4,
-    p_lvl2_lat: noState,
-    p_lvl3_lat: noState,
-  };
-}
-
-/** The FADT of ACPI 1.0, to which the RSDT points. It names a timer that a PVH guest does not have. */
-function oldFadt(facsAt: bigint, dsdtAt: bigint): Uint8Array {
-  const fields = {
-    ...acpi_fadt_1.decode(new Uint8Array(acpi_fadt_1.size)),
-    ...fixedFields(facsAt, dsdtAt),
-    pm_tmr_blk: ports.timer,
-    pm_tmr_len: 4,
-    flags: flags.first,
-  };
-  return table('FACP', 1, bodyOf(acpi_fadt_1.encode(fields)));
-}
-
-function ioRegister(port: number, bits: number): ValueOf<typeof acpi_generic_address> {
-  return {
-    space_id: ACPI_ADR_SPACE_SYSTEM_IO,
-    bit_width: bits,
-    bit_offset: 0,
-    access_width: 0,
-    address: BigInt(port),
-  };
-}
-
-/** The FADT of revision 5, to which the XSDT points. */
-function fadt(facsAt: bigint, dsdtAt: bigint): Uint8Array {
-  const fields = {
-    ...acpi_fadt_5.decode(new Uint8Array(acpi_fadt_5.size)),
-    ...fixedFields(facsAt, dsdtAt),
-    iapc_boot_arch: bootFlags,
-    flags: flags.fifth,
-    reset_reg: ioRegister(ports.reset, 8),
-    reset_value: resetValue,
-    x_firmware_ctrl: facsAt,
-    x_dsdt: dsdtAt,
-    x_pm1a_evt_blk: ioRegister(ports.pm1aEvent, 32),
-    x_pm1a_cnt_blk: ioRegister(ports.pm1aControl, 16),
-  };
-  return table('FACP', 5, bodyOf(acpi_fadt_5.encode(fields)));
-}
-
-/** Each CPU's UID is its vCPU id; its APIC id is given. */
-function madt(apicIds: readonly number[]): Uint8Array {
-  return writeMadt({
-    ...oem,
-    revision: madtRevision,
-    local_apic_address: Number(localApicAt),
-    flags: madtFlags,
-    entries: apicIds.map((apicId, vcpu) => madtLocalApic(vcpu, apicId)),
-  });
-}
-
-function rootTable(signature: string, addresses: readonly bigint[], bytesEach: 4 | 8): Uint8Array {
-  const body = new Uint8Array(bytesEach * addresses.length);
-  const view = viewOf(body);
-  for (const [i, address] of addresses.entries()) {
-    if (bytesEach === 4) view.setUint32(4 * i, Number(address), true);
-    else view.setBigUint64(8 * i, address, true);
-  }
-  return table(signature, 1, body);
-}
-
-function rsdp(rsdtAt: bigint, xsdtAt: bigint): Uint8Array {
-  const bytes = acpi_rsdp.encode({
-    signature: characters('RSD PTR '),
-    checksum: 0,
-    oem_id: characters(oem.oem_id),
-    revision: 2,
-    rsdt_address: Number(rsdtAt),
-    length: acpi_rsdp.size,
-    xsdt_address: xsdtAt,
-    extended_checksum: 0,
-    reserved: new Uint8Array(3),
-  });
-  bytes[acpi_rsdp.offsets.checksum] = checksumOf(bytes.subarray(0, acpi_rsdp_first_bytes));
-  bytes[acpi_rsdp.offsets.extended_checksum] = checksumOf(bytes);
-  return bytes;
-}
-
-function alignUp(value: bigint, to: bigint): bigint {
-  return ((value + to - 1n) / to) * to;
-}
-
-/** Places tables one behind the other. */
-class Pages {
-  readonly #parts: Loaded[] = [];
-  readonly #start: bigint;
-  #next: bigint;
-
-  constructor(start: bigint) {
-    this.#start = start;
-    this.#next = start;
-  }
-
-  /** Adds a table, for which `room` bytes are set aside. Returns its address. */
-  add(bytes: Uint8Array, room = bytes.length): bigint {
-    const at = this.#next;
-    if (bytes.length > room) throw new InvariantError(`a table has ${bytes.length} bytes, not ${room}`);
-    this.#parts.push({ at, bytes });
-    this.#next = alignUp(at + BigInt(room), alignment);
-    return at;
-  }
-
-  /** The pages with all tables. */
-  done(): Loaded {
-    const bytes = new Uint8Array(Number(alignUp(this.#next, pageBytes) - this.#start));
-    for (const part of this.#parts) bytes.set(part.bytes, Number(part.at - this.#start));
-    return { at: this.#start, bytes };
-  }
-}
-
-/** The page that AML reads: the number of CPUs, and where the MADT's checksum and its first entry are. */
-function infoPage(vcpus: number, madtAt: bigint): Uint8Array {
-  const bytes = new Uint8Array(Number(pageBytes));
-  const view = viewOf(bytes);
-  view.setUint16(info.vcpus, vcpus, true);
-  view.setUint32(info.checksumAt, Number(madtAt) + acpi_table_header.offsets.checksum, true);
-  view.setUint32(info.firstEntryAt, Number(madtAt) + acpi_madt.size, true);
-  return bytes;
-}
 
 /** The tables of a guest whose vCPUs have these APIC ids, by vCPU id; at most 128. */
 export function acpiTables(apicIds: readonly number[]): AcpiTables {
@@ -238,9 +40,8 @@ export function acpiTables(apicIds: readonly number[]): AcpiTables {
   const facsAt = pages.add(facs());
   const dsdtAt = pages.add(table('DSDT', 5, dsdtCode()), dsdtBytes);
   const oldFadtAt = pages.add(oldFadt(facsAt, dsdtAt));
-  const fadtAt = pages.add(fadt(facsAt, dsdtAt));
-  const madtRoom = acpi_madt.size + otherMadtBytes + localApicEntryBytes * apicIds.length;
-  const madtAt = pages.add(madt(apicIds), madtRoom);
+  const fadtAt = pages.add(fadt(facsAt, dsdtAt, fadtKind));
+  const madtAt = pages.add(madt(apicIds), madtRoom(apicIds.length));
   const xsdtAt = pages.add(rootTable('XSDT', [fadtAt, madtAt], 8));
   const rsdtAt = pages.add(rootTable('RSDT', [oldFadtAt, madtAt], 4));
   const tables = pages.done();
@@ -250,7 +51,7 @@ export function acpiTables(apicIds: readonly number[]): AcpiTables {
   return {
     modules: [
       { at: rsdpAt, bytes: root },
-      { at: acpiInfoAt, bytes: infoPage(apicIds.length, madtAt) },
+      infoPage({ vcpus: apicIds.length, madtAt, firstCpu: acpi_madt.size }),
       tables,
     ],
     rsdpAt,

@@ -1,6 +1,6 @@
 /**
- * An encoder for the part of AML that this module's DSDT needs (ACPI 6.5, chapter 20). Each function returns the bytes of one
- * term. Names are the four characters of a NameSeg, optionally behind `\` or `^`.
+ * An encoder for the part of AML that the DSDTs of this module need (ACPI 6.5, chapter 20). Each function returns the bytes of one
+ * term. Names are NameSegs of four characters with dots between them, optionally behind `\` or `^`; `\` alone is the root.
  */
 
 export type Aml = readonly number[];
@@ -22,17 +22,34 @@ function packaged(op: readonly number[], contents: Aml): Aml {
   return [...op, ...packageLength(contents.length), ...contents];
 }
 
+export function device(path: string, ...terms: Aml[]): Aml {
+  return packaged([0x5b, 0x82], [...name(path), ...terms.flat()]);
+}
+
+/** A package: at most 255 elements. */
+export function packageOf(...elements: Aml[]): Aml {
+  return packaged([0x12], [elements.length, ...elements.flat()]);
+}
+
+/** The id of a device as EISAID gives it, three capital letters and four hexadecimal digits: a constant of 32 bits (19.6.36). */
+export function eisaId(id: string): Aml {
+  const [a = 0, b = 0, c = 0] = characters(id.slice(0, 3)).map((letter) => letter - 0x40);
+  const product = parseInt(id.slice(3), 16);
+  return [0x0c, (a << 2) | (b >> 3), ((b & 7) << 5) | c, product >> 8, product & 0xff];
+}
+
 /** The length of a field in bits, in the same encoding as PkgLength, but without counting itself. */
 function bitLength(bits: number): number[] {
   if (bits < 0x40) return [bits];
   return [(1 << 6) | (bits & 0xf), (bits >> 4) & 0xff];
 }
 
-/** A NameString (20.2.2): prefixes, then one or two NameSegs with a dot between them. */
+/** A NameString (20.2.2): prefixes, then NameSegs with dots between them. */
 export function name(path: string): Aml {
-  const [, prefix = '', first = '', second] = /^([\\^]*)(\w{4})(?:\.(\w{4}))?$/.exec(path) ?? [];
-  const segments = second === undefined ? first : `${first}${second}`;
-  return [...characters(prefix), ...(second === undefined ? [] : [0x2e]), ...characters(segments)];
+  const [, prefix = '', dotted = ''] = /^([\\^]*)(\w{4}(?:\.\w{4})*)?$/.exec(path) ?? [];
+  const segments = dotted === '' ? [] : dotted.split('.');
+  const count = { 0: [0], 1: [], 2: [0x2e] }[segments.length] ?? [0x2f, segments.length];
+  return [...characters(prefix), ...count, ...characters(segments.join(''))];
 }
 
 /** An integer constant, in its shortest form (20.2.3): 32 bits at most. */
@@ -76,7 +93,7 @@ export function processor(
   return packaged([0x5b, 0x83], [...name(path), id, ...at, block.bytes, ...terms.flat()]);
 }
 
-export const space = { memory: 0, io: 1 } as const;
+export const space = { memory: 0, io: 1, pciConfig: 2 } as const;
 
 export function operationRegion(
   path: string,
@@ -87,14 +104,28 @@ export function operationRegion(
   return [0x5b, 0x80, ...name(path), kind, ...at, ...bytes];
 }
 
-/** A field list: names and their lengths in bits; null for bits without a name. By bytes, without a lock, preserving other bits. */
-export function field(
-  region: string,
-  ...units: readonly (readonly [path: string | null, bits: number])[]
-): Aml {
-  const byteAccess = 1;
+/** Names and their lengths in bits; null for bits without a name. */
+type FieldUnits = readonly (readonly [path: string | null, bits: number])[];
+
+function fieldList(region: string, flags: number, units: FieldUnits): Aml {
   const list = units.flatMap(([path, bits]) => [...(path === null ? [0] : name(path)), ...bitLength(bits)]);
-  return packaged([0x5b, 0x81], [...name(region), byteAccess, ...list]);
+  return packaged([0x5b, 0x81], [...name(region), flags, ...list]);
+}
+
+/** A field list that is accessed by bytes, without a lock, preserving other bits. */
+export function field(region: string, ...units: FieldUnits): Aml {
+  return fieldList(region, 1, units);
+}
+
+/** A field list that is accessed by words of 32 bits, without a lock, writing other bits as zeros. */
+export function wordField(region: string, ...units: FieldUnits): Aml {
+  const [wordAccess, writeAsZeros] = [3, 2 << 5];
+  return fieldList(region, wordAccess | writeAsZeros, units);
+}
+
+/** A field of 16 or 32 bits in a buffer, from a byte on. */
+export function bufferField(bits: 16 | 32, buffer: Aml, at: Aml, path: string): Aml {
+  return [bits === 16 ? 0x8b : 0x8a, ...buffer, ...at, ...name(path)];
 }
 
 export function local(index: number): Aml {
@@ -121,6 +152,27 @@ export function subtract(a: Aml, b: Aml, target: Aml = noTarget): Aml {
 
 export function and(a: Aml, b: Aml, target: Aml = noTarget): Aml {
   return [0x7b, ...a, ...b, ...target];
+}
+
+export function or(a: Aml, b: Aml, target: Aml = noTarget): Aml {
+  return [0x7d, ...a, ...b, ...target];
+}
+
+export function shiftLeft(value: Aml, count: Aml, target: Aml = noTarget): Aml {
+  return [0x79, ...value, ...count, ...target];
+}
+
+/** The number of the lowest bit that is set, counted from 1. */
+export function lowestBit(value: Aml, target: Aml): Aml {
+  return [0x82, ...value, ...target];
+}
+
+export function increment(target: Aml): Aml {
+  return [0x75, ...target];
+}
+
+export function decrement(target: Aml): Aml {
+  return [0x76, ...target];
 }
 
 export function shiftRight(value: Aml, count: Aml, target: Aml = noTarget): Aml {
