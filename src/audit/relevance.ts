@@ -6,6 +6,7 @@ const unreadFamilies: ReadonlySet<string> = new Set([
   'console_io',
   'grant_table_op',
   'memory_op',
+  'physdev_op',
   'vm_assist',
   'xen_version',
 ]);

@@ -44,6 +44,9 @@ export const armMagicPages: FrameRange = { start: Number(GUEST_MAGIC_BASE) / fra
  */
 const pvhPages: FrameRange = { start: 0xf_c000, count: 0x4000 };
 
+/** The memory of a PVHVM guest counts the hole below 1 MiB, where a PC's video memory is. */
+const hvmVideoKiB = 128;
+
 export interface BackendOptions {
   /** The domain's name, as in xl.cfg. */
   readonly name: string;
@@ -120,10 +123,11 @@ function newChannel(domain: Domain): number {
 /** What xl.cfg calls the domain's memory: its RAM without the pages of daemons and firmware. */
 function memoryKiB({ kind, ram }: DomainConfig): number {
   const others = kind === 'arm' ? armMagicPages : pvhPages;
+  const videoKiB = kind === 'pvhvm' ? hvmVideoKiB : 0;
   const frames = ram
     .filter(({ start }) => start < others.start || start >= others.start + others.count)
     .reduce((sum, { count }) => sum + count, 0);
-  return (frames * frameBytes) / 1024;
+  return (frames * frameBytes) / 1024 + videoKiB;
 }
 
 /**

@@ -10,6 +10,7 @@ import { event_channel_op } from './hypercalls/event_channel_op.js';
 import { grant_table_op } from './hypercalls/grant_table_op.js';
 import { hvm_op } from './hypercalls/hvm_op.js';
 import { memory_op } from './hypercalls/memory_op.js';
+import { physdev_op } from './hypercalls/physdev_op.js';
 import { sched_op } from './hypercalls/sched_op.js';
 import { vcpu_op } from './hypercalls/vcpu_op.js';
 import { vm_assist } from './hypercalls/vm_assist.js';
@@ -29,6 +30,7 @@ export const hypercallTable: readonly HypercallFamily[] = [
   sched_op,
   event_channel_op,
   hvm_op,
+  physdev_op,
 ];
 
 const familyOfNumber: ReadonlyMap<number, HypercallFamily> = new Map(

@@ -1,11 +1,11 @@
 /** Binding ports to what raises their events: the bodies of EVTCHNOP_bind_* and alloc_unbound. */
 import { DOMID_SELF, NR_VIRQS, XEN_EEXIST, XEN_EINVAL, XEN_ENOENT } from '../../abi/index.js';
 import { XEN_ENOMEM, XEN_EPERM, XEN_ESRCH } from '../../abi/index.js';
-import { archOf } from '../arch.js';
 import { firstXenVcpu } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Binding, Domain, VcpuState } from '../domain.js';
 import { domainVcpu } from '../hypercall.js';
+import { pirqCount, portOfPirq } from '../pirqs.js';
 import { channelAt, makeChannel } from './channel.js';
 import { notify } from './pending.js';
 import { bindPort, getFreePort } from './ports.js';
@@ -72,29 +72,19 @@ export function bindIpi(domain: Domain, vcpuId: number): number {
 }
 
 /**
- * How many pirqs a domU has: the host's own interrupts and 32 more on x86, where the host is taken to have one
- * IO-APIC of 24 pins; NR_IRQS on Arm (Xen 4.17 common/domain.c, domain_create; nr_static_irqs).
- */
-const nrPirqs = { x86_64: 24 + 32, arm64: 1024 } as const;
-
-/**
- * The new port, or minus an error (Xen 4.17 common/event_channel.c, evtchn_bind_pirq). No pirq ever fires here.
+ * The new port, or minus an error (Xen 4.17 common/event_channel.c, evtchn_bind_pirq).
  * PV is refused, since this domain owns no device; Arm has no records of pirqs to allocate. x86 HVM gets its port
  * whether or not the domain has XENFEAT_hvm_pirqs.
  */
 export function bindPirq(domain: Domain, pirq: number): number {
-  if (pirq >= nrPirqs[archOf(domain)]) return -XEN_EINVAL;
+  if (pirq >= pirqCount(domain)) return -XEN_EINVAL;
   if (domain.state.config.kind === 'pv') return -XEN_EPERM;
-  if (pirqPort(domain, pirq)) return -XEN_EEXIST;
+  if (portOfPirq(domain, pirq) !== null) return -XEN_EEXIST;
   const port = getFreePort(domain);
   if (port < 0) return port;
   if (domain.state.config.kind === 'arm') return -XEN_ENOMEM;
   bindPort(domain, port, { kind: 'pirq', pirq }, firstXenVcpu);
   return port;
-}
-
-function pirqPort({ state }: Domain, pirq: number): boolean {
-  return state.events.channels.some(({ binding }) => binding.kind === 'pirq' && binding.pirq === pirq);
 }
 
 /** Whether EVTCHNOP_bind_vcpu may move a channel of this kind: not an IPI, nor a virq of one vCPU's own. */

@@ -1,9 +1,9 @@
 /**
  * What the toolstack writes into the store for a new domain (Xen 4.17 tools/libs/light: libxl_create.c,
  * libxl__domain_make; libxl_dom.c, libxl__build_post; libxl_console.c, libxl__device_console_add). The guest is of type
- * PVH, which every guest on Arm is. What is only the toolstack's own, under /libxl, is left out but for its directory.
+ * PVH, which every guest on Arm is, or HVM. What is only the toolstack's own, under /libxl, is left out but for its directory.
  */
-import type { Domain } from '../domain.js';
+import type { Domain, GuestKind } from '../domain.js';
 import { toolstackDomid } from '../event_channels/index.js';
 import { setNode, setPermissions, storeOf, toolstackView } from './daemon.js';
 import { removeNode } from './nodes.js';
@@ -81,7 +81,8 @@ export function writeDomainTree(domain: Domain, facts: TreeFacts): void {
   for (const path of [directory, `/vm/${facts.uuid}`, backendPath(domid)]) {
     if (view.store.nodes[path] !== undefined) removeNode(view, path);
   }
-  writeHost(view, domid, permissions);
+  const { kind } = domain.state.config;
+  writeHost(view, domid, kind, permissions);
   make(view, directory, permissions.readable);
   make(view, `/vm/${facts.uuid}`, permissions.readable);
   writeAll(view, directory, [
@@ -89,13 +90,14 @@ export function writeDomainTree(domain: Domain, facts: TreeFacts): void {
     ['name', facts.name],
   ]);
   writeGuestNodes(view, directory, permissions);
+  if (kind === 'pvhvm') writeMachine(view, directory, permissions);
   writeVm(view, facts);
   writeResources(view, directory, domain, facts);
   writeConsole(view, domid, facts, permissions);
 }
 
 /** What is there before any guest: xenstored's own node and the toolstack's domain (tools/helpers/xen-init-dom0.c). */
-function writeHost(view: View, domid: number, { hidden }: Permissions): void {
+function writeHost(view: View, domid: number, kind: GuestKind, { hidden }: Permissions): void {
   setNode(view, '/tool/xenstored', empty);
   const directory = domainPath(toolstackDomid);
   writeAll(view, directory, [
@@ -103,7 +105,7 @@ function writeHost(view: View, domid: number, { hidden }: Permissions): void {
     ['name', 'Domain-0'],
   ]);
   make(view, `/libxl/${domid}`, hidden);
-  writeAll(view, `/libxl/${domid}`, [['type', 'pvh']]);
+  writeAll(view, `/libxl/${domid}`, [['type', kind === 'pvhvm' ? 'hvm' : 'pvh']]);
 }
 
 function writeGuestNodes(view: View, directory: string, { readable, own }: Permissions): void {
@@ -112,6 +114,21 @@ function writeGuestNodes(view: View, directory: string, { readable, own }: Permi
   writeAll(view, directory, [
     ['control/platform-feature-multiprocessor-suspend', '1'],
     ['control/platform-feature-xs_reset_watches', '1'],
+  ]);
+}
+
+/** What only a guest with firmware and a device model has. */
+function writeMachine(view: View, directory: string, { readable, own }: Permissions): void {
+  for (const name of ['feature-s3', 'feature-s4']) make(view, `${directory}/control/${name}`, own);
+  for (const name of ['hvmloader', 'platform']) make(view, `${directory}/${name}`, readable);
+  writeAll(view, directory, [
+    ['hvmloader/bios', 'seabios'],
+    ['hvmloader/allow-memory-relocate', '0'],
+    ['platform/acpi', '1'],
+    ['platform/acpi_s3', '1'],
+    ['platform/acpi_s4', '1'],
+    ['platform/acpi_laptop_slate', '0'],
+    ['platform/device-model', 'qemu_xen'],
   ]);
 }
 
