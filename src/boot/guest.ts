@@ -3,7 +3,7 @@
  * {@link GuestBuilder}; the rest is the same for all.
  */
 import { InputError, present } from '../base/index.js';
-import { connectBackends, uuidText } from '../hypervisor/index.js';
+import { connectBackends, connectDeviceModel, uuidText } from '../hypervisor/index.js';
 import type { Architecture } from '../firmware/index.js';
 import type { InitArchitecture } from '../guest_init/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
@@ -16,7 +16,7 @@ import { machineKind as arm64Kind } from './arm64/machine_kind.js';
 import type { HungGuest, LoadedKernel } from './hung_guest.js';
 import type { KernelImage } from './kernel_image.js';
 import { checkCommandLine } from './options.js';
-import type { BootOptions } from './options.js';
+import type { BootOptions, GuestType } from './options.js';
 import { machineKind as x86Kind } from './x86_64/machine_kind.js';
 
 /** The most vCPUs that a guest of any architecture may have. */
@@ -59,6 +59,8 @@ export interface GuestPlan {
   readonly entry: bigint;
   /** Guest physical address of the boot information that the kernel gets at its entry, such as the device tree. */
   readonly bootInformation: bigint;
+  /** x86: the tables with which a kernel is entered in 64-bit mode; without them, it is entered in 32-bit mode. */
+  readonly longMode?: NonNullable<MachineOptions['longMode']>;
   /** Guest frame numbers of the pages that it shares with xenstore and console; those of an Arm guest when absent. */
   readonly daemonPages?: { readonly console: number; readonly store: number };
   /** The contents of memory when the guest starts, with their guest physical addresses. */
@@ -69,6 +71,8 @@ export interface GuestPlan {
 export interface FoundKernel {
   /** Guest physical address of its image. */
   readonly at: bigint;
+  /** x86: the one for which it was linked (default: the same). */
+  readonly linkedAt?: bigint;
   /**
    * The image of the kernel in whose place it may have been loaded again, if it is that one. Else the image with the memory behind
    * it, as it was at the entry: that is, as in its file but for a few variables.
@@ -135,7 +139,11 @@ export interface GuestBuilder {
   run(options: MachineOptions, listener: MachineListener): RunningGuest;
 }
 
-export type Guest = RunningGuest & Pick<GuestPlan, 'config' | 'cpus' | 'kernelAt'>;
+export type Guest = RunningGuest &
+  Pick<GuestPlan, 'config' | 'cpus' | 'kernelAt'> & {
+    /** x86: the guest physical address for which the kernel was linked (default: `kernelAt`). */
+    readonly linkedAt?: bigint;
+  };
 
 /** What is known of a guest that runs, beside its machine; a plain value. */
 export type GuestFacts = Pick<GuestPlan, 'cpus' | 'kernelAt'>;
@@ -165,14 +173,14 @@ export interface MachineKind {
   readonly arch: Architecture;
   readonly interruptController: (typeof machineKinds)[Architecture]['interruptController'];
   /** The kind of guest; null on arm64, where Xen has one kind. */
-  readonly type: 'pvh' | null;
+  readonly type: GuestType | null;
 }
 
 /** The architecture of a guest whose kernel does not say otherwise. */
 export const defaultArchitecture: Architecture = 'arm64';
 
-export function machineKindOf(arch: Architecture): MachineKind {
-  return machineKinds[arch];
+export function machineKindOf(arch: Architecture, type: GuestType = 'pvh'): MachineKind {
+  return { ...machineKinds[arch], type: arch === 'amd64' ? type : null };
 }
 
 /** Restores a guest whose machine was saved. */
@@ -216,16 +224,19 @@ export function buildGuest(
   }
   checkCommandLine(options.commandLine);
   const builder = builderOf(kernel.placement.architecture);
-  const { cpus, kernelAt, entry, bootInformation, load, daemonPages, ...plan } = builder.plan(options);
+  const { cpus, kernelAt, entry, bootInformation, longMode, load, daemonPages, ...plan } =
+    builder.plan(options);
   const { startNs, ...others } = facts ?? {};
   const config = { ...plan.config, ...others };
   const start = startNs === undefined ? {} : { startNs };
-  const guest = builder.run({ config, seed, entry, bootInformation, ...start }, listener);
+  const mode = longMode === undefined ? {} : { longMode };
+  const guest = builder.run({ config, seed, entry, bootInformation, ...mode, ...start }, listener);
   for (const { at, bytes } of load) guest.machine.load(at, bytes);
   if (options.xenstore) {
     const pages = daemonPages === undefined ? {} : { pages: daemonPages };
     connectBackends(guest.machine.domain, { name: 'domulator', ...pages });
   }
+  if (config.kind === 'pvhvm') connectDeviceModel(guest.machine.domain);
   return Object.assign(guest, { config, cpus, kernelAt });
 }
 

@@ -74,7 +74,7 @@ export class KernelAddresses {
     this.#kernelAt = kernelAt;
     this.#image = image;
     this.#cpus = cpus.length;
-    this.#linkedText = guest.linkedText(kernelAt);
+    this.#linkedText = guest.linkedText(guest.linkedAt ?? kernelAt);
     this.#knownSymbol = knownSymbol;
   }
 

@@ -36,6 +36,8 @@ export interface KernelFacts {
   readonly cpus: readonly KernelCpu[];
   /** Guest physical address of its image. */
   readonly kernelAt: bigint;
+  /** x86: the one for which it was linked, where that differs. */
+  readonly linkedAt?: bigint;
   readonly memoryBytes: number;
   /** The command line that it was given. */
   readonly commandLine: string;
@@ -81,11 +83,12 @@ export class KernelRun {
   /** `image`: as in the file, or as it was in memory at its entry. */
   constructor(facts: KernelFacts, image: KernelImage, surroundings: KernelSurroundings) {
     const { trace, runsOn } = surroundings;
-    const { number, name, cpus, kernelAt, commandLine } = facts;
+    const { number, name, cpus, kernelAt, linkedAt, commandLine } = facts;
     this.facts = facts;
     this.image = image;
     this.#surroundings = surroundings;
-    const guest: Guest = { ...surroundings.guest, cpus, kernelAt };
+    const linked = linkedAt === undefined ? {} : { linkedAt };
+    const guest: Guest = { ...surroundings.guest, cpus, kernelAt, ...linked };
     this.view = new KernelView(guest, image);
     this.log = new KernelLog(this.#memory());
     this.observer = new KernelObserver(

@@ -21,6 +21,14 @@ export type Toolstack = (typeof toolstacks)[number];
 export const toolstacks = ['xl', 'ideal'] as const;
 
 /**
+ * The kind of an x86 guest. `pvh`: libxl enters its kernel, and it has no devices but those of Xen. `hvm`: it is a PC with firmware and a
+ * device model, whose kernel uses Xen's interfaces (PVHVM).
+ */
+export type GuestType = (typeof guestTypes)[number];
+/** The kinds that can be chosen. */
+export const guestTypes = ['pvh', 'hvm'] as const;
+
+/**
  * What the toolstack does when the guest asks for a reboot. `end`: the run ends. `restart`: it destroys the domain and creates another
  * one with the same configuration, as xl does by default (`on_reboot="restart"`); the run goes on in its kernel.
  */
@@ -72,6 +80,8 @@ export interface BootOptions {
   /** Seed of the lengths of the vCPUs' time slices; nothing else depends on it. */
   readonly seed: number;
   readonly xenstore: boolean;
+  /** Of an x86 guest (default: `pvh`). */
+  readonly type?: GuestType;
   /** Default: `xl`. */
   readonly toolstack?: Toolstack;
   /** Default: `end`. */

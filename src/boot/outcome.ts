@@ -49,6 +49,8 @@ export interface OutcomeSources {
   readonly notAsAsked: () => string | null;
   /** The guest has asked for a reboot: lets it go on in a new domain. False if the run is followed into no more kernels. */
   readonly restart: () => boolean;
+  /** The guest has asked for a soft reset: lets it go on in the domain that is reset. False if the domain is destroyed. */
+  readonly softReset: () => boolean;
   /** Called once, when the boot ends. */
   readonly ended: (end: AuditedEnd) => void;
 }
@@ -215,7 +217,10 @@ export class OutcomeWatch {
     if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
-    if (reason === SHUTDOWN_soft_reset) return this.#finish('destroyed', `${said}${afterSoftReset}`, false);
+    if (reason === SHUTDOWN_soft_reset) {
+      if (this.#sources.softReset()) return null;
+      return this.#finish('destroyed', `${said}${afterSoftReset}`, false);
+    }
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);
     // A kernel that is to reboot when it panics does so at once, and its memory is lost then.

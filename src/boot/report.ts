@@ -362,7 +362,7 @@ export function runsReport(
     domulator: domulatorVersion,
     verdict: worstVerdict(runs),
     kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
-    machine: machineOf(options, machineKindOf(options.kernel.placement.architecture)),
+    machine: machineOf(options, machineKindOf(options.kernel.placement.architecture, options.type)),
     options: crash === null ? optionsOf(options) : { ...optionsOf(options), crash },
     runs,
     host: hostOf(host, instructions),
@@ -397,7 +397,7 @@ export function unstartedReport(
     domulator: domulatorVersion,
     verdict: 'incomplete',
     kernel: { name, version: null, sha256: null, package: null, suites: [] },
-    machine: machineOf(options, machineKindOf(architecture)),
+    machine: machineOf(options, machineKindOf(architecture, options.type)),
     options: optionsOf(options),
     runs: [
       {

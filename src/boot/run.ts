@@ -140,6 +140,7 @@ export class Boot {
       lastRefused: () => this.#refusedCalls.clause((step) => this.whereOf(step)),
       notAsAsked: () => this.#whatIf.notAsAsked,
       restart: () => this.#restart(),
+      softReset: () => this.#softReset(),
       ended: (end) => this.#kernel.observer.end(end),
     });
     if (saved === null) first.observer.begin();
@@ -243,7 +244,9 @@ export class Boot {
    */
   #translationSwitched(vcpu: XenVcpuId, on: boolean): void {
     if (!on) {
-      if (this.#leaving === null && this.#kernel.view.textAddress !== null) this.#leave(vcpu);
+      if (this.#leaving !== null || this.#kernel.view.textAddress === null) return;
+      this.#leaving = vcpu;
+      this.#leave(() => this.#options.toolstack === 'ideal' && this.machine.softReset(vcpu));
       return;
     }
     const isFollowed = this.#leaving === vcpu && this.#kernels.length < mostKernels;
@@ -251,15 +254,23 @@ export class Boot {
     if (found !== null) this.#enter(vcpu, found);
   }
 
-  #leave(vcpu: XenVcpuId): void {
-    this.#leaving = vcpu;
+  /** The kernel is left for another one. `reset`: what resets the domain, if anything does; whether it did. */
+  #leave(reset: () => boolean): boolean {
     this.#kernel.observer.noteLost();
     // An orderly change of kernels may copy the next one over the memory of this one before.
     this.#kernel.left(this.#outcome.panicBefore !== null);
-    if (this.#options.toolstack !== 'ideal') return;
-    if (!this.machine.softReset(vcpu)) return;
+    if (!reset()) return false;
     this.#kernel.observer.domainReset();
     this.#trace.write({ kind: 'reset' });
+    return true;
+  }
+
+  /** The toolstack resets a domain that asked for it and leaves its kernel; false if it destroys the domain. */
+  #softReset(): boolean {
+    const { by } = present(this.machine.domain.state.shutdown, 'a shutdown');
+    if (this.#kernels.length >= mostKernels || !this.#leave(() => this.machine.resetAsAsked())) return false;
+    this.#leaving = by;
+    return true;
   }
 
   #enter(vcpu: XenVcpuId, found: FoundKernel): void {
@@ -272,6 +283,7 @@ export class Boot {
       entryVcpu: vcpu,
       cpus: found.cpus,
       kernelAt: found.at,
+      ...(found.linkedAt === undefined ? {} : { linkedAt: found.linkedAt }),
       memoryBytes: found.memoryBytes,
       commandLine: found.commandLine,
     };
@@ -336,7 +348,7 @@ export class Boot {
         const { length } = this.#trace.store;
         kernel.observer.hypercall(vcpu, record);
         kernel.called(record);
-        this.#refusedCalls.called(vcpu, record, () => this.#stepOfCall(length));
+        this.#refusedCalls.called(vcpu, record, () => this.#trace.store.stepOfCall(length));
         for (const power of powerOf(record, this.guest.config.hardwareIds)) this.#power(vcpu, power);
       },
       power: (vcpu, call) => {
@@ -527,18 +539,6 @@ export class Boot {
       (event) => event.kind === 'kernel' && event.step <= step,
     );
     return entered?.kind === 'kernel' ? entered.kernel : 0;
-  }
-
-  /** The step of the call whose events begin at `from`. */
-  #stepOfCall(from: number): number {
-    const { events } = this.#trace.store;
-    for (let i = events.length - 1; i >= 0; i -= 1) {
-      const event = present(events[i], 'an event');
-      if (event.step < from) break;
-      if (event.kind === 'hypercall') return event.step;
-    }
-    // It was not kept.
-    return from;
   }
 
   #platform(): Platform {

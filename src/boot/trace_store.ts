@@ -138,6 +138,12 @@ export class TraceStore {
     return this.#state.callers.get(step) ?? null;
   }
 
+  /** The step of the call whose events begin at `from`; `from` if the call was not kept. */
+  stepOfCall(from: number): number {
+    const call = this.events.findLast(({ step, kind }) => step < from || kind === 'hypercall');
+    return call === undefined || call.step < from ? from : call.step;
+  }
+
   /** Adds an event. `caller` is the return address of the call that it tells of; null if it tells of none. */
   add(event: TraceEvent, caller: bigint | null = null): void {
     const held = { event, caller };

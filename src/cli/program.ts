@@ -212,7 +212,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
       `${debianGrammar}, an Image, bzImage or package file, or builtin (default: ${defaultKernel})`,
     )
     .option('--arch <ARCH>', 'arm64 or amd64 (default: that of the --kernel file, else arm64)')
-    .option('--type <TYPE>', 'kind of an amd64 guest: pvh (default: pvh)')
+    .option('--type <TYPE>', 'kind of an amd64 guest: pvh or hvm (default: pvh)')
     .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
     .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0; on amd64 console=hvc0)')
     .option('--vcpus <N>', `number of vCPUs, ${rangeText(vcpuCount)}`)
@@ -262,8 +262,16 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
 function addCrashCommand(program: Command, stop: StopRequest): void {
   quiet(program.command('crash'))
     .description('crash a guest on each vCPU, follow it into its crash kernel, and audit both')
-    .option('--kernel <KERNEL>', `${debianGrammar}, or an Image or package file (default: ${defaultKernel})`)
-    .option('--cmdline <TEXT>', `kernel command line (default: console=ttyAMA0 crashkernel=${crashMemory})`)
+    .option(
+      '--kernel <KERNEL>',
+      `${debianGrammar}, or an Image, bzImage or package file (default: ${defaultKernel})`,
+    )
+    .option('--arch <ARCH>', 'arm64 or amd64 (default: arm64)')
+    .option('--type <TYPE>', 'kind of an amd64 guest: pvh or hvm (default: pvh)')
+    .option(
+      '--cmdline <TEXT>',
+      `kernel command line (default: console=ttyAMA0, on amd64 console=hvc0, and crashkernel=${crashMemory})`,
+    )
     .option('--vcpus <N>', `number of vCPUs, ${rangeText(vcpuCount)}`)
     .option('--memory <MiB>', `guest memory in MiB, ${rangeText({ ...memoryMiB, usual: crashMemoryMiB })}`)
     .option(

@@ -1,7 +1,7 @@
 /** The shared libraries that a program of a 64-bit little-endian ELF file needs (System V ABI, gABI 4.1, chapter 5). */
 import { viewOf } from '../abi/index.js';
 
-const segmentTypes = { load: 1, dynamic: 2 } as const;
+const segmentTypes = { load: 1, dynamic: 2, interpreter: 3 } as const;
 const tags = { needed: 1, stringTable: 5, ownName: 14 } as const;
 /** Bytes of a program header and of an entry of the dynamic section. */
 const sizes = { segment: 56, entry: 16 } as const;
@@ -14,6 +14,8 @@ export interface ElfLibraries {
   readonly needed: readonly string[];
   /** The name under which others need it (DT_SONAME); null for a program. */
   readonly ownName: string | null;
+  /** The path of the loader that starts it (PT_INTERP); null for a library. */
+  readonly interpreter: string | null;
 }
 
 interface Segment {
@@ -56,17 +58,19 @@ function read(file: Uint8Array): ElfLibraries | null {
   if (view.getUint32(0) !== 0x7f45_4c46 || file[4] !== 2 || file[5] !== 1) return null;
   const segments = segmentsOf(view);
   const dynamic = segments.find(({ type }) => type === segmentTypes.dynamic);
-  if (dynamic === undefined) return { needed: [], ownName: null };
+  const loader = segments.find(({ type }) => type === segmentTypes.interpreter);
+  const interpreter = loader === undefined ? null : nameAt(file, loader.offset);
+  if (dynamic === undefined) return { needed: [], ownName: null, interpreter };
   const entries = entriesOf(view, dynamic);
   const table = entries.find(([tag]) => tag === tags.stringTable)?.[1] ?? 0;
   const around = segments.find(
     ({ type, address, bytes }) => type === segmentTypes.load && table >= address && table < address + bytes,
   );
-  if (around === undefined) return { needed: [], ownName: null };
+  if (around === undefined) return { needed: [], ownName: null, interpreter };
   const strings = around.offset + table - around.address;
   const names = (wanted: number): string[] =>
     entries.filter(([tag]) => tag === wanted).map(([, value]) => nameAt(file, strings + value));
-  return { needed: names(tags.needed), ownName: names(tags.ownName)[0] ?? null };
+  return { needed: names(tags.needed), ownName: names(tags.ownName)[0] ?? null, interpreter };
 }
 
 /** The libraries of an ELF file; null for another file, or a damaged one. */

@@ -54,6 +54,8 @@ export interface LoadedKernel {
   readonly sha256: string;
   readonly package: { readonly name: string; readonly version: string } | null;
   readonly image: KernelImage;
+  /** The kernel as it was packed: what a boot loader or kexec would be given. */
+  readonly file: Uint8Array;
   /** For an archive: what was checked when it was fetched. */
   readonly suites: readonly SuiteReport[];
   readonly fromCache: boolean;
@@ -89,6 +91,7 @@ export async function loadKernelBytes(
     sha256: sha256(found.packed),
     package: found.package,
     image: found.image,
+    file: found.packed,
     suites: [],
     fromCache: false,
   };
@@ -98,9 +101,9 @@ export async function loadKernelBytes(
 export async function loadDebianKernel(spec: DebianSpec, settings: DebianSettings): Promise<LoadedKernel> {
   // A boot of a kernel from an archive usually needs the initramfs that is made from its busybox.
   const { kernel } = await debianFiles(spec, ['kernel'], settings, ['busybox']);
-  const { image } = await readKernelFile(kernel.bytes, `${kernel.path} of ${kernel.name}`);
-  const { name, package: package_, suites, fromCache } = kernel;
-  return { name, version: image.version, sha256: kernel.sha256, package: package_, image, suites, fromCache };
+  const { bytes: file, path, name, sha256: digest, package: package_, suites, fromCache } = kernel;
+  const { image } = await readKernelFile(file, `${path} of ${name}`);
+  return { name, version: image.version, sha256: digest, package: package_, image, file, suites, fromCache };
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -46,8 +46,10 @@ describe('the libraries of an ELF file', () => {
     assert.deepEqual(elfLibraries(elf(null, ['libb.so.1', 'libc.so.6'])), {
       needed: ['libb.so.1', 'libc.so.6'],
       ownName: null,
+      interpreter: null,
     });
-    assert.deepEqual(elfLibraries(elf('libb.so.1', [], 0)), { needed: [], ownName: 'libb.so.1' });
+    const library = { needed: [], ownName: 'libb.so.1', interpreter: null };
+    assert.deepEqual(elfLibraries(elf('libb.so.1', [], 0)), library);
   });
 
   it('are not known of other files, and of damaged ones', () => {

@@ -93,6 +93,14 @@ async function openNext(
   }
 }
 
+/** The loader at the path that the program names, unless that is among the libraries. */
+function loaderOf(tool: Uint8Array, libraries: ReadonlyMap<string, Uint8Array>): CpioEntry[] {
+  const [, folder, name] = /^\/([^/]+)\/([^/]+)$/.exec(elfLibraries(tool)?.interpreter ?? '') ?? [];
+  const loader = name === undefined ? undefined : libraries.get(name);
+  if (folder === undefined || folder === 'lib' || loader === undefined) return [];
+  return [directory(`/${folder}`), program(`${folder}/${name}`, loader)];
+}
+
 /**
  * The archive for the kexec-tools of the package `entry`. Throws InputError if a library is in none of the packages on which it
  * depends, and what {@link fetchPackage} throws.
@@ -111,5 +119,6 @@ export async function kexecArchive(
     ...['', '/lib'].map(directory),
     program('kexec', tool.bytes),
     ...libraries.map(([name, bytes]) => program(`lib/${name}`, bytes)),
+    ...loaderOf(tool.bytes, used),
   ]);
 }

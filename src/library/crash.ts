@@ -3,8 +3,15 @@
  * crashes there, and runs on in its crash kernel.
  */
 import { InputError, present } from '../base/index.js';
-import { Boot, KernelImage, runsReport, toolstacks } from '../boot/index.js';
-import type { BootReport, ReportedRun, SavedBoot, Toolstack } from '../boot/index.js';
+import {
+  Boot,
+  defaultArchitecture,
+  KernelImage,
+  loadArchitecture,
+  runsReport,
+  toolstacks,
+} from '../boot/index.js';
+import type { Architecture, BootReport, ReportedRun, SavedBoot, Toolstack } from '../boot/index.js';
 import { crashMarkers } from '../firmware/index.js';
 import type { CrashWay } from '../firmware/index.js';
 import { kernelSpecOf } from '../kernel_source/index.js';
@@ -15,7 +22,7 @@ import type { RunsHost } from './crash_pool.js';
 import { crashOn, reach, watcherOf } from './crash_run.js';
 import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
 import { defaultKernel, jobCount } from './limits.js';
-import { settle } from './request.js';
+import { architectureAsked, settle } from './request.js';
 import type { BootRequest } from './request.js';
 import { loadCrashSources } from './sources.js';
 
@@ -34,6 +41,8 @@ export interface CrashRequest extends Pick<
   BootRequest,
   | 'from'
   | 'kernel'
+  | 'arch'
+  | 'type'
   | 'commandLine'
   | 'vcpus'
   | 'memoryMiB'
@@ -74,10 +83,17 @@ export interface CrashRequest extends Pick<
   readonly stopped?: () => string | null;
 }
 
-function crashCommandLineOf({ commandLine, crashCommandLine }: CrashRequest): string {
+function consoleOf(architecture: Architecture): string {
+  return architecture === 'arm64' ? 'console=ttyAMA0' : 'console=hvc0';
+}
+
+function crashCommandLineOf(
+  { commandLine, crashCommandLine }: CrashRequest,
+  architecture: Architecture,
+): string {
   if (crashCommandLine !== undefined) return crashCommandLine;
   const words = commandLine?.split(/\s+/).filter((word) => !word.startsWith('crashkernel='));
-  return words?.join(' ') ?? 'console=ttyAMA0';
+  return words?.join(' ') ?? consoleOf(architecture);
 }
 
 function checkWords({ by, toolstack, on, crashCommandLine, jobs }: CrashRequest): void {
@@ -120,7 +136,8 @@ async function load(request: CrashRequest): Promise<Loaded> {
     throw new InputError(
       'the builtin guest has no user space that could load a crash kernel; give another kernel',
     );
-  const { commandLine = `console=ttyAMA0 crashkernel=${crashMemory}`, toolstack = 'xl' } = request;
+  const architecture = architectureAsked(request) ?? defaultArchitecture;
+  const { commandLine = `${consoleOf(architecture)} crashkernel=${crashMemory}`, toolstack = 'xl' } = request;
   if (!/(^|\s)crashkernel=/.test(commandLine))
     throw new InputError(
       `the command line reserves no memory for a crash kernel; add crashkernel=${crashMemory} to it`,
@@ -131,9 +148,10 @@ async function load(request: CrashRequest): Promise<Loaded> {
   const { crashKernel } = request;
   const facts: CrashFacts = {
     kernel: typeof crashKernel === 'string' ? crashKernel : null,
-    commandLine: crashCommandLineOf(request),
+    commandLine: crashCommandLineOf(request, architecture),
   };
   const { kernel, initrd, origin } = await loadCrashSources(request, spec, facts.commandLine);
+  await loadArchitecture(kernel.placement.architecture);
   // One image, so that all runs share what is found in it.
   const image = KernelImage.of(kernel.image);
   const options = { ...settled, toolstack, kernel: { ...kernel, image } };
@@ -157,6 +175,8 @@ async function load(request: CrashRequest): Promise<Loaded> {
 
 /** The part of a request that a boot takes too. */
 function bootPart({
+  arch,
+  type,
   vcpus,
   memoryMiB,
   xen,
@@ -166,7 +186,7 @@ function bootPart({
   mirror,
   warn,
 }: CrashRequest): BootRequest {
-  const given = { vcpus, memoryMiB, xen, seed, xenstore, limits, mirror, warn };
+  const given = { arch, type, vcpus, memoryMiB, xen, seed, xenstore, limits, mirror, warn };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
@@ -265,6 +285,7 @@ export async function crash(request: CrashRequest = {}): Promise<BootReport> {
   const { started, saved, facts } =
     request.from === undefined ? await load(request) : await reopen(request.from, request);
   const { options, origin } = started;
+  await loadArchitecture(options.kernel.placement.architecture);
   const { by = 'sysrq' } = request;
   const vcpus = by === 'kexec' ? [0] : checkVcpus(request, options.vcpus);
   const crashes = vcpus.map((vcpu): Crash => ({ vcpu, by }));

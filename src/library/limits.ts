@@ -7,7 +7,14 @@ import type { Architecture, WhatIf } from '../boot/index.js';
 import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
-export { defaultXenRelease, onReboots, usualLimits, whatIfs, xenReleases } from '../boot/index.js';
+export {
+  defaultXenRelease,
+  guestTypes,
+  onReboots,
+  usualLimits,
+  whatIfs,
+  xenReleases,
+} from '../boot/index.js';
 export type { XenRelease } from '../boot/index.js';
 
 /** The architectures of guests by Debian's names, and other names that are taken for them. */
@@ -17,9 +24,6 @@ export const architectureNames = {
   aarch64: 'arm64',
   x86_64: 'amd64',
 } as const satisfies Readonly<Record<string, Architecture>>;
-
-/** Kinds of amd64 guests that can be booted. */
-export const guestTypes = ['pvh'] as const;
 
 /**
  * How the records of a guest can be filled otherwise. On Arm the kernel records its CPU numbers, as it did before the patch of 2016; on

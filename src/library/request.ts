@@ -2,7 +2,15 @@
 import type { TraceEvent } from '../audit/index.js';
 import { InputError } from '../base/index.js';
 import { checkCommandLine, defaultArchitecture, defaultLimits } from '../boot/index.js';
-import type { BootCommand, BootOptions, Architecture, OnReboot, Until, WhatIf } from '../boot/index.js';
+import type {
+  Architecture,
+  BootCommand,
+  BootOptions,
+  GuestType,
+  OnReboot,
+  Until,
+  WhatIf,
+} from '../boot/index.js';
 import { checkMirror } from '../kernel_source/index.js';
 import type { KernelSpec } from '../kernel_source/index.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -16,7 +24,7 @@ import {
   vcpuCount,
   whatIfsOf,
 } from './limits.js';
-import type { guestTypes, Range, XenRelease } from './limits.js';
+import type { Range, XenRelease } from './limits.js';
 import { checkKinds } from './request_types.js';
 
 /** What to boot, and how. All fields are optional. */
@@ -38,8 +46,8 @@ export interface BootRequest {
    * that is named).
    */
   readonly arch?: keyof typeof architectureNames;
-  /** Kind of an amd64 guest (default: `pvh`, the only one so far). */
-  readonly type?: (typeof guestTypes)[number];
+  /** Kind of an amd64 guest: `pvh` or `hvm`, a PC whose kernel uses Xen's interfaces (default: `pvh`). */
+  readonly type?: GuestType;
   /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */
   readonly initrd?: string | Uint8Array;
   /** Kernel command line, 2047 bytes at most (default: `console=ttyAMA0`; on amd64 `console=hvc0`). */
@@ -164,6 +172,11 @@ function checkRestart({ onReboot, whatIf }: BootRequest): void {
   );
 }
 
+/** The type of an amd64 guest, if one was asked for. */
+function typeOf({ type }: BootRequest): Pick<Settled, 'type'> {
+  return type === undefined ? {} : { type };
+}
+
 /** `request` for `kernel`, with all defaults filled in. Throws InputError if it is invalid. */
 export function settle(request: BootRequest, kernel: KernelSpec): Settled {
   checkKinds(request);
@@ -187,6 +200,7 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
     release: request.xen ?? defaultXenRelease,
     seed: seedOf(request.seed ?? seeds.usual),
     xenstore: request.xenstore ?? true,
+    ...typeOf(request),
     onReboot: request.onReboot ?? 'end',
     whatIf: request.whatIf ?? null,
     entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, { least: 0, most: vcpus - 1 }),

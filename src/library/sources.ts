@@ -1,6 +1,6 @@
 /** Loads the bytes that a boot needs, from the places that the request names. */
 import { InputError } from '../base/index.js';
-import { KernelImage } from '../boot/index.js';
+import { defaultArchitecture, KernelImage } from '../boot/index.js';
 import type { Architecture, BootKernel, KernelOrigin } from '../boot/index.js';
 import { builtinKernel } from '../builtin_guest/arm64/index.js';
 import {
@@ -83,12 +83,17 @@ export function archiveSettings({
   });
 }
 
-type Kernel = Pick<Sources, 'kernel' | 'origin'>;
+/** A kernel, and the file that kexec would be given. */
+type Kernel = Pick<Sources, 'kernel' | 'origin'> & { readonly file: Uint8Array };
 
 /** That of another architecture than arm64 is loaded only where it is asked for. */
 async function loadBuiltin(architecture: Settings['architecture']): Promise<BootKernel> {
   if (architecture === 'arm64') return builtinKernel();
   return (await import('../builtin_guest/x86_64/index.js')).builtinKernel();
+}
+
+function builtin(kernel: BootKernel): Kernel {
+  return { kernel, origin: { package: null, suites: [] }, file: KernelImage.of(kernel.image).bytes };
 }
 
 /** `asked`: the architecture that a file must have; null for any. */
@@ -101,7 +106,7 @@ async function loadKernel(
     case 'bytes':
       return bootable(await loadKernelBytes(spec.bytes, kernelName(spec), asked));
     case 'builtin':
-      return { kernel: await loadBuiltin(settings.architecture), origin: { package: null, suites: [] } };
+      return builtin(await loadBuiltin(settings.architecture));
     case 'file':
       return bootable(await loadKernelFile(spec.file, asked));
     case 'debian':
@@ -158,37 +163,42 @@ function bootable(loaded: LoadedKernel): Kernel {
   return {
     kernel: { name, version, sha256, image: bytes, memoryBytes, placement },
     origin: originOf(loaded),
+    file: loaded.file,
   };
 }
 
 /**
- * Fetches or reads `kernel` and the other files of `request`. Throws InputError with one line when they are not available or cannot
+ * Fetches or reads the kernel `spec` and the other files of `request`. Throws InputError with one line when they are not available or cannot
  * be booted.
  */
-export async function loadSources(request: BootRequest, kernel: KernelSpec): Promise<Sources> {
+export async function loadSources(request: BootRequest, spec: KernelSpec): Promise<Sources> {
   const settings = archiveSettings(request);
-  const loaded = await loadKernel(kernel, settings, architectureAsked(request));
-  const { architecture } = loaded.kernel.placement;
+  const { kernel, origin } = await loadKernel(spec, settings, architectureAsked(request));
+  const { architecture } = kernel.placement;
   checkType(architecture, request);
   checkWhatIf(architecture, request);
-  return {
-    ...loaded,
-    initrd: await loadInitrd(request, kernel, loaded.kernel, { ...settings, architecture }),
-  };
+  const initrd = await loadInitrd(request, spec, kernel, { ...settings, architecture });
+  return { kernel, origin, initrd };
 }
 
 /** What the kernel to go on in is, beside the request for the first one. */
-interface CrashKernelRequest extends Pick<BootRequest, 'mirror' | 'warn'> {
+interface CrashKernelRequest extends Pick<BootRequest, 'arch' | 'mirror' | 'warn'> {
   readonly crashKernel?: string | Uint8Array;
 }
 
-/** A kernel that crashes, or in which a crashed one goes on. One that cannot is refused before it is unpacked. */
-async function loadCrashed(spec: KernelSpec, settings: Settings): Promise<Kernel> {
+/** A kernel that crashes, or in which a crashed one goes on. One for another architecture is refused before it is unpacked. */
+async function loadCrashed(
+  spec: KernelSpec,
+  settings: Settings,
+  architecture: Architecture,
+): Promise<Kernel> {
   try {
-    return await loadKernel(spec, settings, 'arm64');
+    return await loadKernel(spec, settings, architecture);
   } catch (error) {
     if (!(error instanceof OtherArchitectureError)) throw error;
-    throw new InputError(`${error.message}: crashes are there for arm64 only`, { cause: error });
+    throw new InputError(`${error.message}; give the architecture (--arch) if both kernels are for it`, {
+      cause: error,
+    });
   }
 }
 
@@ -202,11 +212,12 @@ export async function loadCrashSources(
   crashCommandLine: string,
 ): Promise<Sources> {
   const settings = archiveSettings(request);
-  const { kernel, origin } = await loadCrashed(spec, settings);
+  const architecture = architectureAsked(request) ?? defaultArchitecture;
+  const first = await loadCrashed(spec, settings, architecture);
+  const { kernel, origin } = first;
   const { crashKernel } = request;
   const next =
-    crashKernel === undefined ? kernel : (await loadCrashed(kernelSpecOf(crashKernel), settings)).kernel;
-  const { architecture } = kernel.placement;
+    crashKernel === undefined ? first : await loadCrashed(kernelSpecOf(crashKernel), settings, architecture);
   const release = spec.kind === 'debian' ? userSpaceRelease(spec.release) : defaultRelease;
   const { busybox, kexec } = await fromArchive(
     debianFiles(releaseSpec(release), ['busybox', 'kexec'], settings),
@@ -215,7 +226,8 @@ export async function loadCrashSources(
     {
       busybox: busybox.bytes,
       kexecTools: kexec.bytes,
-      kernel: KernelImage.of(next.image).bytes,
+      // An Image as kexec takes it is not packed; a bzImage unpacks itself.
+      kernel: architecture === 'arm64' ? KernelImage.of(next.kernel.image).bytes : next.file,
       initrd: defaultInitramfs(busybox.bytes, architecture),
       commandLine: crashCommandLine,
     },

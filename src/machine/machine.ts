@@ -260,6 +260,19 @@ export class Machine<B extends Board> {
     return isReset;
   }
 
+  /**
+   * The toolstack hears that the guest has asked for a soft reset by SCHEDOP_shutdown, resets the domain and lets it go on. False if the
+   * domain may not be reset (`config.softReset`).
+   */
+  resetAsAsked(): boolean {
+    if (toolstackAfterShutdown(this.domain) !== 'soft-reset') return false;
+    this.processor.flushTranslations();
+    this.#serveGuest();
+    this.#injectUpcalls();
+    this.board.driveLines();
+    return true;
+  }
+
   /** Another kernel has taken over: its user space has not been seen. */
   forgetUserSpace(): void {
     this.#clock.userSpaceNs = null;

@@ -44,7 +44,7 @@ describe('domulator crash refuses', () => {
     [
       'a kernel for amd64, before it is unpacked',
       ['--kernel', bzImage],
-      /bzImage is a kernel for amd64, not for arm64: crashes are there for arm64 only$/m,
+      /bzImage is a kernel for amd64, not for arm64; give the architecture \(--arch\) if both kernels are for it$/m,
     ],
     [
       'a file that is no checkpoint',

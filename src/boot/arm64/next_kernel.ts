@@ -8,12 +8,12 @@ import { deviceTreeProperty, FDT_MAGIC, readDeviceTree, stringsOf, viewOf } from
 import type { DeviceTree } from '../../abi/index.js';
 import { frameBytes, InputError, present } from '../../base/index.js';
 import { arm64 as firmware, linuxVersionIn } from '../../firmware/index.js';
-import { mfnOfGfn } from '../../hypervisor/index.js';
 import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Arm64Machine } from '../../machine/index.js';
 import type { FoundKernel, KernelCpu } from '../guest.js';
 import { KernelImage } from '../kernel_image.js';
+import { isImageOf, isInRam, peekPhysical, readImage, readPhysical } from '../physical_memory.js';
 
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
 const configNrCpus = 256;
@@ -24,66 +24,8 @@ const headerBytes = 64;
 const treeBytes = 2 << 20;
 const registers = [...Array(31).keys()];
 
-/** `size` bytes at a guest physical address; null if a part of them is not in memory. */
-function readPhysical(machine: Arm64Machine, address: bigint, size: number): Uint8Array | null {
-  const bytes = new Uint8Array(size);
-  for (let done = 0; done < size;) {
-    const at = address + BigInt(done);
-    const mfn = mfnOfGfn(machine.domain, Number(at >> 12n));
-    const frame = mfn === null ? undefined : machine.frames.readable(mfn);
-    if (frame === undefined) return null;
-    const from = Number(at & 0xfffn);
-    const count = Math.min(frameBytes - from, size - done);
-    bytes.set(frame.subarray(from, from + count), done);
-    done += count;
-  }
-  return bytes;
-}
-
-/**
- * Whether an address is in the RAM that the guest was built with. Something else may be mapped there by now: the shared_info that a
- * kernel before had mapped may lie within the image of the next one.
- */
-function isInRam({ domain }: Arm64Machine, address: bigint): boolean {
-  if (address < 0n || address >> 48n !== 0n) return false;
-  const frame = Number(address >> 12n);
-  return domain.state.config.ram.some(({ start, count }) => frame >= start && frame < start + count);
-}
-
-/** The memory of an Image; zeros where none is mapped. */
-function readImage(machine: Arm64Machine, at: bigint, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  for (let done = 0; done < size; done += frameBytes) {
-    const part = readPhysical(machine, at + BigInt(done), Math.min(frameBytes, size - done));
-    if (part !== null) bytes.set(part, done);
-  }
-  return bytes;
-}
-
-/** The share of pages that must begin alike for an image in memory to be the one in a file, and how much of each is compared. */
+/** The share of pages that must begin alike for an image in memory to be the one in a file. It has written a few variables. */
 const mostlyEqual = 0.9;
-const comparedBytes = 64;
-
-/** Whether an image in memory, when it is entered, is `file`: it may have written a few variables. */
-function isImageOf(machine: Arm64Machine, at: bigint, size: number, { bytes: file }: KernelImage): boolean {
-  if (size < file.length) return false;
-  const pages = Math.floor(file.length / frameBytes);
-  let equal = 0;
-  for (let page = 0; page < pages; page += 1) {
-    const found = peekPhysical(machine, at + BigInt(page * frameBytes));
-    let same = 0;
-    while (same < comparedBytes && found?.[same] === file[page * frameBytes + same]) same += 1;
-    if (same === comparedBytes) equal += 1;
-  }
-  return pages > 0 && equal >= mostlyEqual * pages;
-}
-
-/** The memory page at a guest physical address, to be looked at now; null where there is none. */
-function peekPhysical({ domain, frames, processor }: Arm64Machine, address: bigint): Uint8Array | null {
-  const mfn = mfnOfGfn(domain, Number(address >> 12n));
-  const offset = mfn === null ? null : frames.offsetOf(mfn);
-  return offset === null ? null : processor.peek(offset);
-}
 
 /** The Image that contains a physical address: where it begins, and its size in memory; null if there is none. */
 function imageAround(
@@ -177,7 +119,7 @@ export function arm64KernelEntered(
   const tree = trees.find((found) => found !== null) ?? null;
   if (place === null || tree === null) return null;
   const { at, bytes: memoryBytes } = place;
-  const image = isImageOf(machine, at, memoryBytes, first)
+  const image = isImageOf(machine, at, memoryBytes, first, mostlyEqual)
     ? first
     : KernelImage.of(readImage(machine, at, memoryBytes));
   const version = image.remember('version', linuxVersionIn);

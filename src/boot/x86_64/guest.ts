@@ -1,19 +1,7 @@
-/** Builds an amd64 PVH guest as libxl of Xen 4.17 makes one: its memory, its tables, its start_info, its CPUs, and its board. */
+/** Builds an amd64 guest: its memory and what is in it at first, its CPUs, and its board. */
 import { viewOf } from '../../abi/index.js';
-import { frameBytes, invariant, present } from '../../base/index.js';
-import {
-  acpiTables,
-  loadedInitrd,
-  memoryBanks,
-  memoryMap,
-  pvhEntry,
-  specialPageAt,
-  specialPages,
-} from '../../firmware/x86_64/index.js';
-import type { AcpiTables } from '../../firmware/x86_64/index.js';
-import type { MemoryRange } from '../../firmware/index.js';
+import { invariant, present } from '../../base/index.js';
 import { x86_64 as init } from '../../guest_init/x86_64/index.js';
-import type { DomainConfig } from '../../hypervisor/index.js';
 import {
   acpiUidOfVcpu,
   apicId,
@@ -24,7 +12,8 @@ import {
   xenVcpuId,
   xenVcpuIds,
 } from '../../identity/index.js';
-import type { ApicId, XenVcpuId } from '../../identity/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import { isRunnable } from '../../hypervisor/index.js';
 import { x86_64 as kernels } from '../../introspect/index.js';
 import type { X86Cpu } from '../../introspect/index.js';
 import type { MachineListener, MachineOptions } from '../../machine/index.js';
@@ -33,67 +22,25 @@ import type { X86Machine } from '../../machine/x86_64/index.js';
 import { cpuOptions } from '../cpu_limits.js';
 import { readGuest } from '../guest_memory.js';
 import type { GuestBuilder, GuestPlan, KernelCpu, RunningGuest } from '../guest.js';
-import { KernelImage } from '../kernel_image.js';
 import type { BootOptions } from '../options.js';
 import { hungX86Guest } from './hung_guest.js';
+import { planHvm } from './hvm_plan.js';
+import { kernelMap, x86KernelEntered } from './next_kernel.js';
+import { planPvh } from './pvh_plan.js';
 
-/** Xen's own frames begin after everything that a guest can have. */
-const xenFrames = { start: 2 ** 28, count: 80 } as const;
 /** NR_CPUS of Debian's kernels. */
 const configNrCpus = 8192;
 
-/** An entry of the identity page table: a page of 4 MiB that is present, writable, for users, accessed and dirty. */
-const identityEntry = 0xe7;
-
-/** The table with which Xen runs a guest without paging on hosts that cannot do so (public/hvm/params.h, HVM_PARAM_IDENT_PT). */
-function identityPageTable(): Uint8Array {
-  const bytes = new Uint8Array(frameBytes);
-  for (let page = 0; page < 1024; page += 1) {
-    viewOf(bytes).setUint32(4 * page, ((page << 22) | identityEntry) >>> 0, true);
-  }
-  return bytes;
-}
-
-function apicIdsOf(vcpus: number): ApicId[] {
-  return xenVcpuIds(vcpus).map((vcpu) => apicIdOfVcpu(vcpu));
-}
-
-function frameOf(address: bigint): number {
-  return Number(address / BigInt(frameBytes));
-}
-
-function framesOf(start: bigint, bytes: bigint): { readonly start: number; readonly count: number } {
-  return { start: frameOf(start), count: Math.ceil(Number(bytes) / frameBytes) };
-}
-
-function configOf(
-  { vcpus, release, entryVcpu }: BootOptions,
-  banks: readonly MemoryRange[],
-  { modules }: AcpiTables,
-): DomainConfig {
-  const tables = modules.map(({ at, bytes }) => framesOf(at, BigInt(bytes.length)));
-  return {
-    kind: 'pvh',
-    release,
-    domid: 1,
-    ram: [
-      ...banks.map(({ start, size }) => framesOf(start, size)),
-      ...tables.toSorted((a, b) => a.start - b.start),
-      framesOf(specialPages.start, specialPages.size),
-    ],
-    xenFrames,
-    hardwareIds: apicIdsOf(vcpus),
-    fifo: true,
-    softReset: false,
-    maxGrantFrames: 64,
-    entryVcpu: xenVcpuId(entryVcpu),
-  };
+/** On what the numbers of the CPUs depend. */
+interface NumberingFacts {
+  readonly vcpus: number;
+  readonly version: string | null;
+  readonly commandLine: string;
+  readonly entryVcpu: XenVcpuId;
 }
 
 /** The CPUs as an x86 Linux of that version numbers them, with the MADT of the guest and entered on `entryVcpu`. */
-function numberKernelCpus(options: BootOptions): KernelCpu[] {
-  const { vcpus, entryVcpu, commandLine } = options;
-  const { version } = options.kernel;
+function numberKernelCpus({ vcpus, version, commandLine, entryVcpu }: NumberingFacts): KernelCpu[] {
   const { disabledApicId } = cpuOptions(commandLine);
   const { cpus } = numberCpus({
     platform: 'x86_64',
@@ -105,9 +52,9 @@ function numberKernelCpus(options: BootOptions): KernelCpu[] {
       enabled: true,
       onlineCapable: false,
     })),
-    entryApicId: apicIdOfVcpu(xenVcpuId(entryVcpu)),
+    entryApicId: apicIdOfVcpu(entryVcpu),
     // Xen marks vCPU 0 as the one that started, whichever is entered (Xen 4.17 arch/x86/hvm/vlapic.c, vlapic_init).
-    entryHasBspBit: xenVcpuId(entryVcpu) === firstXenVcpu,
+    entryHasBspBit: entryVcpu === firstXenVcpu,
     configNrCpus,
     disableCpuApicId: disabledApicId === null ? null : apicId(disabledApicId),
   });
@@ -128,35 +75,12 @@ function whyUnnumbered(vcpu: XenVcpuId, commandLine: string): string {
 }
 
 function plan(options: BootOptions): GuestPlan {
-  const { kernel, initrd, commandLine, vcpus } = options;
-  const { placement } = kernel;
+  const { placement } = options.kernel;
   invariant(placement.architecture === 'amd64', 'an amd64 kernel');
-  const banks = memoryBanks(options.memoryMiB);
-  const tables = acpiTables(apicIdsOf(vcpus));
-  const ranges = tables.modules.map(({ at, bytes }) => ({ start: at, size: BigInt(bytes.length) }));
-  const lowRam = present(banks[0], 'the first bank of memory');
-  const entry = pvhEntry({
-    kernel: { start: BigInt(placement.loadAt), size: BigInt(kernel.memoryBytes) },
-    commandLine,
-    initrd: initrd === null ? null : loadedInitrd(initrd, Number(lowRam.size)),
-    rsdpAt: tables.rsdpAt,
-    memoryMap: memoryMap(banks, ranges),
-    lowRam,
-  });
-  return {
-    config: configOf(options, banks, tables),
-    cpus: numberKernelCpus(options),
-    kernelAt: BigInt(placement.loadAt),
-    entry: BigInt(placement.entry),
-    bootInformation: entry.startInfoAt,
-    daemonPages: { console: frameOf(specialPageAt.console), store: frameOf(specialPageAt.xenstore) },
-    load: [
-      { at: BigInt(placement.loadAt), bytes: KernelImage.of(kernel.image).bytes },
-      ...entry.load,
-      ...tables.modules,
-      { at: specialPageAt.identityPageTable, bytes: identityPageTable() },
-    ],
-  };
+  const planned = options.type === 'hvm' ? planHvm(options, placement) : planPvh(options, placement);
+  const { kernel, vcpus, commandLine, entryVcpu } = options;
+  const facts = { vcpus, version: kernel.version, commandLine, entryVcpu: xenVcpuId(entryVcpu) };
+  return { ...planned, cpus: numberKernelCpus(facts) };
 }
 
 /** A vCPU with the memory that its registers lead to. */
@@ -191,8 +115,52 @@ function cpuOf(machine: X86Machine, index: number): X86Cpu {
   };
 }
 
+/** Addresses below are those of user space, and of code in a map in which each address is what it is. */
+const userEnd = 1n << 47n;
+
+type X86VcpuView = X86Machine['processor']['vcpus'][number];
+
+/** Whether a vCPU has been seen to leave the kernel's own map, and where it is now. */
+class OwnMap {
+  readonly #view: X86VcpuView;
+  #hasLeft = false;
+
+  constructor(view: X86VcpuView) {
+    this.#view = view;
+  }
+
+  started(): void {
+    this.#hasLeft = false;
+  }
+
+  /** Looks at the vCPU. True once where it runs a kernel in its own map after it ran privileged code outside of any. */
+  hasEntered(): boolean {
+    const { privilege, codeBits, pc } = this.#view;
+    if (privilege !== 0 || codeBits !== 64) return false;
+    if (pc < userEnd) this.#hasLeft = true;
+    const isIn = this.#hasLeft && pc >= kernelMap.start;
+    if (isIn) this.#hasLeft = false;
+    return isIn;
+  }
+}
+
+/** An address at which no kernel has code. */
+const noCode = 0n;
+
 function run(options: MachineOptions, listener: MachineListener): RunningGuest {
-  const machine = x86Machine(options, listener);
+  const maps: OwnMap[] = [];
+  const machine = x86Machine(options, {
+    ...listener,
+    started: (vcpu) => {
+      maps[vcpu]?.started();
+      listener.started?.(vcpu);
+    },
+    sliceEnded: (vcpu) => {
+      listener.sliceEnded?.(vcpu);
+      if (maps[vcpu]?.hasEntered() === true) listener.translationSwitched?.(vcpu, true);
+    },
+  });
+  maps.push(...machine.processor.vcpus.map((view) => new OwnMap(view)));
   const anchors = machine.vcpus.map((vcpu) => kernels.anchorsOf(cpuOf(machine, vcpu)));
   return {
     machine,
@@ -206,9 +174,19 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     whyUnnumbered,
     linkedText: (at) => kernels.linkedText(at),
     loadedVariable: (image, start) => kernels.loadedVariable(image, start),
-    // Crashes and next kernels of such guests are not there yet.
-    makeOops: () => false,
-    kernelEntered: () => null,
+    makeOops: (vcpu) => {
+      const view = present(machine.processor.vcpus[vcpu], 'a vCPU');
+      const isInKernel = view.privilege === 0 && view.pc >= kernelMap.start && view.interruptsEnabled;
+      if (!isRunnable(machine.domain, vcpu) || !isInKernel) return false;
+      view.pc = noCode;
+      return true;
+    },
+    kernelEntered: (vcpu, first) =>
+      x86KernelEntered(machine, vcpu, first, {
+        bootParamsAt: options.bootInformation,
+        number: (version, commandLine, entryVcpu) =>
+          numberKernelCpus({ vcpus: machine.vcpus.length, version, commandLine, entryVcpu }),
+      }),
     keepWords: (words, isRestored) => machine.board.keepWords(words, isRestored),
     hung: (kernel) => hungX86Guest(machine, kernel),
   };

@@ -98,7 +98,6 @@ export function archOf(text: string): keyof typeof architectureNames {
 }
 
 function typeOf(text: string): (typeof guestTypes)[number] {
-  if (text === 'hvm') throw new InputError('--type hvm is not there yet; an amd64 guest is pvh');
   return oneOf('--type', text, guestTypes);
 }
 

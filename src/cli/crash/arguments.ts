@@ -9,6 +9,8 @@ import { checkValue } from '../option_values.js';
 export interface CrashArguments extends Pick<
   BootArguments,
   | 'kernel'
+  | 'arch'
+  | 'type'
   | 'cmdline'
   | 'vcpus'
   | 'memory'
@@ -59,9 +61,24 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
   })) {
     checkValue(`--${option}`, value);
   }
-  const { kernel, cmdline, vcpus, memory, xen, seed, xenstore, limit, mirror, from, report, junit, sarif } =
-    args;
-  const given = { kernel, cmdline, vcpus, memory, xen, seed, limit, mirror, from, report, junit, sarif };
+  const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, limit, mirror } = args;
+  const { from, report, junit, sarif } = args;
+  const given = {
+    kernel,
+    arch,
+    type,
+    cmdline,
+    vcpus,
+    memory,
+    xen,
+    seed,
+    limit,
+    mirror,
+    from,
+    report,
+    junit,
+    sarif,
+  };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const request: Omit<ParsedRequest, 'console' | 'initrd'> = bootRequest({ ...named, xenstore });
   return {

@@ -8,8 +8,11 @@ import type { ProcessorValue, RunResult } from '../../engine/index.js';
 import { x86_64 } from '../../engine/x86_64/index.js';
 import type { PortBytes, X86Host, X86Processor, X86VcpuView } from '../../engine/x86_64/index.js';
 import {
+  assertGsi,
+  deassertGsi,
   defaultClock,
   domainShutdown,
+  isGsiEvent,
   isRunnable,
   latchesApicErrors,
   mfnOfGfn,
@@ -96,7 +99,6 @@ export class X86Board implements Board {
 
   constructor(port: BoardPort) {
     const { options, listener, ranges, vcpus, domain } = port;
-    const { hardwareIds, release } = options.config;
     const ramBytes = ranges.reduce((sum, { count }) => sum + count, 0) * frameBytes;
     this.#port = port;
     const processor: X86Processor = new Processor(x86_64, this.#host(), { vcpus: vcpus.length, ramBytes });
@@ -108,19 +110,7 @@ export class X86Board implements Board {
       apics: () => this.#interrupts.apics,
       catchUp: () => port.catchUp(),
     });
-    this.#interrupts = new Interrupts({
-      domain,
-      vcpus,
-      apicIds: hardwareIds,
-      latchesErrors: latchesApicErrors(release),
-      port: {
-        ...this.#powerCalls.port,
-        levelEnded: (vector) => this.#platform?.routing.levelEnded(vector),
-      },
-      external: () => this.#platform?.routing ?? null,
-      drive: (vcpu, asserted) => processor.setInterruptLine(vcpu, 'interrupt', asserted),
-      interrupted: (vcpu) => port.interrupted(vcpu),
-    });
+    this.#interrupts = this.#newInterrupts();
     this.#tsc = guestTsc(domain);
     const isHvm = options.config.kind === 'pvhvm';
     this.#acting = options.config.entryVcpu;
@@ -154,6 +144,24 @@ export class X86Board implements Board {
     });
   }
 
+  #newInterrupts(): Interrupts {
+    const { options, vcpus, domain } = this.#port;
+    const { hardwareIds, release } = options.config;
+    return new Interrupts({
+      domain,
+      vcpus,
+      apicIds: hardwareIds,
+      latchesErrors: latchesApicErrors(release),
+      port: {
+        ...this.#powerCalls.port,
+        levelEnded: (vector) => this.#platform?.routing.levelEnded(vector),
+      },
+      external: () => this.#platform?.routing ?? null,
+      drive: (vcpu, asserted) => this.processor.setInterruptLine(vcpu, 'interrupt', asserted),
+      interrupted: (vcpu) => this.#port.interrupted(vcpu),
+    });
+  }
+
   #newPlatform(ramBytes: number): Platform {
     const { options, domain, vcpus } = this.#port;
     const { config, startNs = 0n } = options;
@@ -164,7 +172,11 @@ export class X86Board implements Board {
       vcpus: vcpus.length,
       startNs,
       wallclockSec: (config.clock ?? defaultClock).wallclockSec,
-      eventChannels: null,
+      eventChannels: {
+        isBound: (gsi) => isGsiEvent(domain(), gsi),
+        assert: (gsi) => assertGsi(domain(), gsi),
+        deassert: (gsi) => deassertGsi(domain(), gsi),
+      },
       nowNs: () => this.#port.nowNs(),
       wake: (vcpu) => this.#port.interrupted(this.#vcpu(vcpu)),
       shutDown: (reason) => {

@@ -64,8 +64,7 @@ export interface PlatformParts {
   readonly vcpus: number;
   readonly startNs: bigint;
   readonly wallclockSec: number;
-  /** Null where a guest cannot have any. */
-  readonly eventChannels: EventChannels | null;
+  readonly eventChannels: EventChannels;
   nowNs(): bigint;
   /** Ends any wait of a vCPU. */
   wake(vcpu: number): void;
@@ -119,13 +118,13 @@ export class Platform {
       nowNs: () => parts.nowNs(),
       isUp: (vcpu) => parts.domain().state.vcpus[vcpu]?.up === true,
       wake: (vcpu) => parts.wake(vcpu),
-      isEventChannel: (gsi) => eventChannels?.isBound(gsi) === true,
+      isEventChannel: (gsi) => eventChannels.isBound(gsi),
       sendEvent: (gsi) => {
-        const isSent = eventChannels?.assert(gsi) === true;
+        const isSent = eventChannels.assert(gsi);
         if (isSent) this.#hasSentEvent = true;
         return isSent;
       },
-      lowered: (gsi) => eventChannels?.deassert(gsi),
+      lowered: (gsi) => eventChannels.deassert(gsi),
       timerTaken: (place) => this.#timerTaken(place),
     });
     this.rtc = this.#rtcPort();

@@ -1,0 +1,157 @@
+/**
+ * Finds the kernel that a vCPU has entered from another one. Linux leaves itself by a map in which each address is what it is
+ * (arch/x86/kernel/relocate_kernel_64.S), in which purgatory and the next kernel's decompressor run too; the next kernel's own map is in
+ * use where its code runs at the addresses for which it was linked, or to which its decompressor moved it (head_64.S, startup_64). By
+ * then it has written little but its first page tables, which map its image from _text on and nothing before it.
+ */
+import { viewOf } from '../../abi/index.js';
+import { frameBytes, InputError, present } from '../../base/index.js';
+import { linuxVersionIn } from '../../firmware/index.js';
+import type { XenVcpuId } from '../../identity/index.js';
+import type { X86Machine } from '../../machine/x86_64/index.js';
+import type { FoundKernel, KernelCpu } from '../guest.js';
+import { KernelImage } from '../kernel_image.js';
+import { peekPhysical, readImage, readPhysical } from '../physical_memory.js';
+
+/** Where the kernel's image is mapped: a window of 1 GiB (arch/x86/include/asm/page_64_types.h, __START_KERNEL_map). */
+export const kernelMap = { start: 0xffff_ffff_8000_0000n, bytes: 1n << 30n } as const;
+const largePage = 1n << 21n;
+/** No image with all its memory is larger. A guest must not make the host keep many copies of its memory. */
+const mostImageBytes = 192 << 20;
+
+/** An image in memory: where it lies, its size, and its address in the kernel's map less that map's start. */
+interface MappedImage {
+  readonly at: bigint;
+  readonly bytes: number;
+  readonly mappedAt: bigint;
+}
+
+/** Where the kernel's map leads, as far as it is in one piece; null if nothing is mapped there. */
+function mappedImage(machine: X86Machine, vcpu: XenVcpuId): MappedImage | null {
+  const view = present(machine.processor.vcpus[vcpu], 'a vCPU');
+  let at: bigint | null = null;
+  let mappedAt = 0n;
+  let bytes = 0n;
+  for (let offset = 0n; offset < kernelMap.bytes; offset += largePage) {
+    const physical = view.translate(kernelMap.start + offset);
+    if (at === null) [at, mappedAt] = [physical, offset];
+    else if (physical !== at + bytes) break;
+    if (at !== null) bytes += largePage;
+  }
+  return at === null || bytes > mostImageBytes ? null : { at, bytes: Number(bytes), mappedAt };
+}
+
+/** Fields of a setup header in its page (Linux Documentation/arch/x86/boot.rst). */
+const header = { magic: 0x202, commandLineAt: 0x228 } as const;
+const magic = 0x5372_6448; // "HdrS"
+const commandLineBytes = 2048;
+
+/** The text at a guest physical address; null if it is none. */
+function textAt(machine: X86Machine, address: bigint): string | null {
+  const bytes = readPhysical(machine, address, commandLineBytes);
+  const end = bytes?.indexOf(0) ?? -1;
+  if (bytes === null || end < 0) return null;
+  return Array.from(bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join('');
+}
+
+/** The command line of the boot parameters in a page; null if the page has none. */
+function commandLineIn(machine: X86Machine, page: Uint8Array): string | null {
+  const view = viewOf(page);
+  // The boot flag before it does not count: kexec-tools changes it. Files with kernels have no address for the command line.
+  const at = view.getUint32(header.magic, true) === magic ? view.getUint32(header.commandLineAt, true) : 0;
+  return at === 0 ? null : textAt(machine, BigInt(at));
+}
+
+/** A crash kernel is told where the headers of the dump are (Documentation/admin-guide/kernel-parameters.txt). */
+const crashOption = /(^|\s)elfcorehdr=/;
+
+/**
+ * The command line of the kernel that is about to run. The boot parameters of the kernel before are still in memory, so those at
+ * `known` are not taken; of several, those of a crash kernel are.
+ */
+function nextCommandLine(machine: X86Machine, known: bigint): string | null {
+  const { ram } = machine.domain.state.config;
+  const found: string[] = [];
+  for (const { start, count } of ram) {
+    for (let gfn = start; gfn < start + count; gfn += 1) {
+      const address = BigInt(gfn) * BigInt(frameBytes);
+      const page = address === known ? null : peekPhysical(machine, address);
+      const text = page === null ? null : commandLineIn(machine, page);
+      if (text !== null) found.push(text);
+    }
+  }
+  return found.find((text) => crashOption.test(text)) ?? found[0] ?? null;
+}
+
+/** Where kernels are linked to be loaded, unless they were configured otherwise (arch/x86/Kconfig, PHYSICAL_START). */
+const usualLink = 0x100_0000n;
+
+const bannerBytes = 160;
+
+/** The offset of the text that names a kernel and its build; -1 without one. */
+function bannerIn(bytes: Uint8Array): number {
+  const words = Array.from('Linux version ', (character) => character.charCodeAt(0));
+  let at = bytes.indexOf(words[0] ?? 0);
+  while (at >= 0 && !words.every((byte, i) => bytes[at + i] === byte))
+    at = bytes.indexOf(words[0] ?? 0, at + 1);
+  return at;
+}
+
+/**
+ * Whether an image in memory is that of `file`, by the text that names the build. A decompressor that moves the kernel changes every
+ * address in it, so that the images themselves differ.
+ */
+function isBuildOf(machine: X86Machine, { at, bytes }: MappedImage, file: KernelImage): boolean {
+  const banner = file.remember('banner', bannerIn);
+  if (banner < 0 || bytes < file.length) return false;
+  const found = readPhysical(machine, at + BigInt(banner), bannerBytes);
+  const known = file.bytes.subarray(banner, banner + bannerBytes);
+  return found !== null && known.every((byte, i) => found[i] === byte);
+}
+
+/** What the finder is told of the guest. */
+export interface NextKernelFacts {
+  /** Guest physical address of the first kernel's boot parameters. */
+  readonly bootParamsAt: bigint;
+  /** The CPUs as a kernel of that version numbers them. */
+  readonly number: (version: string | null, commandLine: string, entryVcpu: XenVcpuId) => KernelCpu[];
+}
+
+function cpusOf(
+  { number }: NextKernelFacts,
+  version: string | null,
+  commandLine: string,
+  vcpu: XenVcpuId,
+): KernelCpu[] {
+  try {
+    return number(version, commandLine, vcpu);
+  } catch (error) {
+    if (error instanceof InputError) return [];
+    throw error;
+  }
+}
+
+/**
+ * The kernel in whose own map `vcpu` has begun to run; null if that is no Linux, or if its command line is not found. Of the first
+ * kernel's own image nothing is copied, because nothing has changed in its file.
+ */
+export function x86KernelEntered(
+  machine: X86Machine,
+  vcpu: XenVcpuId,
+  first: KernelImage,
+  facts: NextKernelFacts,
+): FoundKernel | null {
+  const place = mappedImage(machine, vcpu);
+  const commandLine = place === null ? null : nextCommandLine(machine, facts.bootParamsAt);
+  if (place === null || commandLine === null) return null;
+  const { at, bytes: memoryBytes, mappedAt } = place;
+  const isFirst = isBuildOf(machine, place, first);
+  const image = isFirst ? first : KernelImage.of(readImage(machine, at, memoryBytes));
+  // An image that was moved is read as if it had been linked for where it is.
+  const linkedAt = isFirst ? usualLink : mappedAt;
+  const version = image.remember('version', linuxVersionIn);
+  const cpus = cpusOf(facts, version, commandLine, vcpu);
+  if (cpus[0]?.vcpu !== vcpu) return null;
+  const isCrashKernel = crashOption.test(commandLine);
+  return { at, linkedAt, image, memoryBytes, version, cpus, commandLine, isCrashKernel };
+}
