@@ -29,6 +29,9 @@ function compareFaults(
   isExact: boolean,
   compare: Compare,
 ): void {
+  // CPUs of one vendor differ in which of its two operands CMPS reads first. One of them faulted on both sides.
+  const isAccess = ({ vector }: Fault): boolean => vector === vectors.page || vector === vectors.protection;
+  if (/^CMPS[BWLQ]/.test(instruction.name) && isAccess(mine) && isAccess(theirs)) return;
   // Which of its bytes MASKMOVDQU faults at is up to the CPU.
   const isAddressKnown = !instruction.name.startsWith('MASKMOV');
   const { page, stack, protection } = vectors;

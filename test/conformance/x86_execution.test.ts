@@ -1,6 +1,6 @@
 /**
  * Executes random x86-64 instructions from random states by their semantics and on the host's own CPU, and compares registers,
- * flags, memory and faults. Only where the host is x86-64 with a C compiler. DOMULATOR_X86_WORDS, DOMULATOR_X86_SEED and
+ * flags, memory and faults. Only where the host is x86-64 with a C compiler, and 32-bit code only where its Linux runs it. DOMULATOR_X86_WORDS, DOMULATOR_X86_SEED and
  * DOMULATOR_X86_ONLY are as in x86_disassembly.test.ts.
  */
 import assert from 'node:assert/strict';
@@ -10,6 +10,7 @@ import { describeCase, differences } from './x86_compare.js';
 import { runByDefinition } from './x86_definitions.js';
 import { evaluatedCalls } from './x86_evaluator.js';
 import { missingHost, runNatively } from './x86_native.js';
+import { nativeModes } from './x86_native_modes.js';
 
 const count = Number(process.env['DOMULATOR_X86_WORDS'] ?? 5_000);
 const seed = Number(process.env['DOMULATOR_X86_SEED'] ?? 1);
@@ -18,7 +19,8 @@ const only = new RegExp(process.env['DOMULATOR_X86_ONLY'] ?? '');
 /** CLI and STI fault outside the kernel; moves of selectors read what the host has. */
 const excluded = /^(CLI|STI|MOV_r_sreg|MOV_m16_sreg|PUSH_[c-gs]s)/;
 
-for (const mode of [64, 32] as const) {
+// A host that cannot run 32-bit code has no test of it.
+for (const mode of missingHost === null ? nativeModes : ([64, 32] as const)) {
   test(
     `instructions do what they do on the host, in ${mode}-bit code`,
     { skip: missingHost ?? false },
