@@ -1,5 +1,6 @@
-/** Selects the findings to list: a guest may break one rule a hundred thousand times. */
-import type { Finding } from '../audit/index.js';
+/** What the audit is told of a guest, and which of its findings are listed: a guest may break one rule a hundred thousand times. */
+import type { Finding, Platform } from '../audit/index.js';
+import type { DomainConfig } from '../hypervisor/index.js';
 import type { TraceFolding } from './trace_store.js';
 
 const findingBounds = { same: 16, all: 2000 } as const;
@@ -22,4 +23,9 @@ export function listedFindings(findings: readonly Finding[]): Finding[] {
 /** One line about a trace whose end was not kept. */
 export function cutText({ events, auditedUpToStep }: TraceFolding): string {
   return `the audit read the first ${auditedUpToStep ?? events} of ${events} events, which is as many as are kept`;
+}
+
+/** What the audit is told of a guest's configuration. */
+export function platformOf({ kind, release, hardwareIds, fifo, softReset }: DomainConfig): Platform {
+  return { kind, release, hardwareIds, fifo, softReset };
 }

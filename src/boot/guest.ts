@@ -127,9 +127,9 @@ export interface RunningGuest {
   makeOops(vcpu: XenVcpuId): boolean;
   /**
    * The kernel that `vcpu` has entered, when it has just switched translation on; null if it is none that can be found. `first`: the
-   * image of the first kernel, as in its file.
+   * image of the first kernel, as in its file. `afterPanic`: whether the kernel before had panicked.
    */
-  kernelEntered(vcpu: XenVcpuId, first: KernelImage): FoundKernel | null;
+  kernelEntered(vcpu: XenVcpuId, first: KernelImage, afterPanic: boolean): FoundKernel | null;
 }
 
 /** How guests of one architecture are built. */

@@ -63,8 +63,10 @@ const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', '
  * xen_hvm_shutdown and xen_hvm_crash_shutdown). xl of Xen 4.17 begins one for HVM guests only (tools/libs/light/libxl_create.c,
  * do_domain_soft_reset), and destroys others; observed of a PVH guest, which never enters that kernel.
  */
-const afterSoftReset =
-  ', to go on in another kernel; xl does that for HVM guests only, and destroys this one';
+const afterSoftReset = {
+  pvh: ', to go on in another kernel; xl does that for HVM guests only, and destroys this one',
+  hvm: ', to go on in another kernel, and the run is followed into no more kernels',
+} as const;
 
 interface State {
   /** The vCPU that made the last hypercall or power call. */
@@ -134,6 +136,10 @@ export class OutcomeWatch {
     return this.#panics.next;
   }
 
+  get #isHvm(): boolean {
+    return this.#machine.domain.state.config.kind === 'pvhvm';
+  }
+
   get #machine(): GuestMachine {
     return this.#guest.machine;
   }
@@ -169,6 +175,11 @@ export class OutcomeWatch {
   /** The panic that the kernel which runs now was entered after; null if there was none. */
   get panicBefore(): string | null {
     return this.#state.awaited?.panic ?? null;
+  }
+
+  /** Whether the kernel that runs has panicked, by its console or its own log. */
+  get hasPanicked(): boolean {
+    return this.panicBefore !== null || panicOf(this.#sources.log(panicTail)) !== null;
   }
 
   /** Another kernel has taken over. */
@@ -219,7 +230,7 @@ export class OutcomeWatch {
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
     if (reason === SHUTDOWN_soft_reset) {
       if (this.#sources.softReset()) return null;
-      return this.#finish('destroyed', `${said}${afterSoftReset}`, false);
+      return this.#finish('destroyed', `${said}${afterSoftReset[this.#isHvm ? 'hvm' : 'pvh']}`, false);
     }
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);
@@ -247,9 +258,11 @@ export class OutcomeWatch {
   #powerOff(said: string, hasHalted: boolean): BootProgress {
     const { until, command = null } = this.#options;
     if (command === null) return this.#finish('poweroff', said, until.kind === 'poweroff');
+    // A device may have ended the domain, which is no call.
     const { lastCaller } = this.#state;
-    const others = this.#machine.vcpus.filter((vcpu) => vcpu !== lastCaller);
-    this.#state.commandEnd = commandEnd(this.#guest, hasHalted ? [lastCaller, ...others] : [lastCaller]);
+    const by = hasHalted ? lastCaller : (this.#machine.domain.state.shutdown?.by ?? lastCaller);
+    const others = this.#machine.vcpus.filter((vcpu) => vcpu !== by);
+    this.#state.commandEnd = commandEnd(this.#guest, hasHalted ? [by, ...others] : [by]);
     if (this.#state.commandEnd !== null) return this.#finish('poweroff', said, true);
     return this.#finish('poweroff', 'the guest powered off before its command ended', false);
   }

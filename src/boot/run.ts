@@ -1,5 +1,5 @@
 /** A boot from its first instruction to its end: puts its parts together, runs the machine, and collects the result. */
-import type { Finding, Platform, TraceEvent } from '../audit/index.js';
+import type { Finding, TraceEvent } from '../audit/index.js';
 import { audit, notJudgedCalls } from '../audit/index.js';
 import { cloneValue, earlier, present } from '../base/index.js';
 import type { PowerRecord } from '../hypervisor/index.js';
@@ -8,7 +8,7 @@ import type { GuestConsole, MachineListener, SavedMachine } from '../machine/ind
 import { ByteQueue } from './byte_queue.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
-import { cutText, listedFindings } from './findings.js';
+import { cutText, listedFindings, platformOf } from './findings.js';
 import { buildGuest, nextDomain, restoreGuest } from './guest.js';
 import { RefusedCalls } from './refused_call.js';
 import type { RefusedCallsState } from './refused_call.js';
@@ -96,7 +96,8 @@ export class Boot {
   #notImplemented: Readonly<Record<string, number>> = {};
   readonly #refusedCalls = new RefusedCalls();
   readonly #outcome: OutcomeWatch;
-  readonly #whatIf: WhatIfRecords;
+  /** Of the kernel that runs. */
+  #whatIf: WhatIfRecords;
   readonly #pause = new PauseWatch();
   /** What happened where the boot paused, and may end it when it goes on. */
   #afterPause: (() => void)[] = [];
@@ -132,7 +133,7 @@ export class Boot {
     this.#runs = this.machine.vcpus.map(() => 0);
     const first = this.#kernelRun(this.#firstFacts(), this.#image);
     this.#kernels = [first];
-    this.#whatIf = new WhatIfRecords(this.guest, first.view, options.whatIf);
+    this.#whatIf = this.#whatIfOf(first);
     this.#outcome = new OutcomeWatch(this.guest, options, {
       kernel: () => this.#loadedKernel(),
       log: (most) => this.#kernel.logTail(most),
@@ -189,8 +190,13 @@ export class Boot {
     }
     this.#refusedCalls.load(refusedCalls);
     this.#trace.store.load(trace);
+    this.#whatIf = this.#whatIfOf(this.#kernel);
     this.#whatIf.load(whatIf);
     this.#outcome.load(outcome);
+  }
+
+  #whatIfOf({ view, facts: { cpus, kernelAt } }: KernelRun): WhatIfRecords {
+    return new WhatIfRecords({ ...this.guest, cpus, kernelAt }, view, this.#options.whatIf);
   }
 
   #firstFacts(): KernelFacts {
@@ -246,30 +252,33 @@ export class Boot {
     if (!on) {
       if (this.#leaving !== null || this.#kernel.view.textAddress === null) return;
       this.#leaving = vcpu;
-      this.#leave(() => this.#options.toolstack === 'ideal' && this.machine.softReset(vcpu));
+      this.#kernel.observer.noteLost();
+      // An orderly change of kernels may copy the next one over the memory of this one before.
+      this.#kernel.left(this.#outcome.panicBefore !== null);
+      this.#whatIf.end();
+      if (this.#options.toolstack === 'ideal' && this.machine.softReset(vcpu)) this.#wasReset();
       return;
     }
     const isFollowed = this.#leaving === vcpu && this.#kernels.length < mostKernels;
-    const found = isFollowed ? this.guest.kernelEntered(vcpu, this.#image) : null;
+    const found = isFollowed ? this.guest.kernelEntered(vcpu, this.#image, this.#kernel.hasCrashed) : null;
     if (found !== null) this.#enter(vcpu, found);
   }
 
-  /** The kernel is left for another one. `reset`: what resets the domain, if anything does; whether it did. */
-  #leave(reset: () => boolean): boolean {
-    this.#kernel.observer.noteLost();
-    // An orderly change of kernels may copy the next one over the memory of this one before.
-    this.#kernel.left(this.#outcome.panicBefore !== null);
-    if (!reset()) return false;
+  #wasReset(): void {
     this.#kernel.observer.domainReset();
     this.#trace.write({ kind: 'reset' });
-    return true;
   }
 
   /** The toolstack resets a domain that asked for it and leaves its kernel; false if it destroys the domain. */
   #softReset(): boolean {
     const { by } = present(this.machine.domain.state.shutdown, 'a shutdown');
-    if (this.#kernels.length >= mostKernels || !this.#leave(() => this.machine.resetAsAsked())) return false;
+    if (this.#kernels.length >= mostKernels) return false;
+    this.#kernel.observer.noteLost();
+    if (!this.machine.resetAsAsked()) return false;
     this.#leaving = by;
+    this.#kernel.left(this.#outcome.hasPanicked);
+    this.#whatIf.end();
+    this.#wasReset();
     return true;
   }
 
@@ -290,6 +299,7 @@ export class Boot {
     const kernel = this.#kernelRun(facts, found.image);
     if (found.isCrashKernel) before.crashed();
     this.#kernels.push(kernel);
+    this.#whatIf = this.#whatIfOf(kernel);
     this.#runs[vcpu] = facts.number;
     this.#leaving = null;
     this.#refusedCalls.clear();
@@ -492,7 +502,7 @@ export class Boot {
       reached: reached && !isCut,
       findings,
       omittedFindings: found.length - findings.length,
-      notJudged: notJudgedCalls({ platform: this.#platform(), events }),
+      notJudged: notJudgedCalls({ platform: platformOf(this.guest.config), events }),
       events,
       folding,
       counts,
@@ -527,7 +537,7 @@ export class Boot {
       notModelled: isLast ? addCounts(kernel.notModelled, notImplemented) : kernel.notModelled,
       findings,
       omittedFindings: found.filter(isOwn).length - findings.length,
-      notJudged: notJudgedCalls({ platform: this.#platform(), events }, number),
+      notJudged: notJudgedCalls({ platform: platformOf(this.guest.config), events }, number),
       kernelLog: kernel.logTail(),
     };
   }
@@ -541,11 +551,6 @@ export class Boot {
     return entered?.kind === 'kernel' ? entered.kernel : 0;
   }
 
-  #platform(): Platform {
-    const { kind, release, hardwareIds, fifo, softReset } = this.guest.config;
-    return { kind, release, hardwareIds, fifo, softReset };
-  }
-
   /**
    * `all-vcpus-up` is not applied to a guest that was stopped or whose trace was cut, nor to a kernel that rebooted before user space:
    * it may not have had time to start its vCPUs.
@@ -556,7 +561,7 @@ export class Boot {
     const gotFar =
       isWhole && (this.machine.userSpaceNs !== null || this.#outcome.end?.outcome === 'poweroff');
     const early = this.#kernels.map((one) => one.rebootedEarly || (one === this.#kernel && !gotFar));
-    return audit({ platform: this.#platform(), events }).filter(
+    return audit({ platform: platformOf(this.guest.config), events }).filter(
       ({ rule, step }) => rule !== 'all-vcpus-up' || early[this.#kernelAtStep(step)] !== true,
     );
   }

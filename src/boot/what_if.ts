@@ -60,6 +60,13 @@ export class WhatIfRecords {
     if (state.kept.length > 0) this.#guest.keepWords?.(state.kept, true);
   }
 
+  /** The kernel has been left: its memory is another one's. */
+  end(): void {
+    if (this.#state.kept.length === 0) return;
+    this.#guest.keepWords?.([]);
+    this.#state = { ...this.#state, kept: [], areFinal: true };
+  }
+
   /** `vcpu` has made a call, and has not gone on yet. */
   called(vcpu: XenVcpuId, { op }: CallRecord): void {
     const state = this.#state;

@@ -9,6 +9,7 @@ import {
   defaultXenRelease,
   memoryMiB,
   seeds,
+  unpackingInstructions,
   usualLimits,
   vcpuCount,
   xenReleases,
@@ -139,12 +140,17 @@ Examples:
   domulator crash --toolstack ideal       if the domain were reset at the jump
   domulator crash --checkpoint vm --crash-on 0
   domulator crash --from vm --crash-on 1  from the same boot, on another vCPU
+  domulator crash --arch amd64 --type hvm --kernel debian:bookworm/cloud
 
 The guest loads the crash kernel with kexec-tools of its Debian release, which is
 fetched like the kernel. It needs crashkernel= on its command line. The guest boots
 once; for each vCPU a copy of it goes on, crashes there and runs on in the crash
 kernel, which powers off if it gets so far. Each run is judged by itself, and the
-exit status is that of the worst, as for 'domulator boot'.`;
+exit status is that of the worst, as for 'domulator boot'.
+
+An amd64 crash kernel unpacks itself. So the default limits are those of 'domulator
+boot' and on amd64 ${millions(unpackingInstructions)} million instructions more. A PVH guest is destroyed at the
+jump, as xl does; --type hvm is reset.`;
 
 /** Commands throw errors; they neither end the process nor print the error. */
 function quiet(command: Command): Command {
@@ -165,7 +171,7 @@ function splitAtCommand(
 function createProgram(stop: StopRequest, command: readonly string[] | null): Command {
   const program = quiet(new Command('domulator'))
     .description(
-      'Boots arm64 kernels as SMP Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
+      'Boots arm64 and amd64 kernels as SMP Xen guests on emulated CPUs, with no Xen, and audits every vCPU id in every hypercall.',
     )
     .version(domulatorVersion, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -284,7 +290,11 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     .option('--crash-cmdline <TEXT>', 'its command line (default: that of the first, without crashkernel=)')
     .option(
       '--toolstack <NAME>',
-      'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm (default: xl)',
+      'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm and for PVH (default: xl)',
+    )
+    .option(
+      '--what-if <WHEN>',
+      'fill the records of both kernels otherwise: before-the-patch, with CPU numbers (amd64)',
     )
     .option('--jobs <N>', 'crashes that run side by side (default: as many as cores and memory allow)')
     .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)

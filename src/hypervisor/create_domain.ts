@@ -97,6 +97,9 @@ function newState(config: DomainConfig, nowNs: bigint): DomainState {
     xenstore: null,
     pvConsole: null,
     xenConsole: { line: '', lines: [] },
+    pirqs: {},
+    reservedPirqs: [],
+    assertedGsis: [],
     resets: 0,
   };
 }

@@ -259,12 +259,12 @@ export interface DomainState {
   /** Null for a domain without a PV console. */
   pvConsole: PvConsoleState | null;
   xenConsole: XenConsoleState;
-  /** PVHVM: the interrupt of the I/O APIC that each pirq stands for; absent until there is one. */
-  pirqs?: Record<string, number>;
-  /** PVHVM: pirqs that the guest had set aside (PHYSDEVOP_get_free_pirq); absent until there is one. */
-  reservedPirqs?: number[];
-  /** PVHVM: the interrupts of the I/O APIC that devices assert now; absent until there is one. */
-  assertedGsis?: number[];
+  /** PVHVM: the interrupt of the I/O APIC that each pirq stands for. */
+  pirqs: Record<string, number>;
+  /** PVHVM: pirqs that the guest had set aside (PHYSDEVOP_get_free_pirq). */
+  reservedPirqs: number[];
+  /** PVHVM: the interrupts of the I/O APIC that devices assert now. */
+  assertedGsis: number[];
   /** How often the domain was soft-reset. */
   resets: number;
 }

@@ -32,11 +32,11 @@ export function hasPirqs({ state }: Domain): boolean {
 
 /** The interrupt that a pirq stands for; null for none. */
 export function gsiOfPirq({ state }: Domain, pirq: number): number | null {
-  return state.pirqs?.[pirq] ?? null;
+  return state.pirqs[pirq] ?? null;
 }
 
 function pirqOfGsi({ state }: Domain, gsi: number): number | null {
-  const found = Object.entries(state.pirqs ?? {}).find(([, mapped]) => mapped === gsi);
+  const found = Object.entries(state.pirqs).find(([, mapped]) => mapped === gsi);
   return found === undefined ? null : Number(found[0]);
 }
 
@@ -50,7 +50,7 @@ export function portOfPirq({ state }: Domain, pirq: number): number | null {
 
 /** A pirq that stands for nothing, of a type of MAP_PIRQ_TYPE_*; -XEN_ENOSPC if there is none (get_free_pirq). */
 export function freePirq(domain: Domain, type: number): number {
-  const reserved = domain.state.reservedPirqs ?? [];
+  const reserved = domain.state.reservedPirqs;
   const isFree = (pirq: number): boolean => gsiOfPirq(domain, pirq) === null && !reserved.includes(pirq);
   if (type === MAP_PIRQ_TYPE_GSI) {
     for (let pirq = isaInterrupts; pirq < hostGsis; pirq += 1) if (isFree(pirq)) return pirq;
@@ -61,7 +61,7 @@ export function freePirq(domain: Domain, type: number): number {
 
 /** A free pirq is set aside for the guest. */
 export function reservePirq(domain: Domain, pirq: number): void {
-  domain.state.reservedPirqs = [...(domain.state.reservedPirqs ?? []), pirq];
+  domain.state.reservedPirqs = [...domain.state.reservedPirqs, pirq];
 }
 
 /** 0, or -XEN_EINVAL. Where either stands for another one already, nothing changes, and the answer is 0 too. */
@@ -75,7 +75,7 @@ export function mapPirq(domain: Domain, pirq: number, gsi: number): number {
 
 /** The pirq stands for no interrupt any more. */
 export function unmapPirq({ state }: Domain, pirq: number): void {
-  state.pirqs = Object.fromEntries(Object.entries(state.pirqs ?? {}).filter(([key]) => key !== `${pirq}`));
+  state.pirqs = Object.fromEntries(Object.entries(state.pirqs).filter(([key]) => key !== `${pirq}`));
 }
 
 /** The port at which the guest takes that interrupt; null if it takes it from the I/O APIC (hvm_domain_use_pirq). */
@@ -94,7 +94,7 @@ export function isGsiEvent(domain: Domain, gsi: number): boolean {
  */
 export function assertGsi(domain: Domain, gsi: number): boolean {
   if (!hasPirqs(domain)) return false;
-  domain.state.assertedGsis = [...new Set([...(domain.state.assertedGsis ?? []), gsi])];
+  domain.state.assertedGsis = [...new Set([...domain.state.assertedGsis, gsi])];
   const port = portOfGsi(domain, gsi);
   if (port !== null) notify(domain, port);
   return port !== null;
@@ -102,13 +102,13 @@ export function assertGsi(domain: Domain, gsi: number): boolean {
 
 /** No device asserts that interrupt any more. */
 export function deassertGsi({ state }: Domain, gsi: number): void {
-  if (state.assertedGsis?.includes(gsi) === true)
+  if (state.assertedGsis.includes(gsi))
     state.assertedGsis = state.assertedGsis.filter((asserted) => asserted !== gsi);
 }
 
 /** The guest has served a pirq: one that is level-triggered and still asserted comes again. */
 export function endOfPirq(domain: Domain, pirq: number): void {
   const [gsi, port] = [gsiOfPirq(domain, pirq), portOfPirq(domain, pirq)];
-  const isAsserted = gsi !== null && domain.state.assertedGsis?.includes(gsi) === true;
+  const isAsserted = gsi !== null && domain.state.assertedGsis.includes(gsi);
   if (gsi !== null && gsi >= isaInterrupts && isAsserted && port !== null) notify(domain, port);
 }

@@ -11,7 +11,7 @@ import { freeRam, takeRam } from './ram.js';
 /**
  * Resets the domain, whose vCPUs must all be paused for a shutdown, and resumes it: each vCPU continues from where it was
  * paused, and those that are down stay down. In this order: every port is closed and the two-level ABI is restored; the
- * registrations of runstate areas and vcpu_infos are dropped; the page at shared_info's guest frame becomes fresh RAM, and
+ * registrations of runstate areas and vcpu_infos are dropped, and on PVHVM pirqs stand for nothing; the page at shared_info's guest frame becomes fresh RAM, and
  * the registrations of time areas are dropped. Upcall vectors, timers, HVM parameters, assists and grant frames stay (Xen
  * 4.17 common/domain.c, domain_soft_reset; arch/x86/domain.c, arch_domain_soft_reset).
  *
@@ -33,6 +33,7 @@ export function softReset(domain: Domain): number {
     vcpu.runstateArea = { virtual: null, location: null };
     vcpu.vcpuInfo = null;
   }
+  Object.assign(domain.state, { pirqs: {}, reservedPirqs: [] });
   const failed = resetArch(domain);
   if (failed !== 0) return failed;
   domain.state.resets += 1;

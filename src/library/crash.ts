@@ -6,12 +6,20 @@ import { InputError, present } from '../base/index.js';
 import {
   Boot,
   defaultArchitecture,
+  defaultLimits,
   KernelImage,
   loadArchitecture,
   runsReport,
   toolstacks,
 } from '../boot/index.js';
-import type { Architecture, BootReport, ReportedRun, SavedBoot, Toolstack } from '../boot/index.js';
+import type {
+  Architecture,
+  BootOptions,
+  BootReport,
+  ReportedRun,
+  SavedBoot,
+  Toolstack,
+} from '../boot/index.js';
 import { crashMarkers } from '../firmware/index.js';
 import type { CrashWay } from '../firmware/index.js';
 import { kernelSpecOf } from '../kernel_source/index.js';
@@ -22,7 +30,7 @@ import type { RunsHost } from './crash_pool.js';
 import { crashOn, reach, watcherOf } from './crash_run.js';
 import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
 import { defaultKernel, jobCount } from './limits.js';
-import { architectureAsked, settle } from './request.js';
+import { architectureAsked, limitsOf, settle } from './request.js';
 import type { BootRequest } from './request.js';
 import { loadCrashSources } from './sources.js';
 
@@ -33,6 +41,8 @@ export const crashWays = ['sysrq', 'oops', 'kexec'] as const satisfies readonly 
 
 /** Memory that the default command line reserves for the crash kernel. */
 export const crashMemory = '192M';
+/** Instructions that a bzImage of Debian takes to unpack itself, at most. */
+export const unpackingInstructions = 10_000_000_000;
 /** Memory of a guest that is to crash, in MiB, unless another size is asked for. */
 export const crashMemoryMiB = 768;
 
@@ -49,6 +59,7 @@ export interface CrashRequest extends Pick<
   | 'xen'
   | 'seed'
   | 'xenstore'
+  | 'whatIf'
   | 'limits'
   | 'mirror'
   | 'warn'
@@ -111,6 +122,19 @@ function checkWords({ by, toolstack, on, crashCommandLine, jobs }: CrashRequest)
     throw new InputError('the command line of the crash kernel may have only printable ASCII characters');
 }
 
+/**
+ * The default limits of a run: those of a boot, and on amd64, where the crash kernel unpacks itself, what that takes of a stock kernel at
+ * most.
+ */
+function crashLimits(architecture: Architecture, vcpus: number): BootOptions['limits'] {
+  const usual = defaultLimits(vcpus);
+  if (architecture === 'arm64') return usual;
+  return {
+    instructions: usual.instructions + unpackingInstructions,
+    guestNs: usual.guestNs + BigInt(unpackingInstructions),
+  };
+}
+
 /** Throws InputError if one of the vCPUs does not exist. */
 function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly number[] {
   if (on === 'all') return [...Array(vcpus).keys()];
@@ -118,6 +142,16 @@ function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly numbe
   if (wrong !== undefined)
     throw new InputError(`the guest has no vCPU ${wrong}; it has vCPUs 0 to ${vcpus - 1}`);
   return [...new Set(on)];
+}
+
+/** Throws InputError for a guest whose crash would tell nothing, or nothing else. */
+function checkPlatform({ type, toolstack, xenstore }: CrashRequest, architecture: Architecture): void {
+  if (type === 'hvm' && toolstack === 'ideal')
+    throw new InputError('xl resets an hvm guest already; leave out the toolstack ideal');
+  if (architecture !== 'arm64' && xenstore === false)
+    throw new InputError(
+      'an amd64 guest without xenstore has no console here; let it have one, or crash an arm64 guest',
+    );
 }
 
 /** A guest whose crash kernel is loaded. */
@@ -142,8 +176,11 @@ async function load(request: CrashRequest): Promise<Loaded> {
     throw new InputError(
       `the command line reserves no memory for a crash kernel; add crashkernel=${crashMemory} to it`,
     );
+  checkPlatform(request, architecture);
   const { memoryMiB = crashMemoryMiB } = request;
-  const settled = settle({ ...bootPart(request), commandLine, memoryMiB, until: 'poweroff' }, spec);
+  const asked = settle({ ...bootPart(request), commandLine, memoryMiB, until: 'poweroff' }, spec);
+  const limits = limitsOf(request.limits ?? {}, crashLimits(architecture, asked.vcpus));
+  const settled = { ...asked, limits };
   checkVcpus(request, settled.vcpus);
   const { crashKernel } = request;
   const facts: CrashFacts = {
@@ -182,11 +219,12 @@ function bootPart({
   xen,
   seed,
   xenstore,
+  whatIf,
   limits,
   mirror,
   warn,
 }: CrashRequest): BootRequest {
-  const given = { arch, type, vcpus, memoryMiB, xen, seed, xenstore, limits, mirror, warn };
+  const given = { arch, type, vcpus, memoryMiB, xen, seed, xenstore, whatIf, limits, mirror, warn };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 

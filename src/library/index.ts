@@ -35,7 +35,7 @@ export type {
 } from '../boot/index.js';
 export { toolstacks } from '../boot/index.js';
 export { checkpointBytes } from './checkpoint.js';
-export { crash, crashMemory, crashMemoryMiB, crashWays } from './crash.js';
+export { crash, crashMemory, crashMemoryMiB, crashWays, unpackingInstructions } from './crash.js';
 export type { CrashRequest, CrashWay } from './crash.js';
 export type { Checkpoint } from './checkpoint.js';
 export { GuestRun } from './guest_run.js';

@@ -182,7 +182,7 @@ export async function loadSources(request: BootRequest, spec: KernelSpec): Promi
 }
 
 /** What the kernel to go on in is, beside the request for the first one. */
-interface CrashKernelRequest extends Pick<BootRequest, 'arch' | 'mirror' | 'warn'> {
+interface CrashKernelRequest extends Pick<BootRequest, 'arch' | 'type' | 'mirror' | 'warn'> {
   readonly crashKernel?: string | Uint8Array;
 }
 
@@ -213,6 +213,7 @@ export async function loadCrashSources(
 ): Promise<Sources> {
   const settings = archiveSettings(request);
   const architecture = architectureAsked(request) ?? defaultArchitecture;
+  checkType(architecture, request);
   const first = await loadCrashed(spec, settings, architecture);
   const { kernel, origin } = first;
   const { crashKernel } = request;

@@ -124,6 +124,8 @@ type X86VcpuView = X86Machine['processor']['vcpus'][number];
 class OwnMap {
   readonly #view: X86VcpuView;
   #hasLeft = false;
+  /** A guest must not make the host look for kernels in all of its memory again and again. */
+  #entries = 0;
 
   constructor(view: X86VcpuView) {
     this.#view = view;
@@ -139,10 +141,15 @@ class OwnMap {
     if (privilege !== 0 || codeBits !== 64) return false;
     if (pc < userEnd) this.#hasLeft = true;
     const isIn = this.#hasLeft && pc >= kernelMap.start;
-    if (isIn) this.#hasLeft = false;
-    return isIn;
+    if (!isIn) return false;
+    this.#hasLeft = false;
+    this.#entries += 1;
+    return this.#entries <= mostEntries;
   }
 }
+
+/** Entries of one vCPU that are looked at. */
+const mostEntries = 64;
 
 /** An address at which no kernel has code. */
 const noCode = 0n;
@@ -181,9 +188,10 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
       view.pc = noCode;
       return true;
     },
-    kernelEntered: (vcpu, first) =>
+    kernelEntered: (vcpu, first, afterPanic) =>
       x86KernelEntered(machine, vcpu, first, {
         bootParamsAt: options.bootInformation,
+        afterPanic,
         number: (version, commandLine, entryVcpu) =>
           numberKernelCpus({ vcpus: machine.vcpus.length, version, commandLine, entryVcpu }),
       }),

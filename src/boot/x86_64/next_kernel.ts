@@ -11,13 +11,13 @@ import type { XenVcpuId } from '../../identity/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
 import type { FoundKernel, KernelCpu } from '../guest.js';
 import { KernelImage } from '../kernel_image.js';
-import { peekPhysical, readImage, readPhysical } from '../physical_memory.js';
+import { isInRam, peekPhysical, readImage, readPhysical } from '../physical_memory.js';
 
 /** Where the kernel's image is mapped: a window of 1 GiB (arch/x86/include/asm/page_64_types.h, __START_KERNEL_map). */
 export const kernelMap = { start: 0xffff_ffff_8000_0000n, bytes: 1n << 30n } as const;
 const largePage = 1n << 21n;
 /** No image with all its memory is larger. A guest must not make the host keep many copies of its memory. */
-const mostImageBytes = 192 << 20;
+const mostImageBytes = 128 << 20;
 
 /** An image in memory: where it lies, its size, and its address in the kernel's map less that map's start. */
 interface MappedImage {
@@ -38,7 +38,10 @@ function mappedImage(machine: X86Machine, vcpu: XenVcpuId): MappedImage | null {
     else if (physical !== at + bytes) break;
     if (at !== null) bytes += largePage;
   }
-  return at === null || bytes > mostImageBytes ? null : { at, bytes: Number(bytes), mappedAt };
+  if (at === null || bytes > mostImageBytes) return null;
+  return isInRam(machine, at) && isInRam(machine, at + bytes - 1n)
+    ? { at, bytes: Number(bytes), mappedAt }
+    : null;
 }
 
 /** Fields of a setup header in its page (Linux Documentation/arch/x86/boot.rst). */
@@ -66,21 +69,24 @@ function commandLineIn(machine: X86Machine, page: Uint8Array): string | null {
 const crashOption = /(^|\s)elfcorehdr=/;
 
 /**
- * The command line of the kernel that is about to run. The boot parameters of the kernel before are still in memory, so those at
- * `known` are not taken; of several, those of a crash kernel are.
+ * The command line of the kernel that is about to run. The boot parameters of kernels before are still in memory: those at `known` are
+ * not taken, and those of a crash kernel only `afterPanic`, as it may wait in memory while another one is entered.
  */
-function nextCommandLine(machine: X86Machine, known: bigint): string | null {
+function nextCommandLine(machine: X86Machine, known: bigint, afterPanic: boolean): string | null {
   const { ram } = machine.domain.state.config;
-  const found: string[] = [];
+  let other: string | null = null;
   for (const { start, count } of ram) {
     for (let gfn = start; gfn < start + count; gfn += 1) {
       const address = BigInt(gfn) * BigInt(frameBytes);
       const page = address === known ? null : peekPhysical(machine, address);
       const text = page === null ? null : commandLineIn(machine, page);
-      if (text !== null) found.push(text);
+      if (text === null) continue;
+      const isCrash = crashOption.test(text);
+      if (isCrash && afterPanic) return text;
+      if (!isCrash) other ??= text;
     }
   }
-  return found.find((text) => crashOption.test(text)) ?? found[0] ?? null;
+  return other;
 }
 
 /** Where kernels are linked to be loaded, unless they were configured otherwise (arch/x86/Kconfig, PHYSICAL_START). */
@@ -113,6 +119,8 @@ function isBuildOf(machine: X86Machine, { at, bytes }: MappedImage, file: Kernel
 export interface NextKernelFacts {
   /** Guest physical address of the first kernel's boot parameters. */
   readonly bootParamsAt: bigint;
+  /** Whether the kernel before had panicked. */
+  readonly afterPanic: boolean;
   /** The CPUs as a kernel of that version numbers them. */
   readonly number: (version: string | null, commandLine: string, entryVcpu: XenVcpuId) => KernelCpu[];
 }
@@ -142,7 +150,7 @@ export function x86KernelEntered(
   facts: NextKernelFacts,
 ): FoundKernel | null {
   const place = mappedImage(machine, vcpu);
-  const commandLine = place === null ? null : nextCommandLine(machine, facts.bootParamsAt);
+  const commandLine = place === null ? null : nextCommandLine(machine, facts.bootParamsAt, facts.afterPanic);
   if (place === null || commandLine === null) return null;
   const { at, bytes: memoryBytes, mappedAt } = place;
   const isFirst = isBuildOf(machine, place, first);

@@ -17,6 +17,7 @@ export interface CrashArguments extends Pick<
   | 'xen'
   | 'seed'
   | 'xenstore'
+  | 'whatIf'
   | 'limit'
   | 'mirror'
   | 'from'
@@ -61,7 +62,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
   })) {
     checkValue(`--${option}`, value);
   }
-  const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, limit, mirror } = args;
+  const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, whatIf, limit, mirror } = args;
   const { from, report, junit, sarif } = args;
   const given = {
     kernel,
@@ -72,6 +73,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     memory,
     xen,
     seed,
+    whatIf,
     limit,
     mirror,
     from,

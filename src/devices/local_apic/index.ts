@@ -17,6 +17,7 @@ export {
   isEnabled as isApicEnabled,
   isEnabledByBase as isApicOn,
   newLocalApics,
+  setRegister as setApicRegister,
 } from './state.js';
 export type { LocalApicState, LocalApicsState } from './state.js';
 export { deadline, passTimers, timersDueNs, writeDeadline } from './timer.js';

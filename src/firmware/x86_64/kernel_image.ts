@@ -166,6 +166,9 @@ function readVmlinux(bytes: Uint8Array, what: string, container: Container): X86
   if (entry < loadAt || entry >= fileEnd) {
     throw new InputError(`${what} is damaged: its entry 0x${entry.toString(16)} is outside of its image`);
   }
+  // A kernel without another entry than PVH's names that one.
+  const entry64 = number32(viewOf(bytes), elf.entry, what);
+  const isEntry64 = entry64 !== entry && entry64 >= loadAt && entry64 < fileEnd;
   const image = new Uint8Array(fileEnd - loadAt);
   for (const { physical, offset, fileBytes } of loaded) {
     image.set(bytes.subarray(offset, offset + fileBytes), physical - loadAt);
@@ -175,7 +178,7 @@ function readVmlinux(bytes: Uint8Array, what: string, container: Container): X86
     ...container,
     memoryBytes: end - loadAt,
     version: linuxVersionIn(image),
-    placement: { architecture: 'amd64', loadAt, entry, entry64: number32(viewOf(bytes), elf.entry, what) },
+    placement: { architecture: 'amd64', loadAt, entry, ...(isEntry64 ? { entry64 } : {}) },
   };
 }
 

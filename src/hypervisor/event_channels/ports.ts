@@ -82,7 +82,7 @@ export function closePort(domain: Domain, port: number): number {
 
 /**
  * Closes every port and goes back to the two-level ABI: EVTCHNOP_reset on oneself, and the first step of a soft
- * reset. Always 0, for nothing here interrupts it and Xen itself holds no port of a domain without a device model
+ * reset. Always 0, for nothing here interrupts it. Ports that Xen itself holds for a device model are reserved, and stay
  * (Xen 4.17 common/event_channel.c, evtchn_reset).
  */
 export function resetEvents(domain: Domain): number {

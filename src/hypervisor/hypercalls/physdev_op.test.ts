@@ -6,6 +6,9 @@ import { domainToJson } from '../snapshot.js';
 import type { Domain, GuestKind } from '../domain.js';
 import { setHvmParam } from '../hvm_params.js';
 import { assertGsi, deassertGsi } from '../pirqs.js';
+import { domainShutdown } from '../power.js';
+import { softReset } from '../soft_reset.js';
+import { xenVcpuId } from '../../identity/index.js';
 import { call, makeTestDomain, nowhere, peek, poke } from '../test_domain.js';
 import { bindPirq } from '../test_events.js';
 import { clearPending, pollPort } from '../event_channels/pending.js';
@@ -136,6 +139,23 @@ describe('physdev_op', () => {
       assert.equal(pollPort(domain, port), false);
     }
     assert.deepEqual([eoi(pvhvm(), 55), eoi(pvhvm(), 56)], [-abi.XEN_EINVAL, -abi.XEN_EINVAL]);
+  });
+
+  it('gives the same pirqs again after a soft reset, as a real Xen gave them to a crash kernel', () => {
+    const domain = pvhvm();
+    assert.deepEqual(
+      [9, 8].map((gsi) => map(domain, gsi)),
+      [16, 17],
+    );
+    domainShutdown(domain, abi.SHUTDOWN_soft_reset, xenVcpuId(0));
+    assert.equal(softReset(domain), 0);
+    assert.deepEqual(
+      [9, 8].map((gsi) => map(domain, gsi)),
+      [16, 17],
+    );
+    const port = bindPirq(domain, 16);
+    assert.equal(assertGsi(domain, 9), true);
+    assert.equal(pollPort(domain, port), true);
   });
 
   it('never throws, and keeps its state a plain and bounded value, whatever is passed', () => {

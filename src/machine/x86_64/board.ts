@@ -40,7 +40,7 @@ import { Interrupts, taskPriority } from './interrupts.js';
 import { KeptWords } from './kept_words.js';
 import type { KeptWord } from './kept_words.js';
 import type { ModelSpecificState } from './model_specific.js';
-import { firmwareRegisters, setFirmwareApic } from './platform/firmware.js';
+import { firmwareRegisters, lowMemoryBytes, setFirmwareApic } from './platform/firmware.js';
 import { Platform } from './platform/platform.js';
 import type { PlatformState } from './platform/state.js';
 import { debugPortAlone, Ports } from './ports.js';
@@ -114,7 +114,7 @@ export class X86Board implements Board {
     this.#tsc = guestTsc(domain);
     const isHvm = options.config.kind === 'pvhvm';
     this.#acting = options.config.entryVcpu;
-    this.#platform = isHvm ? this.#newPlatform(ramBytes) : null;
+    this.#platform = isHvm ? this.#newPlatform() : null;
     this.#registers = new Registers({
       port,
       tsc: this.#tsc,
@@ -162,13 +162,13 @@ export class X86Board implements Board {
     });
   }
 
-  #newPlatform(ramBytes: number): Platform {
+  #newPlatform(): Platform {
     const { options, domain, vcpus } = this.#port;
     const { config, startNs = 0n } = options;
     return new Platform({
       domain,
       apics: () => this.#interrupts.apics,
-      ramBytes,
+      ramBytes: lowMemoryBytes(config.ram),
       vcpus: vcpus.length,
       startNs,
       wallclockSec: (config.clock ?? defaultClock).wallclockSec,
@@ -507,8 +507,8 @@ export class X86Board implements Board {
       return true;
     }
     if (!this.#abi.hasKnownLayout(vcpu)) {
-      const { number } = this.#abi.read(vcpu);
-      this.#countNotModelled(`hypercall ${number} of code that is not 64-bit`);
+      // One name for all: the guest chooses the number.
+      this.#countNotModelled('a hypercall of code that is not 64-bit');
       this.#abi.answer(vcpu, -XEN_ENOSYS);
       return true;
     }

@@ -4,12 +4,15 @@ import {
   newIoApic,
   newPics,
   newPit,
+  setApicRegister,
   writePage,
   writePic,
   writePicLevel,
   writePit,
 } from '../../../devices/index.js';
 import type { IoApicState, LocalApics, PicsState, PitInterrupt, PitState } from '../../../devices/index.js';
+import { frameBytes, present } from '../../../base/index.js';
+import type { FrameRange } from '../../../base/index.js';
 import type { ModelSpecificState } from '../model_specific.js';
 
 /** MTRRs: write-back memory, the legacy video range write-combining, and PCI's range of 0xf0000000 to 0xfbffffff uncachable. */
@@ -67,6 +70,15 @@ export function firmwareIoApic(): IoApicState {
   return ioApic;
 }
 
+/** The guest frame at which PCI devices' memory begins, by hvmloader's default. */
+const pciWindowFrame = 0xf_0000;
+
+/** The memory below PCI's window in bytes, with the hole of video memory, as a device model counts it. */
+export function lowMemoryBytes(ram: readonly FrameRange[]): number {
+  const ends = ram.map(({ start, count }) => start + count).filter((end) => end <= pciWindowFrame);
+  return Math.max(0, ...ends) * frameBytes;
+}
+
 const kibibyte = 1024;
 const mebibyte = kibibyte * kibibyte;
 
@@ -97,12 +109,14 @@ const apicWrites = [
   [0x360, 0x400n],
 ] as const;
 /** The last that it writes: an INIT, which finds the last vCPU waiting for a SIPI as it has ended it before. */
-const command = { low: 0x300, high: 0x310, init: 0x500n } as const;
+const command = { low: 0x300, high: 0x310, init: 0x500 } as const;
 
 /** Leaves the local APIC of the first vCPU as hvmloader does. */
 export function setFirmwareApic(apics: LocalApics, vcpu: number, nowNs: bigint): void {
   for (const [offset, value] of apicWrites) writePage(apics, vcpu, offset, 4, value, nowNs);
   if (apics.apicIds.length === 1) return;
-  writePage(apics, vcpu, command.high, 4, BigInt(apics.apicIds.at(-1) ?? 0) << 24n, nowNs);
-  writePage(apics, vcpu, command.low, 4, command.init, nowNs);
+  // It was sent long ago: only what the register shows is left of it.
+  const apic = present(apics.state.cpus[vcpu], 'a local APIC');
+  setApicRegister(apic, command.high, (apics.apicIds.at(-1) ?? 0) << 24);
+  setApicRegister(apic, command.low, command.init);
 }
