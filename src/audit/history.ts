@@ -26,6 +26,8 @@ export interface Reign {
   /** Set where the observer cannot read which CPUs are online. */
   readonly online: KernelEvent['online'];
   readonly calls: HypercallEvent[];
+  /** The calls that carry a vCPU id, by operation: those of each vCPU, and under null those that name another vCPU than their caller. */
+  readonly callsBy: Map<string, Map<XenVcpuId | null, HypercallEvent[]>>;
   readonly starts: StartEvent[];
   readonly running: RunningEvent[];
   readonly records: RecordEvent[];
@@ -48,6 +50,7 @@ function emptyReign(event: KernelEvent | null): Reign {
     possible: event?.possible ?? [],
     online: event?.online,
     calls: [],
+    callsBy: new Map(),
     starts: [],
     running: [],
     records: [],
@@ -73,6 +76,17 @@ function notePort({ open }: Reign, { step, call }: HypercallEvent): void {
   else if (call.op === 'EVTCHNOP_close') open.delete(port);
 }
 
+function noteCall({ callsBy }: Reign, event: HypercallEvent): void {
+  const { vcpu, call } = event;
+  const ofOp = callsBy.get(call.op) ?? new Map<XenVcpuId | null, HypercallEvent[]>();
+  callsBy.set(call.op, ofOp);
+  for (const key of call.vcpuId === vcpu ? [vcpu] : [vcpu, null]) {
+    const calls = ofOp.get(key);
+    if (calls === undefined) ofOp.set(key, [event]);
+    else calls.push(event);
+  }
+}
+
 function noteAffinity({ open, boundFor }: Reign, { port, linuxCpu }: AffinityEvent): void {
   const step = open.get(port);
   if (step === undefined) return;
@@ -83,6 +97,7 @@ function noteAffinity({ open, boundFor }: Reign, { port, linuxCpu }: AffinityEve
 function noteInReign(reign: Reign, event: TraceEvent): void {
   if (event.kind === 'hypercall') {
     reign.calls.push(event);
+    if (event.call.vcpuId !== null) noteCall(reign, event);
     notePort(reign, event);
   } else if (event.kind === 'start') reign.starts.push(event);
   else if (event.kind === 'running') reign.running.push(event);
@@ -174,8 +189,8 @@ export function holdersOf(history: History, kernel: number, id: number, step: nu
   return [...new Set(unseen.map(({ linuxCpu }) => linuxCpu))];
 }
 
-/** The place in the reign's calls of the first one after `step`. */
-export function callAfter({ calls }: Reign, step: number): number {
+/** The place in `calls` of the first one after `step`. */
+function placeAfter(calls: readonly HypercallEvent[], step: number): number {
   let [low, high] = [0, calls.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -183,6 +198,30 @@ export function callAfter({ calls }: Reign, step: number): number {
     else low = middle + 1;
   }
   return low;
+}
+
+/** The place in the reign's calls of the first one after `step`. */
+export function callAfter({ calls }: Reign, step: number): number {
+  return placeAfter(calls, step);
+}
+
+/** How many calls of `op` stand between two steps, and the first of them. */
+export interface Calls {
+  readonly count: number;
+  readonly first: HypercallEvent | null;
+}
+
+/** The calls of `op` after `step` and before `end` by `vcpu`; with null, those that name another vCPU than their caller. */
+export function callsOf(
+  { callsBy }: Reign,
+  op: string,
+  vcpu: XenVcpuId | null,
+  step: number,
+  end = Infinity,
+): Calls {
+  const calls = callsBy.get(op)?.get(vcpu) ?? [];
+  const [from, to] = [placeAfter(calls, step), placeAfter(calls, end)];
+  return { count: to - from, first: from < to ? (calls[from] ?? null) : null };
 }
 
 /** The first start after `step`: of those that `vcpu` asks for; with null, of all. */

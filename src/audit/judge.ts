@@ -6,7 +6,16 @@
 import { passedVcpuId, xenVcpuId } from '../identity/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { JudgedCall, NotJudged, Run } from './finding.js';
-import { callAfter, holdersOf, isOnline, nextStart, readHistory, reignOf, trueVcpu } from './history.js';
+import {
+  callAfter,
+  callsOf,
+  holdersOf,
+  isOnline,
+  nextStart,
+  readHistory,
+  reignOf,
+  trueVcpu,
+} from './history.js';
 import type { History, Reign } from './history.js';
 import { initialisedTogether } from './initialised.js';
 import type { Initialised } from './initialised.js';
@@ -25,8 +34,19 @@ interface Known extends History {
  */
 interface Ledger {
   readonly has: Map<XenVcpuId, Set<string>>;
-  /** The calls that each vCPU made, beyond its own registrations, since it last started another, with the id in the last of each. */
-  readonly prepared: Map<XenVcpuId, Map<string, number>>;
+  /**
+   * The calls that each vCPU made for others since it last started another, with the vCPU that the last of each was for. null: no id
+   * could be right.
+   */
+  readonly prepared: Map<XenVcpuId, Map<string, XenVcpuId | null>>;
+  /** The operations that a started CPU made for itself, because nobody had made them for it. */
+  readonly own: Set<string>;
+  /** The operations that were made for another CPU with its right id, and that Xen took. */
+  readonly forOthers: Set<string>;
+}
+
+function emptyLedger(): Ledger {
+  return { has: new Map(), prepared: new Map(), own: new Set(), forOthers: new Set() };
 }
 
 function registrationsOf({ has }: Ledger, vcpu: XenVcpuId): Set<string> {
@@ -35,30 +55,46 @@ function registrationsOf({ has }: Ledger, vcpu: XenVcpuId): Set<string> {
   return found;
 }
 
-function preparedBy({ prepared }: Ledger, vcpu: XenVcpuId): Map<string, number> {
-  const found = prepared.get(vcpu) ?? new Map<string, number>();
+function preparedBy({ prepared }: Ledger, vcpu: XenVcpuId): Map<string, XenVcpuId | null> {
+  const found = prepared.get(vcpu) ?? new Map<string, XenVcpuId | null>();
   prepared.set(vcpu, found);
   return found;
 }
 
-function note(ledger: Ledger, { vcpu, call }: HypercallEvent, passed: number): void {
-  const own = registrationsOf(ledger, vcpu);
-  if (own.has(call.op)) preparedBy(ledger, vcpu).set(call.op, passed);
-  else own.add(call.op);
+/** The vCPU that a judged call was for; where that is not known, the one that Xen took it for. */
+function ownerOf({ platform }: History, { event, passed, meant, verdict }: JudgedCall): XenVcpuId | null {
+  const owner = verdict === 'not-judged' ? passed : meant;
+  if (owner === event.vcpu) return event.vcpu;
+  return owner !== null && owner < platform.hardwareIds.length ? xenVcpuId(owner) : null;
 }
 
-/**
- * The calls with which `target` was prepared: those of the vCPU that started it, and those of others that are always for the CPU that
- * is brought up next. A call that may be repeated is so if it was not for its caller, and the vCPU that started the target made none.
- */
+/** Notes a call that was judged. One that Xen took for another vCPU is that one's, even if the kernel gives that CPU up. */
+function note(history: History, ledger: Ledger, judged: JudgedCall): void {
+  const { event, passed } = judged;
+  const { vcpu, call, step, kernel } = event;
+  const registered = registrationsOf(ledger, vcpu);
+  const isFirst = !registered.has(call.op);
+  registered.add(call.op);
+  const owner = ownerOf(history, judged);
+  if (owner === vcpu) {
+    const { starts } = reignOf(history, kernel);
+    if (isFirst && passed === vcpu && starts.some((one) => one.target === vcpu && one.step < step))
+      ledger.own.add(call.op);
+    return;
+  }
+  if (!isFirst) preparedBy(ledger, vcpu).set(call.op, owner);
+  if (owner === null || call.returned < 0) return;
+  registrationsOf(ledger, owner).add(call.op);
+  if (judged.verdict === 'right') ledger.forOthers.add(call.op);
+}
+
+/** `target` was started: it has what was prepared for it. What its starter prepared, and what is always for the next CPU, is over. */
 function credit(history: History, ledger: Ledger, { by, target }: StartEvent): void {
-  const ofStarter = new Set(preparedBy(ledger, by).keys());
   for (const [vcpu, prepared] of ledger.prepared) {
-    for (const [op, passed] of prepared) {
-      const wasMoved = passed !== vcpu && !ofStarter.has(op);
-      if (vcpu !== by && !isForNext(history, op) && !wasMoved) continue;
-      if (target !== null) registrationsOf(ledger, target).add(op);
-      prepared.delete(op);
+    for (const [op, owner] of prepared) {
+      const isFor = target !== null && owner === target;
+      if (isFor) registrationsOf(ledger, target).add(op);
+      if (isFor || vcpu === by || isForNext(history, op)) prepared.delete(op);
     }
   }
 }
@@ -85,6 +121,9 @@ const refusedBinding: Unknown = {
 const noTable: Unknown = { why: "the kernel's interrupt table cannot be read" };
 const notInTable: Unknown = { why: "the kernel's interrupt table was not seen to change after the call" };
 const noStart: Unknown = { why: 'the kernel started no CPU after the call' };
+const noSign: Unknown = {
+  why: 'the CPU that was started after the call made no call that shows for which CPU it was',
+};
 const noOnlineCpus: Unknown = {
   why: 'it cannot be read whether the CPU that made the call was online, and it made no call after it',
 };
@@ -200,13 +239,12 @@ function isForNext({ platform }: History, op: string): boolean {
   return intention === 'control-block' || intention === 'own-then-next';
 }
 
-/** Whether a vCPU makes such a call for itself after it was started. One with another id may be for a CPU that it starts in turn. */
+/**
+ * Whether a vCPU makes such a call for itself after it was started. One with another id says nothing: it may be for a CPU that it
+ * brings up in turn.
+ */
 function isMadeByStarted(reign: Reign, { target, step }: StartEvent, op: string): boolean {
-  const first = reign.calls
-    .slice(callAfter(reign, step))
-    .find((call) => call.vcpu === target && call.call.op === op);
-  if (first === undefined) return false;
-  return first.call.vcpuId === target || nextStart(reign, null, first.step) === null;
+  return target !== null && callsOf(reign, op, target, step).first?.call.vcpuId === target;
 }
 
 /**
@@ -218,27 +256,39 @@ function isMadeFor(reign: Reign, ledger: Ledger, event: HypercallEvent, start: S
   const { step, vcpu, call } = event;
   const { op } = call;
   if (isMadeByStarted(reign, start, op)) return false;
-  const between = reign.calls
-    .slice(callAfter(reign, step), callAfter(reign, start.step))
-    .filter((other) => other.call.op === op);
-  const ofStarter = between.filter((other) => other.vcpu === start.by);
-  if (start.by === vcpu) return ofStarter.length === 0;
+  const ofStarter = callsOf(reign, op, start.by, step, start.step).count;
+  if (start.by === vcpu) return ofStarter === 0;
   const ownOfStarter = registrationsOf(ledger, start.by).has(op) ? 0 : 1;
-  if (ofStarter.length > ownOfStarter || preparedBy(ledger, start.by).has(op)) return false;
-  return call.vcpuId !== vcpu && !between.some((other) => other.call.vcpuId !== other.vcpu);
+  if (ofStarter > ownOfStarter || preparedBy(ledger, start.by).has(op)) return false;
+  return call.vcpuId !== vcpu && callsOf(reign, op, null, step, start.step).count === 0;
+}
+
+/** Whether the trace shows a call of `vcpu` after `step`. */
+function makesCallAfter(reign: Reign, vcpu: XenVcpuId | null, step: number): boolean {
+  for (let at = callAfter(reign, step); at < reign.calls.length; at += 1)
+    if (reign.calls[at]?.vcpu === vcpu) return true;
+  return false;
 }
 
 /**
- * A call that may be repeated for the same CPU belongs to the preparation of another CPU in two cases: it was made for the CPU that is
- * started next; or the caller has already begun to prepare a CPU with a call that is made once for each CPU. Every other repetition is
- * for the calling CPU itself.
+ * A call that may be repeated for the same CPU belongs to the preparation of another CPU in three cases: it was made for the CPU that is
+ * started next; the caller has already begun to prepare a CPU with a call that is made once for each CPU; or it names another CPU, no
+ * start follows, and started CPUs do not make such calls for themselves. Every other repetition is for the calling CPU itself. If
+ * started CPUs make such calls for themselves, so is one that names the caller.
  */
 function ownOrNext(history: History, ledger: Ledger, event: HypercallEvent, passed: number): Meaning {
-  const reign = reignOf(history, event.kernel);
-  const start = nextStart(reign, null, event.step);
-  const isForStarted = start !== null && isMadeFor(reign, ledger, event, start);
-  const hasBegun = [...preparedBy(ledger, event.vcpu).keys()].some((op) => isForNext(history, op));
-  return isForStarted || hasBegun ? prepared(history, ledger, event, passed) : event.vcpu;
+  const { kernel, step, vcpu, call } = event;
+  const isOwn = ledger.own.has(call.op);
+  if (isOwn && passed === vcpu) return vcpu;
+  const reign = reignOf(history, kernel);
+  const start = nextStart(reign, null, step);
+  if ([...preparedBy(ledger, vcpu).keys()].some((op) => isForNext(history, op)))
+    return prepared(history, ledger, event, passed);
+  if (start === null) return isOwn || passed === vcpu ? vcpu : prepared(history, ledger, event, passed);
+  if (!isMadeFor(reign, ledger, event, start)) return vcpu;
+  const isKnown = passed !== vcpu || ledger.forOthers.has(call.op);
+  if (!isKnown && !makesCallAfter(reign, start.target, start.step)) return noSign;
+  return prepared(history, ledger, event, passed);
 }
 
 /**
@@ -384,9 +434,8 @@ function readAll(run: Run): Known {
 
 /** Updates the ledger by an event; returns an empty one where a kernel takes over or the domain is reset. */
 function after(history: History, ledger: Ledger, event: TraceEvent): Ledger {
-  if (event.kind === 'kernel' || event.kind === 'reset') return { has: new Map(), prepared: new Map() };
+  if (event.kind === 'kernel' || event.kind === 'reset') return emptyLedger();
   if (event.kind === 'start') credit(history, ledger, event);
-  if (event.kind === 'hypercall' && event.call.vcpuId !== null) note(ledger, event, event.call.vcpuId);
   return ledger;
 }
 
@@ -397,10 +446,12 @@ function after(history: History, ledger: Ledger, event: TraceEvent): Ledger {
 export function judgeCalls(run: Run): JudgedCall[] {
   const history = readAll(run);
   const judged: JudgedCall[] = [];
-  let ledger: Ledger = { has: new Map(), prepared: new Map() };
+  let ledger = emptyLedger();
   for (const event of run.events) {
     if (event.kind === 'hypercall' && event.call.vcpuId !== null) {
-      judged.push(judge(history, ledger, event, event.call.vcpuId));
+      const call = judge(history, ledger, event, event.call.vcpuId);
+      judged.push(call);
+      note(history, ledger, call);
     }
     ledger = after(history, ledger, event);
   }

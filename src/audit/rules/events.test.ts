@@ -46,6 +46,23 @@ describe('event-is-heard', () => {
     assert.deepEqual([cutAt(900_000_000n), cutAt(2_000_000_000n)], [0, 1]);
   });
 
+  it('lets pass a vCPU that is not yet online and was started less than a second before its kernel ends, but at a hang', () => {
+    const early = up.filter(({ kind }) => kind !== 'online');
+    const endsAt = (timeNs: bigint, ...last: Draft[]): number => {
+      const { platform, events } = runOf(arm, [...begun, lost, ...early, ...last]);
+      const late = events.map((event, at) =>
+        at < events.length - last.length ? event : { ...event, timeNs: timeNs + BigInt(at) },
+      );
+      return audit({ platform, events: late }).filter(({ rule }) => rule === 'event-is-heard').length;
+    };
+    const next = new Teller(arm, 1);
+    const ends = (['userspace', 'poweroff', 'panic', 'destroyed'] as const).map((o) => [entered.ends(o)]);
+    for (const last of [...ends, [reset, next.enters()], [next.enters()]])
+      assert.deepEqual([endsAt(900_000_000n, ...last), endsAt(2_000_000_000n, ...last)], [0, 1]);
+    for (const [last] of ends) breaks([...begun, lost, ...up, last!]);
+    assert.equal(endsAt(900_000_000n, entered.ends('hang')), 1);
+  });
+
   it('finds one that has gone, or whose kernel is left for another, or whose domain ends', () => {
     const gone = [entered.is('offline', 1), entered.stops(1)];
     const next = new Teller(arm, 1);
@@ -101,7 +118,8 @@ describe('event-is-heard of a second kernel', () => {
 
   it('takes no account of what the first kernel registered', () => {
     keeps([...begun, lost, second.starts(0, 1), second.is('running', 1), second.ends()]);
-    breaks([...begun, lost, second.starts(0, 1), registers, second.is('running', 1), second.ends()]);
+    const online = [second.is('running', 1), second.is('online', 1)];
+    breaks([...begun, lost, second.starts(0, 1), registers, ...online, second.ends()]);
     keeps([...begun, hangs]);
     breaks([...begun, registers, hangs]);
   });

@@ -72,10 +72,11 @@ class DeafVcpus {
     else if (event.kind === 'online') this.#wentOnline(event.vcpu);
     else if (event.kind === 'offline' || event.kind === 'stop') this.#goesDown(event.vcpu);
     else if (event.kind === 'kernel') {
-      this.#leaveKernel();
+      this.#leaveKernel(event.timeNs);
       this.#comesUp(event.entryVcpu, event.kernel, event);
+      this.#wentOnline(event.entryVcpu);
     } else if (event.kind === 'reset') {
-      this.#leaveKernel();
+      this.#leaveKernel(event.timeNs);
       this.#lost.clear();
     }
   }
@@ -84,6 +85,14 @@ class DeafVcpus {
   judgeAll(cutNs: bigint | null = null): void {
     for (const lost of this.#lost.values()) {
       if (cutNs === null || lost.up === null || cutNs - lost.up.sinceNs >= patienceNs) this.#judge(lost);
+    }
+  }
+
+  /** Judges at `endNs`, where the kernel ends, those that were ready for events: online, or up for {@link patienceNs}. */
+  judgeReady(endNs: bigint): void {
+    for (const lost of this.#lost.values()) {
+      const { up } = lost;
+      if (up !== null && (up.wasOnline || endNs - up.sinceNs >= patienceNs)) this.#judge(lost);
     }
   }
 
@@ -113,8 +122,8 @@ class DeafVcpus {
     lost.up = null;
   }
 
-  #leaveKernel(): void {
-    this.judgeAll();
+  #leaveKernel(timeNs: bigint): void {
+    this.judgeReady(timeNs);
     this.#up.clear();
     for (const lost of this.#lost.values()) lost.up = null;
   }
@@ -136,7 +145,9 @@ function deafVcpus(run: Run): Finding[] {
   const vcpus = new DeafVcpus(run);
   for (const event of run.events) vcpus.note(event);
   const end = run.events.at(-1);
-  vcpus.judgeAll(end?.kind === 'end' && end.isCut === true ? end.timeNs : null);
+  if (end?.kind === 'end' && end.isCut === true) vcpus.judgeAll(end.timeNs);
+  else if (end?.kind === 'end' && end.outcome !== 'hang') vcpus.judgeReady(end.timeNs);
+  else vcpus.judgeAll();
   return vcpus.findings;
 }
 

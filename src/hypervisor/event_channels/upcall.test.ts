@@ -114,6 +114,20 @@ test('Arm: CPU_ON drops an interrupt that was not taken, and the flag keeps the 
   assert.equal(lostUpcall(domain, id(0)), null);
 });
 
+test('Arm: an event that came while the vCPU was down stays lost where CPU_ON drops an older interrupt', () => {
+  const domain = running('arm', 1);
+  guest.send(domain, guest.bindIpi(domain, 0));
+  // The guest takes the event by polling: it clears evtchn_upcall_pending and evtchn_pending_sel.
+  info(domain, 0).setUint8(0, 0);
+  info(domain, 0).setBigUint64(8, 0n, true);
+  vcpuOf(domain, 0).up = false;
+  const port = guest.bindIpi(domain, 0);
+  guest.send(domain, port);
+  assert.equal(lostUpcall(domain, id(0)), port);
+  assert.equal(psciCall(domain, id(0), abi.PSCI_0_2_FN64_CPU_ON, [0n, 0n, 0n]).returned, 0);
+  assert.deepEqual([pendingUpcall(domain, id(0)), lostUpcall(domain, id(0))], [null, port]);
+});
+
 test('a vCPU beyond the slots of shared_info hears nothing until it registers its vcpu_info (dummy_vcpu_info)', () => {
   const domain = running('arm', 2);
   const port = guest.bindIpi(domain, 1);

@@ -52,7 +52,8 @@ export function markEventsPending(domain: Domain, vcpu: VcpuState, port: number 
  */
 export function upcallDropped(domain: Domain, id: XenVcpuId): void {
   const vcpu = present(domain.state.vcpus[id], 'a vCPU');
-  vcpu.lostUpcallPort = vcpu.upcallPort;
+  // An event that came while the vCPU was down is lost already, whatever interrupt was left from before.
+  vcpu.lostUpcallPort ??= vcpu.upcallPort;
   vcpu.upcallInjected = false;
 }
 
