@@ -124,7 +124,9 @@ export function architectureAsked({ arch }: Pick<BootRequest, 'arch'>): Architec
 export function checkType(architecture: Architecture, { type }: BootRequest): void {
   if (type === undefined) return;
   if (architecture !== 'amd64')
-    throw new InputError(`an ${architecture} guest of Xen has no type; leave out the type`);
+    throw new InputError(
+      `an ${architecture} guest of Xen has no type; leave out the type, or give the architecture amd64`,
+    );
 }
 
 /** Throws InputError if the records of such a guest cannot be filled as asked. */
