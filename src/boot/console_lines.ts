@@ -1,5 +1,7 @@
 /** Assembles the bytes of a console into lines. */
 
+import { InputError } from '../base/index.js';
+
 /** Maximum length of a line; a longer one is cut here, because a guest may never end its line. */
 const longestLine = 4096;
 
@@ -10,6 +12,12 @@ export class ConsoleLines {
 
   constructor(take: (line: string) => void) {
     this.#take = take;
+  }
+
+  /** Restores what `line` was. Throws InputError if it never can have been that. */
+  load(line: string): void {
+    if (line.length >= longestLine) throw new InputError('a line of its console is too long');
+    this.line = line;
   }
 
   push(bytes: Uint8Array): void {

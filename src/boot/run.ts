@@ -178,8 +178,8 @@ export class Boot {
   }
 
   #load({ lines, kernels, runs, leaving, refusedCalls, trace, whatIf, outcome }: BootState): void {
-    this.#lines.uart.line = lines.uart;
-    this.#lines.pvConsole.line = lines.pvConsole;
+    this.#lines.uart.load(lines.uart);
+    this.#lines.pvConsole.load(lines.pvConsole);
     this.#runs = [...runs];
     this.#leaving = leaving;
     for (const [i, saved] of kernels.entries()) {

@@ -16,6 +16,8 @@ export interface CodeCache {
    * `variant` selects. The record may be a "not decoded" one (handlers.ts). Evicts others where there is no room.
    */
   find(instruction: number, variant: number): number;
+  /** Whether an entry of the code TLB may have this value: it leads to code that is decoded, and not to other memory. */
+  holds(value: number): boolean;
   /** The byte offset of a record's instruction. */
   instructionOf(record: number): number;
   /** Called before a store of a few bytes that stays within one page. */

@@ -167,13 +167,17 @@ export class Processor<View, Host, Line> {
     return { sizes: this.#sizes, cpus: this.#cpus.saveState(), tlbs: this.#tlbs.save() };
   }
 
-  /** Restores a state that `save` returned, while no vCPU runs. Memory must have been restored before. */
+  /** Restores a state that `save` returned, while no vCPU runs. Memory must have been restored before. Throws InputError for another state. */
   load({ sizes, cpus, tlbs }: ProcessorValue): void {
     invariant(this.#running === null, 'a processor is restored while no vCPU runs');
     invariant(equalValues(sizes, this.#sizes), 'the state is that of a processor of other sizes');
     this.#cpus.loadState(cpus);
     this.#cpus.flushFrames();
-    this.#tlbs.load(tlbs);
+    const end = this.ramStart + this.#sizes.ramBytes;
+    this.#tlbs.load(tlbs, {
+      isCode: (records) => this.#cpus.code.holds(records),
+      isData: (page) => page % 4096 === 0 && page >= this.ramStart && page < end,
+    });
   }
 
   /**

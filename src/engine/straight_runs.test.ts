@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { present } from '../base/index.js';
+import { cloneValue, InputError, present } from '../base/index.js';
 import { EngineMemory } from './memory.js';
+import { packWords, unpackWords } from './packed_words.js';
 import { Processor } from './processor.js';
+import type { ProcessorValue } from './processor.js';
 import { crossesPage, StraightRuns } from './straight_runs.js';
+import { hostileTlbs } from './test_hostile_tlbs.js';
 import { numbers } from './test_numbers.js';
 import { toy } from './test_toy_cpu.js';
 import { toyInstructions } from './test_toy_instructions.js';
@@ -383,5 +386,59 @@ describe('the room for records', () => {
     assert.ok(records.every((record) => memory.view.getUint16(record, true) === 99));
     cache.stored(start + 6, 2);
     assert.ok(records.every((record) => memory.view.getUint16(record, true) === 0));
+  });
+});
+
+describe('a state that no processor saved', () => {
+  interface Code {
+    pages: { table: number; page: number; order: Uint8Array }[];
+    freeTables: Uint8Array;
+    codeBytes: { page: number }[];
+  }
+
+  function savedPair(): { processor: Pair['processor']; value: ProcessorValue } {
+    const next = numbers(3);
+    const both = randomProgram(next, 6);
+    both.pageTable.splice(0, pages, ...Array(pages).keys());
+    both.processor.flushTranslations();
+    for (let run = 0; run < 40; run += 1) randomRun(both, next);
+    write(both, 0x100, [0x30, 0x01, 0, 0x60, 200]);
+    start(both, 0, 0x100, [0x800n, 0x800n, 0x800n, 0x800n]);
+    runBoth(both, 0, 100);
+    return { processor: both.processor, value: both.processor.save() };
+  }
+
+  const { processor, value } = savedPair();
+  const refused = (changed: ProcessorValue, what: string): void => {
+    assert.throws(() => pair(2, 6).processor.load(changed), InputError, what);
+  };
+
+  it('is refused where a translation leads elsewhere than to memory and decoded code', () => {
+    pair(2, 6).processor.load(value);
+    for (const [what, changed] of hostileTlbs(value, processor.ramStart)) refused(changed, what);
+  });
+
+  it('is refused where decoded code lies elsewhere than in the room for it, or comes from elsewhere than memory', () => {
+    const { ramStart } = processor;
+    const page = ramStart / 4096;
+    const changes: Readonly<Record<string, (code: Code) => void>> = {
+      'a table in memory': ({ pages: [first] }) => (first!.table = ramStart),
+      'one table twice': ({ pages: [first, second] }) => (first!.table = second!.table),
+      'a table that is free': (code) =>
+        (code.freeTables = packWords([...unpackWords(code.freeTables), code.pages[0]!.table])),
+      'a table too few': (code) => void code.pages.pop(),
+      'a page behind memory': ({ pages: [first] }) => (first!.page = page + pages),
+      'a page of the engine': ({ pages: [first] }) => (first!.page = 1),
+      'half a page': ({ pages: [first] }) => (first!.page += 0.5),
+      'an instruction behind its page': ({ pages: [first] }) => (first!.order = packWords([4096, 0])),
+      'an instruction that ends behind memory': ({ pages: [first] }) =>
+        (first!.order = packWords([0, 2 ** 20])),
+      'marks behind memory': ({ codeBytes: [first] }) => (first!.page = page + pages),
+    };
+    for (const [what, change] of Object.entries(changes)) {
+      const changed = cloneValue(value);
+      change((changed.cpus as { code: Code }).code);
+      refused(changed, what);
+    }
   });
 });

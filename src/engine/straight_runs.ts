@@ -11,7 +11,7 @@
  * on in the next page has a record that neither the table nor any other record leads to: every arrival asks the host, which
  * translates both pages. That record depends on both.
  */
-import { invariant, present } from '../base/index.js';
+import { equalValues, InputError, invariant, present } from '../base/index.js';
 import type { CodeCache } from './code_cache.js';
 import { specialHandlers } from './handlers.js';
 import { recordBytes } from './layout.js';
@@ -123,6 +123,8 @@ export class StraightRuns implements CodeCache {
   readonly watched: WatchedPages;
   readonly #decode: DecodeInstruction;
   readonly #capacity: number;
+  readonly #firstTable: number;
+  readonly #memoryEnd: number;
   #freeTables: number[];
   readonly #freeChunks: number[];
   /** By table, the oldest first. */
@@ -156,9 +158,14 @@ export class StraightRuns implements CodeCache {
     this.#decode = decode;
     this.#capacity = pages;
     const chunks = Math.ceil(start / chunkBytes) * chunkBytes;
-    const tables = chunks + chunksOf(pages) * chunkBytes;
+    this.#firstTable = chunks + chunksOf(pages) * chunkBytes;
+    this.#memoryEnd = memoryEnd;
     this.#freeChunks = Array.from({ length: chunksOf(pages) }, (_, index) => chunks + index * chunkBytes);
-    this.#freeTables = Array.from({ length: pages }, (_, index) => tables + index * tableBytes);
+    this.#freeTables = this.#allTables();
+  }
+
+  #allTables(): number[] {
+    return Array.from({ length: this.#capacity }, (_, index) => this.#firstTable + index * tableBytes);
   }
 
   /** As in CodeCache; `crossesPage` if the instruction goes on in the next page (`findCrossing`). */
@@ -179,6 +186,10 @@ export class StraightRuns implements CodeCache {
       this.#decodeCrossing(decoded, offset, second, crossing);
     }
     return crossing.record;
+  }
+
+  holds(value: number): boolean {
+    return this.#pages.has(value);
   }
 
   instructionOf(record: number): number {
@@ -457,15 +468,31 @@ export class StraightRuns implements CodeCache {
     };
   }
 
-  /** Memory must have been restored before. */
+  /**
+   * Memory must have been restored before. Throws {@link InputError} on a value that `save` did not return: a table elsewhere would
+   * let the guest write records, with which the interpreter could go on without end.
+   */
   load({ pages, freeTables, codeBytes, watched }: StraightRunsValue): void {
+    const free = unpackWords(freeTables);
+    const tables = [...pages.map(({ table }) => table), ...free].sort((a, b) => a - b);
+    const places = [...pages, ...codeBytes];
+    check(equalValues(tables, this.#allTables()) && places.every(({ page }) => this.#isCode(page)));
     for (const decoded of [...this.#pages.values()]) this.#release(decoded);
     this.#dependents.clear();
     for (const page of pages) this.#decodeAgain(page);
-    this.#freeTables = unpackWords(freeTables);
+    // If there was too little room for all, some were evicted.
+    check(this.#pages.size === pages.length);
+    this.#freeTables = free;
     this.#codeBytes.clear();
     for (const { page, marks } of codeBytes) this.#codeBytes.set(page, marks.slice());
     this.watched.load(watched);
+  }
+
+  /** Whether code can be in a memory page: it lies behind the room for records, where the guest's memory is. */
+  #isCode(page: number): boolean {
+    const start = page * pageBytes;
+    const roomEnd = this.#firstTable + this.#capacity * tableBytes;
+    return Number.isInteger(page) && start >= roomEnd && start < this.#memoryEnd;
   }
 
   #decodeAgain({ table, page, variant, chunks, order }: DecodedPageValue): void {
@@ -473,6 +500,7 @@ export class StraightRuns implements CodeCache {
     const words = unpackWords(order);
     for (let at = 0; at < words.length; at += 2) {
       const [offset = 0, second = 0] = words.slice(at, at + 2);
+      check(offset < pageBytes && (second === 0 || this.#isCode(second - 1)));
       const crossing = decoded.crossings.get(offset);
       if (crossing === undefined) this.#decodeRun(decoded, offset);
       else if (second === 0) this.#placeCrossing(decoded, offset, crossing);
@@ -480,6 +508,10 @@ export class StraightRuns implements CodeCache {
     }
     while (decoded.chunks.length < chunks) this.#takeChunk(decoded);
   }
+}
+
+function check(isPossible: boolean): void {
+  if (!isPossible) throw new InputError('its pages of decoded instructions are not possible');
 }
 
 function chunksOf(pages: number): number {

@@ -2,6 +2,7 @@
  * TLB sets: the interpreter's cache of translations. Each vCPU has one set for privileged code and several for user code, one for
  * each recent address space, so that a context switch invalidates nothing. Addresses are two halves of 32 bits.
  */
+import { InputError } from '../base/index.js';
 import { codeTlbEntries, dataTlbEntries, tlbEntry, tlbOffsets } from './layout.js';
 import type { EngineMemory } from './memory.js';
 import { packWords, unpackWords } from './packed_words.js';
@@ -50,6 +51,14 @@ export interface TlbsValue {
   readonly clock: number;
   /** By vCPU. */
   readonly sets: readonly (readonly TlbSetValue[])[];
+}
+
+/** Where entries may lead. The interpreter follows them, and asks nobody. */
+export interface TlbTargets {
+  /** Whether a code entry may have a value (`putCode`). */
+  isCode(records: number): boolean;
+  /** Whether the page of a data entry may be at a byte offset. */
+  isData(page: number): boolean;
 }
 
 const unprivilegedSets = 4;
@@ -303,13 +312,14 @@ export class Tlbs {
     };
   }
 
-  load({ clock, sets }: TlbsValue): void {
+  /** Throws {@link InputError} on entries that lead elsewhere than to the guests' memory and decoded code. */
+  load({ clock, sets }: TlbsValue, targets: TlbTargets): void {
     this.#clock = clock;
     for (const [vcpu, ofVcpu] of this.#sets.entries()) {
       for (const [index, set] of ofVcpu.entries()) {
         const value = sets[vcpu]?.[index];
         this.#clear(set);
-        if (value !== undefined) this.#loadSet(set, value);
+        if (value !== undefined) this.#loadSet(set, value, targets);
       }
     }
   }
@@ -327,19 +337,23 @@ export class Tlbs {
     return found;
   }
 
-  #loadSet(set: TlbSet, value: TlbSetValue): void {
+  #loadSet(set: TlbSet, value: TlbSetValue, targets: TlbTargets): void {
     set.key = value.key;
     set.lastUse = value.lastUse;
     set.used = value.used;
     for (const { log2Size, pages } of value.large) set.large.set(log2Size, new Set(pages));
     set.nonGlobal = value.nonGlobal === null ? null : [...value.nonGlobal];
     const words = unpackWords(value.entries);
+    // An unused set is never cleared.
+    check(words.length === 0 || value.used);
     for (let at = 0; at < words.length; at += 5) {
-      const index = words[at] ?? 0;
+      const [index = 0, low = 0, , target = 0, alignedOnly] = words.slice(at, at + 5);
+      check(index < tlbOffsets.size / tlbEntry.bytes && (low & 0xfff) === 0 && alignedOnly !== undefined);
+      check(index < codeTlbEntries ? targets.isCode(target) : targets.isData(pageOf(low, target)));
       const offset = set.offset + index * tlbEntry.bytes;
       this.#memory.words.set(words.slice(at + 1, at + 5), offset >>> 2);
       // The interpreter follows an entry for data to its page, and asks nobody.
-      if (index >= codeTlbEntries) this.#memory.bringIn(pageOf(words[at + 1] ?? 0, words[at + 3] ?? 0));
+      if (index >= codeTlbEntries) this.#memory.bringIn(pageOf(low, target));
     }
   }
 
@@ -351,6 +365,10 @@ export class Tlbs {
     this.#clock += 1;
     return this.#clock;
   }
+}
+
+function check(isPossible: boolean): void {
+  if (!isPossible) throw new InputError('its translations are not possible');
 }
 
 /** Size in bytes of the sets of `vcpus` vCPUs. */

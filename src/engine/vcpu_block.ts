@@ -1,4 +1,5 @@
 /** The host's view of a vCPU's block: registers, flags, state. */
+import { InputError } from '../base/index.js';
 import { cpuOffsets, recordBytes, recordShift } from './layout.js';
 import type { EngineMemory } from './memory.js';
 
@@ -89,6 +90,18 @@ export class VcpuBlock {
     return [this.memory.view.getBigUint64(at, true), this.memory.view.getBigUint64(at + 8, true)];
   }
 
+  /** Sets the first `count` vector registers to saved values. Throws InputError if there are more or fewer of these. */
+  loadVectors(saved: readonly (readonly [bigint, bigint])[], count: number): void {
+    checkCount(saved, count);
+    for (const [number, vector] of saved.entries()) this.setVector(number, vector);
+  }
+
+  /** As `loadVectors`, for registers. */
+  loadRegisters(saved: readonly bigint[], count: number): void {
+    checkCount(saved, count);
+    for (const [index, value] of saved.entries()) this.setRegister(index, value);
+  }
+
   setVector(number: number, [low, high]: readonly [bigint, bigint]): void {
     const at = this.offset + cpuOffsets.vectors + 16 * number;
     this.memory.view.setBigUint64(at, low, true);
@@ -155,4 +168,9 @@ export class VcpuBlock {
     const record = this.memory.word(this.offset + cpuOffsets.record);
     this.memory.setWord(this.offset + cpuOffsets.limit, record + recordBytes * value);
   }
+}
+
+/** More than there are would fall on what lies behind the block. */
+function checkCount(saved: readonly unknown[], count: number): void {
+  if (saved.length !== count) throw new InputError('a vCPU of it has another number of registers');
 }

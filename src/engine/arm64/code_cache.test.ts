@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RecordPages, recordPageBytes } from './code_cache.js';
+import { InputError } from '../../base/index.js';
 import { recordBytes } from '../layout.js';
 import { EngineMemory } from '../memory.js';
+import { hostileTlbs } from '../test_hostile_tlbs.js';
 import { Tlbs, tlbBytes } from '../tlb.js';
 import { assemble, testMachine, vcpuOf } from './test_machine.js';
 
@@ -207,4 +209,16 @@ test('code that exceeds the capacity of decoded pages runs correctly', () => {
   cpu.pc = 0x1000n;
   machine.runToCall(0, 37);
   assert.equal(cpu.register(0), 20n * 780n);
+});
+
+test('a saved processor whose translations lead elsewhere than to memory and decoded code is refused', () => {
+  const machine = testMachine();
+  const cpu = vcpuOf(machine);
+  machine.program(0x1000, 'ldr x0, [x1]\nhvc #0');
+  cpu.pc = 0x1000n;
+  machine.runToCall();
+  const value = machine.processor.save();
+  testMachine().processor.load(value);
+  for (const [what, changed] of hostileTlbs(value, machine.processor.ramStart))
+    assert.throws(() => testMachine().processor.load(changed), InputError, what);
 });

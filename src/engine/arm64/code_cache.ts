@@ -95,6 +95,12 @@ export class RecordPages implements CodeCache {
     return this.records(instruction, variant) + (instruction & 0xfff) * (recordBytes / wordBytes);
   }
 
+  holds(value: number): boolean {
+    const slot = (value - this.#start) / recordPageBytes;
+    // There is no slot with a fraction.
+    return (this.#pageOf[slot] ?? none) !== none;
+  }
+
   instructionOf(record: number): number {
     const slot = this.#slotOf(record);
     const offset = record - this.#start - slot * recordPageBytes;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { InputError } from '../../base/index.js';
 import { deviceAddress, passingCall, testMachine, vcpuOf } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 
@@ -409,6 +410,13 @@ test('a vCPU continues identically after save and load', () => {
   machine.runToCall();
   assert.deepEqual(cpu.save(), end);
   assert.deepEqual(cpu.vector(31), [5n, 6n]);
+});
+
+test('a vCPU with more vectors than there are is refused, for they would fall on other parts of memory', () => {
+  const cpu = vcpuOf(testMachine());
+  const value = cpu.save();
+  for (const vectors of [[...value.vectors, [1n, 1n] as const], value.vectors.slice(1)])
+    assert.throws(() => cpu.load({ ...value, vectors }), InputError);
 });
 
 test('the machine sets identification registers, and a reset keeps them', () => {

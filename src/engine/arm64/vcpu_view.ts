@@ -49,6 +49,7 @@ export interface OpenExceptionValue {
 
 const slots = { spEl0: statePlace('SP_EL0'), spEl1: statePlace('SP_EL1') } as const;
 const general = [...Array(31).keys()];
+const vectorCount = 32;
 const kept = systemRegisters.filter(({ name, place }) => place !== null && name !== 'SP_EL0');
 
 /** Reset values of registers other than the identification registers. All others reset to 0. */
@@ -212,7 +213,7 @@ export class VcpuView {
       nzcv: 0,
       mode: 'EL1h',
       illegal: false,
-      vectors: Array.from({ length: 32 }, () => [0n, 0n] as const),
+      vectors: Array.from({ length: vectorCount }, () => [0n, 0n] as const),
       stackPointers: [0n, 0n],
       systemRegisters: { ...resetValues, MPIDR_EL1: identity },
       event: false,
@@ -231,7 +232,7 @@ export class VcpuView {
       nzcv: block.nzcv,
       mode: process.mode,
       illegal: process.illegal,
-      vectors: Array.from({ length: 32 }, (_, number) => block.vector(number)),
+      vectors: Array.from({ length: vectorCount }, (_, number) => block.vector(number)),
       stackPointers: [this.#stackPointer('SP_EL0'), this.#stackPointer('SP_EL1')],
       systemRegisters: Object.fromEntries(values.filter(([, value]) => value !== 0n)),
       event: block.low(stateSlots.event) !== 0,
@@ -245,7 +246,7 @@ export class VcpuView {
     block.setRegister(registerFile.zero, 0n);
     block.pc = value.pc;
     block.nzcv = value.nzcv;
-    for (const [number, vector] of value.vectors.entries()) block.setVector(number, vector);
+    block.loadVectors(value.vectors, vectorCount);
     for (const { name, place } of kept) block.setState(place ?? 0, value.systemRegisters[name] ?? 0n);
     block.setLow(stateSlots.event, value.event ? 1 : 0);
     const [spEl0, spEl1] = value.stackPointers;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { InputError } from '../../base/index.js';
 import * as isa from '../../isa/x86_64/index.js';
 import { cr0, efer } from './regime.js';
 import { enterLongMode, flatSegment, pageEntry, testMachine } from './test_machine.js';
@@ -105,6 +106,18 @@ describe('an x86-64 processor', () => {
     other.run();
     assert.deepEqual(other.cpu.save(), expected);
     assert.equal(register(other, 'rax'), 300n);
+  });
+
+  it('is refused with more registers than there are, which would fall on other parts of memory', () => {
+    const { cpu } = testMachine();
+    const value = cpu.save();
+    const { registers, vectors } = value;
+    for (const changed of [
+      { ...value, registers: [...registers, 1n] },
+      { ...value, registers: registers.slice(1) },
+      { ...value, vectors: [...vectors, [1n, 1n] as const] },
+    ])
+      assert.throws(() => cpu.load(changed), InputError);
   });
 
   it('raises #UD for what is not implemented, and counts it', () => {

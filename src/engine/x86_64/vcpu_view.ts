@@ -251,8 +251,8 @@ export class X86VcpuView {
   load(value: X86VcpuValue): void {
     const cpu = this.#cpu;
     const { block } = cpu;
-    for (const [number, register] of value.registers.entries()) block.setRegister(number, register);
-    for (const [number, vector] of value.vectors.entries()) block.setVector(number, vector);
+    block.loadRegisters(value.registers, registerNames.length);
+    block.loadVectors(value.vectors, registerNames.length);
     cpu.system = cloneValue(value.system);
     block.pc = value.pc;
     block.rflags = value.rflags;
