@@ -4,6 +4,7 @@ import { Boot, mainConsoleOf, reportedRun } from '../boot/index.js';
 import type { BootOptions, BootProgress, BootWatcher, ReportedRun, SavedBoot } from '../boot/index.js';
 import { crashMarkers } from '../firmware/index.js';
 import type { CrashWay } from '../firmware/index.js';
+import { runSlice } from './slices.js';
 
 /** What a run tells whoever started it, and asks them. */
 export interface RunHost {
@@ -28,16 +29,14 @@ export interface Crash {
   readonly by: CrashWay;
 }
 
-/** How many instructions a guest runs before the host can do anything else. */
-const sliceInstructions = 20_000_000;
-/** The same while a vCPU is awaited in kernel code, and how often it is awaited. */
+/** How many instructions a guest runs at once while a vCPU is awaited in kernel code, and how often it is awaited. */
 const oopsSlice = { instructions: 5_000, most: 10_000 } as const;
 
 /** Steps the guest until something happens; tells the host how far it is. */
 async function advance(boot: Boot, host: RunHost): Promise<BootProgress> {
   const why = host.stopped?.() ?? null;
   if (why !== null) boot.cutShort(why);
-  const state = boot.step(sliceInstructions);
+  const state = runSlice(boot);
   host.progress?.(boot.machine.instructions, boot.machine.nowNs);
   // Lets the host process output and signals.
   await new Promise((resolve) => setImmediate(resolve));

@@ -20,6 +20,7 @@ import { commandLineOf } from './guest_command.js';
 import { architectureAsked, settle } from './request.js';
 import { ownRequest, shownValue } from './request_types.js';
 import type { BootRequest, Settled } from './request.js';
+import { runSlice } from './slices.js';
 import { loadSources } from './sources.js';
 
 /** A hypercall that the guest made. */
@@ -48,11 +49,6 @@ export interface Progress {
   readonly guestTimeNs: bigint;
 }
 
-/**
- * How long to run the guest before control returns to the caller: `ms` of host time. The other fields limit the number of
- * instructions, which is estimated from the last slice. The division of a run into slices does not change it.
- */
-const slice = { ms: 100, fewest: 10_000, most: 50_000_000, first: 1_000_000 } as const;
 /** Why a run is stopped, if its caller does not say. */
 const usualWhy = 'the run was stopped';
 /** How long to wait when guest time is ahead of the host's, ms. */
@@ -113,7 +109,6 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   readonly #abandoned: Promise<void>;
   /** How long the guest has run, and when it began, in ms of host time. */
   #wallMs = 0;
-  #slice: number = slice.first;
   #begunMs = 0;
   /** Guest time when it began, ns. */
   #begunNs = 0n;
@@ -320,20 +315,12 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (this.#stopped !== null) boot.cutShort(this.#stopped);
     const began = performance.now();
     const untilNs = this.#request.realTime === true ? this.#dueNs(began) : undefined;
-    const state = boot.step(this.#slice, untilNs);
+    const state = runSlice(boot, untilNs);
     this.#hasEnded = state === 'ended';
     this.#isPaused = state === 'paused';
-    this.#count(performance.now() - began);
+    this.#wallMs += performance.now() - began;
     await this.#breathe(state === 'waiting' ? pauseMs : 0);
     return true;
-  }
-
-  /** Adjusts the length of slices by the time that the last one took. */
-  #count(ms: number): void {
-    this.#wallMs += ms;
-    const fitting = (this.#slice * slice.ms) / Math.max(ms, 1);
-    // At most twice the last length, because a slice may have ended early.
-    this.#slice = Math.round(Math.min(Math.max(fitting, slice.fewest), 2 * this.#slice, slice.most));
   }
 
   /** The limit of guest time at this moment of host time. */
