@@ -16,14 +16,24 @@ import type {
 import { loadInitArchitecture } from '../guest_init/index.js';
 import { readInputFile } from '../kernel_source/index.js';
 import { buildId } from './build_id.js';
-import { fileFrames, fileNumber, fileOf, firstFileFrame, framesByNumber } from './checkpoint_files.js';
+import {
+  fileFrames,
+  fileNumber,
+  fileOf,
+  fileRange,
+  firstFileFrame,
+  framesByNumber,
+} from './checkpoint_files.js';
 import { decodeCheckpoint, encodeCheckpoint, mostFileBytes } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
+import { mostImageBytes, mostNextImageBytes, mostOtherFrames } from './checkpoint_sizes.js';
 import { memoryMiB, vcpuCount } from './limits.js';
 import { withCommand } from './other_command.js';
 import { hasCommand, otherCommandOf } from './guest_command.js';
 import { limitsOf, seedOf } from './request.js';
 import type { BootRequest, Settled } from './request.js';
+import { shownValue } from './request_types.js';
+import { isPlainPattern } from './saved_pattern.js';
 import { originOf } from './sources.js';
 
 /**
@@ -31,9 +41,6 @@ import { originOf } from './sources.js';
  * version.
  */
 const software = `domulator ${domulatorVersion}${buildId === null ? '' : ` (build ${buildId})`}`;
-
-/** The images of kernels that followed the first one are read at once, and so cannot be endlessly large. */
-const mostNextImageBytes = 160 << 20;
 
 /** `until` without its regular expression, which is no plain value. */
 type SavedUntil =
@@ -82,8 +89,15 @@ function savedUntil(until: Until): SavedUntil {
   return { kind: 'line', source: until.pattern.source, flags: until.pattern.flags };
 }
 
-function untilOf(saved: SavedUntil): Until {
-  return saved.kind === 'line' ? { kind: 'line', pattern: new RegExp(saved.source, saved.flags) } : saved;
+/** The saved goal. Throws InputError for a regular expression from a file with which a search could go on without end. */
+function untilOf(saved: SavedUntil, isFile: boolean): Until {
+  if (saved.kind !== 'line') return saved;
+  const { source, flags } = saved;
+  if (isFile && !isPlainPattern(source, flags))
+    throw new InputError(
+      `the goal of the checkpoint is a line whose regular expression, ${shortened(shownValue(source))}, is too intricate to be taken from a file; give the goal (until) again`,
+    );
+  return { kind: 'line', pattern: new RegExp(source, flags) };
 }
 
 /** The checkpoint of a boot that was `saved` between two of its steps, and shares its frames. Throws InputError if it has ended. */
@@ -131,6 +145,9 @@ export function checkpointBytes(checkpoint: Checkpoint): Uint8Array {
   return encodeCheckpoint(software, checkpoint);
 }
 
+/** More ranges than the memory of any guest has: each look for a frame goes through them. */
+const mostRanges = 64;
+
 /** Requests that were settled when the guest was booted. */
 const settledBefore = [
   'kernel',
@@ -157,25 +174,26 @@ export function checkFrom(request: BootRequest): void {
   );
 }
 
-function goalOf({ options, machine }: CheckpointValue, request: BootRequest): Until {
+function goalOf({ value: { options, machine }, isFile }: Contents, request: BootRequest): Until {
   const { until: asked } = request;
   if (hasCommand(request)) return { kind: 'poweroff' };
   if (options.command !== null && asked !== undefined && asked !== 'poweroff')
     throw new InputError('a run with a command ends with that command; leave out the goal (until)');
   if (asked instanceof RegExp) return { kind: 'line', pattern: asked };
-  const goal: Until = asked === undefined ? untilOf(options.until) : { kind: asked };
+  const goal: Until = asked === undefined ? untilOf(options.until, isFile) : { kind: asked };
   if (goal.kind === 'userspace' && machine.clock.userSpaceNs !== null)
     throw new InputError('the guest of the checkpoint already runs user space; give another goal (until)');
   return goal;
 }
 
-function optionsOf({ value, image, initrd }: Contents, request: BootRequest): BegunOptions {
+function optionsOf(contents: Contents, request: BootRequest): BegunOptions {
+  const { value, image, initrd } = contents;
   const { seed, limits } = request;
   const { name, version, sha256, memoryBytes, placement } = value.kernel;
   return {
     ...value.options,
     seed: seed === undefined ? value.options.seed : seedOf(seed),
-    until: goalOf(value, request),
+    until: goalOf(contents, request),
     limits: limits === undefined ? value.options.limits : limitsOf(limits, value.options.limits),
     kernel: { name, version, sha256, image, memoryBytes, placement },
     ...(initrd === null ? {} : { initrd }),
@@ -198,6 +216,7 @@ function haveSizes({ options, kernel, machine, nextImages, initrdBytes }: Checkp
     images.reduce((sum, bytes) => sum + bytes, 0) <= mostNextImageBytes &&
     (initrdBytes === null || isWithin(initrdBytes, 0, guestBytes)) &&
     hardwareIds.length === options.vcpus &&
+    ram.length <= mostRanges &&
     ranges.every(
       ({ start, count }) => isWithin(start, 0, firstFileFrame) && isWithin(count, 0, firstFileFrame),
     ) &&
@@ -211,11 +230,41 @@ interface Contents {
   readonly saved: SavedBoot;
   readonly image: KernelImage;
   readonly initrd: Uint8Array | null;
+  /** Whether it comes from a file, in which anything can stand, and not from this process. */
+  readonly isFile: boolean;
 }
 
-function contentsOf(checkpoint: Checkpoint): Contents {
+/** Whether each frame is one that the guest or a file of it has, and none comes twice: memory is allocated for all of them. */
+function haveNumbers(
+  { kernel, machine, nextImages, initrdBytes }: CheckpointValue,
+  frames: readonly SavedFrame[],
+): boolean {
+  const { ram, xenFrames } = machine.options.config;
+  const images = [kernel.imageBytes, ...nextImages.slice(1)];
+  const ranges = [
+    ...ram,
+    xenFrames,
+    ...images.map((bytes, i) => fileRange(fileNumber.firstImage + i, bytes ?? 0)),
+    fileRange(fileNumber.initrd, initrdBytes ?? 0),
+  ].sort((a, b) => a.start - b.start);
+  let [at, last] = [0, -1];
+  return frames
+    .map(({ number }) => number)
+    .sort((a, b) => a - b)
+    .every((number) => {
+      const isNew = number > last;
+      last = number;
+      for (let range = ranges[at]; range !== undefined; range = ranges[++at])
+        if (number < range.start + range.count) return isNew && number >= range.start;
+      return false;
+    });
+}
+
+function contentsOf(checkpoint: Checkpoint, isFile: boolean): Contents {
   const value = checkpoint.value as CheckpointValue;
   if (!haveSizes(value)) throw new InputError('its sizes are none that a guest may have');
+  if (!haveNumbers(value, checkpoint.frames))
+    throw new InputError('a frame of it is none that its guest has');
   const frames = checkpoint.frames.filter(({ number }) => number < firstFileFrame);
   const memory = framesByNumber(frames);
   const files = framesByNumber(checkpoint.frames.filter(({ number }) => number >= firstFileFrame));
@@ -234,6 +283,7 @@ function contentsOf(checkpoint: Checkpoint): Contents {
     image: new KernelImage(imageBytes, () => fileOf(fileNumber.firstImage, imageBytes, files, memory, at)),
     initrd:
       value.initrdBytes === null ? null : fileOf(fileNumber.initrd, value.initrdBytes, files, memory, null),
+    isFile,
   };
 }
 
@@ -243,16 +293,14 @@ class UnusableCheckpoint extends InputError {}
 /** A message continues this. */
 const unusable = 'cannot be used as a checkpoint';
 
-/** More frames than Xen and its toolstack keep beside the memory of any guest. */
-const mostOtherFrames = 2 ** 16;
-
-/** The largest kernel image. */
-const mostImageBytes = 2 ** 29;
-
 /** The start of a message that may quote the file's contents. */
 function shortened(message: string): string {
   const [line = ''] = message.split('\n');
   return line.length > 150 ? `${line.slice(0, 150)}...` : line;
+}
+
+function isFile(from: NonNullable<BootRequest['from']>): from is string | Uint8Array {
+  return typeof from === 'string' || from instanceof Uint8Array;
 }
 
 /** What `from` is called in messages. */
@@ -261,7 +309,7 @@ export function checkpointName(from: NonNullable<BootRequest['from']>): string {
 }
 
 async function read(from: NonNullable<BootRequest['from']>): Promise<Checkpoint> {
-  if (!(from instanceof Uint8Array) && typeof from !== 'string') return from;
+  if (!isFile(from)) return from;
   const bytes = typeof from === 'string' ? await readInputFile(from, 'checkpoint', mostFileBytes) : from;
   return decodeCheckpoint(
     software,
@@ -280,7 +328,7 @@ export async function resumeBoot(
   const checkpoint = await read(from);
   // What the request asks for has messages of its own.
   const isOfRequest = (error: unknown): boolean => error instanceof InputError;
-  const contents = fitting(from, () => contentsOf(checkpoint));
+  const contents = fitting(from, () => contentsOf(checkpoint, isFile(from)));
   const { value, saved, initrd } = contents;
   const options = fitting(from, () => optionsOf(contents, request), isOfRequest);
   const architecture = fitting(from, () => options.kernel.placement.architecture);
@@ -325,11 +373,13 @@ export async function openCheckpoint(
 ): Promise<OpenedCheckpoint> {
   const checkpoint = await read(from);
   const isOfRequest = (error: unknown): boolean => error instanceof InputError;
-  const contents = fitting(from, () => contentsOf(checkpoint));
+  const contents = fitting(from, () => contentsOf(checkpoint, isFile(from)));
   const { value, saved } = contents;
   const asked = {
     ...(seed === undefined ? {} : { seed }),
     ...(limits === undefined ? {} : { limits }),
+    // Whatever stands there: a guest that crashes goes on to its end.
+    until: 'poweroff' as const,
   };
   const options = fitting(from, () => optionsOf(contents, asked), isOfRequest);
   return fitting(from, () => ({
@@ -360,8 +410,8 @@ function fitting<T>(
  * before the run does: what fails then is said to be the file's. A checkpoint that is no file comes from this process.
  */
 export function errorOfRun(from: BootRequest['from'], error: unknown): unknown {
-  const isFile = typeof from === 'string' || from instanceof Uint8Array;
-  if (!isFile || error instanceof InputError || !(error instanceof Error)) return error;
+  if (from === undefined || !isFile(from) || error instanceof InputError || !(error instanceof Error))
+    return error;
   const why = shortened(`${error.name}: ${error.message}`);
   return new InputError(
     `${checkpointName(from)} ${unusable}: the run from it failed (${why}); if domulator wrote it so, please report this`,

@@ -3,6 +3,7 @@
  * difference (exclusive or) from the memory into which it was loaded. That is nearly all zero: a kernel changes little of its image.
  */
 import { frameBytes } from '../base/index.js';
+import type { FrameRange } from '../base/index.js';
 import type { SavedFrame } from '../boot/index.js';
 
 /** Frames from this number on hold files. A guest has no frames with such numbers (Xen's own begin at 2^28). */
@@ -12,6 +13,11 @@ const framesPerFile = 2 ** 20;
 
 /** Numbers of files. The images of other kernels follow the first one's. */
 export const fileNumber = { firstImage: 0, initrd: 64 } as const;
+
+/** The numbers of the frames of the file `number`, which has `length` bytes. */
+export function fileRange(number: number, length: number): FrameRange {
+  return { start: firstFileFrame + number * framesPerFile, count: Math.ceil(length / frameBytes) };
+}
 
 const frameWords = frameBytes / 4;
 
@@ -53,9 +59,9 @@ export function fileFrames(
   memory: Frames,
   at: bigint | null,
 ): SavedFrame[] {
-  const first = firstFileFrame + number * framesPerFile;
-  return Array.from({ length: Math.ceil(file.length / frameBytes) }, (_, i) => ({
-    number: first + i,
+  const { start, count } = fileRange(number, file.length);
+  return Array.from({ length: count }, (_, i) => ({
+    number: start + i,
     get bytes() {
       return difference(file.subarray(i * frameBytes, (i + 1) * frameBytes), loadedAt(memory, at, i));
     },
@@ -70,13 +76,12 @@ export function fileOf(
   memory: Frames,
   at: bigint | null,
 ): Uint8Array {
-  const first = firstFileFrame + number * framesPerFile;
-  const count = Math.ceil(length / frameBytes);
+  const { start, count } = fileRange(number, length);
   const file = new Uint8Array(count * frameBytes);
   const words = new Uint32Array(file.buffer);
   for (let i = 0; i < count; i += 1) {
     const part = words.subarray(i * frameWords, (i + 1) * frameWords);
-    addFrame(part, files.get(first + i)?.bytes);
+    addFrame(part, files.get(start + i)?.bytes);
     addFrame(part, loadedAt(memory, at, i));
   }
   return file.subarray(0, length);

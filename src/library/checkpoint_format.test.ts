@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { equalValues, InputError } from '../base/index.js';
 import { decodeCheckpoint, encodeCheckpoint, mostFileBytes } from './checkpoint_format.js';
+import { mostFrames } from './checkpoint_sizes.js';
 import type { SavedFrame } from '../boot/index.js';
 
 const software = 'domulator 1.2.3';
@@ -155,6 +156,24 @@ void test('what would be larger than a file that is read is not written', () => 
   assert.throws(() => written(size, 20), /too much for a checkpoint/);
   // Hashed at once: createHash takes no more.
   assert.equal(mostFileBytes, 2 ** 31 - 1);
+});
+
+void test('a file with more frames than any guest has is refused before they are made', () => {
+  const one = Buffer.from(
+    encodeCheckpoint(software, { value: null, frames: [{ number: 0, bytes: new Uint8Array(4096).fill(3) }] }),
+  );
+  const counts = 24 + one.readUInt32LE(20);
+  const withFrames = (count: number): Buffer => {
+    const list = new Uint32Array(2 * count);
+    for (let number = 0; number < count; number += 1) list[2 * number] = number;
+    const head = Buffer.from(one.subarray(0, counts + 8));
+    head.writeUInt32LE(count, counts);
+    const body = Buffer.concat([head, new Uint8Array(list.buffer), one.subarray(counts + 16, -32)]);
+    return Buffer.concat([body, createHash('sha256').update(body).digest()]);
+  };
+  assert.equal(decodeCheckpoint(software, withFrames(1000)).frames.length, 1000);
+  assert.equal(decodeCheckpoint(software, withFrames(mostFrames)).frames.length, mostFrames);
+  refused(withFrames(mostFrames + 1), /more frames than any guest$/);
 });
 
 void test('other files are not checkpoints', () => {

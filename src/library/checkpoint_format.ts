@@ -20,6 +20,7 @@ import { createHash } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { frameBytes, InputError, present, valueFromJson, valueToJson } from '../base/index.js';
 import type { SavedFrame } from '../boot/index.js';
+import { mostFrames } from './checkpoint_sizes.js';
 
 export interface Checkpoint {
   /** A plain value (base/value.ts). */
@@ -286,6 +287,7 @@ class PackedFrame implements SavedFrame {
 
 function readFrames(reader: Reader, refusal: Refusal): SavedFrame[] {
   const [frameCount, contentCount] = [reader.word(), reader.word()];
+  if (frameCount > mostFrames) throw new InputError('it has more frames than any guest');
   if (contentCount > frameCount) throw new InputError('its list of frames is wrong');
   const list = reader.take(8 * frameCount);
   const starts = reader.take(4 * contentCount);
@@ -340,7 +342,7 @@ function checkedReader(file: Uint8Array): Reader {
 
 /**
  * The checkpoint in a file. Throws `refusal` (default: an InputError), with a reason that continues "... cannot be used as a
- * checkpoint: ", if the file is no checkpoint, has another version, was written by other software, or is cut short or altered. Frames
+ * checkpoint: ", if the file is no checkpoint, has another version, was written by other software, is cut short or altered, or has more frames than any guest. Frames
  * are unpacked when their bytes are asked for; those of a file with a right hash but wrong frames throw it then.
  */
 export function decodeCheckpoint(

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { checkpointBytes, boot, InputError } from '../../src/library/index.js';
+import type { Checkpoint } from '../../src/library/index.js';
 import { checkpointFile, goOnFrom, Mutants, unchangedReport } from './mutated_checkpoints.js';
 
 it('are refused, or go on', async () => {
@@ -21,6 +22,8 @@ it('are refused, or go on', async () => {
   for (const each of ['value: equal', 'value: another', 'value: refused', 'memory: another', 'text: refused'])
     assert.ok(became.has(each), `no mutant became ${each}`);
 });
+
+type SavedFrame = Checkpoint['frames'][number];
 
 /** A file whose value was changed, with right hashes. */
 async function changed(change: (value: never) => void): Promise<Uint8Array> {
@@ -50,6 +53,64 @@ it('are refused where they ask for more memory than a guest may have', async () 
     const from = await changed(change);
     await assert.rejects(boot({ from }).report(), /its sizes are none that a guest may have$/);
   }
+});
+
+it('are refused where they name a frame that the guest does not have, or one twice', async () => {
+  const run = boot({ kernel: 'builtin', vcpus: 2, memoryMiB: 32 });
+  await run.reach(/CPU 1/);
+  const { value, frames } = await run.checkpoint();
+  const { ram } = (value as Sizes).machine.options.config;
+  let asked = 0;
+  const many = (first: number): SavedFrame[] =>
+    Array.from({ length: 1000 }, (_, i) => ({
+      number: first + i,
+      get bytes() {
+        asked += 1;
+        return new Uint8Array(4096);
+      },
+    }));
+  const ends = ram.map(({ start, count }) => start + count);
+  // Behind the guest's memory, behind each of its files, and in files that it does not have.
+  for (const first of [
+    Math.max(...ends),
+    2 ** 28 + 2 ** 27,
+    2 ** 31 + 2 ** 19,
+    2 ** 31 + 2 ** 20,
+    2 ** 31 + 64 * 2 ** 20,
+  ])
+    await assert.rejects(
+      boot({ from: { value, frames: [...frames, ...many(first)] } }).report(),
+      /a frame of it is none that its guest has$/,
+    );
+  await assert.rejects(
+    boot({ from: { value, frames: [...frames, ...frames.slice(0, 1)] } }).report(),
+    /a frame of it is none that its guest has$/,
+  );
+  assert.equal(asked, 0);
+});
+
+it('hold up nobody by the regular expression of their goal', async () => {
+  const goal = (source: string): Promise<Uint8Array> =>
+    changed(({ options }: { options: { until: unknown } }) => {
+      options.until = { kind: 'line', source, flags: '' };
+    });
+  const plain = await boot({ from: await goal('user space has.*$') }).report();
+  assert.equal(plain.runs[0].outcome.what, 'userspace');
+  const from = await goal('(.+)+\\n');
+  await assert.rejects(
+    boot({ from }).report(),
+    (error) =>
+      error instanceof InputError && /"\(\.\+\)\+.*; give the goal \(until\) again$/.test(error.message),
+  );
+  const other = await boot({ from, until: 'poweroff' }).report();
+  assert.equal(other.runs[0].outcome.what, 'poweroff');
+});
+
+it('are refused where a line of a console is longer than any', async () => {
+  const from = await changed(({ boot: { lines } }: { boot: { lines: { uart: string } } }) => {
+    lines.uart = 'a'.repeat(4096);
+  });
+  await assert.rejects(boot({ from }).report(), /a line of its console is too long$/);
 });
 
 it('are named where the run from them fails, and nothing else is', async () => {
