@@ -85,6 +85,30 @@ const powersOff = 'movz x0, #0x8400, lsl #16\nmovk x0, #8\nhvc #0';
 
 const reboots = 'movz x0, #0x8400, lsl #16\nmovk x0, #9\nhvc #0';
 
+/**
+ * Lets vCPU `vcpu`, which runs this, wait for two seconds of guest time: a runstate area says when it began to run, and SCHEDOP_poll
+ * of no port has a timeout.
+ */
+const waitsTwoSeconds = (vcpu: number): string => `
+  add x20, x27, #256
+  str x20, [x27, #320]
+  mov x0, #5
+  mov x1, #${vcpu}
+  add x2, x27, #320
+  mov x16, #24
+  hvc #0xea1
+  ldr x20, [x27, #264]
+  movz x19, #0x9400
+  movk x19, #0x7735, lsl #16
+  add x20, x20, x19
+  str xzr, [x27]
+  str wzr, [x27, #8]
+  str x20, [x27, #16]
+  mov x0, #3
+  mov x1, x27
+  mov x16, #29
+  hvc #0xea1`;
+
 /** Starts vCPU 0, which registers its vcpu_info and then does nothing, and waits until it has. */
 const startsZero = `
   movz x0, #3
@@ -274,22 +298,28 @@ describe('a vCPU that lost an event while it was down, and has run since', () =>
   const enoughForAll = { ...enough, instructions: 30_000_000 };
 
   it('is reported whether its guest powers off or reboots, of each domain', () => {
-    const off = run(`${deaf}\n${powersOff}`);
+    const off = run(`${deaf}\n${waitsTwoSeconds(1)}\n${powersOff}`);
     assert.deepEqual([off.outcome, off.unheard.length], ['poweroff', 1]);
-    const { outcome, unheard } = run(`${deaf}\n${reboots}`, enoughForAll, 1, 'restart');
+    const program = `${deaf}\n${waitsTwoSeconds(1)}\n${reboots}`;
+    const { outcome, unheard } = run(program, enoughForAll, 1, 'restart');
     assert.equal(outcome, 'destroyed');
     assert.deepEqual([...new Set(unheard.map(({ meant }) => meant))], [0]);
     assert.equal(unheard.length, 8, 'a run is followed into eight kernels');
   });
 
+  it('is not reported where its guest ends as soon as it has started it: it may not have been ready', () => {
+    assert.deepEqual(run(`${deaf}\n${powersOff}`), { outcome: 'poweroff', unheard: [] });
+  });
+
   it('is reported where it went down before it took the interrupt, and was started again', () => {
-    const { outcome, unheard } = run(`${offAndOn(false)}\n${powersOff}`, enough, 0);
+    const ends = `${waitsTwoSeconds(0)}\n${powersOff}`;
+    const { outcome, unheard } = run(`${offAndOn(false)}\n${ends}`, enough, 0);
     assert.deepEqual([outcome, unheard.map(({ meant }) => meant)], ['poweroff', [1]]);
-    assert.deepEqual(run(`${offAndOn(true)}\n${powersOff}`, enough, 0).unheard, []);
+    assert.deepEqual(run(`${offAndOn(true)}\n${ends}`, enough, 0).unheard, []);
   });
 
   it('is not reported where it heard of the event, because it was up', () => {
-    const heard = `${registers}\n${startsZero}\n${binds}\n${moves(1)}`;
+    const heard = `${registers}\n${startsZero}\n${binds}\n${moves(1)}\n${waitsTwoSeconds(1)}`;
     assert.deepEqual(run(`${heard}\n${reboots}`, enoughForAll, 1, 'restart').unheard, []);
   });
 });
