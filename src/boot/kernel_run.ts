@@ -52,6 +52,7 @@ export interface KernelRunState {
   readonly log: KernelLogState;
   readonly lastLog: readonly LogRecord[] | null;
   readonly hasCrashed: boolean;
+  readonly rebootedEarly: boolean;
   /** Calls that the hypervisor does not model, by name, and how often each was made. */
   readonly notModelled: readonly (readonly [name: string, calls: number])[];
 }
@@ -71,7 +72,7 @@ export class KernelRun {
   readonly view: KernelView;
   readonly observer: KernelObserver;
   readonly log: KernelLog;
-  /** Whether it asked for a reboot before user space. It is not saved, since a boot that restarts cannot be. */
+  /** Whether it asked for a reboot before user space. */
   rebootedEarly = false;
   readonly #surroundings: KernelSurroundings;
   readonly #calls = { notModelled: new Map<string, number>() };
@@ -109,16 +110,19 @@ export class KernelRun {
       log: this.log.state,
       lastLog: this.#lastLog,
       hasCrashed: this.#hasCrashed,
+      rebootedEarly: this.rebootedEarly,
       ...savedRecord(this.#calls),
     };
   }
 
-  load({ kernel, observer, log, lastLog, hasCrashed, notModelled }: KernelRunState): void {
+  load(state: KernelRunState): void {
+    const { kernel, observer, log, lastLog, hasCrashed, rebootedEarly, notModelled } = state;
     this.view.load(kernel);
     this.observer.load(observer);
     this.log.state = cloneValue(log);
     this.#lastLog = lastLog;
     this.#hasCrashed = hasCrashed;
+    this.rebootedEarly = rebootedEarly;
     loadRecord(this.#calls, { notModelled });
   }
 

@@ -78,7 +78,7 @@ describe('a checkpoint of a guest that restarts after a reboot', () => {
       kernel,
       initrd,
       memoryMiB: 16,
-      vcpus: 1,
+      vcpus: 2,
       until: 'poweroff',
       onReboot: 'restart',
     } as const;
