@@ -15,6 +15,16 @@ export class InputError extends Error {
   }
 }
 
+/** What `make` gives; null if it throws {@link InputError}. */
+export function unlessInvalid<T>(make: () => T): T | null {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof InputError) return null;
+    throw error;
+  }
+}
+
 /** Asserts that `condition` holds by construction. Throws {@link InvariantError} with `message` if it does not. */
 export function invariant(condition: boolean, message: string): asserts condition {
   if (!condition) throw new InvariantError(message);

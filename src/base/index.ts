@@ -2,7 +2,7 @@
  * base: the foundation of every other module: brands, assertions, bits, plain values (clone, compare, hash, JSON) and
  * the memory interface. It does not depend on Xen, CPUs or identities.
  */
-export { InputError, InvariantError, invariant, present } from './assert.js';
+export { InputError, InvariantError, invariant, present, unlessInvalid } from './assert.js';
 export { alignUp, bitField, hasBit, s64, u32, u64 } from './bits.js';
 export type { Brand } from './brand.js';
 export { frameBytes, SparseMemory } from './memory.js';

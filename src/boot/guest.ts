@@ -89,6 +89,14 @@ export interface FoundKernel {
   readonly isCrashKernel: boolean;
 }
 
+/** The kernel with which the guest was built. */
+export interface FirstKernel {
+  /** As in its file. */
+  readonly image: KernelImage;
+  /** Guest physical address at which it was loaded. */
+  readonly kernelAt: bigint;
+}
+
 /** A machine with a guest, and access to the state of its vCPUs and its kernel. */
 export interface RunningGuest {
   readonly machine: GuestMachine;
@@ -126,10 +134,10 @@ export interface RunningGuest {
    */
   makeOops(vcpu: XenVcpuId): boolean;
   /**
-   * The kernel that `vcpu` has entered, when it has just switched translation on; null if it is none that can be found. `first`: the
-   * image of the first kernel, as in its file. `afterPanic`: whether the kernel before had panicked.
+   * The kernel that `vcpu` has entered, when it has just begun to run in its own map; null if it is none that can be found.
+   * `afterPanic`: whether the kernel before had panicked.
    */
-  kernelEntered(vcpu: XenVcpuId, first: KernelImage, afterPanic: boolean): FoundKernel | null;
+  kernelEntered(vcpu: XenVcpuId, first: FirstKernel, afterPanic: boolean): FoundKernel | null;
 }
 
 /** How guests of one architecture are built. */

@@ -103,7 +103,7 @@ export type BegunOptions = Omit<BootOptions, 'initrd'> & Partial<Pick<BootOption
  * The most bytes of a command line that Linux reads: COMMAND_LINE_SIZE less the 0 at its end (Linux
  * arch/arm64/include/uapi/asm/setup.h; the same in arch/x86/include/asm/setup.h). It silently drops the rest.
  */
-const mostCommandLineBytes = 2047;
+export const mostCommandLineBytes = 2047;
 
 /** Throws {@link InputError} if a kernel would not receive all of `commandLine`. */
 export function checkCommandLine(commandLine: string): void {

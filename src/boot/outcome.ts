@@ -64,8 +64,8 @@ const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', '
  * do_domain_soft_reset), and destroys others; observed of a PVH guest, which never enters that kernel.
  */
 const afterSoftReset = {
-  pvh: ', to go on in another kernel; xl does that for HVM guests only, and destroys this one',
-  hvm: ', to go on in another kernel, and the run is followed into no more kernels',
+  notOffered: ', to go on in another kernel; xl does that for HVM guests only, and destroys this one',
+  offered: ', to go on in another kernel, and the run is followed into no more kernels',
 } as const;
 
 interface State {
@@ -134,10 +134,6 @@ export class OutcomeWatch {
   /** How far the machine may run before {@link stopped} must look at it. */
   get nextLook(): { readonly instructions: number; readonly ns: bigint } {
     return this.#panics.next;
-  }
-
-  get #isHvm(): boolean {
-    return this.#machine.domain.state.config.kind === 'pvhvm';
   }
 
   get #machine(): GuestMachine {
@@ -221,7 +217,7 @@ export class OutcomeWatch {
   }
 
   #shutDown(): BootProgress | null {
-    const { shutdown, vcpus } = this.#machine.domain.state;
+    const { shutdown, vcpus, config } = this.#machine.domain.state;
     // After SCHEDOP_shutdown and its like the caller is up. A Linux without another way to power off halts all its CPUs as well.
     const { reason } = shutdown ?? { reason: -1 };
     const hasHalted = reason === SHUTDOWN_poweroff && vcpus.every(({ up }) => !up);
@@ -230,7 +226,11 @@ export class OutcomeWatch {
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
     if (reason === SHUTDOWN_soft_reset) {
       if (this.#sources.softReset()) return null;
-      return this.#finish('destroyed', `${said}${afterSoftReset[this.#isHvm ? 'hvm' : 'pvh']}`, false);
+      return this.#finish(
+        'destroyed',
+        `${said}${afterSoftReset[config.softReset ? 'offered' : 'notOffered']}`,
+        false,
+      );
     }
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);

@@ -4,6 +4,12 @@ import { mfnOfGfn } from '../hypervisor/index.js';
 import type { GuestMachine } from './guest.js';
 import type { KernelImage } from './kernel_image.js';
 
+/**
+ * No kernel's image with all its memory is larger: Debian's have some 40 MiB on arm64. A guest must not make the host keep many
+ * copies of its memory.
+ */
+export const mostImageBytes = 128 << 20;
+
 /** `size` bytes at a guest physical address; null if a part of them is not in memory. */
 export function readPhysical(machine: GuestMachine, address: bigint, size: number): Uint8Array | null {
   const bytes = new Uint8Array(size);

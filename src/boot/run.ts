@@ -245,23 +245,29 @@ export class Boot {
   }
 
   /**
-   * A kernel that has run in its own map leaves it where it turns translation off on a vCPU, and the next one is entered where that
-   * vCPU turns it on again from the code of an image. A kernel that moves itself when it starts does so before it has made any call.
+   * A vCPU has left its kernel's own map (`on` false), or has begun to run in the map of a kernel. On Arm, both are where it turns
+   * translation off and on again from the code of an image; an x86 kernel is left where it asks for a soft reset. A kernel that moves
+   * itself when it starts does so before it has made any call.
    */
   #translationSwitched(vcpu: XenVcpuId, on: boolean): void {
     if (!on) {
       if (this.#leaving !== null || this.#kernel.view.textAddress === null) return;
-      this.#leaving = vcpu;
       this.#kernel.observer.noteLost();
-      // An orderly change of kernels may copy the next one over the memory of this one before.
-      this.#kernel.left(this.#outcome.panicBefore !== null);
-      this.#whatIf.end();
+      this.#leave(vcpu, this.#outcome.panicBefore !== null);
       if (this.#options.toolstack === 'ideal' && this.machine.softReset(vcpu)) this.#wasReset();
       return;
     }
-    const isFollowed = this.#leaving === vcpu && this.#kernels.length < mostKernels;
-    const found = isFollowed ? this.guest.kernelEntered(vcpu, this.#image, this.#kernel.hasCrashed) : null;
+    if (this.#leaving !== vcpu || this.#kernels.length >= mostKernels) return;
+    const first = { image: this.#image, kernelAt: this.guest.kernelAt };
+    const found = this.guest.kernelEntered(vcpu, first, this.#kernel.hasCrashed);
     if (found !== null) this.#enter(vcpu, found);
+  }
+
+  /** An orderly change of kernels may copy the next one over the memory of this one before. */
+  #leave(vcpu: XenVcpuId, hasPanicked: boolean): void {
+    this.#leaving = vcpu;
+    this.#kernel.left(hasPanicked);
+    this.#whatIf.end();
   }
 
   #wasReset(): void {
@@ -272,12 +278,9 @@ export class Boot {
   /** The toolstack resets a domain that asked for it and leaves its kernel; false if it destroys the domain. */
   #softReset(): boolean {
     const { by } = present(this.machine.domain.state.shutdown, 'a shutdown');
-    if (this.#kernels.length >= mostKernels) return false;
     this.#kernel.observer.noteLost();
-    if (!this.machine.resetAsAsked()) return false;
-    this.#leaving = by;
-    this.#kernel.left(this.#outcome.hasPanicked);
-    this.#whatIf.end();
+    if (this.#kernels.length >= mostKernels || !this.machine.resetAsAsked()) return false;
+    this.#leave(by, this.#outcome.hasPanicked);
     this.#wasReset();
     return true;
   }
@@ -413,8 +416,7 @@ export class Boot {
 
   /** The place in the kernel that made the call of that step of the trace: `function+0x1c`; null if the step is not a call. */
   whereOf(step: number): string | null {
-    const kernel = this.#kernels[this.#kernelAtStep(step)] ?? this.#kernel;
-    return kernel.observer.whereOf(step);
+    return (this.#kernels[this.#kernelAtStep(step)] ?? this.#kernel).observer.whereOf(step);
   }
 
   /** A kernel address by the kernel's own symbols: `function+0x1c`, or `_text+0x81c` without symbols. */

@@ -28,14 +28,9 @@ export type CrashWay = 'sysrq' | 'oops' | 'kexec';
 const applets = ['cat', 'chroot', 'ln', 'mkdir', 'mount', 'poweroff', 'sh', 'sleep', 'tail', 'taskset'];
 
 // kexec-tools talks to Xen where it finds /proc/xen, so its folder has only those files of /proc that it reads. Debian's arm64
-// kernels have no kexec_file_load, so it must use kexec_load (-c). The check of the loaded kernel (without -i) runs without
-// caches and takes billions of instructions.
-/** kexec's options for each architecture: see above; a PC's purgatory checks the kernel in some tens of millions of instructions. */
-const kexecOptions = { arm64: '-c -i', amd64: '-c -i' } as const satisfies Readonly<
-  Record<Architecture, string>
->;
-
-const initScript = (architecture: Architecture): string => `#!/bin/sh
+// kernels have no kexec_file_load, so it must use kexec_load (-c). The check of the loaded kernel (without -i) takes billions
+// of instructions on both architectures.
+const initScript = `#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -53,7 +48,7 @@ ln -s /sys/firmware/devicetree/base $root/proc/device-tree
 mount --bind /sys $root/sys
 
 tool() { LD_LIBRARY_PATH=/lib chroot $root /kexec "$@" > /said 2>&1; }
-load() { tool "$1" ${kexecOptions[architecture]} /kernel --initrd=/initrd --append="$(cat /next-command-line)"; }
+load() { tool "$1" -c -i /kernel --initrd=/initrd --append="$(cat /next-command-line)"; }
 # value FILE: its line, or 0 where there is no such file.
 value() {
   line=0
@@ -112,7 +107,7 @@ export function crashInitramfs(
 ): Uint8Array {
   return busyboxInitramfs(busybox, architecture, {
     applets,
-    init: initScript(architecture),
+    init: initScript,
     entries: [
       ...readCpio(kexecTools),
       file(`${root}/kernel`, kernel),

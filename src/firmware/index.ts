@@ -17,7 +17,7 @@ export * from './crash_initramfs.js';
 export { elfLibraries } from './elf_libraries.js';
 export type { ElfLibraries } from './elf_libraries.js';
 export * from './initramfs.js';
-export { linuxVersionIn } from './image_bytes.js';
+export { linuxBannerIn, linuxVersionIn } from './image_bytes.js';
 export * from './kernel_file.js';
 export * from './kernel_image.js';
 

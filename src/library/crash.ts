@@ -29,6 +29,7 @@ import { crashSideBySide, jobsThatFit } from './crash_pool.js';
 import type { RunsHost } from './crash_pool.js';
 import { crashOn, reach, watcherOf } from './crash_run.js';
 import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
+import { usualCommandLine } from './guest_command.js';
 import { defaultKernel, jobCount } from './limits.js';
 import { architectureAsked, limitsOf, settle } from './request.js';
 import type { BootRequest } from './request.js';
@@ -41,7 +42,7 @@ export const crashWays = ['sysrq', 'oops', 'kexec'] as const satisfies readonly 
 
 /** Memory that the default command line reserves for the crash kernel. */
 export const crashMemory = '192M';
-/** Instructions that a bzImage of Debian takes to unpack itself, at most. */
+/** What a limit leaves to a bzImage for unpacking itself: twice the instructions that Debian's takes (decision 23). */
 export const unpackingInstructions = 10_000_000_000;
 /** Memory of a guest that is to crash, in MiB, unless another size is asked for. */
 export const crashMemoryMiB = 768;
@@ -94,17 +95,13 @@ export interface CrashRequest extends Pick<
   readonly stopped?: () => string | null;
 }
 
-function consoleOf(architecture: Architecture): string {
-  return architecture === 'arm64' ? 'console=ttyAMA0' : 'console=hvc0';
-}
-
 function crashCommandLineOf(
   { commandLine, crashCommandLine }: CrashRequest,
   architecture: Architecture,
 ): string {
   if (crashCommandLine !== undefined) return crashCommandLine;
   const words = commandLine?.split(/\s+/).filter((word) => !word.startsWith('crashkernel='));
-  return words?.join(' ') ?? consoleOf(architecture);
+  return words?.join(' ') ?? usualCommandLine[architecture];
 }
 
 function checkWords({ by, toolstack, on, crashCommandLine, jobs }: CrashRequest): void {
@@ -171,7 +168,8 @@ async function load(request: CrashRequest): Promise<Loaded> {
       'the builtin guest has no user space that could load a crash kernel; give another kernel',
     );
   const architecture = architectureAsked(request) ?? defaultArchitecture;
-  const { commandLine = `${consoleOf(architecture)} crashkernel=${crashMemory}`, toolstack = 'xl' } = request;
+  const { commandLine = `${usualCommandLine[architecture]} crashkernel=${crashMemory}`, toolstack = 'xl' } =
+    request;
   if (!/(^|\s)crashkernel=/.test(commandLine))
     throw new InputError(
       `the command line reserves no memory for a crash kernel; add crashkernel=${crashMemory} to it`,

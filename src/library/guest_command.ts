@@ -34,27 +34,34 @@ function checkCommand({ until, commandLine = '' }: BootRequest, kernel: KernelSp
     );
 }
 
-/** The command or script of `request`; null if it has none. Throws InputError if it cannot be run by `kernel`. */
-export function commandOf(request: BootRequest, kernel: KernelSpec): BootCommand | null {
-  const { command, script } = request;
-  if (command === undefined && script === undefined) return null;
+/** The command or script of `request`; null if it has none. Throws InputError if it has both. */
+function askedCommand({ command, script }: BootRequest): BootCommand | null {
   if (command !== undefined && script !== undefined)
     throw new InputError('a command and a script exclude each other; give one of them');
-  checkCommand(request, kernel);
-  if (command !== undefined) {
-    // Throws if Linux would not pass the arguments on.
-    checkArguments(command);
-    return { argv: command, script: null };
-  }
+  if (command !== undefined) return { argv: command, script: null };
+  if (script === undefined) return null;
   return { argv: null, script: typeof script === 'string' ? script : bytesScript };
 }
 
-/** The console of a guest where its command line names none. */
-const usualConsoles: Readonly<Record<KernelArchitecture, string>> = { arm64: 'ttyAMA0', amd64: 'hvc0' };
+/** The command or script of `request`; null if it has none. Throws InputError if it cannot be run by `kernel`. */
+export function commandOf(request: BootRequest, kernel: KernelSpec): BootCommand | null {
+  const asked = askedCommand(request);
+  if (asked === null) return null;
+  checkCommand(request, kernel);
+  // Throws if Linux would not pass the arguments on.
+  if (asked.argv !== null) checkArguments(asked.argv);
+  return asked;
+}
+
+/** The command line of a guest for which none is given. */
+export const usualCommandLine: Readonly<Record<KernelArchitecture, string>> = {
+  arm64: 'console=ttyAMA0',
+  amd64: 'console=hvc0',
+};
 
 /** The kernel's command line. With the user's own initrd it names the first process, before the arguments of that process (` -- `). */
 export function commandLineOf(request: BootRequest, architecture: KernelArchitecture): string {
-  const { commandLine = `console=${usualConsoles[architecture]}` } = request;
+  const { commandLine = usualCommandLine[architecture] } = request;
   if ((request.command ?? request.script) === undefined || request.initrd === undefined) return commandLine;
   const [, own = '', forInit = ''] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(commandLine) ?? [];
   return `${own} rdinit=/${commandPaths.init}${forInit}`;
@@ -116,11 +123,8 @@ export interface RunCommand {
 
 /** What `request` wants a guest to run that was booted before; null if nothing else. Throws InputError on a script that cannot be read. */
 export async function otherCommandOf(request: BootRequest): Promise<RunCommand | null> {
-  const { command, script } = request;
-  if (command !== undefined) return { command: { argv: command, script: null }, script: null };
-  if (script === undefined) return null;
-  const name = typeof script === 'string' ? script : bytesScript;
-  return { command: { argv: null, script: name }, script: await scriptOf(request) };
+  const command = askedCommand(request);
+  return command === null ? null : { command, script: await scriptOf(request) };
 }
 
 /** A first process that runs a command, and the same one with another command. */

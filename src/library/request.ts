@@ -170,7 +170,7 @@ export function limitsOf(
 function checkRestart({ onReboot, whatIf }: BootRequest): void {
   if (onReboot !== 'restart' || whatIf === undefined) return;
   throw new InputError(
-    'what-if changes the records of one kernel only; leave it out, or let the run end at a reboot',
+    'what-if is not carried on into the domain after a reboot; leave it out, or let the run end at a reboot',
   );
 }
 

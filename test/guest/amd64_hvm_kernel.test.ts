@@ -1,28 +1,14 @@
 /** Boots Debian's stock amd64 kernel as a PVHVM guest, and compares what it asks of Xen with its calls under a real Xen 4.17. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { TraceEvent } from '../../src/audit/index.js';
 import { loadArchitecture } from '../../src/boot/index.js';
 import { readText } from '../files.js';
+import { anyCaller, callText } from './call_lines.js';
 import { bootStock, findStock } from './kernel.js';
 
 const found = await findStock('amd64');
 const skip = typeof found === 'string' ? found : false;
 await loadArchitecture('amd64');
-
-/** Calls whose number and order depend on the schedule and on time. */
-const frequent =
-  /^(EVTCHNOP_send|EVTCHNOP_unmask|VCPUOP_(set|stop)_singleshot_timer|SCHEDOP_poll|SCHEDOP_yield|PHYSDEVOP_eoi)$/;
-
-/** Who made which call, for whom, and its answer. */
-function callText(event: TraceEvent): string[] {
-  if (event.kind !== 'hypercall' || frequent.test(event.call.op)) return [];
-  const { op, vcpuId, returned } = event.call;
-  return [`${op} by ${event.vcpu} for ${vcpuId ?? '-'} = ${returned}`];
-}
-
-/** Where all CPUs are up, the rest of the start may run on any of them. */
-const anyCaller = (line: string): string => line.replace(/ by \d+ for [\d-]+/, '');
 
 describe('a stock amd64 kernel as a PVHVM guest', { skip }, () => {
   const calls: string[] = [];

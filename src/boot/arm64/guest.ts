@@ -143,7 +143,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
       view.pc = 0n;
       return true;
     },
-    kernelEntered: (vcpu, first) => arm64KernelEntered(machine, vcpu, first),
+    kernelEntered: (vcpu, { image }) => arm64KernelEntered(machine, vcpu, image),
   };
 }
 

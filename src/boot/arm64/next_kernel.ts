@@ -6,19 +6,24 @@
  */
 import { deviceTreeProperty, FDT_MAGIC, readDeviceTree, stringsOf, viewOf } from '../../abi/index.js';
 import type { DeviceTree } from '../../abi/index.js';
-import { frameBytes, InputError, present } from '../../base/index.js';
+import { frameBytes, present, unlessInvalid } from '../../base/index.js';
 import { arm64 as firmware, linuxVersionIn } from '../../firmware/index.js';
 import { armCpusOfDeviceTree, mpidrOfVcpu, numberCpus, vcpuOfMpidr } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { Arm64Machine } from '../../machine/index.js';
 import type { FoundKernel, KernelCpu } from '../guest.js';
 import { KernelImage } from '../kernel_image.js';
-import { isImageOf, isInRam, peekPhysical, readImage, readPhysical } from '../physical_memory.js';
+import {
+  isImageOf,
+  isInRam,
+  mostImageBytes,
+  peekPhysical,
+  readImage,
+  readPhysical,
+} from '../physical_memory.js';
 
 /** NR_CPUS of the kernels of Debian's older releases, the lower of those in use. */
 const configNrCpus = 256;
-/** No Image with all its memory is larger: Debian's have some 40 MiB. A guest must not make the host keep many copies of its memory. */
-const mostImageBytes = 128 << 20;
 const headerBytes = 64;
 /** Maximum size of the device tree (Linux Documentation/arm64/booting.rst, 2). */
 const treeBytes = 2 << 20;
@@ -52,12 +57,7 @@ function treeAt(machine: Arm64Machine, address: bigint): DeviceTree | null {
   if (start === null || viewOf(start).getUint32(0) !== FDT_MAGIC) return null;
   const size = viewOf(start).getUint32(4);
   const bytes = size > treeBytes ? null : readPhysical(machine, address, size);
-  try {
-    return bytes === null ? null : readDeviceTree(bytes);
-  } catch (error) {
-    if (error instanceof InputError) return null;
-    throw error;
-  }
+  return bytes === null ? null : unlessInvalid(() => readDeviceTree(bytes));
 }
 
 /** A property of /chosen; undefined if there is none. */
@@ -95,12 +95,8 @@ function cpusOf(
   version: string | null,
   entryVcpu: XenVcpuId,
 ): KernelCpu[] {
-  try {
-    return numbered(tree, version, entryVcpu).filter(({ vcpu }) => machine.vcpus.includes(vcpu));
-  } catch (error) {
-    if (error instanceof InputError) return [];
-    throw error;
-  }
+  const cpus = unlessInvalid(() => numbered(tree, version, entryVcpu)) ?? [];
+  return cpus.filter(({ vcpu }) => machine.vcpus.includes(vcpu));
 }
 
 /**

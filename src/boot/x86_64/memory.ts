@@ -1,6 +1,7 @@
 /** What the plans of all amd64 guests have in common. */
 import { viewOf } from '../../abi/index.js';
 import { frameBytes } from '../../base/index.js';
+import type { FrameRange } from '../../base/index.js';
 import { specialPageAt } from '../../firmware/x86_64/index.js';
 import type { Loaded } from '../../firmware/x86_64/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
@@ -33,7 +34,7 @@ export function frameOf(address: bigint): number {
 }
 
 /** The frames of a range in bytes. */
-export function framesOf(start: bigint, bytes: bigint): { readonly start: number; readonly count: number } {
+export function framesOf(start: bigint, bytes: bigint): FrameRange {
   return { start: frameOf(start), count: Math.ceil(Number(bytes) / frameBytes) };
 }
 

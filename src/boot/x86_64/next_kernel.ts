@@ -5,19 +5,18 @@
  * then it has written little but its first page tables, which map its image from _text on and nothing before it.
  */
 import { viewOf } from '../../abi/index.js';
-import { frameBytes, InputError, present } from '../../base/index.js';
-import { linuxVersionIn } from '../../firmware/index.js';
+import { frameBytes, present, unlessInvalid } from '../../base/index.js';
+import { linuxBannerIn, linuxVersionIn } from '../../firmware/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
-import type { FoundKernel, KernelCpu } from '../guest.js';
+import type { FirstKernel, FoundKernel, KernelCpu } from '../guest.js';
 import { KernelImage } from '../kernel_image.js';
-import { isInRam, peekPhysical, readImage, readPhysical } from '../physical_memory.js';
+import { mostCommandLineBytes } from '../options.js';
+import { isInRam, mostImageBytes, peekPhysical, readImage, readPhysical } from '../physical_memory.js';
 
 /** Where the kernel's image is mapped: a window of 1 GiB (arch/x86/include/asm/page_64_types.h, __START_KERNEL_map). */
 export const kernelMap = { start: 0xffff_ffff_8000_0000n, bytes: 1n << 30n } as const;
 const largePage = 1n << 21n;
-/** No image with all its memory is larger. A guest must not make the host keep many copies of its memory. */
-const mostImageBytes = 128 << 20;
 
 /** An image in memory: where it lies, its size, and its address in the kernel's map less that map's start. */
 interface MappedImage {
@@ -47,11 +46,10 @@ function mappedImage(machine: X86Machine, vcpu: XenVcpuId): MappedImage | null {
 /** Fields of a setup header in its page (Linux Documentation/arch/x86/boot.rst). */
 const header = { magic: 0x202, commandLineAt: 0x228 } as const;
 const magic = 0x5372_6448; // "HdrS"
-const commandLineBytes = 2048;
 
 /** The text at a guest physical address; null if it is none. */
 function textAt(machine: X86Machine, address: bigint): string | null {
-  const bytes = readPhysical(machine, address, commandLineBytes);
+  const bytes = readPhysical(machine, address, mostCommandLineBytes + 1);
   const end = bytes?.indexOf(0) ?? -1;
   if (bytes === null || end < 0) return null;
   return Array.from(bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join('');
@@ -89,54 +87,29 @@ function nextCommandLine(machine: X86Machine, known: bigint, afterPanic: boolean
   return other;
 }
 
-/** Where kernels are linked to be loaded, unless they were configured otherwise (arch/x86/Kconfig, PHYSICAL_START). */
-const usualLink = 0x100_0000n;
-
 const bannerBytes = 160;
-
-/** The offset of the text that names a kernel and its build; -1 without one. */
-function bannerIn(bytes: Uint8Array): number {
-  const words = Array.from('Linux version ', (character) => character.charCodeAt(0));
-  let at = bytes.indexOf(words[0] ?? 0);
-  while (at >= 0 && !words.every((byte, i) => bytes[at + i] === byte))
-    at = bytes.indexOf(words[0] ?? 0, at + 1);
-  return at;
-}
 
 /**
  * Whether an image in memory is that of `file`, by the text that names the build. A decompressor that moves the kernel changes every
  * address in it, so that the images themselves differ.
  */
 function isBuildOf(machine: X86Machine, { at, bytes }: MappedImage, file: KernelImage): boolean {
-  const banner = file.remember('banner', bannerIn);
-  if (banner < 0 || bytes < file.length) return false;
-  const found = readPhysical(machine, at + BigInt(banner), bannerBytes);
-  const known = file.bytes.subarray(banner, banner + bannerBytes);
+  const banner = file.remember('banner', linuxBannerIn);
+  if (banner === null || bytes < file.length) return false;
+  const { offset } = banner;
+  const found = readPhysical(machine, at + BigInt(offset), bannerBytes);
+  const known = file.bytes.subarray(offset, offset + bannerBytes);
   return found !== null && known.every((byte, i) => found[i] === byte);
 }
 
 /** What the finder is told of the guest. */
 export interface NextKernelFacts {
-  /** Guest physical address of the first kernel's boot parameters. */
+  /** Guest physical address of the boot information that the first kernel got: in a PVHVM guest, its boot parameters. */
   readonly bootParamsAt: bigint;
   /** Whether the kernel before had panicked. */
   readonly afterPanic: boolean;
   /** The CPUs as a kernel of that version numbers them. */
   readonly number: (version: string | null, commandLine: string, entryVcpu: XenVcpuId) => KernelCpu[];
-}
-
-function cpusOf(
-  { number }: NextKernelFacts,
-  version: string | null,
-  commandLine: string,
-  vcpu: XenVcpuId,
-): KernelCpu[] {
-  try {
-    return number(version, commandLine, vcpu);
-  } catch (error) {
-    if (error instanceof InputError) return [];
-    throw error;
-  }
 }
 
 /**
@@ -146,20 +119,20 @@ function cpusOf(
 export function x86KernelEntered(
   machine: X86Machine,
   vcpu: XenVcpuId,
-  first: KernelImage,
+  first: FirstKernel,
   facts: NextKernelFacts,
 ): FoundKernel | null {
   const place = mappedImage(machine, vcpu);
   const commandLine = place === null ? null : nextCommandLine(machine, facts.bootParamsAt, facts.afterPanic);
   if (place === null || commandLine === null) return null;
   const { at, bytes: memoryBytes, mappedAt } = place;
-  const isFirst = isBuildOf(machine, place, first);
-  const image = isFirst ? first : KernelImage.of(readImage(machine, at, memoryBytes));
+  const isFirst = isBuildOf(machine, place, first.image);
+  const image = isFirst ? first.image : KernelImage.of(readImage(machine, at, memoryBytes));
   // An image that was moved is read as if it had been linked for where it is.
-  const linkedAt = isFirst ? usualLink : mappedAt;
+  const linkedAt = isFirst ? first.kernelAt : mappedAt;
   const version = image.remember('version', linuxVersionIn);
-  const cpus = cpusOf(facts, version, commandLine, vcpu);
-  if (cpus[0]?.vcpu !== vcpu) return null;
+  const cpus = unlessInvalid(() => facts.number(version, commandLine, vcpu));
+  if (cpus?.[0]?.vcpu !== vcpu) return null;
   const isCrashKernel = crashOption.test(commandLine);
   return { at, linkedAt, image, memoryBytes, version, cpus, commandLine, isCrashKernel };
 }

@@ -23,19 +23,16 @@ function configOf(
   { modules }: AcpiTables,
 ): DomainConfig {
   const tables = modules.map(({ at, bytes }) => framesOf(at, BigInt(bytes.length)));
-  const { release, domid, ...others } = xenParts(options);
   return {
     kind: 'pvh',
-    release,
-    domid,
     ram: [
       ...banks.map(({ start, size }) => framesOf(start, size)),
       ...tables.toSorted((a, b) => a.start - b.start),
       framesOf(specialPages.start, specialPages.size),
     ],
+    ...xenParts(options),
     // xl resets HVM guests only.
     softReset: options.toolstack === 'ideal',
-    ...others,
   };
 }
 

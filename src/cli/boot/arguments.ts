@@ -158,7 +158,7 @@ function checkFrom(args: BootArguments): void {
 function checkRestart({ onReboot, whatIf }: BootArguments): void {
   if (onReboot !== 'restart' || whatIf === undefined) return;
   throw new InputError(
-    '--on-reboot restart and --what-if exclude each other: it changes the records of one kernel only; leave out one of them',
+    '--on-reboot restart and --what-if exclude each other: what-if is not carried on into the domain after a reboot; leave out one of them',
   );
 }
 
