@@ -13,7 +13,7 @@ import { KernelObserver } from './kernel_observer.js';
 import type { KernelObserverState } from './kernel_observer.js';
 import { KernelView } from './kernel_view.js';
 import type { KernelViewState } from './kernel_view.js';
-import type { BootCpu } from './result.js';
+import type { BootCpu, BootKernelResult } from './result.js';
 import type { TraceWriter } from './trace_writer.js';
 
 const logTail = 40;
@@ -53,6 +53,7 @@ export interface KernelRunState {
   readonly lastLog: readonly LogRecord[] | null;
   readonly hasCrashed: boolean;
   readonly rebootedEarly: boolean;
+  readonly droppedAtLeaving: readonly number[] | null;
   /** Calls that the hypervisor does not model, by name, and how often each was made. */
   readonly notModelled: readonly (readonly [name: string, calls: number])[];
 }
@@ -64,6 +65,12 @@ export interface KernelSurroundings {
   /** Whether a vCPU runs that kernel, by starts and entries. */
   readonly runsOn: (kernel: number, vcpu: XenVcpuId) => boolean;
 }
+
+/** What is known of a kernel only when the whole run is. */
+export type JudgedKernel = Pick<
+  BootKernelResult,
+  'findings' | 'omittedFindings' | 'notJudged' | 'notModelled'
+>;
 
 /** One kernel of a boot. */
 export class KernelRun {
@@ -78,6 +85,8 @@ export class KernelRun {
   readonly #calls = { notModelled: new Map<string, number>() };
   /** The end of its log when it was left, if it was still there. */
   #lastLog: readonly LogRecord[] | null = null;
+  /** By vCPU: how many events for it Xen had dropped when this kernel was left; null while it was not. */
+  #droppedAtLeaving: readonly number[] | null = null;
   /** Whether the kernel that it was left for lies elsewhere, in memory that was kept free for it. */
   #hasCrashed = false;
 
@@ -111,18 +120,21 @@ export class KernelRun {
       lastLog: this.#lastLog,
       hasCrashed: this.#hasCrashed,
       rebootedEarly: this.rebootedEarly,
+      droppedAtLeaving: this.#droppedAtLeaving,
       ...savedRecord(this.#calls),
     };
   }
 
   load(state: KernelRunState): void {
-    const { kernel, observer, log, lastLog, hasCrashed, rebootedEarly, notModelled } = state;
+    const { kernel, observer, log, lastLog, hasCrashed, rebootedEarly, droppedAtLeaving, notModelled } =
+      state;
     this.view.load(kernel);
     this.observer.load(observer);
     this.log.state = cloneValue(log);
     this.#lastLog = lastLog;
     this.#hasCrashed = hasCrashed;
     this.rebootedEarly = rebootedEarly;
+    this.#droppedAtLeaving = droppedAtLeaving;
     loadRecord(this.#calls, { notModelled });
   }
 
@@ -130,6 +142,21 @@ export class KernelRun {
   called({ notModelled }: CallRecord): void {
     if (notModelled === undefined) return;
     this.#calls.notModelled.set(notModelled, (this.#calls.notModelled.get(notModelled) ?? 0) + 1);
+  }
+
+  get #droppedUpToNow(): number[] {
+    return this.#surroundings.guest.machine.domain.state.vcpus.map(({ droppedEvents }) => droppedEvents);
+  }
+
+  /**
+   * By vCPU: how many events for it Xen has dropped since `before` was left, because it had no FIFO control block. A domain that was
+   * made anew counts from 0.
+   */
+  #droppedSince(before: KernelRun | null): number[] {
+    const isSameDomain = before !== null && this.facts.entry !== 'reboot';
+    const known = isSameDomain ? before.#droppedAtLeaving : null;
+    const upTo = this.#droppedAtLeaving ?? this.#droppedUpToNow;
+    return upTo.map((dropped, vcpu) => dropped - (known?.[vcpu] ?? 0));
   }
 
   get notModelled(): Readonly<Record<string, number>> {
@@ -145,6 +172,7 @@ export class KernelRun {
   /** It is left for another kernel. `hasCrashed`: whether it panicked, so that its memory is as it was. */
   left(hasCrashed: boolean): void {
     this.#lastLog ??= this.logTail();
+    this.#droppedAtLeaving = this.#droppedUpToNow;
     this.#hasCrashed = hasCrashed;
   }
 
@@ -184,6 +212,24 @@ export class KernelRun {
         leftOut: online === true ? null : this.observer.whyLeftOut(cpu.vcpu),
       };
     });
+  }
+
+  /** What it did, and what was judged of it. `before`: the kernel before it. */
+  result(before: KernelRun | null, judged: JudgedKernel): BootKernelResult {
+    const { number, version, entry, entryVcpu } = this.facts;
+    const { calls, eventAbi } = this.observer.trace.counts.ofKernel(number);
+    return {
+      version,
+      entryVcpu,
+      entry,
+      eventAbi,
+      calls,
+      introspection: this.view.introspection,
+      cpus: this.cpus,
+      droppedEvents: this.#droppedSince(before),
+      kernelLog: this.logTail(),
+      ...judged,
+    };
   }
 
   /** The command line in the kernel's log; null if the log has none. */

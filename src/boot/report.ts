@@ -1,6 +1,7 @@
 /** The JSON report of a boot, schema version 2 (the same as schemas/boot-report.schema.json). */
 import type { EndEvent } from '../audit/index.js';
 import { domulatorVersion } from '../base/index.js';
+import { xenVcpuId } from '../identity/index.js';
 import type { HardwareId, HardwareIdKind, LinuxCpu, XenVcpuId } from '../identity/index.js';
 import { machineKindOf } from './guest.js';
 import type { Architecture } from '../firmware/index.js';
@@ -98,6 +99,11 @@ export interface ReportedKernel {
   /** Its CPUs, in the order of its own numbers. */
   readonly cpus: readonly ReportedCpu[];
   readonly hypercalls: CallCounts;
+  /**
+   * Events that Xen dropped, by the vCPU that they were for: it had no FIFO control block. Those between a reset of the domain and the
+   * entry of the next kernel count to that one. Xen's log has a line for each, `has no FIFO event channel control block`.
+   */
+  readonly droppedEvents: readonly { readonly vcpu: XenVcpuId; readonly events: number }[];
   /**
    * Calls that Xen has and the hypervisor does not model, and what the emulated CPU and devices do not implement, by name, and how
    * often each was asked for.
@@ -312,6 +318,9 @@ function kernelOf(kernel: BootKernelResult): ReportedKernel {
     introspection,
     cpus: kernel.cpus.map(reportedCpu),
     hypercalls: calls,
+    droppedEvents: kernel.droppedEvents.flatMap((events, vcpu) =>
+      events === 0 ? [] : [{ vcpu: xenVcpuId(vcpu), events }],
+    ),
     notModelled,
     findings: kernel.findings.map(reportedFinding),
     omittedFindings,

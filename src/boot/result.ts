@@ -31,6 +31,8 @@ export interface BootKernelResult {
   readonly calls: CallCounts;
   readonly introspection: Introspection;
   readonly cpus: readonly BootCpu[];
+  /** By vCPU: the events for it that Xen dropped, because it had no FIFO control block. */
+  readonly droppedEvents: readonly number[];
   readonly notModelled: Readonly<Record<string, number>>;
   readonly findings: readonly BootFinding[];
   readonly omittedFindings: number;

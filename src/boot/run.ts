@@ -520,28 +520,18 @@ export class Boot {
   }
 
   #resultOf(kernel: KernelRun, listed: readonly BootFinding[], found: readonly Finding[]): BootKernelResult {
-    const { number, version, entryVcpu } = kernel.facts;
-    const { events, counts } = this.#trace.store;
-    const { calls, eventAbi } = counts.ofKernel(number);
+    const { number } = kernel.facts;
+    const { events } = this.#trace.store;
     const isOwn = ({ step }: Finding): boolean => this.#kernelAtStep(step) === number;
     const findings = listed.filter(isOwn);
-    const isLast = kernel === this.#kernels.at(-1);
-    const notImplemented = addCounts(this.#notImplemented, Object.fromEntries(this.guest.notImplemented));
-    return {
-      version,
-      entryVcpu,
-      entry: kernel.facts.entry,
-      eventAbi,
-      calls,
-      introspection: kernel.view.introspection,
-      cpus: kernel.cpus,
-      // What the CPU and devices lack is counted over the whole run.
-      notModelled: isLast ? addCounts(kernel.notModelled, notImplemented) : kernel.notModelled,
+    const lacking = addCounts(this.#notImplemented, Object.fromEntries(this.guest.notImplemented));
+    return kernel.result(this.#kernels[number - 1] ?? null, {
       findings,
       omittedFindings: found.filter(isOwn).length - findings.length,
       notJudged: notJudgedCalls({ platform: platformOf(this.guest.config), events }, number),
-      kernelLog: kernel.logTail(),
-    };
+      // What the CPU and devices lack is counted over the whole run.
+      notModelled: kernel === this.#kernel ? addCounts(kernel.notModelled, lacking) : kernel.notModelled,
+    });
   }
 
   /** The number of the kernel that ran at a step of the trace: the last one that was entered by then. */

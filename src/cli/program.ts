@@ -306,6 +306,10 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     )
     .option('--checkpoint <FILE>', 'write the guest to this file when its crash kernel is loaded')
     .option('--from <FILE>', 'go on from such a file instead of booting a kernel')
+    .option(
+      '--trace <FILE>',
+      'write every event of all runs to this file, one JSON object per line, with the number of its run',
+    )
     .option('--report <FILE>', 'write the JSON report to this file')
     .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
     .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')

@@ -131,6 +131,7 @@ function newVcpu(id: XenVcpuId, entry: boolean, nowNs: bigint): VcpuState {
     lastPeriodicNs: 0n,
     virqPorts: {},
     fifo: null,
+    droppedEvents: 0,
   };
 }
 

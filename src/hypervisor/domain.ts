@@ -151,6 +151,8 @@ export interface VcpuState {
   /** Port bound to each virq on this vCPU; 0 for none. Global virqs are stored for vCPU 0. */
   virqPorts: Record<string, number>;
   fifo: FifoVcpu | null;
+  /** FIFO: how many events Xen has dropped because the vCPU had no control block, since the domain was made. */
+  droppedEvents: number;
 }
 
 /** What a port is bound to. */

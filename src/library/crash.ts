@@ -2,6 +2,7 @@
  * A crash of a guest on one vCPU after the other: one boot loads a crash kernel and is saved, and for each vCPU a copy of it goes on,
  * crashes there, and runs on in its crash kernel.
  */
+import type { TraceEvent } from '../audit/index.js';
 import { InputError, present } from '../base/index.js';
 import {
   Boot,
@@ -85,6 +86,8 @@ export interface CrashRequest extends Pick<
   readonly jobs?: number;
   /** Called with the output of the guest's console and the number of the run; null in the boot before them. */
   readonly console?: (bytes: Uint8Array, run: number | null) => void;
+  /** Called with each event that the audit will read, and the number of the run; null in the boot before them. */
+  readonly event?: (event: TraceEvent, run: number | null) => void;
   /** Called now and then with how far the guest is. */
   readonly progress?: (run: number | null, instructions: number, guestTimeNs: bigint) => void;
   /** Called when a run has ended, with its number. */
@@ -264,8 +267,9 @@ async function crashInTurn(
   return runs;
 }
 
-function hostOfRun({ console: show, progress, stopped }: RunsHost, number: number): RunHost {
+function hostOfRun({ console: show, event, progress, stopped }: RunsHost, number: number): RunHost {
   return {
+    ...(event === undefined ? {} : { event: (one) => event(one, number) }),
     ...(show === undefined ? {} : { console: (bytes) => show(bytes, number) }),
     ...(progress === undefined
       ? {}
@@ -275,8 +279,9 @@ function hostOfRun({ console: show, progress, stopped }: RunsHost, number: numbe
 }
 
 /** Those of the boot before the runs. */
-function hostOfBoot({ console: show, progress, stopped }: CrashRequest): RunHost {
+function hostOfBoot({ console: show, event, progress, stopped }: CrashRequest): RunHost {
   return {
+    ...(event === undefined ? {} : { event: (one) => event(one, null) }),
     ...(show === undefined ? {} : { console: (bytes) => show(bytes, null) }),
     ...(progress === undefined
       ? {}
@@ -302,8 +307,12 @@ function kept<A extends unknown[], R>(thrown: Thrown, call: (...args: A) => R): 
   };
 }
 
-function hostOfRuns({ console: show, progress, ended, stopped }: CrashRequest, thrown: Thrown): RunsHost {
+function hostOfRuns(
+  { console: show, event, progress, ended, stopped }: CrashRequest,
+  thrown: Thrown,
+): RunsHost {
   return {
+    ...(event === undefined ? {} : { event: kept(thrown, event) }),
     ...(show === undefined ? {} : { console: kept(thrown, show) }),
     ...(progress === undefined ? {} : { progress: kept(thrown, progress) }),
     ...(ended === undefined ? {} : { ended: kept(thrown, ended) }),

@@ -5,10 +5,11 @@
 import os from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { Tinypool } from 'tinypool';
+import type { TraceEvent } from '../audit/index.js';
 import { InputError, present } from '../base/index.js';
 import type { ReportedRun } from '../boot/index.js';
 import type { Crash, WaitingGuest } from './crash_run.js';
-import { SharedBacklog, SharedStop, shareGuest } from './crash_shared.js';
+import { eventsBytes, SharedBacklog, SharedStop, shareGuest } from './crash_shared.js';
 import type { ThreadData, ThreadMessage, ThreadResult, ThreadTask } from './crash_shared.js';
 
 /** The most that a thread may have in V8's heap, in MiB. A run of four vCPUs takes less than 200. */
@@ -28,6 +29,7 @@ export function jobsThatFit(memoryMiB: number): number {
 /** What to tell of the runs, by number. */
 export interface RunsHost {
   readonly console?: (bytes: Uint8Array, run: number) => void;
+  readonly event?: (event: TraceEvent, run: number) => void;
   readonly progress?: (run: number, instructions: number, guestTimeNs: bigint) => void;
   readonly ended?: (report: ReportedRun, run: number) => void;
   readonly stopped?: () => string | null;
@@ -152,13 +154,14 @@ class Runs {
   }
 
   #hear(message: NonNullable<ThreadMessage>, number: number, backlog: SharedBacklog): void {
-    if (!('console' in message)) {
+    if ('instructions' in message) {
       this.#tell(() => this.#host.progress?.(number, message.instructions, message.guestTimeNs));
       return;
     }
     this.#order.do(number, () => {
-      this.#tell(() => this.#host.console?.(message.console, number));
-      backlog.shown(message.console.length);
+      if ('console' in message) this.#tell(() => this.#host.console?.(message.console, number));
+      else for (const event of message.events) this.#tell(() => this.#host.event?.(event, number));
+      backlog.told('console' in message ? message.console.length : eventsBytes(message.events.length));
     });
   }
 
@@ -194,7 +197,11 @@ export async function crashSideBySide(
   host: RunsHost,
 ): Promise<ReportedRun[]> {
   const stop = new SharedStop();
-  const tells = { console: host.console !== undefined, progress: host.progress !== undefined };
+  const tells = {
+    console: host.console !== undefined,
+    event: host.event !== undefined,
+    progress: host.progress !== undefined,
+  };
   const pool = await poolOf(jobs, { shared: shareGuest(guest), stop: stop.memory, tells });
   const runs = new Runs(pool, host, stop);
   const looking = setInterval(() => runs.look(), lookMs);

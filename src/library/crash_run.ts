@@ -1,4 +1,5 @@
 /** One run of a guest that waits for its crash: a copy of it crashes on one vCPU, and goes on in its crash kernel to the end. */
+import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import { Boot, mainConsoleOf, reportedRun } from '../boot/index.js';
 import type { BootOptions, BootProgress, BootWatcher, ReportedRun, SavedBoot } from '../boot/index.js';
@@ -10,6 +11,8 @@ import { runSlice } from './slices.js';
 export interface RunHost {
   /** Called with the output of the guest's console. */
   readonly console?: (bytes: Uint8Array) => void;
+  /** Called with each event that the audit will read, as it comes. */
+  readonly event?: (event: TraceEvent) => void;
   /** Called now and then with how far the guest is. */
   readonly progress?: (instructions: number, guestTimeNs: bigint) => void;
   /** Looked at between slices of the run: one line that says why to stop; null to go on. */
@@ -53,12 +56,16 @@ export async function reach(boot: Boot, pattern: RegExp, host: RunHost): Promise
   }
 }
 
-export function watcherOf({ console: show }: RunHost, commandLine: string): BootWatcher {
-  if (show === undefined) return {};
+export function watcherOf({ console: show, event }: RunHost, commandLine: string): BootWatcher {
   return {
-    console: (bytes, from) => {
-      if (from === mainConsoleOf(commandLine)) show(bytes);
-    },
+    ...(event === undefined ? {} : { event }),
+    ...(show === undefined
+      ? {}
+      : {
+          console: (bytes, from) => {
+            if (from === mainConsoleOf(commandLine)) show(bytes);
+          },
+        }),
   };
 }
 

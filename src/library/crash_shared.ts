@@ -1,5 +1,6 @@
-/** What the threads of side-by-side runs share: a guest that waits for its crash, whether to stop, and how much console output waits. */
+/** What the threads of side-by-side runs share: a guest that waits for its crash, whether to stop, and how much of what they tell waits. */
 import type { MessagePort } from 'node:worker_threads';
+import type { TraceEvent } from '../audit/index.js';
 import { frameBytes } from '../base/index.js';
 import { KernelImage } from '../boot/index.js';
 import type { Crash, WaitingGuest } from './crash_run.js';
@@ -80,14 +81,17 @@ export class SharedStop {
   }
 }
 
-/** The most bytes that a run's console output takes while it waits to be shown. */
+/** The most bytes that a run's console output and events take while they wait to be told. */
 const mostWaiting = 16 << 20;
 /** What a piece of output takes beside its bytes, about: it waits as a message, and then as a function. */
 const pieceBytes = 512;
-/** How long a thread waits for some to be shown before it looks whether it is to stop, ms. */
+/** What an event takes, about. */
+const eventBytes = 1024;
+export const eventsBytes = (events: number): number => events * eventBytes;
+/** How long a thread waits for some to be told before it looks whether it is to stop, ms. */
 const lookMs = 500;
 
-/** How many bytes a run's console output takes that waits to be shown. Its thread waits while there are too many. */
+/** How many bytes a run's console output and events take that wait to be told. Its thread waits while there are too many. */
 export class SharedBacklog {
   readonly #bytes: Int32Array;
 
@@ -108,8 +112,8 @@ export class SharedBacklog {
     }
   }
 
-  /** A piece of that many bytes was shown. */
-  shown(bytes: number): void {
+  /** A piece of that many bytes was told. */
+  told(bytes: number): void {
     Atomics.sub(this.#bytes, 0, bytes + pieceBytes);
     Atomics.notify(this.#bytes, 0);
   }
@@ -120,7 +124,7 @@ export interface ThreadData {
   readonly shared: SharedGuest;
   readonly stop: SharedArrayBuffer;
   /** What is to be told of the runs. */
-  readonly tells: Readonly<Record<'console' | 'progress', boolean>>;
+  readonly tells: Readonly<Record<'console' | 'event' | 'progress', boolean>>;
 }
 
 /** A run for a thread. */
@@ -133,7 +137,10 @@ export interface ThreadTask {
 
 /** What a thread tells of a run; null is the last of it. */
 export type ThreadMessage =
-  { readonly console: Uint8Array } | { readonly instructions: number; readonly guestTimeNs: bigint } | null;
+  | { readonly console: Uint8Array }
+  | { readonly events: readonly TraceEvent[] }
+  | { readonly instructions: number; readonly guestTimeNs: bigint }
+  | null;
 
 /** How a run ended in its thread: with what {@link crashOn} gives, or with an error, whose class would be lost on the way. */
 export type ThreadResult<R> =

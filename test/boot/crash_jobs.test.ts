@@ -44,23 +44,32 @@ interface Ended {
   readonly report: string;
   readonly said: readonly (readonly [number | null, string])[];
   readonly order: readonly number[];
+  /** The number of the run and the event, as text. */
+  readonly events: readonly string[];
 }
 
 async function run(request: CrashRequest): Promise<Ended> {
   const said: [number | null, string][] = [];
   const order: number[] = [];
+  const events: string[] = [];
   const report = await crash({
     ...request,
+    event: (event, number) => {
+      const text = JSON.stringify(event, (_, value: unknown) =>
+        typeof value === 'bigint' ? `${value}` : value,
+      );
+      events.push(`${number} ${text}`);
+    },
     console: (bytes, number) => said.push([number, Buffer.from(bytes).toString('latin1')]),
     ended: (_, number) => order.push(number),
   });
   const texts = new Map<number | null, string>();
   for (const [number, text] of said) texts.set(number, (texts.get(number) ?? '') + text);
-  return { report: JSON.stringify({ ...report, host: null }), said: [...texts], order };
+  return { report: JSON.stringify({ ...report, host: null }), said: [...texts], order, events };
 }
 
 describe('crashes side by side', () => {
-  it('give the same report, and tell of runs and consoles in their order', async () => {
+  it('give the same report, and tell of runs, consoles and events in their order', async () => {
     const alone = await run({ from: talking, jobs: 1 });
     const { runs } = JSON.parse(alone.report) as BootReport;
     assert.deepEqual(
@@ -72,6 +81,12 @@ describe('crashes side by side', () => {
       [0, 1, 2, 3].map((number) => [number, 'begun\ndone\n']),
     );
     assert.deepEqual(alone.order, [0, 1, 2, 3]);
+    const numbers = alone.events.map((text) => Number(text.slice(0, 1)));
+    assert.deepEqual([...new Set(numbers)], [0, 1, 2, 3]);
+    assert.deepEqual(
+      numbers,
+      [...numbers].sort((a, b) => a - b),
+    );
     for (const jobs of [2, 3, 128])
       assert.deepEqual(await run({ from: talking, jobs }), alone, `${jobs} jobs`);
     const bytes = checkpointBytes(talking);
@@ -100,7 +115,7 @@ describe('crashes side by side', () => {
     writeFileSync(file, checkpointBytes(talking));
     const mine = new TypeError('mine');
     for (const jobs of [1, 3])
-      for (const name of ['console', 'progress', 'ended', 'stopped'] as const)
+      for (const name of ['console', 'event', 'progress', 'ended', 'stopped'] as const)
         for (const number of name === 'stopped' ? [0] : [0, 2]) {
           let [calls, later] = [0, 0];
           const fails = (run: number | null): null => {
@@ -113,6 +128,7 @@ describe('crashes side by side', () => {
             from: file,
             jobs,
             ...(name === 'console' ? { console: (_, run) => fails(run) } : {}),
+            ...(name === 'event' ? { event: (_, run) => fails(run) } : {}),
             ...(name === 'progress' ? { progress: (run) => fails(run) } : {}),
             ...(name === 'ended' ? { ended: (_, run) => fails(run) } : {}),
             ...(name === 'stopped' ? { stopped: () => fails(0) } : {}),

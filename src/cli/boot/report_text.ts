@@ -150,6 +150,16 @@ function guestWords({ machine, options, runs }: BootReport): string {
   ].join(', ');
 }
 
+function droppedLines({ droppedEvents }: ReportedKernel, style: Style): string[] {
+  return droppedEvents.flatMap(({ vcpu, events }) =>
+    labelled(
+      '        ',
+      `Xen dropped ${events} ${events === 1 ? 'event' : 'events'} for vCPU ${vcpu}, which had no FIFO event channel control block`,
+      style.width,
+    ),
+  );
+}
+
 function notModelledLines({ notModelled }: ReportedKernel, style: Style): string[] {
   const calls = Object.entries(notModelled).map(([name, times]) =>
     times === 1 ? name : `${name} ×${times}`,
@@ -216,6 +226,7 @@ function kernelLines(kernel: ReportedKernel, style: Style): string[] {
     '',
     ...labelled('Calls:  ', callsText(kernel.hypercalls), style.width),
     ...unreadLines(kernel, style),
+    ...droppedLines(kernel, style),
     ...notModelledLines(kernel, style),
   ];
 }

@@ -1,4 +1,4 @@
-/** `--trace FILE`: a line of JSON for each event of the run, written as it comes. */
+/** `--trace FILE`: a line of JSON for each event, written as it comes. */
 import { writeSync } from 'node:fs';
 import type { TraceEvent } from '../../library/index.js';
 import { closeUserFile, fileError, openUserFile } from '../host.js';
@@ -18,8 +18,9 @@ export class TraceFile {
     this.#file = this.#try(() => openUserFile(name, 'w'));
   }
 
-  add(event: TraceEvent): void {
-    this.#lines += `${jsonLine(event)}\n`;
+  /** `run`: the number of the run among several; null in the boot before them. */
+  add(event: TraceEvent, run?: number | null): void {
+    this.#lines += `${jsonLine(run === undefined ? event : { run, ...event })}\n`;
     if (this.#lines.length > bufferLength) this.#flush();
   }
 

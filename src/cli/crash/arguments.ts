@@ -22,6 +22,7 @@ export interface CrashArguments extends Pick<
   | 'mirror'
   | 'from'
   | 'checkpoint'
+  | 'trace'
   | 'report'
   | 'junit'
   | 'sarif'
@@ -63,7 +64,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     checkValue(`--${option}`, value);
   }
   const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, whatIf, limit, mirror } = args;
-  const { from, report, junit, sarif } = args;
+  const { from, trace, report, junit, sarif } = args;
   const given = {
     kernel,
     arch,
@@ -77,6 +78,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     limit,
     mirror,
     from,
+    trace,
     report,
     junit,
     sarif,
