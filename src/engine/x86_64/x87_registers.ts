@@ -144,6 +144,8 @@ export function note(cpu: Vcpu, bits: number, c1: boolean): boolean {
 
 /** What an empty register raises. */
 export const underflow = raised.invalid | status.stackFault;
+/** The result of an operation on one. */
+export const stackFault: Result<Extended> = { value: indefinite, raised: underflow, up: false };
 
 /** Pushes a register, or the indefinite NaN where the stack is full. `bits` are exceptions of the value. */
 export function push(cpu: Vcpu, value: Extended, bits = 0): void {
