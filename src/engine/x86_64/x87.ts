@@ -18,6 +18,7 @@ import type { Extended, Kind, Order, Result } from './x87_numbers.js';
 import { toDecimal } from './x87_exact.js';
 import {
   begin,
+  controlOf,
   finish,
   modesOf,
   note,
@@ -266,8 +267,8 @@ export function convert(cpu: Vcpu, format: bigint): void {
   if (note(cpu, bits, result.up && unstored === 0) && unstored !== 0) cpu.pending = { kind: 'completed' };
 }
 
-/** FLDCW. Bit 6 always reads as 1. */
+/** FLDCW. */
 export function writeControl(cpu: Vcpu, value: bigint): void {
-  cpu.system.float.control = (Number(value) & 0x1f3f) | 0x40;
+  cpu.system.float.control = controlOf(Number(value));
   summarize(cpu);
 }
