@@ -254,7 +254,7 @@ export class Processor<View, Host, Line> {
   get executed(): number {
     if (this.#running === null) return 0;
     const block = this.#block(this.#running);
-    return this.#before + this.#budget - this.#held - (this.#inside ? block.left : block.budget);
+    return this.#inside ? block.executedBefore : block.executed;
   }
 
   /** Within a host call: ends the current run at its next taken branch or before. */

@@ -26,7 +26,7 @@ const isNan = (bits: number): boolean => (bits & 0x7fff_ffff) > 0x7f80_0000;
 /** The operand: a subnormal number is a zero. */
 function operandOf(bits: number): number {
   const value = numberOf(bits);
-  return Math.abs(value) < leastNormal ? (value < 0 || (bits & sign) !== 0 ? -0 : 0) : value;
+  return Math.abs(value) < leastNormal ? ((bits & sign) !== 0 ? -0 : 0) : value;
 }
 
 /** A tiny result is a zero. */

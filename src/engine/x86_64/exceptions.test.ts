@@ -43,6 +43,14 @@ describe('exceptions in long mode', () => {
     assert.equal(register(machine, 'rsp'), 0x9000n);
   });
 
+  it('are #UD of RSM outside system-management mode, which is not counted', () => {
+    const { machine, label } = machineWith('bad: rsm\nundefined: mov (%rsp), %r12\nvmmcall');
+    setGate(machine, 6, label('undefined'));
+    machine.run();
+    assert.equal(register(machine, 'r12'), label('bad'));
+    assert.deepEqual([...machine.cpu.unimplemented], []);
+  });
+
   it('return behind INT3, and to the instruction that a protection fault left', () => {
     const { machine, label } = machineWith(`
       int3

@@ -5,7 +5,7 @@ import { exception, generalProtection, invalidOpcode, raise, vectors } from './e
 import { mxcsr } from './float_registers.js';
 import { cr4 } from './regime.js';
 import type { FloatPointer, FloatSystem, Vcpu } from './vcpu.js';
-import { status, summarize, tagOf } from './x87_registers.js';
+import { controlOf, fullTags, shortTags, stackOrder, status, summarize, topOf } from './x87_registers.js';
 
 const { x86State } = x86_64;
 /** The image has the XMM registers. */
@@ -24,25 +24,6 @@ const image = {
   registers: 32,
   vectors: 160,
 } as const;
-
-/** Bits 13 to 11 of the status word: which register is ST(0). */
-const topOf = ({ status }: FloatSystem): number => (status >> 11) & 7;
-
-/** One bit for each register: whether it is not empty. */
-export function shortTags(tags: number): number {
-  let short = 0;
-  for (let number = 0; number < 8; number += 1) if (((tags >> (2 * number)) & 3) !== 3) short |= 1 << number;
-  return short;
-}
-
-/** The full tag word: valid, zero, special or empty, by each register's contents. */
-export function fullTags(short: number, registers: FloatSystem['registers']): number {
-  let tags = 0;
-  for (let number = 0; number < 8; number += 1) {
-    tags |= (((short >> number) & 1) === 0 ? 3 : tagOf(registers[number] ?? [0n, 0])) << (2 * number);
-  }
-  return tags;
-}
 
 export function newFloat(): FloatSystem {
   return {
@@ -100,8 +81,7 @@ export function saveFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: 
   put(image.operand, 8, isPending ? pointerBits(float.operand, bits) : 0);
   put(image.mxcsr, 4, readMxcsr(cpu));
   put(image.mask, 4, mxcsr.writable);
-  for (let number = 0; number < 8; number += 1) {
-    const [mantissa, exponent] = float.registers[(topOf(float) + number) & 7] ?? [0n, 0];
+  for (const [number, [mantissa, exponent]] of stackOrder(float.registers, topOf(float.status)).entries()) {
     put(image.registers + 16 * number, 8, mantissa);
     put(image.registers + 16 * number + 8, 8, exponent);
   }
@@ -118,12 +98,11 @@ export function restoreFloat(accesses: Accesses, cpu: Vcpu, bits: number, addres
   const get = (offset: number, bytes: 2 | 4 | 8): bigint =>
     accesses.read(cpu, address + BigInt(offset), bytes, cpu.isUser);
   const restored = Number(get(image.status, 2));
-  const top = (restored >> 11) & 7;
-  const registers = newFloat().registers;
-  for (let number = 0; number < 8; number += 1) {
+  const stack = Array.from({ length: 8 }, (_, number) => {
     const at = image.registers + 16 * number;
-    registers[(top + number) & 7] = [get(at, 8), Number(get(at + 8, 2))];
-  }
+    return [get(at, 8), Number(get(at + 8, 2))] as const;
+  });
+  const registers = stackOrder(stack, -topOf(restored));
   const vectors = Array.from({ length: vectorsIn(cpu) }, (_, number) => {
     const at = image.vectors + 16 * number;
     return [get(at, 8), get(at + 8, 8)] as const;
@@ -131,7 +110,7 @@ export function restoreFloat(accesses: Accesses, cpu: Vcpu, bits: number, addres
   const wanted = Number(get(image.mxcsr, 4));
   if ((cpu.system.cr4 & savesVectors) !== 0) writeMxcsr(cpu, wanted);
   const { float } = cpu.system;
-  float.control = (Number(get(image.control, 2)) & 0x1f3f) | 0x40;
+  float.control = controlOf(Number(get(image.control, 2)));
   float.status = restored;
   float.opcode = Number(get(image.opcode, 2)) & 0x7ff;
   float.instruction = pointerOf(get(image.instruction, 8), bits);

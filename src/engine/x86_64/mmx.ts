@@ -1,11 +1,7 @@
 /** MMX registers: the mantissas of the x87 registers, by physical number (Intel SDM, volume 1, 9.2 and 9.5). */
 import type { Vcpu } from './vcpu.js';
-import { waitX87 } from './x87_registers.js';
+import { allEmpty, status, waitX87 } from './x87_registers.js';
 
-/** Bits 13 to 11 of the status word: which register is ST(0). */
-const topBits = 0x3800;
-/** All registers are empty. */
-const allEmpty = 0xffff;
 /** Sign and exponent of a register that MMX has written. */
 const allOnes = 0xffff;
 
@@ -19,12 +15,12 @@ export function writeMmx({ system: { float } }: Vcpu, number: number, value: big
 
 /** What each instruction but EMMS does: all registers are valid, and the first one is the top. */
 export function enterMmx({ system: { float } }: Vcpu): void {
-  [float.tags, float.status] = [0, float.status & ~topBits];
+  [float.tags, float.status] = [0, float.status & ~status.top];
 }
 
 /** EMMS. */
 export function leaveMmx(cpu: Vcpu): void {
   waitX87(cpu);
   const { float } = cpu.system;
-  [float.tags, float.status] = [allEmpty, float.status & ~topBits];
+  [float.tags, float.status] = [allEmpty, float.status & ~status.top];
 }

@@ -6,6 +6,7 @@ import {
   compare,
   compute,
   extend,
+  extendedOfInteger,
   indefinite,
   integerOf,
   isNegative,
@@ -17,12 +18,14 @@ import type { Extended, Kind, Order, Result } from './x87_numbers.js';
 import { toDecimal } from './x87_exact.js';
 import {
   begin,
+  controlOf,
   finish,
   modesOf,
   note,
   push,
   Registers,
   setConditions,
+  stackFault,
   status,
   summarize,
   underflow,
@@ -33,14 +36,6 @@ const { x87Changes, x87Flags, x87Formats, x87Operations } = x86_64;
 export function pushExtended(cpu: Vcpu, mantissa: bigint, exponent: bigint): void {
   begin(cpu);
   push(cpu, [BigInt.asUintN(64, mantissa), Number(exponent & 0xffffn)]);
-}
-
-/** A signed integer of 64 bits, which 80 bits have exactly. */
-export function extendedOfInteger(value: bigint): Extended {
-  if (value === 0n) return [0n, 0];
-  const magnitude = value < 0n ? -value : value;
-  const shift = 64 - magnitude.toString(2).length;
-  return [magnitude << BigInt(shift), (16383 + 63 - shift) | (value < 0n ? 0x8000 : 0)];
 }
 
 export function pushInteger(cpu: Vcpu, value: bigint): void {
@@ -161,7 +156,7 @@ export function computeRegisters(cpu: Vcpu, call: bigint, index: bigint): void {
   const [destination, source] = (flags & x87Flags.toOther) === 0 ? [0, other] : [other, 0];
   const isFault = registers.isEmpty(0) || registers.isEmpty(other);
   const result = isFault
-    ? { value: indefinite, raised: underflow, up: false }
+    ? stackFault
     : compute(operation, registers.raw(destination), registers.raw(source), modesOf(cpu));
   if (finish(cpu, destination, result)) popTimes(registers, pops(flags));
 }
@@ -174,7 +169,7 @@ export function computeMemory(cpu: Vcpu, call: bigint, bits: bigint): void {
   const { value, isDenormal } = loaded(Number(call >> 8n), bits);
   const registers = new Registers(cpu);
   const result = registers.isEmpty(0)
-    ? { value: indefinite, raised: underflow, up: false }
+    ? stackFault
     : compute(operation, registers.raw(0), value, modesOf(cpu), isDenormal);
   finish(cpu, 0, result);
 }
@@ -272,8 +267,8 @@ export function convert(cpu: Vcpu, format: bigint): void {
   if (note(cpu, bits, result.up && unstored === 0) && unstored !== 0) cpu.pending = { kind: 'completed' };
 }
 
-/** FLDCW. Bit 6 always reads as 1. */
+/** FLDCW. */
 export function writeControl(cpu: Vcpu, value: bigint): void {
-  cpu.system.float.control = (Number(value) & 0x1f3f) | 0x40;
+  cpu.system.float.control = controlOf(Number(value));
   summarize(cpu);
 }

@@ -4,8 +4,17 @@
  */
 import type { Accesses } from './accesses.js';
 import type { FloatPointer, Vcpu } from './vcpu.js';
-import { fullTags, newFloat, shortTags } from './float_state.js';
-import { allExceptions, summarize } from './x87_registers.js';
+import { newFloat } from './float_state.js';
+import {
+  allEmpty,
+  allExceptions,
+  controlOf,
+  fullTags,
+  shortTags,
+  stackOrder,
+  summarize,
+  topOf,
+} from './x87_registers.js';
 
 /** A part of an image: a value of 2, 4 or 8 bytes. */
 type Part = readonly [offset: number, bytes: 2 | 4 | 8, value: bigint];
@@ -20,7 +29,7 @@ export function initialise(cpu: Vcpu): void {
   Object.assign(cpu.system.float, {
     ...newFloat(),
     control: 0x37f,
-    tags: 0xffff,
+    tags: allEmpty,
     registers: cpu.system.float.registers,
   });
   summarize(cpu);
@@ -64,14 +73,10 @@ function environmentParts(cpu: Vcpu, bits: number): Part[] {
 }
 
 function registerParts({ system: { float } }: Vcpu, at: number): Part[] {
-  const top = (float.status >> 11) & 7;
-  return float.registers.flatMap((_, number): Part[] => {
-    const [mantissa, exponent] = float.registers[(top + number) & 7] ?? [0n, 0];
-    return [
-      [at + 10 * number, 8, mantissa],
-      [at + 10 * number + 8, 2, BigInt(exponent)],
-    ];
-  });
+  return stackOrder(float.registers, topOf(float.status)).flatMap(([mantissa, exponent], number): Part[] => [
+    [at + 10 * number, 8, mantissa],
+    [at + 10 * number + 8, 2, BigInt(exponent)],
+  ]);
 }
 
 /** Writes an image. A fault comes before anything is written: at the first word, or at the last byte, as on CPUs. */
@@ -105,7 +110,7 @@ function readEnvironment(cpu: Vcpu, bits: number, get: Reader) {
     Number(bits === 16 ? get(2 * index, 2) : get(4 * index, 4)),
   );
   const [control = 0, status = 0, tags = 0, first = 0, second = 0, third = 0, fourth = 0] = words;
-  const state = { control: (control & 0x1f3f) | 0x40, status: status & 0xffff };
+  const state = { control: controlOf(control), status: status & 0xffff };
   if (cpu.isProtected) {
     const opcode = bits === 16 ? 0 : (second >>> 16) & opcodeBits;
     const instruction = { offset: BigInt(first), selector: second & 0xffff };
@@ -142,12 +147,11 @@ export function loadEnvironment(accesses: Accesses, cpu: Vcpu, bits: number, add
 export function restore(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
   const get = readerOf(accesses, cpu, bits, address, environmentBytes(bits) + registerBytes);
   const found = readEnvironment(cpu, bits, get);
-  const top = (found.status >> 11) & 7;
-  const { registers } = newFloat();
-  for (let number = 0; number < 8; number += 1) {
+  const stack = Array.from({ length: 8 }, (_, number) => {
     const at = environmentBytes(bits) + 10 * number;
-    registers[(top + number) & 7] = [get(at, 8), Number(get(at + 8, 2))];
-  }
+    return [get(at, 8), Number(get(at + 8, 2))] as const;
+  });
+  const registers = stackOrder(stack, -topOf(found.status));
   Object.assign(cpu.system.float, { ...found, registers, tags: fullTags(shortTags(found.tags), registers) });
   summarize(cpu);
 }

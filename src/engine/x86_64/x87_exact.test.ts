@@ -11,8 +11,8 @@ import {
   toDecimal,
   toIntegral,
 } from './x87_exact.js';
+import { extendedOfInteger } from './x87_numbers.js';
 import type { Extended, Modes } from './x87_numbers.js';
-import { extendedOfInteger } from './x87.js';
 
 const modes: Modes = { rounding: 'nearest', digits: 64, masks: 0x3f };
 const integer = (value: number): Extended => extendedOfInteger(BigInt(value));

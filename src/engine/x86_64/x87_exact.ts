@@ -6,35 +6,21 @@ import { bitLength } from '../float/formats.js';
 import {
   bias,
   cutAt,
-  denormalOf,
   exactly,
   exactOf,
   infinity,
+  integral,
   invalid,
-  isNan,
   isNegative,
   kindOf,
-  nanOf,
   raised,
   rounded,
   signBit,
+  special,
+  withDenormal,
   zero,
 } from './x87_numbers.js';
 import type { Exact, Extended, Modes, Result } from './x87_numbers.js';
-
-/** The result of operands that nothing can be computed of: unsupported ones and NaNs; null for others. */
-export function special(...operands: readonly [Extended, Extended?]): Result<Extended> | null {
-  const [a, b = a] = operands;
-  const kinds = [kindOf(a), kindOf(b)];
-  if (kinds.includes('unsupported')) return invalid();
-  return kinds.some(isNan) ? nanOf(a, b) : null;
-}
-
-/** `result` with Denormal for its operands, where nothing more serious was raised. */
-export function withDenormal<T>(result: Result<T>, ...operands: readonly Extended[]): Result<T> {
-  const isSerious = (result.raised & (raised.invalid | raised.zeroDivide)) !== 0;
-  return isSerious ? result : { ...result, raised: result.raised | denormalOf(operands.map(kindOf)) };
-}
 
 /** Results that precision control does not shorten. */
 export const whole = (modes: Modes): Modes => ({ ...modes, digits: 64 });
@@ -68,13 +54,6 @@ export function squareRoot(a: Extended, modes: Modes): Result<Extended> {
     modes,
   );
   return withDenormal(result, a);
-}
-
-/** An integer as the count of a number, whose sign it gets. */
-function integral(negative: boolean, count: bigint): Extended {
-  if (count === 0n) return zero(negative);
-  const shift = 64 - bitLength(count);
-  return [count << BigInt(shift), (bias + 63 - shift) | (negative ? signBit : 0)];
 }
 
 export function toIntegral(a: Extended, { rounding }: Modes): Result<Extended> {

@@ -4,13 +4,12 @@ import * as x86_64 from '../../isa/x86_64/index.js';
 import type { Vcpu } from './vcpu.js';
 import { extract, ofDecimal, remainder, scale, squareRoot, toIntegral } from './x87_exact.js';
 import type { Remainder } from './x87_exact.js';
-import { indefinite } from './x87_numbers.js';
+import { isNan, kindOf, one } from './x87_numbers.js';
 import type { Extended, Modes, Result } from './x87_numbers.js';
 import {
   arctangent,
   constant,
   cosine,
-  isNanResult,
   logarithm,
   logarithmOfSum,
   powerMinusOne,
@@ -26,14 +25,11 @@ import {
   push,
   Registers,
   setConditions,
+  stackFault,
   status,
-  underflow,
 } from './x87_registers.js';
 
 const { x87Constants, x87Functions } = x86_64;
-
-const one: Extended = [1n << 63n, 0x3fff];
-const fault: Result<Extended> = { value: indefinite, raised: underflow, up: false };
 
 export function pushConstant(cpu: Vcpu, which: bigint): void {
   begin(cpu);
@@ -51,7 +47,7 @@ export function pushDecimal(cpu: Vcpu, low: bigint, high: bigint): void {
 export function moveIf(cpu: Vcpu, condition: bigint, index: bigint): void {
   begin(cpu);
   const registers = new Registers(cpu);
-  if (registers.isEmpty(0) || registers.isEmpty(Number(index))) finish(cpu, 0, fault);
+  if (registers.isEmpty(0) || registers.isEmpty(Number(index))) finish(cpu, 0, stackFault);
   else if (condition !== 0n) registers.set(0, registers.raw(Number(index)));
 }
 
@@ -61,21 +57,21 @@ type Binary = (a: Extended, b: Extended, modes: Modes) => Result<Extended>;
 /** Replaces ST(0) by a function of it. */
 function replace(cpu: Vcpu, compute: Unary): void {
   const registers = new Registers(cpu);
-  finish(cpu, 0, registers.isEmpty(0) ? fault : compute(registers.raw(0), modesOf(cpu)));
+  finish(cpu, 0, registers.isEmpty(0) ? stackFault : compute(registers.raw(0), modesOf(cpu)));
 }
 
 /** Replaces ST(0) by a function of it and ST(1). */
 function replaceByBoth(cpu: Vcpu, compute: Binary): void {
   const registers = new Registers(cpu);
   const isFault = registers.isEmpty(0) || registers.isEmpty(1);
-  finish(cpu, 0, isFault ? fault : compute(registers.raw(0), registers.raw(1), modesOf(cpu)));
+  finish(cpu, 0, isFault ? stackFault : compute(registers.raw(0), registers.raw(1), modesOf(cpu)));
 }
 
 /** Replaces ST(1) by a function of ST(0) and ST(1), and pops ST(0). */
 function consume(cpu: Vcpu, compute: Binary): void {
   const registers = new Registers(cpu);
   const isFault = registers.isEmpty(0) || registers.isEmpty(1);
-  const result = isFault ? fault : compute(registers.raw(0), registers.raw(1), modesOf(cpu));
+  const result = isFault ? stackFault : compute(registers.raw(0), registers.raw(1), modesOf(cpu));
   if (finish(cpu, 1, result)) registers.pop();
 }
 
@@ -86,7 +82,7 @@ function replaceAndPush(
 ): void {
   const registers = new Registers(cpu);
   const [isEmpty, isFull] = [registers.isEmpty(0), !registers.isEmpty(7)];
-  const [first, second] = isEmpty || isFull ? [fault, fault] : compute(registers.raw(0));
+  const [first, second] = isEmpty || isFull ? [stackFault, stackFault] : compute(registers.raw(0));
   const c1 = isEmpty ? false : isFull || second.up;
   if (!note(cpu, first.raised | second.raised, c1)) return;
   registers.set(0, first.value);
@@ -98,7 +94,7 @@ function evaluateRemainder(cpu: Vcpu, isNearest: boolean): void {
   const registers = new Registers(cpu);
   const isFault = registers.isEmpty(0) || registers.isEmpty(1);
   const { result, quotient }: Remainder = isFault
-    ? { result: fault, quotient: 'none' }
+    ? { result: stackFault, quotient: 'none' }
     : remainder(registers.raw(0), registers.raw(1), modesOf(cpu), isNearest);
   const bit = (at: bigint): boolean => typeof quotient === 'bigint' && ((quotient >> at) & 1n) === 1n;
   const isDone = finish(cpu, 0, { ...result, up: bit(0n) });
@@ -146,7 +142,10 @@ const evaluations: Readonly<Record<x86_64.X87Function, (cpu: Vcpu) => void>> = {
     evaluateAngle(cpu, true, () =>
       replaceAndPush(cpu, (a) => {
         const result = tangent(a, modesOf(cpu));
-        return [result, { value: isNanResult(result) ? result.value : one, raised: 0, up: result.up }];
+        return [
+          result,
+          { value: isNan(kindOf(result.value)) ? result.value : one, raised: 0, up: result.up },
+        ];
       }),
     ),
 };

@@ -36,9 +36,11 @@ export interface Result<T> {
 
 export type Kind = 'zero' | 'denormal' | 'normal' | 'infinity' | 'quiet' | 'signalling' | 'unsupported';
 
-export const integerBit = 1n << 63n;
+const integerBit = 1n << 63n;
 const quietBit = 1n << 62n;
-export const [bias, infinite, signBit] = [16383, 0x7fff, 0x8000];
+export const bias = 16383;
+export const signBit = 0x8000;
+const infinite = 0x7fff;
 /** What is added to or taken from the exponent of a result whose overflow or underflow is not masked. */
 const wrap = 24576;
 
@@ -68,8 +70,20 @@ export function exactOf(number: Extended): Exact {
   return { negative: isNegative(number), mantissa, exponent: Math.max(exponent & infinite, 1) - bias - 63 };
 }
 
+export const one: Extended = [integerBit, bias];
 export const zero = (negative: boolean): Extended => [0n, negative ? signBit : 0];
 export const infinity = (negative: boolean): Extended => [integerBit, infinite | (negative ? signBit : 0)];
+
+/** An integer below 2 to the 64, which 80 bits have exactly. Zeros have a sign too. */
+export function integral(negative: boolean, magnitude: bigint): Extended {
+  if (magnitude === 0n) return zero(negative);
+  const shift = 64 - bitLength(magnitude);
+  return [magnitude << BigInt(shift), (bias + 63 - shift) | (negative ? signBit : 0)];
+}
+
+export const extendedOfInteger = (value: bigint): Extended =>
+  integral(value < 0n, value < 0n ? -value : value);
+
 export const exactly = <T>(value: T, bits = 0): Result<T> => ({ value, raised: bits, up: false });
 
 /** A multiple of 2 to the `last`. */
@@ -162,7 +176,7 @@ export const isNan = (kind: Kind): boolean => kind === 'quiet' || kind === 'sign
 const quieted = ([mantissa, exponent]: Extended): Extended => [mantissa | quietBit, exponent];
 
 /** The NaN of an operation on at least one (SDM, volume 1, table 4-7): a quiet one before a signalling one, then the larger one. */
-export function nanOf(a: Extended, b: Extended): Result<Extended> {
+function nanOf(a: Extended, b: Extended): Result<Extended> {
   const kinds = [kindOf(a), kindOf(b)] as const;
   const bits = kinds.includes('signalling') ? raised.invalid : 0;
   const nans = [a, b].filter((_, index) => isNan(kinds[index as 0 | 1]));
@@ -233,9 +247,26 @@ const computations = {
   divr: (a: Extended, b: Extended, modes: Modes) => quotient(b, a, modes),
 } as const;
 
-/** Denormal, where an operand is one and nothing more serious was raised. */
-export const denormalOf = (kinds: readonly Kind[]): number =>
-  kinds.includes('denormal') ? raised.denormal : 0;
+/** The result of operands that nothing can be computed of: unsupported ones and NaNs; null for others. */
+export function special(a: Extended, b = a): Result<Extended> | null {
+  const kinds = [kindOf(a), kindOf(b)];
+  if (kinds.includes('unsupported')) return invalid();
+  return kinds.some(isNan) ? nanOf(a, b) : null;
+}
+
+/** Denormal, where an operand is one. `isDenormal` says that one was it in memory. */
+const denormalOf = (operands: readonly Extended[], isDenormal = false): number =>
+  isDenormal || operands.some((each) => kindOf(each) === 'denormal') ? raised.denormal : 0;
+
+/** `result` with `bits`, where nothing more serious was raised. */
+function unlessSerious<T>(result: Result<T>, bits: number): Result<T> {
+  const isSerious = (result.raised & (raised.invalid | raised.zeroDivide)) !== 0;
+  return isSerious ? result : { ...result, raised: result.raised | bits };
+}
+
+/** `result` with Denormal for its operands, where nothing more serious was raised. */
+export const withDenormal = <T>(result: Result<T>, ...operands: readonly Extended[]): Result<T> =>
+  unlessSerious(result, denormalOf(operands));
 
 /** `a` and `b` computed with. `isDenormal` says that a value that came from memory was denormal there. */
 export function compute(
@@ -245,13 +276,9 @@ export function compute(
   modes: Modes,
   isDenormal = false,
 ): Result<Extended> {
-  const kinds = [kindOf(a), kindOf(b)];
-  if (kinds.includes('unsupported')) return invalid();
-  if (kinds.some(isNan)) return nanOf(a, b);
-  const result = computations[operation](a, b, modes);
-  const isSerious = (result.raised & (raised.invalid | raised.zeroDivide)) !== 0;
-  const bits = isSerious ? 0 : denormalOf(kinds) | (isDenormal ? raised.denormal : 0);
-  return { ...result, raised: result.raised | bits };
+  const found = special(a, b);
+  if (found !== null) return found;
+  return unlessSerious(computations[operation](a, b, modes), denormalOf([a, b], isDenormal));
 }
 
 export type Order = 'less' | 'equal' | 'greater' | 'unordered';
@@ -263,7 +290,6 @@ export function compare(a: Extended, b: Extended, quiet: boolean, isDenormal = f
   if (kinds.some(isNan)) {
     return exactly('unordered', quiet && !kinds.includes('signalling') ? 0 : raised.invalid);
   }
-  const bits = denormalOf(kinds) | (isDenormal ? raised.denormal : 0);
   const value = (number: Extended): bigint => {
     const [mantissa, exponent] = number;
     const power = Math.max(exponent & infinite, 1);
@@ -271,7 +297,7 @@ export function compare(a: Extended, b: Extended, quiet: boolean, isDenormal = f
     return isNegative(number) ? -magnitude : magnitude;
   };
   const [x, y] = [value(a), value(b)];
-  return exactly(x < y ? 'less' : x > y ? 'greater' : 'equal', bits);
+  return exactly(x < y ? 'less' : x > y ? 'greater' : 'equal', denormalOf([a, b], isDenormal));
 }
 
 // Other formats

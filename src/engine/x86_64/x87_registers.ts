@@ -15,6 +15,7 @@ export const status = {
   c0: 0x100,
   c1: 0x200,
   c2: 0x400,
+  top: 0x3800,
   topAt: 11,
   c3: 0x4000,
   busy: 0x8000,
@@ -22,7 +23,9 @@ export const status = {
 export const allExceptions = 0x3f;
 /** Exceptions that are found before an operation is carried out. */
 const beforeOperation = raised.invalid | raised.denormal | raised.zeroDivide;
+/** The tag of an empty register, and the tags of eight. */
 const empty = 3;
+export const allEmpty = 0xffff;
 
 const roundings = ['nearest', 'down', 'up', 'zero'] as const;
 
@@ -34,10 +37,38 @@ export function modesOf({ system: { float } }: Vcpu): Modes {
   };
 }
 
+/** Which register is ST(0), by a status word. */
+export const topOf = (word: number): number => (word >> status.topAt) & 7;
+
+/** The control word that a value becomes: bit 6 always reads as 1. */
+export const controlOf = (value: number): number => (value & 0x1f3f) | 0x40;
+
+/** ST(0) to ST(7) of the registers by physical number; with minus the top, the registers of ST(0) to ST(7). */
+export function stackOrder(registers: readonly Extended[], top: number): Extended[] {
+  return Array.from({ length: 8 }, (_, number) => registers[(top + number) & 7] ?? [0n, 0]);
+}
+
 /** The tag of a register that is not empty. */
-export function tagOf(register: Extended): number {
+function tagOf(register: Extended): number {
   const kind = kindOf(register);
   return kind === 'zero' ? 1 : kind === 'normal' ? 0 : 2;
+}
+
+/** One bit for each register: whether it is not empty. */
+export function shortTags(tags: number): number {
+  let short = 0;
+  for (let number = 0; number < 8; number += 1)
+    if (((tags >> (2 * number)) & 3) !== empty) short |= 1 << number;
+  return short;
+}
+
+/** The full tag word: valid, zero, special or empty, by each register's contents. */
+export function fullTags(short: number, registers: readonly Extended[]): number {
+  let tags = 0;
+  for (let number = 0; number < 8; number += 1) {
+    tags |= (((short >> number) & 1) === 0 ? empty : tagOf(registers[number] ?? [0n, 0])) << (2 * number);
+  }
+  return tags;
 }
 
 export class Registers {
@@ -52,11 +83,11 @@ export class Registers {
   }
 
   get top(): number {
-    return (this.#float.status >> status.topAt) & 7;
+    return topOf(this.#float.status);
   }
 
   set top(value: number) {
-    this.#float.status = (this.#float.status & ~(7 << status.topAt)) | ((value & 7) << status.topAt);
+    this.#float.status = (this.#float.status & ~status.top) | ((value & 7) << status.topAt);
   }
 
   #number(index: number): number {
@@ -144,6 +175,8 @@ export function note(cpu: Vcpu, bits: number, c1: boolean): boolean {
 
 /** What an empty register raises. */
 export const underflow = raised.invalid | status.stackFault;
+/** The result of an operation on one. */
+export const stackFault: Result<Extended> = { value: indefinite, raised: underflow, up: false };
 
 /** Pushes a register, or the indefinite NaN where the stack is full. `bits` are exceptions of the value. */
 export function push(cpu: Vcpu, value: Extended, bits = 0): void {

@@ -3,18 +3,19 @@
  * place). Angles are reduced by a pi of 66 bits, as Intel's and AMD's CPUs do it.
  */
 import { bitLength } from '../float/formats.js';
-import { special, whole, withDenormal } from './x87_exact.js';
+import { whole } from './x87_exact.js';
 import {
-  denormalOf,
   exactly,
   exactOf,
   infinity,
   invalid,
-  isNan,
   isNegative,
   kindOf,
+  one,
   raised,
   rounded,
+  special,
+  withDenormal,
   zero,
 } from './x87_numbers.js';
 import type { Exact, Extended, Modes, Result } from './x87_numbers.js';
@@ -115,7 +116,7 @@ export function powerMinusOne(a: Extended, modes: Modes): Result<Extended> {
 /** The sign that a logarithm of x has beside that of the factor: whether x is below 1. */
 const inverts = (a: Extended): boolean => size(realOf(exactOf(a))) <= 0;
 
-const isOne = ([mantissa, exponent]: Extended): boolean => mantissa === 1n << 63n && exponent === 0x3fff;
+const isOne = ([mantissa, exponent]: Extended): boolean => mantissa === one[0] && exponent === one[1];
 
 /** The logarithm of `a` to base 2, times `b`, where one of both is zero or infinity, or `a` is negative; null elsewhere. */
 function extremeLogarithm(a: Extended, b: Extended): Result<Extended> | null {
@@ -137,27 +138,29 @@ export function logarithm(a: Extended, b: Extended, modes: Modes): Result<Extend
   if (found !== null) return found;
   const extreme = extremeLogarithm(a, b);
   if (extreme !== null) return withDenormal(extreme, a, b);
-  const [x, y] = [exactOf(a), exactOf(b)];
+  return withDenormal(finiteLogarithm(exactOf(a), exactOf(b), modes), a, b);
+}
+
+/** The logarithm of `x`, which is positive, to base 2, times `y`. */
+function finiteLogarithm(x: Exact, y: Exact, modes: Modes): Result<Extended> {
   const digits = bitLength(x.mantissa);
   // 2 to the `power` times a number from 3/4 to 3/2, of which `rest` is what there is beside 1.
-  const isUpper = ((x.mantissa >> BigInt(digits - 2)) & 3n) === 3n && digits > 1;
+  const isUpper = digits > 1 && ((x.mantissa >> BigInt(digits - 2)) & 3n) === 3n;
   const power = x.exponent + digits - (isUpper ? 0 : 1);
   const exponent = x.exponent - power;
   const rest = { mantissa: x.mantissa - (1n << BigInt(-exponent)), exponent };
   if (rest.mantissa === 0n) {
-    if (power === 0) return withDenormal(exactly(zero(y.negative)), a, b);
+    if (power === 0) return exactly(zero(y.negative));
     const mantissa = y.mantissa * BigInt(Math.abs(power));
-    const exact = rounded({ ...y, negative: y.negative !== power < 0, mantissa }, whole(modes));
-    return withDenormal(asInexact(exact), a, b);
+    return asInexact(rounded({ ...y, negative: y.negative !== power < 0, mantissa }, whole(modes)));
   }
-  const approximate = (bits: number): Real => {
+  return round((bits) => {
     const part = series.logarithmOfSum(rest, bits);
     if (power === 0) return series.product(part, realOf(y));
     const last = Math.min(part.exponent, -bits);
     const sum = (part.mantissa << BigInt(part.exponent - last)) + (BigInt(power) << BigInt(-last));
     return series.product({ mantissa: sum, exponent: last }, realOf(y));
-  };
-  return withDenormal(round(approximate, modes), a, b);
+  }, modes);
 }
 
 /**
@@ -177,31 +180,19 @@ export function logarithmOfSum(a: Extended, b: Extended, modes: Modes): Result<E
   if (second === 'infinity') return withDenormal(exactly(infinity(negative)), a);
   if (second === 'zero') return withDenormal(exactly(zero(negative)), a);
   if (x.negative && size(realOf(x)) >= 1) return withDenormal(asInexact(exactly(a)), a, b);
-  if (size(realOf(x)) > -1) return withDenormal(logarithmOfLargeSum(x, b, modes), a, b);
-  const approximate = (bits: number): Real =>
-    series.product(series.logarithmOfSum(realOf(x), bits), realOf(exactOf(b)));
-  return withDenormal(round(approximate, modes), a, b);
+  const y = exactOf(b);
+  const result =
+    size(realOf(x)) > -1
+      ? finiteLogarithm(onePlus(x), y, modes)
+      : round((bits) => series.product(series.logarithmOfSum(realOf(x), bits), realOf(y)), modes);
+  return withDenormal(result, a, b);
 }
 
-/** The same of a sum that is not close to 1. */
-function logarithmOfLargeSum(x: Exact, b: Extended, modes: Modes): Result<Extended> {
-  const y = exactOf(b);
-  const last = Math.min(x.exponent, 0);
-  const sum = (realOf(x).mantissa << BigInt(x.exponent - last)) + (1n << BigInt(-last));
-  const digits = bitLength(sum);
-  const isUpper = digits > 1 && ((sum >> BigInt(digits - 2)) & 3n) === 3n;
-  const power = last + digits - (isUpper ? 0 : 1);
-  const rest = { mantissa: (sum << 1n) - (1n << BigInt(power - last + 1)), exponent: last - power - 1 };
-  if (rest.mantissa === 0n) {
-    const mantissa = y.mantissa * BigInt(Math.abs(power));
-    return asInexact(rounded({ ...y, negative: y.negative !== power < 0, mantissa }, whole(modes)));
-  }
-  return round((bits) => {
-    const part = series.logarithmOfSum(rest, bits);
-    const lowest = Math.min(part.exponent, -bits);
-    const whole = (part.mantissa << BigInt(part.exponent - lowest)) + (BigInt(power) << BigInt(-lowest));
-    return series.product({ mantissa: whole, exponent: lowest }, realOf(y));
-  }, modes);
+/** 1 + x, for x above -1. */
+function onePlus(x: Exact): Exact {
+  const exponent = Math.min(x.exponent, 0);
+  const mantissa = (realOf(x).mantissa << BigInt(x.exponent - exponent)) + (1n << BigInt(-exponent));
+  return { negative: false, mantissa, exponent };
 }
 
 // Angles
@@ -235,8 +226,6 @@ function extremeAngle(a: Extended, ofZero: Extended): Result<Extended> | null {
   const kind = kindOf(a);
   return kind === 'infinity' ? invalid() : kind === 'zero' ? exactly(ofZero) : null;
 }
-
-const one: Extended = [1n << 63n, 0x3fff];
 
 /** The sine of an angle that is so many quarter turns larger. */
 function sineOf(a: Extended, more: 0 | 1, modes: Modes): Result<Extended> {
@@ -302,7 +291,7 @@ export function arctangent(a: Extended, b: Extended, modes: Modes): Result<Exten
     negative,
     modes,
   );
-  return { ...result, raised: result.raised | denormalOf([first, second]) };
+  return withDenormal(result, a, b);
 }
 
 function angleOf(x: Exact, y: Exact, left: boolean, negative: boolean, modes: Modes): Result<Extended> {
@@ -337,6 +326,3 @@ function smallAngle(y: Exact, x: Exact, negative: boolean, modes: Modes): Result
   const below = scaled % x.mantissa === 0n ? (mantissa << 1n) - 1n : (mantissa << 1n) | 1n;
   return rounded({ negative, mantissa: below, exponent: exponent - 1 }, whole(modes));
 }
-
-/** Whether a result is a NaN, as that of an operand that is one. */
-export const isNanResult = ({ value }: Result<Extended>): boolean => isNan(kindOf(value));

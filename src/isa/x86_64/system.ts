@@ -25,7 +25,6 @@ import type { Memory, Place, Value } from './operands.js';
 import type { X86SystemCall } from './system_calls.js';
 import { segments, systemFlags, x86State } from './registers.js';
 import { stackBits } from './stack.js';
-import { waitForX87 } from './x87_common.js';
 
 /** An instruction without operands that the host carries out. */
 const calling = (name: string, opcode: string, text: string, call: X86SystemCall, more: object = {}) =>
@@ -62,9 +61,6 @@ const plainCalls = [
   calling('VMCALL', 'NP 0F 01 C1', 'vmcall', 'hypervisorCall'),
   calling('VMMCALL', 'NP 0F 01 D9', 'vmmcall', 'hypervisorCallAmd'),
   calling('EMMS', 'NP 0F 77', 'emms', 'leaveMmx', { feature: 'mmx' }),
-  calling('FNINIT', 'DB E3', 'fninit', 'initialiseX87', { feature: 'fpu' }),
-  calling('FNCLEX', 'DB E2', 'fnclex', 'clearX87Exceptions', { feature: 'fpu' }),
-  calling('FWAIT', '9B', 'fwait', 'waitX87', { feature: 'fpu' }),
   fence('lfence', 5),
   fence('mfence', 6),
   fence('sfence', 7),
@@ -249,7 +245,7 @@ const inspections = ([['lar', '02', 'accessRights'], ['lsl', '03', 'segmentLimit
 
 const invlpg = instruction({ name: 'INVLPG_m', opcode: '0F 01 /7', only: 'm', cold: true, operands: { s: memory(8) }, text: 'invlpg {s}', semantics: (m, { s }) => m.system('invalidatePage', [s.linear(0)]) }); // prettier-ignore
 
-/** The state of x87 and SSE as a whole, and MXCSR and the x87 control and status words. */
+/** The state of x87 and SSE as a whole, and MXCSR. */
 const floatState = [
   ...(['save', 'rstor'] as const).map((verb, digit) =>
     instruction({
@@ -260,13 +256,6 @@ const floatState = [
   ),
   instruction({ name: 'LDMXCSR_m32', opcode: 'NP 0F AE /2', only: 'm', cold: true, vector: true, feature: 'sse', operands: { s: memory(32) }, text: 'ldmxcsr {s}', semantics: (m, { s }) => m.system('writeMxcsr', [m.resize(64, s.get())]) }),
   instruction({ name: 'STMXCSR_m32', opcode: 'NP 0F AE /3', only: 'm', cold: true, vector: true, feature: 'sse', operands: { d: writtenMemory(32) }, text: 'stmxcsr {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readMxcsr', []))) }),
-  instruction({ name: 'FLDCW_m16', opcode: 'D9 /5', only: 'm', cold: true, feature: 'fpu', operands: { s: memory(16) }, text: 'fldcw {s}', semantics: (m, { s }) => {
-    waitForX87(m);
-    m.system('writeX87Control', [m.resize(64, s.get())]);
-  } }),
-  instruction({ name: 'FNSTCW_m16', opcode: 'D9 /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstcw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Control', []))) }),
-  instruction({ name: 'FNSTSW_m16', opcode: 'DD /7', only: 'm', cold: true, feature: 'fpu', operands: { d: writtenMemory(16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
-  instruction({ name: 'FNSTSW_ax', opcode: 'DF E0', cold: true, feature: 'fpu', operands: { d: fixed('rax', 16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
 ].flat(); // prettier-ignore
 
 /** Loads of far pointers: LES, LDS, LSS, LFS, LGS. */

@@ -126,7 +126,10 @@ export const x86SystemCalls = [
   'readX87Control',
   'writeX87Control',
   'readX87Status',
-  /** For an x87 instruction that does nothing else: takes note of it and its operand, as all calls below do. */
+  /**
+   * For an x87 instruction that does nothing else: takes note of it and its operand, as the first call of each instruction below does, but
+   * for those of environments.
+   */
   'noteX87',
   /**
    * Pushes of x87: (value, 64 bits signed); (mantissa, sign and exponent); (decimal digits, sign and more of them); (one of

@@ -1,6 +1,7 @@
-/** x87: functions of ST(0) and ST(1), conditional moves and environments (Intel SDM, volume 1, 8.1.10, 8.3.3 and 8.3.5 to 8.3.8). */
+/** x87: functions of ST(0) and ST(1), conditional moves, control and environments (Intel SDM, volume 1, 8.1.10, 8.3.3 and 8.3.5 to 8.3.11). */
 import { conditionHolds, conditionNames } from './flags.js';
 import { memory, writtenMemory } from './memory.js';
+import { fixed } from './operands.js';
 import { other } from './x87.js';
 import { waitForX87, x87, x87Control, x87Functions } from './x87_common.js';
 import type { X87Function } from './x87_common.js';
@@ -25,6 +26,19 @@ const conditionalMoves = ([
   }),
 ); // prettier-ignore
 
+const control = [
+  ...([['fninit', 'DB E3', 'initialiseX87'], ['fnclex', 'DB E2', 'clearX87Exceptions'], ['fwait', '9B', 'waitX87']] as const).map(([text, opcode, call]) =>
+    x87Control({ name: text.toUpperCase(), opcode, operands: {}, text, semantics: (m) => m.system(call) }),
+  ),
+  x87Control({ name: 'FLDCW_m16', opcode: 'D9 /5', only: 'm', operands: { s: memory(16) }, text: 'fldcw {s}', semantics: (m, { s }) => {
+    waitForX87(m);
+    m.system('writeX87Control', [m.resize(64, s.get())]);
+  } }),
+  x87Control({ name: 'FNSTCW_m16', opcode: 'D9 /7', only: 'm', operands: { d: writtenMemory(16) }, text: 'fnstcw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Control', []))) }),
+  x87Control({ name: 'FNSTSW_m16', opcode: 'DD /7', only: 'm', operands: { d: writtenMemory(16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
+  x87Control({ name: 'FNSTSW_ax', opcode: 'DF E0', operands: { d: fixed('rax', 16) }, text: 'fnstsw {d}', semantics: (m, { d }) => d.set(m.resize(32, m.ask('readX87Status', []))) }),
+].flat(); // prettier-ignore
+
 /** The environment, and the registers behind it, in two sizes. What loads waits for exceptions, what stores does not. */
 const environments = ([
   ['FNSTENV', 'D9 /6', 'storeX87Environment', true, 0], ['FLDENV', 'D9 /4', 'loadX87Environment', false, 0],
@@ -40,4 +54,4 @@ const environments = ([
   }),
 ); // prettier-ignore
 
-export const x87FunctionInstructions = [...functions, ...conditionalMoves, ...environments];
+export const x87FunctionInstructions = [...functions, ...conditionalMoves, ...control, ...environments];

@@ -10,6 +10,7 @@ import type { Definition, OperandSpec, Specs, X86Instruction } from '../encoding
 import { memorySpec } from '../memory.js';
 import { field } from '../parser.js';
 import { derived, immediateRef } from '../values.js';
+import { waitForX87 } from '../x87_common.js';
 
 /** 64 bits that an instruction reads. */
 export interface Quad {
@@ -109,7 +110,7 @@ export function enteringInstruction<const S extends Specs>(
     feature,
     cold: true,
     semantics: (m, operands, form) => {
-      m.system('waitX87');
+      waitForX87(m);
       definition.semantics(m, operands, form);
     },
   });
