@@ -1,4 +1,7 @@
-/** The states in which a vCPU enters the guest: as libxl builds a PVH guest, as Xen leaves a vCPU for a SIPI, and as VCPUOP_initialise says. */
+/**
+ * The states in which a vCPU enters the guest: as libxl builds a PVH guest, by Linux's 64-bit boot protocol, as Xen leaves a vCPU
+ * for a SIPI, and as VCPUOP_initialise says.
+ */
 import { VCPU_HVM_MODE_32B } from '../../abi/index.js';
 import { cr0, cr4, efer } from '../../engine/x86_64/index.js';
 import type { Segment, SystemState, X86VcpuView } from '../../engine/x86_64/index.js';

@@ -13,7 +13,7 @@ import * as resource from './resources.js';
 const number = aml.integer;
 const present = 0xf;
 
-/** The fields of the page that the firmware fills in; `info` in ../hvm_tables.ts has the same offsets. */
+/** The fields of the page that the firmware fills in; `info` in ./tables.ts has the same offsets. */
 function info(): Aml {
   return aml.scope(
     '_SB_',

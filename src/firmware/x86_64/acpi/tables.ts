@@ -101,7 +101,10 @@ function fixedFields(facsAt: bigint, dsdtAt: bigint): Partial<ValueOf<typeof acp
 
 const timerFields = { pm_tmr_blk: ports.timer, pm_tmr_len: 4 } as const;
 
-/** WBINVD, PROC_C1, SLP_BUTTON, TMR_VAL_EXT; RTC is not in the fixed registers; the platform clock is to be used. */
+/**
+ * WBINVD, PROC_C1, TMR_VAL_EXT; RTC is not in the fixed registers; the platform clock is to be used. In a PVH guest the power and
+ * sleep buttons are not in the fixed registers either.
+ */
 export const fadtFlags = { usual: 0x8145, pvh: 0x8175 } as const;
 
 /** The FADT of ACPI 1.0, to which the RSDT points. It names a timer that a PVH guest does not have. */

@@ -44,7 +44,7 @@ import type { Platform } from './platform.js';
 import { byteDevice, onlyBytes } from './ports.js';
 import type { PortBytes, PortDevice } from './ports.js';
 
-/** The size of an access to all of a device's ports of which it sees bytes only. */
+/** The bytes of an access's value, lowest first. */
 const bytesOf = (value: number, bytes: PortBytes): number[] =>
   Array.from({ length: bytes }, (_, index) => (value >>> (8 * index)) & 0xff);
 

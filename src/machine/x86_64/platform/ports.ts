@@ -17,7 +17,7 @@ export interface PortDevice {
 
 const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
 
-/** A device that only knows bytes; a wider access to one of Xen's reads all ones, and writes nothing. */
+/** A device that only knows bytes: of a wider access it sees each byte. */
 export function byteDevice(
   first: number,
   count: number,
@@ -39,7 +39,7 @@ export function onlyBytes(device: PortDevice): PortDevice {
   };
 }
 
-/** The device at a port, by looking through a list. */
+/** The device at a port, if there is one. */
 export type FindDevice = (port: number) => PortDevice | undefined;
 
 /** Finds devices of a list whose places do not change. */
