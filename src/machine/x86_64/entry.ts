@@ -8,6 +8,7 @@ import type { Segment, SystemState, X86VcpuView } from '../../engine/x86_64/inde
 import type { HvmContext } from '../../hypervisor/index.js';
 import { registerNames, registerNumber } from '../../isa/x86_64/index.js';
 import type { RegisterName } from '../../isa/x86_64/index.js';
+import type { LongModeEntry } from '../board.js';
 
 /** The order of segment registers in a vCPU's state: ES, CS, SS, DS, FS and GS. */
 type Segments = SystemState['segments'];
@@ -39,13 +40,6 @@ export function enterPvh(view: X86VcpuView, entry: bigint, startInfo: bigint): v
   });
   view.setRegister(registerNumber('rbx'), startInfo);
   view.pc = entry;
-}
-
-/** What 64-bit code finds when it is entered by a loader. */
-export interface LongModeEntry {
-  /** CR3. */
-  readonly pageTable: bigint;
-  readonly descriptorTable: { readonly base: bigint; readonly limit: number };
 }
 
 /**

@@ -52,7 +52,7 @@ function characters(text: string): Uint8Array {
 }
 
 /** The byte that makes the sum of `bytes` 0 modulo 256. */
-export function checksumOf(bytes: Uint8Array): number {
+function checksumOf(bytes: Uint8Array): number {
   return -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
 }
 

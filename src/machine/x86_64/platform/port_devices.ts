@@ -39,10 +39,12 @@ import {
   writeSpeaker,
 } from '../../../devices/index.js';
 import type { I8042Port, PicNumber } from '../../../devices/index.js';
+import type { PortBytes } from '../../../engine/x86_64/index.js';
+import { allOnes } from '../ports.js';
 import { disksBase, linkRoutes, pciFunction, platformPortsBase, resetDisks } from './pci_functions.js';
 import type { Platform } from './platform.js';
 import { byteDevice, onlyBytes } from './ports.js';
-import type { PortBytes, PortDevice } from './ports.js';
+import type { PortDevice } from './ports.js';
 
 /** The bytes of an access's value, lowest first. */
 const bytesOf = (value: number, bytes: PortBytes): number[] =>
@@ -133,7 +135,7 @@ function powerTimer(platform: Platform): PortDevice {
     isWhole: true,
     read: (_, bytes) => {
       platform.passPower();
-      return bytes === 4 ? pmTimer(platform.parts.nowNs()) : 0xffff_ffff >>> (32 - 8 * bytes);
+      return bytes === 4 ? pmTimer(platform.parts.nowNs()) : allOnes[bytes];
     },
     write: () => undefined,
   };
@@ -393,7 +395,7 @@ export function movablePorts(platform: Platform, port: number): PortDevice | und
   return byteDevice(
     first,
     platformPortsBase.bytes,
-    (offset) => readPlatformPort(platform.state.xen, offset, 1),
+    (offset) => readPlatformPort(platform.state.xen, offset),
     (offset, value) => unplugged(platform, writePlatformPort(platform.state.xen, offset, value)),
   );
 }

@@ -2,8 +2,8 @@
  * Which device answers at which port of an HVM guest. Xen's own devices take accesses that lie wholly within their ports, of any
  * size; the device model's take each byte of an access, but for the few that need to see its size. Elsewhere reads give all ones.
  */
-
-export type PortBytes = 1 | 2 | 4;
+import type { PortBytes } from '../../../engine/x86_64/index.js';
+import { allOnes } from '../ports.js';
 
 /** A device at some ports. Offsets count from the first. */
 export interface PortDevice {
@@ -14,8 +14,6 @@ export interface PortDevice {
   read(offset: number, bytes: PortBytes): number;
   write(offset: number, bytes: PortBytes, value: number): void;
 }
-
-const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
 
 /** A device that only knows bytes: of a wider access it sees each byte. */
 export function byteDevice(
