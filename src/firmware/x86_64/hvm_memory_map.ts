@@ -3,6 +3,7 @@
  * as observed. Addresses and sizes are in bytes.
  */
 import {
+  PCI_MEM_START,
   XEN_HVM_MEMMAP_TYPE_NVS,
   XEN_HVM_MEMMAP_TYPE_RAM,
   XEN_HVM_MEMMAP_TYPE_RESERVED,
@@ -13,7 +14,7 @@ import { acpiInfoAt, pageBytes, specialPages } from './memory_map.js';
 import type { MemoryMapEntry } from './memory_map.js';
 
 /** The window of PCI devices' memory, as hvmloader sets it by default. */
-export const pciWindow = { start: 0xf000_0000, bytes: 0xc00_0000 } as const;
+export const pciWindow = { start: PCI_MEM_START, bytes: 0xc00_0000 } as const;
 
 /** VGA's memory, where this guest has nothing. */
 const videoMemory: MemoryRange = { start: 0xa_0000n, size: 0x2_0000n };

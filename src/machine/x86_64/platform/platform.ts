@@ -2,11 +2,19 @@
  * The platform of an x86 HVM guest of Xen's, besides CPUs and local APICs: the devices that Xen emulates, those of its device
  * model as far as a guest without emulated disks, network card and screen meets them, and how they interrupt.
  */
-import { HVM_PARAM_CALLBACK_IRQ, SHUTDOWN_poweroff, SHUTDOWN_reboot, vcpu_info } from '../../../abi/index.js';
+import {
+  HPET_BASE_ADDRESS,
+  HVM_PARAM_CALLBACK_IRQ,
+  SHUTDOWN_poweroff,
+  SHUTDOWN_reboot,
+  vcpu_info,
+  VIOAPIC_DEFAULT_BASE_ADDRESS,
+} from '../../../abi/index.js';
 import { cloneValue, earlier, present } from '../../../base/index.js';
 import {
   acpiPmAsserted,
   acpiPmDueNs,
+  apicPage,
   deliverMessage,
   driveIsa,
   drivePci,
@@ -42,7 +50,11 @@ import type { PlatformState } from './state.js';
 import { startTimer, stopTimer, timerOf } from './timers.js';
 
 /** Where devices lie in memory. */
-const at = { ioApic: 0xfec0_0000, hpet: 0xfed0_0000, messages: 0xfee0_0000 } as const;
+const at = {
+  ioApic: VIOAPIC_DEFAULT_BASE_ADDRESS,
+  hpet: HPET_BASE_ADDRESS,
+  messages: Number(apicPage),
+} as const;
 const messageBytes = 0x10_0000;
 /** The system control interrupt. */
 const sci = 9;

@@ -1,5 +1,14 @@
 /** The devices at an HVM guest's ports: Xen's own, and those of its device model. */
 import {
+  ACPI_GPE0_BLK_ADDRESS_V1,
+  ACPI_PCIHP_ADDR_PIIX4,
+  ACPI_PM1A_CNT_BLK_ADDRESS_V1,
+  ACPI_PM1A_EVT_BLK_ADDRESS_V1,
+  ACPI_PM_TMR_BLK_ADDRESS_V1,
+  PIIX4_CPU_HOTPLUG_IO_BASE,
+  XEN_HVM_DEBUGCONS_IOPORT,
+} from '../../../abi/index.js';
+import {
   driveIsa,
   fixedPorts,
   pciBase,
@@ -111,10 +120,10 @@ function rtc(platform: Platform): PortDevice {
   );
 }
 
-/** PM1 events are Xen's at 0xb000, as the tables say, and take any size. */
+/** PM1 events are Xen's, and take any size. */
 function pm1Events(platform: Platform): PortDevice {
   return {
-    first: 0xb000,
+    first: ACPI_PM1A_EVT_BLK_ADDRESS_V1,
     count: 4,
     isWhole: true,
     read: (offset, bytes) => joined(bytes, (index) => readPm1Event(platform.state.pm, offset + index)),
@@ -130,7 +139,7 @@ function pm1Events(platform: Platform): PortDevice {
 /** The PM timer takes loads of 32 bits. */
 function powerTimer(platform: Platform): PortDevice {
   return {
-    first: 0xb008,
+    first: ACPI_PM_TMR_BLK_ADDRESS_V1,
     count: 4,
     isWhole: true,
     read: (_, bytes) => {
@@ -158,7 +167,7 @@ export function xenPorts(platform: Platform): PortDevice[] {
     ),
     rtc(platform),
     byteDevice(
-      0xe9,
+      XEN_HVM_DEBUGCONS_IOPORT,
       1,
       () => 0xff,
       (_, value) => parts.print(value),
@@ -283,7 +292,7 @@ const removableSlots = 0xffff_fffc;
 function hotPlug(platform: Platform): PortDevice[] {
   return [
     {
-      first: 0xae00,
+      first: ACPI_PCIHP_ADDR_PIIX4,
       count: 0x14,
       isWhole: true,
       read: (offset, bytes) => (bytes === 4 && offset === 0xc ? removableSlots : 0),
@@ -292,7 +301,7 @@ function hotPlug(platform: Platform): PortDevice[] {
       },
     },
     byteDevice(
-      0xaf00,
+      PIIX4_CPU_HOTPLUG_IO_BASE,
       0x20,
       (offset) => {
         const present = platform.parts.vcpus - 8 * offset;
@@ -306,7 +315,7 @@ function hotPlug(platform: Platform): PortDevice[] {
 function powerControl(platform: Platform): PortDevice[] {
   return [
     byteDevice(
-      0xb004,
+      ACPI_PM1A_CNT_BLK_ADDRESS_V1,
       2,
       (offset) => readPm1Control(platform.state.pm, offset),
       (offset, value) => {
@@ -316,7 +325,7 @@ function powerControl(platform: Platform): PortDevice[] {
       },
     ),
     byteDevice(
-      0xafe0,
+      ACPI_GPE0_BLK_ADDRESS_V1,
       4,
       (offset) => readGpe(platform.state.pm, offset),
       (offset, value) => {
