@@ -1,6 +1,7 @@
 // Bundles the compiled command into dist/command/: `domulator.cjs`, which package.json names as the command, `program.cjs`, which
-// it runs, `crash_worker.cjs` and `entry/worker.js`, which its threads run, and `prepared.bin`, which these read: the results of long computations that depend on this software alone; and
-// `build_id`, which tells this build from others of its version. docs/decisions/0021-a-bundled-command.md says why. Does nothing if both are newer than all that they are made of.
+// it runs, `crash_worker.cjs` and `entry/worker.js`, which its threads run, and `prepared.bin`, which these read: the results of long
+// computations that depend on this software alone; and `build_id`, which tells this build from others of its version.
+// docs/decisions/0021-a-bundled-command.md says why. Does nothing if all are newer than all that they are made of.
 //
 // Usage: node scripts/bundle.js
 import { Buffer } from 'node:buffer';

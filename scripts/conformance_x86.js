@@ -1,5 +1,6 @@
-// Runs random x86-64 instructions from random states on this engine and on the host's own CPU, where that is x86-64 (else by the
-// instructions' definitions), and prints how they compare, in 64-bit and in 32-bit code. Exits with status 1 if anything differs.
+// Runs random x86-64 instructions from random states on this engine and on the host's own CPU, and prints how they compare, in 64-bit
+// and in 32-bit code. Where the host is no x86-64 Linux or has no gcc, and for 32-bit code where its Linux offers no segment for it,
+// the instructions' definitions stand for its CPU. Exits with status 1 if anything differs.
 //
 // Usage: npm run build && node scripts/conformance_x86.js [--words 200000] [--seed 1] [--only PATTERN]
 import { parseArgs } from 'node:util';

@@ -16,6 +16,7 @@ export * from './xen/features.js';
 export * from './xen/grant_table.js';
 export * from './xen/hvm_op.js';
 export * from './xen/hvm_params.js';
+export * from './xen/hvm_platform.js';
 export * from './xen/hvm_start_info.js';
 export * from './xen/hvm_vcpu.js';
 export * from './xen/io_console.js';

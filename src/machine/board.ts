@@ -42,6 +42,13 @@ export interface MachineListener {
   userSpace?(): void;
 }
 
+/** What 64-bit code of x86 finds when it is entered by a loader. */
+export interface LongModeEntry {
+  /** CR3. */
+  readonly pageTable: bigint;
+  readonly descriptorTable: { readonly base: bigint; readonly limit: number };
+}
+
 /** What a machine is built from; a run depends on these and on its input alone. */
 export interface MachineOptions {
   readonly config: DomainConfig;
@@ -54,10 +61,7 @@ export interface MachineOptions {
   /** What it finds in the register that points to its boot information, a guest physical address. */
   readonly bootInformation: bigint;
   /** x86-64: enters in 64-bit mode, with that page table and descriptor table at guest physical addresses. */
-  readonly longMode?: {
-    readonly pageTable: bigint;
-    readonly descriptorTable: { readonly base: bigint; readonly limit: number };
-  };
+  readonly longMode?: LongModeEntry;
 }
 
 /** What a board asks of its machine. */

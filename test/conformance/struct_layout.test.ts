@@ -19,6 +19,11 @@ const notInHeaders: readonly (readonly [RegExp, string])[] = [
   [/^VCPUOP_register_(runstate|vcpu_time)_phys_area$/, 'since 4.18'],
   [/^XENFEAT_(runstate|vcpu_time)_phys_area$/, 'since 4.18'],
   [/^XEN_CPUID_(TSC_EMULATED|HOST_TSC_RELIABLE|RDTSCP_INSTR_AVAIL)$/, 'bits without a name before 4.18'],
+  [
+    /^(VIOAPIC_DEFAULT_BASE|HPET_BASE)_ADDRESS$|^PCI_MEM_START$/,
+    'of Xen and hvmloader alone; in no public header',
+  ],
+  [/^ACPI_PCIHP_ADDR_PIIX4$|^PIIX/, "of QEMU; in no header of Xen's"],
   [/^ARM_SMCCC_/, 'Arm DEN0028; in no public header'],
 ];
 

@@ -6,6 +6,12 @@ import type { Case, Fault, Outcome, X87State } from './x86_layout.js';
 type Value = number | bigint | boolean;
 type Compare = (what: string, mine: Value, theirs: Value) => void;
 
+/** What is compared: whether both tell #SS from #GP, and whether `theirs` is what the host's CPU did. */
+interface Kind {
+  readonly isExact: boolean;
+  readonly isNative: boolean;
+}
+
 const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 
 /** Whether two outcomes do not count: what is left behind the instruction is not the test's doing. */
@@ -26,18 +32,20 @@ function compareFaults(
   { instruction }: Case,
   mine: Fault,
   theirs: Fault,
-  isExact: boolean,
+  { isExact, isNative }: Kind,
   compare: Compare,
 ): void {
-  // CPUs of one vendor differ in which of its two operands CMPS reads first. One of them faulted on both sides.
+  // CPUs of one vendor differ in which of its two operands CMPS reads first.
   const isAccess = ({ vector }: Fault): boolean => vector === vectors.page || vector === vectors.protection;
-  if (/^CMPS[BWLQ]/.test(instruction.name) && isAccess(mine) && isAccess(theirs)) return;
+  const isOther = mine.vector !== theirs.vector || mine.address !== theirs.address;
+  if (isNative && isOther && /^CMPS[BWLQ]/.test(instruction.name) && isAccess(mine) && isAccess(theirs))
+    return;
   // Which of its bytes MASKMOVDQU faults at is up to the CPU.
   const isAddressKnown = !instruction.name.startsWith('MASKMOV');
   const { page, stack, protection } = vectors;
   // The definitions do not know which of both an access outside the canonical addresses is.
-  const kind = ({ vector }: Fault): number => (!isExact && vector === stack ? protection : vector);
-  compare('vector', kind(mine), kind(theirs));
+  const kindOf = ({ vector }: Fault): number => (!isExact && vector === stack ? protection : vector);
+  compare('vector', kindOf(mine), kindOf(theirs));
   if (mine.vector !== theirs.vector) return;
   // Linux does not tell user code which of its own addresses are there (arch/x86/mm/fault.c, sanitize_error_code).
   const isHigh = mine.vector === page && (theirs.address ?? 0n) >> 47n !== 0n;
@@ -46,10 +54,10 @@ function compareFaults(
   if (isAddressKnown) compare('address', mine.address ?? 0n, theirs.address ?? 0n);
 }
 
-function compareEnds(each: Case, mine: Outcome, theirs: Outcome, isExact: boolean, compare: Compare): void {
+function compareEnds(each: Case, mine: Outcome, theirs: Outcome, kind: Kind, compare: Compare): void {
   const name = ({ fault }: Outcome): number => fault?.vector ?? -1;
   if (mine.fault === null || theirs.fault === null) compare('vector', name(mine), name(theirs));
-  else compareFaults(each, mine.fault, theirs.fault, isExact, compare);
+  else compareFaults(each, mine.fault, theirs.fault, kind, compare);
   compare('pc', mine.pc, theirs.pc);
 }
 
@@ -153,16 +161,14 @@ function compareVectors(
   }
 }
 
-/**
- * What differs. `isExact` says whether both tell #SS from #GP.
- */
-export function differences(each: Case, mine: Outcome, theirs: Outcome, isExact: boolean): readonly string[] {
+/** What differs. */
+export function differences(each: Case, mine: Outcome, theirs: Outcome, kind: Kind): readonly string[] {
   if (isUncountable(each, mine, theirs)) return [];
   const differ: string[] = [];
   const compare: Compare = (what, own, other) => {
     if (own !== other) differ.push(`${what} 0x${own.toString(16)}, theirs 0x${other.toString(16)}`);
   };
-  compareEnds(each, mine, theirs, isExact, compare);
+  compareEnds(each, mine, theirs, kind, compare);
   // Outside 64-bit code the upper halves and R8 to R15 cannot be seen.
   const seen = each.mode === 64 ? 16 : 8;
   for (const [number, name] of x86_64.registerNames.slice(0, seen).entries()) {

@@ -1,6 +1,6 @@
 /**
- * An event for a vCPU that never comes up: when a hang is attributed to it, and when not. The guests have a few
- * instructions.
+ * An event for a vCPU that is down: when a hang is attributed to it, if that vCPU never comes up; and when the vCPU is reported as deaf,
+ * if it does. It must have been online, or up for a second. The guests have a few instructions.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -67,13 +67,18 @@ const polls = `
   mov x16, #29
   hvc #0xea1`;
 
-/** PSCI CPU_ON of the vCPU with affinity `vcpu`, which waits from its first instruction. */
-const starts = (vcpu: number): string => `
+/** PSCI CPU_ON of the vCPU with affinity `vcpu` at a local label further down, with X27 in its X0. */
+const cpuOn = (vcpu: number, label: number): string => `
   movz x0, #3
   movk x0, #0xc400, lsl #16
   mov x1, #${vcpu}
-  adr x2, 5f
-  hvc #0
+  adr x2, ${label}f
+  mov x3, x27
+  hvc #0`;
+
+/** The same for a vCPU that waits from its first instruction. */
+const starts = (vcpu: number): string => `
+  ${cpuOn(vcpu, 5)}
   b 6f
 5: wfi
   b 5b
@@ -111,12 +116,7 @@ const waitsTwoSeconds = (vcpu: number): string => `
 
 /** Starts vCPU 0, which registers its vcpu_info and then does nothing, and waits until it has. */
 const startsZero = `
-  movz x0, #3
-  movk x0, #0xc400, lsl #16
-  mov x1, #0
-  adr x2, 5f
-  mov x3, x27
-  hvc #0
+  ${cpuOn(0, 5)}
 6: ldr w20, [x27, #64]
   cbz w20, 6b
   b 8f
@@ -147,20 +147,13 @@ const bindsIpi = (vcpu: number): string => `
 /** Sets the word at X27 + `at`, or waits until it is set. */
 const sets = (at: number): string => `mov w20, #1\nstr w20, [x27, #${at}]`;
 const awaits = (at: number, label: number): string => `${label}: ldr w20, [x27, #${at}]\ncbz w20, ${label}b`;
-const cpuOn = (label: number): string => `
-  movz x0, #3
-  movk x0, #0xc400, lsl #16
-  mov x1, #1
-  adr x2, ${label}f
-  mov x3, x27
-  hvc #0`;
 
 /**
  * Lets vCPU 1 register its vcpu_info, clear it, and wait with interrupts masked while vCPU 0 sends it an event. Then it turns itself off
  * and is started again, and with `clears` clears its vcpu_info again.
  */
 const offAndOn = (clears: boolean): string => `
-  ${cpuOn(5)}
+  ${cpuOn(1, 5)}
   ${awaits(64, 6)}
   ${bindsIpi(1)}
   ${eventCall(4)}
@@ -172,7 +165,7 @@ const offAndOn = (clears: boolean): string => `
   hvc #0
   cmp x0, #1
   b.ne 1b
-  ${cpuOn(9)}
+  ${cpuOn(1, 9)}
   ${awaits(72, 3)}
   b 8f
 5: mov x27, x0

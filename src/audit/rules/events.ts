@@ -34,7 +34,7 @@ interface Up {
   wasOnline: boolean;
 }
 
-/** A guest that runs into a limit, or is stopped, so soon after it started a vCPU may still get to that vCPU's events. */
+/** A vCPU that was started so soon before the end of its kernel, or before a limit, may still have got to its events. */
 export const patienceNs = 1_000_000_000n;
 
 /**
@@ -140,7 +140,10 @@ class DeafVcpus {
   }
 }
 
-/** vCPUs that ran after they had lost an event: Xen told them of no event from then on, until their kernel ended or they went down. */
+/**
+ * vCPUs that ran after they had lost an event: Xen told them of no event from then on, until their kernel ended or they went down. They
+ * must have been ready for events: online, or up for {@link patienceNs}. At a limit only the latter counts; in a hang neither matters.
+ */
 function deafVcpus(run: Run): Finding[] {
   const vcpus = new DeafVcpus(run);
   for (const event of run.events) vcpus.note(event);

@@ -230,7 +230,7 @@ export function sendInterrupt(apics: LocalApics, from: number, command: number, 
 /** An interrupt message from a device: to the CPUs with that physical or logical destination of 8 bits. */
 export interface DeviceMessage {
   readonly vector: number;
-  /** The delivery mode, as in the interrupt command register, shifted down to bit 0. */
+  /** The delivery mode, as in the interrupt command register or an I/O APIC's entry, shifted down to bit 0. */
   readonly mode: number;
   readonly isLogical: boolean;
   readonly isLevel: boolean;

@@ -60,16 +60,29 @@ export function gpeAsserted({ gpeStatus, gpeEnable }: AcpiPmState): boolean {
   return (gpeStatus & gpeEnable) !== 0;
 }
 
-/** A byte of the PM1 event block: status at 0 and 1, enable at 2 and 3. */
-export function readPm1Event({ status, enable }: AcpiPmState, offset: number): number {
+/** A block of events: 16 bits of status, and 16 that enable them. */
+type Events = Pick<AcpiPmState, 'status' | 'enable'>;
+
+/** A byte of a block: status at 0 and 1, enable at 2 and 3. */
+function readEvents({ status, enable }: Events, offset: number): number {
   return ((status | (enable << 16)) >>> (8 * offset)) & 0xff;
 }
 
-/** Writes a byte of it. Ones clear the status. */
-export function writePm1Event(pm: AcpiPmState, offset: number, value: number): void {
+/** The block after a write of a byte. Ones clear the status. */
+function writtenEvents({ status, enable }: Events, offset: number, value: number): Events {
   const shift = 8 * (offset & 1);
-  if (offset < 2) pm.status &= ~(value << shift);
-  else pm.enable = (pm.enable & ~(0xff << shift)) | (value << shift);
+  return offset < 2
+    ? { status: status & ~(value << shift), enable }
+    : { status, enable: (enable & ~(0xff << shift)) | (value << shift) };
+}
+
+/** A byte of the PM1 event block. */
+export function readPm1Event(pm: AcpiPmState, offset: number): number {
+  return readEvents(pm, offset);
+}
+
+export function writePm1Event(pm: AcpiPmState, offset: number, value: number): void {
+  Object.assign(pm, writtenEvents(pm, offset, value));
 }
 
 /** What a write to the PM1 control register asks for. */
@@ -94,14 +107,13 @@ export function writePm1Control(pm: AcpiPmState, offset: number, value: number):
   return type === 0 || type === 2 ? 'off' : null;
 }
 
-/** A byte of the general-purpose event block: status at 0 and 1, enable at 2 and 3. */
-export function readGpe({ gpeStatus, gpeEnable }: AcpiPmState, offset: number): number {
-  return ((gpeStatus | (gpeEnable << 16)) >>> (8 * offset)) & 0xff;
+/** A byte of the general-purpose event block. */
+export function readGpe({ gpeStatus: status, gpeEnable: enable }: AcpiPmState, offset: number): number {
+  return readEvents({ status, enable }, offset);
 }
 
-/** Writes a byte of it. Ones clear the status. */
 export function writeGpe(pm: AcpiPmState, offset: number, value: number): void {
-  const shift = 8 * (offset & 1);
-  if (offset < 2) pm.gpeStatus &= ~(value << shift);
-  else pm.gpeEnable = (pm.gpeEnable & ~(0xff << shift)) | (value << shift);
+  const { status, enable } = writtenEvents({ status: pm.gpeStatus, enable: pm.gpeEnable }, offset, value);
+  pm.gpeStatus = status;
+  pm.gpeEnable = enable;
 }

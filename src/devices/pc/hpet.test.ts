@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { hpetFired, newHpet, readHpet, writeHpet } from './hpet.js';
-import type { HpetInterrupt, HpetPort, HpetState } from './hpet.js';
+import type { HpetPort, HpetState } from './hpet.js';
+import type { TimerStart } from './platform_timer.js';
 
-type Told = readonly [what: string, index: number, interrupt?: HpetInterrupt];
+type Told = readonly [what: string, index: number, interrupt?: TimerStart];
 
 interface Bench {
   readonly hpet: HpetState;

@@ -3,6 +3,7 @@
  * replace the interrupts of 8254 and clock (Xen 4.17 arch/x86/hvm/hpet.c; IA-PC HPET Specification 1.0a). Its interrupts are
  * platform timers'.
  */
+import type { TimerStart } from './platform_timer.js';
 
 /** The device answers at 1024 bytes. */
 export const hpetBytes = 0x400;
@@ -55,17 +56,9 @@ export interface HpetState {
   timers: HpetTimerState[];
 }
 
-/** What a timer's interrupt is: an ISA interrupt that it replaces, or a pin. */
-export interface HpetInterrupt {
-  readonly source: 'isa' | 'ioApic';
-  readonly irq: number;
-  readonly isLevel: boolean;
-  readonly afterNs: bigint;
-  readonly periodNs: bigint | null;
-}
-
 export interface HpetPort {
-  start(index: number, interrupt: HpetInterrupt): void;
+  /** The interrupt of a timer is an ISA interrupt that it replaces, or a pin's. */
+  start(index: number, interrupt: TimerStart): void;
   stop(index: number): void;
   /** Timer 0 replaces the 8254's interrupt. */
   replacesPit(): void;

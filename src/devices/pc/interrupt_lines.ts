@@ -70,8 +70,14 @@ export function isGsiHigh({ high }: InterruptLinesState, gsi: number): boolean {
   return (high[gsi] ?? 0) !== 0;
 }
 
-function lowerPic(port: LinesPort, irq: number): void {
-  if (!port.isEventChannel(irq)) port.drivePic(irq, false);
+/** An ISA interrupt has gone up, or down, of which only the 8259 pair is told. */
+function driveBoth(port: LinesPort, gsi: number, irq: number, isHigh: boolean): void {
+  if (isHigh) {
+    port.raise(gsi);
+    port.drivePic(irq, true);
+  } else if (!port.isEventChannel(irq)) {
+    port.drivePic(irq, false);
+  }
 }
 
 /** Drives the wire of ISA interrupt 0 to 15. */
@@ -80,13 +86,7 @@ export function driveIsa(lines: InterruptLinesState, port: LinesPort, irq: numbe
   if (((lines.isa & bit) !== 0) === isHigh) return;
   lines.isa ^= bit;
   const gsi = gsiOfIsa(irq);
-  if (!hold(lines, port, gsi, isHigh)) return;
-  if (isHigh) {
-    port.raise(gsi);
-    port.drivePic(irq, true);
-  } else {
-    lowerPic(port, irq);
-  }
+  if (hold(lines, port, gsi, isHigh)) driveBoth(port, gsi, irq, isHigh);
 }
 
 /** Drives a PCI device's pin, 0 (INTA) to 3. */
@@ -104,13 +104,8 @@ export function drivePci(
   if (hold(lines, port, gsi, isHigh) && isHigh) port.raise(gsi);
   const link = linkOf(device, pin);
   const irq = lines.routes[link] ?? 0;
-  if (!count(lines.linksHigh, link, isHigh) || irq === 0 || !hold(lines, port, irq, isHigh)) return;
-  if (isHigh) {
-    port.raise(irq);
-    port.drivePic(irq, true);
-  } else {
-    lowerPic(port, irq);
-  }
+  if (!count(lines.linksHigh, link, isHigh) || irq === 0) return;
+  if (hold(lines, port, irq, isHigh)) driveBoth(port, irq, irq, isHigh);
 }
 
 /** Routes link 0 to 3 to an ISA interrupt, 0 for none. */

@@ -9,18 +9,19 @@ import {
   readIoApic,
   writeIoApic,
 } from './io_apic.js';
-import type { InterruptMessage, IoApicPort, IoApicState } from './io_apic.js';
+import type { IoApicPort, IoApicState } from './io_apic.js';
+import type { DeviceMessage } from '../local_apic/index.js';
 
 interface Bench {
   readonly ioApic: IoApicState;
   readonly port: IoApicPort;
   readonly high: Set<number>;
-  readonly sent: [number, InterruptMessage][];
+  readonly sent: [number, DeviceMessage][];
   readonly changed: number[];
 }
 
 function bench(): Bench {
-  const [high, sent, changed] = [new Set<number>(), [] as [number, InterruptMessage][], [] as number[]];
+  const [high, sent, changed] = [new Set<number>(), [] as [number, DeviceMessage][], [] as number[]];
   const port: IoApicPort = {
     isHigh: (pin) => high.has(pin),
     deliver: (pin, message) => void sent.push([pin, message]),

@@ -2,6 +2,7 @@
  * The I/O APIC of an HVM guest, as Xen emulates it: 48 pins, version 0x11 (Xen 4.17 arch/x86/hvm/vioapic.c; Intel 82093AA data
  * sheet). A pin is the global system interrupt of the same number.
  */
+import type { DeviceMessage } from '../local_apic/index.js';
 
 export const ioApicPins = 48;
 /** The device answers at 256 bytes. */
@@ -30,22 +31,11 @@ export interface IoApicState {
   entries: IoApicEntry[];
 }
 
-/** An interrupt message to local APICs. */
-export interface InterruptMessage {
-  readonly vector: number;
-  /** Bits 10:8 of an interrupt command or a redirection entry, shifted down. */
-  readonly mode: number;
-  readonly isLogical: boolean;
-  readonly isLevel: boolean;
-  /** 8 bits. */
-  readonly destination: number;
-}
-
 /** What the pins are connected to. */
 export interface IoApicPort {
   /** Whether a pin's line is high. */
   isHigh(pin: number): boolean;
-  deliver(pin: number, message: InterruptMessage): void;
+  deliver(pin: number, message: DeviceMessage): void;
   /** Pin 0's entry was written, or a pin was unmasked. */
   changed(pin: number): void;
 }
@@ -55,7 +45,7 @@ export function newIoApic(): IoApicState {
 }
 
 /** The entry of a pin as a message. */
-export function ioApicMessage({ low, high }: IoApicEntry): InterruptMessage {
+export function ioApicMessage({ low, high }: IoApicEntry): DeviceMessage {
   return {
     vector: low & 0xff,
     mode: (low >> 8) & 7,

@@ -24,14 +24,12 @@ export function newXenPlatform(): XenPlatformState {
   return { flags: 0, unplugged: 0 };
 }
 
-const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
-
 /** Reads port 0x10 + `offset`. */
 export function readFixedPort({ flags }: XenPlatformState, offset: number, bytes: 1 | 2 | 4): number {
   if (bytes === 2 && offset === 0) return magic;
   if (bytes === 1 && offset === 0) return flags;
   if (bytes === 1 && offset === 2) return protocolVersion;
-  return allOnes[bytes];
+  return 0xffff_ffff >>> (32 - 8 * bytes);
 }
 
 /** Writes port 0x10 + `offset`. Returns what it unplugs, as bits. A guest's number and version, 4 and 2 bytes, are not kept. */
@@ -48,9 +46,9 @@ export function writeFixedPort(
   return asked;
 }
 
-/** Reads the PCI device's port range. */
-export function readPlatformPort({ flags }: XenPlatformState, offset: number, bytes: 1 | 2 | 4): number {
-  return offset === 0 ? flags : allOnes[bytes];
+/** Reads a byte of the PCI device's port range. */
+export function readPlatformPort({ flags }: XenPlatformState, offset: number): number {
+  return offset === 0 ? flags : 0xff;
 }
 
 /** Writes it. Returns what it unplugs, as bits: an older kernel asks here. */

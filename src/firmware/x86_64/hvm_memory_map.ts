@@ -2,16 +2,19 @@
  * The physical memory of a PVHVM guest after hvmloader and SeaBIOS of Xen 4.17 (tools/firmware/hvmloader/e820.c; SeaBIOS src/e820map.c),
  * as observed. Addresses and sizes are in bytes.
  */
+import {
+  PCI_MEM_START,
+  XEN_HVM_MEMMAP_TYPE_NVS,
+  XEN_HVM_MEMMAP_TYPE_RAM,
+  XEN_HVM_MEMMAP_TYPE_RESERVED,
+} from '../../abi/index.js';
 import { InputError } from '../../base/index.js';
 import type { MemoryRange } from '../memory_range.js';
 import { acpiInfoAt, pageBytes, specialPages } from './memory_map.js';
 import type { MemoryMapEntry } from './memory_map.js';
 
-/** Types of entries of an E820 map (ACPI 6.5, table 15.3). */
-const e820 = { ram: 1, reserved: 2, nonVolatile: 4 } as const;
-
 /** The window of PCI devices' memory, as hvmloader sets it by default. */
-export const pciWindow = { start: 0xf000_0000, bytes: 0xc00_0000 } as const;
+export const pciWindow = { start: PCI_MEM_START, bytes: 0xc00_0000 } as const;
 
 /** VGA's memory, where this guest has nothing. */
 const videoMemory: MemoryRange = { start: 0xa_0000n, size: 0x2_0000n };
@@ -57,12 +60,12 @@ export function hvmMemoryMap(memoryMiB: number, tableBytes: bigint): MemoryMapEn
   const end = endOfUsableRam(memoryMiB);
   const tablesEnd = acpiInfoAt + (tableBytes > tablePages.size ? tableBytes : tablePages.size);
   return [
-    { start: 0n, size: extendedBiosData.start, type: e820.ram },
-    { ...extendedBiosData, type: e820.reserved },
-    { ...bios, type: e820.reserved },
-    { start: oneMebibyte, size: end - oneMebibyte, type: e820.ram },
-    { start: end, size: hypercallPage, type: e820.reserved },
-    { start: acpiInfoAt, size: tablesEnd - acpiInfoAt, type: e820.nonVolatile },
-    { start: tablesEnd, size: (1n << 32n) - tablesEnd, type: e820.reserved },
+    { start: 0n, size: extendedBiosData.start, type: XEN_HVM_MEMMAP_TYPE_RAM },
+    { ...extendedBiosData, type: XEN_HVM_MEMMAP_TYPE_RESERVED },
+    { ...bios, type: XEN_HVM_MEMMAP_TYPE_RESERVED },
+    { start: oneMebibyte, size: end - oneMebibyte, type: XEN_HVM_MEMMAP_TYPE_RAM },
+    { start: end, size: hypercallPage, type: XEN_HVM_MEMMAP_TYPE_RESERVED },
+    { start: acpiInfoAt, size: tablesEnd - acpiInfoAt, type: XEN_HVM_MEMMAP_TYPE_NVS },
+    { start: tablesEnd, size: (1n << 32n) - tablesEnd, type: XEN_HVM_MEMMAP_TYPE_RESERVED },
   ];
 }

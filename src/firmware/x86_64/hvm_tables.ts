@@ -2,7 +2,7 @@
  * The ACPI tables of a PVHVM guest as hvmloader of Xen 4.17 builds them (tools/firmware/hvmloader/util.c; tools/libacpi/build.c): with a
  * PM timer, an I/O APIC, an HPET and the sleep states. The RSDP lies where SeaBIOS copies it.
  */
-import { acpi_madt, viewOf } from '../../abi/index.js';
+import { acpi_madt, HPET_BASE_ADDRESS, VIOAPIC_DEFAULT_BASE_ADDRESS, viewOf } from '../../abi/index.js';
 import type { MadtEntry } from '../../abi/index.js';
 import * as aml from './acpi/aml.js';
 import { hvmDsdtCode } from './acpi/hvm_dsdt.js';
@@ -38,7 +38,6 @@ const compiler = { creator_id: 'INTL', creator_revision: 0x2020_0925 } as const;
 const entryType = { ioApic: 1, sourceOverride: 2 } as const;
 const ioApicEntryBytes = 12;
 const overrideBytes = 10;
-const ioApicAt = 0xfec0_0000;
 const ioApicId = 1;
 /** Active low and level-triggered. */
 const pciSignal = 0xf;
@@ -46,7 +45,7 @@ const pciSignal = 0xf;
 function ioApic(): MadtEntry {
   const tail = new Uint8Array(ioApicEntryBytes - 2);
   tail[0] = ioApicId;
-  viewOf(tail).setUint32(2, ioApicAt, true);
+  viewOf(tail).setUint32(2, VIOAPIC_DEFAULT_BASE_ADDRESS, true);
   return { kind: 'other', type: entryType.ioApic, tail };
 }
 
@@ -72,7 +71,7 @@ function hpet(): Uint8Array {
   const body = new Uint8Array(20);
   const view = viewOf(body);
   view.setUint32(0, 0x8086_a201, true);
-  view.setBigUint64(8, 0xfed0_0000n, true);
+  view.setBigUint64(8, BigInt(HPET_BASE_ADDRESS), true);
   return table('HPET', 1, body);
 }
 

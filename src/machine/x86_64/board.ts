@@ -287,7 +287,7 @@ export class X86Board implements Board {
     this.#takeNmi(vcpu);
     if (this.#platform !== null) {
       this.#platform.routing.entering(vcpu);
-      if (this.#platform.takeEventSent()) this.#port.called(vcpu);
+      if (this.#platform.routing.takeEventSent()) this.#port.called(vcpu);
       this.driveLines();
     }
     return this.#faultLoops.run(vcpu, budget);
@@ -313,7 +313,7 @@ export class X86Board implements Board {
     this.#interrupts.passTo(ns);
     this.#platform?.passTo(ns);
     // The machine tells vCPUs of events after this.
-    this.#platform?.takeEventSent();
+    this.#platform?.routing.takeEventSent();
   }
 
   deliver(vcpu: XenVcpuId): void {
@@ -422,7 +422,7 @@ export class X86Board implements Board {
   #readPort(vcpu: XenVcpuId, port: number, bytes: PortBytes): number {
     this.#acting = vcpu;
     const value = this.#ports.read(port, bytes);
-    if (this.#platform?.takeEventSent() === true) this.#port.called(vcpu);
+    if (this.#platform?.routing.takeEventSent() === true) this.#port.called(vcpu);
     else this.#interrupts.driveLines();
     return value;
   }
@@ -484,7 +484,7 @@ export class X86Board implements Board {
   /** Follows what a local APIC or a device did to vCPUs. */
   #followUp(vcpu: XenVcpuId): void {
     this.#platform?.routing.entering(vcpu);
-    if (this.#powerCalls.takeAsked() || this.#platform?.takeEventSent() === true) {
+    if (this.#powerCalls.takeAsked() || this.#platform?.routing.takeEventSent() === true) {
       this.#takeNmi(vcpu);
       this.#port.called(vcpu);
       return;

@@ -1,5 +1,5 @@
 /**
- * What CPUID tells a PVH guest of Xen 4.17 on a host with AMD's CPUs. The features are the smallest set with which Debian's kernels
+ * What CPUID tells an HVM or PVH guest of Xen 4.17 on a host with AMD's CPUs. The features are the smallest set with which Debian's kernels
  * and programs run, PSE and PGE, which Linux without CONFIG_XEN_PV demands of each CPU that it starts (verify_cpu), x2APIC and the
  * hypervisor bit; HTT is what Xen always adds (tools/libs/guest/xg_cpuid_x86.c, xc_cpuid_apply_policy).
  * Identification and topology are those observed on the reference guest.

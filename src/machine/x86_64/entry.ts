@@ -1,10 +1,14 @@
-/** The states in which a vCPU enters the guest: as libxl builds a PVH guest, as Xen leaves a vCPU for a SIPI, and as VCPUOP_initialise says. */
+/**
+ * The states in which a vCPU enters the guest: as libxl builds a PVH guest, by Linux's 64-bit boot protocol, as Xen leaves a vCPU
+ * for a SIPI, and as VCPUOP_initialise says.
+ */
 import { VCPU_HVM_MODE_32B } from '../../abi/index.js';
 import { cr0, cr4, efer } from '../../engine/x86_64/index.js';
 import type { Segment, SystemState, X86VcpuView } from '../../engine/x86_64/index.js';
 import type { HvmContext } from '../../hypervisor/index.js';
 import { registerNames, registerNumber } from '../../isa/x86_64/index.js';
 import type { RegisterName } from '../../isa/x86_64/index.js';
+import type { LongModeEntry } from '../board.js';
 
 /** The order of segment registers in a vCPU's state: ES, CS, SS, DS, FS and GS. */
 type Segments = SystemState['segments'];
@@ -36,13 +40,6 @@ export function enterPvh(view: X86VcpuView, entry: bigint, startInfo: bigint): v
   });
   view.setRegister(registerNumber('rbx'), startInfo);
   view.pc = entry;
-}
-
-/** What 64-bit code finds when it is entered by a loader. */
-export interface LongModeEntry {
-  /** CR3. */
-  readonly pageTable: bigint;
-  readonly descriptorTable: { readonly base: bigint; readonly limit: number };
 }
 
 /**

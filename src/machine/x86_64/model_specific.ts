@@ -1,5 +1,5 @@
 /**
- * The model-specific registers of a PVH guest that are neither the CPU's own nor the local APIC's: which exist, what they read as
+ * The model-specific registers of an HVM or PVH guest that are neither the CPU's own nor the local APIC's: which exist, what they read as
  * at first, and what a write does. Those that exist, and their values, are the ones observed on the reference guest under Xen 4.17
  * on a host with AMD's CPUs; all others raise #GP.
  */

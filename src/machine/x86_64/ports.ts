@@ -3,10 +3,8 @@
  * behind 0xcf8 and 0xcfc, so that reads give all ones, as observed on the reference guest; only Xen's debug port takes what is
  * written. An HVM guest has devices there.
  */
+import { XEN_HVM_DEBUGCONS_IOPORT } from '../../abi/index.js';
 import type { PortBytes } from '../../engine/x86_64/index.js';
-
-/** Xen's debug port, by which a guest writes to Xen's console (public/hvm/e820.h and arch/x86/hvm/hvm.c, hvm_print_line). */
-const debugPort = 0xe9;
 
 /** How often a port was accessed in one way. */
 export interface PortCount {
@@ -22,14 +20,15 @@ export interface PortDevices {
   writePort(port: number, bytes: PortBytes, value: number): void;
 }
 
-const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
+/** What an access reads where nothing answers. */
+export const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
 
 /** Xen's debug port alone. `print` is called for each byte that the guest writes there. */
 export function debugPortAlone(print: (byte: number) => void): PortDevices {
   return {
     readPort: (_, bytes) => allOnes[bytes],
     writePort: (port, bytes, value) => {
-      if (port === debugPort && bytes === 1) print(value & 0xff);
+      if (port === XEN_HVM_DEBUGCONS_IOPORT && bytes === 1) print(value & 0xff);
     },
   };
 }

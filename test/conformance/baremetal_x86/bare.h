@@ -52,6 +52,13 @@ extern u64 gdt[];
 /* MSRs */
 enum { MSR_APIC_BASE = 0x1b, MSR_EFER = 0xc0000080, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_FS = 0xc0000100, MSR_GS, MSR_KERNEL_GS };
 
+/* The local APIC in xAPIC mode: its registers, by their offsets. */
+#define APIC ((volatile u32 *)0xfee00000)
+#define reg(offset) APIC[(offset) / 4]
+enum { ID = 0x20, VERSION = 0x30, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0, SPIV = 0xf0, ISR = 0x100, IRR = 0x200,
+       ESR = 0x280, ICR = 0x300, ICR_HIGH = 0x310, TIMER = 0x320, LINT0 = 0x350, ERROR = 0x370, INITIAL = 0x380, CURRENT = 0x390,
+       DIVIDE = 0x3e0 };
+
 /* An interrupted program. */
 struct frame {
   u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;

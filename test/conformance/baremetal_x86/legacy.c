@@ -1,10 +1,7 @@
 /* The 8259 pair, the 8254 by it and by the I/O APIC, and the clock, as far as their times do not matter. */
 #include "bare.h"
 
-#define APIC ((volatile u32 *)0xfee00000)
-#define reg(offset) APIC[(offset) / 4]
 #define IO_APIC ((volatile u32 *)0xfec00000)
-enum { EOI = 0xb0, TPR = 0x80, SPIV = 0xf0, LINT0 = 0x350 };
 enum { MASTER = 0x20, SLAVE = 0xa0 };
 
 static volatile int count, ends_pic, ends_apic, reads_clock;

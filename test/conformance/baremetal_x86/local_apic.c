@@ -1,11 +1,6 @@
 /* The local APIC in xAPIC mode: priorities, self IPIs, the timer's counts, errors; and when interrupts and NMIs are taken. */
 #include "bare.h"
 
-#define APIC ((volatile u32 *)0xfee00000)
-#define reg(offset) APIC[(offset) / 4]
-enum { VERSION = 0x30, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0, SPIV = 0xf0, ISR = 0x100, IRR = 0x200, ESR = 0x280,
-       ICR = 0x300, ICR_HIGH = 0x310, TIMER = 0x320, LINT0 = 0x350, ERROR = 0x370, INITIAL = 0x380, CURRENT = 0x390, DIVIDE = 0x3e0 };
-
 static volatile u32 taken[64];
 static volatile int count, ends = 1;
 static volatile u64 last_rip;

@@ -1,10 +1,6 @@
 /* Two CPUs: INIT and SIPI from real mode, IPIs, code that one changes and the other runs, LOCK, and accesses that cross lines. */
 #include "bare.h"
 
-#define APIC ((volatile u32 *)0xfee00000)
-#define reg(offset) APIC[(offset) / 4]
-enum { EOI = 0xb0, SPIV = 0xf0, ICR = 0x300, ICR_HIGH = 0x310, ID = 0x20, LINT0 = 0x350 };
-
 /* The startup code, which is copied to 0x8000: real mode, protected mode, long mode. What it finds is left at 0x9000. */
 extern u8 startup[], startup_end[];
 asm(".pushsection .text\n.code16\n.balign 16\nstartup:\n"

@@ -7,7 +7,7 @@ import { processorEvent, processorScope } from './processors.js';
 /** Size of the page's part that is declared (struct acpi_info). */
 export const infoBytes = 0x28;
 
-/** The fields of the page that the firmware fills in for this code; `info` in ../tables.ts has the same offsets. */
+/** The fields of the page that the firmware fills in for this code; `info` in ./tables.ts has the same offsets. */
 function info(): Aml {
   return aml.scope(
     '_SB_',

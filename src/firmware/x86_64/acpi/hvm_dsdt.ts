@@ -3,6 +3,7 @@
  * PCI bus with its windows, interrupt links and routing, the devices behind the ISA bridge, the slots that can be hot-plugged, and
  * the processors. The text is our own.
  */
+import { ACPI_PCIHP_ADDR_PIIX4, HPET_BASE_ADDRESS } from '../../../abi/index.js';
 import type { Aml } from './aml.js';
 import * as aml from './aml.js';
 import { acpiInfoAt } from '../memory_map.js';
@@ -13,7 +14,7 @@ import * as resource from './resources.js';
 const number = aml.integer;
 const present = 0xf;
 
-/** The fields of the page that the firmware fills in; `info` in ../hvm_tables.ts has the same offsets. */
+/** The fields of the page that the firmware fills in; `info` in ./tables.ts has the same offsets. */
 function info(): Aml {
   return aml.scope(
     '_SB_',
@@ -283,7 +284,7 @@ function routing(): Aml {
 }
 
 /** Ports of the slots' hot-plug: what was plugged in and is to go, and what is to be ejected and may be. */
-const hotPlug = { events: 0xae00, eject: 0xae08, debug: 0xb044 } as const;
+const hotPlug = { events: ACPI_PCIHP_ADDR_PIIX4, eject: ACPI_PCIHP_ADDR_PIIX4 + 8, debug: 0xb044 } as const;
 
 function slotName(slot: number): string {
   return `S${slot}`.padEnd(4, '_');
@@ -355,8 +356,8 @@ function bus(): Aml {
           resource.addressSpace({
             kind: 'memory',
             width: 4,
-            first: 0xfed0_0000n,
-            last: 0xfed0_03ffn,
+            first: BigInt(HPET_BASE_ADDRESS),
+            last: BigInt(HPET_BASE_ADDRESS + 0x3ff),
             isConsumer: true,
             flags: memory.uncached,
           }),

@@ -7,6 +7,7 @@
  * for those that the MADT does not have it writes into the tables behind the MADT.
  */
 import type { Aml } from './aml.js';
+import { PIIX4_CPU_HOTPLUG_IO_BASE } from '../../../abi/index.js';
 import * as aml from './aml.js';
 
 /** The number of processor objects (HVM_MAX_VCPUS). */
@@ -14,7 +15,7 @@ const processors = 128;
 /** The block of P_BLK registers that each processor object names; nothing is there. */
 const processorBlock = { at: 0xb010, bytes: 6 } as const;
 /** The ports that hold the map of present CPUs, a bit each, and the event that says that it has changed. */
-const presentCpus = { port: 0xaf00, event: '_E02' } as const;
+const presentCpus = { port: PIIX4_CPU_HOTPLUG_IO_BASE, event: '_E02' } as const;
 /** A local APIC entry of the MADT: its size in bytes, and the offset of its flags. */
 const entry = { bytes: 8, flagsAt: 4 } as const;
 

@@ -1,6 +1,10 @@
 /** What the ACPI tables of all guests have in common (Xen 4.17 tools/libacpi/build.c and static_tables.c). */
 import {
   ACPI_ADR_SPACE_SYSTEM_IO,
+  ACPI_GPE0_BLK_ADDRESS_V1,
+  ACPI_PM1A_CNT_BLK_ADDRESS_V1,
+  ACPI_PM1A_EVT_BLK_ADDRESS_V1,
+  ACPI_PM_TMR_BLK_ADDRESS_V1,
   acpi_facs,
   acpi_fadt_1,
   acpi_fadt_5,
@@ -9,6 +13,7 @@ import {
   acpi_rsdp_first_bytes,
   acpi_table_header,
   madtLocalApic,
+  PIIX_RCR_IOPORT,
   viewOf,
   writeMadt,
 } from '../../../abi/index.js';
@@ -31,8 +36,14 @@ const oem = {
   creator_revision: 0,
 } as const;
 
-/** Ports of the power management registers (Xen 4.17 public/hvm/ioreq.h). In a PVH guest nothing is there. */
-const ports = { pm1aEvent: 0xb000, pm1aControl: 0xb004, timer: 0xb008, gpe0: 0xafe0, reset: 0xcf9 } as const;
+/** Ports of the power management registers. In a PVH guest nothing is there. */
+const ports = {
+  pm1aEvent: ACPI_PM1A_EVT_BLK_ADDRESS_V1,
+  pm1aControl: ACPI_PM1A_CNT_BLK_ADDRESS_V1,
+  timer: ACPI_PM_TMR_BLK_ADDRESS_V1,
+  gpe0: ACPI_GPE0_BLK_ADDRESS_V1,
+  reset: PIIX_RCR_IOPORT,
+} as const;
 const resetValue = 6;
 const sciInterrupt = 9;
 /** A latency of 0xfff: the state is not supported (ACPI 6.5, 5.2.9). */
@@ -52,7 +63,7 @@ function characters(text: string): Uint8Array {
 }
 
 /** The byte that makes the sum of `bytes` 0 modulo 256. */
-export function checksumOf(bytes: Uint8Array): number {
+function checksumOf(bytes: Uint8Array): number {
   return -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
 }
 
@@ -101,7 +112,10 @@ function fixedFields(facsAt: bigint, dsdtAt: bigint): Partial<ValueOf<typeof acp
 
 const timerFields = { pm_tmr_blk: ports.timer, pm_tmr_len: 4 } as const;
 
-/** WBINVD, PROC_C1, SLP_BUTTON, TMR_VAL_EXT; RTC is not in the fixed registers; the platform clock is to be used. */
+/**
+ * WBINVD, PROC_C1, TMR_VAL_EXT; RTC is not in the fixed registers; the platform clock is to be used. In a PVH guest the power and
+ * sleep buttons are not in the fixed registers either.
+ */
 export const fadtFlags = { usual: 0x8145, pvh: 0x8175 } as const;
 
 /** The FADT of ACPI 1.0, to which the RSDT points. It names a timer that a PVH guest does not have. */

@@ -11,6 +11,7 @@ import {
   writePit,
 } from '../../../devices/index.js';
 import type { IoApicState, LocalApics, PicsState, PitInterrupt, PitState } from '../../../devices/index.js';
+import { PCI_MEM_START } from '../../../abi/index.js';
 import { frameBytes, present } from '../../../base/index.js';
 import type { FrameRange } from '../../../base/index.js';
 import type { ModelSpecificState } from '../model_specific.js';
@@ -70,8 +71,8 @@ export function firmwareIoApic(): IoApicState {
   return ioApic;
 }
 
-/** The guest frame at which PCI devices' memory begins, by hvmloader's default. */
-const pciWindowFrame = 0xf_0000;
+/** The guest frame at which PCI devices' memory begins. */
+const pciWindowFrame = PCI_MEM_START / frameBytes;
 
 /** The memory below PCI's window in bytes, with the hole of video memory, as a device model counts it. */
 export function lowMemoryBytes(ram: readonly FrameRange[]): number {

@@ -40,6 +40,16 @@ const externalMode = 7;
 /** Registers of a local APIC that decide what it lets in, by offset. */
 const apicRegister = { spuriousVector: 0xf0, lint0: 0x350 } as const;
 
+/** Event channels that stand for global system interrupts (XENFEAT_hvm_pirqs). */
+export interface EventChannels {
+  /** Whether one stands for it. */
+  isBound(gsi: number): boolean;
+  /** The interrupt is asserted. True if an event was sent; else it is the I/O APIC's. */
+  assert(gsi: number): boolean;
+  /** It is not asserted any more. */
+  deassert(gsi: number): void;
+}
+
 /** What the interrupts of the platform act on. */
 export interface RoutingParts {
   readonly state: () => PlatformState;
@@ -49,12 +59,7 @@ export interface RoutingParts {
   isUp(vcpu: number): boolean;
   /** Ends any wait of a vCPU. */
   wake(vcpu: number): void;
-  /** Whether an event channel stands for a global system interrupt. */
-  isEventChannel(gsi: number): boolean;
-  /** Sends its event in place of the interrupt; false if none stands for it. */
-  sendEvent(gsi: number): boolean;
-  /** No wire holds a global system interrupt high any more. */
-  lowered(gsi: number): void;
+  readonly eventChannels: EventChannels;
   /** A platform timer's interrupt was taken. */
   timerTaken(place: number): void;
 }
@@ -64,8 +69,11 @@ export class Routing {
   readonly lines: LinesPort;
   readonly ioApic: IoApicPort;
   readonly #timers: TimersPort;
+  /** Whether an event was sent since {@link takeEventSent}. */
+  #hasSentEvent = false;
 
   constructor(parts: RoutingParts) {
+    const { eventChannels } = parts;
     this.#parts = parts;
     this.ioApic = {
       isHigh: (pin) => isGsiHigh(this.#state.lines, pin),
@@ -81,15 +89,16 @@ export class Routing {
     };
     this.lines = {
       raise: (gsi) => {
-        if (!parts.sendEvent(gsi)) this.lines.raisePin(gsi);
+        if (eventChannels.assert(gsi)) this.#hasSentEvent = true;
+        else this.lines.raisePin(gsi);
       },
       raisePin: (gsi) => raiseIoApicPin(this.#state.ioApic, this.ioApic, gsi),
-      lower: (gsi) => parts.lowered(gsi),
+      lower: (gsi) => eventChannels.deassert(gsi),
       drivePic: (irq, isHigh) => {
         drivePic(this.#state.pics, irq, isHigh);
         this.picChanged();
       },
-      isEventChannel: (gsi) => parts.isEventChannel(gsi),
+      isEventChannel: (gsi) => eventChannels.isBound(gsi),
     };
     this.#timers = {
       isTargetUp: () => parts.isUp(this.#state.target),
@@ -107,6 +116,13 @@ export class Routing {
 
   get #state(): PlatformState {
     return this.#parts.state();
+  }
+
+  /** Whether a device's interrupt became an event since the last call: Xen is to tell the vCPU of it. */
+  takeEventSent(): boolean {
+    const isSent = this.#hasSentEvent;
+    this.#hasSentEvent = false;
+    return isSent;
   }
 
   /** When the next platform timer ticks; null if none will. */

@@ -2,11 +2,19 @@
  * The platform of an x86 HVM guest of Xen's, besides CPUs and local APICs: the devices that Xen emulates, those of its device
  * model as far as a guest without emulated disks, network card and screen meets them, and how they interrupt.
  */
-import { HVM_PARAM_CALLBACK_IRQ, SHUTDOWN_poweroff, SHUTDOWN_reboot, vcpu_info } from '../../../abi/index.js';
+import {
+  HPET_BASE_ADDRESS,
+  HVM_PARAM_CALLBACK_IRQ,
+  SHUTDOWN_poweroff,
+  SHUTDOWN_reboot,
+  vcpu_info,
+  VIOAPIC_DEFAULT_BASE_ADDRESS,
+} from '../../../abi/index.js';
 import { cloneValue, earlier, present } from '../../../base/index.js';
 import {
   acpiPmAsserted,
   acpiPmDueNs,
+  apicPage,
   deliverMessage,
   driveIsa,
   drivePci,
@@ -28,33 +36,28 @@ import {
   writeIoApic,
 } from '../../../devices/index.js';
 import type { HpetPort, LocalApics, PciFunction, PitInterrupt, RtcPort } from '../../../devices/index.js';
+import type { PortBytes } from '../../../engine/x86_64/index.js';
 import { hvmParam, vcpuInfoView } from '../../../hypervisor/index.js';
 import type { Domain } from '../../../hypervisor/index.js';
 import { Routing } from './interrupts.js';
+import type { EventChannels } from './interrupts.js';
 import { pciFunctions } from './pci_functions.js';
 import { finder, readPorts, writePorts } from './ports.js';
-import type { FindDevice, PortBytes } from './ports.js';
+import type { FindDevice } from './ports.js';
 import { deviceModelPorts, movablePorts, xenPorts } from './port_devices.js';
 import { newPlatformState } from './state.js';
 import type { PlatformState } from './state.js';
 import { startTimer, stopTimer, timerOf } from './timers.js';
-import type { InterruptSource } from './timers.js';
 
 /** Where devices lie in memory. */
-const at = { ioApic: 0xfec0_0000, hpet: 0xfed0_0000, messages: 0xfee0_0000 } as const;
+const at = {
+  ioApic: VIOAPIC_DEFAULT_BASE_ADDRESS,
+  hpet: HPET_BASE_ADDRESS,
+  messages: Number(apicPage),
+} as const;
 const messageBytes = 0x10_0000;
 /** The system control interrupt. */
 const sci = 9;
-
-/** Event channels that stand for global system interrupts (XENFEAT_hvm_pirqs). */
-export interface EventChannels {
-  /** Whether one stands for it. */
-  isBound(gsi: number): boolean;
-  /** The interrupt is asserted. True if an event was sent; else it is the I/O APIC's. */
-  assert(gsi: number): boolean;
-  /** It is not asserted any more. */
-  deassert(gsi: number): void;
-}
 
 /** What the platform acts on. */
 export interface PlatformParts {
@@ -104,8 +107,6 @@ export class Platform {
   readonly #findFixed: FindDevice;
   readonly #find: FindDevice;
   #state: PlatformState;
-  /** Whether an event was sent since {@link takeEventSent}. */
-  #hasSentEvent = false;
 
   constructor(parts: PlatformParts) {
     const { ramBytes, vcpus, startNs, wallclockSec, eventChannels } = parts;
@@ -118,13 +119,7 @@ export class Platform {
       nowNs: () => parts.nowNs(),
       isUp: (vcpu) => parts.domain().state.vcpus[vcpu]?.up === true,
       wake: (vcpu) => parts.wake(vcpu),
-      isEventChannel: (gsi) => eventChannels.isBound(gsi),
-      sendEvent: (gsi) => {
-        const isSent = eventChannels.assert(gsi);
-        if (isSent) this.#hasSentEvent = true;
-        return isSent;
-      },
-      lowered: (gsi) => eventChannels.deassert(gsi),
+      eventChannels,
       timerTaken: (place) => this.#timerTaken(place),
     });
     this.rtc = this.#rtcPort();
@@ -139,18 +134,6 @@ export class Platform {
 
   get parts(): PlatformParts {
     return this.#parts;
-  }
-
-  /** Whether a device's interrupt became an event since the last call: Xen is to tell the vCPU of it. */
-  takeEventSent(): boolean {
-    const isSent = this.#hasSentEvent;
-    this.#hasSentEvent = false;
-    return isSent;
-  }
-
-  /** Whether wires hold a global system interrupt high. */
-  isHigh(gsi: number): boolean {
-    return (this.#state.lines.high[gsi] ?? 0) !== 0;
   }
 
   readPort(port: number, bytes: PortBytes): number {
@@ -272,11 +255,6 @@ export class Platform {
   #hpetTaken(hpet: PlatformState['hpet'], index: number): void {
     const isLevel = ((hpet.timers[index]?.configuration ?? 0n) & 2n) !== 0n;
     if (isLevel) hpetFired(hpet, index);
-  }
-
-  /** A vCPU took a vector. */
-  taken(vcpu: number, vector: number, source: InterruptSource): void {
-    this.routing.taken(vcpu, vector, source);
   }
 
   /**

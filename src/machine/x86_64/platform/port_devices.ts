@@ -1,5 +1,14 @@
 /** The devices at an HVM guest's ports: Xen's own, and those of its device model. */
 import {
+  ACPI_GPE0_BLK_ADDRESS_V1,
+  ACPI_PCIHP_ADDR_PIIX4,
+  ACPI_PM1A_CNT_BLK_ADDRESS_V1,
+  ACPI_PM1A_EVT_BLK_ADDRESS_V1,
+  ACPI_PM_TMR_BLK_ADDRESS_V1,
+  PIIX4_CPU_HOTPLUG_IO_BASE,
+  XEN_HVM_DEBUGCONS_IOPORT,
+} from '../../../abi/index.js';
+import {
   driveIsa,
   fixedPorts,
   pciBase,
@@ -39,12 +48,14 @@ import {
   writeSpeaker,
 } from '../../../devices/index.js';
 import type { I8042Port, PicNumber } from '../../../devices/index.js';
+import type { PortBytes } from '../../../engine/x86_64/index.js';
+import { allOnes } from '../ports.js';
 import { disksBase, linkRoutes, pciFunction, platformPortsBase, resetDisks } from './pci_functions.js';
 import type { Platform } from './platform.js';
 import { byteDevice, onlyBytes } from './ports.js';
-import type { PortBytes, PortDevice } from './ports.js';
+import type { PortDevice } from './ports.js';
 
-/** The size of an access to all of a device's ports of which it sees bytes only. */
+/** The bytes of an access's value, lowest first. */
 const bytesOf = (value: number, bytes: PortBytes): number[] =>
   Array.from({ length: bytes }, (_, index) => (value >>> (8 * index)) & 0xff);
 
@@ -109,10 +120,10 @@ function rtc(platform: Platform): PortDevice {
   );
 }
 
-/** PM1 events are Xen's at 0xb000, as the tables say, and take any size. */
+/** PM1 events are Xen's, and take any size. */
 function pm1Events(platform: Platform): PortDevice {
   return {
-    first: 0xb000,
+    first: ACPI_PM1A_EVT_BLK_ADDRESS_V1,
     count: 4,
     isWhole: true,
     read: (offset, bytes) => joined(bytes, (index) => readPm1Event(platform.state.pm, offset + index)),
@@ -128,12 +139,12 @@ function pm1Events(platform: Platform): PortDevice {
 /** The PM timer takes loads of 32 bits. */
 function powerTimer(platform: Platform): PortDevice {
   return {
-    first: 0xb008,
+    first: ACPI_PM_TMR_BLK_ADDRESS_V1,
     count: 4,
     isWhole: true,
     read: (_, bytes) => {
       platform.passPower();
-      return bytes === 4 ? pmTimer(platform.parts.nowNs()) : 0xffff_ffff >>> (32 - 8 * bytes);
+      return bytes === 4 ? pmTimer(platform.parts.nowNs()) : allOnes[bytes];
     },
     write: () => undefined,
   };
@@ -156,7 +167,7 @@ export function xenPorts(platform: Platform): PortDevice[] {
     ),
     rtc(platform),
     byteDevice(
-      0xe9,
+      XEN_HVM_DEBUGCONS_IOPORT,
       1,
       () => 0xff,
       (_, value) => parts.print(value),
@@ -281,7 +292,7 @@ const removableSlots = 0xffff_fffc;
 function hotPlug(platform: Platform): PortDevice[] {
   return [
     {
-      first: 0xae00,
+      first: ACPI_PCIHP_ADDR_PIIX4,
       count: 0x14,
       isWhole: true,
       read: (offset, bytes) => (bytes === 4 && offset === 0xc ? removableSlots : 0),
@@ -290,7 +301,7 @@ function hotPlug(platform: Platform): PortDevice[] {
       },
     },
     byteDevice(
-      0xaf00,
+      PIIX4_CPU_HOTPLUG_IO_BASE,
       0x20,
       (offset) => {
         const present = platform.parts.vcpus - 8 * offset;
@@ -304,7 +315,7 @@ function hotPlug(platform: Platform): PortDevice[] {
 function powerControl(platform: Platform): PortDevice[] {
   return [
     byteDevice(
-      0xb004,
+      ACPI_PM1A_CNT_BLK_ADDRESS_V1,
       2,
       (offset) => readPm1Control(platform.state.pm, offset),
       (offset, value) => {
@@ -314,7 +325,7 @@ function powerControl(platform: Platform): PortDevice[] {
       },
     ),
     byteDevice(
-      0xafe0,
+      ACPI_GPE0_BLK_ADDRESS_V1,
       4,
       (offset) => readGpe(platform.state.pm, offset),
       (offset, value) => {
@@ -393,7 +404,7 @@ export function movablePorts(platform: Platform, port: number): PortDevice | und
   return byteDevice(
     first,
     platformPortsBase.bytes,
-    (offset) => readPlatformPort(platform.state.xen, offset, 1),
+    (offset) => readPlatformPort(platform.state.xen, offset),
     (offset, value) => unplugged(platform, writePlatformPort(platform.state.xen, offset, value)),
   );
 }

@@ -2,8 +2,8 @@
  * Which device answers at which port of an HVM guest. Xen's own devices take accesses that lie wholly within their ports, of any
  * size; the device model's take each byte of an access, but for the few that need to see its size. Elsewhere reads give all ones.
  */
-
-export type PortBytes = 1 | 2 | 4;
+import type { PortBytes } from '../../../engine/x86_64/index.js';
+import { allOnes } from '../ports.js';
 
 /** A device at some ports. Offsets count from the first. */
 export interface PortDevice {
@@ -15,9 +15,7 @@ export interface PortDevice {
   write(offset: number, bytes: PortBytes, value: number): void;
 }
 
-const allOnes = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
-
-/** A device that only knows bytes; a wider access to one of Xen's reads all ones, and writes nothing. */
+/** A device that only knows bytes: of a wider access it sees each byte. */
 export function byteDevice(
   first: number,
   count: number,
@@ -39,7 +37,7 @@ export function onlyBytes(device: PortDevice): PortDevice {
   };
 }
 
-/** The device at a port, by looking through a list. */
+/** The device at a port, if there is one. */
 export type FindDevice = (port: number) => PortDevice | undefined;
 
 /** Finds devices of a list whose places do not change. */
