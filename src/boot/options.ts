@@ -13,11 +13,12 @@ export type WhatIf = (typeof whatIfs)[number];
 export const whatIfs = ['as-posted', 'as-tested', 'before-the-patch'] as const;
 
 /**
- * What the toolstack does when a kernel hands over to the next one. `xl`: nothing, as xl with Xen 4.17 and 4.18 on Arm, where Linux
- * does not ask for a soft reset and Xen has none. `ideal`: it resets the domain as it does on x86. No toolstack does that on Arm.
+ * What the toolstack does when a kernel hands over to the next one. `xl`: as xl with Xen 4.17 and 4.18. On Arm, where Linux does not ask
+ * for a soft reset and Xen has none, that is nothing; on x86 it resets an HVM guest and destroys a PVH guest. `ideal`: it resets an
+ * Arm or PVH guest as well, which no toolstack does.
  */
 export type Toolstack = (typeof toolstacks)[number];
-/** The toolstacks that can be chosen: what xl does, and what it does not do on Arm. */
+/** The toolstacks that can be chosen. */
 export const toolstacks = ['xl', 'ideal'] as const;
 
 /**

@@ -145,7 +145,14 @@ function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly numbe
 }
 
 /** Throws InputError for a guest whose crash would tell nothing, or nothing else. */
-function checkPlatform({ type, toolstack, xenstore }: CrashRequest, architecture: Architecture): void {
+function checkPlatform(
+  { type, toolstack, xenstore, whatIf }: CrashRequest,
+  architecture: Architecture,
+): void {
+  if (whatIf !== undefined && architecture === 'arm64')
+    throw new InputError(
+      'what-if is for crashes of amd64 guests: an arm64 kernel records CPU numbers anyway, and those of the patch of 2016 fail before they crash',
+    );
   if (type === 'hvm' && toolstack === 'ideal')
     throw new InputError('xl resets an hvm guest already; leave out the toolstack ideal');
   if (architecture !== 'arm64' && xenstore === false)

@@ -34,6 +34,11 @@ describe('domulator crash refuses', () => {
     ['another word than vCPUs', ['--crash-on', 'two'], /--crash-on takes all, or vCPUs such as 0,2/],
     ['another way', ['--crash-by', 'nmi'], /--crash-by takes sysrq or oops or kexec, not 'nmi'$/m],
     ['a vCPU for an orderly kexec', ['--crash-by', 'kexec', '--crash-on', '1'], /exclude each other/],
+    [
+      'records of the patch of 2016 on Arm',
+      ['--what-if', 'as-posted'],
+      /what-if is for crashes of amd64 guests: an arm64 kernel records CPU numbers anyway/,
+    ],
     ['another toolstack', ['--toolstack', 'libvirt'], /--toolstack takes xl or ideal, not 'libvirt'$/m],
     [
       'a command line that reserves no memory',

@@ -27,9 +27,6 @@ function callsUnderXen(vcpu: number): string[] {
   return lines.slice(0, keyboard);
 }
 
-/** The record of stopped periodic timers leaves these out. */
-const unrecorded = /^VCPUOP_stop_periodic_timer/;
-
 describe('a crash of a stock amd64 kernel', { skip }, () => {
   it('as PVHVM leads to a crash kernel with all CPUs, whose numbers begin with the vCPU that crashed, and every rule holds', async () => {
     const calls: [string[], string[]] = [[], []];
@@ -40,7 +37,9 @@ describe('a crash of a stock amd64 kernel', { skip }, () => {
       on: [0, 2],
       event: (event, run) => {
         if (run === null || !('kernel' in event) || event.kernel !== 1) return;
-        calls[run as 0 | 1].push(...callText(event).filter((line) => !line.startsWith("VCPUOP_stop_periodic_timer")));
+        calls[run as 0 | 1].push(
+          ...callText(event).filter((line) => !line.startsWith('VCPUOP_stop_periodic_timer')),
+        );
         if (event.kind === 'start' && event.target !== null) starts[run as 0 | 1].push(event.target);
       },
     });

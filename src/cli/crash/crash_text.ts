@@ -45,7 +45,8 @@ export function crashLines(run: ReportedRun, style: Style): string[] {
 
 const toolstackWords = {
   xl: 'toolstack xl',
-  ideal: 'toolstack ideal (made up: it resets the domain at the jump, which nothing does on Arm)',
+  ideal:
+    'toolstack ideal (made up: it resets the domain at the jump, which no toolstack does for such a guest)',
 } as const;
 
 /** What stands above the runs. */
@@ -58,6 +59,7 @@ export function crashHeading({ kernel, machine, options, runs }: BootReport, sty
     `${machine.memoryMiB} MiB`,
     `Xen ${machine.xen}`,
     `seed ${options.seed}`,
+    ...(options.whatIf === null ? [] : [`what if: ${options.whatIf}`]),
     ...(crash === undefined ? [] : [toolstackWords[crash.toolstack]]),
     ...(action.kind === 'crash' ? [`crash by ${action.by}`] : []),
     ...(crash?.kernel == null ? [] : [`crash kernel ${shownLine(crash.kernel)}`]),
