@@ -98,8 +98,14 @@ const preparedModule = (places) => `
   }
 `;
 
-/** The code of a module, named from the root, with all that it imports, as one script. */
-async function bundle(input, { define = {}, banner = '', footer = '', places = {}, format = 'cjs' }) {
+/**
+ * The code of a module, named from the root, with all that it imports, as one script. `imports`: whether an import() of what is not
+ * in it stays one. Node 20 refuses those in code that was kept, so that they become calls of require in it.
+ */
+async function bundle(
+  input,
+  { define = {}, banner = '', footer = '', places = {}, format = 'cjs', imports = false },
+) {
   const build = await rolldown({
     input: path.join(root, input),
     platform: 'node',
@@ -125,6 +131,7 @@ async function bundle(input, { define = {}, banner = '', footer = '', places = {
   const { output } = await build.generate({
     format,
     codeSplitting: false,
+    dynamicImportInCjs: imports,
     postBanner: banner,
     postFooter: footer,
   });
@@ -170,9 +177,15 @@ const code = bundled.replaceAll(unknownId, buildId);
 write(program, code);
 const programHash = sha256(code);
 write(crashWorker, await bundle('dist/src/library/crash_worker.js', { places }));
-write(poolWorker, await bundle('node_modules/tinypool/dist/entry/worker.js', { format: 'es' }));
+write(
+  poolWorker,
+  await bundle('node_modules/tinypool/dist/entry/worker.js', { format: 'es', imports: true }),
+);
 write(
   launcher,
-  await bundle('dist/src/cli/launcher.js', { define: { programHash: JSON.stringify(programHash) } }),
+  await bundle('dist/src/cli/launcher.js', {
+    define: { programHash: JSON.stringify(programHash) },
+    imports: true,
+  }),
 );
 chmodSync(launcher, 0o755);

@@ -87,6 +87,16 @@ describe('the bundled command', () => {
     }
   });
 
+  it('asks an archive as its modules do, also with kept code', () => {
+    assert.equal(kept(cache).length, 1, 'code was kept');
+    // That takes each of Node's clients.
+    const args = ['boot', '--kernel', 'debian:bookworm', '--mirror', 'https://127.0.0.1:9/debian'];
+    const proxy = { https_proxy: 'http://127.0.0.1:9' };
+    const { status, stderr } = run(bundled, args, cache, proxy);
+    assert.deepEqual([status, stderr], [2, run(modules, args, cache, proxy).stderr]);
+    assert.match(stderr, /ECONNREFUSED/);
+  });
+
   it('keeps the code of two programs beside each other', () => {
     const other = path.join(folder, 'other', 'command');
     cpSync(path.dirname(bundled), other, { recursive: true });

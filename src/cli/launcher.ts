@@ -53,7 +53,6 @@ function run(): void {
   const cachedData = place === null ? undefined : keptCode(place.file, place.key, user);
   const script = new vm.Script(source, {
     filename,
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(cachedData === undefined ? {} : { cachedData }),
   });
   if (place !== null && (cachedData === undefined || script.cachedDataRejected === true)) {
