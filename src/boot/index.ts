@@ -42,7 +42,7 @@ export type { HigherLevel } from './arm64/hung_guest.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
-export { guestTypes, onReboots, toolstacks, whatIfs } from './options.js';
+export { guestTypes, onReboots, onSoftResets, toolstacks, whatIfs } from './options.js';
 export type { SavedFrame } from '../machine/index.js';
 export type {
   BegunOptions,
@@ -51,6 +51,7 @@ export type {
   BootOptions,
   GuestType,
   OnReboot,
+  OnSoftReset,
   Toolstack,
   Until,
   WhatIf,

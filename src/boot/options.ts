@@ -30,6 +30,14 @@ export type GuestType = (typeof guestTypes)[number];
 export const guestTypes = ['pvh', 'hvm'] as const;
 
 /**
+ * What the toolstack does when an amd64 guest asks for a soft reset, to go on in another kernel. `soft-reset`: as it is asked, as xl does
+ * by default (`on_soft_reset="soft-reset"`), for HVM guests only. `destroy`: it destroys the domain.
+ */
+export type OnSoftReset = (typeof onSoftResets)[number];
+/** What can be chosen for a guest that asks for a soft reset. */
+export const onSoftResets = ['soft-reset', 'destroy'] as const;
+
+/**
  * What the toolstack does when the guest asks for a reboot. `end`: the run ends. `restart`: it destroys the domain and creates another
  * one with the same configuration, as xl does by default (`on_reboot="restart"`); the run goes on in its kernel.
  */
@@ -85,6 +93,8 @@ export interface BootOptions {
   readonly type?: GuestType;
   /** Default: `xl`. */
   readonly toolstack?: Toolstack;
+  /** Of an x86 guest (default: `soft-reset`). */
+  readonly onSoftReset?: OnSoftReset;
   /** Default: `end`. */
   readonly onReboot?: OnReboot;
   readonly whatIf: WhatIf | null;

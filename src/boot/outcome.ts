@@ -65,6 +65,8 @@ const shutdownReasons = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', '
  */
 const afterSoftReset = {
   notOffered: ', to go on in another kernel; xl does that for HVM guests only, and destroys this one',
+  destroyed:
+    ', to go on in another kernel; the toolstack was told to destroy it then (on_soft_reset="destroy")',
   offered: ', to go on in another kernel, and the run is followed into no more kernels',
 } as const;
 
@@ -226,11 +228,9 @@ export class OutcomeWatch {
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
     if (reason === SHUTDOWN_soft_reset) {
       if (this.#sources.softReset()) return null;
-      return this.#finish(
-        'destroyed',
-        `${said}${afterSoftReset[config.softReset ? 'offered' : 'notOffered']}`,
-        false,
-      );
+      const isTold = this.#options.onSoftReset === 'destroy';
+      const why = config.softReset ? 'offered' : isTold ? 'destroyed' : 'notOffered';
+      return this.#finish('destroyed', `${said}${afterSoftReset[why]}`, false);
     }
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);

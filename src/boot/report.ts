@@ -217,6 +217,8 @@ export interface BootReport {
     readonly limits: { readonly instructions: number; readonly guestTimeNs: number };
     /** What the toolstack does when the guest asks for a reboot; absent where the run then ends. */
     readonly onReboot?: 'restart';
+    /** What it does when the guest asks for a soft reset; absent where it does as xl does by default. */
+    readonly onSoftReset?: 'destroy';
     /** Of guests that were made to crash: what follows there. */
     readonly crash?: CrashOptions;
   };
@@ -268,6 +270,7 @@ function optionsOf({
   until,
   limits,
   onReboot,
+  onSoftReset,
   ...options
 }: MachineOptions): BootReport['options'] {
   const { commandLine, seed, entryVcpu, whatIf } = options;
@@ -280,6 +283,7 @@ function optionsOf({
     command,
     limits: { instructions: limits.instructions, guestTimeNs: Number(limits.guestNs) },
     ...(onReboot === 'restart' ? { onReboot } : {}),
+    ...(onSoftReset === 'destroy' ? { onSoftReset } : {}),
   };
 }
 

@@ -210,6 +210,11 @@ function rangeText({ least, most, usual }: Range): string {
   return `${least}-${most} (default: ${usual})`;
 }
 
+const softResetOption = [
+  '--on-soft-reset <WHAT>',
+  'when an amd64 guest asks for a soft reset: soft-reset, which xl does for hvm only, or destroy (default: soft-reset)',
+] as const;
+
 function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
   quiet(program.command('boot'))
     .description('boot an arm64 or amd64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
@@ -233,6 +238,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
       '--on-reboot <WHAT>',
       'when the guest asks for a reboot: end the run, or restart it in a new domain as xl does (default: end)',
     )
+    .option(...softResetOption)
     .option(
       '--what-if <WHEN>',
       "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or with CPU numbers (before-the-patch; amd64)",
@@ -292,6 +298,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
       '--toolstack <NAME>',
       'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm and for PVH (default: xl)',
     )
+    .option(...softResetOption)
     .option(
       '--what-if <WHEN>',
       'fill the records of both kernels otherwise: before-the-patch, with CPU numbers (amd64)',

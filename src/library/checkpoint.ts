@@ -160,6 +160,7 @@ const settledBefore = [
   'xen',
   'xenstore',
   'onReboot',
+  'onSoftReset',
   'whatIf',
   'entryVcpu',
   'mirror',

@@ -61,6 +61,7 @@ export interface CrashRequest extends Pick<
   | 'xen'
   | 'seed'
   | 'xenstore'
+  | 'onSoftReset'
   | 'whatIf'
   | 'limits'
   | 'mirror'
@@ -146,7 +147,7 @@ function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly numbe
 
 /** Throws InputError for a guest whose crash would tell nothing, or nothing else. */
 function checkPlatform(
-  { type, toolstack, xenstore, whatIf }: CrashRequest,
+  { type, toolstack, xenstore, onSoftReset, whatIf }: CrashRequest,
   architecture: Architecture,
 ): void {
   if (whatIf !== undefined && architecture === 'arm64')
@@ -155,6 +156,8 @@ function checkPlatform(
     );
   if (type === 'hvm' && toolstack === 'ideal')
     throw new InputError('xl resets an hvm guest already; leave out the toolstack ideal');
+  if (toolstack === 'ideal' && onSoftReset === 'destroy')
+    throw new InputError('the toolstack ideal resets the domain; leave it out, or the order to destroy it');
   if (architecture !== 'arm64' && xenstore === false)
     throw new InputError(
       'an amd64 guest without xenstore has no console here; let it have one, or crash an arm64 guest',
@@ -227,12 +230,14 @@ function bootPart({
   xen,
   seed,
   xenstore,
+  onSoftReset,
   whatIf,
   limits,
   mirror,
   warn,
 }: CrashRequest): BootRequest {
-  const given = { arch, type, vcpus, memoryMiB, xen, seed, xenstore, whatIf, limits, mirror, warn };
+  const machine = { arch, type, vcpus, memoryMiB, xen, seed, xenstore, onSoftReset };
+  const given = { ...machine, whatIf, limits, mirror, warn };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 

@@ -11,6 +11,7 @@ export {
   defaultXenRelease,
   guestTypes,
   onReboots,
+  onSoftResets,
   usualLimits,
   whatIfs,
   xenReleases,

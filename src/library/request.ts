@@ -8,6 +8,7 @@ import type {
   BootOptions,
   GuestType,
   OnReboot,
+  OnSoftReset,
   Until,
   WhatIf,
 } from '../boot/index.js';
@@ -68,6 +69,11 @@ export interface BootRequest {
    */
   readonly onReboot?: OnReboot;
   /**
+   * What the toolstack does when an amd64 guest asks for a soft reset, to go on in another kernel (default: `soft-reset`): it tries to
+   * do that, as xl does for HVM guests only, or it destroys the domain.
+   */
+  readonly onSoftReset?: OnSoftReset;
+  /**
    * Fills the kernel's vCPU id records in another way (default: does not change them). On arm64 `as-posted` and `as-tested`, as the
    * 2016 patch did; on amd64 `before-the-patch`, with CPU numbers.
    */
@@ -120,12 +126,16 @@ export function architectureAsked({ arch }: Pick<BootRequest, 'arch'>): Architec
   return arch === undefined ? null : architectureNames[arch];
 }
 
-/** Throws InputError unless a guest of that architecture has the type that was asked for. */
-export function checkType(architecture: Architecture, { type }: BootRequest): void {
-  if (type === undefined) return;
-  if (architecture !== 'amd64')
+/** Throws InputError unless guests of that architecture have a type, or ask for a soft reset, if that was asked for. */
+export function checkType(architecture: Architecture, { type, onSoftReset }: BootRequest): void {
+  if (architecture === 'amd64') return;
+  if (type !== undefined)
     throw new InputError(
       `an ${architecture} guest of Xen has no type; leave out the type, or give the architecture amd64`,
+    );
+  if (onSoftReset !== undefined)
+    throw new InputError(
+      `an ${architecture} guest asks for no soft reset; leave out what to do then, or give the architecture amd64`,
     );
 }
 
@@ -179,6 +189,10 @@ function typeOf({ type }: BootRequest): Pick<Settled, 'type'> {
   return type === undefined ? {} : { type };
 }
 
+function softResetOf({ onSoftReset }: BootRequest): Pick<Settled, 'onSoftReset'> {
+  return onSoftReset === undefined ? {} : { onSoftReset };
+}
+
 /** `request` for `kernel`, with all defaults filled in. Throws InputError if it is invalid. */
 export function settle(request: BootRequest, kernel: KernelSpec): Settled {
   checkKinds(request);
@@ -203,6 +217,7 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
     seed: seedOf(request.seed ?? seeds.usual),
     xenstore: request.xenstore ?? true,
     ...typeOf(request),
+    ...softResetOf(request),
     onReboot: request.onReboot ?? 'end',
     whatIf: request.whatIf ?? null,
     entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, { least: 0, most: vcpus - 1 }),

@@ -1,6 +1,6 @@
 /** Checks what kind of value each field of a request has. A program in JavaScript, or JSON, may hold anything. */
 import { InputError, isUsable } from '../base/index.js';
-import { architectureNames, guestTypes, onReboots, whatIfs, xenReleases } from './limits.js';
+import { architectureNames, guestTypes, onReboots, onSoftResets, whatIfs, xenReleases } from './limits.js';
 import type { BootRequest } from './request.js';
 
 interface Kind {
@@ -53,6 +53,7 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
   seed: number,
   xenstore: toggle,
   onReboot: oneOf(onReboots),
+  onSoftReset: oneOf(onSoftResets),
   whatIf: oneOf(whatIfs),
   entryVcpu: number,
   until: {

@@ -39,6 +39,16 @@ describe('domulator crash refuses', () => {
       ['--what-if', 'as-posted'],
       /what-if is for crashes of amd64 guests: an arm64 kernel records CPU numbers anyway/,
     ],
+    [
+      'what to do at a soft reset, on Arm',
+      ['--on-soft-reset', 'destroy'],
+      /an arm64 guest asks for no soft reset; leave out what to do then/,
+    ],
+    [
+      'a toolstack that resets, and is to destroy',
+      ['--arch', 'amd64', '--toolstack', 'ideal', '--on-soft-reset', 'destroy'],
+      /the toolstack ideal resets the domain; leave it out, or the order to destroy it$/m,
+    ],
     ['another toolstack', ['--toolstack', 'libvirt'], /--toolstack takes xl or ideal, not 'libvirt'$/m],
     [
       'a command line that reserves no memory',

@@ -85,6 +85,13 @@ describe('a crash of a stock amd64 kernel', { skip }, () => {
     assert.ok((second[0]?.events ?? 0) > 0);
   });
 
+  it('ends where the toolstack was told to destroy the domain', async () => {
+    const { runs, options } = await crash({ ...guest, type: 'hvm', onSoftReset: 'destroy', on: [2] });
+    const [{ kernels, outcome }] = runs;
+    assert.deepEqual([kernels.length, outcome.what, options.onSoftReset], [1, 'destroyed', 'destroy']);
+    assert.match(outcome.why, /; the toolstack was told to destroy it then \(on_soft_reset="destroy"\)$/);
+  });
+
   it('as PVH ends where xl destroys the domain in place of resetting it', async () => {
     const { runs } = await crash({ ...guest, on: [2] });
     const [run] = runs;

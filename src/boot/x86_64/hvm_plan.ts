@@ -35,7 +35,7 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
       kind: 'pvhvm',
       ram: hvmBanks(memoryMiB, tableBytes).map(({ start, size }) => framesOf(start, size)),
       ...xenParts(options),
-      softReset: true,
+      softReset: options.onSoftReset !== 'destroy',
     },
     kernelAt: BigInt(placement.loadAt),
     entry: BigInt(placement.entry64),

@@ -9,10 +9,11 @@ import {
   seeds,
   vcpuCount,
   onReboots,
+  onSoftResets,
   whatIfs,
   xenReleases,
 } from '../../library/index.js';
-import type { BootRequest, KernelSpec, OnReboot, Range, WhatIf } from '../../library/index.js';
+import type { BootRequest, KernelSpec, OnReboot, OnSoftReset, Range, WhatIf } from '../../library/index.js';
 import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
@@ -27,6 +28,7 @@ export interface BootArguments {
   readonly seed?: string;
   readonly xenstore: boolean;
   readonly onReboot?: string;
+  readonly onSoftReset?: string;
   readonly whatIf?: string;
   readonly entryVcpu?: string;
   readonly until?: string;
@@ -137,6 +139,7 @@ const settledBefore = {
   memory: '--memory',
   xen: '--xen',
   onReboot: '--on-reboot',
+  onSoftReset: '--on-soft-reset',
   whatIf: '--what-if',
   entryVcpu: '--entry-vcpu',
   mirror: '--mirror',
@@ -237,6 +240,14 @@ const asIs = (text: string): string => text;
 /** The request of a boot, with its kernel as it was parsed. */
 export type ParsedRequest = BootRequest & { readonly kernel?: KernelSpec };
 
+/** What the toolstack is to do when the guest asks for something. */
+function orders({ onReboot, onSoftReset }: BootArguments): Pick<BootRequest, 'onReboot' | 'onSoftReset'> {
+  return {
+    ...given('onReboot', onReboot, (text): OnReboot => oneOf('--on-reboot', text, onReboots)),
+    ...given('onSoftReset', onSoftReset, (text): OnSoftReset => oneOf('--on-soft-reset', text, onSoftResets)),
+  };
+}
+
 /** The request that the arguments make. Throws InputError on an invalid argument. */
 export function bootRequest(args: BootArguments): ParsedRequest {
   const { initrd, mirror, trace, report, junit, sarif, script, from, checkpoint } = args;
@@ -276,7 +287,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
     ...given('from', from, asIs),
     ...(args.xenstore ? {} : { xenstore: false }),
-    ...given('onReboot', args.onReboot, (text): OnReboot => oneOf('--on-reboot', text, onReboots)),
+    ...orders(args),
     ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, whatIfs)),
     ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),

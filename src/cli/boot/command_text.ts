@@ -22,6 +22,7 @@ const valued: readonly (readonly [
   ['until', '--until'],
   ['limit', '--limit'],
   ['onReboot', '--on-reboot'],
+  ['onSoftReset', '--on-soft-reset'],
   ['whatIf', '--what-if'],
   ['script', '--script'],
 ];

@@ -17,6 +17,7 @@ export interface CrashArguments extends Pick<
   | 'xen'
   | 'seed'
   | 'xenstore'
+  | 'onSoftReset'
   | 'whatIf'
   | 'limit'
   | 'mirror'
@@ -63,7 +64,8 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
   })) {
     checkValue(`--${option}`, value);
   }
-  const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, whatIf, limit, mirror } = args;
+  const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, onSoftReset } = args;
+  const { whatIf, limit, mirror } = args;
   const { from, trace, report, junit, sarif } = args;
   const given = {
     kernel,
@@ -74,6 +76,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     memory,
     xen,
     seed,
+    onSoftReset,
     whatIf,
     limit,
     mirror,
