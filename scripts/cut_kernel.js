@@ -2,7 +2,8 @@
 // restored into another boot that goes on. Both runs must show the same: console, trace and its hash, instructions, report and final state.
 // Exits with 1 if they do not.
 //
-// Usage: node scripts/cut_kernel.js [SPEC] [CUTS] [SEED] [VCPUS]    (after `npm run build`; default: debian:bookworm/cloud 5 1 4)
+// Usage: node scripts/cut_kernel.js [SPEC] [CUTS] [SEED] [VCPUS] [TYPE]
+// (after `npm run build`; default: debian:bookworm/cloud 5 1 4 pvh)
 import { isDeepStrictEqual } from 'node:util';
 import { defaultLimits, loadArchitecture } from '../dist/src/boot/index.js';
 import { defaultInitramfs } from '../dist/src/firmware/index.js';
@@ -16,7 +17,7 @@ import { Dice } from '../dist/test/conformance/a64_draw.js';
 import { cutBoot, wholeBoot } from '../dist/test/guest/cut_boots.js';
 import { plainBoot } from '../dist/test/guest/plain_boot.js';
 
-const [text = 'debian:bookworm/cloud', cuts = 5, seed = 1, vcpus = 4] = process.argv.slice(2);
+const [text = 'debian:bookworm/cloud', cuts = 5, seed = 1, vcpus = 4, type = 'pvh'] = process.argv.slice(2);
 const architecture = 'amd64';
 await loadArchitecture(architecture);
 const settings = debianSettings(process.env, Math.floor(Date.now() / 1000), () => undefined, {
@@ -32,6 +33,7 @@ const asked = {
   commandLine: 'console=hvc0 cryptomgr.notests',
   memoryMiB: 512,
   ...plainBoot,
+  type,
   vcpus: Number(vcpus),
   seed: Number(seed),
   limits: defaultLimits(Number(vcpus)),
