@@ -51,6 +51,8 @@ export interface OutcomeSources {
   readonly restart: () => boolean;
   /** The guest has asked for a soft reset: lets it go on in the domain that is reset. False if the domain is destroyed. */
   readonly softReset: () => boolean;
+  /** Whether a kernel was left, and the next one not entered. */
+  readonly isBetweenKernels: () => boolean;
   /** Called once, when the boot ends. */
   readonly ended: (end: AuditedEnd) => void;
 }
@@ -213,6 +215,14 @@ export class OutcomeWatch {
     return this.#limitReached() ? 'ended' : null;
   }
 
+  /** What has taken over from a kernel asks for something about a vCPU, and is not known. Ends the boot. */
+  unknownKernel(): void {
+    this.cutShort(
+      'another kernel runs, which is not followed because it was not found in memory as Linux, or is one too many; what it asks for cannot be judged',
+    );
+    this.#machine.stop();
+  }
+
   /** Ends the boot now; `why` is one line. Does nothing if it has already ended. */
   cutShort(why: string): void {
     if (this.#state.end === null) this.#hang('stopped', why);
@@ -278,7 +288,8 @@ export class OutcomeWatch {
           : null;
     if (spent === null) return false;
     this.#state.hasReachedLimit = true;
-    const panic = this.#panics.look();
+    // Where a kernel was left, its panic is not what the limit cut short.
+    const panic = this.#sources.isBetweenKernels() ? null : this.#panics.look();
     if (panic === null) this.#hang('hang', `no end after ${spent}, which is the limit`);
     else this.#panicked(panic);
     return true;

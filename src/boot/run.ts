@@ -142,6 +142,7 @@ export class Boot {
       notAsAsked: () => this.#whatIf.notAsAsked,
       restart: () => this.#restart(),
       softReset: () => this.#softReset(),
+      isBetweenKernels: () => this.#leaving !== null,
       ended: (end) => this.#kernel.observer.end(end),
     });
     if (saved === null) first.observer.begin();
@@ -270,6 +271,15 @@ export class Boot {
     this.#whatIf.end();
   }
 
+  /** Whether `vcpu`, which asks for something about a vCPU, runs a kernel that is not found. That ends the run. */
+  #isUnknown(vcpu: XenVcpuId): boolean {
+    if (this.#leaving !== vcpu) return false;
+    this.#translationSwitched(vcpu, true);
+    if (this.#leaving !== vcpu) return false;
+    this.#outcome.unknownKernel();
+    return true;
+  }
+
   #wasReset(): void {
     this.#kernel.observer.domainReset();
     this.#trace.write({ kind: 'reset' });
@@ -355,6 +365,7 @@ export class Boot {
       },
       hypercall: (vcpu, record) => {
         this.#outcome.called(vcpu);
+        if (record.vcpuId !== null && this.#isUnknown(vcpu)) return;
         // Before the records are read, because their earlier contents do not matter in this boot.
         this.#whatIf.called(vcpu, record);
         const kernel = this.#kernelOn(vcpu);
@@ -381,6 +392,7 @@ export class Boot {
 
   /** `vcpu` started or stopped a vCPU. */
   #power(vcpu: XenVcpuId, call: PowerRecord): void {
+    if (call.kind === 'start' && this.#isUnknown(vcpu)) return;
     const kernel = this.#kernelOn(vcpu);
     kernel.observer.power(vcpu, call);
     if (call.kind === 'start' && call.returned === 0 && call.target !== null)

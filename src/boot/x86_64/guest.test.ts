@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { __HYPERVISOR_sched_op, SCHEDOP_shutdown, SHUTDOWN_soft_reset } from '../../abi/index.js';
+import {
+  __HYPERVISOR_sched_op,
+  __HYPERVISOR_vcpu_op,
+  SCHEDOP_shutdown,
+  SHUTDOWN_soft_reset,
+  VCPUOP_is_up,
+} from '../../abi/index.js';
+import type { TraceEvent } from '../../audit/index.js';
 import { xenVcpuId } from '../../identity/index.js';
 import { assemble, x86 } from '../../isa/x86_64/index.js';
 import { buildGuest, loadArchitecture } from '../guest.js';
@@ -92,6 +99,52 @@ describe('a kernel that asks for a soft reset, as Linux does at the end of kexec
       ending,
       /^the guest asked for soft reset, to go on in another kernel; xl does that for HVM guests only/,
     );
+  });
+});
+
+describe('what takes over from a kernel', () => {
+  const at = 0x100_0000;
+  /** A PVHVM kernel that asks for a soft reset, and goes on with that program. */
+  const goingOn = (program: string): BootOptions => {
+    const asks = `
+      .code64
+      movl $${SHUTDOWN_soft_reset}, 0x1100000
+      mov $${__HYPERVISOR_sched_op}, %eax
+      mov $${SCHEDOP_shutdown}, %edi
+      mov $0x1100000, %esi
+      vmmcall
+      ${program}
+      hlt`;
+    const code = new Uint8Array(assemble(x86, asks, at, 64).bytes);
+    const { kernel, ...options } = optionsOf({ vcpus: 2, type: 'hvm' }, code);
+    return {
+      ...options,
+      kernel: { ...kernel, placement: { architecture: 'amd64', loadAt: at, entry: at, entry64: at } },
+    };
+  };
+  /** VCPUOP_is_up, about the vCPU that it names. */
+  const asksAbout = (vcpu: number): string =>
+    `mov $${__HYPERVISOR_vcpu_op}, %eax\nmov $${VCPUOP_is_up}, %edi\nmov $${vcpu}, %esi\nvmmcall`;
+
+  it('and is not found as a kernel ends the run where it asks for something about a vCPU', () => {
+    const events: TraceEvent[] = [];
+    const boot = new Boot(goingOn(asksAbout(1)), { event: (event) => events.push(event) });
+    while (boot.step(1000) !== 'ended');
+    const { outcome, ending, findings } = boot.result();
+    assert.deepEqual([outcome, findings], ['stopped', []]);
+    assert.match(
+      ending,
+      /^another kernel runs, which is not followed because it was not found in memory as Linux/,
+    );
+    // Its call is not the first kernel's.
+    const calls = events.flatMap((event) => (event.kind === 'hypercall' ? [event.call.op] : []));
+    assert.deepEqual(calls, ['SCHEDOP_shutdown']);
+  });
+
+  it('and asks for nothing of the kind goes on', () => {
+    const boot = new Boot(goingOn(''), {});
+    while (boot.step(1000) !== 'ended');
+    assert.equal(boot.result().outcome, 'destroyed');
   });
 });
 
