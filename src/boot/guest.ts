@@ -133,11 +133,8 @@ export interface RunningGuest {
    * not expect (an oops). False, and nothing is done, if the vCPU does not run the kernel now.
    */
   makeOops(vcpu: XenVcpuId): boolean;
-  /**
-   * The kernel that `vcpu` has entered, when it has just begun to run in its own map; null if it is none that can be found.
-   * `afterPanic`: whether the kernel before had panicked.
-   */
-  kernelEntered(vcpu: XenVcpuId, first: FirstKernel, afterPanic: boolean): FoundKernel | null;
+  /** The kernel that `vcpu` has entered, when it has just begun to run in its own map; null if it is none that can be found. */
+  kernelEntered(vcpu: XenVcpuId, first: FirstKernel): FoundKernel | null;
 }
 
 /** How guests of one architecture are built. */

@@ -176,11 +176,6 @@ export class KernelRun {
     this.#hasCrashed = hasCrashed;
   }
 
-  /** Whether it was left after a panic. */
-  get hasCrashed(): boolean {
-    return this.#hasCrashed;
-  }
-
   /** Its crash kernel follows, so its memory is as it was. */
   crashed(): void {
     this.#hasCrashed = true;

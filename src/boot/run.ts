@@ -260,7 +260,7 @@ export class Boot {
     }
     if (this.#leaving !== vcpu || this.#kernels.length >= mostKernels) return;
     const first = { image: this.#image, kernelAt: this.guest.kernelAt };
-    const found = this.guest.kernelEntered(vcpu, first, this.#kernel.hasCrashed);
+    const found = this.guest.kernelEntered(vcpu, first);
     if (found !== null) this.#enter(vcpu, found);
   }
 

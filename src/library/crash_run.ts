@@ -97,5 +97,7 @@ export async function crashOn(
   while ((await advance(boot, host)) !== 'ended');
   const result = boot.result();
   const [, next] = result.kernels;
-  return reportedRun({ action: { kind: 'crash', vcpu: next?.entryVcpu ?? vcpu, by }, result });
+  const action = { kind: 'crash', vcpu: next?.entryVcpu ?? vcpu, by } as const;
+  // A guest that powers off without a crash has not done what it was to do.
+  return reportedRun({ action, result: { ...result, reached: result.reached && next !== undefined } });
 }

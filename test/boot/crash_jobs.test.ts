@@ -20,12 +20,13 @@ const countDown = [0xd100_0529, 0xb5ff_ffe9];
 async function waiting(
   words: readonly number[],
   change: (value: object) => object = (value) => value,
+  vcpus = 4,
 ): Promise<Checkpoint> {
   const run = boot({
     kernel: image(words),
     initrd: new Uint8Array(16),
     memoryMiB: 16,
-    vcpus: 4,
+    vcpus,
     until: 'poweroff',
   });
   const { value, frames } = await run.checkpoint();
@@ -94,6 +95,11 @@ describe('crashes side by side', () => {
       await run({ from: bytes, jobs: 2, on: [3, 1] }),
       await run({ from: bytes, jobs: 1, on: [3, 1] }),
     );
+  });
+
+  it('are incomplete where the guest powers off without a crash', async () => {
+    const { runs, verdict } = await crash({ from: await waiting(powerOff, undefined, 1), jobs: 1 });
+    assert.deepEqual([runs[0].outcome.what, verdict, runs[0].kernels.length], ['poweroff', 'incomplete', 1]);
   });
 
   it('stop when they are told to, and those that have not begun are left out', async () => {

@@ -85,6 +85,21 @@ describe('a crash of a stock amd64 kernel', { skip }, () => {
     assert.ok((second[0]?.events ?? 0) > 0);
   });
 
+  it('by an oops, which says nothing of a panic, leads to the crash kernel, and kexec -e to the other one', async () => {
+    for (const [by, vcpu, entry] of [
+      ['oops', 3, 'crash'],
+      ['kexec', 0, 'kexec'],
+    ] as const) {
+      const { runs } = await crash({ ...guest, type: 'hvm', by, ...(by === 'oops' ? { on: [vcpu] } : {}) });
+      const [{ kernels, outcome, verdict }] = runs;
+      assert.deepEqual([outcome.what, verdict], ['poweroff', 'pass'], by);
+      assert.deepEqual(
+        kernels.slice(1).map((kernel) => [kernel.entry, kernel.entryVcpu, kernel.cpus.length]),
+        [[entry, vcpu, 4]],
+      );
+    }
+  });
+
   it('ends where the toolstack was told to destroy the domain', async () => {
     const { runs, options } = await crash({ ...guest, type: 'hvm', onSoftReset: 'destroy', on: [2] });
     const [{ kernels, outcome }] = runs;

@@ -188,10 +188,9 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
       view.pc = noCode;
       return true;
     },
-    kernelEntered: (vcpu, first, afterPanic) =>
+    kernelEntered: (vcpu, first) =>
       x86KernelEntered(machine, vcpu, first, {
         bootParamsAt: options.bootInformation,
-        afterPanic,
         number: (version, commandLine, entryVcpu) =>
           numberKernelCpus({ vcpus: machine.vcpus.length, version, commandLine, entryVcpu }),
       }),

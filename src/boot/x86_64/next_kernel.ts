@@ -4,9 +4,10 @@
  * use where its code runs at the addresses for which it was linked, or to which its decompressor moved it (head_64.S, startup_64). By
  * then it has written little but its first page tables, which map its image from _text on and nothing before it.
  */
-import { viewOf } from '../../abi/index.js';
+import { viewOf, XEN_HVM_MEMMAP_TYPE_RAM } from '../../abi/index.js';
 import { frameBytes, present, unlessInvalid } from '../../base/index.js';
 import { linuxBannerIn, linuxVersionIn } from '../../firmware/index.js';
+import { mapEntryBytes, mostMapEntries, setupMagic, zeroPage } from '../../firmware/x86_64/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
 import type { FirstKernel, FoundKernel, KernelCpu } from '../guest.js';
@@ -43,10 +44,6 @@ function mappedImage(machine: X86Machine, vcpu: XenVcpuId): MappedImage | null {
     : null;
 }
 
-/** Fields of a setup header in its page (Linux Documentation/arch/x86/boot.rst). */
-const header = { magic: 0x202, commandLineAt: 0x228 } as const;
-const magic = 0x5372_6448; // "HdrS"
-
 /** The text at a guest physical address; null if it is none. */
 function textAt(machine: X86Machine, address: bigint): string | null {
   const bytes = readPhysical(machine, address, mostCommandLineBytes + 1);
@@ -56,32 +53,44 @@ function textAt(machine: X86Machine, address: bigint): string | null {
 }
 
 /** The command line of the boot parameters in a page; null if the page has none. */
-function commandLineIn(machine: X86Machine, page: Uint8Array): string | null {
-  const view = viewOf(page);
+function commandLineIn(machine: X86Machine, page: DataView): string | null {
   // The boot flag before it does not count: kexec-tools changes it. Files with kernels have no address for the command line.
-  const at = view.getUint32(header.magic, true) === magic ? view.getUint32(header.commandLineAt, true) : 0;
+  const isHeader = page.getUint32(zeroPage.magic, true) === setupMagic;
+  const at = isHeader ? page.getUint32(zeroPage.commandLineAt, true) : 0;
   return at === 0 ? null : textAt(machine, BigInt(at));
+}
+
+/** Whether an image begins in what the boot parameters in a page call RAM. */
+function hasImage(page: DataView, { at }: MappedImage): boolean {
+  const count = Math.min(page.getUint8(zeroPage.mapEntries), mostMapEntries);
+  return Array.from({ length: count }, (_, i) => zeroPage.map + i * mapEntryBytes).some((entry) => {
+    const start = page.getBigUint64(entry, true);
+    const end = start + page.getBigUint64(entry + 8, true);
+    const isRam = page.getUint32(entry + 16, true) === XEN_HVM_MEMMAP_TYPE_RAM;
+    return isRam && at >= start && at < end;
+  });
 }
 
 /** A crash kernel is told where the headers of the dump are (Documentation/admin-guide/kernel-parameters.txt). */
 const crashOption = /(^|\s)elfcorehdr=/;
 
 /**
- * The command line of the kernel that is about to run. The boot parameters of kernels before are still in memory: those at `known` are
- * not taken, and those of a crash kernel only `afterPanic`, as it may wait in memory while another one is entered.
+ * The command line of the kernel with that image. The boot parameters of other kernels are in memory as well: those of the first one, at
+ * `known`; and while a crash kernel waits, its own. These call RAM what was kept free for it alone, so they are its own if the image
+ * lies there. The parameters of a kernel that is entered in order call all memory RAM.
  */
-function nextCommandLine(machine: X86Machine, known: bigint, afterPanic: boolean): string | null {
+function nextCommandLine(machine: X86Machine, known: bigint, image: MappedImage): string | null {
   const { ram } = machine.domain.state.config;
   let other: string | null = null;
   for (const { start, count } of ram) {
     for (let gfn = start; gfn < start + count; gfn += 1) {
       const address = BigInt(gfn) * BigInt(frameBytes);
-      const page = address === known ? null : peekPhysical(machine, address);
+      const bytes = address === known ? null : peekPhysical(machine, address);
+      const page = bytes === null ? null : viewOf(bytes);
       const text = page === null ? null : commandLineIn(machine, page);
-      if (text === null) continue;
-      const isCrash = crashOption.test(text);
-      if (isCrash && afterPanic) return text;
-      if (!isCrash) other ??= text;
+      if (page === null || text === null || !hasImage(page, image)) continue;
+      if (crashOption.test(text)) return text;
+      other ??= text;
     }
   }
   return other;
@@ -106,8 +115,6 @@ function isBuildOf(machine: X86Machine, { at, bytes }: MappedImage, file: Kernel
 export interface NextKernelFacts {
   /** Guest physical address of the boot information that the first kernel got: in a PVHVM guest, its boot parameters. */
   readonly bootParamsAt: bigint;
-  /** Whether the kernel before had panicked. */
-  readonly afterPanic: boolean;
   /** The CPUs as a kernel of that version numbers them. */
   readonly number: (version: string | null, commandLine: string, entryVcpu: XenVcpuId) => KernelCpu[];
 }
@@ -123,7 +130,7 @@ export function x86KernelEntered(
   facts: NextKernelFacts,
 ): FoundKernel | null {
   const place = mappedImage(machine, vcpu);
-  const commandLine = place === null ? null : nextCommandLine(machine, facts.bootParamsAt, facts.afterPanic);
+  const commandLine = place === null ? null : nextCommandLine(machine, facts.bootParamsAt, place);
   if (place === null || commandLine === null) return null;
   const { at, bytes: memoryBytes, mappedAt } = place;
   const isFirst = isBuildOf(machine, place, first.image);

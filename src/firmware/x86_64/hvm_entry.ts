@@ -15,8 +15,8 @@ import type { MemoryMapEntry } from './memory_map.js';
 /** Where things lie below 1 MiB: QEMU's loader puts the kernel's setup code at the first address, and the command line at the second. */
 const low = { bootParams: 0x1_0000n, commandLine: 0x2_0000n, pageTables: 0x3_0000n } as const;
 
-/** Fields of boot_params. */
-const zeroPage = {
+/** Fields of boot_params, by offset: its memory map, its setup header, and others. */
+export const zeroPage = {
   screenY: 0x1,
   extendedKiB: 0x2,
   videoMode: 0x6,
@@ -46,7 +46,10 @@ const zeroPage = {
   memoryBytes: 0x260,
   map: 0x2d0,
 } as const;
-const mapEntryBytes = 20;
+/** Of the memory map: address and size in 8 bytes each, and the type in 4. */
+export const mapEntryBytes = 20;
+/** E820_MAX_ENTRIES_ZEROPAGE (Linux arch/x86/include/uapi/asm/bootparam.h). */
+export const mostMapEntries = 128;
 /** QEMU, version 0. */
 const loaderType = 0xb0;
 /** LOADED_HIGH and CAN_USE_HEAP. */
@@ -54,6 +57,8 @@ const loadFlags = 0x81;
 /** XLF_KERNEL_64, XLF_CAN_BE_LOADED_ABOVE_4G. */
 const extendedFlags = 0x3;
 const protocol = 0x20f;
+/** Marks a setup header: `HdrS`. */
+export const setupMagic = 0x5372_6448;
 
 /** SeaBIOS keeps the initrd's end below this much at the end of RAM for tables of its own. */
 const belowEnd = 0x1_0000n;
@@ -125,8 +130,7 @@ function bootParams(
   word(zeroPage.alternativeKiB, (endOfUsableRam(memoryMiB) >> 10n) - 1024n);
   view.setUint8(zeroPage.mapEntries, memoryMap.length);
   view.setUint16(zeroPage.bootFlag, 0xaa55, true);
-  for (const [i, character] of Array.from('HdrS').entries())
-    view.setUint8(zeroPage.magic + i, character.charCodeAt(0));
+  word(zeroPage.magic, setupMagic);
   view.setUint16(zeroPage.version, protocol, true);
   view.setUint8(zeroPage.loader, loaderType);
   view.setUint8(zeroPage.loadFlags, loadFlags);
