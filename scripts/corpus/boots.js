@@ -14,7 +14,7 @@ async function optionsOf(
   architecture,
   { vcpus = 4, entryVcpu = 0, xen = '4.17', seed = 1, xenstore = true, ...run },
 ) {
-  const { kernel, guest, cmdline, limit, memory } = run;
+  const { kernel, type, guest, cmdline, limit, memory } = run;
   const initrd =
     guest === undefined
       ? []
@@ -35,6 +35,7 @@ async function optionsOf(
       seed,
     ],
     ...['--cmdline', [architecture.usualCommandLine, cmdline].filter(Boolean).join(' ')],
+    ...(type === undefined ? [] : ['--type', type]),
     ...(xenstore ? [] : ['--no-xenstore']),
     ...(memory === undefined ? [] : ['--memory', memory]),
     ...(limit === undefined ? [] : ['--limit', limit]),

@@ -17,9 +17,10 @@ function dealt(rotate, index) {
 
 /** The name of a run. It has everything that distinguishes the run, so that the run can be repeated by its name. */
 function nameOf({ kernel, vcpus = 4, xen = '4.17', xenstore = true, seed = 1, ...run }) {
-  const { guest, cmdline, entryVcpu, memory } = run;
+  const { type, guest, cmdline, entryVcpu, memory } = run;
   const parts = [
     kernel,
+    type,
     vcpus === 1 ? '1 vCPU' : `${vcpus} vCPUs`,
     entryVcpu === undefined ? '' : `entered on vCPU ${entryVcpu}`,
     memory === undefined ? '' : `${memory} MiB`,
