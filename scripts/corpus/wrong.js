@@ -2,7 +2,7 @@
 // wrong_runs.json: the findings that each run must have and may have. All others are failures.
 //
 // Usage: npm run build && sh scripts/corpus/build_wrong_kernels.sh [--arch arm64|amd64]
-//        node scripts/corpus/wrong.js [--arch arm64|amd64] [--xen 4.17|4.18] [--jobs N] [--log FILE] [--list]
+//        node scripts/corpus/wrong.js [--arch arm64|amd64] [--type pvh|hvm] [--xen 4.17|4.18] [--jobs N] [--log FILE] [--list]
 //                                     [PART OF A NAME...]
 // With --log, each result is also appended to FILE, as a line of JSON, and a run that FILE has already is not made again.
 import { existsSync, rmSync } from 'node:fs';
@@ -20,6 +20,7 @@ const { values, positionals } = parseArgs({
     arch: { type: 'string' },
     log: { type: 'string' },
     xen: { type: 'string' },
+    type: { type: 'string' },
     jobs: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
@@ -38,7 +39,8 @@ const runs = dataOf(architecture, 'wrong_runs.json')
     (run.xen === undefined ? releases : releases.filter((release) => release === run.xen)).map((xen) => ({
       ...run,
       xen,
-      title: `${run.name}, Xen ${xen}`,
+      ...(values.type === undefined ? {} : { type: values.type }),
+      title: [run.name, values.type, `Xen ${xen}`].filter(Boolean).join(', '),
     })),
   )
   .filter(({ title }) => positionals.length === 0 || positionals.some((part) => title.includes(part)));

@@ -42,7 +42,7 @@ const allWays = ['interrupts (IPI)', 'events, two-level', 'events, FIFO'];
 const sequence = (vcpus: number): number[] => Array.from({ length: vcpus }, (_, vcpu) => vcpu);
 
 describe('the builtin guest for x86-64', () => {
-  it('is a PVH kernel that a loader accepts like any other', async () => {
+  it('is a kernel for PVH and PVHVM guests that a loader accepts like any other', async () => {
     const container = { container: null, compression: 'none' } as never;
     const image = await readX86Image(kernel.image, 'builtin', container);
     assert.deepEqual(image.placement, kernel.placement);

@@ -8,7 +8,7 @@ import { present } from '../../src/base/index.js';
 import { Boot, defaultLimits, loadArchitecture } from '../../src/boot/index.js';
 import { builtinKernel } from '../../src/builtin_guest/x86_64/index.js';
 import { errors } from '../../src/builtin_guest/x86_64/errors.js';
-import { boot, xenReleases } from '../../src/library/index.js';
+import { boot, guestTypes, xenReleases } from '../../src/library/index.js';
 import type { BootReport, BootRequest } from '../../src/library/index.js';
 import { readText, root } from '../files.js';
 
@@ -21,9 +21,10 @@ function rulesOf({ runs }: BootReport): string[] {
 }
 
 describe('the audit of a right guest', () => {
-  for (const vcpus of [1, 2, 4, 33]) {
-    it(`finds nothing with ${vcpus} vCPUs`, async () => {
-      const report = await reportOf({ vcpus });
+  const shapes = guestTypes.flatMap((type) => [1, 2, 4, 33].map((vcpus) => ({ type, vcpus })));
+  for (const { type, vcpus } of shapes) {
+    it(`finds nothing as ${type} with ${vcpus} vCPUs`, async () => {
+      const report = await reportOf({ type, vcpus });
       assert.deepEqual([report.verdict, rulesOf(report)], ['pass', []]);
       const { cpus, notModelled } = report.runs[0].kernels[0] ?? {};
       assert.deepEqual(
@@ -44,6 +45,8 @@ describe('the audit of a right guest', () => {
       { xen: '4.18' },
       { seed: 7 },
       { commandLine: 'events=2l', entryVcpu: 1 },
+      { type: 'hvm', entryVcpu: 2 },
+      { type: 'hvm', xen: '4.18', seed: 3, commandLine: 'start=call events=fifo', entryVcpu: 1 },
     ] as const) {
       const report = await reportOf({ vcpus: 4, ...request });
       assert.deepEqual([report.verdict, rulesOf(report)], ['pass', []], JSON.stringify(request));
@@ -80,16 +83,17 @@ const { complaintsOf } = (await import(
 };
 
 describe('the audit of a guest with one error finds that, and nothing else', () => {
-  // Each under one release in turn; scripts/corpus/wrong.js makes all of them under both.
+  // Each under one release and as one type in turn; scripts/corpus/wrong.js makes all of them under both, as either.
   const builtin = runs.filter(
     ({ kernel, cmdline = '' }) => kernel === 'builtin' && /wrong|start/.test(cmdline),
   );
   for (const [index, run] of builtin.entries()) {
     const xen = present(xenReleases[index % xenReleases.length], 'a release');
-    it(`${run.name}, Xen ${xen}`, async () => {
+    const type = present(guestTypes[Math.floor(index / xenReleases.length) % guestTypes.length], 'a type');
+    it(`${run.name}, ${type}, Xen ${xen}`, async () => {
       const { vcpus = 4, cmdline: commandLine = '', entryVcpu = 0, xenstore = true, limit } = run;
       const limits = limit === undefined ? {} : { instructions: Number(limit.split(',')[1]) };
-      const report = await reportOf({ vcpus, commandLine, entryVcpu, xenstore, xen, limits });
+      const report = await reportOf({ type, vcpus, commandLine, entryVcpu, xenstore, xen, limits });
       const findings = report.runs.flatMap(({ kernels }) => kernels).flatMap((kernel) => kernel.findings);
       assert.deepEqual(complaintsOf(findings, run), []);
       const otherwise = run.status === 3 ? 'incomplete' : 'pass';

@@ -1,11 +1,14 @@
 /**
  * The ELF header, and the code that each CPU runs before it uses the kernel's addresses: page tables, long mode, per-CPU area. CPU 0
- * enters in 32-bit mode without paging, with EBX at start_info (Xen docs/misc/pvh.pandoc); the others enter in real mode at the page
+ * enters in 32-bit mode without paging, with EBX at start_info (Xen docs/misc/pvh.pandoc), and in a PVHVM guest in 64-bit mode, with RSI
+ * at boot_params (Linux Documentation/arch/x86/boot.rst, "64-bit boot protocol"); the others enter in real mode at the page
  * that a SIPI names. The file is what lies in memory, from its header on.
  */
+import { hvm_start_info } from '../../abi/index.js';
 import {
   areaBytes,
   directBase,
+  entry64Offset,
   entryOffset,
   kernelBase,
   mostCpus,
@@ -31,7 +34,7 @@ image:
     .quad   0
     .hword  ${elf.executable}, ${elf.x86_64}
     .long   1
-    .quad   entry
+    .quad   entry_hvm
     .quad   ${elf.headerBytes}
     .quad   0
     .long   0
@@ -175,6 +178,66 @@ make_tables:
     jne     3b
     ret`;
 
+/** Offset of the command line's address in boot_params. */
+const commandLineAt = 0x228;
+/** Where a BIOS has the root pointer of ACPI's tables, on a boundary of 16 bytes (ACPI 6.5, 5.2.5.1), and what it begins with. */
+const rootPointer = { from: 0xf_0000, to: 0x10_0000, signature: '0x2052545020445352' } as const;
+
+/** Makes a start_info of what boot_params and the BIOS's memory have, and goes on at the other entry, in 32-bit mode. */
+const entryOfHvm = `
+    .org    ${entry64Offset}
+    .code64
+entry_hvm:
+    cld
+    mov     $areas, %esp
+    add     $${areaBytes}, %esp
+    // A PC's interrupt controllers are not used. Its timer, which firmware leaves running, would end a HLT even so: it gets mode 0.
+    mov     $0xff, %eax
+    out     %al, $0x21
+    out     %al, $0xa1
+    mov     $0x30, %eax
+    out     %al, $0x43
+    xor     %eax, %eax
+    out     %al, $0x40
+    out     %al, $0x40
+    mov     $hvm_start, %edi
+    mov     ${commandLineAt}(%rsi), %eax
+    mov     %rax, ${hvm_start_info.offsets.cmdline_paddr}(%rdi)
+    movabs  $${rootPointer.signature}, %rdx
+    mov     $${rootPointer.from}, %ecx
+1:  cmp     %rdx, (%rcx)
+    je      2f
+    add     $16, %ecx
+    cmp     $${rootPointer.to}, %ecx
+    jb      1b
+    hlt
+2:  mov     %rcx, ${hvm_start_info.offsets.rsdp_paddr}(%rdi)
+    mov     $hvm_table_register, %eax
+    lgdt    (%rax)
+    push    $${selector.code32}
+    push    $3f
+    lretq
+    .code32
+3:  mov     $${selector.data}, %eax
+    mov     %eax, %ds
+    mov     %eax, %es
+    mov     %eax, %ss
+    mov     %cr0, %eax
+    and     $0x7fffffff, %eax
+    mov     %eax, %cr0
+    xor     %eax, %eax
+    ${writeMsr(msr.efer)}
+    mov     $hvm_start, %ebx
+    jmp     entry
+    .balign 8
+hvm_start:
+    .quad   ${Array(hvm_start_info.size / 8)
+      .fill(0)
+      .join(', ')}
+hvm_table_register:
+    .hword  segments_end - segments - 1
+    .quad   segments`;
+
 /** The bytes of the table of segments, with two descriptors' room for the task-state segment. */
 const segmentBytes = 64;
 
@@ -240,6 +303,7 @@ other_64:
 
 export const entryCode = `
 ${firstEntry}
+${entryOfHvm}
 
     .code64
 entry_64:

@@ -1,5 +1,5 @@
 /**
- * The kernel for x86-64: an ELF file with a PVH entry, whose CPUs call each other by interrupts of their local APICs and by both
+ * The kernel for x86-64: an ELF file with a PVH entry and one as PVHVM guests have, whose CPUs call each other by interrupts of their local APICs and by both
  * event ABIs.
  */
 import { assemble, x86 } from '../../isa/x86_64/index.js';
@@ -13,7 +13,7 @@ import { exceptions } from './exceptions.js';
 import { exportTable } from './exports.js';
 import { fuzzing } from './fuzz.js';
 import { interrupts } from './interrupts.js';
-import { entryOffset, loadAt } from './layout.js';
+import { entry64Offset, entryOffset, loadAt } from './layout.js';
 import { main, texts } from './main.js';
 import { printing } from './print.js';
 import { rounds } from './rounds.js';
@@ -53,7 +53,9 @@ export function builtinKernel(): BuiltinKernel<{
   readonly architecture: 'amd64';
   readonly loadAt: number;
   readonly entry: number;
+  readonly entry64: number;
 }> {
-  const placement = { architecture: 'amd64', loadAt, entry: loadAt + entryOffset } as const;
+  const entries = { entry: loadAt + entryOffset, entry64: loadAt + entry64Offset };
+  const placement = { architecture: 'amd64', loadAt, ...entries } as const;
   return kernelOf(placement, assembleBuiltin);
 }

@@ -10,6 +10,8 @@ export const mostCpus = 128;
 export const loadAt = 0x20_0000;
 /** Offset in the image, behind its headers, of the instruction at which it is entered. */
 export const entryOffset = 0x100;
+/** Offset of the one at which a PVHVM guest enters it, in 64-bit mode. */
+export const entry64Offset = 0x300;
 
 /**
  * The kernel runs at its physical addresses plus this base, as Linux does (arch/x86/include/asm/page_64_types.h,
