@@ -4,13 +4,14 @@ import { InputError } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
 import type { KernelImage } from './kernel_image.js';
 
-/** How to change the kernel's records, to show what happens if they are filled as by the patch of 2016, or as before it. */
+/** How to change the kernel's records, to show what happens if they are filled in another way than with the vCPU's id. */
 export type WhatIf = (typeof whatIfs)[number];
 /**
  * The ways in which the records can be changed: those of the posted patch and of the tested one, which did not set all of them in
- * time on Arm; and that of kernels before the patch, which passed CPU numbers as vCPU ids.
+ * time on Arm; that of kernels before the patch, which passed CPU numbers as vCPU ids; and x86's APIC ids, or their halves, for vCPU ids:
+ * Xen 4.17 gives each vCPU twice its id.
  */
-export const whatIfs = ['as-posted', 'as-tested', 'before-the-patch'] as const;
+export const whatIfs = ['as-posted', 'as-tested', 'before-the-patch', 'apic-id', 'apic-id-half'] as const;
 
 /**
  * What the toolstack does when a kernel hands over to the next one. `xl`: as xl with Xen 4.17 and 4.18. On Arm, where Linux does not ask

@@ -241,7 +241,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     .option(...softResetOption)
     .option(
       '--what-if <WHEN>',
-      "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or with CPU numbers (before-the-patch; amd64)",
+      "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or otherwise (amd64): with CPU numbers (before-the-patch), APIC ids (apic-id) or their halves (apic-id-half)",
     )
     .option('--entry-vcpu <K>', 'vCPU on which to enter the kernel, as a crash kernel is (default: 0)')
     .option(
@@ -301,7 +301,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     .option(...softResetOption)
     .option(
       '--what-if <WHEN>',
-      'fill the records of both kernels otherwise: before-the-patch, with CPU numbers (amd64)',
+      'fill the records of both kernels otherwise (amd64): before-the-patch, with CPU numbers; apic-id; apic-id-half',
     )
     .option('--jobs <N>', 'crashes that run side by side (default: as many as cores and memory allow)')
     .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)

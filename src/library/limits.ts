@@ -32,7 +32,7 @@ export const architectureNames = {
  */
 export const whatIfsOf: Readonly<Record<Architecture, readonly WhatIf[]>> = {
   arm64: ['as-posted', 'as-tested'],
-  amd64: ['before-the-patch'],
+  amd64: ['before-the-patch', 'apic-id', 'apic-id-half'],
 };
 
 /** A whole number that may be chosen: minimum, maximum and default. */

@@ -75,7 +75,7 @@ export interface BootRequest {
   readonly onSoftReset?: OnSoftReset;
   /**
    * Fills the kernel's vCPU id records in another way (default: does not change them). On arm64 `as-posted` and `as-tested`, as the
-   * 2016 patch did; on amd64 `before-the-patch`, with CPU numbers.
+   * 2016 patch did; on amd64 `before-the-patch`, with CPU numbers, or `apic-id` and `apic-id-half`, with those ids.
    */
   readonly whatIf?: WhatIf;
   /** The vCPU on which the kernel is entered while the others are off, as a crash kernel is (default: 0). */
@@ -139,14 +139,19 @@ export function checkType(architecture: Architecture, { type, onSoftReset }: Boo
     );
 }
 
+function whyNoWhatIf(architecture: Architecture, whatIf: WhatIf): string {
+  const possible = whatIfsOf[architecture].join(' or ');
+  if (whatIf === 'before-the-patch')
+    return `changes nothing on ${architecture}, whose kernels record CPU numbers anyway; enter the kernel on another vCPU instead`;
+  return architecture === 'arm64'
+    ? `is for amd64 guests, which have APIC ids; give ${possible}`
+    : `is about records that the patch of 2016 set too late on Arm; ${architecture} kernels set each before its first use, so give ${possible}`;
+}
+
 /** Throws InputError if the records of such a guest cannot be filled as asked. */
 export function checkWhatIf(architecture: Architecture, { whatIf }: BootRequest): void {
   if (whatIf === undefined || whatIfsOf[architecture].includes(whatIf)) return;
-  throw new InputError(
-    architecture === 'arm64'
-      ? `what-if ${whatIf} changes nothing on arm64, whose kernels record CPU numbers anyway; enter the kernel on another vCPU instead`
-      : `what-if ${whatIf} is about records that the patch of 2016 set too late on Arm; ${architecture} kernels set each before its first use, so give before-the-patch`,
-  );
+  throw new InputError(`what-if ${whatIf} ${whyNoWhatIf(architecture, whatIf)}`);
 }
 
 /** Throws InputError if `seed` is none. */

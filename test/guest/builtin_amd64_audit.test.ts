@@ -137,6 +137,31 @@ describe('a guest that passes CPU numbers as vCPU ids, as before the patch', () 
   });
 });
 
+describe('a guest that passes APIC ids as vCPU ids', () => {
+  it('is wrong from its second CPU on, wherever it is entered', async () => {
+    for (const entryVcpu of [0, 2]) {
+      const report = await reportOf({ vcpus: 4, whatIf: 'apic-id', entryVcpu });
+      assert.equal(report.verdict, 'fail');
+      const { cpus, findings } = report.runs[0].kernels[0] ?? { cpus: [], findings: [] };
+      // It panics where Xen refuses an id that no vCPU has, before it uses those of all CPUs.
+      const used = cpus.filter(({ recordedVcpuId }) => recordedVcpuId !== null);
+      assert.ok(used.length >= 2);
+      for (const { vcpu, recordedVcpuId } of used) assert.equal(recordedVcpuId, 2 * vcpu);
+      assert.deepEqual(
+        findings.filter(({ rule }) => rule === 'record-true').map(({ linuxCpu }) => linuxCpu),
+        used.filter(({ vcpu }) => vcpu !== 0).map(({ linuxCpu }) => linuxCpu),
+      );
+    }
+  });
+
+  it('is right with their halves, by the way in which Xen 4.17 gives them', async () => {
+    for (const type of guestTypes) {
+      const report = await reportOf({ vcpus: 4, type, whatIf: 'apic-id-half', entryVcpu: 3 });
+      assert.deepEqual([report.verdict, rulesOf(report)], ['pass', []]);
+    }
+  });
+});
+
 describe('a guest that was saved', () => {
   it('goes on as the one that was not, also where its records are changed', async () => {
     const changed = {
