@@ -34,6 +34,7 @@ function told(run: ModelRun, words: Partial<ToldStory> = {}): ToldStory {
     name: run.scenario.name,
     title: 'A title',
     why: 'A reason.',
+    onStock: null,
     afterword: ['A sentence.'],
   };
   return { ...said, run, sequence: sequenceOf(run), tally: tallyOf(run), ...words };

@@ -43,7 +43,7 @@ function cpuTableLines(story: ToldStory, style: Style): string[] {
   return [style.dim(`CPUs, as the ${kernel} counts them:`), ...table];
 }
 
-function verdictLines({ run, afterword }: ToldStory, style: Style): string[] {
+function verdictLines({ run, onStock, afterword }: ToldStory, style: Style): string[] {
   const broken = brokenRules(run.findings);
   const tone = broken.length === 0 ? 'good' : 'bad';
   const ending = labelled('Ending: ', `${run.outcome}: ${run.ending}`, style.width);
@@ -63,6 +63,7 @@ function verdictLines({ run, afterword }: ToldStory, style: Style): string[] {
     ...audit.map((line) => style.tone(tone, line)),
     ...examples,
     ...afterword.flatMap((sentence) => labelled('        ', sentence, style.width)),
+    ...(onStock === null ? [] : ['On a stock kernel:', `  npx domulator ${onStock}`]),
   ];
 }
 

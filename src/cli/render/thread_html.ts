@@ -110,12 +110,19 @@ ${afterword.map(sentence)}</div>
 }
 
 function article(story: ToldStory): Markup {
-  const { number, title, why, run, name } = story;
+  const { number, title, why, run, name, onStock } = story;
+  const command =
+    onStock === null
+      ? []
+      : [
+          markup`
+<dt>On a stock kernel</dt><dd><code>npx domulator ${onStock}</code></dd>`,
+        ];
   return markup`<article class="card" id="${anchor(story)}">
 <h2><span class="number">${number}.</span> ${title}</h2>
 <p class="why">${why}</p>
 <dl class="facts"><dt>Guest</dt><dd>${scenarioText(run.scenario)}</dd><dt>Kernel</dt><dd>${strategyText(run.scenario)}</dd>
-<dt>Name</dt><dd><code>${name}</code></dd></dl>
+<dt>Name</dt><dd><code>${name}</code></dd>${command}</dl>
 ${figure(story)}${cpus(story)}${ending(story)}</article>
 `;
 }

@@ -15,6 +15,8 @@ export interface Story {
   /** One line: what the story shows, and why it matters. */
   readonly why: string;
   readonly scenario: Scenario;
+  /** The arguments of `domulator` that show the same on a stock kernel, where one can show it. */
+  readonly onStock?: string;
   /** Sentences computed from the run, shown after it. */
   afterword?(run: ModelRun): readonly string[];
 }
@@ -30,6 +32,8 @@ export interface ToldStory {
   readonly run: ModelRun;
   readonly sequence: Sequence;
   readonly tally: Tally;
+  /** The arguments of `domulator` that show the same on a stock kernel; null where none can show it. */
+  readonly onStock: string | null;
   readonly afterword: readonly string[];
 }
 
@@ -44,6 +48,7 @@ export function tellStory(story: Story, number: number): ToldStory {
     run,
     sequence: sequenceOf(run),
     tally: tallyOf(run),
+    onStock: story.onStock ?? null,
     afterword: story.afterword?.(run) ?? [],
   };
 }

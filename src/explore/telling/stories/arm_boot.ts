@@ -12,6 +12,7 @@ export const asPosted: Story = {
   title: 'The patch as posted, on Arm',
   why: 'On Arm each CPU records its id when it first runs. An unset record reads as all ones. Who reads it too early?',
   scenario: scenario('arm-as-posted-fifo', 'as-posted', 'arm'),
+  onStock: 'boot --what-if as-posted',
   afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
 };
 
@@ -19,6 +20,7 @@ export const asTested: Story = {
   title: 'The patch as tested on 4.8-rc4',
   why: 'By then an unset record read as 0, which is the id of a real vCPU. Who reads it too early?',
   scenario: scenario('arm-as-tested-fifo', 'as-tested', 'arm'),
+  onStock: 'boot --what-if as-tested',
   afterword: (run) => [howCalled(run, initControl), startsMade(run, 'CPU_ON'), whoIsOnline(run)],
 };
 
@@ -33,6 +35,7 @@ export const mend: Story = {
   title: 'The fix',
   why: 'Every possible CPU gets its record at init, before the first read. On Arm the record is the CPU number.',
   scenario: scenario('arm-mend-fifo', 'mend', 'arm'),
+  onStock: 'boot',
   afterword: (run) => [howCalled(run, initControl), howWrongWasAnswered(run)],
 };
 

@@ -14,6 +14,7 @@ export const mend: Story = {
   title: 'The fix in a crash kernel on Arm',
   why: 'Assume that Xen can reset an Arm domain. A crash kernel on vCPU 2 calls it CPU 0 and records id 0 for it.',
   scenario: scenario('arm-kdump-mend', 'mend', 'arm', crash),
+  onStock: 'crash --crash-on 2 --toolstack ideal',
   afterword,
 };
 
