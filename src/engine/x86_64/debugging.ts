@@ -49,6 +49,7 @@ export function beginStep(cpu: Vcpu, pc: bigint, isTraced: boolean, shadow: Shad
   cpu.traced = isTraced;
   cpu.steppedAt = pc;
   if (shadow !== 'stack') cpu.met = 0;
+  cpu.loadsStack = false;
   cpu.resumed = system.resumes || shadow === 'stack';
   system.resumes = false;
   if (cpu.breakpoints === 0) return null;
@@ -65,8 +66,7 @@ export function beginStep(cpu: Vcpu, pc: bigint, isTraced: boolean, shadow: Shad
 export function endStep(cpu: Vcpu): Event | null {
   const bits = BigInt(cpu.met) | (cpu.traced ? stepped : 0n);
   cpu.traced = false;
-  // Behind a load of SS there is no trap.
-  if (cpu.shadowAt(cpu.block.executed) === 'stack') return null;
+  if (cpu.loadsStack) return null;
   cpu.met = 0;
   return bits === 0n ? null : debugEvent(cpu, bits);
 }

@@ -283,9 +283,11 @@ const tableHandlers = {
   loadSegment: ({ accesses }, cpu, number, selector) => {
     loadSegment(accesses, cpu, Number(number & 7n), Number(selector & 0xffffn));
     if (Number(number) !== segments.ss) return;
-    // Nothing is taken between a load of SS and the next instruction, which loads the pointer; of several loads in a row only the
-    // first is sure to (SDM, volume 3, 6.8.3). STI before them does not count, since it holds back interrupts alone.
-    if (cpu.shadowAt(cpu.block.executedBefore) !== 'stack') cpu.castShadow('stack');
+    // Nothing is taken between a load of SS and the next instruction, which loads the pointer; of several instructions in a row that
+    // cast a shadow, also STI, only the first is sure to (SDM, volume 3, 6.8.3, and older editions' volume 2, MOV).
+    const shadow = cpu.shadowAt(cpu.block.executedBefore);
+    if (shadow === null) cpu.castShadow('stack');
+    cpu.loadsStack = shadow !== 'stack';
   },
 } satisfies Partial<Record<Call, Handler>>;
 

@@ -255,6 +255,7 @@ export function systemReturn(cpu: Vcpu, bits: number): void {
   const [target, flags] = [block.register(rcx), Number(block.register(r11) & 0xffffffffn)];
   block.rflags = (flags & (0x3c7fd7 & ~rflags.resume)) | rflags.always;
   cpu.traced = (flags & rflags.trap) !== 0;
+  cpu.loadsStack = false;
   block.privilege = 3;
   const is64 = bits === 64;
   const code = flat(

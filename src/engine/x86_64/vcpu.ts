@@ -168,6 +168,8 @@ export class Vcpu {
   steppedAt: bigint | null = null;
   /** Breakpoints of data that the current instruction met, as bits of DR6; behind a load of SS those that it met. */
   met = 0;
+  /** Whether the current instruction loads SS, behind which there is no trap. */
+  loadsStack = false;
   /** Whether a triple fault ended it. */
   isShutDown = false;
   /** The first exception in the kernel since it last returned from an interrupt or exception by IRET. */
