@@ -21,11 +21,14 @@ interface Bench {
   list(ports: number): void;
   /** The registers that a caller preserves, from now on. */
   holds(...addresses: bigint[]): void;
+  /** Where the stack pointer is from now on, relative to that of the first calls. */
+  moves(by: bigint): void;
 }
 
 function bench(): Bench {
   const memory = new DataView(new ArrayBuffer(0x8000));
   let preserved: readonly bigint[] = [];
+  let stack = stackPointer;
   const told: [number, number][] = [];
   const table = new IrqTable(layout, (address) => address === head);
   const anchors = (): KernelAnchors => ({
@@ -33,7 +36,9 @@ function bench(): Bench {
     perCpuBase: 0n,
     task: null,
     caller: 0n,
-    stackPointer,
+    // As on x86: a hypercall is made by a function of its own, and interrupts have other stacks.
+    stackPointer: stack - 8n,
+    callerStack: stack,
     preserved,
     text: () => null,
   });
@@ -61,6 +66,7 @@ function bench(): Bench {
       }
     },
     holds: (...addresses) => (preserved = addresses),
+    moves: (by) => (stack = stackPointer + by),
   };
 }
 
@@ -90,6 +96,34 @@ describe('the bindings of interrupts', () => {
     binds(some, 'EVTCHNOP_bind_vcpu', 2);
     assert.deepEqual(some.told, []);
     calls(some, 'EVTCHNOP_send', 1, { returned: 0 });
+    assert.deepEqual(some.told, [[1, 2]]);
+  });
+
+  it('are not looked at before the function that made the call has done the rest, whatever it calls or interrupts it', () => {
+    const some = bench();
+    some.list(2);
+    some.holds(entryOf(2));
+    binds(some, 'EVTCHNOP_bind_ipi', 2);
+    // The hypercall's own function returns; a function that is called makes a call; and so does an interrupt on its own stack.
+    for (const by of [8n, -0x40n, 0x10_0000n, -0x10_0000n]) {
+      some.moves(by);
+      some.bindings.paused(xenVcpuId(0));
+      if (by !== 8n) calls(some, 'EVTCHNOP_expand_array', 0, { returned: 0 });
+      assert.deepEqual(some.told, [], `${by}`);
+    }
+    some.moves(0x40n);
+    some.bindings.paused(xenVcpuId(0));
+    assert.deepEqual(some.told, [[1, 2]]);
+  });
+
+  it('are looked at when the guest has ended', () => {
+    const some = bench();
+    some.list(2);
+    some.holds(entryOf(2));
+    binds(some, 'EVTCHNOP_bind_ipi', 2);
+    some.bindings.ended([xenVcpuId(1)]);
+    assert.deepEqual(some.told, []);
+    some.bindings.ended([xenVcpuId(0)]);
     assert.deepEqual(some.told, [[1, 2]]);
   });
 

@@ -1,7 +1,8 @@
 /**
  * Reads the kernel's table of interrupts after each call that binds a port to a vCPU. The kernel writes its table
- * only after the call has returned, so the table is read when that is certain: when the same vCPU makes its next call, when
- * another call concerns the same port (both hold the interrupt's lock), or when the calling function has returned.
+ * only after the call has returned, and in steps, between which there may be other calls and interrupts. So the table is read when
+ * all are certain to be done: when the calling function has returned, or makes its next call itself, when another call concerns the same
+ * port (both hold the interrupt's lock), or when the guest has ended.
  */
 import { viewOf } from '../abi/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
@@ -62,7 +63,7 @@ export class IrqBindings {
     if (this.#open.size === 0) return;
     const port = call === null ? null : portOf(call);
     for (const [open, look] of this.#open) {
-      if (look.vcpu === vcpu || open === port) this.#look(open, look);
+      if (open === port || (look.vcpu === vcpu && this.#isOutside(look))) this.#look(open, look);
     }
     for (const effect of call?.effects ?? []) {
       if (effect.kind === 'portClosed') this.#open.delete(effect.port);
@@ -90,9 +91,21 @@ export class IrqBindings {
     }
   }
 
+  /** The guest has ended, and those vCPUs run its kernel. */
+  ended(own: readonly XenVcpuId[]): void {
+    for (const [port, look] of this.#open) if (own.includes(look.vcpu)) this.#look(port, look);
+  }
+
+  /** Whether the function that made the call has returned. An interrupt, or another task, may have another stack. */
   #hasReturned({ vcpu, stack }: Look): boolean {
+    const now = this.#guest.anchors(vcpu).stackPointer;
+    return now > stack && now - stack < mostStack;
+  }
+
+  /** Whether the call that is made now is not made by something that the function of the call before has called. */
+  #isOutside({ vcpu, stack }: Look): boolean {
     const now = this.#stackOf(vcpu);
-    return now > stack || stack - now > mostStack;
+    return now >= stack && now - stack < mostStack;
   }
 
   #look(port: number, { vcpu }: Look): void {
@@ -104,7 +117,7 @@ export class IrqBindings {
   }
 
   #stackOf(vcpu: XenVcpuId): bigint {
-    return this.#guest.anchors(vcpu).stackPointer;
+    return this.#guest.anchors(vcpu).callerStack;
   }
 
   /** Finds the table by the port's entry, to which the caller has a pointer during the call. */

@@ -21,6 +21,8 @@ export interface KernelAnchors {
   /** The return address of the function that the CPU is in. In the function that makes a hypercall: who asked for the call. */
   readonly caller: bigint;
   readonly stackPointer: bigint;
+  /** That of the function that made a hypercall, which on x86 may be made by a function of its own. */
+  readonly callerStack: bigint;
   /** The values of the registers that a callee preserves: what a caller needs after a call is there, or on its stack. */
   readonly preserved: readonly bigint[];
   /**

@@ -41,6 +41,10 @@ function anchorsOf(cpu: Arm64Cpu): KernelAnchors {
     get stackPointer() {
       return cpu.stackPointer;
     },
+    // xen_hypercall_* use no stack (arch/arm64/xen/hypercall.S).
+    get callerStack() {
+      return cpu.stackPointer;
+    },
     get preserved() {
       return preserved.map((number) => cpu.register(number));
     },

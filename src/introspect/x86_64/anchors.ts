@@ -67,6 +67,9 @@ function anchorsOf(cpu: X86Cpu): KernelAnchors {
     get stackPointer() {
       return cpu.stackPointer;
     },
+    get callerStack() {
+      return cpu.stackPointer + (isBehindHypercall(cpu) ? 8n : 0n);
+    },
     get preserved() {
       return preserved.map((number) => cpu.register(number));
     },
