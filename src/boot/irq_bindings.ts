@@ -1,8 +1,8 @@
 /**
  * Reads the kernel's table of interrupts after each call that binds a port to a vCPU. The kernel writes its table
- * only after the call has returned, and in steps, between which there may be other calls and interrupts. So the table is read when
- * all are certain to be done: when the calling function has returned, or makes its next call itself, when another call concerns the same
- * port (both hold the interrupt's lock), or when the guest has ended.
+ * only after the call has returned, and in steps, between which functions that it calls may make other calls. So the table is read when
+ * all should be done: when the calling function has returned, or makes its next call itself, or when another call concerns the same
+ * port (both hold the interrupt's lock).
  */
 import { viewOf } from '../abi/index.js';
 import type { CallRecord } from '../hypervisor/index.js';
@@ -91,21 +91,16 @@ export class IrqBindings {
     }
   }
 
-  /** The guest has ended, and those vCPUs run its kernel. */
-  ended(own: readonly XenVcpuId[]): void {
-    for (const [port, look] of this.#open) if (own.includes(look.vcpu)) this.#look(port, look);
-  }
-
-  /** Whether the function that made the call has returned. An interrupt, or another task, may have another stack. */
+  /** Whether the function that made the call has returned. A stack far away is another task's or an interrupt's, which counts as such. */
   #hasReturned({ vcpu, stack }: Look): boolean {
     const now = this.#guest.anchors(vcpu).stackPointer;
-    return now > stack && now - stack < mostStack;
+    return now > stack || stack - now > mostStack;
   }
 
   /** Whether the call that is made now is not made by something that the function of the call before has called. */
   #isOutside({ vcpu, stack }: Look): boolean {
     const now = this.#stackOf(vcpu);
-    return now >= stack && now - stack < mostStack;
+    return now >= stack || stack - now > mostStack;
   }
 
   #look(port: number, { vcpu }: Look): void {

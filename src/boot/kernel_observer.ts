@@ -368,7 +368,7 @@ export class KernelObserver {
   end({ outcome, why, isCut, unheardUpToNs }: AuditedEnd): void {
     // The registers of a vCPU that does not run this kernel lead to another one's memory.
     const own = this.#machine.vcpus.filter((vcpu) => this.#place.runsOn(vcpu));
-    this.#bindings.ended(own);
+    for (const vcpu of own) this.#bindings.paused(vcpu);
     for (const vcpu of own) this.look(vcpu);
     this.noteLost();
     const unheard = unheardEvents(this.#machine.domain)
