@@ -273,7 +273,8 @@ export class Boot {
 
   /** Whether `vcpu`, which asks for something about a vCPU, runs a kernel that is not found. That ends the run. */
   #isUnknown(vcpu: XenVcpuId): boolean {
-    if (this.#leaving !== vcpu) return false;
+    // Without a reset, an arm64 kernel may have switched translation off and on in place.
+    if (this.#leaving !== vcpu || this.machine.domain.state.resets === 0) return false;
     this.#translationSwitched(vcpu, true);
     if (this.#leaving !== vcpu) return false;
     this.#outcome.unknownKernel();
