@@ -36,7 +36,7 @@ function bench(): Bench {
     perCpuBase: 0n,
     task: null,
     caller: 0n,
-    // As on x86: a hypercall is made by a function of its own, and interrupts have other stacks.
+    // As on x86: a hypercall is made by a function of its own.
     stackPointer: stack - 8n,
     callerStack: stack,
     preserved,

@@ -91,7 +91,7 @@ export class IrqBindings {
     }
   }
 
-  /** Whether the function that made the call has returned. A stack far away is another task's or an interrupt's, which counts as such. */
+  /** Whether the function that made the call has returned. One far below is another task's stack, or an interrupt's: then it is taken to be done. */
   #hasReturned({ vcpu, stack }: Look): boolean {
     const now = this.#guest.anchors(vcpu).stackPointer;
     return now > stack || stack - now > mostStack;

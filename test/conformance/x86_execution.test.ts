@@ -42,8 +42,5 @@ for (const mode of missingHost === null ? nativeModes : ([64, 32] as const)) {
 }
 
 // No tool is missing, so this is no reason to skip a test.
-if (missingHost === null && !nativeModes.includes(32)) {
-  test("32-bit code is compared with nothing, because the host's Linux offers no segment for it", () => {
-    assert.deepEqual(nativeModes, [64]);
-  });
-}
+if (missingHost === null && !nativeModes.includes(32))
+  console.log("32-bit code is compared with nothing, because the host's Linux offers no segment for it");
