@@ -1,5 +1,6 @@
 /** What draws a run, on runs put together by hand: likely ones and hostile ones. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
@@ -21,7 +22,7 @@ import { escapeHtml } from './markup.js';
 import { matrixText } from './matrix_text.js';
 import { sequenceLines } from './sequence_text.js';
 import { storyLines } from './story_text.js';
-import { createStyle, labelled, wrap } from './style.js';
+import { commandLines, createStyle, labelled, wrap } from './style.js';
 import { tableLines } from './table.js';
 import { threadHtml } from './thread_html.js';
 import { threadText } from './thread_text.js';
@@ -58,6 +59,14 @@ describe('lines', () => {
 
   it('hang below their label', () => {
     assert.deepEqual(labelled('Why: ', 'one two', 9), ['Why: one', '     two']);
+  });
+
+  it('of a command can be pasted into a shell', () => {
+    const command = 'npx domulator crash --arch amd64 --type hvm --crash-on 2';
+    const lines = commandLines(command, 30);
+    assert.ok(lines.length > 1 && lines.every((line) => line.length <= 30), lines.join('\n'));
+    const shell = spawnSync('sh', ['-c', `set -- ${lines.join('\n')}; printf '%s ' "$@"`]);
+    assert.equal(shell.stdout.toString().trimEnd(), command);
   });
 
   it('of a table are as wide as their cells, whatever colours are in them', () => {

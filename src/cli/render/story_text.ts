@@ -5,7 +5,7 @@ import type { CpuLine } from './cpu_table.js';
 import { brokenRules } from './findings.js';
 import { scenarioText, strategyText } from './scenario_words.js';
 import { sequenceLines } from './sequence_text.js';
-import { labelled, wrap } from './style.js';
+import { commandLines, labelled, wrap } from './style.js';
 import type { Style } from './style.js';
 import { tableLines } from './table.js';
 
@@ -63,7 +63,9 @@ function verdictLines({ run, onStock, afterword }: ToldStory, style: Style): str
     ...audit.map((line) => style.tone(tone, line)),
     ...examples,
     ...afterword.flatMap((sentence) => labelled('        ', sentence, style.width)),
-    ...(onStock === null ? [] : ['On a stock kernel:', `  npx domulator ${onStock}`]),
+    ...(onStock === null
+      ? []
+      : ['On a stock kernel:', ...commandLines(`npx domulator ${onStock}`, style.width)]),
   ];
 }
 

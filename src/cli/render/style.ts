@@ -45,3 +45,9 @@ export function labelled(label: string, text: string, width: number): string[] {
   const [first = '', ...rest] = wrap(text, width - label.length);
   return [`${label}${first}`, ...rest.map((line) => ' '.repeat(label.length) + line)];
 }
+
+/** A command for a shell, indented: a line that is continued ends with a backslash, so that it can be pasted. */
+export function commandLines(command: string, width: number): string[] {
+  const lines = wrap(command, width - 6);
+  return lines.map((line, at) => `${at === 0 ? '  ' : '    '}${line}${at < lines.length - 1 ? ' \\' : ''}`);
+}

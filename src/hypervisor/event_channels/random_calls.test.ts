@@ -104,7 +104,17 @@ test('no call throws or answers what it does not declare, and the domain stays a
     maxLength: 120,
     size: 'max',
   });
-  fc.assert(fc.property(kind, steps, run), { numRuns: 150 });
+  // At random, few calls set up a control block: some frames can be mapped, but few offsets are allowed.
+  const fifo: Call = {
+    family: abi.__HYPERVISOR_event_channel_op,
+    command: abi.EVTCHNOP_init_control,
+    vcpu: 0,
+    words: [2, 0, 0, 0, 0, 0, 0, 0],
+    self: false,
+    wide: true,
+    address: scratch,
+  };
+  fc.assert(fc.property(kind, steps, run), { numRuns: 150, examples: [['pvh', [fifo]]] });
   const kinds = ['2l', 'fifo', 'free', 'interdomain', 'ipi', 'pirq', 'reserved', 'unbound', 'virq'];
   assert.deepEqual([...answered].sort(), kinds, 'the runs met every kind of channel');
 });
