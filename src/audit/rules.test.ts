@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { XEN_EEXIST, XEN_ENOENT } from '../abi/index.js';
+import { HVM_PARAM_CALLBACK_IRQ, XEN_EEXIST, XEN_ENOENT } from '../abi/index.js';
 import { invalidVcpuNr } from '../identity/index.js';
 import { audit } from './audit.js';
 import { rules } from './rules.js';
@@ -265,6 +265,24 @@ describe('registrations', () => {
       const whole = [...healthy(teller), teller.ends()];
       const drafts = replaced(whole, isCall('VCPUOP_register_vcpu_info', lacking), []);
       (isFound ? breaks : keeps)('registered-before-online', platform, drafts);
+    }
+  });
+
+  it('registered-before-online: no IPI or timer is needed where vCPUs are told of no events', () => {
+    const isVector = (draft: Draft): boolean =>
+      draft.kind === 'hypercall' && draft.call.op === 'HVMOP_set_evtchn_upcall_vector';
+    const callback = (value: bigint): Draft[] => [
+      tell.calls(0, 'HVMOP_set_param', null, 0, { index: HVM_PARAM_CALLBACK_IRQ, value }),
+    ];
+    for (const [op, value, isFound] of [
+      ['EVTCHNOP_bind_ipi', 0x0100_0000_0000_1000n, false],
+      ['EVTCHNOP_bind_virq', 0x0100_0000_0000_1000n, false],
+      ['EVTCHNOP_bind_ipi', 0x0200_0000_0000_00f3n, true],
+      ['EVTCHNOP_bind_virq', 0x0200_0000_0000_00f3n, true],
+    ] as const) {
+      const [enters, ...rest] = replaced(upX86, isCall(op, 0), []);
+      const drafts = [enters!, ...callback(value), ...rest.filter((draft) => !isVector(draft))];
+      (isFound ? breaks : keeps)('registered-before-online', pvhvm, drafts);
     }
   });
 

@@ -1,11 +1,11 @@
 /** Rules over what each vCPU must have registered, once, and before it counts as ready. */
-import { XEN_EEXIST } from '../../abi/index.js';
+import { HVM_PARAM_CALLBACK_IRQ, HVM_PARAM_CALLBACK_TYPE_VECTOR, XEN_EEXIST } from '../../abi/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import { replay, usesFifo } from '../domain_view.js';
 import type { DomainView } from '../domain_view.js';
 import type { Finding, Rule, Run } from '../finding.js';
 import { judgeCalls } from '../judge.js';
-import { legacyVcpus } from '../operations.js';
+import { argument, legacyVcpus, wideArgument } from '../operations.js';
 import type { HypercallEvent, KernelEvent, OnlineEvent, TraceEvent } from '../trace.js';
 import { answerName, findingAt, findingOfCall } from './report.js';
 
@@ -54,14 +54,35 @@ function bound(view: DomainView, kernel: number, kind: 'ipi' | 'timer', vcpu: nu
   });
 }
 
+/** Whether a call asks for a vector by which each vCPU is told of its events: one of the vCPU's own, or one for all. */
+function asksForVector({ call }: HypercallEvent): boolean {
+  if (call.op === 'HVMOP_set_evtchn_upcall_vector') return true;
+  if (call.op !== 'HVMOP_set_param' || argument(call, 'index') !== HVM_PARAM_CALLBACK_IRQ) return false;
+  return (wideArgument(call, 'value') ?? 0n) >> 56n === BigInt(HVM_PARAM_CALLBACK_TYPE_VECTOR);
+}
+
+/**
+ * The kernels whose vCPUs cannot all be told of events: those of PVHVM guests that never ask for a vector. Xen drives a line for
+ * vCPU 0 alone then (Xen 4.17 arch/x86/hvm/irq.c, hvm_assert_evtchn_irq), and the kernel reaches its CPUs by their local APICs.
+ */
+function withoutVectors({ platform, events }: Run): ReadonlySet<number> {
+  const found = new Set<number>();
+  if (platform.kind !== 'pvhvm') return found;
+  for (const event of events) {
+    if (event.kind === 'kernel') found.add(event.kernel);
+    if (event.kind === 'hypercall' && asksForVector(event)) found.delete(event.kernel);
+  }
+  return found;
+}
+
 function needsVcpuInfo(view: DomainView, kernel: number, vcpu: number): boolean {
   if (registeredBy(view.vcpuInfo, kernel, vcpu)) return false;
   // Xen writes to an earlier kernel's page, or shared_info has no slot for this vCPU.
   return view.vcpuInfo.has(vcpu) || vcpu >= legacyVcpus(view.platform.kind);
 }
 
-/** What `vcpu` lacks as a CPU of kernel `kernel`. */
-function lacks(view: DomainView, kernel: number, vcpu: number): Need[] {
+/** What `vcpu` lacks as a CPU of kernel `kernel`; `isTold`: whether each vCPU of that kernel can be told of events. */
+function lacks(view: DomainView, kernel: number, vcpu: number, isTold: boolean): Need[] {
   const needs: (Need | false)[] = [
     needsVcpuInfo(view, kernel, vcpu) && {
       op: 'VCPUOP_register_vcpu_info',
@@ -77,9 +98,11 @@ function lacks(view: DomainView, kernel: number, vcpu: number): Need[] {
         op: 'HVMOP_set_evtchn_upcall_vector',
         why: 'other CPUs take upcalls by a vector of their own and it has none',
       },
-    bound(view, kernel, 'ipi', null) &&
+    isTold &&
+      bound(view, kernel, 'ipi', null) &&
       !bound(view, kernel, 'ipi', vcpu) && { op: 'EVTCHNOP_bind_ipi', why: 'no IPI is bound to it' },
-    bound(view, kernel, 'timer', null) &&
+    isTold &&
+      bound(view, kernel, 'timer', null) &&
       !bound(view, kernel, 'timer', vcpu) && { op: 'EVTCHNOP_bind_virq', why: 'no timer is bound to it' },
   ];
   return needs.filter((need) => need !== false);
@@ -122,6 +145,7 @@ function eachUnready(run: Run, visit: Visitor): void {
     refusals.findLast((event) => event.kernel === kernel && event.call.op === op && about(event) === vcpu) ??
     null;
   const entered = new Map<number, KernelEvent>();
+  const untold = withoutVectors(run);
   // If no call names any vCPU, the guest does not rely on Xen to reach one.
   let isSpokenTo = false;
   replay(run, (event, view) => {
@@ -129,7 +153,7 @@ function eachUnready(run: Run, visit: Visitor): void {
     if (event.kind === 'hypercall' && event.call.vcpuId !== null) isSpokenTo = true;
     if (event.kind === 'kernel') entered.set(event.kernel, event);
     const unready = (kernel: number, vcpu: XenVcpuId, cpu: OnlineEvent['linuxCpu']): void => {
-      for (const need of isSpokenTo ? lacks(view, kernel, vcpu) : []) {
+      for (const need of isSpokenTo ? lacks(view, kernel, vcpu, !untold.has(kernel)) : []) {
         visit({ event, kernel, vcpu, cpu, need, refused: refusedFor(kernel, vcpu, need.op) });
       }
     };
