@@ -1,5 +1,6 @@
 /** What the audit is told of a guest, and which of its findings are listed: a guest may break one rule a hundred thousand times. */
-import type { Finding, Platform } from '../audit/index.js';
+import { audit } from '../audit/index.js';
+import type { Finding, Platform, Run, TraceEvent } from '../audit/index.js';
 import type { DomainConfig } from '../hypervisor/index.js';
 import type { TraceFolding } from './trace_store.js';
 
@@ -28,4 +29,17 @@ export function cutText({ events, auditedUpToStep }: TraceFolding): string {
 /** What the audit is told of a guest's configuration. */
 export function platformOf({ kind, release, hardwareIds, fifo, softReset }: DomainConfig): Platform {
   return { kind, release, hardwareIds, fifo, softReset };
+}
+
+/** The number of the kernel that ran at a step of the trace: the last one that was entered by then. */
+export function kernelAtStep(events: readonly TraceEvent[], step: number): number {
+  const entered = events.findLast((event) => event.kind === 'kernel' && event.step <= step);
+  return entered?.kind === 'kernel' ? entered.kernel : 0;
+}
+
+/** What the audit finds in a run. `early`: the kernels that may not have had time to start their vCPUs, by number. */
+export function findingsOf(run: Run, early: readonly boolean[]): Finding[] {
+  return audit(run).filter(
+    ({ rule, step }) => rule !== 'all-vcpus-up' || early[kernelAtStep(run.events, step)] !== true,
+  );
 }

@@ -97,6 +97,14 @@ export interface FirstKernel {
   readonly kernelAt: bigint;
 }
 
+/** Where a vCPU was seen to run; a plain value. */
+export interface OwnMapState {
+  /** Outside of any kernel's own map, since it last entered one. */
+  readonly hasLeft: boolean;
+  /** How often it has entered one. */
+  readonly entries: number;
+}
+
 /** A machine with a guest, and access to the state of its vCPUs and its kernel. */
 export interface RunningGuest {
   readonly machine: GuestMachine;
@@ -133,6 +141,10 @@ export interface RunningGuest {
    * not expect (an oops). False, and nothing is done, if the vCPU does not run the kernel now.
    */
   makeOops(vcpu: XenVcpuId): boolean;
+  /** Whether `vcpu` has been outside of its kernel's own map since it entered that. */
+  hasLeftMap(vcpu: XenVcpuId): boolean;
+  /** What is known of where the vCPUs run, by vCPU. A machine that is restored does not have it. */
+  readonly maps: { save(): readonly OwnMapState[]; load(state: readonly OwnMapState[]): void };
   /** The kernel that `vcpu` has entered, when it has just begun to run in its own map; null if it is none that can be found. */
   kernelEntered(vcpu: XenVcpuId, first: FirstKernel): FoundKernel | null;
 }
@@ -151,7 +163,7 @@ export type Guest = RunningGuest &
   };
 
 /** What is known of a guest that runs, beside its machine; a plain value. */
-export type GuestFacts = Pick<GuestPlan, 'cpus' | 'kernelAt'>;
+export type GuestFacts = Pick<GuestPlan, 'cpus' | 'kernelAt'> & { readonly maps: readonly OwnMapState[] };
 
 /** How builders of other architectures are loaded, so that guests of this one do not load what is for them. */
 const others = {
@@ -191,13 +203,14 @@ export function machineKindOf(arch: Architecture, type: GuestType = 'pvh'): Mach
 /** Restores a guest whose machine was saved. */
 export function restoreGuest(
   { kernel: { placement } }: BootOptions,
-  { cpus, kernelAt }: GuestFacts,
+  { cpus, kernelAt, maps }: GuestFacts,
   saved: SavedMachine,
   listener: MachineListener,
 ): Guest {
   const { options } = saved.state;
   const guest = builderOf(placement.architecture).run(options, listener);
   guest.machine.restore(saved);
+  guest.maps.load(maps);
   // Members in the order of the report: a value that was written and read has them in another.
   const inOrder = cpus.map(({ linuxCpu, hardwareId, hardwareIdKind, vcpu }) => ({
     linuxCpu,

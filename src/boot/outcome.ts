@@ -49,8 +49,11 @@ export interface OutcomeSources {
   readonly notAsAsked: () => string | null;
   /** The guest has asked for a reboot: lets it go on in a new domain. False if the run is followed into no more kernels. */
   readonly restart: () => boolean;
-  /** The guest has asked for a soft reset: lets it go on in the domain that is reset. False if the domain is destroyed. */
-  readonly softReset: () => boolean;
+  /**
+   * The guest has asked for a soft reset: lets it go on in the domain that is reset. Else the domain is destroyed, because the
+   * toolstack does not reset it or Xen refuses, or because the run is followed into no more kernels.
+   */
+  readonly softReset: () => 'reset' | 'refused' | 'not followed';
   /** Whether a kernel was left, and the next one not entered. */
   readonly isBetweenKernels: () => boolean;
   /** Called once, when the boot ends. */
@@ -69,8 +72,11 @@ const afterSoftReset = {
   notOffered: ', to go on in another kernel; xl does that for HVM guests only, and destroys this one',
   destroyed:
     ', to go on in another kernel; the toolstack was told to destroy it then (on_soft_reset="destroy")',
-  offered: ', to go on in another kernel, and the run is followed into no more kernels',
+  refused: ', to go on in another kernel; Xen refused the reset, and the toolstack destroyed this guest',
 } as const;
+
+/** Why a kernel is not followed that is entered after as many as a run is followed into. */
+export const tooManyKernels = 'the run is followed into no more kernels';
 
 interface State {
   /** The vCPU that made the last hypercall or power call. */
@@ -182,6 +188,12 @@ export class OutcomeWatch {
     return this.panicBefore !== null || panicOf(this.#sources.log(panicTail)) !== null;
   }
 
+  /** The kernel has left. One that is awaited has its time from now on. */
+  kernelLeft(): void {
+    const { awaited } = this.#state;
+    if (awaited !== null) this.#state.awaited = { ...awaited, sinceNs: this.#machine.nowNs };
+  }
+
   /** Another kernel has taken over. */
   kernelEntered(): void {
     this.#state.awaited = null;
@@ -208,18 +220,18 @@ export class OutcomeWatch {
     // A line of the guest's console may have ended the run.
     if (this.#state.end !== null) return 'ended';
     if (stop === 'shutdown') return this.#shutDown();
-    const panic = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
+    const seen = stop === 'stuck' ? this.#panics.look() : this.#panics.lookWhenDue();
+    // The panic of a kernel that was left is over, unless the crash kernel for which it left is not entered in time.
+    const panic = this.#sources.isBetweenKernels() ? this.panicBefore : seen;
     if (panic !== null && (stop === 'stuck' || !this.#awaitsCrashKernel(panic))) return this.#panicked(panic);
     if (stop === 'stuck' && mayWait) return 'waiting';
     if (stop === 'stuck') return this.#hang('hang', 'every vCPU waits, and nothing is to come');
     return this.#limitReached() ? 'ended' : null;
   }
 
-  /** What has taken over from a kernel asks for something about a vCPU, and is not known. Ends the boot. */
-  unknownKernel(): void {
-    this.cutShort(
-      'another kernel runs, which is not followed because it was not found in memory as Linux, or is one too many; what it asks for cannot be judged',
-    );
+  /** What has taken over from a kernel asks for something about a vCPU, and is not followed; `why` is a clause. Ends the boot. */
+  unknownKernel(why: string): void {
+    this.cutShort(`another kernel runs, whose calls cannot be judged: ${why}`);
     this.#machine.stop();
   }
 
@@ -229,26 +241,31 @@ export class OutcomeWatch {
   }
 
   #shutDown(): BootProgress | null {
-    const { shutdown, vcpus, config } = this.#machine.domain.state;
+    const { shutdown, vcpus } = this.#machine.domain.state;
     // After SCHEDOP_shutdown and its like the caller is up. A Linux without another way to power off halts all its CPUs as well.
     const { reason } = shutdown ?? { reason: -1 };
     const hasHalted = reason === SHUTDOWN_poweroff && vcpus.every(({ up }) => !up);
     if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
-    if (reason === SHUTDOWN_soft_reset) {
-      if (this.#sources.softReset()) return null;
-      const isTold = this.#options.onSoftReset === 'destroy';
-      const why = config.softReset ? 'offered' : isTold ? 'destroyed' : 'notOffered';
-      return this.#finish('destroyed', `${said}${afterSoftReset[why]}`, false);
-    }
+    if (reason === SHUTDOWN_soft_reset) return this.#softReset(said);
     if (reason !== SHUTDOWN_reboot || this.#options.onReboot !== 'restart')
       return this.#finish('destroyed', said, false);
     // A kernel that is to reboot when it panics does so at once, and its memory is lost then.
     const panic = this.#panics.look();
     if (panic !== null) return this.#panicked(panic);
     if (this.#sources.restart()) return null;
-    return this.#finish('destroyed', `${said}, and the run is followed into no more kernels`, false);
+    return this.#finish('destroyed', `${said}, and ${tooManyKernels}`, false);
+  }
+
+  #softReset(said: string): BootProgress | null {
+    const answer = this.#sources.softReset();
+    if (answer === 'reset') return null;
+    const isTold = this.#options.onSoftReset === 'destroy';
+    const isOffered = this.#machine.domain.state.config.softReset;
+    const why = isOffered ? 'refused' : isTold ? 'destroyed' : 'notOffered';
+    const then = answer === 'refused' ? afterSoftReset[why] : `, and ${tooManyKernels}`;
+    return this.#finish('destroyed', `${said}${then}`, false);
   }
 
   /**
@@ -288,7 +305,6 @@ export class OutcomeWatch {
           : null;
     if (spent === null) return false;
     this.#state.hasReachedLimit = true;
-    // Where a kernel was left, its panic is not what the limit cut short.
     const panic = this.#sources.isBetweenKernels() ? null : this.#panics.look();
     if (panic === null) this.#hang('hang', `no end after ${spent}, which is the limit`);
     else this.#panicked(panic);

@@ -1,6 +1,6 @@
 /** A boot from its first instruction to its end: puts its parts together, runs the machine, and collects the result. */
 import type { Finding, TraceEvent } from '../audit/index.js';
-import { audit, notJudgedCalls } from '../audit/index.js';
+import { notJudgedCalls } from '../audit/index.js';
 import { cloneValue, earlier, present } from '../base/index.js';
 import type { PowerRecord } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
@@ -8,7 +8,7 @@ import type { GuestConsole, MachineListener, SavedMachine } from '../machine/ind
 import { ByteQueue } from './byte_queue.js';
 import { ConsoleLines } from './console_lines.js';
 import { mainConsoleOf } from './consoles.js';
-import { cutText, listedFindings, platformOf } from './findings.js';
+import { cutText, findingsOf, kernelAtStep, listedFindings, platformOf } from './findings.js';
 import { buildGuest, nextDomain, restoreGuest } from './guest.js';
 import { RefusedCalls } from './refused_call.js';
 import type { RefusedCallsState } from './refused_call.js';
@@ -18,7 +18,7 @@ import { KernelRun } from './kernel_run.js';
 import type { KernelFacts, KernelRunState } from './kernel_run.js';
 import type { LoadedKernel } from './hung_guest.js';
 import type { BegunOptions, BootOptions } from './options.js';
-import { OutcomeWatch } from './outcome.js';
+import { OutcomeWatch, tooManyKernels } from './outcome.js';
 import type { OutcomeState } from './outcome.js';
 import { PauseWatch } from './pause_point.js';
 import type { PausePoint } from './pause_point.js';
@@ -165,7 +165,7 @@ export class Boot {
     const { cpus, kernelAt } = this.guest;
     const { uart, pvConsole } = this.#lines;
     const boot: BootState = {
-      guest: { cpus, kernelAt },
+      guest: { cpus, kernelAt, maps: this.guest.maps.save() },
       lines: { uart: uart.line, pvConsole: pvConsole.line },
       kernels: this.#kernels.map((kernel) => kernel.save(kernel.image === this.#image)),
       runs: this.#runs,
@@ -247,18 +247,19 @@ export class Boot {
 
   /**
    * A vCPU has left its kernel's own map (`on` false), or has begun to run in the map of a kernel. On Arm, both are where it turns
-   * translation off and on again from the code of an image; an x86 kernel is left where it asks for a soft reset. A kernel that moves
-   * itself when it starts does so before it has made any call.
+   * translation off and on again from the code of an image; an x86 kernel is left where it asks for a soft reset. Before it has user
+   * space, a kernel has been given no other one: up to 5.19 it turns translation off and on when it changes its own map (Linux 5.10
+   * arch/arm64/mm/proc.S, idmap_kpti_install_ng_mappings).
    */
   #translationSwitched(vcpu: XenVcpuId, on: boolean): void {
     if (!on) {
-      if (this.#leaving !== null || this.#kernel.view.textAddress === null) return;
+      if (this.#leaving !== null || this.machine.userSpaceNs === null) return;
       this.#kernel.observer.noteLost();
       this.#leave(vcpu, this.#outcome.panicBefore !== null);
       if (this.#options.toolstack === 'ideal' && this.machine.softReset(vcpu)) this.#wasReset();
       return;
     }
-    if (this.#leaving !== vcpu || this.#kernels.length >= mostKernels) return;
+    if (this.#leaving !== vcpu || this.#isLastKernel) return;
     const first = { image: this.#image, kernelAt: this.guest.kernelAt };
     const found = this.guest.kernelEntered(vcpu, first);
     if (found !== null) this.#enter(vcpu, found);
@@ -268,16 +269,17 @@ export class Boot {
   #leave(vcpu: XenVcpuId, hasPanicked: boolean): void {
     this.#leaving = vcpu;
     this.#kernel.left(hasPanicked);
+    this.#outcome.kernelLeft();
     this.#whatIf.end();
   }
 
   /** Whether `vcpu`, which asks for something about a vCPU, runs a kernel that is not found. That ends the run. */
   #isUnknown(vcpu: XenVcpuId): boolean {
-    // Without a reset, an arm64 kernel may have switched translation off and on in place.
-    if (this.#leaving !== vcpu || this.machine.domain.state.resets === 0) return false;
+    // The kernel that asked for a reset may not have left yet.
+    if (this.#leaving !== vcpu || !this.guest.hasLeftMap(vcpu)) return false;
     this.#translationSwitched(vcpu, true);
     if (this.#leaving !== vcpu) return false;
-    this.#outcome.unknownKernel();
+    this.#outcome.unknownKernel(this.#isLastKernel ? tooManyKernels : 'it was not found in memory as Linux');
     return true;
   }
 
@@ -286,14 +288,19 @@ export class Boot {
     this.#trace.write({ kind: 'reset' });
   }
 
-  /** The toolstack resets a domain that asked for it and leaves its kernel; false if it destroys the domain. */
-  #softReset(): boolean {
+  get #isLastKernel(): boolean {
+    return this.#kernels.length >= mostKernels;
+  }
+
+  /** The toolstack resets a domain that asked for it, and its kernel leaves. Else says why not: the domain is destroyed. */
+  #softReset(): 'reset' | 'refused' | 'not followed' {
     const { by } = present(this.machine.domain.state.shutdown, 'a shutdown');
     this.#kernel.observer.noteLost();
-    if (this.#kernels.length >= mostKernels || !this.machine.resetAsAsked()) return false;
+    if (this.#isLastKernel) return 'not followed';
+    if (!this.machine.resetAsAsked()) return 'refused';
     this.#leave(by, this.#outcome.hasPanicked);
     this.#wasReset();
-    return true;
+    return 'reset';
   }
 
   #enter(vcpu: XenVcpuId, found: FoundKernel): void {
@@ -325,7 +332,7 @@ export class Boot {
 
   /** Goes on in the domain that the toolstack makes after a reboot; false if the run is followed into no more kernels. */
   #restart(): boolean {
-    if (this.#kernels.length >= mostKernels) return false;
+    if (this.#isLastKernel) return false;
     // Its memory is as it was until the new domain has it.
     this.#kernel.observer.noteLost();
     this.#kernel.left(true);
@@ -547,13 +554,8 @@ export class Boot {
     });
   }
 
-  /** The number of the kernel that ran at a step of the trace: the last one that was entered by then. */
   #kernelAtStep(step: number): number {
-    if (this.#kernels.length === 1) return 0;
-    const entered = this.#trace.store.events.findLast(
-      (event) => event.kind === 'kernel' && event.step <= step,
-    );
-    return entered?.kind === 'kernel' ? entered.kernel : 0;
+    return this.#kernels.length === 1 ? 0 : kernelAtStep(this.#trace.store.events, step);
   }
 
   /**
@@ -566,8 +568,6 @@ export class Boot {
     const gotFar =
       isWhole && (this.machine.userSpaceNs !== null || this.#outcome.end?.outcome === 'poweroff');
     const early = this.#kernels.map((one) => one.rebootedEarly || (one === this.#kernel && !gotFar));
-    return audit({ platform: platformOf(this.guest.config), events }).filter(
-      ({ rule, step }) => rule !== 'all-vcpus-up' || early[this.#kernelAtStep(step)] !== true,
-    );
+    return findingsOf({ platform: platformOf(this.guest.config), events }, early);
   }
 }

@@ -30,7 +30,7 @@ export interface Checkpoint {
 }
 
 const signature = 'domulator state\n';
-const formatVersion = 5;
+const formatVersion = 6;
 const hashBytes = 32;
 /** More than any header needs, bytes. A file that claims more is refused, and does not fill the memory. */
 const mostHeaderBytes = 1 << 26;

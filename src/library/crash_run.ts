@@ -2,7 +2,14 @@
 import type { TraceEvent } from '../audit/index.js';
 import { present } from '../base/index.js';
 import { Boot, mainConsoleOf, reportedRun } from '../boot/index.js';
-import type { BootOptions, BootProgress, BootWatcher, ReportedRun, SavedBoot } from '../boot/index.js';
+import type {
+  BootOptions,
+  BootProgress,
+  BootResult,
+  BootWatcher,
+  ReportedRun,
+  SavedBoot,
+} from '../boot/index.js';
 import { crashMarkers } from '../firmware/index.js';
 import type { CrashWay } from '../firmware/index.js';
 import { runSlice } from './slices.js';
@@ -98,6 +105,11 @@ export async function crashOn(
   const result = boot.result();
   const [, next] = result.kernels;
   const action = { kind: 'crash', vcpu: next?.entryVcpu ?? vcpu, by } as const;
-  // A guest that powers off without a crash has not done what it was to do.
-  return reportedRun({ action, result: { ...result, reached: result.reached && next !== undefined } });
+  return reportedRun({ action, result: next === undefined ? withoutCrash(result) : result });
+}
+
+/** A guest that reaches its goal without a crash has not done what it was to do. */
+function withoutCrash(result: BootResult): BootResult {
+  if (!result.reached) return result;
+  return { ...result, reached: false, ending: `${result.ending}; it did not leave its kernel` };
 }

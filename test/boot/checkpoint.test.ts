@@ -251,7 +251,7 @@ describe('domulator boot with checkpoints', () => {
       return copy;
     };
     bad('altered', alter(bytes.length >> 1), 'it was cut short or altered');
-    bad('version', alter(16), 'its format has version 4, and this software reads version 5');
+    bad('version', alter(16), 'its format has version 7, and this software reads version 6');
     refused(/the checkpoint \S+none cannot be read: there is no such file$/m, '--from', file('none'));
     refused(/it is a directory/, '--from', folder);
   });

@@ -126,10 +126,10 @@ describe('the lines of a run', () => {
     ]);
   });
 
-  it('say that every rule holds, and that no other kernel was entered', async () => {
+  it('say that every rule holds, and that no other kernel followed', async () => {
     const run = await runWith([]);
     assert.equal(crashLines(run, style)[1], '          every rule holds');
     const alone = crashLines({ ...run, kernels: run.kernels.slice(0, 1) }, style);
-    assert.match(alone[0] ?? '', /^vCPU 2: {3}poweroff: no other kernel was entered; /);
+    assert.match(alone[0] ?? '', /^vCPU 2: {3}poweroff: followed into no other kernel; /);
   });
 });

@@ -143,6 +143,9 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
       view.pc = 0n;
       return true;
     },
+    // A kernel is left by switching translation off, which the machine tells.
+    hasLeftMap: () => true,
+    maps: { save: () => [], load: () => undefined },
     kernelEntered: (vcpu, { image }) => arm64KernelEntered(machine, vcpu, image),
   };
 }

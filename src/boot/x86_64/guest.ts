@@ -21,7 +21,7 @@ import { x86Machine } from '../../machine/x86_64/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
 import { cpuOptions } from '../cpu_limits.js';
 import { readGuest } from '../guest_memory.js';
-import type { GuestBuilder, GuestPlan, KernelCpu, RunningGuest } from '../guest.js';
+import type { GuestBuilder, GuestPlan, KernelCpu, OwnMapState, RunningGuest } from '../guest.js';
 import type { BootOptions } from '../options.js';
 import { hungX86Guest } from './hung_guest.js';
 import { planHvm } from './hvm_plan.js';
@@ -123,32 +123,35 @@ type X86VcpuView = X86Machine['processor']['vcpus'][number];
 /** Whether a vCPU has been seen to leave the kernel's own map, and where it is now. */
 class OwnMap {
   readonly #view: X86VcpuView;
-  #hasLeft = false;
-  /** A guest must not make the host look for kernels in all of its memory again and again. */
-  #entries = 0;
+  state: OwnMapState = { hasLeft: false, entries: 0 };
 
   constructor(view: X86VcpuView) {
     this.#view = view;
   }
 
   started(): void {
-    this.#hasLeft = false;
+    this.state = { ...this.state, hasLeft: false };
   }
 
-  /** Looks at the vCPU. True once where it runs a kernel in its own map after it ran privileged code outside of any. */
+  get #isPrivileged(): boolean {
+    return this.#view.privilege === 0 && this.#view.codeBits === 64;
+  }
+
+  /** Looks at the vCPU. Whether it has run privileged code outside of any kernel's map since it was started or entered one. */
+  hasLeft(): boolean {
+    if (this.#isPrivileged && this.#view.pc < userEnd) this.state = { ...this.state, hasLeft: true };
+    return this.state.hasLeft;
+  }
+
+  /** Looks at the vCPU. True once where it runs a kernel in its own map after it has left one. */
   hasEntered(): boolean {
-    const { privilege, codeBits, pc } = this.#view;
-    if (privilege !== 0 || codeBits !== 64) return false;
-    if (pc < userEnd) this.#hasLeft = true;
-    const isIn = this.#hasLeft && pc >= kernelMap.start;
-    if (!isIn) return false;
-    this.#hasLeft = false;
-    this.#entries += 1;
-    return this.#entries <= mostEntries;
+    if (!this.hasLeft() || !this.#isPrivileged || this.#view.pc < kernelMap.start) return false;
+    this.state = { hasLeft: false, entries: this.state.entries + 1 };
+    return this.state.entries <= mostEntries;
   }
 }
 
-/** Entries of one vCPU that are looked at. */
+/** Entries of one vCPU that are looked at: a guest must not make the host look for kernels in all of its memory again and again. */
 const mostEntries = 64;
 
 /** An address at which no kernel has code. */
@@ -187,6 +190,13 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
       if (!isRunnable(machine.domain, vcpu) || !isInKernel) return false;
       view.pc = noCode;
       return true;
+    },
+    hasLeftMap: (vcpu) => present(maps[vcpu], 'a vCPU').hasLeft(),
+    maps: {
+      save: () => maps.map(({ state }) => state),
+      load: (saved) => {
+        for (const [i, state] of saved.entries()) present(maps[i], 'a vCPU').state = state;
+      },
     },
     kernelEntered: (vcpu, first) =>
       x86KernelEntered(machine, vcpu, first, {

@@ -28,7 +28,7 @@ function brokenText({ kernel, finding: { rule, why, returned, where } }: Broken)
 export function crashLines(run: ReportedRun, style: Style): string[] {
   const { action, outcome, verdict, kernels } = run;
   const on = action.kind === 'crash' ? `vCPU ${action.vcpu}` : 'boot';
-  const entered = kernels.length > 1 ? '' : 'no other kernel was entered; ';
+  const entered = kernels.length > 1 ? '' : 'followed into no other kernel; ';
   const broken = firstBroken(run);
   const label = `${on}:`.padEnd(10);
   const [tone, words] =
