@@ -310,6 +310,17 @@ describe('straight runs of the toy CPU', () => {
     }
   });
 
+  it('end a slice at the end of a page also where the last instruction stores to that page', () => {
+    for (const budget of [1, 2, 3]) {
+      const both = pair(1, 4);
+      // inc r0; then, up to the end of the page, store byte r0 -> [r1], over the first of them; inc r0; system 200.
+      write(both, 4093, [0x24, 0x32, 0x01, 0x24, 0x60, 200]);
+      start(both, 0, 4093, [0n, 4093n, 0n, 0n]);
+      while (!runBoth(both, 0, budget));
+      assert.equal(result(both), 2n);
+    }
+  });
+
   it('find a crossing instruction again after its pages were evicted', () => {
     const both = crossingPair();
     for (let round = 0; round < 10; round += 1) {

@@ -401,12 +401,25 @@ export class StraightRuns implements CodeCache {
       const count = index === decoded.used - 1 ? decoded.filled : recordsPerChunk;
       for (let record = 0; record < count; record += 1) {
         const at = chunk + headerBytes + record * recordBytes;
-        this.#memory.view.setUint16(at, specialHandlers.notDecoded, true);
+        if (!this.#staysBehind(at)) this.#memory.view.setUint16(at, specialHandlers.notDecoded, true);
       }
     }
     this.#clear(decoded);
     decoded.used = 0;
     decoded.filled = 0;
+  }
+
+  /**
+   * Whether a record does what is due behind the instruction before it, whatever comes next: it ends the page, where a slice may end, or
+   * traps behind a single step. That instruction may be the one that stores to its own page.
+   */
+  #staysBehind(record: number): boolean {
+    const { view } = this.#memory;
+    const handler = view.getUint16(record, true);
+    if (handler === specialHandlers.endOfRun) return view.getUint16(headerEntry(record), true) >= pageBytes;
+    return (
+      handler === specialHandlers.vectorTrap && this.#memory.word(record + linkInRecord) === behindInstruction
+    );
   }
 
   #clear(decoded: DecodedPage): void {

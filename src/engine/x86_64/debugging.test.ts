@@ -60,6 +60,13 @@ describe('RFLAGS.TF', () => {
     assert.deepEqual([...machine.cpu.unimplemented], []);
   });
 
+  it('traps behind an instruction that stores over itself', () => {
+    const machine = machineWith('push $0x102\npopf\nmov %bl, 0x1007\npush $0x2\npopf\nvmmcall');
+    machine.run(0, 1);
+    // Behind the store, PUSH and POPF.
+    assert.deepEqual(values(machine, 'r13', 'r10', 'r9', 'r8'), [3n, 0x100dn, 0x100fn, 0x1010n]);
+  });
+
   it('gives the same run whatever the budget is, and the same number of instructions', () => {
     const text = 'push $0x102\npopf\nmov $3, %ecx\nagain: nop\ndec %ecx\njne again\npush $0x2\npopf\nvmmcall';
     const runs = [1, 2, 7, 1000].map((budget) => {
