@@ -11,6 +11,7 @@ import type { ReportedRun } from '../boot/index.js';
 import type { Crash, WaitingGuest } from './crash_run.js';
 import { eventsBytes, SharedBacklog, SharedStop, shareGuest } from './crash_shared.js';
 import type { ThreadData, ThreadMessage, ThreadResult, ThreadTask } from './crash_shared.js';
+import { InOrder } from './in_order.js';
 
 /** The most that a thread may have in V8's heap, in MiB. A run of four vCPUs takes less than 200. */
 const heapMiB = 1024;
@@ -35,33 +36,8 @@ export interface RunsHost {
   readonly stopped?: () => string | null;
 }
 
-/** Does what belongs to a run when all that belongs to those before it is done. */
-class InOrder {
-  #current = 0;
-  readonly #waiting = new Map<number, (() => void)[]>();
-  readonly #ended = new Set<number>();
-
-  do(run: number, act: () => void): void {
-    if (run === this.#current) {
-      act();
-      return;
-    }
-    const waiting = this.#waiting.get(run);
-    if (waiting === undefined) this.#waiting.set(run, [act]);
-    else waiting.push(act);
-  }
-
-  /** Nothing more belongs to that run. */
-  end(run: number): void {
-    this.#ended.add(run);
-    while (this.#ended.has(this.#current)) {
-      this.#current += 1;
-      const acts = this.#waiting.get(this.#current) ?? [];
-      this.#waiting.delete(this.#current);
-      for (const act of acts) act();
-    }
-  }
-}
+/** How many times as many runs as there are jobs may be ahead of the one that is told: what is to be told of them waits in memory. */
+const aheadPerJob = 2;
 
 /** The module that a thread runs, beside this one: a bundle of its own beside the bundled command. */
 const workerFile = new URL(
@@ -108,7 +84,7 @@ class Runs {
   readonly #pool: Tinypool;
   readonly #host: RunsHost;
   readonly #stop: SharedStop;
-  readonly #order = new InOrder();
+  readonly order = new InOrder();
   /** What a function of the host threw first. All runs are to stop then. */
   thrown: { readonly error: unknown } | null = null;
 
@@ -130,13 +106,13 @@ class Runs {
     });
     try {
       const run = resultOf(await this.#resultOf({ crash, port: port2, backlog: backlog.memory }, told));
-      this.#order.do(number, () => this.#tell(() => this.#host.ended?.(run, number)));
+      this.order.do(number, () => this.#tell(() => this.#host.ended?.(run, number)));
       return run;
     } catch (error) {
       throw errorOfThread(error, crash.vcpu);
     } finally {
       port1.close();
-      this.#order.end(number);
+      this.order.end(number);
     }
   }
 
@@ -158,7 +134,7 @@ class Runs {
       this.#tell(() => this.#host.progress?.(number, message.instructions, message.guestTimeNs));
       return;
     }
-    this.#order.do(number, () => {
+    this.order.do(number, () => {
       if ('console' in message) this.#tell(() => this.#host.console?.(message.console, number));
       else for (const event of message.events) this.#tell(() => this.#host.event?.(event, number));
       backlog.told('console' in message ? message.console.length : eventsBytes(message.events.length));
@@ -209,9 +185,12 @@ export async function crashSideBySide(
   const errors = new Map<number, unknown>();
   // Each of these takes the next run when its last one has ended.
   const left = [...crashes.entries()];
+  const isStopped = (): boolean => stop.reason !== null;
   const lane = async (): Promise<void> => {
-    for (let next = left.shift(); next !== undefined && stop.reason === null; next = left.shift()) {
+    for (let next = left.shift(); next !== undefined && !isStopped(); next = left.shift()) {
       const [number, crash] = next;
+      await runs.order.reached(number - aheadPerJob * jobs);
+      if (isStopped()) return;
       try {
         ended.set(number, await runs.run(crash, number));
       } catch (error) {
