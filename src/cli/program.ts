@@ -240,7 +240,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     )
     .option(...softResetOption)
     .option(
-      '--what-if <WHEN>',
+      '--what-if <WHAT>',
       "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or otherwise (amd64): with CPU numbers (before-the-patch), APIC ids (apic-id) or their halves (apic-id-half)",
     )
     .option('--entry-vcpu <K>', 'vCPU on which to enter the kernel, as a crash kernel is (default: 0)')
@@ -300,7 +300,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     )
     .option(...softResetOption)
     .option(
-      '--what-if <WHEN>',
+      '--what-if <WHAT>',
       'fill the records of both kernels otherwise (amd64): before-the-patch, with CPU numbers; apic-id; apic-id-half',
     )
     .option('--jobs <N>', 'crashes that run side by side (default: as many as cores and memory allow)')
@@ -315,7 +315,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     .option('--from <FILE>', 'go on from such a file instead of booting a kernel')
     .option(
       '--trace <FILE>',
-      'write every event of all runs to this file, one JSON object per line, with the number of its run',
+      'write every event of all runs to this file, one JSON object per line, with the number of its run (null: before the first)',
     )
     .option('--report <FILE>', 'write the JSON report to this file')
     .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')

@@ -61,6 +61,7 @@ export function crashHeading({ kernel, machine, options, runs }: BootReport, sty
     `seed ${options.seed}`,
     ...(options.whatIf === null ? [] : [`what if: ${options.whatIf}`]),
     ...(crash === undefined ? [] : [toolstackWords[crash.toolstack]]),
+    ...(options.onSoftReset === undefined ? [] : ['on a soft reset: destroy']),
     ...(action.kind === 'crash' ? [`crash by ${action.by}`] : []),
     ...(crash?.kernel == null ? [] : [`crash kernel ${shownLine(crash.kernel)}`]),
   ];
