@@ -36,6 +36,10 @@ const known: readonly ((name: string, fields: x86_64.Fields, theirs: string) => 
   (name) => name.startsWith('MOVSXD_r_rm.16'),
   // RDSSP is a NOP to a CPU that does not advertise shadow stacks.
   (name, { repeat }) => name.startsWith('NOP_rm_1E') && repeat === 0xf3,
+  // MPX, CLDEMOTE and PREFETCHIT are NOPs to a CPU that does not advertise them, and WBNOINVD is WBINVD.
+  (name, _fields, theirs) => /^NOP_rm_1[8ABC]/.test(name) && /^(\S+ )*(bnd|cldemote|prefetchit)/.test(theirs),
+  // WBINVD ignores 66 and F2 (an EPYC does).
+  (name, { repeat, narrow }) => name === 'WBINVD' && (repeat !== 0 || narrow === 1),
   // 66 beside F2 and F3 does not make XMM registers of MMX registers.
   (name, { narrow }) => /^MOV(Q2DQ|DQ2Q)/.test(name) && narrow === 1,
   // REX.W wins over 66.

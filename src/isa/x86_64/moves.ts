@@ -9,10 +9,11 @@ import {
   addressOnly,
   fixed,
   imm,
-  numbered,
   opcodeReg,
   reg,
   rm,
+  segmentNumber,
+  segmentNumberIn,
   segmentSelector,
   stringAt,
   wholeImm,
@@ -22,7 +23,7 @@ import {
 } from './operands.js';
 import type { Place, Value } from './operands.js';
 import type { Fields } from './parser.js';
-import { segmentNames, segments } from './registers.js';
+import { segments } from './registers.js';
 
 const copy = (_: Semantics, { d, s }: { d: Place; s: Value }): void => d.set(s.get());
 
@@ -177,9 +178,9 @@ const signCopies = ([['cwtd', 16], ['cltd', 32], ['cqto', 64]] as const).flatMap
   }),
 ); // prettier-ignore
 
-const isSegment = ({ reg: number }: { reg: number }): boolean => number < 6;
-const isLoadable = ({ reg: number }: { reg: number }): boolean => number < 6 && number !== segments.cs;
-const segmentNumber = numbered((number) => segmentNames[number] ?? '?');
+const isSegment = (fields: { reg: number }): boolean => segmentNumberIn(fields) < 6;
+const isLoadable = (fields: { reg: number }): boolean =>
+  isSegment(fields) && segmentNumberIn(fields) !== segments.cs;
 
 const segmentMoves = [
   // A register gets the selector with zeros above; memory gets 16 bits.
@@ -204,16 +205,32 @@ const segmentMoves = [
   }),
 ].flat(); // prettier-ignore
 
+const nop = (name: string, opcode: string, only?: 'r'): ReturnType<typeof instruction> =>
+  instruction({
+    name,
+    opcode,
+    sizes: allSizes,
+    ...(only === undefined ? {} : { only }),
+    operands: { d: rm() },
+    text: 'nop{w} {d}',
+    semantics: () => undefined,
+  });
+
 const hints = [
-  instruction({ name: 'NOP_rm', opcode: '0F 1F /r', sizes: allSizes, operands: { d: rm() }, text: 'nop{w} {d}', semantics: () => undefined }),
-  instruction({ name: 'NOP_rm_1E', opcode: '0F 1E /r', sizes: allSizes, operands: { d: rm() }, text: 'nop{w} {d}', semantics: () => undefined }),
+  ...nop('NOP_rm', '0F 1F /r'),
+  ...nop('NOP_rm_1E', '0F 1E /r'),
+  // Reserved for hints: NOPs until a CPU gives them a meaning (AMD APM volume 3, appendix A.1, and what an EPYC does).
+  ...['19', '1A', '1B', '1C', '1D'].flatMap((byte) => nop(`NOP_rm_${byte}`, `0F ${byte} /r`)),
+  ...[4, 5, 6, 7].flatMap((digit) => nop(`NOP_rm_18_${digit}`, `0F 18 /${digit}`)),
+  ...nop('NOP_r_18', '0F 18 /r', 'r'),
   instruction({ name: 'ENDBR64', opcode: 'F3 0F 1E FA', operands: {}, text: 'endbr64', semantics: () => undefined }),
   instruction({ name: 'ENDBR32', opcode: 'F3 0F 1E FB', operands: {}, text: 'endbr32', semantics: () => undefined }),
   ...(['prefetchnta', 'prefetcht0', 'prefetcht1', 'prefetcht2'] as const).flatMap((mnemonic, digit) =>
     instruction({ name: `${mnemonic.toUpperCase()}_m8`, opcode: `0F 18 /${digit}`, only: 'm', operands: { d: addressOnly }, text: `${mnemonic} {d}`, semantics: () => undefined }),
   ),
-  ...(['prefetch', 'prefetchw'] as const).flatMap((mnemonic, digit) =>
-    instruction({ name: `${mnemonic.toUpperCase()}_m8`, opcode: `0F 0D /${digit}`, only: 'm', operands: { d: addressOnly }, text: `${mnemonic} {d}`, semantics: () => undefined }),
+  // The third is PREFETCH to AMD's CPUs, as those behind it are.
+  ...(['prefetch', 'prefetchw', 'prefetchwt1', ...Array<'prefetch'>(5).fill('prefetch')] as const).flatMap((mnemonic, digit) =>
+    instruction({ name: `${mnemonic.toUpperCase()}_m8${digit > 2 ? `_${digit}` : ''}`, opcode: `0F 0D /${digit}`, only: 'm', operands: { d: addressOnly }, text: `${mnemonic} {d}`, semantics: () => undefined }),
   ),
 ].flat(); // prettier-ignore
 

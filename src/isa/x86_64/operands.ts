@@ -266,15 +266,16 @@ export const nextInstruction: OperandSpec<Value> = {
   reference: (m, key) => ({ bits: 64, get: () => m.let(m.add(m.pc(), immediateRef(key, 64))) }),
 };
 
-/** A number that the encoding has in ModRM.reg, for the semantics: that of a segment, control or debug register. */
-export function numbered(names: (number: number) => string): OperandSpec<Value> {
+/** A number that the encoding has in ModRM.reg, for the semantics: that of a control or debug register, of which there are `count`. */
+export function numbered(names: (number: number) => string, count = 16): OperandSpec<Value> {
+  const numberIn = (fields: FieldValues): number => field(fields, 'reg') % count;
   return {
     operands: (key) => ({
       [key]: {
-        ...derived(64, 8, (fields) => field(fields, 'reg')),
-        print: (fields: FieldValues) => `%${names(field(fields, 'reg'))}`,
+        ...derived(64, 8, numberIn),
+        print: (fields: FieldValues) => `%${names(numberIn(fields))}`,
         parse: (text: string) => {
-          const found = Array.from({ length: 16 }, (_, number) => number).find((number) =>
+          const found = Array.from({ length: count }, (_, number) => number).find((number) =>
             text.startsWith(`%${names(number)}`),
           );
           return found === undefined
@@ -287,11 +288,16 @@ export function numbered(names: (number: number) => string): OperandSpec<Value> 
   };
 }
 
-/** The selector of the segment register in ModRM.reg. */
+/** The number of the segment register in ModRM.reg. REX.R is ignored (Intel SDM volume 2, 2.2.1.2). */
+export const segmentNumberIn = ({ reg }: { readonly reg: number }): number => reg % 8;
+
+export const segmentNumber = numbered((number) => segmentNames[number] ?? '?', 8);
+
+/** The selector of that segment register. */
 export const segmentSelector: OperandSpec<Value> = {
   operands: (key) => ({
-    ...numbered((number) => segmentNames[number] ?? '?').operands(key, noForm),
-    [`${key}Slot`]: derived(64, 8, (fields) => x86State.selectors + field(fields, 'reg')),
+    ...segmentNumber.operands(key, noForm),
+    [`${key}Slot`]: derived(64, 8, (fields) => x86State.selectors + (field(fields, 'reg') % 8)),
   }),
   reference: (m, key) => ({
     bits: 16,

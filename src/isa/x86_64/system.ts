@@ -56,7 +56,8 @@ const plainCalls = [
   calling('SYSCALL', '0F 05', 'syscall', 'syscall'),
   calling('SWAPGS', '0F 01 F8', 'swapgs', 'swapGs', { modes: [64] }),
   calling('INVD', '0F 08', 'invd', 'invalidateCaches'),
-  calling('WBINVD', 'NP 0F 09', 'wbinvd', 'invalidateCaches'),
+  // F3 makes WBNOINVD of it, which is WBINVD to a CPU that does not advertise it (AMD APM volume 3, WBNOINVD).
+  calling('WBINVD', '0F 09', 'wbinvd', 'invalidateCaches'),
   calling('CLTS', '0F 06', 'clts', 'clearTaskSwitched'),
   calling('VMCALL', 'NP 0F 01 C1', 'vmcall', 'hypervisorCall'),
   calling('VMMCALL', 'NP 0F 01 D9', 'vmmcall', 'hypervisorCallAmd'),
