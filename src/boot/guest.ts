@@ -15,8 +15,8 @@ import { arm64 } from './arm64/guest.js';
 import { machineKind as arm64Kind } from './arm64/machine_kind.js';
 import type { HungGuest, LoadedKernel } from './hung_guest.js';
 import type { KernelImage } from './kernel_image.js';
-import { checkCommandLine } from './options.js';
-import type { BootOptions, GuestType } from './options.js';
+import { checkCommandLine, defaultCpuModel } from './options.js';
+import type { BootOptions, CpuModel, GuestType } from './options.js';
 import { machineKind as x86Kind } from './x86_64/machine_kind.js';
 
 /** The most vCPUs that a guest of any architecture may have. */
@@ -191,13 +191,18 @@ export interface MachineKind {
   readonly interruptController: (typeof machineKinds)[Architecture]['interruptController'];
   /** The kind of guest; null on arm64, where Xen has one kind. */
   readonly type: GuestType | null;
+  /** The model of the CPUs; absent on arm64, where there is one. */
+  readonly cpu?: CpuModel;
 }
 
 /** The architecture of a guest whose kernel does not say otherwise. */
 export const defaultArchitecture: Architecture = 'arm64';
 
-export function machineKindOf(arch: Architecture, type: GuestType = 'pvh'): MachineKind {
-  return { ...machineKinds[arch], type: arch === 'amd64' ? type : null };
+export function machineKindOf(
+  arch: Architecture,
+  { type = 'pvh', cpu = defaultCpuModel }: Pick<BootOptions, 'type' | 'cpu'> = {},
+): MachineKind {
+  return { ...machineKinds[arch], ...(arch === 'amd64' ? { type, cpu } : { type: null }) };
 }
 
 /** Restores a guest whose machine was saved. */
@@ -224,6 +229,15 @@ export function restoreGuest(
 /** What tells a domain from one that was made before with the same options. */
 export type DomainFacts = Pick<DomainConfig, 'domid' | 'uuid'> & Pick<MachineOptions, 'startNs'>;
 
+function checkVcpus({ vcpus, entryVcpu }: BootOptions): void {
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > mostVcpus) {
+    throw new InputError(`a guest has 1 to ${mostVcpus} vCPUs, not ${vcpus}`);
+  }
+  if (!Number.isInteger(entryVcpu) || entryVcpu < 0 || entryVcpu >= vcpus) {
+    throw new InputError(`the kernel can be entered on vCPU 0 to ${vcpus - 1}, not ${entryVcpu}`);
+  }
+}
+
 /**
  * Builds a guest that is ready for its first instruction. `facts` are those of the domain; the first one needs none. Throws
  * {@link InputError} if the options do not allow it.
@@ -233,13 +247,8 @@ export function buildGuest(
   listener: MachineListener,
   facts: DomainFacts | null = null,
 ): Guest {
-  const { vcpus, entryVcpu, kernel, seed } = options;
-  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > mostVcpus) {
-    throw new InputError(`a guest has 1 to ${mostVcpus} vCPUs, not ${vcpus}`);
-  }
-  if (!Number.isInteger(entryVcpu) || entryVcpu < 0 || entryVcpu >= vcpus) {
-    throw new InputError(`the kernel can be entered on vCPU 0 to ${vcpus - 1}, not ${entryVcpu}`);
-  }
+  const { kernel, seed } = options;
+  checkVcpus(options);
   checkCommandLine(options.commandLine);
   const builder = builderOf(kernel.placement.architecture);
   const { cpus, kernelAt, entry, bootInformation, longMode, load, daemonPages, ...plan } =
@@ -248,7 +257,8 @@ export function buildGuest(
   const config = { ...plan.config, ...others };
   const start = startNs === undefined ? {} : { startNs };
   const mode = longMode === undefined ? {} : { longMode };
-  const guest = builder.run({ config, seed, entry, bootInformation, ...mode, ...start }, listener);
+  const cpu = options.cpu === undefined ? {} : { cpu: options.cpu };
+  const guest = builder.run({ config, seed, entry, bootInformation, ...mode, ...cpu, ...start }, listener);
   for (const { at, bytes } of load) guest.machine.load(at, bytes);
   if (options.xenstore) {
     const pages = daemonPages === undefined ? {} : { pages: daemonPages };

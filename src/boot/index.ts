@@ -42,13 +42,22 @@ export type { HigherLevel } from './arm64/hung_guest.js';
 export type { CallCounts } from './trace_counts.js';
 export type { TraceFolding } from './trace_store.js';
 export { checkCommandLine, defaultLimits, usualLimits } from './options.js';
-export { guestTypes, onReboots, onSoftResets, toolstacks, whatIfs } from './options.js';
+export {
+  cpuModels,
+  defaultCpuModel,
+  guestTypes,
+  onReboots,
+  onSoftResets,
+  toolstacks,
+  whatIfs,
+} from './options.js';
 export type { SavedFrame } from '../machine/index.js';
 export type {
   BegunOptions,
   BootCommand,
   BootKernel,
   BootOptions,
+  CpuModel,
   GuestType,
   OnReboot,
   OnSoftReset,

@@ -2,6 +2,7 @@
 import type { XenRelease } from '../abi/index.js';
 import { InputError } from '../base/index.js';
 import type { KernelPlacement } from '../firmware/index.js';
+import type { CpuModel } from '../machine/index.js';
 import type { KernelImage } from './kernel_image.js';
 
 /** How to change the kernel's records, to show what happens if they are filled in another way than with the vCPU's id. */
@@ -29,6 +30,15 @@ export const toolstacks = ['xl', 'ideal'] as const;
 export type GuestType = (typeof guestTypes)[number];
 /** The kinds that can be chosen. */
 export const guestTypes = ['pvh', 'hvm'] as const;
+
+/** The model of an x86 guest's CPUs, by the features that they have. */
+export type { CpuModel };
+
+/** The models that can be chosen. */
+export const cpuModels = ['minimal', 'v2'] as const satisfies readonly CpuModel[];
+
+/** The model of CPUs for which none is chosen. */
+export const defaultCpuModel: CpuModel = 'minimal';
 
 /**
  * What the toolstack does when an amd64 guest asks for a soft reset, to go on in another kernel. `soft-reset`: as it is asked, as xl does
@@ -92,6 +102,8 @@ export interface BootOptions {
   readonly xenstore: boolean;
   /** Of an x86 guest (default: `pvh`). */
   readonly type?: GuestType;
+  /** Of an x86 guest (default: `minimal`). */
+  readonly cpu?: CpuModel;
   /** Default: `xl`. */
   readonly toolstack?: Toolstack;
   /** Of an x86 guest (default: `soft-reset`). */

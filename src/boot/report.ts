@@ -375,7 +375,7 @@ export function runsReport(
     domulator: domulatorVersion,
     verdict: worstVerdict(runs),
     kernel: { name, version, sha256, package: origin.package, suites: origin.suites },
-    machine: machineOf(options, machineKindOf(options.kernel.placement.architecture, options.type)),
+    machine: machineOf(options, machineKindOf(options.kernel.placement.architecture, options)),
     options: crash === null ? optionsOf(options) : { ...optionsOf(options), crash },
     runs,
     host: hostOf(host, instructions),
@@ -410,7 +410,7 @@ export function unstartedReport(
     domulator: domulatorVersion,
     verdict: 'incomplete',
     kernel: { name, version: null, sha256: null, package: null, suites: [] },
-    machine: machineOf(options, machineKindOf(architecture, options.type)),
+    machine: machineOf(options, machineKindOf(architecture, options)),
     options: optionsOf(options),
     runs: [
       {

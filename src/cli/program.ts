@@ -2,9 +2,11 @@
 import { Command, CommanderError } from 'commander';
 import { domulatorVersion, InputError } from '../base/index.js';
 import {
+  cpuModels,
   crashMemory,
   crashMemoryMiB,
   debianGrammar,
+  defaultCpuModel,
   defaultKernel,
   defaultXenRelease,
   memoryMiB,
@@ -210,6 +212,11 @@ function rangeText({ least, most, usual }: Range): string {
   return `${least}-${most} (default: ${usual})`;
 }
 
+const cpuOption = [
+  '--cpu <MODEL>',
+  `CPUs of an amd64 guest: ${cpuModels.join(' or ')}, the level x86-64-v2 and more (default: ${defaultCpuModel})`,
+] as const;
+
 const softResetOption = [
   '--on-soft-reset <WHAT>',
   'when an amd64 guest asks for a soft reset: soft-reset, which xl does for hvm only, or destroy (default: soft-reset)',
@@ -224,6 +231,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     )
     .option('--arch <ARCH>', 'arm64 or amd64 (default: that of the --kernel file, else arm64)')
     .option('--type <TYPE>', 'kind of an amd64 guest: pvh or hvm (default: pvh)')
+    .option(...cpuOption)
     .option('--initrd <FILE>', 'initial file system (default: a busybox that shows its CPUs and powers off)')
     .option('--cmdline <TEXT>', 'kernel command line (default: console=ttyAMA0; on amd64 console=hvc0)')
     .option('--vcpus <N>', `number of vCPUs, ${rangeText(vcpuCount)}`)
@@ -280,6 +288,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     )
     .option('--arch <ARCH>', 'arm64 or amd64 (default: arm64)')
     .option('--type <TYPE>', 'kind of an amd64 guest: pvh or hvm (default: pvh)')
+    .option(...cpuOption)
     .option(
       '--cmdline <TEXT>',
       `kernel command line (default: console=ttyAMA0, on amd64 console=hvc0, and crashkernel=${crashMemory})`,

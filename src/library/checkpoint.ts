@@ -27,7 +27,7 @@ import {
 import { decodeCheckpoint, encodeCheckpoint, mostFileBytes } from './checkpoint_format.js';
 import type { SavedFrame } from '../boot/index.js';
 import { mostImageBytes, mostNextImageBytes, mostOtherFrames } from './checkpoint_sizes.js';
-import { memoryMiB, vcpuCount } from './limits.js';
+import { cpuModels, defaultCpuModel, memoryMiB, vcpuCount } from './limits.js';
 import { withCommand } from './other_command.js';
 import { hasCommand, otherCommandOf } from './guest_command.js';
 import { limitsOf, seedOf } from './request.js';
@@ -153,6 +153,7 @@ const settledBefore = [
   'kernel',
   'arch',
   'type',
+  'cpu',
   'initrd',
   'commandLine',
   'vcpus',
@@ -199,6 +200,12 @@ function optionsOf(contents: Contents, request: BootRequest): BegunOptions {
     kernel: { name, version, sha256, image, memoryBytes, placement },
     ...(initrd === null ? {} : { initrd }),
   };
+}
+
+/** Whether the CPUs have a model that there is, and the same one for all who ask. */
+function haveModel({ options, machine }: CheckpointValue): boolean {
+  const [model, own] = [options.cpu, machine.options.cpu].map((each) => each ?? defaultCpuModel);
+  return model === own && cpuModels.some((each) => each === model);
 }
 
 /** Whether all sizes are those that a guest may have: memory is allocated by these. */
@@ -264,6 +271,7 @@ function haveNumbers(
 function contentsOf(checkpoint: Checkpoint, isFile: boolean): Contents {
   const value = checkpoint.value as CheckpointValue;
   if (!haveSizes(value)) throw new InputError('its sizes are none that a guest may have');
+  if (!haveModel(value)) throw new InputError('its CPUs are of no model that there is');
   if (!haveNumbers(value, checkpoint.frames))
     throw new InputError('a frame of it is none that its guest has');
   const frames = checkpoint.frames.filter(({ number }) => number < firstFileFrame);

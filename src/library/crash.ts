@@ -55,6 +55,7 @@ export interface CrashRequest extends Pick<
   | 'kernel'
   | 'arch'
   | 'type'
+  | 'cpu'
   | 'commandLine'
   | 'vcpus'
   | 'memoryMiB'
@@ -225,6 +226,7 @@ async function load(request: CrashRequest): Promise<Loaded> {
 function bootPart({
   arch,
   type,
+  cpu,
   vcpus,
   memoryMiB,
   xen,
@@ -236,7 +238,7 @@ function bootPart({
   mirror,
   warn,
 }: CrashRequest): BootRequest {
-  const machine = { arch, type, vcpus, memoryMiB, xen, seed, xenstore, onSoftReset };
+  const machine = { arch, type, cpu, vcpus, memoryMiB, xen, seed, xenstore, onSoftReset };
   const given = { ...machine, whatIf, limits, mirror, warn };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -8,6 +8,8 @@ import { genericFlavour } from '../firmware/index.js';
 import { debianSpecText, defaultRelease } from '../kernel_source/index.js';
 
 export {
+  cpuModels,
+  defaultCpuModel,
   defaultXenRelease,
   guestTypes,
   onReboots,

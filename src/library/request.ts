@@ -6,6 +6,7 @@ import type {
   Architecture,
   BootCommand,
   BootOptions,
+  CpuModel,
   GuestType,
   OnReboot,
   OnSoftReset,
@@ -49,6 +50,11 @@ export interface BootRequest {
   readonly arch?: keyof typeof architectureNames;
   /** Kind of an amd64 guest: `pvh` or `hvm`, a PC whose kernel uses Xen's interfaces (default: `pvh`). */
   readonly type?: GuestType;
+  /**
+   * Model of an amd64 guest's CPUs: `minimal`, the least that Debian's kernels need, or `v2`, which has the instructions of the level
+   * x86-64-v2 and what kernels of today expect beside them (default: `minimal`).
+   */
+  readonly cpu?: CpuModel;
   /** Initial file system: its path or its bytes (default: a busybox that shows its CPUs and powers off). */
   readonly initrd?: string | Uint8Array;
   /** Kernel command line, 2047 bytes at most (default: `console=ttyAMA0`; on amd64 `console=hvc0`). */
@@ -126,12 +132,16 @@ export function architectureAsked({ arch }: Pick<BootRequest, 'arch'>): Architec
   return arch === undefined ? null : architectureNames[arch];
 }
 
-/** Throws InputError unless guests of that architecture have a type, or ask for a soft reset, if that was asked for. */
-export function checkType(architecture: Architecture, { type, onSoftReset }: BootRequest): void {
+/** Throws InputError unless guests of that architecture have a type or a model of CPU, or ask for a soft reset, if that was asked for. */
+export function checkType(architecture: Architecture, { type, cpu, onSoftReset }: BootRequest): void {
   if (architecture === 'amd64') return;
   if (type !== undefined)
     throw new InputError(
       `an ${architecture} guest of Xen has no type; leave out the type, or give the architecture amd64`,
+    );
+  if (cpu !== undefined)
+    throw new InputError(
+      `an ${architecture} guest has one model of CPU, a Cortex-A57; leave out the model, or give the architecture amd64`,
     );
   if (onSoftReset !== undefined)
     throw new InputError(
@@ -189,9 +199,9 @@ function checkRestart({ onReboot, whatIf }: BootRequest): void {
   );
 }
 
-/** The type of an amd64 guest, if one was asked for. */
-function typeOf({ type }: BootRequest): Pick<Settled, 'type'> {
-  return type === undefined ? {} : { type };
+/** The type and the CPUs' model of an amd64 guest, if they were asked for. */
+function typeOf({ type, cpu }: BootRequest): Pick<Settled, 'type' | 'cpu'> {
+  return { ...(type === undefined ? {} : { type }), ...(cpu === undefined ? {} : { cpu }) };
 }
 
 function softResetOf({ onSoftReset }: BootRequest): Pick<Settled, 'onSoftReset'> {

@@ -1,6 +1,14 @@
 /** Checks what kind of value each field of a request has. A program in JavaScript, or JSON, may hold anything. */
 import { InputError, isUsable } from '../base/index.js';
-import { architectureNames, guestTypes, onReboots, onSoftResets, whatIfs, xenReleases } from './limits.js';
+import {
+  architectureNames,
+  cpuModels,
+  guestTypes,
+  onReboots,
+  onSoftResets,
+  whatIfs,
+  xenReleases,
+} from './limits.js';
 import type { BootRequest } from './request.js';
 
 interface Kind {
@@ -45,6 +53,7 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
   },
   arch: oneOf(Object.keys(architectureNames)),
   type: oneOf(guestTypes),
+  cpu: oneOf(cpuModels),
   initrd: fileOrBytes,
   commandLine: typed('string', 'a string'),
   vcpus: number,

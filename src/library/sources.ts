@@ -182,7 +182,7 @@ export async function loadSources(request: BootRequest, spec: KernelSpec): Promi
 }
 
 /** What the kernel to go on in is, beside the request for the first one. */
-interface CrashKernelRequest extends Pick<BootRequest, 'arch' | 'type' | 'mirror' | 'warn'> {
+interface CrashKernelRequest extends Pick<BootRequest, 'arch' | 'type' | 'cpu' | 'mirror' | 'warn'> {
   readonly crashKernel?: string | Uint8Array;
 }
 

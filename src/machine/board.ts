@@ -13,7 +13,10 @@ import type {
   StartContext,
 } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
+import type { CpuModel } from '../isa/x86_64/index.js';
 import type { EngineFrames } from './frames.js';
+
+export type { CpuModel };
 
 /** Is told of the events of a run. */
 export interface MachineListener {
@@ -62,6 +65,8 @@ export interface MachineOptions {
   readonly bootInformation: bigint;
   /** x86-64: enters in 64-bit mode, with that page table and descriptor table at guest physical addresses. */
   readonly longMode?: LongModeEntry;
+  /** x86-64: the model of the CPUs (default: `minimal`). */
+  readonly cpu?: CpuModel;
 }
 
 /** What a board asks of its machine. */

@@ -4,7 +4,7 @@
  */
 export { arm64Machine } from './arm64/board.js';
 export type { Arm64Board, Arm64Machine } from './arm64/board.js';
-export type { Board, MachineListener, MachineOptions } from './board.js';
+export type { Board, CpuModel, MachineListener, MachineOptions } from './board.js';
 export type { GuestConsole } from './console_input.js';
 export { needsLevel } from './arm64/diagnosis.js';
 export type { UnknownCall, VcpuDiagnosis } from './arm64/diagnosis.js';

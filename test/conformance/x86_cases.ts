@@ -183,7 +183,7 @@ function drawMmx(dice: Dice, isFloat: boolean): X87State {
 
 function x87Of(instruction: x86_64.X86Instruction, dice: Dice, isFloat: boolean): X87State {
   if (isMmx(instruction)) return drawMmx(dice, isFloat);
-  if (instruction.feature !== 'fpu') return initialX87;
+  if (instruction.feature?.startsWith('fpu') !== true) return initialX87;
   const state = drawX87(dice, true);
   const isKept = (state.status & ~state.control & 0x3f) !== 0;
   // The pointers are lost if the host saves and restores its state before an exception is pending.
@@ -216,7 +216,7 @@ function drawCase(
   if (found.instruction.form.repeat !== 0) registers[1] = BigInt(dice.below(12));
   if (isUndefined(found.instruction, found.fields, registers)) return null;
   if (found.instruction.vector) align(registers, found.instruction.form, found.fields, dice);
-  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP|RCP|RSQRT)[PS][SD])/.test(
+  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP|RCP|RSQRT|ADDSUB|HADD|HSUB)[PS][SD])/.test(
     found.instruction.name,
   );
   const vectors = Array.from({ length: 16 }, () =>

@@ -193,7 +193,7 @@ export function describeCase(each: Case, found: readonly string[]): string {
       ...each.vectors.map((value, number) => `xmm${number}=${value.toString(16)}`),
     );
   const { x87 } = each;
-  if (instruction.feature === 'fpu' || instruction.feature?.startsWith('mmx') === true)
+  if (/^(fpu|mmx)/.test(instruction.feature ?? ''))
     state.push(
       `control=${x87.control.toString(16)} status=${x87.status.toString(16)} tags=${x87.tags.toString(16)}`,
       ...x87.registers.map(

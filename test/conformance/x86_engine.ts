@@ -98,6 +98,7 @@ export class EngineMachine {
   #host(): X86Host {
     const { ramBytes } = places;
     return {
+      features: isa.cpuModels.v2,
       memory: {
         frame: (address) => (address < ramBytes ? this.#processor.ramStart + address : -1),
         read: () => null,

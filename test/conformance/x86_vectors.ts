@@ -75,6 +75,15 @@ function binary({ kind, lane }: Binary, first: bigint, second: bigint): bigint {
 }
 
 function unary({ kind, lane }: Extract<VectorExpr, { op: 'vectorUnary' }>, value: bigint): bigint {
+  if (kind === 'abs') {
+    const signed = lanesOf(value, lane).map((each) => BigInt.asIntN(lane, each));
+    return fromLanes(signed.map((each) => (each < 0n ? -each : each)), lane); // prettier-ignore
+  }
+  const extended = /^extend(Low|High)(Uns|S)igned$/.exec(kind);
+  if (extended !== null) {
+    const narrow = lanesOf(half(value, extended[1] === 'High'), lane / 2).slice(0, 128 / lane);
+    return fromLanes(narrow.map((each) => (extended[2] === 'S' ? BigInt.asIntN(lane / 2, each) : each)), lane); // prettier-ignore
+  }
   if (kind !== 'addPairsUnsigned') throw new Error(`${kind} cannot be evaluated`);
   const narrow = lanesOf(value, lane / 2);
   return fromLanes(lanesOf(value, lane).map((_, at) => narrow[2 * at]! + narrow[2 * at + 1]!), lane); // prettier-ignore

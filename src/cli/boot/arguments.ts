@@ -2,6 +2,7 @@
 import { InputError, isUsable } from '../../base/index.js';
 import {
   architectureNames,
+  cpuModels,
   guestTypes,
   memoryMiB,
   parseKernelSpec,
@@ -20,6 +21,7 @@ export interface BootArguments {
   readonly kernel?: string;
   readonly arch?: string;
   readonly type?: string;
+  readonly cpu?: string;
   readonly initrd?: string;
   readonly cmdline?: string;
   readonly vcpus?: string;
@@ -133,6 +135,7 @@ const settledBefore = {
   kernel: '--kernel',
   arch: '--arch',
   type: '--type',
+  cpu: '--cpu',
   initrd: '--initrd',
   cmdline: '--cmdline',
   vcpus: '--vcpus',
@@ -277,6 +280,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ...(kernel === undefined ? {} : { kernel }),
     ...given('arch', args.arch, archOf),
     ...given('type', args.type, typeOf),
+    ...given('cpu', args.cpu, (text) => oneOf('--cpu', text, cpuModels)),
     ...given('initrd', initrd, asIs),
     ...given('commandLine', args.cmdline, asIs),
     ...vcpus,

@@ -11,6 +11,7 @@ const valued: readonly (readonly [
   ['kernel', '--kernel'],
   ['arch', '--arch'],
   ['type', '--type'],
+  ['cpu', '--cpu'],
   ['initrd', '--initrd'],
   ['mirror', '--mirror'],
   ['cmdline', '--cmdline'],

@@ -1,7 +1,7 @@
 /** The report of a boot for the terminal: the CPUs, the broken rules, the outcome. */
 import { answerText, idText } from '../../explore/index.js';
 import { formatHardwareId } from '../../identity/index.js';
-import { whatIfsOf } from '../../library/index.js';
+import { defaultCpuModel, whatIfsOf } from '../../library/index.js';
 import type {
   BootReport,
   ReportedCpu,
@@ -134,12 +134,13 @@ const verdicts = {
 const eventWords = { fifo: 'FIFO events', '2l': 'two-level events', none: 'events not set up' } as const;
 
 function guestWords({ machine, options, runs }: BootReport): string {
-  const { arch, type, vcpus, memoryMiB, xen, xenstore } = machine;
+  const { arch, type, cpu = defaultCpuModel, vcpus, memoryMiB, xen, xenstore } = machine;
   const { seed, entryVcpu, whatIf } = options;
   const { events = null } = runs[0].kernels[0] ?? {};
   return [
     ...(type === null ? [] : [`${arch} ${type.toUpperCase()}`]),
     `${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
+    ...(cpu === defaultCpuModel ? [] : [`CPUs of model ${cpu}`]),
     `${memoryMiB} MiB`,
     `Xen ${xen}`,
     eventWords[events ?? 'none'],

@@ -11,6 +11,7 @@ export interface CrashArguments extends Pick<
   | 'kernel'
   | 'arch'
   | 'type'
+  | 'cpu'
   | 'cmdline'
   | 'vcpus'
   | 'memory'
@@ -64,13 +65,14 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
   })) {
     checkValue(`--${option}`, value);
   }
-  const { kernel, arch, type, cmdline, vcpus, memory, xen, seed, xenstore, onSoftReset } = args;
+  const { kernel, arch, type, cpu, cmdline, vcpus, memory, xen, seed, xenstore, onSoftReset } = args;
   const { whatIf, limit, mirror } = args;
   const { from, trace, report, junit, sarif } = args;
   const given = {
     kernel,
     arch,
     type,
+    cpu,
     cmdline,
     vcpus,
     memory,

@@ -1,4 +1,5 @@
 /** What the machine around x86-64 vCPUs must provide to the engine. */
+import type { CpuFeature } from '../../isa/x86_64/index.js';
 import type { PhysicalMemory } from '../ports.js';
 
 /** What CPUID answers, unsigned. */
@@ -23,6 +24,8 @@ export interface TimestampLine {
  * vCPU, the memory, and (in `hypercall`) the registers of the calling vCPU.
  */
 export interface X86Host {
+  /** Those that CPUID tells of. What belongs to another is as on a CPU without it. */
+  readonly features: ReadonlySet<CpuFeature>;
   /** Memory that does not exist reads as all ones, and ignores writes. */
   readonly memory: PhysicalMemory;
   cpuid(vcpu: number, leaf: number, subleaf: number): CpuidAnswer;

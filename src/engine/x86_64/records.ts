@@ -10,36 +10,44 @@ import { fillRecord, placedOperands } from '../record.js';
 import type { PlacedOperand } from '../record.js';
 import type { CodeBytes, DecodedInstruction } from '../straight_runs.js';
 import { exception, invalidOpcode, vectors } from './events.js';
+import type { X86Host } from './host.js';
 import { trapping, variantOf } from './vcpu.js';
 import type { Event, Variant } from './vcpu.js';
 
-const { longest, registerFile } = x86_64;
+const { hasFeatures, longest, registerFile } = x86_64;
 type X86Instruction = x86_64.X86Instruction;
 type Fields = x86_64.Fields;
 
 /** Created on first use, and shared by all processors. */
 let decoder: x86_64.Decoder | null = null;
 
-/** Decodes the instruction at the start of some bytes. */
-export function decode(bytes: Uint8Array, mode: x86_64.Mode): x86_64.Decoded {
+/** Decodes the instruction at the start of some bytes. One that the CPU lacks is undefined. */
+export function decode(
+  bytes: Uint8Array,
+  mode: x86_64.Mode,
+  { features }: Pick<X86Host, 'features'>,
+): x86_64.Decoded {
   decoder ??= x86_64.makeDecoder(x86_64.x86);
-  return decoder.decode(bytes, mode);
+  const found = decoder.decode(bytes, mode);
+  if (found.kind !== 'instruction') return found;
+  const { fields } = found;
+  return hasFeatures(features, found.instruction.feature) ? found : { kind: 'undefined', fields };
 }
 
 /** Features whose instructions use the state of x87. Those of SSE that use its registers are `vector`; fences and MOVNTI are not. */
-const floatFeatures: ReadonlySet<string | null> = new Set(['fpu', 'fxsr']);
+const floatFeatures = /^(fpu|fxsr)\b/;
 
 /** Whether it uses MMX registers; with XMM registers beside them it is `vector` too. */
 const isMmx = ({ feature }: X86Instruction): boolean => feature?.startsWith('mmx') === true;
 
 const isX87 = (instruction: X86Instruction): boolean =>
-  floatFeatures.has(instruction.feature) || isMmx(instruction);
+  floatFeatures.test(instruction.feature ?? '') || isMmx(instruction);
 
 /** Whether an instruction raises #NM or #UD by CR0 and CR4; `floatTrap` says which. */
 function doesTrap(instruction: X86Instruction, { traps }: Variant): boolean {
   const { taskSwitched, emulated, withoutVectors, waits } = trapping;
   if (instruction.name === 'FWAIT') return (traps & waits) !== 0;
-  if (isX87(instruction) && (traps & (taskSwitched | emulated)) !== 0) return true;
+  if ((traps & (taskSwitched | emulated)) !== 0 && isX87(instruction)) return true;
   return instruction.vector && (traps & (taskSwitched | emulated | withoutVectors)) !== 0;
 }
 
@@ -59,18 +67,20 @@ interface Way {
   readonly fallsThrough: boolean;
 }
 
+type DecoderParts = Pick<CpuParts<X86Host>, 'memory' | 'plan' | 'provide' | 'host'>;
+
 export class RecordDecoder {
-  readonly #parts: Pick<CpuParts<unknown>, 'memory' | 'plan' | 'provide'>;
+  readonly #parts: DecoderParts;
   readonly #ways = new Map<X86Instruction, Way>();
 
-  constructor(parts: Pick<CpuParts<unknown>, 'memory' | 'plan' | 'provide'>) {
+  constructor(parts: DecoderParts) {
     this.#parts = parts;
   }
 
   /** Decodes an instruction into its record; see `DecodeInstruction`. */
   decode({ bytes, at, end, offset, variant, record }: CodeBytes): DecodedInstruction | null {
     const kind = variantOf(variant);
-    const found = decode(bytes.subarray(at, Math.min(end, at + longest)), kind.mode);
+    const found = decode(bytes.subarray(at, Math.min(end, at + longest)), kind.mode, this.#parts.host);
     if (found.kind === 'truncated') return null;
     if (found.kind === 'tooLong') return this.#special(record, specialHandlers.undefined, longest);
     if (found.kind === 'undefined') {

@@ -46,9 +46,9 @@ function linearPc(cpu: Vcpu): bigint {
 }
 
 /** Between two iterations of a string instruction RF is set, so that a breakpoint hits before the first alone (SDM, volume 3, 17.3.1.1). */
-function isBetweenIterations({ accesses }: CpuContext, cpu: Vcpu): boolean {
+function isBetweenIterations({ accesses, host }: CpuContext, cpu: Vcpu): boolean {
   if (linearPc(cpu) !== cpu.steppedAt) return false;
-  const decoded = decode(accesses.codeAt(cpu), cpu.mode);
+  const decoded = decode(accesses.codeAt(cpu), cpu.mode, host);
   return decoded.kind === 'instruction' && decoded.instruction.form.repeat !== 0;
 }
 

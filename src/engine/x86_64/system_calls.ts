@@ -84,6 +84,9 @@ export function answerCall(context: CpuContext, cpu: Vcpu, number: number, a: bi
   return cpu.pending !== null;
 }
 
+/** IA32_TSC_AUX. */
+const timestampAux = 0xc000_0103;
+
 const low32 = (value: bigint): number => Number(value & 0xffffffffn);
 const bitsIn = (a: bigint): 16 | 32 | 64 => Number((a >> 16n) & 0xffn) as 16 | 32 | 64;
 const bytesOf = (bits: number): 2 | 4 | 8 => (bits / 8) as 2 | 4 | 8;
@@ -103,9 +106,9 @@ function unimplemented(cpu: Vcpu, what: string): never {
 }
 
 /** An opcode that nothing defines. Those that are undefined by definition are not counted. */
-function undefinedInstruction({ accesses }: CpuContext, cpu: Vcpu): never {
+function undefinedInstruction({ accesses, host }: CpuContext, cpu: Vcpu): never {
   const bytes = accesses.codeAt(cpu);
-  const decoded = decode(bytes, cpu.mode);
+  const decoded = decode(bytes, cpu.mode, host);
   if (decoded.kind === 'tooLong') raise(generalProtection());
   if (decoded.kind !== 'instruction') cpu.countUnimplemented(opcodeText(bytes, cpu.mode));
   else if (!/^(ud[012]|rsm)/.test(decoded.instruction.text)) cpu.countUnimplemented(decoded.instruction.name);
@@ -365,6 +368,7 @@ const controlHandlers = {
     if ((cpu.system.cr4 & cr4.timestampDisable) !== 0) requireKernel(cpu);
     return BigInt.asUintN(64, host.timestamp(cpu.index));
   },
+  readTimestampAux: ({ host }, cpu) => readModelSpecific(cpu, host, timestampAux),
   // No counter is offered, so that each number is a wrong one.
   readPerformanceCounter: () => raise(generalProtection()),
   invalidatePage: ({ tlbs }, cpu, address) => {
@@ -406,9 +410,9 @@ const portHandlers = {
 } satisfies Partial<Record<Call, Handler>>;
 
 /** The exception of an instruction that traps. Its translation may be gone, since stores to page tables flush nothing. */
-function trapOf(accesses: Accesses, cpu: Vcpu): Event {
-  const inPage = decode(accesses.bytesOf(cpu.block.record), cpu.mode);
-  const decoded = inPage.kind === 'instruction' ? inPage : decode(accesses.codeAt(cpu), cpu.mode);
+function trapOf({ accesses, host }: CpuContext, cpu: Vcpu): Event {
+  const inPage = decode(accesses.bytesOf(cpu.block.record), cpu.mode, host);
+  const decoded = inPage.kind === 'instruction' ? inPage : decode(accesses.codeAt(cpu), cpu.mode, host);
   if (decoded.kind === 'instruction') return floatTrap(decoded.instruction, variantOf(cpu.variant));
   return exception(vectors.deviceNotAvailable);
 }
@@ -421,7 +425,7 @@ const handlers: Readonly<Record<Call, Handler>> = {
   ...x87Handlers,
   ...portHandlers,
   undefined: undefinedInstruction,
-  vectorTrap: ({ accesses }, cpu) => {
+  vectorTrap: (context, cpu) => {
     const { block } = cpu;
     if (block.memory.word(block.record + linkInRecord) === behindInstruction) {
       // What stands behind an instruction is none.
@@ -429,7 +433,7 @@ const handlers: Readonly<Record<Call, Handler>> = {
       cpu.pending = { kind: 'stepped' };
       return;
     }
-    raise(trapOf(accesses, cpu));
+    raise(trapOf(context, cpu));
   },
   misaligned: () => raise(generalProtection()),
   misalignedStack: () => undefined,

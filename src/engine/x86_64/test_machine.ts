@@ -58,13 +58,14 @@ export function flatSegment(selector: number, kind: 'code64' | 'code32' | 'data'
 /** Millionths of a tick of the time-stamp counter for each instruction. */
 const timestampRate = 2_445_406n;
 
-function hostOf(machine: () => TestMachine, asksTime: boolean): X86Host {
+function hostOf(machine: () => TestMachine, asksTime: boolean, features: X86Host['features']): X86Host {
   const millionths = (): bigint => (machine().elapsed + BigInt(machine().processor.executed)) * timestampRate;
   const hear = (heard: Heard): void => {
     machine().heard.push(heard);
   };
   const noLeaf: CpuidAnswer = { eax: 0x11, ebx: 0x22, ecx: 0x33, edx: 0x44 };
   return {
+    features,
     memory: {
       frame: (address) => (address < ramBytes ? machine().processor.ramStart + address : -1),
       read: () => null,
@@ -119,10 +120,15 @@ function hostOf(machine: () => TestMachine, asksTime: boolean): X86Host {
 export function testMachine({
   vcpus = 1,
   asksTime = false,
-}: { readonly vcpus?: number; readonly asksTime?: boolean } = {}): TestMachine {
+  cpu = 'v2',
+}: {
+  readonly vcpus?: number;
+  readonly asksTime?: boolean;
+  readonly cpu?: isa.CpuModel;
+} = {}): TestMachine {
   const processor: X86Processor = new Processor(
     x86_64,
-    hostOf(() => machine, asksTime),
+    hostOf(() => machine, asksTime, isa.cpuModels[cpu]),
     {
       vcpus,
       ramBytes,

@@ -237,7 +237,7 @@ export function compareFlags(cpu: Vcpu, call: bigint, index: bigint): bigint {
 }
 
 /** Converts ST(0) to a format, for a store that comes next. Ends the instruction where nothing is to be stored. */
-export function convert(cpu: Vcpu, format: bigint): void {
+export function convert(cpu: Vcpu, format: bigint, truncates: boolean): void {
   begin(cpu);
   const name = x87Formats[Number(format)];
   invariant(name !== undefined, `format ${format} of x87`);
@@ -249,7 +249,7 @@ export function convert(cpu: Vcpu, format: bigint): void {
     note(cpu, isFault ? underflow : 0, false);
     return;
   }
-  const modes = modesOf(cpu);
+  const modes = truncates ? { ...modesOf(cpu), rounding: 'zero' as const } : modesOf(cpu);
   if (name === 'decimal') {
     const { value, raised: bits, up } = toDecimal(number, modes);
     cpu.converted = [BigInt.asUintN(64, value), Number(value >> 64n)];

@@ -36,7 +36,7 @@ export const x87Handlers = {
   compareX87: (_context, cpu, call, index) => x87.compareRegisters(cpu, call, index),
   compareX87Memory: (_context, cpu, call, bits) => x87.compareMemory(cpu, call, bits),
   compareX87Flags: (_context, cpu, call, index) => x87.compareFlags(cpu, call, index),
-  convertX87: (_context, cpu, format) => x87.convert(cpu, format),
+  convertX87: (_context, cpu, format, truncates) => x87.convert(cpu, format, truncates === 1n),
   convertedX87: (_context, cpu) => cpu.converted[0],
   convertedX87High: (_context, cpu) => BigInt(cpu.converted[1]),
   storeX87Environment: ({ accesses }, cpu, bits, address) =>

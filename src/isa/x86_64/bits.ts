@@ -1,4 +1,4 @@
-/** Bit tests and searches (Intel SDM, volume 1, 7.3.7): BT, BTS, BTR, BTC, BSF, BSR. */
+/** Bit tests, searches and counts (Intel SDM, volume 1, 7.3.7 and 12.12): BT, BTS, BTR, BTC, BSF, BSR, POPCNT. */
 import type { Expr } from '../micro_ops.js';
 import type { Semantics } from '../semantics.js';
 import { allSizes } from './arithmetic.js';
@@ -89,4 +89,27 @@ const scans = ([['bsf', 'BC', trailing], ['bsr', 'BD', highest]] as const).flatM
   }),
 ); // prettier-ignore
 
-export const bitInstructions = [...bitTests.flatMap(bitRows), ...scans];
+/** The number of ones: of pairs, of groups of four, of bytes, and the sum of all bytes by a multiplication. */
+function countOnes(m: Semantics, value: Expr): Expr {
+  const { width } = value;
+  const each = (byte: bigint): Expr =>
+    m.constant(width, BigInt.asUintN(width, 0x0101_0101_0101_0101n * byte));
+  const above = (a: Expr, by: number): Expr => m.shiftBy('shrUnsigned', a, by);
+  const pairs = m.let(m.sub(value, m.and(above(value, 1), each(0x55n))));
+  const fours = m.let(m.add(m.and(pairs, each(0x33n)), m.and(above(pairs, 2), each(0x33n))));
+  const bytes = m.and(m.add(fours, above(fours, 4)), each(0x0fn));
+  return above(m.mul(bytes, each(1n)), width - 8);
+}
+
+const popcnt = instruction({
+  name: 'POPCNT_r_rm', opcode: 'F3 0F B8 /r', feature: 'popcnt', sizes: allSizes, operands: { d: reg(), s: rm() }, text: 'popcnt {s},{d}',
+  semantics: (m, { d, s }) => {
+    const value = s.get();
+    d.set(countOnes(m, value));
+    const [clear, clearSign] = [m.constant(32, 0), m.constant(64, 0)];
+    // A byte of 1 has an odd number of ones.
+    m.setFlags({ z: m.resize(64, value), c: clear, a: clear, p: m.constant(32, 1), s: clearSign, o: clearSign });
+  },
+}); // prettier-ignore
+
+export const bitInstructions = [...bitTests.flatMap(bitRows), ...scans, ...popcnt];

@@ -1,10 +1,10 @@
-/** Compare and exchange, exchange and add (Intel SDM, volume 1, 7.3.1.2): CMPXCHG, CMPXCHG8B, XADD. */
+/** Compare and exchange, exchange and add (Intel SDM, volume 1, 7.3.1.2): CMPXCHG, CMPXCHG8B, CMPXCHG16B, XADD. */
 import type { Semantics } from '../semantics.js';
 import { allSizes } from './arithmetic.js';
 import { instruction } from './encoding.js';
 import type { Form } from './encoding.js';
 import { add, setZero, subtract } from './flags.js';
-import { fixed, reg, writtenMemory, writtenRm } from './operands.js';
+import { alignedAddress, beforeWrite, fixed, reg, writtenMemory, writtenRm } from './operands.js';
 import type { Place, Value } from './operands.js';
 
 /** Memory is written in any case, with what it had; a register, also its upper half, stays if it is not equal. */
@@ -46,6 +46,24 @@ export const exchangeInstructions = [
       m.when(m.negate(isEqual), () => {
         a.set(m.resize(32, old));
         high.set(m.resize(32, m.shiftBy('shrUnsigned', old, 32)));
+      });
+      setZero(m, isEqual);
+    },
+  }),
+  instruction({
+    name: 'CMPXCHG16B_m128', opcode: '0F C7 /1', feature: 'cx16', sizes: [64], modes: [64], only: 'm', lockable: true, cold: true, allocated: ({ wide }) => wide === 1,
+    operands: { d: writtenMemory(64), a: fixed('rax', 64), high: fixed('rdx', 64), low: fixed('rbx', 64), upper: fixed('rcx', 64) },
+    text: 'cmpxchg16b {d}',
+    semantics: (m, { d, a, high, low, upper }, form) => {
+      const at = alignedAddress(m, d, form);
+      const above = m.let(m.add(at, m.constant(64, 8)));
+      const [old, oldHigh] = [m.load(8, at, beforeWrite), m.load(8, above, beforeWrite)];
+      const isEqual = m.let(m.and(m.equal(old, a.get()), m.equal(oldHigh, high.get())));
+      m.store(8, at, m.select(isEqual, low.get(), old));
+      m.store(8, above, m.select(isEqual, upper.get(), oldHigh));
+      m.when(m.negate(isEqual), () => {
+        a.set(old);
+        high.set(oldHigh);
       });
       setZero(m, isEqual);
     },

@@ -33,6 +33,8 @@ export const x86: readonly X86Instruction[] = [
 ];
 
 export { assemble } from './assembler/assembler.js';
+export { cpuFeatures, cpuModelNames, cpuModels, featureBits, hasFeatures } from './cpu_models.js';
+export type { CpuFeature, CpuModel } from './cpu_models.js';
 export { makeDecoder } from './decoder.js';
 export type { Decoded, Decoder } from './decoder.js';
 export { printInstruction } from './encoding.js';

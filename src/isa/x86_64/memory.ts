@@ -226,6 +226,15 @@ export function memorySpec(size: Bits | null, use: MemoryUse, hasSegment: boolea
   };
 }
 
+/** The address of 16 bytes. Raises #GP before any other fault of the access if it is not aligned. */
+export function alignedAddress(m: Semantics, operand: Memory, { flat }: Form): Expr {
+  // Where segments matter, their checks come after that of the alignment.
+  const address = operand.linear(flat ? 16 : 0);
+  const offset = m.and(address, m.constant(64, 15));
+  m.when(m.notEqual(offset, m.constant(64, 0)), () => m.system('misalignedOperand'));
+  return flat ? address : operand.linear(16);
+}
+
 /** A memory operand that is read. */
 export const memory = (size: Bits | null = null): OperandSpec<Memory> => memorySpec(size, 'read', true);
 

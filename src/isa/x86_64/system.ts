@@ -79,24 +79,37 @@ const sysret = [
   instruction({ name: 'SYSRET_legacy', opcode: '0F 07', modes: [16, 32], cold: true, operands: {}, text: 'sysret', semantics: (m) => m.system('sysret', [m.constant(64, 32)]) }),
 ].flat(); // prettier-ignore
 
-const rdtsc = instruction({
-  name: 'RDTSC', opcode: '0F 31', operands: { a: fixed('rax', 32), d: fixed('rdx', 32) }, text: 'rdtsc', feature: 'tsc',
-  semantics: (m, { a, d }) => {
-    const give = (value: Expr): void => {
-      a.set(m.resize(32, value));
-      d.set(m.resize(32, m.shiftBy('shrUnsigned', value, 32)));
-    };
-    const rate = m.state(x86State.timestampRate);
-    m.when(
-      m.isZero(rate),
-      () => give(m.ask('readTimestamp', [])),
-      () => {
-        const part = m.add(m.state(x86State.timestampPart), m.mul(m.executed(), rate));
-        give(m.let(m.add(m.state(x86State.timestampTicks), m.divide(false, part, m.constant(64, 1_000_000)))));
-      },
-    );
-  },
-}); // prettier-ignore
+/** The time-stamp counter in two halves. */
+function readTimestamp(m: Semantics, a: Place, d: Place): void {
+  const give = (value: Expr): void => {
+    a.set(m.resize(32, value));
+    d.set(m.resize(32, m.shiftBy('shrUnsigned', value, 32)));
+  };
+  const rate = m.state(x86State.timestampRate);
+  m.when(
+    m.isZero(rate),
+    () => give(m.ask('readTimestamp', [])),
+    () => {
+      const part = m.add(m.state(x86State.timestampPart), m.mul(m.executed(), rate));
+      give(m.let(m.add(m.state(x86State.timestampTicks), m.divide(false, part, m.constant(64, 1_000_000)))));
+    },
+  );
+}
+
+const timestamps = [
+  instruction({
+    name: 'RDTSC', opcode: '0F 31', operands: { a: fixed('rax', 32), d: fixed('rdx', 32) }, text: 'rdtsc', feature: 'tsc',
+    semantics: (m, { a, d }) => readTimestamp(m, a, d),
+  }),
+  instruction({
+    name: 'RDTSCP', opcode: '0F 01 F9', cold: true, operands: { a: fixed('rax', 32), d: fixed('rdx', 32), c: fixed('rcx', 32) }, text: 'rdtscp', feature: 'rdtscp',
+    semantics: (m, { a, d, c }) => {
+      const auxiliary = m.ask('readTimestampAux', []);
+      readTimestamp(m, a, d);
+      c.set(m.resize(32, auxiliary));
+    },
+  }),
+].flat(); // prettier-ignore
 
 const interrupt = instruction({ name: 'INT_imm8', opcode: 'CD ib', cold: true, operands: { vector: imm(8) }, text: 'int {vector}', semantics: (m, { vector }) => m.system('interrupt', [m.resize(64, vector.get())]) }); // prettier-ignore
 
@@ -107,9 +120,11 @@ const flags = [
   instruction({ name: 'CMC', opcode: 'F5', operands: {}, text: 'cmc', semantics: (m) => m.setFlags({ c: m.negate(m.flag('c')) }) }),
   instruction({ name: 'CLD', opcode: 'FC', operands: {}, text: 'cld', semantics: (m) => m.setState(x86State.flags, m.and(m.state(x86State.flags), m.constant(64, ~systemFlags.direction))) }),
   instruction({ name: 'STD', opcode: 'FD', operands: {}, text: 'std', semantics: (m) => m.setState(x86State.flags, m.or(m.state(x86State.flags), m.constant(64, systemFlags.direction))) }),
-  // In 64-bit code they belong to a feature of its own, lahf_lm.
-  instruction({ name: 'LAHF', opcode: '9F', modes: [16, 32], cold: true, operands: { d: ah }, text: 'lahf', semantics: (m, { d }) => d.set(m.or(flagBits(m, lowFlags), m.constant(32, 2))) }),
-  instruction({ name: 'SAHF', opcode: '9E', modes: [16, 32], cold: true, operands: { s: ah }, text: 'sahf', semantics: (m, { s }) => setFlagBits(m, lowFlags, s.get()) }),
+  // In 64-bit code they belong to a feature of its own.
+  ...([['', { modes: [16, 32] }], ['_64', { modes: [64], feature: 'lahf_lm' }]] as const).flatMap(([suffix, more]) => [
+    instruction({ ...more, name: `LAHF${suffix}`, opcode: '9F', cold: true, operands: { d: ah }, text: 'lahf', semantics: (m, { d }) => d.set(m.or(flagBits(m, lowFlags), m.constant(32, 2))) }),
+    instruction({ ...more, name: `SAHF${suffix}`, opcode: '9E', cold: true, operands: { s: ah }, text: 'sahf', semantics: (m, { s }) => setFlagBits(m, lowFlags, s.get()) }),
+  ]),
   // At CPL 0 only bit IF changes. Setting it delays interrupts by an instruction, and one that waits is taken before IF is cleared: the
   // host sees to both.
   instruction({
@@ -378,7 +393,7 @@ export const systemInstructions = [
   ...plainCalls,
   ...undefinedOnes,
   ...sysret,
-  ...rdtsc,
+  ...timestamps,
   ...interrupt,
   ...flags,
   ...ports,

@@ -73,6 +73,7 @@ export const x86SystemCalls = [
   'writeModelSpecific',
   /** -> value. */
   'readTimestamp',
+  'readTimestampAux',
   'readPerformanceCounter',
   'syscall',
   /** (operand size). */
@@ -161,7 +162,7 @@ export const x86SystemCalls = [
   'compareX87',
   'compareX87Memory',
   'compareX87Flags',
-  /** (format): converts ST(0), or ends the instruction; -> the bits to store; -> those of 80 above 64. */
+  /** (format, 1 to truncate an integer): converts ST(0), or ends the instruction; -> the bits to store; -> those of 80 above 64. */
   'convertX87',
   'convertedX87',
   'convertedX87High',

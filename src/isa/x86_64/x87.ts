@@ -64,7 +64,7 @@ const extendedMoves = [
         // Both parts have to fault before either is written, and before exceptions are told of.
         m.load(8, at, beforeWrite);
         m.load(2, above, beforeWrite);
-        m.system('convertX87', [number(m, formatNumber(format))]);
+        m.system('convertX87', [number(m, formatNumber(format)), number(m, 0)]);
         m.store(8, at, m.ask('convertedX87', []));
         m.store(2, above, m.ask('convertedX87High', []));
         m.system('popX87');
@@ -86,10 +86,18 @@ const stores = ([
   }),
 ); // prettier-ignore
 
-function storeTop(m: Semantics, d: Memory, format: ScalarFormat, pops: boolean): void {
+/** Integers without the fraction, whatever the rounding control says. */
+const truncatingStores = ([['DF', 'int16', 's'], ['DB', 'int32', 'l'], ['DD', 'int64', 'll']] as const).flatMap(([byte, format, suffix]) =>
+  x87({
+    name: `FISTTP_m${bitsOf[format]}`, opcode: `${byte} /1`, feature: 'fpu+sse3', only: 'm', operands: { d: writtenMemory(bitsOf[format]) }, text: `fisttp${suffix} {d}`,
+    semantics: (m, { d }) => storeTop(m, d, format, true, true),
+  }),
+); // prettier-ignore
+
+function storeTop(m: Semantics, d: Memory, format: ScalarFormat, pops: boolean, truncates = false): void {
   // The memory has to fault before exceptions are told of.
   d.get();
-  m.system('convertX87', [number(m, formatNumber(format))]);
+  m.system('convertX87', [number(m, formatNumber(format)), number(m, truncates ? 1 : 0)]);
   const value = m.ask('convertedX87', []);
   d.set(bitsOf[format] === 64 ? value : m.resize(32, value));
   if (pops) m.system('popX87');
@@ -189,6 +197,7 @@ export const x87Instructions = [
   ...integerLoads,
   ...extendedMoves,
   ...stores,
+  ...truncatingStores,
   ...registerMoves,
   ...constants,
   ...changes,

@@ -73,11 +73,11 @@ const isMemory = (reference: unknown): reference is Memory =>
  * pointers that the environment has. The host takes note of that in the call that does its work.
  */
 export function x87<const S extends Specs>(
-  definition: Omit<Definition<S>, 'cold' | 'feature'>,
+  definition: Omit<Definition<S>, 'cold'>,
 ): readonly X86Instruction[] {
   const all: Definition<Specs> = {
-    ...definition,
     ...common,
+    ...definition,
     operands: { ...definition.operands, x87Opcode: opcodeSpec },
     semantics: (m, references, form) => {
       waitForX87(m);

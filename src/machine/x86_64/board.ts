@@ -29,7 +29,7 @@ import { guestTsc } from './clock.js';
 import type { MachineTsc } from './clock.js';
 import { codeReader } from './code.js';
 import type { ReadCode } from './code.js';
-import { cpuid } from './cpuid.js';
+import { cpuid, featuresOf } from './cpuid.js';
 import { diagnose } from './diagnosis.js';
 import type { X86VcpuDiagnosis } from './diagnosis.js';
 import { enterAtStartup, enterInitialised, enterLongMode, enterPvh } from './entry.js';
@@ -50,8 +50,6 @@ import { PowerCalls } from './power_calls.js';
 
 /** Offsets in the xAPIC page of the interrupt command register's halves. */
 const apicCommand = { low: 0x300, high: 0x310 } as const;
-/** IA32_APIC_BASE.E and .EXTD */
-const apicFlags = { enabled: 0x800n, x2apic: 0x400n } as const;
 
 /** A triple fault, which ends the domain. */
 export interface TripleFault {
@@ -378,7 +376,9 @@ export class X86Board implements Board {
   }
 
   #host(): X86Host {
+    const features = featuresOf(this.#port.options);
     return {
+      features,
       memory: {
         frame: (address, write) => {
           const gfn = Math.floor(address / frameBytes);
@@ -391,8 +391,8 @@ export class X86Board implements Board {
       },
       cpuid: (index, leaf, subleaf) => {
         const vcpu = this.#vcpu(index);
-        const isEnabled = (this.apicBase(vcpu) & apicFlags.enabled) !== 0n;
-        return cpuid(this.#port.domain(), vcpu, leaf, subleaf, isEnabled);
+        const apicBase = this.apicBase(vcpu);
+        return cpuid(this.#port.domain(), { id: vcpu, features, apicBase }, leaf, subleaf);
       },
       readModelSpecific: (index, number) => this.#registers.read(this.#vcpu(index), number),
       writeModelSpecific: (index, number, value) =>

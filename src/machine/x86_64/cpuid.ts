@@ -1,42 +1,16 @@
 /**
- * What CPUID tells an HVM or PVH guest of Xen 4.17 on a host with AMD's CPUs. The features are the smallest set with which Debian's kernels
- * and programs run, PSE and PGE, which Linux without CONFIG_XEN_PV demands of each CPU that it starts (verify_cpu), x2APIC and the
- * hypervisor bit; HTT is what Xen always adds (tools/libs/guest/xg_cpuid_x86.c, xc_cpuid_apply_policy).
- * Identification and topology are those observed on the reference guest.
+ * What CPUID tells an HVM or PVH guest of Xen 4.17 on a host with AMD's CPUs. The features are those of the CPU's model
+ * (isa/x86_64/cpu_models.ts). Identification and topology are those observed on the reference guest.
  */
 import type { CpuidAnswer } from '../../engine/x86_64/index.js';
 import { cpuidLeaf } from '../../hypervisor/index.js';
 import type { Domain } from '../../hypervisor/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
+import { cpuModels, featureBits } from '../../isa/x86_64/index.js';
+import type { CpuFeature } from '../../isa/x86_64/index.js';
+import type { MachineOptions } from '../board.js';
 
 const none: CpuidAnswer = { eax: 0, ebx: 0, ecx: 0, edx: 0 };
-
-/** The bits of leaf 1's EDX; those of `extended` are in EDX of leaf 0x80000001 too, as on AMD's CPUs. */
-const feature = {
-  fpu: 0,
-  pse: 3,
-  tsc: 4,
-  msr: 5,
-  pae: 6,
-  cx8: 8,
-  apic: 9,
-  pge: 13,
-  cmov: 15,
-  mmx: 23,
-  fxsr: 24,
-  sse: 25,
-  sse2: 26,
-  htt: 28,
-} as const;
-const repeated = ['fpu', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'pge', 'cmov', 'mmx', 'fxsr'] as const;
-/** Bits of leaf 0x80000001's EDX. */
-const extended = { syscall: 11, nx: 20, lm: 29 } as const;
-/** Bits of leaf 1's ECX. */
-const x2apic = 21;
-const hypervisor = 31;
-
-const bits = (...numbers: readonly number[]): number =>
-  numbers.reduce((word, number) => word | (1 << number), 0) >>> 0;
 
 const vendor = { ebx: 0x6874_7541, ecx: 0x444d_4163, edx: 0x6974_6e65 } as const;
 /** Family 15, model 107, stepping 1. */
@@ -63,12 +37,6 @@ function brandPart(index: number): CpuidAnswer {
   return { eax: word(0), ebx: word(1), ecx: word(2), edx: word(3) };
 }
 
-/** Bits of EDX, as {@link feature} and {@link extended} have them, of leaves 1 and 0x80000001. */
-const features = {
-  basic: bits(...Object.values(feature)),
-  extended: bits(...repeated.map((name) => feature[name]), ...Object.values(extended)),
-} as const;
-
 /** The leaves that are the same on every vCPU, but for Xen's own. */
 const fixedLeaves: ReadonlyMap<number, CpuidAnswer> = new Map<number, CpuidAnswer>([
   [0, { eax: highest.basic, ...vendor }],
@@ -79,22 +47,37 @@ const fixedLeaves: ReadonlyMap<number, CpuidAnswer> = new Map<number, CpuidAnswe
   [0x8000_0008, addressWidths],
 ]);
 
-/** What vCPU `vcpu` reads. `apicEnabled` is its IA32_APIC_BASE.E: without it, the CPU has no APIC. */
-export function cpuid(
-  domain: Domain,
-  vcpu: XenVcpuId,
-  leaf: number,
-  subleaf: number,
-  apicEnabled: boolean,
-): CpuidAnswer {
-  const mask = apicEnabled ? 0xffff_ffff : ~bits(feature.apic);
-  const xen = cpuidLeaf(domain, vcpu, leaf, subleaf);
-  if (leaf === 1) {
-    const ebx = (packageOfLeaf1 | (xen?.ebx ?? 0)) >>> 0;
-    return { eax: signature, ebx, ecx: bits(x2apic, hypervisor), edx: (features.basic & mask) >>> 0 };
-  }
-  if (leaf === 0x8000_0001) {
-    return { eax: signature, ebx: 0, ecx: 0, edx: (features.extended & mask) >>> 0 };
-  }
-  return xen ?? fixedLeaves.get(leaf) ?? none;
+/** The features that CPUID tells of in a leaf. */
+function featuresIn(features: ReadonlySet<CpuFeature>, leaf: number, subleaf: number): CpuidAnswer {
+  const word = (register: keyof CpuidAnswer): number => featureBits(features, { leaf, subleaf, register });
+  return { eax: word('eax'), ebx: word('ebx'), ecx: word('ecx'), edx: word('edx') };
+}
+
+const apicBit = featuresIn(new Set(['apic']), 1, 0).edx;
+
+/** The features of a machine's CPUs. */
+export function featuresOf({ cpu = 'minimal' }: Pick<MachineOptions, 'cpu'>): ReadonlySet<CpuFeature> {
+  return cpuModels[cpu];
+}
+
+/** IA32_APIC_BASE.E: without it, the CPU has no APIC. */
+const apicEnabled = 0x800n;
+
+/** A vCPU, as far as CPUID tells of it. */
+export interface CpuidVcpu {
+  readonly id: XenVcpuId;
+  readonly features: ReadonlySet<CpuFeature>;
+  /** Its IA32_APIC_BASE. */
+  readonly apicBase: bigint;
+}
+
+/** What a vCPU reads. */
+export function cpuid(domain: Domain, vcpu: CpuidVcpu, leaf: number, subleaf: number): CpuidAnswer {
+  const { id, features, apicBase } = vcpu;
+  const xen = cpuidLeaf(domain, id, leaf, subleaf);
+  if (leaf === 7 && subleaf === 0) return featuresIn(features, leaf, subleaf);
+  if (leaf !== 1 && leaf !== 0x8000_0001) return xen ?? fixedLeaves.get(leaf) ?? none;
+  const { ecx, edx } = featuresIn(features, leaf, 0);
+  const ebx = leaf === 1 ? (packageOfLeaf1 | (xen?.ebx ?? 0)) >>> 0 : 0;
+  return { eax: signature, ebx, ecx, edx: ((apicBase & apicEnabled) === 0n ? edx & ~apicBit : edx) >>> 0 };
 }

@@ -4,6 +4,8 @@
  * on a host with AMD's CPUs; all others raise #GP.
  */
 
+import type { CpuFeature } from '../../isa/x86_64/index.js';
+
 /** What a write does: it is kept, it is ignored, or it raises #GP. */
 type Write = 'kept' | 'ignored' | 'refused';
 
@@ -80,10 +82,14 @@ const registers: ReadonlyMap<number, ModelSpecific> = new Map<number, ModelSpeci
   [0x2ff, kept(0x806n, (value) => (value & ~0xcffn) === 0n && isMemoryType(Number(value & 0xffn)))],
   ...machineCheckBank(0x400),
   ...machineCheckBank(0x404),
-  // TSC_AUX
-  [0xc000_0103, kept(0n, (value) => value >> 32n === 0n)],
   // LFENCE waits for all instructions before it.
   [0xc001_1029, fixed(2n)],
+]);
+
+/** Registers that only a CPU with some feature has. */
+const ofFeatures: ReadonlyMap<number, { readonly feature: CpuFeature } & ModelSpecific> = new Map([
+  // TSC_AUX
+  [0xc000_0103, { feature: 'rdtscp', ...kept(0n, (value) => value >> 32n === 0n) }],
 ]);
 
 /** Registers whose writes ought to do what is not modelled: the time-stamp counter, its adjustment, CPUID faulting, tracing. */
@@ -98,21 +104,28 @@ export type ModelSpecificState = Readonly<Record<number, bigint>>;
 /** The registers of one vCPU. */
 export class ModelSpecificRegisters {
   #written: Record<number, bigint> = {};
+  readonly #features: ReadonlySet<CpuFeature>;
   readonly #count: (what: string) => void;
 
   /** `count` is told of each write whose effect is not modelled. */
-  constructor(count: (what: string) => void) {
+  constructor(features: ReadonlySet<CpuFeature>, count: (what: string) => void) {
+    this.#features = features;
     this.#count = count;
+  }
+
+  #register(number: number): ModelSpecific | undefined {
+    const other = ofFeatures.get(number);
+    return other !== undefined && this.#features.has(other.feature) ? other : registers.get(number);
   }
 
   /** Null for #GP. */
   read(number: number): bigint | null {
-    return this.#written[number] ?? registers.get(number)?.initial ?? null;
+    return this.#written[number] ?? this.#register(number)?.initial ?? null;
   }
 
   /** False for #GP. */
   write(number: number, value: bigint): boolean {
-    const effect = registers.get(number)?.write(value) ?? 'refused';
+    const effect = this.#register(number)?.write(value) ?? 'refused';
     if (effect === 'kept') this.#written[number] = value;
     const what = notModelled.get(number);
     if (what !== undefined && value !== 0n) this.#count(what);

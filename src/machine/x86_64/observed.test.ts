@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { present } from '../../base/index.js';
 import { xenVcpuId } from '../../identity/index.js';
+import { cpuModelNames, cpuModels } from '../../isa/x86_64/index.js';
+import type { CpuModel } from '../../isa/x86_64/index.js';
 import { cpuid } from './cpuid.js';
 import { powerOff, testGuest } from './test_guest.js';
 import { observedLeaves, observedRegisters } from './test_reference.js';
@@ -12,15 +14,17 @@ const clock = { tscKHz: 2_596_139, tscStable: false, wallclockSec: 0 };
 
 describe('CPUID', () => {
   const { machine } = testGuest(powerOff, { vcpus: 4, config: { clock } });
-  const read = (vcpu: number, leaf: number, subleaf: number): number[] => {
-    const { eax, ebx, ecx, edx } = cpuid(machine.domain, xenVcpuId(vcpu), leaf, subleaf, true);
+  const read = (vcpu: number, leaf: number, subleaf: number, model: CpuModel = 'minimal'): number[] => {
+    const cpu = { id: xenVcpuId(vcpu), features: cpuModels[model], apicBase: 0x800n };
+    const { eax, ebx, ecx, edx } = cpuid(machine.domain, cpu, leaf, subleaf);
     return [eax, ebx, ecx, edx];
   };
-  const featureLeaves: readonly number[] = [1, 0x8000_0001];
+  /** Those that have features, and the word of the first of these. */
+  const featureLeaves: ReadonlyMap<number, number> = new Map([[1, 2], [0x8000_0001, 2], [7, 1]]); // prettier-ignore
 
   it('reads on each vCPU as observed, but for features', () => {
     for (const { vcpu, leaf, subleaf, values } of observedLeaves) {
-      if (featureLeaves.includes(leaf)) continue;
+      if (featureLeaves.has(leaf)) continue;
       // EAX bits 2:0 of Xen's time leaf: there the TSC was emulated; here it is the host's. EBX of 0x80000008 has features.
       const isDifferent = (leaf === 0x4000_0003 && subleaf === 0) || leaf === 0x8000_0008;
       const at = leaf === 0x8000_0008 ? 1 : 0;
@@ -31,12 +35,15 @@ describe('CPUID', () => {
   });
 
   it('has the observed identification and APIC id in leaf 1, and no feature that was not observed', () => {
-    for (const { vcpu, leaf, subleaf, values } of observedLeaves) {
-      if (!featureLeaves.includes(leaf)) continue;
-      const [eax, ebx, ecx = 0, edx = 0] = read(vcpu, leaf, subleaf);
-      assert.deepEqual([eax, ebx], values.slice(0, 2));
-      const [, , otherEcx = 0, otherEdx = 0] = values;
-      assert.deepEqual([ecx & ~otherEcx, edx & ~otherEdx], [0, 0], `leaf 0x${leaf.toString(16)}`);
+    for (const model of cpuModelNames) {
+      for (const { vcpu, leaf, subleaf, values } of observedLeaves) {
+        const first = featureLeaves.get(leaf);
+        if (first === undefined) continue;
+        const found = read(vcpu, leaf, subleaf, model);
+        assert.deepEqual(found.slice(0, first), values.slice(0, first));
+        const others = found.slice(first).map((value, i) => value & ~(values[first + i] ?? 0));
+        assert.deepEqual(others, Array(4 - first).fill(0), `leaf 0x${leaf.toString(16)}`);
+      }
     }
     const [, , ecx = 0, edx] = read(0, 1, 0);
     // x2APIC and hypervisor; fpu pse tsc msr pae cx8 apic pge cmov mmx fxsr sse sse2 htt.
@@ -46,7 +53,8 @@ describe('CPUID', () => {
   });
 
   it('has no APIC where the guest turned it off', () => {
-    const { edx } = cpuid(machine.domain, xenVcpuId(0), 1, 0, false);
+    const cpu = { id: xenVcpuId(0), features: cpuModels.minimal, apicBase: 0n };
+    const { edx } = cpuid(machine.domain, cpu, 1, 0);
     assert.equal(edx & 0x200, 0);
   });
 });
@@ -59,7 +67,16 @@ const keptByKernel: readonly number[] = [
 
 describe('model-specific registers', () => {
   it('exist and read as observed; all others raise #GP', () => {
-    const numbers = [...observedRegisters.keys()];
+    checkRegisters('v2', observedRegisters);
+  });
+
+  it('raise #GP where they belong to a feature that the CPU lacks', () => {
+    checkRegisters('minimal', new Map([...observedRegisters, [0xc000_0103, null]]));
+  });
+
+  /** Holds the registers of a guest against those that are expected. */
+  function checkRegisters(cpu: CpuModel, all: ReadonlyMap<number, bigint | null>): void {
+    const numbers = [...all.keys()];
     const guest = testGuest(
       `
       mov $0x1b, %ecx
@@ -93,7 +110,7 @@ describe('model-specific registers', () => {
     end:
       ${powerOff}
     `,
-      { gates: { 13: 'fault' } },
+      { gates: { 13: 'fault' }, cpu },
     );
     guest.machine.load(0x3_0000n, new Uint8Array(Uint32Array.from([...numbers, 0]).buffer));
     assert.equal(guest.runToEnd(), 'shutdown');
@@ -101,11 +118,11 @@ describe('model-specific registers', () => {
     const view = new DataView(page.buffer, page.byteOffset, 4096);
     for (const [index, number] of numbers.entries()) {
       const faulted = view.getUint32(16 * index + 8, true) === 1;
-      const expected = observedRegisters.get(number) ?? null;
+      const expected = all.get(number) ?? null;
       const what = `MSR 0x${number.toString(16)}`;
       assert.equal(faulted, expected === null, what);
       if (expected === null || keptByKernel.includes(number)) continue;
       assert.equal(view.getBigUint64(16 * index, true), expected, what);
     }
-  });
+  }
 });

@@ -13,6 +13,7 @@ import { mfnOfGfn } from '../../hypervisor/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { BoardPort } from '../board.js';
 import type { MachineTsc } from './clock.js';
+import { featuresOf } from './cpuid.js';
 import { hypercallPage, hypercallPageRegister } from './hypercall_page.js';
 import { ModelSpecificRegisters } from './model_specific.js';
 import type { ModelSpecificState } from './model_specific.js';
@@ -47,7 +48,9 @@ export class Registers {
 
   constructor(parts: RegisterParts) {
     this.#parts = parts;
-    this.#others = parts.port.vcpus.map(() => new ModelSpecificRegisters((what) => parts.notModelled(what)));
+    const features = featuresOf(parts.port.options);
+    const notModelled = (what: string): void => parts.notModelled(what);
+    this.#others = parts.port.vcpus.map(() => new ModelSpecificRegisters(features, notModelled));
     for (const others of this.#others) others.load(parts.initial);
   }
 

@@ -3,7 +3,7 @@ import { invariant } from '../../base/index.js';
 import type { DomainConfig } from '../../hypervisor/index.js';
 import { apicIdOfVcpu, xenVcpuId } from '../../identity/index.js';
 import { assemble, x86 } from '../../isa/x86_64/index.js';
-import type { MachineListener } from '../board.js';
+import type { CpuModel, MachineListener } from '../board.js';
 import { x86Machine } from './board.js';
 import type { X86Machine } from './board.js';
 
@@ -96,6 +96,8 @@ export interface GuestShape {
   readonly raw?: boolean;
   /** Whether it is an HVM guest that is entered in 64-bit mode, as a boot loader does. */
   readonly hvm?: boolean;
+  /** The model of its CPUs (default: `minimal`). */
+  readonly cpu?: CpuModel;
 }
 
 export interface TestGuest {
@@ -144,6 +146,8 @@ function image(limit: number, base: number): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
+const cpuOf = ({ cpu }: GuestShape): Pick<GuestShape, 'cpu'> => (cpu === undefined ? {} : { cpu });
+
 /** A guest that will run `program`: 64-bit code unless `raw`. */
 export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
   const { vcpus = 1, seed = 1, config = {}, listener = {}, gates = {}, raw = false, hvm = false } = shape;
@@ -161,7 +165,14 @@ export function testGuest(program: string, shape: GuestShape = {}): TestGuest {
     ...config,
   };
   const machine = x86Machine(
-    { config: whole, seed, entry: BigInt(entry), bootInformation, ...(hvm ? { longMode } : {}) },
+    {
+      config: whole,
+      seed,
+      entry: BigInt(entry),
+      bootInformation,
+      ...cpuOf(shape),
+      ...(hvm ? { longMode } : {}),
+    },
     { uart: () => invariant(false, 'there is no UART'), ...listener },
   );
   const start = hvm ? bootStart : toLongMode('start64');

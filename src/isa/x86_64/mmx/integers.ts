@@ -1,7 +1,17 @@
 /** Integer arithmetic, logic, shifts and reordering in MMX registers (Intel SDM, volume 1, 9.4, 10.4.4 and 11.4.2), as SSE2 has it for XMM registers. */
 import type { Expr } from '../../micro_ops.js';
 import type { Semantics } from '../../semantics.js';
-import { binary, fromLow, joinLow, laneOf, replaceLane, signBits, zeroVector } from '../../vector_expr.js';
+import {
+  binary,
+  fromLow,
+  joinLow,
+  laneOf,
+  replaceLane,
+  signBits,
+  splat,
+  swizzle,
+  zeroVector,
+} from '../../vector_expr.js';
 import type { VectorExpr } from '../../vector_micro_ops.js';
 import type { X86Instruction } from '../encoding.js';
 import { reg, rm, widthOf } from '../operands.js';
@@ -9,7 +19,8 @@ import type { Computation } from '../sse/definitions.js';
 import { integerLogic, laneWiseOperations, narrowings, productOperations } from '../sse/integers.js';
 import { immediateAs, quiet } from '../sse/operands.js';
 import { shiftByAny, shiftOperations } from '../sse/shifts.js';
-import { interleave, interleavings, order, reorder } from '../sse/shuffles.js';
+import { interleave, interleavings, order, placesOfBytes, reorder } from '../sse/shuffles.js';
+import { byteDistance, shuffleByBytes, ssse3Operations } from '../sse/ssse3.js';
 import { mm, mmOrMemory, mmRm, mmxInstruction } from './operands.js';
 import type { MmxFeature } from './operands.js';
 
@@ -18,8 +29,10 @@ const ofSse: ReadonlySet<string> = new Set(
 );
 const ofSse2: ReadonlySet<string> = new Set('paddq psubq pmuludq'.split(' '));
 
-const featureOf = (mnemonic: string): MmxFeature =>
-  ofSse.has(mnemonic) ? 'mmx+sse' : ofSse2.has(mnemonic) ? 'mmx+sse2' : 'mmx';
+const featureOf = (mnemonic: string, byte: string): MmxFeature => {
+  if (byte.startsWith('38')) return 'mmx+ssse3';
+  return ofSse.has(mnemonic) ? 'mmx+sse' : ofSse2.has(mnemonic) ? 'mmx+sse2' : 'mmx';
+};
 
 const low = (value: VectorExpr): Expr => laneOf(64, value, 0);
 
@@ -30,7 +43,7 @@ function onQuads(
   compute: (m: Semantics, a: VectorExpr, b: VectorExpr) => Expr,
   bits: 32 | 64 = 64,
 ): readonly X86Instruction[] {
-  return mmxInstruction(featureOf(mnemonic), {
+  return mmxInstruction(featureOf(mnemonic, byte), {
     name: `${mnemonic.toUpperCase()}_mm_mmm`,
     opcode: `NP 0F ${byte} /r`,
     operands: { d: mm, s: mmOrMemory(bits) },
@@ -106,4 +119,20 @@ const words = [
   }),
 ]; // prettier-ignore
 
-export const mmxIntegers = [...arithmetic, ...interleaved, ...shifts, ...shuffle, ...words];
+const ssse3 = [
+  // The lanes of the first operand come below those of the second.
+  ...ssse3Operations.flatMap(([mnemonic, byte, compute, lanes]) =>
+    laneWise(mnemonic, `38 ${byte}`, (m, a, b) => (lanes === 'same' ? compute(m, a, b) : compute(m, joinLow(a, b), zeroVector))),
+  ),
+  ...laneWise('pshufb', '38 00', (_, a, b) => shuffleByBytes(8, a, b)),
+  ...mmxInstruction('mmx+ssse3', {
+    name: 'PALIGNR_mm_mmm_imm8', opcode: 'NP 0F 3A 0F /r ib', operands: { d: mm, s: mmOrMemory(), by: byteDistance(8) }, text: 'palignr {by},{s},{d}',
+    semantics: (m, { d, s, by }) => {
+      const second = fromLow(s.get());
+      const both = joinLow(second, fromLow(d.get()));
+      d.set(m.let(low(swizzle(both, binary('add', 8, placesOfBytes, splat(8, by))))));
+    },
+  }),
+]; // prettier-ignore
+
+export const mmxIntegers = [...arithmetic, ...interleaved, ...shifts, ...shuffle, ...words, ...ssse3];

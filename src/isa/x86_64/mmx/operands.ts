@@ -78,8 +78,8 @@ export const mmOrMemory = (bits: 32 | 64 = 64): OperandSpec<Quad> => registerOrM
 /** An MMX register or memory of 64 bits that are written. */
 export const writtenMmOrMemory: OperandSpec<WrittenQuad> = registerOrMemory(64, 'written');
 
-/** Features by what brought them: those of SSE and SSE2 are about MMX registers too. */
-export type MmxFeature = 'mmx' | 'mmx+sse' | 'mmx+sse2';
+/** Features by what brought them: those of SSE and its successors are about MMX registers too. */
+export type MmxFeature = 'mmx' | 'mmx+sse' | 'mmx+sse2' | 'mmx+ssse3';
 
 type MmxDefinition<S extends Specs> = Omit<Definition<S>, 'feature' | 'cold'>;
 

@@ -8,14 +8,30 @@ import { xmm, xmmOrMemory } from './operands.js';
 /** No engine needs them in its innermost code. */
 export const sse = { feature: 'sse', cold: true } as const;
 export const sse2 = { feature: 'sse2', cold: true } as const;
+export const sse3 = { feature: 'sse3', cold: true } as const;
+export const ssse3 = { feature: 'ssse3', cold: true } as const;
 
 /** What an instruction computes of its first operand, which it writes, and its second. */
 export type Computation = (m: Semantics, a: VectorExpr, b: VectorExpr) => VectorExpr;
 
-/** An instruction on two whole XMM registers, or one and memory. Without a prefix in `opcode` it is one of SSE, else of SSE2. */
-export function onVectors(mnemonic: string, opcode: string, compute: Computation): readonly X86Instruction[] {
+/** What a definition belongs to. */
+export interface Group {
+  readonly feature: string;
+  readonly cold: true;
+}
+
+/**
+ * An instruction on two whole XMM registers, or one and memory. By default it is one of SSE if its opcode has no prefix, else one of
+ * SSE2.
+ */
+export function onVectors(
+  mnemonic: string,
+  opcode: string,
+  compute: Computation,
+  group: Group = opcode.startsWith('NP') ? sse : sse2,
+): readonly X86Instruction[] {
   return instruction({
-    ...(opcode.startsWith('NP') ? sse : sse2),
+    ...group,
     name: `${mnemonic.toUpperCase()}_x_xm`,
     opcode: `${opcode} /r`,
     operands: { d: xmm, s: xmmOrMemory() },

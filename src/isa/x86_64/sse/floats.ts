@@ -46,7 +46,7 @@ export function withExceptions<R>(m: Semantics, compute: () => R, write: (result
 }
 
 /** As `withExceptions`, of a whole register. */
-function withVector(m: Semantics, d: Xmm, compute: () => VectorExpr): void {
+export function withVector(m: Semantics, d: Xmm, compute: () => VectorExpr): void {
   withExceptions(m, () => m.letVector(compute()), (result) => d.set(result)); // prettier-ignore
 }
 

@@ -1,10 +1,12 @@
-/** SSE and SSE2, by group (Intel SDM, volume 1, chapters 10 and 11). What uses MMX registers is in mmx/. */
+/** SSE to SSSE3, by group (Intel SDM, volume 1, chapters 10 to 12). What uses MMX registers is in mmx/. */
 import type { X86Instruction } from '../encoding.js';
 import { sseFloats } from './floats.js';
 import { sseIntegers } from './integers.js';
 import { sseMoves } from './moves.js';
 import { sseShifts } from './shifts.js';
 import { sseShuffles } from './shuffles.js';
+import { sse3Instructions } from './sse3.js';
+import { ssse3Instructions } from './ssse3.js';
 
 export const sseInstructions: readonly X86Instruction[] = [
   ...sseMoves,
@@ -12,4 +14,6 @@ export const sseInstructions: readonly X86Instruction[] = [
   ...sseShuffles,
   ...sseShifts,
   ...sseFloats,
+  ...sse3Instructions,
+  ...ssse3Instructions,
 ];

@@ -44,7 +44,7 @@ const laneWise = [...laneWiseOperations, ...narrowings].flatMap(([mnemonic, opco
 );
 
 /** The products of all words, as double words: those of the low and of the high half. */
-function wordProducts(
+export function wordProducts(
   m: Semantics,
   signed: boolean,
   first: VectorExpr,

@@ -8,7 +8,7 @@ import type { Semantics } from '../../semantics.js';
 import { fromLow } from '../../vector_expr.js';
 import type { LaneBits, VectorExpr } from '../../vector_micro_ops.js';
 import type { Form, OperandSpec } from '../encoding.js';
-import { asBytes, memorySpec } from '../memory.js';
+import { alignedAddress, asBytes, memorySpec } from '../memory.js';
 import { field } from '../parser.js';
 import { derived, hex, immediateRef, widthOf } from '../values.js';
 import type { Bits, Memory } from '../values.js';
@@ -74,14 +74,9 @@ export const xmm: OperandSpec<Xmm> = registerSpec('reg');
 /** The XMM register of ModRM.rm, for instructions that have no memory there. */
 export const xmmRm: OperandSpec<Xmm> = registerSpec('rm');
 
-/** The address of 16 bytes. Raises #GP before any other fault of the access if it is not aligned and has to be. */
-function addressOf(m: Semantics, memory: Memory, aligned: boolean, { flat }: Form): Expr {
-  if (!aligned) return memory.linear(16);
-  // Where segments matter, their checks come after that of the alignment.
-  const address = memory.linear(flat ? 16 : 0);
-  const offset = m.and(address, m.constant(64, 15));
-  m.when(m.notEqual(offset, m.constant(64, 0)), () => m.system('misalignedOperand'));
-  return flat ? address : memory.linear(16);
+/** The address of 16 bytes. */
+function addressOf(m: Semantics, memory: Memory, aligned: boolean, form: Form): Expr {
+  return aligned ? alignedAddress(m, memory, form) : memory.linear(16);
 }
 
 function registerOrMemory<R>(

@@ -46,6 +46,9 @@ export function order(lane: LaneBits, bits: 1 | 2, first = 0) {
 const bytesOf = (bytes: readonly number[]): VectorExpr =>
   vectorConstant(bytes.reduce((all, byte, at) => all | (BigInt(byte) << BigInt(8 * at)), 0n));
 
+/** The place of each byte: 0 to 15. */
+export const placesOfBytes = bytesOf(Array.from({ length: 16 }, (_, at) => at));
+
 /** The lanes of `a` in the order of `places` (see `order`), repeated up to 16 bytes. */
 export function reorder(lane: 16 | 32 | 64, a: VectorExpr, places: Expr): VectorExpr {
   const [size, count] = [lane / 8, Math.min(128 / lane, 4)];
@@ -108,8 +111,7 @@ const byteShifts = ([['pslldq', 7, 'sub'], ['psrldq', 3, 'add']] as const).flatM
     operands: { d: xmmRm, by: immediateAs(8, (immediate) => Math.min(immediate, 16)) }, text: `${mnemonic} {by},{d}`,
     semantics: (_, { d, by }) => {
       // An index beyond 15, also below 0, reads as 0.
-      const places = bytesOf(Array.from({ length: 16 }, (_each, at) => at));
-      d.set(swizzle(d.get(), binary(kind, 8, places, { op: 'splat', lane: 8, a: by })));
+      d.set(swizzle(d.get(), binary(kind, 8, placesOfBytes, { op: 'splat', lane: 8, a: by })));
     },
   }),
 ); // prettier-ignore
