@@ -216,9 +216,10 @@ function drawCase(
   if (found.instruction.form.repeat !== 0) registers[1] = BigInt(dice.below(12));
   if (isUndefined(found.instruction, found.fields, registers)) return null;
   if (found.instruction.vector) align(registers, found.instruction.form, found.fields, dice);
-  const isFloat = /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP|RCP|RSQRT|ADDSUB|HADD|HSUB)[PS][SD])/.test(
-    found.instruction.name,
-  );
+  const isFloat =
+    /^(CVT|U?COMI|(ADD|SUB|MUL|DIV|MIN|MAX|SQRT|CMP|RCP|RSQRT|ADDSUB|HADD|HSUB|ROUND|DP)[PS][SD])/.test(
+      found.instruction.name,
+    );
   const vectors = Array.from({ length: 16 }, () =>
     isFloat ? drawNumbers(dice, dice.pick([32, 64])) : drawVector(dice),
   );

@@ -43,6 +43,7 @@ import type { Segment } from './segments.js';
 import { approximateInverseRoot, approximateReciprocal } from './approximations.js';
 import { enterMmx, leaveMmx, readMmx, writeMmx } from './mmx.js';
 import { enterNested, popAll, pushAll } from './stack.js';
+import { compareNoted, noteString } from './strings.js';
 import { farCall, farJump, farReturn, systemCall, systemReturn } from './transfers.js';
 import { decode, floatTrap } from './records.js';
 import { variantOf } from './vcpu.js';
@@ -391,6 +392,9 @@ const floatHandlers = {
   writeMmx: (_context, cpu, number, value) => writeMmx(cpu, Number(number), value),
   enterMmx: (_context, cpu) => enterMmx(cpu),
   leaveMmx: (_context, cpu) => leaveMmx(cpu),
+  firstString: (_context, cpu, low, high) => noteString(cpu, 0, low, high),
+  secondString: (_context, cpu, low, high) => noteString(cpu, 1, low, high),
+  compareStrings: (_context, cpu, how, lengths) => compareNoted(cpu, how, lengths),
   approximateReciprocal: (_context, _cpu, bits) => approximateReciprocal(bits),
   approximateInverseRoot: (_context, _cpu, bits) => approximateInverseRoot(bits),
 } satisfies Partial<Record<Call, Handler>>;

@@ -152,6 +152,8 @@ export class Vcpu {
   asserted = 0;
   /** What an x87 instruction is about to store. */
   converted: readonly [mantissa: bigint, exponent: number] = [0n, 0];
+  /** The strings that an instruction is about to compare. */
+  readonly strings: [bigint, bigint] = [0n, 0n];
   /** The status slot before an instruction of SSE whose exceptions are not all masked. */
   statusBefore = 0;
   /** Between runs: the shadow that the next instruction is in. While it runs: the one that was cast last (`shadowAt`). */

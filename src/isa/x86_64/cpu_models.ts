@@ -41,6 +41,8 @@ export const cpuFeatures = {
   sse3: newer(0),
   ssse3: newer(9),
   cx16: newer(13),
+  sse4_1: newer(19),
+  sse4_2: newer(20),
   x2apic: newer(21),
   popcnt: newer(23),
   hypervisor: newer(31),
@@ -65,7 +67,7 @@ const minimal = [
 ] as const satisfies readonly CpuFeature[]; // prettier-ignore
 
 const v2 = [
-  ...minimal, 'sse3', 'ssse3', 'cx16', 'popcnt', 'lahf_lm', 'rdtscp', 'erms',
+  ...minimal, 'sse3', 'ssse3', 'cx16', 'sse4_1', 'sse4_2', 'popcnt', 'lahf_lm', 'rdtscp', 'erms',
 ] as const satisfies readonly CpuFeature[]; // prettier-ignore
 
 /** The CPU models by name, each with its features. */

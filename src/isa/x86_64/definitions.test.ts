@@ -49,7 +49,7 @@ const computing = ['float'];
 const afterComputing = 'endUnmaskedFloat';
 const mayFault = ['load', 'store', 'loadVector', 'storeVector', 'system'];
 /** Calls that raise nothing. The last one does nothing more if it is repeated. */
-const raisingNothing = ['readMmx', 'writeMmx', 'enterMmx'];
+const raisingNothing = ['readMmx', 'writeMmx', 'enterMmx', 'beginUnmaskedFloat'];
 const changingCall = 'writeMmx';
 
 /** Slots that only the host's call in the same instruction reads. */

@@ -120,6 +120,10 @@ export const x86SystemCalls = [
   /** (bits of a number of 32 bits) -> about its reciprocal, and that of its square root: RCPSS and RSQRTSS. */
   'approximateReciprocal',
   'approximateInverseRoot',
+  /** Strings of SSE4.2: (low half, high half) of each; (immediate, lengths or -1) -> the bits that were found, flags and index. */
+  'firstString',
+  'secondString',
+  'compareStrings',
   /** x87: FNINIT, FNCLEX, FWAIT; -> control word; (value); -> status word. */
   'initialiseX87',
   'clearX87Exceptions',

@@ -9,6 +9,8 @@ import { xmm, xmmOrMemory } from './operands.js';
 export const sse = { feature: 'sse', cold: true } as const;
 export const sse2 = { feature: 'sse2', cold: true } as const;
 export const sse3 = { feature: 'sse3', cold: true } as const;
+export const sse41 = { feature: 'sse4_1', cold: true } as const;
+export const sse42 = { feature: 'sse4_2', cold: true } as const;
 export const ssse3 = { feature: 'ssse3', cold: true } as const;
 
 /** What an instruction computes of its first operand, which it writes, and its second. */

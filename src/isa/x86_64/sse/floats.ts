@@ -51,7 +51,7 @@ export function withVector(m: Semantics, d: Xmm, compute: () => VectorExpr): voi
 }
 
 /** As `withExceptions`, of the lowest lane. */
-function withLane(m: Semantics, d: Xmm, lane: Format, compute: () => Expr): void {
+export function withLane(m: Semantics, d: Xmm, lane: Format, compute: () => Expr): void {
   withExceptions(m, () => m.let(compute()), (result) => d.setLane(lane, 0, result)); // prettier-ignore
 }
 

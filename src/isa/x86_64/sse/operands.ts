@@ -112,7 +112,7 @@ export const writtenXmmOrMemory = (aligned = true): OperandSpec<WrittenVector> =
   );
 
 /** The low bits of an XMM register, or as many of memory, aligned or not. They are read. */
-export const lowOrMemory = (bits: 32 | 64): OperandSpec<Low> =>
+export const lowOrMemory = (bits: 16 | 32 | 64): OperandSpec<Low> =>
   registerOrMemory<Low>(
     false,
     (register) => ({ get: () => register.lane(bits, 0) }),
