@@ -187,6 +187,12 @@ export class Tlbs {
     if (set !== undefined) this.#clear(set);
   }
 
+  /** Invalidates the entries of one page of 4 KiB in the privileged set alone. */
+  flushPrivilegedPage(vcpu: number, low: number, high: number): void {
+    const [set] = this.#of(vcpu);
+    if (set !== undefined) this.#flushEntries(set, low, high);
+  }
+
   /** Invalidates the entries of the privileged set that are not global. Used when the address space changes. */
   flushNonGlobal(vcpu: number): void {
     const [set] = this.#of(vcpu);

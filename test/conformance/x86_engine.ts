@@ -193,7 +193,7 @@ export class EngineMachine {
     this.#cpu.setSystem({
       cr0: cr0.protected | cr0.extension | cr0.numericError | cr0.monitor | cr0.writeProtect | cr0.paging,
       cr3: BigInt(tables),
-      cr4: cr4.physicalExtension | cr4.globalPages | 0x600,
+      cr4: cr4.physicalExtension | cr4.globalPages | cr4.extendedState | 0x600,
       efer: efer.syscall | efer.longEnable | efer.longActive | efer.noExecute,
       globalTable: { base: kernelStart + BigInt(globalTable), limit: 8 * descriptors.length - 1 },
       interruptTable: { base: kernelStart + BigInt(interruptTable), limit: 0xfff },

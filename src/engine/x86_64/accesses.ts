@@ -19,13 +19,15 @@ import type { Vcpu } from './vcpu.js';
 
 const { segments } = x86_64;
 
-/** An access by an instruction, or by the CPU itself with the supervisor's rights. */
+/** An access by an instruction, or by the CPU itself. */
 interface Request {
   readonly low: number;
   readonly high: number;
   readonly bytes: number;
   readonly access: 'read' | 'write';
   readonly user: boolean;
+  /** Whether the CPU itself accesses something, with the supervisor's rights, so that RFLAGS.AC does not matter. */
+  readonly implicit: boolean;
 }
 
 /** What the host's memory reads as where there is none. */
@@ -50,7 +52,7 @@ function usesStack(map: number, opcode: number, digit: number): boolean {
 
 /** The access of an instruction. */
 function requestOf(cpu: Vcpu, low: number, high: number, access: Request['access'], flags: number): Request {
-  return { low, high, bytes: flags & accessFlags.bytes, access, user: cpu.isUser };
+  return { low, high, bytes: flags & accessFlags.bytes, access, user: cpu.isUser, implicit: false };
 }
 
 /** Whether bits 63 to 47 of an address are equal. */
@@ -66,6 +68,23 @@ function isAllCanonical({ low, high, bytes }: Pick<Request, 'low' | 'high' | 'by
 
 export function isCanonicalAddress(address: bigint): boolean {
   return BigInt.asUintN(64, BigInt.asIntN(48, address)) === BigInt.asUintN(64, address);
+}
+
+/** How many pages a vCPU lists that leave its TLB when RFLAGS.AC is cleared. */
+const mostOpenPages = 64;
+
+function noteOpenPage(cpu: Vcpu, low: number, high: number): void {
+  cpu.openPages?.push({ low: (low & ~0xfff) >>> 0, high: high >>> 0 });
+  if (cpu.openPages !== null && cpu.openPages.length > mostOpenPages) cpu.openPages = null;
+}
+
+/** Where RFLAGS.AC is clear, drops the user pages that the supervisor could access by it. */
+export function closeUserPages(tlbs: Tlbs, cpu: Vcpu): void {
+  const { openPages } = cpu;
+  if (openPages?.length === 0 || cpu.accessesUserPages) return;
+  if (openPages === null) tlbs.flushPrivileged(cpu.index);
+  else for (const { low, high } of openPages) tlbs.flushPrivilegedPage(cpu.index, low, high);
+  cpu.openPages = [];
 }
 
 /** The same tables for a look from outside, which leaves no marks. */
@@ -250,8 +269,11 @@ export class Accesses {
     return frame + offset;
   }
 
-  /** Reads with the rights of the supervisor, or of user code. Throws `Raised` if that faults. */
-  read(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, user = false): bigint {
+  /**
+   * Reads for an instruction, with the rights of user code or the supervisor, or (`user` is null) for the CPU itself. Throws `Raised`
+   * if that faults.
+   */
+  read(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, user: boolean | null = null): bigint {
     const request = this.#request(cpu, address, bytes, 'read', user);
     const known = this.#known(cpu, request);
     const at = known < 0 ? this.#load(cpu, request) : known;
@@ -262,7 +284,7 @@ export class Accesses {
     return BigInt(bytes === 2 ? view.getUint16(at, true) : view.getUint8(at));
   }
 
-  write(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, user = false): void {
+  write(cpu: Vcpu, address: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, user: boolean | null = null): void {
     const { view } = this.#memory;
     const request = this.#request(cpu, address, bytes, 'write', user);
     const known = this.#known(cpu, request);
@@ -281,18 +303,25 @@ export class Accesses {
    * instructions may access, which with SMAP are more than those for an access that no instruction makes.
    */
   #known(cpu: Vcpu, { low, high, bytes, access, user }: Request): number {
-    if (user || cpu.regime.smap || (low & 0xfff) + bytes > 4096) return -1;
+    if (user || cpu.ownRegime.smap || (low & 0xfff) + bytes > 4096) return -1;
     return this.#tlbs.dataAt(this.#tlbs.privileged(cpu.index), access, low, high);
   }
 
   /** Throws `Raised` where a write with those rights would fault. */
-  probe(cpu: Vcpu, address: bigint, bytes: number, user: boolean): void {
+  probe(cpu: Vcpu, address: bigint, bytes: number, user: boolean | null): void {
     if (this.#load(cpu, this.#request(cpu, address, bytes, 'write', user)) < 0) this.#throwPending(cpu);
   }
 
-  #request(cpu: Vcpu, address: bigint, bytes: number, access: 'read' | 'write', user: boolean): Request {
+  #request(
+    cpu: Vcpu,
+    address: bigint,
+    bytes: number,
+    access: 'read' | 'write',
+    user: boolean | null,
+  ): Request {
     const linear = BigInt.asUintN(cpu.isLong ? 64 : 32, address);
-    return { low: Number(linear & 0xffffffffn), high: Number(linear >> 32n), bytes, access, user };
+    const [low, high] = [Number(linear & 0xffffffffn), Number(linear >> 32n)];
+    return { low, high, bytes, access, user: user === true, implicit: user === null };
   }
 
   /** Makes the exception that an access left pending one that is thrown. */
@@ -304,12 +333,13 @@ export class Accesses {
 
   /** Translates the address. Null when this raised an exception. */
   #translate(cpu: Vcpu, request: Request): Translation | null {
-    const { low, high, access, user } = request;
+    const { low, high, access, user, implicit } = request;
     if (!isAllCanonical(request)) {
       cpu.raise(this.#isOnStack(cpu, access) ? exception(vectors.stackFault, 0) : generalProtection());
       return null;
     }
-    const translation = this.mmu.translate(cpu.regime, low, high, access, user);
+    const regime = implicit ? cpu.ownRegime : cpu.regime;
+    const translation = this.mmu.translate(regime, low, high, access, user);
     if (translation.fault === null) return translation;
     this.#pageFault(cpu, low, high, translation.fault);
     return null;
@@ -346,6 +376,7 @@ export class Accesses {
     const { log2Size, global } = translation;
     if (cpu.breakpoints !== 0 && isWatched(cpu, { low, high })) return;
     const set = this.#set(cpu, user);
+    if (translation.user && !user && cpu.ownRegime.smap) noteOpenPage(cpu, low, high);
     this.#tlbs.putData(set, access, { low, high }, frame, false);
     this.#tlbs.note(cpu.index, set, low, high, log2Size, !global);
   }

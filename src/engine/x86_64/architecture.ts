@@ -17,7 +17,7 @@ import { answerCall } from './system_calls.js';
 import type { CpuContext } from './system_calls.js';
 import { beginTimestamp } from './timestamp.js';
 import { lines, Vcpu } from './vcpu.js';
-import type { OpenException } from './vcpu.js';
+import type { OpenException, PageAddress } from './vcpu.js';
 import { resetSystem, X86VcpuView } from './vcpu_view.js';
 import type { X86VcpuValue } from './vcpu_view.js';
 
@@ -29,6 +29,7 @@ interface VcpuRest {
   readonly openException: OpenException | null;
   readonly exceptionsTaken: number;
   readonly met: number;
+  readonly openPages: readonly PageAddress[] | null;
 }
 
 /** The CPUs of a processor as a plain value. */
@@ -51,7 +52,9 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
     const { memory, tlbs, blocks, host, code, memoryEnd, interruptsEnabled } = parts;
     const decoder = new RecordDecoder(parts);
     this.code = new StraightRuns(memory, tlbs, code, memoryEnd, (bytes) => decoder.decode(bytes));
-    this.#vcpus = blocks.map((offset, index) => new Vcpu(index, new X86Block(memory, offset), resetSystem()));
+    this.#vcpus = blocks.map(
+      (offset, index) => new Vcpu(index, new X86Block(memory, offset), resetSystem(), host.features),
+    );
     const accesses = new Accesses(memory, tlbs, this.code, host);
     const context: CpuContext = { tlbs, accesses, host, interruptsEnabled };
     this.#context = context;
@@ -131,6 +134,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       openException: vcpu.openException,
       exceptionsTaken: vcpu.exceptionsTaken,
       met: vcpu.met,
+      openPages: vcpu.openPages,
     }));
     return { vcpus, code: this.code.save() };
   }
@@ -143,6 +147,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       vcpu.openException = state.openException;
       vcpu.exceptionsTaken = state.exceptionsTaken;
       vcpu.met = state.met;
+      vcpu.openPages = state.openPages === null ? null : [...state.openPages];
     }
     this.code.load(code);
   }

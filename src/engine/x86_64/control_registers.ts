@@ -14,7 +14,13 @@ const { segments } = x86_64;
 /** Bits of CR0, CR4 and EFER by which a translation that was found before may be another one. */
 const translating = {
   cr0: cr0.paging | cr0.writeProtect | cr0.protected,
-  cr4: cr4.physicalExtension | cr4.pageSize | cr4.globalPages,
+  cr4:
+    cr4.physicalExtension |
+    cr4.pageSize |
+    cr4.globalPages |
+    cr4.contexts |
+    cr4.executionPrevention |
+    cr4.accessPrevention,
 } as const;
 
 /** The instruction is done; the next one is fetched anew. */
@@ -83,7 +89,7 @@ export function writeCr0(tlbs: Tlbs, cpu: Vcpu, value: bigint): void {
 function turnPaging(cpu: Vcpu, on: boolean): void {
   const { system } = cpu;
   if (!on) {
-    if (cpu.mode === 64) raise(generalProtection());
+    if (cpu.mode === 64 || (system.cr4 & cr4.contexts) !== 0) raise(generalProtection());
     system.efer &= ~efer.longActive;
     return;
   }
@@ -93,8 +99,12 @@ function turnPaging(cpu: Vcpu, on: boolean): void {
   system.efer |= efer.longActive;
 }
 
-/** Drops what is not global. User translations that are global are found again by a walk. */
-function writeCr3(tlbs: Tlbs, cpu: Vcpu, value: bigint): void {
+/** Bit 63 of a value for CR3, with CR4.PCIDE: the translations of its context may stay. It is not stored. */
+const keepsContext = 1n << 63n;
+
+/** Drops what is not global, also where it might stay. User translations that are global are found again by a walk. */
+function writeCr3(tlbs: Tlbs, cpu: Vcpu, given: bigint): void {
+  const value = (cpu.system.cr4 & cr4.contexts) === 0 ? given : given & ~keepsContext;
   if (value >= physicalLimit) raise(generalProtection());
   cpu.system.cr3 = value;
   cpu.regimeChanged();
@@ -106,13 +116,45 @@ function writeCr3(tlbs: Tlbs, cpu: Vcpu, value: bigint): void {
 export function writeCr4(tlbs: Tlbs, cpu: Vcpu, value: bigint): void {
   const { system } = cpu;
   const wanted = Number(value & 0xffffffffn);
-  if (value >> 32n !== 0n || (wanted & ~cr4.writable) !== 0) raise(generalProtection());
+  if (value >> 32n !== 0n || (wanted & ~cpu.writableCr4) !== 0) raise(generalProtection());
   if (cpu.isLong && (wanted & cr4.physicalExtension) === 0) raise(generalProtection());
   const before = system.cr4;
+  const numbersContexts = (wanted & ~before & cr4.contexts) !== 0;
+  if (numbersContexts && (!cpu.isLong || (system.cr3 & 0xfffn) !== 0n)) raise(generalProtection());
   system.cr4 = wanted;
   if ((wanted & cr4.timestampDisable) !== 0) askForTimestamps(cpu);
   cpu.regimeChanged();
   if (((before ^ wanted) & translating.cr4) !== 0) tlbs.flushAll(cpu.index);
+  complete(cpu);
+}
+
+/** RDFSBASE and the like: #UD without CR4.FSGSBASE. */
+export function requireSegmentBases({ system }: Vcpu): void {
+  if ((system.cr4 & cr4.segmentBases) === 0) raise(invalidOpcode());
+}
+
+export function writeSegmentBase(cpu: Vcpu, number: number, value: bigint): void {
+  requireSegmentBases(cpu);
+  if (!isCanonicalAddress(value)) raise(generalProtection());
+  cpu.setDataBase(number, value);
+}
+
+/** The kinds of INVPCID: an address, a context, all contexts with global translations, and all without them. */
+const invalidations = { address: 0n, context: 1n, last: 3n } as const;
+
+/** INVPCID's checks of its kind and the first half of its operand, which has the number of the context. */
+export function requireInvalidation({ system }: Vcpu, kind: bigint, context: bigint): void {
+  const isReserved = kind > invalidations.last || context >> 12n !== 0n;
+  const needsContexts = kind <= invalidations.context && context !== 0n;
+  if (isReserved || (needsContexts && (system.cr4 & cr4.contexts) === 0)) raise(generalProtection());
+}
+
+/** The rest of INVPCID. Of a context, more is dropped than has to be. */
+export function invalidateContext(tlbs: Tlbs, cpu: Vcpu, kind: bigint, address: bigint): void {
+  if (kind === invalidations.address) {
+    if (!isCanonicalAddress(address)) raise(generalProtection());
+    tlbs.flushPages(cpu.index, Number(address & 0xffffffffn), Number(address >> 32n), 1);
+  } else tlbs.flushAll(cpu.index);
   complete(cpu);
 }
 

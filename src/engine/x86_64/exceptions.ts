@@ -146,6 +146,11 @@ function goTo(cpu: Vcpu, code: Segment, level: number, offset: bigint): void {
 /** Byte offset in a 64-bit TSS: IST1. */
 const interruptStack = 0x24;
 
+/** For whom a handler's frame is pushed (`Accesses.read`): RFLAGS.AC of user code opens no page to the supervisor. */
+function pushedFor(cpu: Vcpu, level: number): boolean | null {
+  return level === 3 ? true : cpu.isUser ? null : false;
+}
+
 function enterLong(accesses: Accesses, cpu: Vcpu, event: Event): void {
   const { block } = cpu;
   const gate = gateOf(accesses, cpu, event, 16);
@@ -161,7 +166,7 @@ function enterLong(accesses: Accesses, cpu: Vcpu, event: Event): void {
         : before;
   const errorCode = isExternal ? 1 : 0;
   if (!isCanonicalAddress(top)) raise(exception(vectors.stackFault, errorCode));
-  const stack = new FlatStack(accesses, cpu, level === 3, top & ~15n);
+  const stack = new FlatStack(accesses, cpu, pushedFor(cpu, level), top & ~15n);
   stack.errorCode = errorCode;
   stack.push(BigInt(cpu.segment(segments.ss).selector));
   stack.push(before);
@@ -187,7 +192,7 @@ function enterProtected(accesses: Accesses, cpu: Vcpu, event: Event): void {
   const stack =
     inner === null
       ? new Stack(accesses, cpu)
-      : new Stack(accesses, cpu, level === 3, inner.pointer, inner.segment);
+      : new Stack(accesses, cpu, pushedFor(cpu, level), inner.pointer, inner.segment);
   stack.errorCode = ((inner?.segment.selector ?? 0) & 0xfffc) | (isExternal ? 1 : 0);
   if (inner !== null) {
     stack.push(bytes, BigInt(cpu.segment(segments.ss).selector));

@@ -14,7 +14,8 @@ const places = { program: 0x1000, handler: 0x2000, data: 0x4000, stack: 0x8000 }
 function vectorOf(cpu: CpuModel, text: string): number | null {
   const machine = testMachine({ cpu });
   const view = enterLongMode(machine);
-  view.setSystem({ cr4: view.system.cr4 | cr4.vectorState });
+  const control = cr4.vectorState | (cpu === 'v2' ? cr4.segmentBases | cr4.extendedState : 0);
+  view.setSystem({ cr4: view.system.cr4 | control });
   for (const vector of [vectors.invalidOpcode, vectors.generalProtection, vectors.deviceNotAvailable]) {
     machine.program(places.handler + 16 * vector, `mov $${vector}, %eax\nvmmcall`);
     setGate(machine, vector, BigInt(places.handler + 16 * vector));
@@ -38,6 +39,11 @@ const samples: Partial<Record<CpuFeature, readonly string[]>> = {
   popcnt: ['popcnt %rax,%rbx', 'popcnt (%rsi),%eax'],
   lahf_lm: ['lahf', 'sahf'],
   rdtscp: ['rdtscp'],
+  fsgsbase: ['rdfsbase %rax', 'wrgsbase %rax'],
+  smap: ['clac', 'stac'],
+  invpcid: ['xor %eax,%eax\ninvpcid (%rsi),%rax'],
+  xsave: ['xor %ecx,%ecx\nxgetbv', 'xsave (%rsi)'],
+  xsaveopt: ['xsaveopt (%rsi)'],
 }; // prettier-ignore
 
 describe('instructions of a feature', () => {

@@ -1,7 +1,8 @@
-/** CLI, STI and POPF (Intel SDM, volume 3, 6.8; AMD APM, volume 2, 8.1). */
+/** CLI, STI, CLAC, STAC and POPF (Intel SDM, volume 3, 6.8; AMD APM, volume 2, 8.1). */
 import type { Accesses } from './accesses.js';
+import { closeUserPages } from './accesses.js';
 import { arithmeticFlags, rflags } from './block.js';
-import { generalProtection, raise } from './events.js';
+import { generalProtection, invalidOpcode, raise } from './events.js';
 import { writableFlags } from './exceptions.js';
 import { Stack } from './stack.js';
 import type { CpuContext } from './system_calls.js';
@@ -41,8 +42,16 @@ function finishPop(accesses: Accesses, cpu: Vcpu, bits: number, wanted: number):
   cpu.pending = { kind: 'completed' };
 }
 
+/** CLAC and STAC: they clear and set RFLAGS.AC. */
+export function setAccess({ tlbs }: CpuContext, cpu: Vcpu, isOpen: boolean): void {
+  if (cpu.privilege !== 0) raise(invalidOpcode());
+  const { block } = cpu;
+  block.systemFlags = (block.systemFlags & ~rflags.alignmentCheck) | (isOpen ? rflags.alignmentCheck : 0);
+  closeUserPages(tlbs, cpu);
+}
+
 export function writeFlags(
-  { accesses, interruptsEnabled }: CpuContext,
+  { accesses, interruptsEnabled, tlbs }: CpuContext,
   cpu: Vcpu,
   bits: bigint,
   value: bigint,
@@ -55,6 +64,7 @@ export function writeFlags(
   const before = block.systemFlags;
   const wasStepping = cpu.isStepping;
   block.systemFlags = (before & ~writable) | (wanted & writable);
+  closeUserPages(tlbs, cpu);
   if (cpu.isStepping && !wasStepping) finishPop(accesses, cpu, Number(bits), wanted);
   if ((before & rflags.interrupt) === 0 && block.interruptsEnabled && cpu.asserted !== 0) interruptsEnabled();
 }

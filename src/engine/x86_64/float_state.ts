@@ -61,17 +61,15 @@ function pointerOf(value: bigint, bits: number): FloatPointer {
   return { offset: value & 0xffffffffn, selector: Number((value >> 32n) & 0xffffn) };
 }
 
+/** Writes a number at an offset of an image, and reads one. */
+export type PutNumber = (offset: number, bytes: 2 | 4 | 8, value: number | bigint) => void;
+export type GetNumber = (offset: number, bytes: 2 | 4 | 8) => bigint;
+
 /**
- * FXSAVE. The opcode and the pointers are 0 where no exception is pending, as on AMD's CPUs (APM, volume 2, 11.4.4, and CPUID
+ * The part of x87. The opcode and the pointers are 0 where no exception is pending, as on AMD's CPUs (APM, volume 2, 11.4.4, and CPUID
  * 8000_0008 EBX bit 2).
  */
-export function saveFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
-  requireAligned(address);
-  const { float } = cpu.system;
-  const put = (offset: number, bytes: 2 | 4 | 8, value: number | bigint): void =>
-    accesses.write(cpu, address + BigInt(offset), bytes, BigInt(value), cpu.isUser);
-  // A fault must come before anything is written.
-  for (const part of partsOf(address)) accesses.probe(cpu, part, 1, cpu.isUser);
+export function putX87({ system: { float } }: Vcpu, bits: number, put: PutNumber): void {
   put(image.control, 2, float.control);
   put(image.status, 2, float.status);
   put(image.tags, 2, shortTags(float.tags));
@@ -79,45 +77,79 @@ export function saveFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: 
   put(image.opcode, 2, isPending ? float.opcode : 0);
   put(image.instruction, 8, isPending ? pointerBits(float.instruction, bits) : 0);
   put(image.operand, 8, isPending ? pointerBits(float.operand, bits) : 0);
-  put(image.mxcsr, 4, readMxcsr(cpu));
-  put(image.mask, 4, mxcsr.writable);
   for (const [number, [mantissa, exponent]] of stackOrder(float.registers, topOf(float.status)).entries()) {
     put(image.registers + 16 * number, 8, mantissa);
     put(image.registers + 16 * number + 8, 8, exponent);
   }
-  for (let number = 0; number < vectorsIn(cpu); number += 1) {
+}
+
+export function putMxcsr(cpu: Vcpu, put: PutNumber): void {
+  put(image.mxcsr, 4, readMxcsr(cpu));
+  put(image.mask, 4, mxcsr.writable);
+}
+
+/** The XMM registers from 0 up to `count`. */
+export function putVectors(cpu: Vcpu, count: number, put: PutNumber): void {
+  for (let number = 0; number < count; number += 1) {
     const [low, high] = cpu.block.vector(number);
     put(image.vectors + 16 * number, 8, low);
     put(image.vectors + 16 * number + 8, 8, high);
   }
 }
 
-export function restoreFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
-  requireAligned(address);
-  for (const part of partsOf(address)) accesses.read(cpu, part, 1, cpu.isUser);
-  const get = (offset: number, bytes: 2 | 4 | 8): bigint =>
-    accesses.read(cpu, address + BigInt(offset), bytes, cpu.isUser);
+/** What an image has of x87. */
+export function getX87(bits: number, get: GetNumber): FloatSystem {
   const restored = Number(get(image.status, 2));
   const stack = Array.from({ length: 8 }, (_, number) => {
     const at = image.registers + 16 * number;
     return [get(at, 8), Number(get(at + 8, 2))] as const;
   });
   const registers = stackOrder(stack, -topOf(restored));
-  const vectors = Array.from({ length: vectorsIn(cpu) }, (_, number) => {
+  return {
+    control: controlOf(Number(get(image.control, 2))),
+    status: restored,
+    opcode: Number(get(image.opcode, 2)) & 0x7ff,
+    instruction: pointerOf(get(image.instruction, 8), bits),
+    operand: pointerOf(get(image.operand, 8), bits),
+    registers,
+    tags: fullTags(Number(get(image.tags, 2)) & 0xff, registers),
+  };
+}
+
+export function getMxcsr(get: GetNumber): number {
+  return Number(get(image.mxcsr, 4));
+}
+
+export function getVectors(count: number, get: GetNumber): readonly (readonly [bigint, bigint])[] {
+  return Array.from({ length: count }, (_, number) => {
     const at = image.vectors + 16 * number;
     return [get(at, 8), get(at + 8, 8)] as const;
   });
-  const wanted = Number(get(image.mxcsr, 4));
-  if ((cpu.system.cr4 & savesVectors) !== 0) writeMxcsr(cpu, wanted);
-  const { float } = cpu.system;
-  float.control = controlOf(Number(get(image.control, 2)));
-  float.status = restored;
-  float.opcode = Number(get(image.opcode, 2)) & 0x7ff;
-  float.instruction = pointerOf(get(image.instruction, 8), bits);
-  float.operand = pointerOf(get(image.operand, 8), bits);
-  float.registers = registers;
-  float.tags = fullTags(Number(get(image.tags, 2)) & 0xff, registers);
+}
+
+export function setX87(cpu: Vcpu, state: FloatSystem): void {
+  cpu.system.float = state;
   summarize(cpu);
+}
+
+export function saveFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
+  requireAligned(address);
+  // A fault must come before anything is written.
+  for (const part of partsOf(address)) accesses.probe(cpu, part, 1, cpu.isUser);
+  const put: PutNumber = (offset, bytes, value) =>
+    accesses.write(cpu, address + BigInt(offset), bytes, BigInt(value), cpu.isUser);
+  putX87(cpu, bits, put);
+  putMxcsr(cpu, put);
+  putVectors(cpu, vectorsIn(cpu), put);
+}
+
+export function restoreFloat(accesses: Accesses, cpu: Vcpu, bits: number, address: bigint): void {
+  requireAligned(address);
+  for (const part of partsOf(address)) accesses.read(cpu, part, 1, cpu.isUser);
+  const get: GetNumber = (offset, bytes) => accesses.read(cpu, address + BigInt(offset), bytes, cpu.isUser);
+  const [state, vectors, wanted] = [getX87(bits, get), getVectors(vectorsIn(cpu), get), getMxcsr(get)];
+  if ((cpu.system.cr4 & savesVectors) !== 0) writeMxcsr(cpu, wanted);
+  setX87(cpu, state);
   for (const [number, vector] of vectors.entries()) cpu.block.setVector(number, vector);
 }
 

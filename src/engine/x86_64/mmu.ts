@@ -36,7 +36,7 @@ export interface Regime {
   readonly globalPages: boolean;
   /** CR4.SMEP: the supervisor does not execute user pages. */
   readonly smep: boolean;
-  /** CR4.SMAP without RFLAGS.AC: the supervisor does not read or write user pages. */
+  /** CR4.SMAP, for an access that RFLAGS.AC does not permit: the supervisor does not read or write user pages. */
   readonly smap: boolean;
 }
 
@@ -51,6 +51,8 @@ export interface Translation {
   /** Binary logarithm of the size of the page. */
   log2Size: number;
   global: boolean;
+  /** Whether it is a user page. */
+  user: boolean;
   /** Whether the dirty bit is set, so that later writes need no walk. */
   dirty: boolean;
 }
@@ -140,7 +142,14 @@ interface Rights {
 export class Mmu {
   readonly #tables: TableAccess;
   /** The result object, reused by every translation. */
-  readonly #result: Translation = { fault: null, page: 0, log2Size: 12, global: false, dirty: true };
+  readonly #result: Translation = {
+    fault: null,
+    page: 0,
+    log2Size: 12,
+    global: false,
+    user: false,
+    dirty: true,
+  };
   readonly #rights: Rights = { user: true, writable: true, neverExecutes: false };
 
   constructor(tables: TableAccess) {
@@ -158,6 +167,7 @@ export class Mmu {
     result.page = (low & ~0xfff) >>> 0;
     result.log2Size = 12;
     result.global = false;
+    result.user = false;
     result.dirty = true;
     return result;
   }
@@ -243,6 +253,7 @@ export class Mmu {
     result.page = base + above + ((low & ((1 << level.shift) - 4096)) >>> 0);
     result.log2Size = level.shift;
     result.global = regime.globalPages && (value & entry.global) !== 0;
+    result.user = this.#rights.user;
     result.dirty = (value & entry.dirty) !== 0 || access === 'write';
     return result;
   }

@@ -1,4 +1,5 @@
 /** Control registers and what they say of translation (Intel SDM, volume 3, 2.5 and 4.1). */
+import type { CpuFeature } from '../../isa/x86_64/index.js';
 import type { PagingMode, Regime } from './mmu.js';
 import { physicalBits } from './mmu.js';
 
@@ -29,12 +30,36 @@ export const cr4 = {
   vectorState: 1 << 9,
   /** OSXMMEXCPT: an exception of SSE that is not masked is #XM. */
   simdExceptions: 1 << 10,
+  /** FSGSBASE: instructions read and write the bases of FS and GS. */
+  segmentBases: 1 << 16,
+  /** PCIDE: the low bits of CR3 number the address space. */
+  contexts: 1 << 17,
+  /** OSXSAVE: XSAVE and XCR0. */
+  extendedState: 1 << 18,
+  /** SMEP: the supervisor does not execute user pages. */
+  executionPrevention: 1 << 20,
+  /** SMAP: the supervisor does not access user pages, unless RFLAGS.AC is set. */
+  accessPrevention: 1 << 21,
   /**
-   * Bits that may be set: those of the first processors with long mode. Linux sets PGE without asking CPUID (head_64.S), and real
-   * processors of 64 bits all have it.
+   * Bits that may always be set: those of the first processors with long mode. Linux sets PGE without asking CPUID (head_64.S), and
+   * real processors of 64 bits all have it.
    */
   writable: 0x7ff & ~(1 << 11),
 } as const;
+
+/** Bits of CR4 that may be set only with a feature. */
+const ofFeatures: readonly (readonly [CpuFeature, number])[] = [
+  ['fsgsbase', cr4.segmentBases],
+  ['pcid', cr4.contexts],
+  ['xsave', cr4.extendedState],
+  ['smep', cr4.executionPrevention],
+  ['smap', cr4.accessPrevention],
+];
+
+/** The bits of CR4 that a CPU with some features has; the others are reserved. */
+export function writableCr4(features: ReadonlySet<CpuFeature>): number {
+  return ofFeatures.reduce((all, [feature, bit]) => (features.has(feature) ? all | bit : all), cr4.writable);
+}
 
 export const efer = {
   syscall: 1 << 0,
@@ -72,8 +97,7 @@ export function readRegime(controls: Controls): Regime {
     noExecute: (controls.efer & efer.noExecute) !== 0,
     largePages: (controls.cr4 & cr4.pageSize) !== 0,
     globalPages: (controls.cr4 & cr4.globalPages) !== 0,
-    // Neither is advertised, so that CR4 has no such bits.
-    smep: false,
-    smap: false,
+    smep: (controls.cr4 & cr4.executionPrevention) !== 0,
+    smap: (controls.cr4 & cr4.accessPrevention) !== 0,
   };
 }

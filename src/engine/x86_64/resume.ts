@@ -1,6 +1,7 @@
 /** What the host does between two runs of the interpreter: it completes the last instruction, and prepares for the next. */
 import * as x86_64 from '../../isa/x86_64/index.js';
 import type { Completion } from '../architecture.js';
+import { closeUserPages } from './accesses.js';
 import { exception, invalidOpcode, vectors } from './events.js';
 import { rflags } from './block.js';
 import { beginStep, endStep } from './debugging.js';
@@ -97,6 +98,7 @@ function useTlbs({ tlbs }: CpuContext, cpu: Vcpu): void {
     if (cpu.decodedAs >= 0) tlbs.flushCode(index);
     cpu.decodedAs = variant;
   }
+  closeUserPages(tlbs, cpu);
   const set = cpu.isUser ? tlbs.provide(index, cpu.addressSpace) : tlbs.privileged(index);
   block.tlb = set;
   block.unprivilegedTlb = set;

@@ -26,14 +26,14 @@ export class Stack {
   readonly #cpu: Vcpu;
   readonly #segment: Segment;
   readonly #mask: bigint;
-  readonly #user: boolean;
+  readonly #user: boolean | null;
   readonly #isFlat: boolean;
 
-  /** `user` says with whose rights it is accessed; `segment` is that of another stack than the current one. */
+  /** `user` says for whom it is accessed (`Accesses.read`); `segment` is that of another stack than the current one. */
   constructor(
     accesses: Accesses,
     cpu: Vcpu,
-    user = cpu.isUser,
+    user: boolean | null = cpu.isUser,
     pointer = cpu.block.register(rsp),
     segment = cpu.segment(segments.ss),
   ) {
@@ -85,9 +85,10 @@ export class FlatStack {
   errorCode = 0;
   readonly #accesses: Accesses;
   readonly #cpu: Vcpu;
-  readonly #user: boolean;
+  readonly #user: boolean | null;
 
-  constructor(accesses: Accesses, cpu: Vcpu, user: boolean, pointer: bigint) {
+  /** `user` says for whom it is accessed (`Accesses.read`). */
+  constructor(accesses: Accesses, cpu: Vcpu, user: boolean | null, pointer: bigint) {
     this.#accesses = accesses;
     this.#cpu = cpu;
     this.#user = user;

@@ -7,15 +7,19 @@ import { isCanonicalAddress } from './accesses.js';
 import { rflags } from './block.js';
 import { behindInstruction, linkInRecord } from '../straight_runs.js';
 import {
+  invalidateContext,
   loadMachineStatus,
   readControl,
   readDebug,
   requireDebug,
+  requireInvalidation,
+  requireSegmentBases,
   readModelSpecific,
   writeControl,
   writeCr0,
   writeDebug,
   writeModelSpecific,
+  writeSegmentBase,
 } from './control_registers.js';
 import {
   findSegment,
@@ -27,7 +31,14 @@ import {
 } from './descriptors.js';
 import { exception, generalProtection, invalidOpcode, raise, Raised, vectors } from './events.js';
 import { interruptReturn } from './exceptions.js';
-import { clearInterrupt, setInterrupt, writeFlags } from './flag_calls.js';
+import {
+  readExtendedControl,
+  requireExtendedState,
+  restoreExtended,
+  saveExtended,
+  writeExtendedControl,
+} from './extended_state.js';
+import { clearInterrupt, setAccess, setInterrupt, writeFlags } from './flag_calls.js';
 import {
   beginUnmaskedFloat,
   endUnmaskedFloat,
@@ -234,9 +245,15 @@ function canAccess(context: CpuContext, cpu: Vcpu, selector: number, isWrite: bo
   return (isWrite ? !isCode && hasAccess : !isCode || hasAccess) ? 1n : 0n;
 }
 
+/** Bit 27 of ECX of CPUID's leaf 1, which follows CR4.OSXSAVE. */
+const osxsave = 1 << 27;
+
 function cpuid({ host }: CpuContext, cpu: Vcpu): void {
   const { block } = cpu;
-  const { eax, ebx, ecx, edx } = host.cpuid(cpu.index, block.registerLow(rax), block.registerLow(rcx));
+  const leaf = block.registerLow(rax);
+  const { eax, ebx, ecx: found, edx } = host.cpuid(cpu.index, leaf, block.registerLow(rcx));
+  const hasExtendedState = leaf === 1 && (cpu.system.cr4 & cr4.extendedState) !== 0;
+  const ecx = hasExtendedState ? found | osxsave : found;
   for (const [register, value] of [
     [rax, eax],
     [rbx, ebx],
@@ -331,7 +348,7 @@ const controlHandlers = {
   },
   writeControl: ({ host, tlbs }, cpu, number, value) => {
     requireKernel(cpu);
-    writeControl(tlbs, cpu, host, Number(number), value);
+    writeControl(tlbs, cpu, host, Number(number), BigInt.asUintN(64, value));
   },
   readDebug: (_context, cpu, number) => {
     requireKernel(cpu);
@@ -341,7 +358,7 @@ const controlHandlers = {
   writeDebug: ({ tlbs }, cpu, number, value) => {
     requireKernel(cpu);
     requireDebug(cpu, Number(number));
-    writeDebug(tlbs, cpu, Number(number), value);
+    writeDebug(tlbs, cpu, Number(number), BigInt.asUintN(64, value));
   },
   machineStatus: (_context, cpu) => BigInt(cpu.system.cr0 >>> 0),
   loadMachineStatus: ({ tlbs }, cpu, value) => {
@@ -377,6 +394,18 @@ const controlHandlers = {
     tlbs.flushPages(cpu.index, low32(address), Number(address >> 32n), 1);
     cpu.pending = { kind: 'completed' };
   },
+  requireInvalidation: (_context, cpu, kind, context) => {
+    requireKernel(cpu);
+    requireInvalidation(cpu, BigInt.asUintN(64, kind), BigInt.asUintN(64, context));
+  },
+  invalidateContext: ({ tlbs }, cpu, kind, address) => invalidateContext(tlbs, cpu, kind, address),
+  readSegmentBase: (_context, cpu, number) => {
+    requireSegmentBases(cpu);
+    return cpu.dataBase(Number(number));
+  },
+  writeSegmentBase: (_context, cpu, number, value) => writeSegmentBase(cpu, Number(number), value),
+  openUserPages: (context, cpu) => setAccess(context, cpu, true),
+  closeUserPages: (context, cpu) => setAccess(context, cpu, false),
   invalidateCaches: (_context, cpu) => requireKernel(cpu),
   clearInterrupt,
   setInterrupt,
@@ -384,6 +413,12 @@ const controlHandlers = {
 } satisfies Partial<Record<Call, Handler>>;
 
 const floatHandlers = {
+  requireExtendedState: (_context, cpu) => requireExtendedState(cpu),
+  readExtendedControl: (_context, cpu) => readExtendedControl(cpu),
+  writeExtendedControl: (_context, cpu) => writeExtendedControl(cpu),
+  saveExtended: ({ accesses }, cpu, how, address) => saveExtended(accesses, cpu, Number(how), address),
+  restoreExtended: ({ accesses }, cpu, bits, address) =>
+    restoreExtended(accesses, cpu, Number(bits), address),
   saveFloat: ({ accesses }, cpu, bits, address) => saveFloat(accesses, cpu, Number(bits), address),
   restoreFloat: ({ accesses }, cpu, bits, address) => restoreFloat(accesses, cpu, Number(bits), address),
   readMxcsr: (_context, cpu) => BigInt(readMxcsr(cpu)),

@@ -110,7 +110,7 @@ function callByGate(accesses: Accesses, cpu: Vcpu, gate: CallGate): void {
   } else if (cpu.isLong) {
     const top = longStackOf(accesses, cpu, level);
     if (!isCanonicalAddress(top)) raise(exception(vectors.stackFault, 0));
-    const stack = new FlatStack(accesses, cpu, false, top);
+    const stack = new FlatStack(accesses, cpu, null, top);
     const own = [BigInt(cpu.segment(segments.ss).selector), cpu.block.register(rsp)];
     for (const value of [...own, ...back]) stack.push(value);
     cpu.setSegment(segments.ss, nullSegment(level));
@@ -133,7 +133,7 @@ function changeStack(
   const outer = new Stack(accesses, cpu);
   const copied = Array.from({ length: parameters }, () => outer.pop(bytes)).reverse();
   const { pointer, segment } = stackOf(accesses, cpu, level);
-  const stack = new Stack(accesses, cpu, false, pointer, segment);
+  const stack = new Stack(accesses, cpu, null, pointer, segment);
   stack.errorCode = segment.selector & 0xfffc;
   const own = [BigInt(cpu.segment(segments.ss).selector), cpu.block.register(rsp)];
   for (const value of [...own, ...copied, ...back]) stack.push(bytes, value);

@@ -8,12 +8,13 @@ import type { AddressSpaceKey } from '../tlb.js';
 import { rflags } from './block.js';
 import type { X86Block } from './block.js';
 import type { Regime } from './mmu.js';
-import { cr0, cr4, efer, readRegime } from './regime.js';
+import { cr0, cr4, efer, readRegime, writableCr4 } from './regime.js';
 import { attribute, has } from './segments.js';
 import type { Segment } from './segments.js';
 
 const { modes, segments, x86State } = x86_64;
 type Mode = x86_64.Mode;
+type CpuFeature = x86_64.CpuFeature;
 
 /** A descriptor table register. */
 export interface TableRegister {
@@ -47,6 +48,8 @@ export interface SystemState {
   cr2: bigint;
   cr3: bigint;
   cr4: number;
+  /** The components of state that XSAVE may save: bit 0 is x87, bit 1 SSE. */
+  xcr0: number;
   efer: number;
   star: bigint;
   lstar: bigint;
@@ -90,6 +93,12 @@ export interface OpenException {
   readonly address: bigint | null;
   /** The offset in the code segment of the instruction that raised it. */
   readonly pc: bigint;
+}
+
+/** The address of a page, as two halves. */
+export interface PageAddress {
+  readonly low: number;
+  readonly high: number;
 }
 
 /** Work to do after the interpreter has returned. */
@@ -182,11 +191,20 @@ export class Vcpu {
   decodedAs = -1;
   /** How often each instruction or feature was met that is not implemented. */
   readonly unimplemented = new Map<string, number>();
+  /**
+   * User pages that the privileged TLB set has because RFLAGS.AC was set when they were accessed, by their addresses: with SMAP they
+   * must leave it when AC is cleared. Null if there are too many to list.
+   */
+  openPages: PageAddress[] | null = [];
+  /** The bits of CR4 that may be set. */
+  readonly writableCr4: number;
   #regime: Regime | null = null;
+  #openRegime: Regime | null = null;
   #key: AddressSpaceKey | null = null;
 
-  constructor(index: number, block: X86Block, system: SystemState) {
+  constructor(index: number, block: X86Block, system: SystemState, features: ReadonlySet<CpuFeature>) {
     this.index = index;
+    this.writableCr4 = writableCr4(features);
     this.block = block;
     this.system = system;
   }
@@ -243,9 +261,23 @@ export class Vcpu {
     );
   }
 
-  get regime(): Regime {
+  /** What holds for accesses by the CPU itself, whatever RFLAGS.AC says (SDM, volume 3, 4.6.1, implicit accesses). */
+  get ownRegime(): Regime {
     this.#regime ??= readRegime(this.system);
     return this.#regime;
+  }
+
+  /** What holds for accesses of instructions. */
+  get regime(): Regime {
+    const own = this.ownRegime;
+    if (!own.smap || !this.accessesUserPages) return own;
+    this.#openRegime ??= { ...own, smap: false };
+    return this.#openRegime;
+  }
+
+  /** RFLAGS.AC, by which the supervisor may access user pages where SMAP is on. */
+  get accessesUserPages(): boolean {
+    return (this.block.systemFlags & rflags.alignmentCheck) !== 0;
   }
 
   /** The key that identifies a user TLB set. */
@@ -258,6 +290,7 @@ export class Vcpu {
   /** Called when a register of the translation regime was written. */
   regimeChanged(): void {
     this.#regime = null;
+    this.#openRegime = null;
     this.#key = null;
   }
 

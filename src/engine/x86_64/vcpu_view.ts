@@ -46,6 +46,7 @@ export function resetSystem(): SystemState {
     cr2: 0n,
     cr3: 0n,
     cr4: 0,
+    xcr0: 1,
     efer: 0,
     star: 0n,
     lstar: 0n,

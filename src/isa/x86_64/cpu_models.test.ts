@@ -10,6 +10,8 @@ const needed = new Set(x86.flatMap(({ feature }) => feature?.split('+') ?? []));
 const withoutInstructions: readonly CpuFeature[] = [
   // Those of the base set have none: all models have them.
   'pse', 'msr', 'pae', 'cx8', 'apic', 'pge', 'cmov', 'ht', 'x2apic', 'hypervisor', 'syscall', 'nx', 'lm',
+  // They are bits of CR4.
+  'smep', 'pcid',
   // It says how fast instructions of the base set are.
   'erms',
 ]; // prettier-ignore

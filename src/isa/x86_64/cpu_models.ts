@@ -41,16 +41,23 @@ export const cpuFeatures = {
   sse3: newer(0),
   ssse3: newer(9),
   cx16: newer(13),
+  pcid: newer(17),
   sse4_1: newer(19),
   sse4_2: newer(20),
   x2apic: newer(21),
   popcnt: newer(23),
+  xsave: newer(26),
   hypervisor: newer(31),
   syscall: extended(11),
   nx: extended(20),
   rdtscp: extended(27),
   lm: extended(29),
+  fsgsbase: structured(0),
+  smep: structured(7),
   erms: structured(9),
+  invpcid: structured(10),
+  smap: structured(20),
+  xsaveopt: at(0xd, 'eax', 1)(0),
   lahf_lm: extendedNewer(0),
 } as const satisfies Readonly<Record<string, readonly CpuidBit[]>>;
 
@@ -67,7 +74,8 @@ const minimal = [
 ] as const satisfies readonly CpuFeature[]; // prettier-ignore
 
 const v2 = [
-  ...minimal, 'sse3', 'ssse3', 'cx16', 'sse4_1', 'sse4_2', 'popcnt', 'lahf_lm', 'rdtscp', 'erms',
+  ...minimal, 'sse3', 'ssse3', 'cx16', 'sse4_1', 'sse4_2', 'popcnt', 'lahf_lm', 'rdtscp', 'fsgsbase', 'smep', 'erms',
+  'smap', 'pcid', 'invpcid', 'xsave', 'xsaveopt',
 ] as const satisfies readonly CpuFeature[]; // prettier-ignore
 
 /** The CPU models by name, each with its features. */

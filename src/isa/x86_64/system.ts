@@ -62,6 +62,10 @@ const plainCalls = [
   calling('VMCALL', 'NP 0F 01 C1', 'vmcall', 'hypervisorCall'),
   calling('VMMCALL', 'NP 0F 01 D9', 'vmmcall', 'hypervisorCallAmd'),
   calling('EMMS', 'NP 0F 77', 'emms', 'leaveMmx', { feature: 'mmx' }),
+  calling('CLAC', 'NP 0F 01 CA', 'clac', 'closeUserPages', { feature: 'smap' }),
+  calling('STAC', 'NP 0F 01 CB', 'stac', 'openUserPages', { feature: 'smap' }),
+  calling('XGETBV', 'NP 0F 01 D0', 'xgetbv', 'readExtendedControl', { feature: 'xsave' }),
+  calling('XSETBV', 'NP 0F 01 D1', 'xsetbv', 'writeExtendedControl', { feature: 'xsave' }),
   fence('lfence', 5),
   fence('mfence', 6),
   fence('sfence', 7),
@@ -261,6 +265,45 @@ const inspections = ([['lar', '02', 'accessRights'], ['lsl', '03', 'segmentLimit
 
 const invlpg = instruction({ name: 'INVLPG_m', opcode: '0F 01 /7', only: 'm', cold: true, operands: { s: memory(8) }, text: 'invlpg {s}', semantics: (m, { s }) => m.system('invalidatePage', [s.linear(0)]) }); // prettier-ignore
 
+/** The operand is 16 bytes: the number of a context, and an address. */
+const invpcid = ([[64, [64]], [32, [16, 32]]] as const).flatMap(([size, modes]) =>
+  instruction({
+    name: `INVPCID_r${size}_m128`, opcode: '66 0F 38 82 /r', modes, only: 'm', cold: true, feature: 'invpcid', operands: { kind: reg(size), s: memory(64) }, text: 'invpcid {s},{kind}',
+    semantics: (m, { kind, s }) => {
+      m.system('requireKernel');
+      const at = s.linear(16);
+      const which = m.let(m.resize(64, kind.get()));
+      const context = m.load(8, at);
+      const address = m.load(8, m.let(m.add(at, m.constant(64, 8))));
+      m.system('requireInvalidation', [which, context]);
+      m.system('invalidateContext', [which, address]);
+    },
+  }),
+); // prettier-ignore
+
+/** The bases of FS and GS: 32 bits are zero-extended. */
+const segmentBases = (['fs', 'gs'] as const).flatMap((name, index) => {
+  const common = { modes: [64], sizes: [32, 64], otherSizes: 32, only: 'r', cold: true, feature: 'fsgsbase' } as const;
+  const upper = `${name.toUpperCase()}BASE`;
+  return [
+    instruction({ ...common, name: `RD${upper}_r`, opcode: `F3 0F AE /${index}`, operands: { d: writtenRm() }, text: `rd${name}base {d}`, semantics: (m, { d }) => d.set(m.resize(widthOf(d.bits), m.ask('readSegmentBase', [m.constant(64, segments[name])]))) }),
+    instruction({ ...common, name: `WR${upper}_r`, opcode: `F3 0F AE /${index + 2}`, operands: { s: rm() }, text: `wr${name}base {s}`, semantics: (m, { s }) => m.system('writeSegmentBase', [m.constant(64, segments[name]), m.resize(64, s.get())]) }),
+  ].flat();
+}); // prettier-ignore
+
+/** Components of state, by EDX:EAX and XCR0: 512 bytes as of FXSAVE, and a header of 64. */
+const extendedState = ([['xsave', 4, 0], ['xrstor', 5, null], ['xsaveopt', 6, 256]] as const).flatMap(([mnemonic, digit, how]) =>
+  instruction({
+    name: `${mnemonic.toUpperCase()}_m576`, opcode: `NP 0F AE /${digit}`, sizes: [32, 64], otherSizes: 32, only: 'm', cold: true, feature: mnemonic === 'xsaveopt' ? 'xsave+xsaveopt' : 'xsave',
+    operands: { d: how === null ? memory(8) : writtenMemory(8) }, text: `${mnemonic}{64} {d}`,
+    semantics: (m, { d }, form) => {
+      m.system('requireExtendedState');
+      if (how === null) m.system('restoreExtended', [operandSize(m, form), d.linear(576)]);
+      else m.system('saveExtended', [m.or(operandSize(m, form), m.constant(64, how)), d.linear(576)]);
+    },
+  }),
+); // prettier-ignore
+
 /** The state of x87 and SSE as a whole, and MXCSR. */
 const floatState = [
   ...(['save', 'rstor'] as const).map((verb, digit) =>
@@ -404,7 +447,10 @@ export const systemInstructions = [
   ...verifications,
   ...inspections,
   ...invlpg,
+  ...invpcid,
+  ...segmentBases,
   ...floatState,
+  ...extendedState,
   ...farLoads,
   ...legacy,
 ];

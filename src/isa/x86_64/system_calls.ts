@@ -84,6 +84,15 @@ export const x86SystemCalls = [
   /** (linear address). */
   'invalidatePage',
   'invalidateCaches',
+  /** INVPCID: (kind, context) and (kind, address). */
+  'requireInvalidation',
+  'invalidateContext',
+  /** RDFSBASE and the like: (segment's number) -> base; (segment's number, base). */
+  'readSegmentBase',
+  'writeSegmentBase',
+  /** STAC and CLAC. */
+  'openUserPages',
+  'closeUserPages',
   'halt',
   'pause',
   /** #GP unless CPL is 0: for instructions that access memory before the call that does their work. */
@@ -109,6 +118,13 @@ export const x86SystemCalls = [
   /** (operand size, linear address): FXSAVE and FXRSTOR. */
   'saveFloat',
   'restoreFloat',
+  /** XSAVE and the like: #UD without CR4.OSXSAVE, #NM with CR0.TS; XGETBV; XSETBV. */
+  'requireExtendedState',
+  'readExtendedControl',
+  'writeExtendedControl',
+  /** (operand size, plus 256 for XSAVEOPT, linear address); (operand size, linear address). */
+  'saveExtended',
+  'restoreExtended',
   /** -> MXCSR; (value). */
   'readMxcsr',
   'writeMxcsr',

@@ -63,6 +63,15 @@ export function featuresOf({ cpu = 'minimal' }: Pick<MachineOptions, 'cpu'>): Re
 /** IA32_APIC_BASE.E: without it, the CPU has no APIC. */
 const apicEnabled = 0x800n;
 
+/** The components of XCR0, x87 and SSE, and the bytes of the area that XSAVE writes: 512 and a header. */
+const extended = { components: 3, bytes: 0x240 } as const;
+
+/** Leaf 0xd, whose EBX is the size for the components in XCR0, which is the same for one and for both. */
+function extendedState(features: ReadonlySet<CpuFeature>, subleaf: number): CpuidAnswer {
+  if (subleaf === 0) return { eax: extended.components, ebx: extended.bytes, ecx: extended.bytes, edx: 0 };
+  return featuresIn(features, 0xd, subleaf);
+}
+
 /** A vCPU, as far as CPUID tells of it. */
 export interface CpuidVcpu {
   readonly id: XenVcpuId;
@@ -76,6 +85,7 @@ export function cpuid(domain: Domain, vcpu: CpuidVcpu, leaf: number, subleaf: nu
   const { id, features, apicBase } = vcpu;
   const xen = cpuidLeaf(domain, id, leaf, subleaf);
   if (leaf === 7 && subleaf === 0) return featuresIn(features, leaf, subleaf);
+  if (leaf === 0xd && features.has('xsave')) return extendedState(features, subleaf);
   if (leaf !== 1 && leaf !== 0x8000_0001) return xen ?? fixedLeaves.get(leaf) ?? none;
   const { ecx, edx } = featuresIn(features, leaf, 0);
   const ebx = leaf === 1 ? (packageOfLeaf1 | (xen?.ebx ?? 0)) >>> 0 : 0;
