@@ -42,6 +42,8 @@ const known: readonly ((name: string, fields: x86_64.Fields, theirs: string) => 
   (name, { repeat, narrow }) => name === 'WBINVD' && (repeat !== 0 || narrow === 1),
   // 66 beside F2 and F3 does not make XMM registers of MMX registers.
   (name, { narrow }) => /^MOV(Q2DQ|DQ2Q)/.test(name) && narrow === 1,
+  // Bases of segments are read and written in 32 or 64 bits (Intel SDM, RDFSBASE).
+  (name, { narrow }) => /^(RD|WR)[FG]SBASE/.test(name) && narrow === 1,
   // REX.W wins over 66.
   (name, { wide, narrow }) =>
     /^(L(CALL|JMP)_m|F(LDENV|NSTENV|NSAVE|RSTOR))/.test(name) && wide === 1 && narrow === 1,
