@@ -158,6 +158,17 @@ test('where addresses have no tag, all bits tell pages apart, up to the last pag
   }
 });
 
+test('a page is dropped in the privileged set alone', () => {
+  const made = tlbs();
+  const { tlbs: all, memory } = made;
+  const [own, user] = [all.privileged(0), all.provide(0, key(1))];
+  const neighbour = [page[0] + 0x1000, page[1]] as const;
+  for (const set of [own, user]) for (const each of [page, neighbour]) remember(made, 0, set, each);
+  all.flushPrivilegedPage(0, ...page);
+  assert.ok(!knows(memory, own, ...page));
+  assert.ok(knows(memory, own, ...neighbour) && knows(memory, user, ...page));
+});
+
 test('a change of address space drops only those privileged entries that are not global', () => {
   const both = tlbs();
   const { tlbs: all, memory } = both;

@@ -19,7 +19,7 @@ import {
 import type { TestMachine } from './test_machine.js';
 import type { X86VcpuView } from './vcpu_view.js';
 
-const at = { program: 0x1000, handlers: 0x2000, own: 0x5000, user: 0x4000, userCode: 0x6000, stack: 0x8000 } as const; // prettier-ignore
+const at = { program: 0x1000, handlers: 0x2000, own: 0x5000, user: 0x4000, userCode: 0x6000, stack: 0x8000, many: 0x20_0000 } as const; // prettier-ignore
 const { executionPrevention: smep, accessPrevention: smap } = cr4;
 
 interface Outcome {
@@ -95,6 +95,31 @@ describe('SMAP', () => {
       assert.equal(run(smap, `${first}\n${end}\nmov ${at.own}, %rcx`).vector, null, what);
     }
   }); // prettier-ignore
+
+  it('refuses them behind CLAC also where the CPU was saved and restored before that', () => {
+    const { machine, view } = newMachine(smap);
+    machine.program(at.program, `stac\n${read}\nvmmcall\nclac\n${read}\nmov $0xff, %eax\nvmmcall`);
+    view.pc = BigInt(at.program);
+    machine.run();
+    assert.equal(view.pc, BigInt(at.program + 14));
+    machine.processor.load(machine.processor.save());
+    machine.run();
+    assert.equal(machine.heard.at(-1)?.at, vectors.pageFault);
+  });
+
+  it('refuses them behind CLAC where there were more than are listed', () => {
+    const pages = 100;
+    const touch = `mov $${at.many}, %esi\nmov $${pages}, %ecx\nnext: mov (%rsi), %rax\nadd $0x1000, %rsi\ndec %ecx\njne next`;
+    const prepare = (machine: TestMachine): void => {
+      for (let page = 0; page < pages; page += 1) giveToUser(machine, at.many + 4096 * page);
+    };
+    assert.equal(run(smap, `stac\n${touch}`, prepare).vector, null);
+    for (const page of [0, pages - 1])
+      assert.equal(
+        run(smap, `stac\n${touch}\nclac\nmov ${at.many + 4096 * page}, %rax`, prepare).vector,
+        vectors.pageFault,
+      );
+  });
 
   it('refuses what no instruction accesses, whatever AC is', () => {
     // A descriptor of data, in a local table that is in a user page.

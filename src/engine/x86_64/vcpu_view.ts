@@ -158,6 +158,11 @@ export class X86VcpuView {
     return this.#cpu.block.interruptsEnabled;
   }
 
+  /** The bits of CR4 that the CPU has. */
+  get writableCr4(): number {
+    return this.#cpu.writableCr4;
+  }
+
   /** Whether a triple fault ended it. */
   get isShutDown(): boolean {
     return this.#cpu.isShutDown;

@@ -3,7 +3,7 @@
  * for a SIPI, and as VCPUOP_initialise says.
  */
 import { VCPU_HVM_MODE_32B } from '../../abi/index.js';
-import { cr0, cr4, efer } from '../../engine/x86_64/index.js';
+import { cr0, efer } from '../../engine/x86_64/index.js';
 import type { Segment, SystemState, X86VcpuView } from '../../engine/x86_64/index.js';
 import type { HvmContext } from '../../hypervisor/index.js';
 import { registerNames, registerNumber } from '../../isa/x86_64/index.js';
@@ -106,7 +106,7 @@ function setControls(view: X86VcpuView, controls: Controls, segments: Segments, 
   view.setSystem({
     cr0: (Number(controls.cr0 & 0xffff_ffffn) & cr0.writable) | cr0.extension,
     cr3: controls.cr3,
-    cr4: Number(controls.cr4) & cr4.writable,
+    cr4: Number(controls.cr4) & view.writableCr4,
     efer: features | (isPaging && (features & efer.longEnable) !== 0 ? efer.longActive : 0),
     segments,
     task,
