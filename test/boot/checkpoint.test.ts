@@ -115,6 +115,33 @@ describe('a checkpoint of the library', () => {
     assert.equal(shown.report, (await run(builtin)).shown.report, 'a pause changes nothing of the run');
   });
 
+  it('keeps the model of the CPUs, and refuses one that there is not', async () => {
+    const { shown, checkpoint } = await run({ ...builtin, arch: 'amd64', cpu: 'v2' }, /CPU 1/);
+    assert.ok(checkpoint !== null);
+    assert.equal((JSON.parse(shown.report) as BootReport).machine.cpu, 'v2');
+    assert.deepEqual((await run({ from: checkpointBytes(checkpoint) })).shown, shown);
+    await assert.rejects(
+      run({ from: checkpoint, cpu: 'v2' }),
+      /takes no cpu: it was settled when the guest was booted/,
+    );
+    const { options, machine } = checkpoint.value as { options: object; machine: { options: object } };
+    for (const [own, other] of [
+      ['v2', 'minimal'],
+      ['v3', 'v3'],
+      ['toString', 'toString'],
+    ]) {
+      const value = {
+        ...(checkpoint.value as object),
+        options: { ...options, cpu: own },
+        machine: { ...machine, options: { ...machine.options, cpu: other } },
+      } as typeof checkpoint.value;
+      await assert.rejects(
+        run({ from: checkpointBytes({ ...checkpoint, value }) }),
+        /its CPUs are of no model that there is/,
+      );
+    }
+  });
+
   it('can be taken at a time, and of a run from a checkpoint', async () => {
     const first = await run(builtin, 0.000_1);
     assert.ok(first.checkpoint !== null);

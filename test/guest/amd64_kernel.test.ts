@@ -53,6 +53,17 @@ describe('a stock amd64 kernel', { skip }, () => {
   });
 });
 
+describe('a stock amd64 kernel on CPUs of the model v2', { skip }, () => {
+  it('boots to the end of its user space with what they have, and every rule holds', () => {
+    assert.ok(typeof found !== 'string');
+    const { kernel, initrd } = found;
+    const booted = bootStock({ kernel, initrd, commandLine: quickCommandLine, cpu: 'v2' });
+    assert.deepEqual([booted.outcome, booted.findings, booted.notJudged], ['poweroff', [], []]);
+    assert.deepEqual(booted.notModelled, {});
+    assert.match(booted.console, /context size is 576 bytes, using 'standard' format/);
+  });
+});
+
 describe('a stock amd64 kernel entered on vCPU 2, as a crash kernel is', { skip }, () => {
   const asked = { commandLine: quickCommandLine, entryVcpu: 2 };
 

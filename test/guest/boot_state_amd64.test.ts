@@ -14,6 +14,7 @@ const cases = [
   ['with four vCPUs', {}],
   ['without xenstore, with two', { xenstore: false, vcpus: 2 }],
   ['entered on vCPU 2', { entryVcpu: 2 }],
+  ['with CPUs of the model v2', { cpu: 'v2', vcpus: 2 }],
   ['of Xen 4.18, entered on vCPU 1', { entryVcpu: 1, vcpus: 3, release: '4.18' }],
   ['with random calls and accesses of every kind', { commandLine: 'console=hvc0 fuzz=300 seed=7', vcpus: 3 }],
 ] as const satisfies readonly (readonly [string, Partial<BootOptions>])[];
