@@ -7,6 +7,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { root } from '../../files.js';
 import { loadArchitecture } from '../../../src/boot/index.js';
+import type { CpuModel } from '../../../src/isa/x86_64/index.js';
 import { differences } from './differences.js';
 import { compileTest, missingTool, runHere, runOnQemu } from './run.js';
 
@@ -21,6 +22,8 @@ interface Program {
   readonly cpus?: number;
   /** Whether it runs as an HVM guest, which has the devices of a PC. */
   readonly hvm?: boolean;
+  /** The model of its CPU (default: `minimal`). */
+  readonly cpu?: CpuModel;
   /** What the program asks for that is not there, and that QEMU lacks too. */
   readonly unimplemented?: readonly string[];
 }
@@ -30,6 +33,7 @@ const programs: readonly Program[] = [
   { name: 'paging', source: 'paging' },
   { name: 'single steps and breakpoints', source: 'debug' },
   { name: 'the local APIC', source: 'local_apic' },
+  { name: 'what the model v2 has beside', source: 'features', cpu: 'v2' },
   { name: 'two CPUs', source: 'smp', cpus: 2 },
   {
     name: 'interrupt controllers, timer and clock of a PC',
@@ -42,12 +46,12 @@ const programs: readonly Program[] = [
 const lines = (text: string): string[] => text.split('\n').map((line) => line.trim());
 
 describe('bare-metal programs for x86-64', { skip }, () => {
-  for (const { name, source, cpus = 1, hvm = false, unimplemented = [] } of programs) {
+  for (const { name, source, cpus = 1, hvm = false, cpu = 'minimal', unimplemented = [] } of programs) {
     test(`${name}: prints the same as on QEMU`, () => {
       const elf = compileTest(sources, source);
-      const own = runHere(elf, cpus, 1, hvm);
+      const own = runHere(elf, cpus, 1, hvm, cpu);
       const here = lines(own.printed);
-      const there = lines(runOnQemu(elf, cpus)).slice(0, -1);
+      const there = lines(runOnQemu(elf, cpus, cpu)).slice(0, -1);
       const known = differences[source] ?? [];
       const found = new Set<string>();
       const compared = here.map((line, index) => {

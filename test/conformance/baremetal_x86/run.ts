@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { DomainConfig } from '../../../src/hypervisor/index.js';
 import { apicIdOfVcpu, xenVcpuId } from '../../../src/identity/index.js';
+import type { CpuModel } from '../../../src/isa/x86_64/index.js';
 import type { X86Machine } from '../../../src/machine/x86_64/index.js';
 import { x86Machine } from '../../../src/machine/x86_64/index.js';
 import { outputOnQemu, readElf } from '../baremetal_program.js';
@@ -52,9 +53,15 @@ export function compileTest(sources: string, name: string): Uint8Array {
 const cpu =
   'qemu64,vendor=AuthenticAMD,+pdpe1gb,-svm,-sse3,-cx16,-lahf_lm,-popcnt,-sse4a,-abm,-de,-vme,-mca,-mce,-mtrr';
 
+/** Those of the model v2, but for PCID and INVPCID, which QEMU 7.2 lacks. */
+const widerCpu =
+  'qemu64,vendor=AuthenticAMD,+pdpe1gb,-svm,-sse4a,-abm,-de,-vme,-mca,-mce,-mtrr,+cx16,+lahf_lm,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2,' +
+  '+rdtscp,+fsgsbase,+smep,+smap,+erms,+xsave,+xsaveopt';
+
 /** The output of the test on QEMU. */
-export function runOnQemu(elf: Uint8Array, cpus = 1): string {
-  const board = ['-M', 'microvm', '-accel', 'tcg', '-cpu', cpu, '-smp', String(cpus), '-m', String(ramMiB)];
+export function runOnQemu(elf: Uint8Array, cpus = 1, model: CpuModel = 'minimal'): string {
+  const asked = model === 'minimal' ? cpu : widerCpu;
+  const board = ['-M', 'microvm', '-accel', 'tcg', '-cpu', asked, '-smp', String(cpus), '-m', String(ramMiB)];
   const ends = ['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-no-reboot'];
   const shows = ['-display', 'none', '-nic', 'none', '-serial', 'none', '-monitor', 'none'];
   const prints = ['-chardev', 'stdio,id=out', '-device', 'isa-debugcon,iobase=0xe9,chardev=out'];
@@ -71,7 +78,13 @@ export interface OwnRun {
 }
 
 /** Runs the test here. */
-export function runHere(elf: Uint8Array, cpus = 1, seed = 1, hvm = false): OwnRun {
+export function runHere(
+  elf: Uint8Array,
+  cpus = 1,
+  seed = 1,
+  hvm = false,
+  cpuModel: CpuModel = 'minimal',
+): OwnRun {
   const config: DomainConfig = {
     kind: hvm ? 'pvhvm' : 'pvh',
     release: '4.17',
@@ -87,7 +100,7 @@ export function runHere(elf: Uint8Array, cpus = 1, seed = 1, hvm = false): OwnRu
   const lines: string[] = [];
   const { entry, segments } = readElf(elf);
   const machine = x86Machine(
-    { config, seed, entry, bootInformation: 0x7000n },
+    { config, seed, entry, bootInformation: 0x7000n, cpu: cpuModel },
     { uart: () => undefined, xenConsole: (line) => void lines.push(line) },
   );
   for (const { address, bytes } of segments) machine.load(BigInt(address), bytes);
