@@ -133,14 +133,19 @@ const verdicts = {
 
 const eventWords = { fifo: 'FIFO events', '2l': 'two-level events', none: 'events not set up' } as const;
 
+/** What is said of the model of the CPUs, where it is not the usual one. */
+export function cpuWords({ cpu = defaultCpuModel }: BootReport['machine']): string[] {
+  return cpu === defaultCpuModel ? [] : [`CPUs of model ${cpu}`];
+}
+
 function guestWords({ machine, options, runs }: BootReport): string {
-  const { arch, type, cpu = defaultCpuModel, vcpus, memoryMiB, xen, xenstore } = machine;
+  const { arch, type, vcpus, memoryMiB, xen, xenstore } = machine;
   const { seed, entryVcpu, whatIf } = options;
   const { events = null } = runs[0].kernels[0] ?? {};
   return [
     ...(type === null ? [] : [`${arch} ${type.toUpperCase()}`]),
     `${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
-    ...(cpu === defaultCpuModel ? [] : [`CPUs of model ${cpu}`]),
+    ...cpuWords(machine),
     `${memoryMiB} MiB`,
     `Xen ${xen}`,
     eventWords[events ?? 'none'],

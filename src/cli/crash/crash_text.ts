@@ -1,6 +1,7 @@
 /** What `domulator crash` prints: for each run a line with its ending and one with the first broken rule. */
 import { answerText } from '../../explore/index.js';
 import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
+import { cpuWords } from '../boot/report_text.js';
 import { shownLine } from '../render/shown_text.js';
 import { labelled } from '../render/style.js';
 import type { Style } from '../render/style.js';
@@ -56,6 +57,7 @@ export function crashHeading({ kernel, machine, options, runs }: BootReport, sty
   const [{ action }] = runs;
   const words = [
     `${machine.vcpus} ${machine.vcpus === 1 ? 'vCPU' : 'vCPUs'}`,
+    ...cpuWords(machine),
     `${machine.memoryMiB} MiB`,
     `Xen ${machine.xen}`,
     `seed ${options.seed}`,
