@@ -145,6 +145,8 @@ export interface RunningGuest {
   hasLeftMap(vcpu: XenVcpuId): boolean;
   /** What is known of where the vCPUs run, by vCPU. A machine that is restored does not have it. */
   readonly maps: { save(): readonly OwnMapState[]; load(state: readonly OwnMapState[]): void };
+  /** Between turns: sends `vcpu` an NMI, as the toolstack does (`xl trigger`). Null where Xen has none to send, as on Arm. */
+  readonly triggerNmi: ((vcpu: XenVcpuId) => void) | null;
   /** The kernel that `vcpu` has entered, when it has just begun to run in its own map; null if it is none that can be found. */
   kernelEntered(vcpu: XenVcpuId, first: FirstKernel): FoundKernel | null;
 }

@@ -124,7 +124,7 @@ export type RunAction =
   /** It was booted and left alone. */
   | { readonly kind: 'boot' }
   /** It was booted, and then its kernel was left for its crash kernel, by that vCPU in that way. */
-  | { readonly kind: 'crash'; readonly vcpu: XenVcpuId; readonly by: 'sysrq' | 'oops' | 'kexec' };
+  | { readonly kind: 'crash'; readonly vcpu: XenVcpuId; readonly by: 'sysrq' | 'oops' | 'nmi' | 'kexec' };
 
 /** What became of the guest of a run. */
 export interface ReportedOutcome {

@@ -216,6 +216,14 @@ const cpuOption = [
   '--cpu <MODEL>',
   `CPUs of an amd64 guest: ${cpuModels.join(' or ')}, the level x86-64-v2 and more (default: ${defaultCpuModel})`,
 ] as const;
+/** The options of what is written of a report. */
+function addReportOptions(command: Command): Command {
+  return command
+    .option('--report <FILE>', 'write the JSON report to this file')
+    .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
+    .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')
+    .option('--json', 'print only the JSON report');
+}
 
 const softResetOption = [
   '--on-soft-reset <WHAT>',
@@ -223,7 +231,7 @@ const softResetOption = [
 ] as const;
 
 function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
-  quiet(program.command('boot'))
+  const options = quiet(program.command('boot'))
     .description('boot an arm64 or amd64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
     .option(
       '--kernel <KERNEL>',
@@ -265,22 +273,19 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     .option('--checkpoint <FILE>', 'write the running guest to this file, and go on')
     .option('--checkpoint-at <PLACE>', 'where to write it: userspace, line:REGEX or time:SECONDS')
     .option('--from <FILE>', 'go on from a checkpoint instead of booting a kernel')
-    .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line')
-    .option('--report <FILE>', 'write the JSON report to this file')
-    .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
-    .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')
-    .option('--json', 'print only the JSON report')
+    .option('--trace <FILE>', 'write every event of the trace to this file, one JSON object per line');
+  addReportOptions(options)
     .option('--quiet', "hide the guest's console, and with it the output of a command")
     .option('--bisect', 'exit status for git bisect run: 0 good, 1 bad, 125 skip, 128 or more to stop')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', bootExamples)
-    .action(async (options: BootArguments) => {
-      commandStatus = await boot(command === null ? options : { ...options, command }, stop);
+    .action(async (args: BootArguments) => {
+      commandStatus = await boot(command === null ? args : { ...args, command }, stop);
     });
 }
 
 function addCrashCommand(program: Command, stop: StopRequest): void {
-  quiet(program.command('crash'))
+  const options = quiet(program.command('crash'))
     .description('crash a guest on each vCPU, follow it into its crash kernel, and audit both')
     .option(
       '--kernel <KERNEL>',
@@ -300,7 +305,10 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
       `Xen release to emulate: ${xenReleases.join(' or ')} (default: ${defaultXenRelease})`,
     )
     .option('--crash-on <K[,K...]|all>', 'vCPUs to crash on, each in a run of its own (default: all)')
-    .option('--crash-by <WAY>', 'sysrq (a panic), oops, or kexec (in order, one run) (default: sysrq)')
+    .option(
+      '--crash-by <WAY>',
+      'sysrq (a panic), oops, nmi (sent by the toolstack; amd64), or kexec (in order, one run) (default: sysrq)',
+    )
     .option('--crash-kernel <FILE>', 'kernel to go on in (default: the same kernel)')
     .option('--crash-cmdline <TEXT>', 'its command line (default: that of the first, without crashkernel=)')
     .option(
@@ -325,17 +333,14 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     .option(
       '--trace <FILE>',
       'write every event of all runs to this file, one JSON object per line, with the number of its run (null: before the first)',
-    )
-    .option('--report <FILE>', 'write the JSON report to this file')
-    .option('--junit <FILE>', 'write JUnit XML to this file: a test for each rule')
-    .option('--sarif <FILE>', 'write the findings to this file as SARIF 2.1.0')
-    .option('--json', 'print only the JSON report')
+    );
+  addReportOptions(options)
     .option('--verbose', "print the guest's console, and all of the report")
     .option('--quiet', "hide the guest's console")
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', crashExamples)
-    .action(async (options: CrashArguments) => {
-      commandStatus = await crash(options, stop);
+    .action(async (args: CrashArguments) => {
+      commandStatus = await crash(args, stop);
     });
 }
 

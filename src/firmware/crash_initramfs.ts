@@ -18,12 +18,14 @@ export const crashMarkers = {
   failed: `${initMarker} crash-kernel-failed: `,
   /** A process runs in kernel code now and then on the CPUs of that line: the host may make it fault there. */
   busy: `${initMarker} busy`,
+  /** The kernel panics at an NMI that has no other reason: the host may send one. */
+  nmi: `${initMarker} nmi-panics`,
   /** The kernel was not left. */
   notLeft: `${initMarker} not-left: `,
 } as const;
 
 /** The ways in which /init leaves the kernel, as the first word of the line; the second is a mask of CPUs in hexadecimal. */
-export type CrashWay = 'sysrq' | 'oops' | 'kexec';
+export type CrashWay = 'sysrq' | 'oops' | 'nmi' | 'kexec';
 
 const applets = ['cat', 'chroot', 'ln', 'mkdir', 'mount', 'poweroff', 'sh', 'sleep', 'tail', 'taskset'];
 
@@ -79,6 +81,12 @@ case $how in
   oops)
     echo 1 > /proc/sys/kernel/panic_on_oops
     taskset "$mask" sh -c 'echo ${initMarker} busy; while :; do read -r line < /proc/version; done'
+    ;;
+  nmi)
+    for file in unknown_nmi_panic panic_on_unrecovered_nmi; do echo 1 > /proc/sys/kernel/$file; done
+    say nmi-panics
+    sleep 10
+    echo "the kernel went on after the NMI" > /said
     ;;
   kexec) load -l && tool -e ;;
 esac

@@ -42,7 +42,7 @@ export type {
 export { domainVcpu, withoutEffects } from './hypercall.js';
 export { hvmParam, setHvmParam } from './hvm_params.js';
 export { takeXenConsole, writeXenConsole } from './hypercalls/console_io.js';
-export { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
+export { sendInit, sendNmi, sendSipi, takeNmi, triggerNmi } from './init_sipi_nmi.js';
 export type { Reached } from './init_sipi_nmi.js';
 export { gfnOfMfn, mfnOfGfn } from './physmap.js';
 export { assertGsi, deassertGsi, isGsiEvent } from './pirqs.js';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as abi from '../abi/index.js';
 import { apicId, xenVcpuId } from '../identity/index.js';
 import { haltVcpu } from './halt.js';
-import { sendInit, sendNmi, sendSipi, takeNmi } from './init_sipi_nmi.js';
+import { sendInit, sendNmi, sendSipi, takeNmi, triggerNmi } from './init_sipi_nmi.js';
 import { isRunnable, takeStart } from './power.js';
 import { makeTestDomain } from './test_domain.js';
 
@@ -99,6 +99,22 @@ test('an NMI while one waits is lost, wakes nobody, and starts nobody', () => {
   haltVcpu(domain, vcpu1, false);
   sendNmi(domain, apic1);
   assert.equal(domain.state.vcpus[1]!.up, false);
+});
+
+test('an NMI from the toolstack ends a wait, and waits for a vCPU that is down (XEN_DOMCTL_sendtrigger)', () => {
+  const domain = makeTestDomain('pvhvm');
+  sendSipi(domain, vcpu0, apic1, 1);
+  haltVcpu(domain, vcpu1, true);
+  assert.equal(isRunnable(domain, vcpu1), false);
+  triggerNmi(domain.state.vcpus[1]!);
+  assert.ok(isRunnable(domain, vcpu1));
+  assert.deepEqual([takeNmi(domain, vcpu1), takeNmi(domain, vcpu1)], [true, false]);
+  haltVcpu(domain, vcpu1, false);
+  triggerNmi(domain.state.vcpus[1]!);
+  assert.equal(isRunnable(domain, vcpu1), false);
+  sendNmi(domain, apic1);
+  assert.equal(isRunnable(domain, vcpu1), false, 'one that waits already is lost');
+  assert.equal(takeNmi(domain, vcpu1), true);
 });
 
 test('HLT with interrupts off is a request to go down; of the last vCPU, the end (hvm_hlt, hvm_vcpu_down)', () => {

@@ -76,6 +76,17 @@ export function sendNmi(domain: Domain, apicId: ApicId): Reached {
   return { target: vcpu?.id ?? null };
 }
 
+/**
+ * An NMI from elsewhere than a local APIC: VCPUOP_send_nmi, or from the toolstack (`xl trigger DOMAIN nmi VCPU`). It ends any wait of
+ * the vCPU, and brings none up that is down; it waits for the vCPU then. Another one that waits already is the same
+ * (Xen 4.17 arch/x86/domain.c, do_vcpu_op; arch/x86/domctl.c, XEN_DOMCTL_sendtrigger).
+ */
+export function triggerNmi(vcpu: VcpuState): void {
+  if (vcpu.nmiPending) return;
+  vcpu.nmiPending = true;
+  unblock(vcpu);
+}
+
 /** Whether an NMI waits for the vCPU, which takes it. */
 export function takeNmi(domain: Domain, id: XenVcpuId): boolean {
   const vcpu = vcpuOf(domain, id);

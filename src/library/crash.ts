@@ -39,7 +39,7 @@ import { loadCrashSources } from './sources.js';
 export type { CrashWay } from '../firmware/index.js';
 
 /** The ways in which a kernel is left for the next one. */
-export const crashWays = ['sysrq', 'oops', 'kexec'] as const satisfies readonly CrashWay[];
+export const crashWays = ['sysrq', 'oops', 'nmi', 'kexec'] as const satisfies readonly CrashWay[];
 
 /** Memory that the default command line reserves for the crash kernel. */
 export const crashMemory = '192M';
@@ -71,8 +71,8 @@ export interface CrashRequest extends Pick<
   /** The vCPUs to crash on, each in a run of its own (default: all). */
   readonly on?: readonly number[] | 'all';
   /**
-   * How to leave the kernel (default: `sysrq`). `sysrq`: a panic. `oops`: an exception in the kernel that it does not expect. `kexec`:
-   * in order; Linux then moves to its first CPU, so this is one run whatever `on` says.
+   * How to leave the kernel (default: `sysrq`). `sysrq`: a panic. `oops`: an exception in the kernel that it does not expect. `nmi`: an
+   * NMI from the toolstack, at which the kernel was told to panic; for amd64 guests. `kexec`: in order; Linux then moves to its first CPU, so this is one run whatever `on` says.
    */
   readonly by?: CrashWay;
   /** The kernel to go on in: a file's path or its bytes (default: the same kernel). */
@@ -146,6 +146,14 @@ function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly numbe
   return [...new Set(on)];
 }
 
+/** Throws InputError for a way that guests of that architecture do not have. */
+function checkWay({ by }: CrashRequest, architecture: Architecture): void {
+  if (by === 'nmi' && architecture === 'arm64')
+    throw new InputError(
+      'a crash by nmi is for amd64 guests: Xen on Arm sends a guest no NMI (xl trigger is refused there)',
+    );
+}
+
 /** Throws InputError for a guest whose crash would tell nothing, or nothing else. */
 function checkPlatform(
   { type, toolstack, xenstore, onSoftReset, whatIf }: CrashRequest,
@@ -188,6 +196,7 @@ async function load(request: CrashRequest): Promise<Loaded> {
     throw new InputError(
       `the command line reserves no memory for a crash kernel; add crashkernel=${crashMemory} to it`,
     );
+  checkWay(request, architecture);
   checkPlatform(request, architecture);
   const { memoryMiB = crashMemoryMiB } = request;
   const asked = settle({ ...bootPart(request), commandLine, memoryMiB, until: 'poweroff' }, spec);
@@ -344,7 +353,9 @@ export async function crash(request: CrashRequest = {}): Promise<BootReport> {
   const { started, saved, facts } =
     request.from === undefined ? await load(request) : await reopen(request.from, request);
   const { options, origin } = started;
-  await loadArchitecture(options.kernel.placement.architecture);
+  const { architecture } = options.kernel.placement;
+  checkWay(request, architecture);
+  await loadArchitecture(architecture);
   const { by = 'sysrq' } = request;
   const vcpus = by === 'kexec' ? [0] : checkVcpus(request, options.vcpus);
   const crashes = vcpus.map((vcpu): Crash => ({ vcpu, by }));

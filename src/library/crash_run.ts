@@ -101,6 +101,8 @@ export async function crashOn(
   boot.type(new TextEncoder().encode(`${by} ${(1n << BigInt(cpu)).toString(16)}\n`));
   if (by === 'oops' && (await reach(boot, new RegExp(`^${crashMarkers.busy}`), host)) !== null)
     await fault(boot, vcpu);
+  if (by === 'nmi' && (await reach(boot, new RegExp(`^${crashMarkers.nmi}`), host)) !== null)
+    present(boot.guest.triggerNmi, 'NMIs of the toolstack')(vcpu);
   while ((await advance(boot, host)) !== 'ended');
   const result = boot.result();
   const [, next] = result.kernels;

@@ -32,7 +32,12 @@ describe('domulator crash refuses', () => {
   const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['a vCPU that does not exist', ['--crash-on', '4'], /the guest has no vCPU 4; it has vCPUs 0 to 3$/m],
     ['another word than vCPUs', ['--crash-on', 'two'], /--crash-on takes all, or vCPUs such as 0,2/],
-    ['another way', ['--crash-by', 'nmi'], /--crash-by takes sysrq or oops or kexec, not 'nmi'$/m],
+    ['another way', ['--crash-by', 'power'], /--crash-by takes sysrq or oops or nmi or kexec, not 'power'$/m],
+    [
+      'an NMI on Arm',
+      ['--crash-by', 'nmi'],
+      /a crash by nmi is for amd64 guests: Xen on Arm sends .* no NMI/,
+    ],
     ['a vCPU for an orderly kexec', ['--crash-by', 'kexec', '--crash-on', '1'], /exclude each other/],
     [
       'records of the patch of 2016 on Arm',

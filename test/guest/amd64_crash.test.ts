@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { crash } from '../../src/library/index.js';
-import type { BootReport } from '../../src/library/index.js';
+import type { BootReport, Checkpoint } from '../../src/library/index.js';
 import { readText } from '../files.js';
 import { anyCaller, callText } from './call_lines.js';
 import { findStock } from './kernel.js';
@@ -85,12 +85,18 @@ describe('a crash of a stock amd64 kernel', { skip }, () => {
     assert.ok((second[0]?.events ?? 0) > 0);
   });
 
-  it('by an oops, which says nothing of a panic, leads to the crash kernel, and kexec -e to the other one', async () => {
+  it('by an oops, which says nothing of a panic, or an NMI of the toolstack leads to the crash kernel, and kexec -e to the other one', async () => {
+    const written: Checkpoint[] = [];
+    const checkpoint = (one: Checkpoint): void => void written.push(one);
     for (const [by, vcpu, entry] of [
       ['oops', 3, 'crash'],
+      ['nmi', 1, 'crash'],
       ['kexec', 0, 'kexec'],
     ] as const) {
-      const { runs } = await crash({ ...guest, type: 'hvm', by, ...(by === 'oops' ? { on: [vcpu] } : {}) });
+      const on = by === 'kexec' ? {} : { on: [vcpu] };
+      const [from] = written;
+      const start = from === undefined ? { ...guest, type: 'hvm' as const, checkpoint } : { from, jobs: 1 };
+      const { runs } = await crash({ ...start, by, ...on });
       const [{ kernels, outcome, verdict }] = runs;
       assert.deepEqual([outcome.what, verdict], ['poweroff', 'pass'], by);
       assert.deepEqual(

@@ -13,7 +13,7 @@ import {
   xenVcpuIds,
 } from '../../identity/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
-import { isRunnable } from '../../hypervisor/index.js';
+import { isRunnable, triggerNmi } from '../../hypervisor/index.js';
 import { x86_64 as kernels } from '../../introspect/index.js';
 import type { X86Cpu } from '../../introspect/index.js';
 import type { MachineListener, MachineOptions } from '../../machine/index.js';
@@ -198,6 +198,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
         for (const [i, state] of saved.entries()) present(maps[i], 'a vCPU').state = state;
       },
     },
+    triggerNmi: (vcpu) => triggerNmi(present(machine.domain.state.vcpus[vcpu], 'a vCPU')),
     kernelEntered: (vcpu, first) =>
       x86KernelEntered(machine, vcpu, first, {
         bootParamsAt: options.bootInformation,

@@ -29,9 +29,10 @@ import {
 import { s64 } from '../../base/index.js';
 import { archOf } from '../arch.js';
 import type { HvmContext, VcpuState } from '../domain.js';
-import { localApicEnabled, raiseVirq, unblock } from '../event_channels/index.js';
+import { localApicEnabled, raiseVirq } from '../event_channels/index.js';
 import { copyIn, domainVcpu } from '../hypercall.js';
 import type { ErrorRow, HypercallFamily } from '../hypercall.js';
+import { triggerNmi } from '../init_sipi_nmi.js';
 import { domainShutdown } from '../power.js';
 import { setPeriodicTimer } from '../time.js';
 import { vcpuInfoLocation } from '../vcpu_info.js';
@@ -209,10 +210,7 @@ const sendNmi = vcpuOperation({
   errors: [{ error: 'XEN_EINVAL', when: 'the third argument is not null' }],
   body: ({ vcpu, address }) => {
     if (address !== 0n) return -XEN_EINVAL;
-    if (!vcpu.nmiPending) {
-      vcpu.nmiPending = true;
-      unblock(vcpu);
-    }
+    triggerNmi(vcpu);
     return 0;
   },
 });
