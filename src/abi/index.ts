@@ -1,5 +1,5 @@
 /**
- * abi: layouts and numbers of what a guest and Xen, ACPI or a device tree say to each other. Each is declared
+ * abi: layouts and numbers of what a guest and Xen, ACPI, a device tree or a boot loader say to each other. Each is declared
  * once, with its source; what they mean and do is for other modules.
  */
 export * from './releases.js';
@@ -37,3 +37,4 @@ export * from './acpi/acpidump.js';
 export * from './acpi/madt.js';
 export * from './acpi/tables.js';
 export * from './devicetree/fdt.js';
+export * from './linux_boot.js';

@@ -31,7 +31,7 @@ import type { RunsHost } from './crash_pool.js';
 import { crashOn, reach, watcherOf } from './crash_run.js';
 import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
 import { usualCommandLine } from './guest_command.js';
-import { defaultKernel, jobCount } from './limits.js';
+import { defaultKernel, jobCount, whatIfsOf } from './limits.js';
 import { architectureAsked, limitsOf, settle } from './request.js';
 import type { BootRequest } from './request.js';
 import { loadCrashSources } from './sources.js';
@@ -150,15 +150,19 @@ function checkVcpus({ on = 'all' }: CrashRequest, vcpus: number): readonly numbe
 function checkWay({ by }: CrashRequest, architecture: Architecture): void {
   if (by === 'nmi' && architecture === 'arm64')
     throw new InputError(
-      'a crash by nmi is for amd64 guests: Xen on Arm sends a guest no NMI (xl trigger is refused there)',
+      'a crash by nmi is for amd64 guests (--arch amd64): Xen on Arm sends a guest no NMI, and xl trigger is refused there',
     );
 }
 
 /** Throws InputError for a guest whose crash would tell nothing, or nothing else. */
 function checkPlatform(
-  { type, toolstack, xenstore, onSoftReset, whatIf }: CrashRequest,
+  { arch, type, toolstack, xenstore, onSoftReset, whatIf }: CrashRequest,
   architecture: Architecture,
 ): void {
+  if (arch === undefined && whatIf !== undefined && whatIfsOf.amd64.includes(whatIf))
+    throw new InputError(
+      `what-if ${whatIf} is for crashes of amd64 guests; give the architecture (--arch amd64)`,
+    );
   if (whatIf !== undefined && architecture === 'arm64')
     throw new InputError(
       'what-if is for crashes of amd64 guests: an arm64 kernel records CPU numbers anyway, and those of the patch of 2016 fail before they crash',

@@ -45,6 +45,11 @@ describe('domulator crash refuses', () => {
       /what-if is for crashes of amd64 guests: an arm64 kernel records CPU numbers anyway/,
     ],
     [
+      'records of amd64 kernels without the architecture',
+      ['--kernel', bzImage, '--what-if', 'before-the-patch'],
+      /what-if before-the-patch is for crashes of amd64 guests; give the architecture \(--arch amd64\)$/m,
+    ],
+    [
       'what to do at a soft reset, on Arm',
       ['--on-soft-reset', 'destroy'],
       /an arm64 guest asks for no soft reset; leave out what to do then/,

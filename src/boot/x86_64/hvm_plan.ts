@@ -1,5 +1,5 @@
 /** Plans a PVHVM guest as xl of Xen 4.17 makes one, with the memory that hvmloader and SeaBIOS leave to its kernel. */
-import { InputError, present } from '../../base/index.js';
+import { InputError } from '../../base/index.js';
 import {
   hvmAcpiTables,
   hvmBanks,
@@ -20,20 +20,17 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
     throw new InputError(`${kernel.name} has no entry in 64-bit mode, and cannot be a guest of type hvm`);
   }
   const tables = hvmAcpiTables(apicIdsOf(vcpus));
-  const pages = present(tables.at(-1), 'the pages with tables');
-  const page = present(tables.at(-2), 'the page for AML');
-  const tableBytes = pages.at + BigInt(pages.bytes.length) - page.at;
   const entry = hvmEntry({
     kernel: { start: BigInt(placement.loadAt), size: BigInt(kernel.memoryBytes) },
     commandLine,
     initrd,
     memoryMiB,
-    memoryMap: hvmMemoryMap(memoryMiB, tableBytes),
+    memoryMap: hvmMemoryMap(memoryMiB, tables.bytes),
   });
   return {
     config: {
       kind: 'pvhvm',
-      ram: hvmBanks(memoryMiB, tableBytes).map(({ start, size }) => framesOf(start, size)),
+      ram: hvmBanks(memoryMiB, tables.bytes).map(({ start, size }) => framesOf(start, size)),
       ...xenParts(options),
       softReset: options.onSoftReset !== 'destroy',
     },
@@ -45,7 +42,7 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
     load: [
       { at: BigInt(placement.loadAt), bytes: KernelImage.of(kernel.image).bytes },
       ...entry.load,
-      ...tables,
+      ...tables.parts,
       loadIdentityTable(),
     ],
   };

@@ -4,10 +4,16 @@
  * use where its code runs at the addresses for which it was linked, or to which its decompressor moved it (head_64.S, startup_64). By
  * then it has written little but its first page tables, which map its image from _text on and nothing before it.
  */
-import { viewOf, XEN_HVM_MEMMAP_TYPE_RAM } from '../../abi/index.js';
+import {
+  mapEntryBytes,
+  mostMapEntries,
+  setupMagic,
+  viewOf,
+  XEN_HVM_MEMMAP_TYPE_RAM,
+  zeroPage,
+} from '../../abi/index.js';
 import { frameBytes, present, unlessInvalid } from '../../base/index.js';
 import { linuxBannerIn, linuxVersionIn } from '../../firmware/index.js';
-import { mapEntryBytes, mostMapEntries, setupMagic, zeroPage } from '../../firmware/x86_64/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
 import type { FirstKernel, FoundKernel, KernelCpu } from '../guest.js';

@@ -4,7 +4,7 @@
  * at boot_params (Linux Documentation/arch/x86/boot.rst, "64-bit boot protocol"); the others enter in real mode at the page
  * that a SIPI names. The file is what lies in memory, from its header on.
  */
-import { hvm_start_info } from '../../abi/index.js';
+import { hvm_start_info, zeroPage } from '../../abi/index.js';
 import {
   areaBytes,
   directBase,
@@ -178,8 +178,6 @@ make_tables:
     jne     3b
     ret`;
 
-/** Offset of the command line's address in boot_params. */
-const commandLineAt = 0x228;
 /** Where a BIOS has the root pointer of ACPI's tables, on a boundary of 16 bytes (ACPI 6.5, 5.2.5.1), and what it begins with. */
 const rootPointer = { from: 0xf_0000, to: 0x10_0000, signature: '0x2052545020445352' } as const;
 
@@ -201,7 +199,7 @@ entry_hvm:
     out     %al, $0x40
     out     %al, $0x40
     mov     $hvm_start, %edi
-    mov     ${commandLineAt}(%rsi), %eax
+    mov     ${zeroPage.commandLineAt}(%rsi), %eax
     mov     %rax, ${hvm_start_info.offsets.cmdline_paddr}(%rdi)
     movabs  $${rootPointer.signature}, %rdx
     mov     $${rootPointer.from}, %ecx

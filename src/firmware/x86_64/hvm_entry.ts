@@ -3,7 +3,7 @@
  * own decompressor would leave, whose work the host has done (Linux Documentation/arch/x86/boot.rst, "64-bit boot protocol";
  * zero-page.rst). Addresses and sizes are in bytes.
  */
-import { viewOf } from '../../abi/index.js';
+import { mapEntryBytes, setupMagic, viewOf, zeroPage } from '../../abi/index.js';
 import { InputError } from '../../base/index.js';
 import type { MemoryRange } from '../memory_range.js';
 import type { Loaded } from './acpi/tables.js';
@@ -15,41 +15,6 @@ import type { MemoryMapEntry } from './memory_map.js';
 /** Where things lie below 1 MiB: QEMU's loader puts the kernel's setup code at the first address, and the command line at the second. */
 const low = { bootParams: 0x1_0000n, commandLine: 0x2_0000n, pageTables: 0x3_0000n } as const;
 
-/** Fields of boot_params, by offset: its memory map, its setup header, and others. */
-export const zeroPage = {
-  screenY: 0x1,
-  extendedKiB: 0x2,
-  videoMode: 0x6,
-  columns: 0x7,
-  lines: 0xe,
-  alternativeKiB: 0x1e0,
-  mapEntries: 0x1e8,
-  header: 0x1f1,
-  bootFlag: 0x1fe,
-  jump: 0x200,
-  magic: 0x202,
-  version: 0x206,
-  loader: 0x210,
-  loadFlags: 0x211,
-  codeAt: 0x214,
-  initrdAt: 0x218,
-  initrdBytes: 0x21c,
-  heapEnd: 0x224,
-  commandLineAt: 0x228,
-  highestInitrd: 0x22c,
-  alignment: 0x230,
-  isRelocatable: 0x234,
-  leastAlignment: 0x235,
-  extendedFlags: 0x236,
-  mostCommandLine: 0x238,
-  preferredAt: 0x258,
-  memoryBytes: 0x260,
-  map: 0x2d0,
-} as const;
-/** Of the memory map: address and size in 8 bytes each, and the type in 4. */
-export const mapEntryBytes = 20;
-/** E820_MAX_ENTRIES_ZEROPAGE (Linux arch/x86/include/uapi/asm/bootparam.h). */
-export const mostMapEntries = 128;
 /** QEMU, version 0. */
 const loaderType = 0xb0;
 /** LOADED_HIGH and CAN_USE_HEAP. */
@@ -57,9 +22,6 @@ const loadFlags = 0x81;
 /** XLF_KERNEL_64, XLF_CAN_BE_LOADED_ABOVE_4G. */
 const extendedFlags = 0x3;
 const protocol = 0x20f;
-/** Marks a setup header: `HdrS`. */
-export const setupMagic = 0x5372_6448;
-
 /** SeaBIOS keeps the initrd's end below this much at the end of RAM for tables of its own. */
 const belowEnd = 0x1_0000n;
 

@@ -7,7 +7,7 @@ import { hvmAcpiTables } from './hvm_tables.js';
 
 /** The APIC ids that Xen gives: twice the vCPU id. */
 function tablesOf(vcpus: number): readonly Loaded[] {
-  return hvmAcpiTables(Array.from({ length: vcpus }, (_, vcpu) => 2 * vcpu));
+  return hvmAcpiTables(Array.from({ length: vcpus }, (_, vcpu) => 2 * vcpu)).parts;
 }
 
 /**

@@ -88,8 +88,16 @@ function sleepState(path: string, type: number): Uint8Array {
   return table('SSDT', 2, Uint8Array.from(aml.named(path, aml.packageOf(...values))), compiler);
 }
 
-/** The tables of a guest whose vCPUs have these APIC ids, by vCPU id; at most 128. In order of their addresses. */
-export function hvmAcpiTables(apicIds: readonly number[]): readonly Loaded[] {
+/** What is loaded of a guest's ACPI tables. */
+export interface HvmAcpiTables {
+  /** In order of their addresses: the RSDP below 1 MiB, the page for AML, and the pages with all other tables. */
+  readonly parts: readonly Loaded[];
+  /** Size of the pages, from that for AML on. */
+  readonly bytes: bigint;
+}
+
+/** The tables of a guest whose vCPUs have these APIC ids, by vCPU id; at most 128. */
+export function hvmAcpiTables(apicIds: readonly number[]): HvmAcpiTables {
   const pages = new Pages(acpiInfoAt + pageBytes);
   const facsAt = pages.add(facs());
   const dsdtAt = pages.add(table('DSDT', 2, hvmDsdtCode(), compiler), dsdtBytes);
@@ -101,5 +109,9 @@ export function hvmAcpiTables(apicIds: readonly number[]): readonly Loaded[] {
   const xsdtAt = pages.add(rootTable('XSDT', [fadtAt, madtAt, ...otherAts], 8));
   const rsdtAt = pages.add(rootTable('RSDT', [oldFadtAt, madtAt, ...otherAts], 4));
   const page = infoPage({ vcpus: apicIds.length, madtAt, firstCpu, devices: hasHpet, window: pciWindow });
-  return [{ at: rsdpAt, bytes: rsdp(rsdtAt, xsdtAt) }, page, pages.done()];
+  const rest = pages.done();
+  return {
+    parts: [{ at: rsdpAt, bytes: rsdp(rsdtAt, xsdtAt) }, page, rest],
+    bytes: rest.at + BigInt(rest.bytes.length) - page.at,
+  };
 }

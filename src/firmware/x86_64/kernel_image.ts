@@ -2,7 +2,7 @@
  * Kernels for a PVH guest: a vmlinux (ELF) with the note that names its PVH entry, and the vmlinux inside a bzImage (Linux
  * Documentation/arch/x86/boot.rst), as libxl unpacks it.
  */
-import { viewOf } from '../../abi/index.js';
+import { viewOf, zeroPage } from '../../abi/index.js';
 import { InputError } from '../../base/index.js';
 import { isElfFor } from '../architecture.js';
 import { collect, textAt } from '../byte_streams.js';
@@ -44,15 +44,8 @@ const PT_NOTE = 4;
 /** A note with the name "Xen" and this type has the entry (Xen public/elfnote.h). */
 const phys32Entry = { name: 'Xen\0', type: 18 } as const;
 
-/** The setup header of a bzImage. */
-const setup = {
-  sectors: 0x1f1,
-  magic: 0x202,
-  version: 0x206,
-  payloadOffset: 0x248,
-  payloadBytes: 0x24c,
-  end: 0x250,
-} as const;
+/** The end of that part of a bzImage's setup header which is read here. */
+const setupEnd = zeroPage.payloadBytes + 4;
 const sectorBytes = 512;
 /** Protocol 2.08 is the first with a payload that can be found. */
 const payloadVersion = 0x208;
@@ -66,7 +59,7 @@ const otherMethods = [
 
 /** Whether `bytes` start like a bzImage. */
 export function isBzImage(bytes: Uint8Array): boolean {
-  return textAt(bytes, setup.magic, 4) === 'HdrS';
+  return textAt(bytes, zeroPage.magic, 4) === 'HdrS';
 }
 
 /** Whether `bytes` start like a vmlinux for this architecture. */
@@ -191,19 +184,19 @@ interface Payload {
 
 /** For all methods but gzip, the size is behind the packed kernel, in 4 bytes. */
 function payloadOf(bytes: Uint8Array, what: string): Payload {
-  if (bytes.length < setup.end) {
+  if (bytes.length < setupEnd) {
     throw new InputError(
-      `${what} is truncated: it has ${bytes.length} bytes, and its header has ${setup.end}`,
+      `${what} is truncated: it has ${bytes.length} bytes, and its header has ${setupEnd}`,
     );
   }
   const view = viewOf(bytes);
-  if (view.getUint16(setup.version, true) < payloadVersion) {
+  if (view.getUint16(zeroPage.version, true) < payloadVersion) {
     throw new InputError(`${what} is a kernel older than Linux 2.6.26, which no PVH guest can boot`);
   }
   // 0 means 4, for old boot loaders.
-  const sectors = bytes[setup.sectors] === 0 ? 4 : (bytes[setup.sectors] ?? 0);
-  const start = (sectors + 1) * sectorBytes + view.getUint32(setup.payloadOffset, true);
-  const end = start + view.getUint32(setup.payloadBytes, true);
+  const sectors = bytes[zeroPage.header] === 0 ? 4 : (bytes[zeroPage.header] ?? 0);
+  const start = (sectors + 1) * sectorBytes + view.getUint32(zeroPage.payloadOffset, true);
+  const end = start + view.getUint32(zeroPage.payloadBytes, true);
   if (end > bytes.length) {
     throw new InputError(`${what} is truncated: it has ${bytes.length} bytes, but needs at least ${end}`);
   }
