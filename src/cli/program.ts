@@ -150,6 +150,11 @@ once; for each vCPU a copy of it goes on, crashes there and runs on in the crash
 kernel, which powers off if it gets so far. Each run is judged by itself, and the
 exit status is that of the worst, as for 'domulator boot'.
 
+A command after '--', or a script, runs in the crash kernel, with makedumpfile beside
+busybox's commands, and each run then ends with it:
+  domulator crash --verbose -- \\
+    sh -c 'makedumpfile --dump-dmesg /proc/vmcore /log && cat /log'
+
 An amd64 crash kernel unpacks itself. So the default limits are those of 'domulator
 boot' and on amd64 ${millions(unpackingInstructions)} million instructions more. A PVH guest is destroyed at the
 jump, as xl does; --type hvm is reset.`;
@@ -162,11 +167,14 @@ function quiet(command: Command): Command {
     .allowExcessArguments(false);
 }
 
-/** The arguments of `domulator boot` before `--`, and the command after it; null without `--`. */
+/** The commands that take a guest's command after `--`. */
+const takingCommands: readonly (string | undefined)[] = ['boot', 'crash'];
+
+/** The arguments of such a command before `--`, and the guest's command after it; null without `--`. */
 function splitAtCommand(
   args: readonly string[],
 ): [own: readonly string[], command: readonly string[] | null] {
-  const at = args[0] === 'boot' ? args.indexOf('--') : -1;
+  const at = takingCommands.includes(args[0]) ? args.indexOf('--') : -1;
   return at < 0 ? [args, null] : [args.slice(0, at), args.slice(at + 1)];
 }
 
@@ -180,7 +188,7 @@ function createProgram(stop: StopRequest, command: readonly string[] | null): Co
     .helpCommand('help [command]', "print a command's help")
     .addHelpText('after', examples);
   addBootCommand(program, stop, command);
-  addCrashCommand(program, stop);
+  addCrashCommand(program, stop, command);
   addKernelsCommand(quiet(program.command('kernels')));
   quiet(program.command('thread'))
     .description('replay the 2016 thread about vCPU ids with model guests')
@@ -284,7 +292,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
     });
 }
 
-function addCrashCommand(program: Command, stop: StopRequest): void {
+function addCrashCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
   const options = quiet(program.command('crash'))
     .description('crash a guest on each vCPU, follow it into its crash kernel, and audit both')
     .option(
@@ -328,6 +336,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
       '--mirror <URL>',
       "Debian mirror (default: DOMULATOR_MIRROR, else the one in this machine's apt sources)",
     )
+    .option('--script <FILE>', "script to run in the crash kernel, like a command after '--'")
     .option('--checkpoint <FILE>', 'write the guest to this file when its crash kernel is loaded')
     .option('--from <FILE>', 'go on from such a file instead of booting a kernel')
     .option(
@@ -340,7 +349,7 @@ function addCrashCommand(program: Command, stop: StopRequest): void {
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', crashExamples)
     .action(async (args: CrashArguments) => {
-      commandStatus = await crash(args, stop);
+      commandStatus = await crash(command === null ? args : { ...args, command }, stop);
     });
 }
 

@@ -5,7 +5,7 @@
 import { InputError } from '../base/index.js';
 import { isElfFor } from './architecture.js';
 import type { Architecture } from './architecture.js';
-import { fileType, writeCpio } from './cpio.js';
+import { fileType, readCpio, writeCpio } from './cpio.js';
 import type { CpioEntry } from './cpio.js';
 
 /** Start of the lines that /init prints: `initMarker key=value` or `initMarker key: text`. */
@@ -135,14 +135,19 @@ function scriptEntries(script: Uint8Array | null): CpioEntry[] {
   return script === null ? [] : [program(commandPaths.script, script)];
 }
 
-/** A busybox initramfs with `init` as the first process and, optionally, a script for it to run. */
+/**
+ * A busybox initramfs with `init` as the first process and, optionally, a script for it to run; `more` is a cpio archive of more
+ * programs.
+ */
 export function commandInitramfs(
   busybox: Uint8Array,
   architecture: Architecture,
   init: Uint8Array,
   script: Uint8Array | null,
+  more: Uint8Array | null = null,
 ): Uint8Array {
-  const entries = [nullDevice, ...scriptEntries(script)];
+  const programs = more === null ? [] : readCpio(more);
+  const entries = [nullDevice, ...programs, ...scriptEntries(script)];
   return busyboxInitramfs(busybox, architecture, { applets: ['sh'], init, entries });
 }
 

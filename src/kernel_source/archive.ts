@@ -17,8 +17,8 @@ import { sha256 } from './cache.js';
 import type { Cache } from './cache.js';
 import { fetchBytes, HttpStatusError, NetworkError } from './http.js';
 import type { FetchSettings } from './http.js';
-import { kexecPackage, libraryDependencies } from './kexec_packages.js';
 import { knownPackages, rememberPackages } from './known_indices.js';
+import { libraryDependencies, programPackages } from './program_packages.js';
 import { checkSignature, debianKeyrings } from './signature.js';
 import type { SignatureCheck } from './signature.js';
 import type { Suite, SuiteChoice } from './suites.js';
@@ -62,14 +62,14 @@ export const busyboxPackage = 'busybox-static';
 
 /** The packages of an index that are needed here. */
 function isOfUse(name: string): boolean {
-  return name === busyboxPackage || name === kexecPackage || isKernelPackage(name);
+  return name === busyboxPackage || programPackages.includes(name) || isKernelPackage(name);
 }
 
-/** The packages of an index that are needed here, with the libraries of kexec-tools and what those depend on. */
+/** The packages of an index that are needed here, with the libraries of programs and what those depend on. */
 function neededIn(index: string): PackageEntry[] {
   const found = packagesIn(index, isOfUse);
   const known = new Set(found.map(({ name }) => name));
-  let added = found.filter(({ name }) => name === kexecPackage);
+  let added = found.filter(({ name }) => programPackages.includes(name));
   while (added.length > 0) {
     const names = new Set(added.flatMap(libraryDependencies).filter((name) => !known.has(name)));
     added = names.size === 0 ? [] : packagesIn(index, (name) => names.has(name));

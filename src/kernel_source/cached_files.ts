@@ -1,7 +1,7 @@
 /**
  * The cached files of Debian's releases. The records, each a {@link ReleaseRecord}, are:
  *
- * - `debian/RELEASE`: busybox, kexec-tools with its libraries, and the kernel that `debian:RELEASE` means;
+ * - `debian/RELEASE`: busybox, kexec-tools and makedumpfile with their libraries, and the kernel that `debian:RELEASE` means;
  * - `debian/RELEASE/FLAVOUR`: the kernel that `debian:RELEASE/FLAVOUR` means;
  * - `debian/RELEASE/packages/NAME_VERSION`: the kernel of that package, so that several versions can be stored.
  *
@@ -21,7 +21,7 @@ import { isRecord } from './record.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 
 /** The available files of a release. */
-export type Wanted = 'kernel' | 'busybox' | 'kexec';
+export type Wanted = 'kernel' | 'busybox' | 'kexec' | 'makedumpfile';
 
 /** A file that a record of the cache names, and the record. The file itself may be missing. */
 export interface CachedFile {

@@ -15,8 +15,9 @@ import { HttpStatusError, NetworkError } from './http.js';
 import { offeredKernels } from './kernel_choice.js';
 import { debianSpecText } from './kernel_spec.js';
 import type { DebianSpec } from './kernel_spec.js';
-import { kexecPackage } from './kexec_packages.js';
-import { kexecArchive, kexecFolder } from './kexec_tools.js';
+import { dumpProgram, kexecProgram, programArchive } from './linked_programs.js';
+import type { LinkedProgram } from './linked_programs.js';
+import { dumpPackage, kexecPackage } from './program_packages.js';
 import type { FileRecord, ReleaseRecord } from './record.js';
 import { suiteChoices } from './suites.js';
 import type { SuiteChoice } from './suites.js';
@@ -77,6 +78,14 @@ function taking(isPath: (path: string) => boolean, called: string): Kind['take']
   };
 }
 
+/** How a cpio archive of a program and its libraries is made. */
+function takingWithLibraries(program: LinkedProgram): Kind['take'] {
+  return async (entry, { packages }, settings) => ({
+    path: `${entry.name}.cpio`,
+    bytes: await programArchive(program, entry, packages, settings),
+  });
+}
+
 /** The packages of that name, the newest first. */
 function packagesCalled(name: string): Kind['candidates'] {
   return ({ packages }, { release }, { architecture }) => {
@@ -95,14 +104,8 @@ const kinds: Readonly<Record<Wanted, Kind>> = {
     candidates: packagesCalled(busyboxPackage),
     take: taking(isBusyboxPath, busyboxPackage),
   },
-  // A cpio archive of the program and its libraries.
-  kexec: {
-    candidates: packagesCalled(kexecPackage),
-    take: async (entry, { packages }, settings) => ({
-      path: `${kexecFolder}.cpio`,
-      bytes: await kexecArchive(entry, packages, settings),
-    }),
-  },
+  kexec: { candidates: packagesCalled(kexecPackage), take: takingWithLibraries(kexecProgram) },
+  makedumpfile: { candidates: packagesCalled(dumpPackage), take: takingWithLibraries(dumpProgram) },
 };
 
 /** The files found in the cache. */

@@ -23,7 +23,6 @@ export { NotGenuineError } from './archive.js';
 export type { SuiteReport } from './archive.js';
 export type { Wanted } from './cached_files.js';
 export { debianFiles } from './debian_files.js';
-export { kexecFolder } from './kexec_tools.js';
 export type { DebianFile, DebianSettings } from './debian_files.js';
 export { readInputFile } from './files.js';
 export { checkMirror } from './suites.js';

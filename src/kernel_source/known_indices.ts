@@ -9,7 +9,7 @@ import { hasFields, isHash, isText, listOf } from './checks.js';
 import type { Check } from './checks.js';
 
 interface KnownIndex {
-  readonly version: 2;
+  readonly version: 3;
   /** Hash of the index, from the Release file. */
   readonly sha256: string;
   readonly packages: readonly PackageEntry[];
@@ -27,7 +27,7 @@ const isEntry: Check = hasFields({
   depends: listOf(isAlternatives),
 });
 
-const check = hasFields({ version: (value) => value === 2, sha256: isHash, packages: listOf(isEntry) });
+const check = hasFields({ version: (value) => value === 3, sha256: isHash, packages: listOf(isEntry) });
 
 function isKnownIndex(value: unknown): value is KnownIndex {
   return check(value);
@@ -57,6 +57,6 @@ export async function rememberPackages(
   sha256: string,
   packages: readonly PackageEntry[],
 ): Promise<void> {
-  const known: KnownIndex = { version: 2, sha256, packages };
+  const known: KnownIndex = { version: 3, sha256, packages };
   await cache.writeRecord(nameOf(suite, architecture), known).catch(() => undefined);
 }

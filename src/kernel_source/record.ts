@@ -20,6 +20,7 @@ export interface ReleaseRecord {
     readonly kernel?: FileRecord;
     readonly busybox?: FileRecord;
     readonly kexec?: FileRecord;
+    readonly makedumpfile?: FileRecord;
   };
   /** The texts that a user may give as the kernel's version. Older records do not have them. */
   readonly versions?: readonly string[];
@@ -54,7 +55,12 @@ const check = hasFields({
   version: (value) => value === 1,
   fetched: (value) => typeof value === 'number',
   suites: listOf(isSuite),
-  files: hasFields({ kernel: isFileOrNone, busybox: isFileOrNone, kexec: isFileOrNone }),
+  files: hasFields({
+    kernel: isFileOrNone,
+    busybox: isFileOrNone,
+    kexec: isFileOrNone,
+    makedumpfile: isFileOrNone,
+  }),
   versions: isTextsOrNone,
 });
 

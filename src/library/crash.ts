@@ -30,7 +30,7 @@ import { crashSideBySide, jobsThatFit } from './crash_pool.js';
 import type { RunsHost } from './crash_pool.js';
 import { crashOn, reach, watcherOf } from './crash_run.js';
 import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
-import { usualCommandLine } from './guest_command.js';
+import { commandOf, usualCommandLine } from './guest_command.js';
 import { defaultKernel, jobCount, whatIfsOf } from './limits.js';
 import { architectureAsked, limitsOf, settle } from './request.js';
 import type { BootRequest } from './request.js';
@@ -48,7 +48,10 @@ export const unpackingInstructions = 10_000_000_000;
 /** Memory of a guest that is to crash, in MiB, unless another size is asked for. */
 export const crashMemoryMiB = 768;
 
-/** What to boot, and where to crash it. All fields are optional. */
+/**
+ * What to boot, and where to crash it. All fields are optional. `command` and `script` are run in the crash kernel, where there is
+ * makedumpfile beside the commands of busybox.
+ */
 export interface CrashRequest extends Pick<
   BootRequest,
   | 'from'
@@ -67,6 +70,8 @@ export interface CrashRequest extends Pick<
   | 'limits'
   | 'mirror'
   | 'warn'
+  | 'command'
+  | 'script'
 > {
   /** The vCPUs to crash on, each in a run of its own (default: all). */
   readonly on?: readonly number[] | 'all';
@@ -205,13 +210,13 @@ async function load(request: CrashRequest): Promise<Loaded> {
   const { memoryMiB = crashMemoryMiB } = request;
   const asked = settle({ ...bootPart(request), commandLine, memoryMiB, until: 'poweroff' }, spec);
   const limits = limitsOf(request.limits ?? {}, crashLimits(architecture, asked.vcpus));
-  const settled = { ...asked, limits };
-  checkVcpus(request, settled.vcpus);
+  checkVcpus(request, asked.vcpus);
   const { crashKernel } = request;
   const facts: CrashFacts = {
     kernel: typeof crashKernel === 'string' ? crashKernel : null,
     commandLine: crashCommandLineOf(request, architecture),
   };
+  const settled = { ...asked, limits, command: commandOf(crashPart(request, facts.commandLine), spec) };
   const { kernel, initrd, origin } = await loadCrashSources(request, spec, facts.commandLine);
   await loadArchitecture(kernel.placement.architecture);
   // One image, so that all runs share what is found in it.
@@ -256,9 +261,18 @@ function bootPart({
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
+/** What the crash kernel gets to run, as a request for a boot of it would have it. */
+function crashPart({ command, script }: CrashRequest, commandLine: string): BootRequest {
+  return {
+    commandLine,
+    ...(command === undefined ? {} : { command }),
+    ...(script === undefined ? {} : { script }),
+  };
+}
+
 /** The guest of a checkpoint that was written when its crash kernel was loaded. */
 async function reopen(from: NonNullable<CrashRequest['from']>, request: CrashRequest): Promise<Loaded> {
-  const settledBefore = ['crashKernel', 'crashCommandLine', 'toolstack'] as const;
+  const settledBefore = ['crashKernel', 'crashCommandLine', 'toolstack', 'command', 'script'] as const;
   const asked = settledBefore.find((name) => request[name] !== undefined);
   if (asked !== undefined)
     throw new InputError(

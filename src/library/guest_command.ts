@@ -190,12 +190,16 @@ export async function addCommand(
   return initrdWithCommand(initrd, init, script);
 }
 
-/** The default user space, which has all commands of busybox, with the files that run the command of `request`. */
+/**
+ * The default user space, which has all commands of busybox and the programs of the cpio archive `more`, with the files that run the
+ * command of `request`.
+ */
 export async function busyboxWithCommand(
   busybox: Uint8Array,
   architecture: KernelArchitecture,
   request: BootRequest,
+  more: Uint8Array | null = null,
 ): Promise<Uint8Array> {
   const { init, script } = await runnerOf(request, architecture, installBusybox);
-  return commandInitramfs(busybox, architecture, init, script);
+  return commandInitramfs(busybox, architecture, init, script, more);
 }

@@ -182,7 +182,10 @@ export async function loadSources(request: BootRequest, spec: KernelSpec): Promi
 }
 
 /** What the kernel to go on in is, beside the request for the first one. */
-interface CrashKernelRequest extends Pick<BootRequest, 'arch' | 'type' | 'cpu' | 'mirror' | 'warn'> {
+interface CrashKernelRequest extends Pick<
+  BootRequest,
+  'arch' | 'type' | 'cpu' | 'mirror' | 'warn' | 'command' | 'script'
+> {
   readonly crashKernel?: string | Uint8Array;
 }
 
@@ -200,6 +203,19 @@ async function loadCrashed(
       cause: error,
     });
   }
+}
+
+/** What runs in the crash kernel: the command of `request`, for which there is makedumpfile; or what shows its CPUs. */
+async function crashUserSpace(
+  request: CrashKernelRequest,
+  release: string,
+  busybox: Uint8Array,
+  settings: Settings,
+): Promise<Uint8Array> {
+  const { architecture } = settings;
+  if (!hasCommand(request)) return defaultInitramfs(busybox, architecture);
+  const { makedumpfile } = await fromArchive(debianFiles(releaseSpec(release), ['makedumpfile'], settings));
+  return await busyboxWithCommand(busybox, architecture, request, makedumpfile.bytes);
 }
 
 /**
@@ -229,7 +245,7 @@ export async function loadCrashSources(
       kexecTools: kexec.bytes,
       // An Image as kexec takes it is not packed; a bzImage unpacks itself.
       kernel: architecture === 'arm64' ? KernelImage.of(next.kernel.image).bytes : next.file,
-      initrd: defaultInitramfs(busybox.bytes, architecture),
+      initrd: await crashUserSpace(request, release, busybox.bytes, { ...settings, architecture }),
       commandLine: crashCommandLine,
     },
     architecture,

@@ -77,6 +77,8 @@ describe('domulator crash refuses', () => {
       /cannot be used as a checkpoint/,
     ],
     ['a setting of the boot with a checkpoint', ['--from', 'x', '--vcpus', '2'], /leave out --vcpus$/m],
+    ['another command for a checkpoint', ['--from', 'x', '--', 'true'], /takes no command: it was settled/],
+    ['no command', ['--'], /no command follows '--'; give one, or leave out '--'$/m],
     ['what a boot takes', ['Image'], /crash takes no 'Image'/],
     ['an archive that cannot be reached', [], /127\.0\.0\.1/],
   ];

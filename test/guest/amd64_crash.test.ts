@@ -27,6 +27,33 @@ function callsUnderXen(vcpu: number): string[] {
   return lines.slice(0, keyboard);
 }
 
+const dumpMark = 'the log in the dump:';
+/** Shows the first kernel's log as makedumpfile finds it in the dump. */
+const script = new TextEncoder().encode(
+  `makedumpfile --dump-dmesg /proc/vmcore /log > /said && echo '${dumpMark}' && cat /log`,
+);
+
+const stamp = /^\[ *\d+\.\d+\]/;
+
+/**
+ * Asserts that what the first kernel printed on the console is in the dump, in the same order. The console lacks its debug lines, and
+ * makedumpfile gives only the first line of a message its time.
+ */
+function assertDumped(output: string): void {
+  const [before = '', dump = ''] = output.split(dumpMark);
+  const second = before.lastIndexOf('\n', before.lastIndexOf('Linux version'));
+  const lines = before.slice(0, second).split(/\r*\n/);
+  const textOf = (line: string): string => line.replace(stamp, '').trim();
+  const shown = lines.filter((line) => stamp.test(line)).map(textOf);
+  assert.ok(shown.length > 250, `${shown.length} lines`);
+  const dumped = dump.split(/\r*\n/).map(textOf);
+  let at = -1;
+  for (const line of shown) {
+    at = dumped.indexOf(line, at + 1);
+    assert.ok(at >= 0, `${line} is not in its place`);
+  }
+}
+
 describe('a crash of a stock amd64 kernel', { skip }, () => {
   it('as PVHVM leads to a crash kernel with all CPUs, whose numbers begin with the vCPU that crashed, and every rule holds', async () => {
     const calls: [string[], string[]] = [[], []];
@@ -85,7 +112,9 @@ describe('a crash of a stock amd64 kernel', { skip }, () => {
     assert.ok((second[0]?.events ?? 0) > 0);
   });
 
-  it('by an oops, which says nothing of a panic, or an NMI of the toolstack leads to the crash kernel, and kexec -e to the other one', async () => {
+  it('by an oops, which says nothing of a panic, or an NMI of the toolstack leads to the crash kernel, which finds the log in the dump, and kexec -e to the other one', async () => {
+    let output = '';
+    const memTypes = { oops: 0, nmi: 0, kexec: 0 };
     const written: Checkpoint[] = [];
     const checkpoint = (one: Checkpoint): void => void written.push(one);
     for (const [by, vcpu, entry] of [
@@ -95,15 +124,30 @@ describe('a crash of a stock amd64 kernel', { skip }, () => {
     ] as const) {
       const on = by === 'kexec' ? {} : { on: [vcpu] };
       const [from] = written;
-      const start = from === undefined ? { ...guest, type: 'hvm' as const, checkpoint } : { from, jobs: 1 };
-      const { runs } = await crash({ ...start, by, ...on });
-      const [{ kernels, outcome, verdict }] = runs;
+      const start =
+        from === undefined ? { ...guest, type: 'hvm' as const, checkpoint, script } : { from, jobs: 1 };
+      const { runs } = await crash({
+        ...start,
+        by,
+        ...on,
+        console: (bytes) => {
+          if (by === 'oops') output += Buffer.from(bytes).toString('latin1');
+        },
+        event: (event) => {
+          if (event.kind === 'hypercall' && event.call.op === 'HVMOP_get_mem_type') memTypes[by] += 1;
+        },
+      });
+      const [{ kernels, outcome, verdict, commandStatus }] = runs;
+      assert.equal(commandStatus?.exitCode === 0, by !== 'kexec', by);
       assert.deepEqual([outcome.what, verdict], ['poweroff', 'pass'], by);
       assert.deepEqual(
         kernels.slice(1).map((kernel) => [kernel.entry, kernel.entryVcpu, kernel.cpus.length]),
         [[entry, vcpu, 4]],
       );
     }
+    assertDumped(output);
+    // Linux asks Xen about each page of the dump that is read, as on the reference; a kernel that was left in order leaves none.
+    assert.ok(memTypes.oops > 100 && memTypes.nmi > 100 && memTypes.kexec === 0, JSON.stringify(memTypes));
   });
 
   it('ends where the toolstack was told to destroy the domain', async () => {

@@ -22,6 +22,8 @@ export interface CrashArguments extends Pick<
   | 'whatIf'
   | 'limit'
   | 'mirror'
+  | 'script'
+  | 'command'
   | 'from'
   | 'checkpoint'
   | 'trace'
@@ -67,7 +69,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
   }
   const { kernel, arch, type, cpu, cmdline, vcpus, memory, xen, seed, xenstore, onSoftReset } = args;
   const { whatIf, limit, mirror } = args;
-  const { from, trace, report, junit, sarif } = args;
+  const { script, command, from, trace, report, junit, sarif } = args;
   const given = {
     kernel,
     arch,
@@ -82,6 +84,8 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     whatIf,
     limit,
     mirror,
+    script,
+    command,
     from,
     trace,
     report,

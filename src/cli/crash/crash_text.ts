@@ -1,7 +1,7 @@
 /** What `domulator crash` prints: for each run a line with its ending and one with the first broken rule. */
 import { answerText } from '../../explore/index.js';
 import type { BootReport, ReportedFinding, ReportedRun } from '../../library/index.js';
-import { cpuWords } from '../boot/report_text.js';
+import { commandWords, cpuWords } from '../boot/report_text.js';
 import { shownLine } from '../render/shown_text.js';
 import { labelled } from '../render/style.js';
 import type { Style } from '../render/style.js';
@@ -30,6 +30,7 @@ export function crashLines(run: ReportedRun, style: Style): string[] {
   const { action, outcome, verdict, kernels } = run;
   const on = action.kind === 'crash' ? `vCPU ${action.vcpu}` : 'boot';
   const entered = kernels.length > 1 ? '' : 'followed into no other kernel; ';
+  const command = run.commandStatus === null ? '' : `; its command ${commandWords(run)}`;
   const broken = firstBroken(run);
   const label = `${on}:`.padEnd(10);
   const [tone, words] =
@@ -39,7 +40,7 @@ export function crashLines(run: ReportedRun, style: Style): string[] {
         ? (['good', 'every rule holds'] as const)
         : (['silent', 'no rule is broken'] as const);
   return [
-    ...labelled(label, `${outcome.what}: ${entered}${shownLine(outcome.why)}`, style.width),
+    ...labelled(label, `${outcome.what}: ${entered}${shownLine(outcome.why)}${command}`, style.width),
     ...labelled(''.padEnd(label.length), style.tone(tone, words), style.width),
   ];
 }

@@ -84,6 +84,9 @@ async function archive(): Promise<Files> {
     await packaged('libc6', '2.36-9', '', { 'lib/libc.so.6': elf('libc.so.6', []) }),
     await packaged('libunused1', '1', '', { 'lib/libunused.so.1': elf('libunused.so.1', []) }),
     await packaged('debconf', '1', '', {}),
+    await packaged('makedumpfile', '1:1.7.2-1', 'perl:any, libc6 (>= 2.34)', {
+      'usr/bin/makedumpfile': elf(null, ['libc.so.6']),
+    }),
   ];
   return under('debian', suiteFiles({ suite: 'bookworm', packages }));
 }
@@ -115,6 +118,13 @@ describe('kexec-tools of a Debian release', () => {
     assert.deepEqual(new Uint8Array(regular[0]?.content ?? []), tool);
     assert.equal(kexec.package.name, 'kexec-tools');
     assert.ok(!server.asked.some((path) => /debconf|libunused/.test(path)));
+  });
+
+  it('is in a folder of its own, but makedumpfile where programs are', async () => {
+    const { makedumpfile } = await debianFiles(releaseSpec('bookworm'), ['makedumpfile'], settings());
+    const paths = readCpio(makedumpfile.bytes).map(({ path }) => path);
+    assert.deepEqual(paths, ['lib', 'bin/makedumpfile', 'lib/libc.so.6']);
+    assert.equal(makedumpfile.package.name, 'makedumpfile');
   });
 
   it('is kept in the cache', async () => {

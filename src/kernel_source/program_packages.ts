@@ -1,7 +1,9 @@
-/** Which packages of an index are needed for kexec-tools. */
+/** Which packages of an index are needed for programs of a guest that are linked to libraries: kexec-tools and makedumpfile. */
 import type { PackageEntry } from '../firmware/index.js';
 
 export const kexecPackage = 'kexec-tools';
+export const dumpPackage = 'makedumpfile';
+export const programPackages: readonly string[] = [kexecPackage, dumpPackage];
 
 /** Packages that are worth opening for a library. */
 const isOfLibraries = (name: string): boolean => /^(lib|zlib)/.test(name);
