@@ -2,6 +2,7 @@
  * The initramfs of a guest that is to crash: its /init loads a crash kernel by kexec-tools, says so, and waits for a line that tells
  * how and on which CPUs to leave the kernel. Lines for the host begin with {@link initMarker}.
  */
+import { isElfFor } from './architecture.js';
 import type { Architecture } from './architecture.js';
 import { fileType, readCpio } from './cpio.js';
 import type { CpioEntry } from './cpio.js';
@@ -32,7 +33,7 @@ const applets = ['cat', 'chroot', 'ln', 'mkdir', 'mount', 'poweroff', 'sh', 'sle
 // kexec-tools talks to Xen where it finds /proc/xen, so its folder has only those files of /proc that it reads. Debian's arm64
 // kernels have no kexec_file_load, so it must use kexec_load (-c). The check of the loaded kernel (without -i) takes billions
 // of instructions on both architectures.
-const initScript = `#!/bin/sh
+const initScript = (options: string): string => `#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -50,7 +51,7 @@ ln -s /sys/firmware/devicetree/base $root/proc/device-tree
 mount --bind /sys $root/sys
 
 tool() { LD_LIBRARY_PATH=/lib chroot $root /kexec "$@" > /said 2>&1; }
-load() { tool "$1" -c -i /kernel --initrd=/initrd --append="$(cat /next-command-line)"; }
+load() { tool "$1" ${options} /kernel --initrd=/initrd --append="$(cat /next-command-line)"; }
 # value FILE: its line, or 0 where there is no such file.
 value() {
   line=0
@@ -115,7 +116,8 @@ export function crashInitramfs(
 ): Uint8Array {
   return busyboxInitramfs(busybox, architecture, {
     applets,
-    init: initScript,
+    // An ELF file gets nothing that a boot loader gives Linux unless that is asked for.
+    init: initScript(isElfFor(kernel, architecture) ? '-c -i --args-linux' : '-c -i'),
     entries: [
       ...readCpio(kexecTools),
       file(`${root}/kernel`, kernel),

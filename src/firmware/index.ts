@@ -20,6 +20,7 @@ export * from './initramfs.js';
 export { linuxBannerIn, linuxVersionIn } from './image_bytes.js';
 export * from './kernel_file.js';
 export * from './kernel_image.js';
+export { kexecFile } from './x86_64/kexec_file.js';
 
 // Debian's packages and archives
 export * from './archive/control_file.js';

@@ -6,6 +6,7 @@ import { builtinKernel } from '../builtin_guest/arm64/index.js';
 import {
   crashInitramfs,
   defaultInitramfs,
+  kexecFile,
   looksLikeInitramfs,
   OtherArchitectureError,
 } from '../firmware/index.js';
@@ -244,7 +245,10 @@ export async function loadCrashSources(
       busybox: busybox.bytes,
       kexecTools: kexec.bytes,
       // An Image as kexec takes it is not packed; a bzImage unpacks itself.
-      kernel: architecture === 'arm64' ? KernelImage.of(next.kernel.image).bytes : next.file,
+      kernel:
+        architecture === 'arm64'
+          ? KernelImage.of(next.kernel.image).bytes
+          : await kexecFile(next.file, next.kernel.name),
       initrd: await crashUserSpace(request, release, busybox.bytes, { ...settings, architecture }),
       commandLine: crashCommandLine,
     },

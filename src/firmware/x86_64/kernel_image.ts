@@ -11,6 +11,7 @@ import type { Compression } from '../compression.js';
 import { imageLimit, linuxVersionIn } from '../image_bytes.js';
 import type { KernelImage } from '../kernel_image.js';
 import { refuseFile } from '../mistaken_files.js';
+import { elf, programHeader, PT_LOAD, PT_NOTE } from './elf.js';
 
 /** Where a kernel lies in memory, and where it is entered; guest physical addresses. */
 export interface X86Placement {
@@ -27,19 +28,6 @@ export interface X86Placement {
 export type X86KernelImage = KernelImage & { readonly placement: X86Placement };
 
 type Container = Pick<KernelImage, 'container' | 'compression'>;
-
-/** Offsets and sizes in a 64-bit ELF file (System V ABI, gABI 4.1). */
-const elf = { headerBytes: 64, entry: 24, programHeaders: 32, entryBytes: 54, entries: 56 } as const;
-const programHeader = {
-  bytes: 56,
-  type: 0,
-  offset: 8,
-  physical: 24,
-  fileBytes: 32,
-  memoryBytes: 40,
-};
-const PT_LOAD = 1;
-const PT_NOTE = 4;
 
 /** A note with the name "Xen" and this type has the entry (Xen public/elfnote.h). */
 const phys32Entry = { name: 'Xen\0', type: 18 } as const;
