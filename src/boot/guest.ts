@@ -89,6 +89,12 @@ export interface FoundKernel {
   readonly isCrashKernel: boolean;
 }
 
+/** Where a kernel lies, and for where it was linked: guest physical addresses. */
+export interface KernelPlace {
+  readonly kernelAt: bigint;
+  readonly linkedAt: bigint;
+}
+
 /** The kernel with which the guest was built. */
 export interface FirstKernel {
   /** As in its file. */
@@ -147,6 +153,11 @@ export interface RunningGuest {
   readonly maps: { save(): readonly OwnMapState[]; load(state: readonly OwnMapState[]): void };
   /** Between turns: sends `vcpu` an NMI, as the toolstack does (`xl trigger`). Null where Xen has none to send, as on Arm. */
   readonly triggerNmi: ((vcpu: XenVcpuId) => void) | null;
+  /**
+   * x86: where the first kernel lies, when `vcpu` has just begun to run in its own map; null if that is not the first kernel. For a
+   * guest that unpacked it.
+   */
+  readonly kernelPlaced?: (vcpu: XenVcpuId, first: FirstKernel) => KernelPlace | null;
   /** The kernel that `vcpu` has entered, when it has just begun to run in its own map; null if it is none that can be found. */
   kernelEntered(vcpu: XenVcpuId, first: FirstKernel): FoundKernel | null;
 }

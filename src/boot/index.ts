@@ -49,6 +49,7 @@ export {
   onReboots,
   onSoftResets,
   toolstacks,
+  unpacks,
   whatIfs,
 } from './options.js';
 export type { SavedFrame } from '../machine/index.js';
@@ -62,6 +63,7 @@ export type {
   OnReboot,
   OnSoftReset,
   Toolstack,
+  Unpack,
   Until,
   WhatIf,
 } from './options.js';

@@ -4,7 +4,7 @@ import { cloneValue, frameBytes, loadRecord, present, savedRecord } from '../bas
 import type { CallRecord } from '../hypervisor/index.js';
 import type { XenVcpuId } from '../identity/index.js';
 import type { LogRecord, ReadKernel } from '../introspect/index.js';
-import type { Guest, KernelCpu } from './guest.js';
+import type { FoundKernel, Guest, KernelCpu } from './guest.js';
 import { readGuest } from './guest_memory.js';
 import type { KernelImage } from './kernel_image.js';
 import { KernelLog } from './kernel_log.js';
@@ -41,6 +41,23 @@ export interface KernelFacts {
   readonly memoryBytes: number;
   /** The command line that it was given. */
   readonly commandLine: string;
+}
+
+/** What is known of a kernel that `vcpu` entered from another one. */
+export function factsOfNext(found: FoundKernel, number: number, entryVcpu: XenVcpuId): KernelFacts {
+  const { isCrashKernel, version, cpus, at, linkedAt, memoryBytes, commandLine } = found;
+  return {
+    number,
+    name: isCrashKernel ? 'crash kernel' : 'next kernel',
+    entry: isCrashKernel ? 'crash' : 'kexec',
+    version,
+    entryVcpu,
+    cpus,
+    kernelAt: at,
+    ...(linkedAt === undefined ? {} : { linkedAt }),
+    memoryBytes,
+    commandLine,
+  };
 }
 
 /** A plain value. The image of a kernel that is the first one's again is null. */

@@ -56,6 +56,10 @@ export type OnReboot = (typeof onReboots)[number];
 /** What can be chosen for a guest that asks for a reboot. */
 export const onReboots = ['end', 'restart'] as const;
 
+/** Who unpacks the bzImage of an HVM guest: the host, or its own code, which may move the kernel (KASLR). */
+export type Unpack = (typeof unpacks)[number];
+export const unpacks = ['host', 'guest'] as const;
+
 /** The goal of the run. */
 export type Until =
   | { readonly kind: 'userspace' }
@@ -77,6 +81,8 @@ export interface BootKernel {
   readonly memoryBytes: number;
   /** Its architecture, and where it must lie in memory. */
   readonly placement: KernelPlacement;
+  /** The bzImage, where the guest is to unpack it and is yet to be built. */
+  readonly packed?: Uint8Array;
 }
 
 /** The command or script for the guest's user space; one of the two is null. */
@@ -108,6 +114,8 @@ export interface BootOptions {
   readonly toolstack?: Toolstack;
   /** Of an x86 guest (default: `soft-reset`). */
   readonly onSoftReset?: OnSoftReset;
+  /** Default: `host`. With `guest`, the kernel has the packed file when the guest is built. */
+  readonly unpack?: Unpack;
   /** Default: `end`. */
   readonly onReboot?: OnReboot;
   readonly whatIf: WhatIf | null;

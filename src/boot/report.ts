@@ -219,6 +219,8 @@ export interface BootReport {
     readonly onReboot?: 'restart';
     /** What it does when the guest asks for a soft reset; absent where it does as xl does by default. */
     readonly onSoftReset?: 'destroy';
+    /** Who unpacks the kernel; absent where the host did. */
+    readonly unpack?: 'guest';
     /** Of guests that were made to crash: what follows there. */
     readonly crash?: CrashOptions;
   };
@@ -271,6 +273,7 @@ function optionsOf({
   limits,
   onReboot,
   onSoftReset,
+  unpack,
   ...options
 }: MachineOptions): BootReport['options'] {
   const { commandLine, seed, entryVcpu, whatIf } = options;
@@ -284,6 +287,7 @@ function optionsOf({
     limits: { instructions: limits.instructions, guestTimeNs: Number(limits.guestNs) },
     ...(onReboot === 'restart' ? { onReboot } : {}),
     ...(onSoftReset === 'destroy' ? { onSoftReset } : {}),
+    ...(unpack === 'guest' ? { unpack } : {}),
   };
 }
 

@@ -12,9 +12,9 @@ import { cutText, findingsOf, kernelAtStep, listedFindings, platformOf } from '.
 import { buildGuest, nextDomain, restoreGuest } from './guest.js';
 import { RefusedCalls } from './refused_call.js';
 import type { RefusedCallsState } from './refused_call.js';
-import type { FoundKernel, Guest, GuestFacts, GuestMachine } from './guest.js';
+import type { FirstKernel, FoundKernel, Guest, GuestFacts, GuestMachine } from './guest.js';
 import { KernelImage } from './kernel_image.js';
-import { KernelRun } from './kernel_run.js';
+import { factsOfNext, KernelRun } from './kernel_run.js';
 import type { KernelFacts, KernelRunState } from './kernel_run.js';
 import type { LoadedKernel } from './hung_guest.js';
 import type { BegunOptions, BootOptions } from './options.js';
@@ -185,7 +185,8 @@ export class Boot {
     this.#leaving = leaving;
     for (const [i, saved] of kernels.entries()) {
       const image = saved.image === null ? this.#image : KernelImage.of(saved.image);
-      const kernel = this.#kernels[i] ?? this.#kernelRun(saved.facts, image);
+      const known = saved.facts.linkedAt === undefined ? this.#kernels[i] : undefined;
+      const kernel = known ?? this.#kernelRun(saved.facts, image);
       this.#kernels[i] = kernel;
       kernel.load(saved);
     }
@@ -259,10 +260,21 @@ export class Boot {
       if (this.#options.toolstack === 'ideal' && this.machine.softReset(vcpu)) this.#wasReset();
       return;
     }
-    if (this.#leaving !== vcpu || this.#isLastKernel) return;
     const first = { image: this.#image, kernelAt: this.guest.kernelAt };
+    this.#place(vcpu, first);
+    if (this.#leaving !== vcpu || this.#isLastKernel) return;
     const found = this.guest.kernelEntered(vcpu, first);
     if (found !== null) this.#enter(vcpu, found);
+  }
+
+  /** The first kernel of a guest that unpacked it begins to run, where it was not known to lie. */
+  #place(vcpu: XenVcpuId, first: FirstKernel): void {
+    const { facts } = this.#kernel;
+    const isKnown = this.#options.unpack !== 'guest' || facts.number > 0 || facts.linkedAt !== undefined;
+    const place = isKnown ? null : (this.guest.kernelPlaced?.(vcpu, first) ?? null);
+    if (place === null) return;
+    this.#kernels[0] = this.#kernelRun({ ...facts, ...place }, this.#image);
+    this.#whatIf = this.#whatIfOf(this.#kernel);
   }
 
   /** An orderly change of kernels may copy the next one over the memory of this one before. */
@@ -305,18 +317,7 @@ export class Boot {
 
   #enter(vcpu: XenVcpuId, found: FoundKernel): void {
     const before = this.#kernel;
-    const facts: KernelFacts = {
-      number: this.#kernels.length,
-      name: found.isCrashKernel ? 'crash kernel' : 'next kernel',
-      entry: found.isCrashKernel ? 'crash' : 'kexec',
-      version: found.version,
-      entryVcpu: vcpu,
-      cpus: found.cpus,
-      kernelAt: found.at,
-      ...(found.linkedAt === undefined ? {} : { linkedAt: found.linkedAt }),
-      memoryBytes: found.memoryBytes,
-      commandLine: found.commandLine,
-    };
+    const facts = factsOfNext(found, this.#kernels.length, vcpu);
     const kernel = this.#kernelRun(facts, found.image);
     if (found.isCrashKernel) before.crashed();
     this.#kernels.push(kernel);

@@ -238,6 +238,11 @@ const softResetOption = [
   'when an amd64 guest asks for a soft reset: soft-reset, which xl does for hvm only, or destroy (default: soft-reset)',
 ] as const;
 
+const unpackOption = [
+  '--unpack <WHO>',
+  'who unpacks the bzImage of an hvm guest: the host, or the guest, which may move its kernel (default: host)',
+] as const;
+
 function addBootCommand(program: Command, stop: StopRequest, command: readonly string[] | null): void {
   const options = quiet(program.command('boot'))
     .description('boot an arm64 or amd64 kernel as a Xen guest on emulated CPUs, and audit every vCPU id')
@@ -263,6 +268,7 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
       'when the guest asks for a reboot: end the run, or restart it in a new domain as xl does (default: end)',
     )
     .option(...softResetOption)
+    .option(...unpackOption)
     .option(
       '--what-if <WHAT>',
       "fill the kernel's vCPU id records as the 2016 patch did (as-posted, as-tested; arm64), or otherwise (amd64): with CPU numbers (before-the-patch), APIC ids (apic-id) or their halves (apic-id-half)",
@@ -324,6 +330,7 @@ function addCrashCommand(program: Command, stop: StopRequest, command: readonly 
       'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm and for PVH (default: xl)',
     )
     .option(...softResetOption)
+    .option(...unpackOption)
     .option(
       '--what-if <WHAT>',
       'fill the records of both kernels otherwise (amd64): before-the-patch, with CPU numbers; apic-id; apic-id-half',

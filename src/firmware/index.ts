@@ -21,6 +21,7 @@ export { linuxBannerIn, linuxVersionIn } from './image_bytes.js';
 export * from './kernel_file.js';
 export * from './kernel_image.js';
 export { kexecFile } from './x86_64/kexec_file.js';
+export { isBzImage } from './x86_64/kernel_image.js';
 
 // Debian's packages and archives
 export * from './archive/control_file.js';

@@ -162,6 +162,7 @@ const settledBefore = [
   'xenstore',
   'onReboot',
   'onSoftReset',
+  'unpack',
   'whatIf',
   'entryVcpu',
   'mirror',

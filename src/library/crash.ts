@@ -32,7 +32,7 @@ import { crashOn, reach, watcherOf } from './crash_run.js';
 import type { Crash, RunHost, WaitingGuest } from './crash_run.js';
 import { commandOf, usualCommandLine } from './guest_command.js';
 import { defaultKernel, jobCount, whatIfsOf } from './limits.js';
-import { architectureAsked, limitsOf, settle } from './request.js';
+import { architectureAsked, limitsOf, settle, withUnpacking } from './request.js';
 import type { BootRequest } from './request.js';
 import { loadCrashSources } from './sources.js';
 
@@ -43,8 +43,6 @@ export const crashWays = ['sysrq', 'oops', 'nmi', 'kexec'] as const satisfies re
 
 /** Memory that the default command line reserves for the crash kernel. */
 export const crashMemory = '192M';
-/** What a limit leaves to a bzImage for unpacking itself: twice the instructions that Debian's takes (decision 23). */
-export const unpackingInstructions = 10_000_000_000;
 /** Memory of a guest that is to crash, in MiB, unless another size is asked for. */
 export const crashMemoryMiB = 768;
 
@@ -66,6 +64,7 @@ export interface CrashRequest extends Pick<
   | 'seed'
   | 'xenstore'
   | 'onSoftReset'
+  | 'unpack'
   | 'whatIf'
   | 'limits'
   | 'mirror'
@@ -131,15 +130,16 @@ function checkWords({ by, toolstack, on, crashCommandLine, jobs }: CrashRequest)
 
 /**
  * The default limits of a run: those of a boot, and on amd64, where the crash kernel unpacks itself, what that takes of a stock kernel at
- * most.
+ * most; twice that where the first kernel does, too.
  */
-function crashLimits(architecture: Architecture, vcpus: number): BootOptions['limits'] {
+function crashLimits(
+  { unpack }: CrashRequest,
+  architecture: Architecture,
+  vcpus: number,
+): BootOptions['limits'] {
   const usual = defaultLimits(vcpus);
   if (architecture === 'arm64') return usual;
-  return {
-    instructions: usual.instructions + unpackingInstructions,
-    guestNs: usual.guestNs + BigInt(unpackingInstructions),
-  };
+  return unpack === 'guest' ? withUnpacking(withUnpacking(usual)) : withUnpacking(usual);
 }
 
 /** Throws InputError if one of the vCPUs does not exist. */
@@ -209,7 +209,7 @@ async function load(request: CrashRequest): Promise<Loaded> {
   checkPlatform(request, architecture);
   const { memoryMiB = crashMemoryMiB } = request;
   const asked = settle({ ...bootPart(request), commandLine, memoryMiB, until: 'poweroff' }, spec);
-  const limits = limitsOf(request.limits ?? {}, crashLimits(architecture, asked.vcpus));
+  const limits = limitsOf(request.limits ?? {}, crashLimits(request, architecture, asked.vcpus));
   checkVcpus(request, asked.vcpus);
   const { crashKernel } = request;
   const facts: CrashFacts = {
@@ -221,9 +221,11 @@ async function load(request: CrashRequest): Promise<Loaded> {
   await loadArchitecture(kernel.placement.architecture);
   // One image, so that all runs share what is found in it.
   const image = KernelImage.of(kernel.image);
-  const options = { ...settled, toolstack, kernel: { ...kernel, image } };
+  const { packed, ...known } = kernel;
+  const options = { ...settled, toolstack, kernel: { ...known, image } };
   const host = hostOfBoot(request);
-  const boot = new Boot({ ...options, initrd }, watcherOf(host, commandLine));
+  const loaded = packed === undefined ? options.kernel : { ...options.kernel, packed };
+  const boot = new Boot({ ...options, kernel: loaded, initrd }, watcherOf(host, commandLine));
   const line = await reach(boot, isSaid, host);
   if (line === null) {
     const { outcome, ending } = boot.result();
@@ -251,12 +253,13 @@ function bootPart({
   seed,
   xenstore,
   onSoftReset,
+  unpack,
   whatIf,
   limits,
   mirror,
   warn,
 }: CrashRequest): BootRequest {
-  const machine = { arch, type, cpu, vcpus, memoryMiB, xen, seed, xenstore, onSoftReset };
+  const machine = { arch, type, cpu, vcpus, memoryMiB, xen, seed, xenstore, onSoftReset, unpack };
   const given = { ...machine, whatIf, limits, mirror, warn };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -221,9 +221,12 @@ export class GuestRun implements AsyncIterable<Hypercall> {
     if (this.#hasEnded) return null;
     const { architecture } = kernel.placement;
     await loadArchitecture(architecture);
-    const options = { ...this.#settled, commandLine: commandLineOf(this.#request, architecture), kernel };
+    const { packed, ...known } = kernel;
+    const commandLine = commandLineOf(this.#request, architecture);
+    const options = { ...this.#settled, commandLine, kernel: known };
     const watcher = this.#watcher(() => options.commandLine);
-    const boot = new Boot({ ...options, initrd }, watcher);
+    const loaded = packed === undefined ? known : { ...known, packed };
+    const boot = new Boot({ ...options, kernel: loaded, initrd }, watcher);
     const begun = options.onReboot === 'restart' ? { ...options, initrd } : options;
     return { boot, options: begun, origin, script: null };
   }

@@ -22,6 +22,7 @@ export type {
   MachineKind,
   OnReboot,
   OnSoftReset,
+  Unpack,
   ReportedCpu,
   ReportedFinding,
   ReportedKernel,
@@ -37,7 +38,8 @@ export type {
 } from '../boot/index.js';
 export { toolstacks } from '../boot/index.js';
 export { checkpointBytes } from './checkpoint.js';
-export { crash, crashMemory, crashMemoryMiB, crashWays, unpackingInstructions } from './crash.js';
+export { unpackingInstructions } from './request.js';
+export { crash, crashMemory, crashMemoryMiB, crashWays } from './crash.js';
 export type { CrashRequest, CrashWay } from './crash.js';
 export type { Checkpoint } from './checkpoint.js';
 export { GuestRun } from './guest_run.js';
@@ -57,6 +59,7 @@ export {
   memoryMiB,
   onReboots,
   onSoftResets,
+  unpacks,
   runLimits,
   seeds,
   usualLimits,

@@ -14,6 +14,7 @@ export {
   guestTypes,
   onReboots,
   onSoftResets,
+  unpacks,
   usualLimits,
   whatIfs,
   xenReleases,

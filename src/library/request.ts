@@ -10,6 +10,7 @@ import type {
   GuestType,
   OnReboot,
   OnSoftReset,
+  Unpack,
   Until,
   WhatIf,
 } from '../boot/index.js';
@@ -79,6 +80,11 @@ export interface BootRequest {
    * do that, as xl does for HVM guests only, or it destroys the domain.
    */
   readonly onSoftReset?: OnSoftReset;
+  /**
+   * Who unpacks the bzImage of a guest of type hvm (default: `host`). A `guest` runs the code with which the file begins, which moves the
+   * kernel to a random address if it is built for that (KASLR); it takes thousands of millions of instructions.
+   */
+  readonly unpack?: Unpack;
   /**
    * Fills the kernel's vCPU id records in another way (default: does not change them). On arm64 `as-posted` and `as-tested`, as the
    * 2016 patch did; on amd64 `before-the-patch`, with CPU numbers, or `apic-id` and `apic-id-half`, with those ids.
@@ -192,6 +198,22 @@ export function limitsOf(
   };
 }
 
+/** What a limit leaves to a bzImage for unpacking itself: twice the instructions that Debian's takes (decision 23). */
+export const unpackingInstructions = 10_000_000_000;
+
+/** Limits of a run in which a bzImage unpacks itself. */
+export function withUnpacking({ instructions, guestNs }: BootOptions['limits']): BootOptions['limits'] {
+  return {
+    instructions: instructions + unpackingInstructions,
+    guestNs: guestNs + BigInt(unpackingInstructions),
+  };
+}
+
+function usualLimits({ unpack }: BootRequest, vcpus: number): BootOptions['limits'] {
+  const usual = defaultLimits(vcpus);
+  return unpack === 'guest' ? withUnpacking(usual) : usual;
+}
+
 function checkRestart({ onReboot, whatIf }: BootRequest): void {
   if (onReboot !== 'restart' || whatIf === undefined) return;
   throw new InputError(
@@ -202,6 +224,20 @@ function checkRestart({ onReboot, whatIf }: BootRequest): void {
 /** The type and the CPUs' model of an amd64 guest, if they were asked for. */
 function typeOf({ type, cpu }: BootRequest): Pick<Settled, 'type' | 'cpu'> {
   return { ...(type === undefined ? {} : { type }), ...(cpu === undefined ? {} : { cpu }) };
+}
+
+/** Throws InputError for a guest that cannot unpack its kernel. The kernel's file is looked at when it is read. */
+function unpackOf({ unpack, type, onReboot }: BootRequest): Pick<Settled, 'unpack'> {
+  if (unpack !== 'guest') return {};
+  if (type !== 'hvm')
+    throw new InputError(
+      'only a guest of type hvm unpacks its kernel; give that type, or let the host do it',
+    );
+  if (onReboot === 'restart')
+    throw new InputError(
+      'a guest that is to restart after a reboot does not unpack its kernel; let the host do it, or let the run end there',
+    );
+  return { unpack };
 }
 
 function softResetOf({ onSoftReset }: BootRequest): Pick<Settled, 'onSoftReset'> {
@@ -233,11 +269,12 @@ export function settle(request: BootRequest, kernel: KernelSpec): Settled {
     xenstore: request.xenstore ?? true,
     ...typeOf(request),
     ...softResetOf(request),
+    ...unpackOf(request),
     onReboot: request.onReboot ?? 'end',
     whatIf: request.whatIf ?? null,
     entryVcpu: whole('the vCPU to enter on', request.entryVcpu ?? 0, { least: 0, most: vcpus - 1 }),
     until: untilOf(request, command),
     command,
-    limits: limitsOf(request.limits ?? {}, defaultLimits(vcpus)),
+    limits: limitsOf(request.limits ?? {}, usualLimits(request, vcpus)),
   };
 }

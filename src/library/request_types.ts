@@ -6,6 +6,7 @@ import {
   guestTypes,
   onReboots,
   onSoftResets,
+  unpacks,
   whatIfs,
   xenReleases,
 } from './limits.js';
@@ -63,6 +64,7 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
   xenstore: toggle,
   onReboot: oneOf(onReboots),
   onSoftReset: oneOf(onSoftResets),
+  unpack: oneOf(unpacks),
   whatIf: oneOf(whatIfs),
   entryVcpu: number,
   until: {

@@ -6,6 +6,7 @@ import { builtinKernel } from '../builtin_guest/arm64/index.js';
 import {
   crashInitramfs,
   defaultInitramfs,
+  isBzImage,
   kexecFile,
   looksLikeInitramfs,
   OtherArchitectureError,
@@ -115,6 +116,13 @@ async function loadKernel(
   }
 }
 
+/** `loaded`, with its file where the guest is to unpack it. Throws InputError if it cannot. */
+function asUnpacked({ kernel, file }: Kernel, { unpack }: Pick<BootRequest, 'unpack'>): BootKernel {
+  if (unpack !== 'guest') return kernel;
+  if (isBzImage(file)) return { ...kernel, packed: file };
+  throw new InputError(`${kernel.name} is no bzImage, and cannot unpack itself; let the host do it`);
+}
+
 /** An initrd that is no initramfs may still be the image of a disk, so the guest gets it; but it is more likely a mistake. */
 async function readInitrd(file: string, { warn }: BootRequest): Promise<Uint8Array> {
   const bytes = await readInputFile(file, 'initrd');
@@ -174,7 +182,9 @@ function bootable(loaded: LoadedKernel): Kernel {
  */
 export async function loadSources(request: BootRequest, spec: KernelSpec): Promise<Sources> {
   const settings = archiveSettings(request);
-  const { kernel, origin } = await loadKernel(spec, settings, architectureAsked(request));
+  const loaded = await loadKernel(spec, settings, architectureAsked(request));
+  const kernel = asUnpacked(loaded, request);
+  const { origin } = loaded;
   const { architecture } = kernel.placement;
   checkType(architecture, request);
   checkWhatIf(architecture, request);
@@ -185,7 +195,7 @@ export async function loadSources(request: BootRequest, spec: KernelSpec): Promi
 /** What the kernel to go on in is, beside the request for the first one. */
 interface CrashKernelRequest extends Pick<
   BootRequest,
-  'arch' | 'type' | 'cpu' | 'mirror' | 'warn' | 'command' | 'script'
+  'arch' | 'type' | 'cpu' | 'unpack' | 'mirror' | 'warn' | 'command' | 'script'
 > {
   readonly crashKernel?: string | Uint8Array;
 }
@@ -232,7 +242,8 @@ export async function loadCrashSources(
   const architecture = architectureAsked(request) ?? defaultArchitecture;
   checkType(architecture, request);
   const first = await loadCrashed(spec, settings, architecture);
-  const { kernel, origin } = first;
+  const kernel = asUnpacked(first, request);
+  const { origin } = first;
   const { crashKernel } = request;
   const next =
     crashKernel === undefined ? first : await loadCrashed(kernelSpecOf(crashKernel), settings, architecture);

@@ -25,7 +25,7 @@ import type { GuestBuilder, GuestPlan, KernelCpu, OwnMapState, RunningGuest } fr
 import type { BootOptions } from '../options.js';
 import { hungX86Guest } from './hung_guest.js';
 import { planHvm } from './hvm_plan.js';
-import { kernelMap, x86KernelEntered } from './next_kernel.js';
+import { kernelMap, x86KernelEntered, x86KernelPlaced } from './next_kernel.js';
 import { planPvh } from './pvh_plan.js';
 
 /** NR_CPUS of Debian's kernels. */
@@ -199,6 +199,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
       },
     },
     triggerNmi: (vcpu) => triggerNmi(present(machine.domain.state.vcpus[vcpu], 'a vCPU')),
+    kernelPlaced: (vcpu, first) => x86KernelPlaced(machine, vcpu, first),
     kernelEntered: (vcpu, first) =>
       x86KernelEntered(machine, vcpu, first, {
         bootParamsAt: options.bootInformation,

@@ -1,10 +1,12 @@
 /** Plans a PVHVM guest as xl of Xen 4.17 makes one, with the memory that hvmloader and SeaBIOS leave to its kernel. */
-import { InputError } from '../../base/index.js';
+import { InputError, present } from '../../base/index.js';
+import type { MemoryRange } from '../../firmware/index.js';
 import {
   hvmAcpiTables,
   hvmBanks,
   hvmEntry,
   hvmMemoryMap,
+  readSelfUnpacking,
   specialPageAt,
 } from '../../firmware/x86_64/index.js';
 import type { X86Placement } from '../../firmware/x86_64/index.js';
@@ -13,15 +15,38 @@ import { KernelImage } from '../kernel_image.js';
 import type { BootOptions } from '../options.js';
 import { apicIdsOf, frameOf, framesOf, loadIdentityTable, xenParts } from './memory.js';
 
+/** What is loaded of a kernel: where it may lie before its own code runs, its bytes, and where it is entered. */
+interface LoadedKernel {
+  readonly memory: MemoryRange;
+  readonly bytes: Uint8Array;
+  readonly entry: bigint;
+  readonly header?: Uint8Array;
+}
+
+function loadedKernel({ kernel, unpack }: BootOptions, placement: X86Placement): LoadedKernel {
+  const { name, packed, image, memoryBytes } = kernel;
+  if (unpack === 'guest') {
+    const { code, ...others } = readSelfUnpacking(present(packed, 'the packed kernel'), name);
+    return { ...others, bytes: code };
+  }
+  if (placement.entry64 === undefined) {
+    throw new InputError(`${name} has no entry in 64-bit mode, and cannot be a guest of type hvm`);
+  }
+  return {
+    memory: { start: BigInt(placement.loadAt), size: BigInt(memoryBytes) },
+    bytes: KernelImage.of(image).bytes,
+    entry: BigInt(placement.entry64),
+  };
+}
+
 /** All but the numbering of the CPUs. */
 export function planHvm(options: BootOptions, placement: X86Placement): Omit<GuestPlan, 'cpus'> {
-  const { kernel, initrd, commandLine, vcpus, memoryMiB } = options;
-  if (placement.entry64 === undefined) {
-    throw new InputError(`${kernel.name} has no entry in 64-bit mode, and cannot be a guest of type hvm`);
-  }
+  const { initrd, commandLine, vcpus, memoryMiB } = options;
+  const kernel = loadedKernel(options, placement);
   const tables = hvmAcpiTables(apicIdsOf(vcpus));
   const entry = hvmEntry({
-    kernel: { start: BigInt(placement.loadAt), size: BigInt(kernel.memoryBytes) },
+    kernel: kernel.memory,
+    ...(kernel.header === undefined ? {} : { header: kernel.header }),
     commandLine,
     initrd,
     memoryMiB,
@@ -35,12 +60,12 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
       softReset: options.onSoftReset !== 'destroy',
     },
     kernelAt: BigInt(placement.loadAt),
-    entry: BigInt(placement.entry64),
+    entry: kernel.entry,
     bootInformation: entry.bootParamsAt,
     longMode: entry.longMode,
     daemonPages: { console: frameOf(specialPageAt.console), store: frameOf(specialPageAt.xenstore) },
     load: [
-      { at: BigInt(placement.loadAt), bytes: KernelImage.of(kernel.image).bytes },
+      { at: kernel.memory.start, bytes: kernel.bytes },
       ...entry.load,
       ...tables.parts,
       loadIdentityTable(),

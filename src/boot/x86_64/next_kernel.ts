@@ -16,7 +16,7 @@ import { frameBytes, present, unlessInvalid } from '../../base/index.js';
 import { linuxBannerIn, linuxVersionIn } from '../../firmware/index.js';
 import type { XenVcpuId } from '../../identity/index.js';
 import type { X86Machine } from '../../machine/x86_64/index.js';
-import type { FirstKernel, FoundKernel, KernelCpu } from '../guest.js';
+import type { FirstKernel, FoundKernel, KernelCpu, KernelPlace } from '../guest.js';
 import { KernelImage } from '../kernel_image.js';
 import { mostCommandLineBytes } from '../options.js';
 import { isInRam, mostImageBytes, peekPhysical, readImage, readPhysical } from '../physical_memory.js';
@@ -110,11 +110,23 @@ const bannerBytes = 160;
  */
 function isBuildOf(machine: X86Machine, { at, bytes }: MappedImage, file: KernelImage): boolean {
   const banner = file.remember('banner', linuxBannerIn);
-  if (banner === null || bytes < file.length) return false;
+  if (banner === null || bytes < banner.offset + bannerBytes) return false;
   const { offset } = banner;
   const found = readPhysical(machine, at + BigInt(offset), bannerBytes);
   const known = file.bytes.subarray(offset, offset + bannerBytes);
   return found !== null && known.every((byte, i) => found[i] === byte);
+}
+
+/** Where the first kernel lies, in whose own map `vcpu` has begun to run; null if what runs there is not that kernel. */
+export function x86KernelPlaced(
+  machine: X86Machine,
+  vcpu: XenVcpuId,
+  { image, kernelAt }: FirstKernel,
+): KernelPlace | null {
+  const place = mappedImage(machine, vcpu);
+  return place === null || !isBuildOf(machine, place, image)
+    ? null
+    : { kernelAt: place.at, linkedAt: kernelAt };
 }
 
 /** What the finder is told of the guest. */

@@ -11,10 +11,19 @@ import {
   vcpuCount,
   onReboots,
   onSoftResets,
+  unpacks,
   whatIfs,
   xenReleases,
 } from '../../library/index.js';
-import type { BootRequest, KernelSpec, OnReboot, OnSoftReset, Range, WhatIf } from '../../library/index.js';
+import type {
+  BootRequest,
+  KernelSpec,
+  OnReboot,
+  OnSoftReset,
+  Range,
+  Unpack,
+  WhatIf,
+} from '../../library/index.js';
 import { checkValue } from '../option_values.js';
 
 export interface BootArguments {
@@ -31,6 +40,7 @@ export interface BootArguments {
   readonly xenstore: boolean;
   readonly onReboot?: string;
   readonly onSoftReset?: string;
+  readonly unpack?: string;
   readonly whatIf?: string;
   readonly entryVcpu?: string;
   readonly until?: string;
@@ -143,6 +153,7 @@ const settledBefore = {
   xen: '--xen',
   onReboot: '--on-reboot',
   onSoftReset: '--on-soft-reset',
+  unpack: '--unpack',
   whatIf: '--what-if',
   entryVcpu: '--entry-vcpu',
   mirror: '--mirror',
@@ -292,6 +303,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ...given('from', from, asIs),
     ...(args.xenstore ? {} : { xenstore: false }),
     ...orders(args),
+    ...given('unpack', args.unpack, (text): Unpack => oneOf('--unpack', text, unpacks)),
     ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, whatIfs)),
     ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),

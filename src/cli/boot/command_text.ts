@@ -24,6 +24,7 @@ const valued: readonly (readonly [
   ['limit', '--limit'],
   ['onReboot', '--on-reboot'],
   ['onSoftReset', '--on-soft-reset'],
+  ['unpack', '--unpack'],
   ['whatIf', '--what-if'],
   ['script', '--script'],
 ];

@@ -19,6 +19,7 @@ export interface CrashArguments extends Pick<
   | 'seed'
   | 'xenstore'
   | 'onSoftReset'
+  | 'unpack'
   | 'whatIf'
   | 'limit'
   | 'mirror'
@@ -68,7 +69,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     checkValue(`--${option}`, value);
   }
   const { kernel, arch, type, cpu, cmdline, vcpus, memory, xen, seed, xenstore, onSoftReset } = args;
-  const { whatIf, limit, mirror } = args;
+  const { unpack, whatIf, limit, mirror } = args;
   const { script, command, from, trace, report, junit, sarif } = args;
   const given = {
     kernel,
@@ -81,6 +82,7 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     xen,
     seed,
     onSoftReset,
+    unpack,
     whatIf,
     limit,
     mirror,

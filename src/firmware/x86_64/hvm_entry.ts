@@ -36,6 +36,8 @@ const descriptors = [0n, 0n, 0x00af_9b00_0000_ffffn, 0x00cf_9300_0000_ffffn] as 
 
 export interface HvmParts {
   readonly kernel: MemoryRange;
+  /** The setup header of a bzImage that unpacks itself; absent of a kernel that the host has unpacked. */
+  readonly header?: Uint8Array;
   readonly commandLine: string;
   /** Null for no initrd. */
   readonly initrd: Uint8Array | null;
@@ -75,8 +77,25 @@ function translation(): HvmEntry['longMode'] & { readonly pages: Loaded } {
   };
 }
 
+/** What stands in the setup header of a bzImage, for a kernel that has none. */
+function setOwnHeader(view: DataView, kernel: MemoryRange, commandLineRoom: number): void {
+  view.setUint16(zeroPage.bootFlag, 0xaa55, true);
+  view.setUint32(zeroPage.magic, setupMagic, true);
+  view.setUint16(zeroPage.version, protocol, true);
+  view.setUint8(zeroPage.loadFlags, loadFlags);
+  view.setUint32(zeroPage.codeAt, Number(kernel.start), true);
+  view.setUint32(zeroPage.highestInitrd, 0x7fff_ffff, true);
+  view.setUint32(zeroPage.alignment, Number(largePage), true);
+  view.setUint8(zeroPage.isRelocatable, 1);
+  view.setUint8(zeroPage.leastAlignment, 21);
+  view.setUint16(zeroPage.extendedFlags, extendedFlags, true);
+  view.setUint32(zeroPage.mostCommandLine, commandLineRoom, true);
+  view.setBigUint64(zeroPage.preferredAt, kernel.start, true);
+  view.setUint32(zeroPage.memoryBytes, Number(kernel.size), true);
+}
+
 function bootParams(
-  { kernel, memoryMap, memoryMiB }: HvmParts,
+  { kernel, header, memoryMap, memoryMiB }: HvmParts,
   initrd: Loaded | null,
   commandLineRoom: number,
 ): Loaded {
@@ -91,24 +110,16 @@ function bootParams(
   view.setUint8(zeroPage.lines, 25);
   word(zeroPage.alternativeKiB, (endOfUsableRam(memoryMiB) >> 10n) - 1024n);
   view.setUint8(zeroPage.mapEntries, memoryMap.length);
-  view.setUint16(zeroPage.bootFlag, 0xaa55, true);
-  word(zeroPage.magic, setupMagic);
-  view.setUint16(zeroPage.version, protocol, true);
+  if (header === undefined) setOwnHeader(view, kernel, commandLineRoom);
+  else {
+    bytes.set(header, zeroPage.header);
+    view.setUint8(zeroPage.loadFlags, view.getUint8(zeroPage.loadFlags) | loadFlags);
+  }
   view.setUint8(zeroPage.loader, loaderType);
-  view.setUint8(zeroPage.loadFlags, loadFlags);
-  word(zeroPage.codeAt, kernel.start);
   word(zeroPage.initrdAt, initrd?.at ?? 0);
   word(zeroPage.initrdBytes, initrd?.bytes.length ?? 0);
   view.setUint16(zeroPage.heapEnd, 0xfe00, true);
   word(zeroPage.commandLineAt, low.commandLine);
-  word(zeroPage.highestInitrd, 0x7fff_ffff);
-  word(zeroPage.alignment, largePage);
-  view.setUint8(zeroPage.isRelocatable, 1);
-  view.setUint8(zeroPage.leastAlignment, 21);
-  view.setUint16(zeroPage.extendedFlags, extendedFlags, true);
-  word(zeroPage.mostCommandLine, commandLineRoom);
-  view.setBigUint64(zeroPage.preferredAt, kernel.start, true);
-  word(zeroPage.memoryBytes, kernel.size);
   for (const [i, { start, size, type }] of memoryMap.entries()) {
     const at = zeroPage.map + mapEntryBytes * i;
     view.setBigUint64(at, start, true);

@@ -1,5 +1,6 @@
 /** The boot environment of x86-64 guests: memory maps, ACPI tables, kernel images, and how a kernel is entered. */
 export type { Loaded } from './acpi/tables.js';
+export * from './bzimage.js';
 export * from './entry.js';
 export * from './initrd.js';
 export * from './kernel_image.js';
