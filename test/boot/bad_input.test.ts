@@ -95,6 +95,17 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
     ['another type', ['--arch', 'amd64', '--type', 'pv'], /--type takes pvh or hvm, not 'pv'$/m],
     ['another model of CPU', ['--arch', 'amd64', '--cpu', 'v3'], /--cpu takes minimal or v2, not 'v3'$/m],
     ['a model of CPU on arm64', ['--kernel', 'builtin', '--cpu', 'v2'], /an arm64 guest has one model of CPU, a Cortex-A57; leave out the model, or give the architecture amd64$/m],
+    ['who unpacks, of PVH', ['--arch', 'amd64', '--unpack', 'guest'], /only a guest of type hvm unpacks its kernel/],
+    [
+      'a restart of a guest that unpacks',
+      ['--arch', 'amd64', '--type', 'hvm', '--unpack', 'guest', '--on-reboot', 'restart'],
+      /a guest that is to restart after a reboot does not unpack its kernel/,
+    ],
+    [
+      'a kernel that cannot unpack itself',
+      ['--kernel', 'builtin', '--arch', 'amd64', '--type', 'hvm', '--unpack', 'guest'],
+      /^domulator: builtin is no bzImage, and cannot unpack itself; let the host do it$/m,
+    ],
     ['a type on arm64', ['--arch', 'arm64', '--type', 'pvh'], /an arm64 guest of Xen has no type/],
     ['what Arm did, on amd64', ['--arch', 'amd64', '--what-if', 'as-posted'], /amd64 kernels set each before its first use, so give before-the-patch or apic-id or apic-id-half$/m],
     ['what changes nothing, on arm64', ['--what-if', 'before-the-patch'], /changes nothing on arm64, .*; enter the kernel on another vCPU instead$/m],
