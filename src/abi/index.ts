@@ -1,5 +1,5 @@
 /**
- * abi: layouts and numbers of what a guest and Xen, ACPI, a device tree or a boot loader say to each other. Each is declared
+ * abi: layouts and numbers of what a guest and Xen, a PC's firmware, a device tree or a boot loader say to each other. Each is declared
  * once, with its source; what they mean and do is for other modules.
  */
 export * from './releases.js';
@@ -38,3 +38,5 @@ export * from './acpi/madt.js';
 export * from './acpi/tables.js';
 export * from './devicetree/fdt.js';
 export * from './linux_boot.js';
+export * from './mp_tables.js';
+export * from './smbios.js';

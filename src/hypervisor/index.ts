@@ -14,7 +14,7 @@ export { createDomain, mostVcpusOfKind } from './create_domain.js';
 export { connectDeviceModel } from './device_model.js';
 export type * from './domain.js';
 export type { CallEffect } from './effects.js';
-export { latchesApicErrors } from './release.js';
+export { latchesApicErrors, versionText } from './release.js';
 export type { XenRelease } from './release.js';
 export {
   acknowledgeUpcall,
@@ -57,7 +57,7 @@ export { softReset } from './soft_reset.js';
 export { hypercall, hypercallTable } from './table.js';
 export { advanceTo, nextDeadline } from './time.js';
 export { toolstackAfterShutdown } from './toolstack.js';
-export { uuidText } from './uuid.js';
+export { uuidBytes, uuidText } from './uuid.js';
 export { sharedInfoView, vcpuInfoView } from './vcpu_info.js';
 export {
   fireStoreEvent,

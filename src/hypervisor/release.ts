@@ -19,3 +19,8 @@ export function latchesApicErrors(release: XenRelease): boolean {
 
 /** What follows the number: the point release whose sources the answers here follow. */
 export const extraVersion: Readonly<Record<XenRelease, string>> = { '4.17': '.7', '4.18': '.6' };
+
+/** The whole version, such as `4.17.7`. */
+export function versionText(release: XenRelease): string {
+  return `${release}${extraVersion[release]}`;
+}

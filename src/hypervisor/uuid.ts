@@ -8,13 +8,16 @@ export function isUuid(text: string): boolean {
   return form.test(text);
 }
 
+/** On what it depends. */
+type Identity = Pick<DomainConfig, 'uuid' | 'domid'>;
+
 /** The UUID in libxl's format. */
-export function uuidText({ uuid, domid }: DomainConfig): string {
+export function uuidText({ uuid, domid }: Identity): string {
   return uuid ?? `00000000-0000-0000-0000-${domid.toString(16).padStart(12, '0')}`;
 }
 
 /** Its sixteen bytes, as XENVER_guest_handle gives them. */
-export function uuidBytes(config: DomainConfig): Uint8Array {
+export function uuidBytes(config: Identity): Uint8Array {
   const digits = uuidText(config).replaceAll('-', '');
   return Uint8Array.from({ length: 16 }, (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }

@@ -1,8 +1,11 @@
 /** Plans a PVHVM guest as xl of Xen 4.17 makes one, with the memory that hvmloader and SeaBIOS leave to its kernel. */
 import { InputError, present } from '../../base/index.js';
 import type { MemoryRange } from '../../firmware/index.js';
+import { uuidBytes, uuidText, versionText } from '../../hypervisor/index.js';
 import {
+  biosPlaces,
   hvmAcpiTables,
+  hvmBiosTables,
   hvmBanks,
   hvmEntry,
   hvmMemoryMap,
@@ -43,7 +46,11 @@ function loadedKernel({ kernel, unpack }: BootOptions, placement: X86Placement):
 export function planHvm(options: BootOptions, placement: X86Placement): Omit<GuestPlan, 'cpus'> {
   const { initrd, commandLine, vcpus, memoryMiB } = options;
   const kernel = loadedKernel(options, placement);
-  const tables = hvmAcpiTables(apicIdsOf(vcpus));
+  const apicIds = apicIdsOf(vcpus);
+  const tables = hvmAcpiTables(apicIds, biosPlaces(vcpus).rsdp);
+  const parts = xenParts(options);
+  const uuid = { text: uuidText(parts), bytes: uuidBytes(parts) };
+  const version = versionText(parts.release);
   const entry = hvmEntry({
     kernel: kernel.memory,
     ...(kernel.header === undefined ? {} : { header: kernel.header }),
@@ -56,7 +63,7 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
     config: {
       kind: 'pvhvm',
       ram: hvmBanks(memoryMiB, tables.bytes).map(({ start, size }) => framesOf(start, size)),
-      ...xenParts(options),
+      ...parts,
       softReset: options.onSoftReset !== 'destroy',
     },
     kernelAt: BigInt(placement.loadAt),
@@ -68,6 +75,7 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
       { at: kernel.memory.start, bytes: kernel.bytes },
       ...entry.load,
       ...tables.parts,
+      ...hvmBiosTables(apicIds, { version, uuid, memoryMiB }),
       loadIdentityTable(),
     ],
   };

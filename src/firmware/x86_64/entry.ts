@@ -13,7 +13,7 @@ import type { MemoryRange } from '../memory_range.js';
 import { commandLineBytes } from './command_line.js';
 import type { MemoryMapEntry } from './memory_map.js';
 import { pageBytes } from './memory_map.js';
-import type { Loaded } from './acpi/tables.js';
+import type { Loaded } from './table_bytes.js';
 
 /** libxl has room for so many modules, and so many bytes of a command line for each (HVMLOADER_MODULE_*). */
 const modules = { most: 2, commandLineBytes: 1024 } as const;

@@ -6,11 +6,11 @@
 import { mapEntryBytes, setupMagic, viewOf, zeroPage } from '../../abi/index.js';
 import { InputError } from '../../base/index.js';
 import type { MemoryRange } from '../memory_range.js';
-import type { Loaded } from './acpi/tables.js';
 import { commandLineBytes } from './command_line.js';
 import { endOfUsableRam, extendedBiosData } from './hvm_memory_map.js';
 import { pageBytes } from './memory_map.js';
 import type { MemoryMapEntry } from './memory_map.js';
+import type { Loaded } from './table_bytes.js';
 
 /** Where things lie below 1 MiB: QEMU's loader puts the kernel's setup code at the first address, and the command line at the second. */
 const low = { bootParams: 0x1_0000n, commandLine: 0x2_0000n, pageTables: 0x3_0000n } as const;

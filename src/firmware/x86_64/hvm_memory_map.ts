@@ -26,8 +26,8 @@ const bios: MemoryRange = { start: 0xf_0000n, size: 0x1_0000n };
 const hypercallPage = pageBytes;
 /** The pages that hvmloader adds for the ACPI tables. */
 const tablePages: MemoryRange = { start: acpiInfoAt, size: 0xb000n };
-/** The pages that hvmloader adds for its own use: MP tables and a TSS. */
-const loaderPages: MemoryRange = { start: 0xfc10_0000n, size: 3n * pageBytes };
+/** The pages that hvmloader adds for its own use: SMBIOS structures, MP tables and a TSS. */
+export const loaderPages: MemoryRange = { start: 0xfc10_0000n, size: 3n * pageBytes };
 
 const endOf = ({ start, size }: MemoryRange): bigint => start + size;
 

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { acpi_madt, acpi_table_header, readMadt, viewOf } from '../../abi/index.js';
-import type { Loaded } from './acpi/tables.js';
+import { biosPlaces } from './hvm_bios_tables.js';
 import { hvmAcpiTables } from './hvm_tables.js';
+import type { Loaded } from './table_bytes.js';
 
 /** The APIC ids that Xen gives: twice the vCPU id. */
 function tablesOf(vcpus: number): readonly Loaded[] {
-  return hvmAcpiTables(Array.from({ length: vcpus }, (_, vcpu) => 2 * vcpu)).parts;
+  const apicIds = Array.from({ length: vcpus }, (_, vcpu) => 2 * vcpu);
+  return hvmAcpiTables(apicIds, biosPlaces(vcpus).rsdp).parts;
 }
 
 /**

@@ -19,16 +19,15 @@ import {
   rsdp,
   table,
 } from './acpi/tables.js';
-import type { FadtKind, Loaded } from './acpi/tables.js';
+import type { FadtKind } from './acpi/tables.js';
 import { acpiInfoAt, pageBytes } from './memory_map.js';
 import { pciWindow } from './hvm_memory_map.js';
+import type { Loaded } from './table_bytes.js';
 
 /** With an 8042. */
 const fadtKind: FadtKind = { revision: 4, bootFlags: 2, flags: fadtFlags.usual, hasTimer: true };
 /** Space that Xen sets aside for its own DSDT. Ours is smaller, and the tables behind it lie where Xen's do. */
 const dsdtBytes = 0x92a3;
-/** Where SeaBIOS puts the RSDP, as observed. It lies in the area that an OS searches (ACPI 6.5, 5.2.5.1). */
-const rsdpAt = 0xf_5b10n;
 /** In the page for AML: there is an HPET. */
 const hasHpet = 1 << 3;
 /** What iasl names itself in the tables that it compiled. */
@@ -90,14 +89,14 @@ function sleepState(path: string, type: number): Uint8Array {
 
 /** What is loaded of a guest's ACPI tables. */
 export interface HvmAcpiTables {
-  /** In order of their addresses: the RSDP below 1 MiB, the page for AML, and the pages with all other tables. */
+  /** In order of their addresses: the RSDP, the page for AML, and the pages with all other tables. */
   readonly parts: readonly Loaded[];
   /** Size of the pages, from that for AML on. */
   readonly bytes: bigint;
 }
 
-/** The tables of a guest whose vCPUs have these APIC ids, by vCPU id; at most 128. */
-export function hvmAcpiTables(apicIds: readonly number[]): HvmAcpiTables {
+/** The tables of a guest whose vCPUs have these APIC ids, by vCPU id, at most 128; with the RSDP at `rsdpAt`. */
+export function hvmAcpiTables(apicIds: readonly number[], rsdpAt: bigint): HvmAcpiTables {
   const pages = new Pages(acpiInfoAt + pageBytes);
   const facsAt = pages.add(facs());
   const dsdtAt = pages.add(table('DSDT', 2, hvmDsdtCode(), compiler), dsdtBytes);

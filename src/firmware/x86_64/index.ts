@@ -1,5 +1,5 @@
 /** The boot environment of x86-64 guests: memory maps, ACPI tables, kernel images, and how a kernel is entered. */
-export type { Loaded } from './acpi/tables.js';
+export type { Loaded } from './table_bytes.js';
 export * from './bzimage.js';
 export * from './entry.js';
 export * from './initrd.js';
@@ -8,4 +8,5 @@ export * from './memory_map.js';
 export * from './tables.js';
 export * from './hvm_entry.js';
 export * from './hvm_memory_map.js';
+export * from './hvm_bios_tables.js';
 export * from './hvm_tables.js';

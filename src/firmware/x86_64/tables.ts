@@ -18,8 +18,9 @@ import {
   rsdp,
   table,
 } from './acpi/tables.js';
-import type { FadtKind, Loaded } from './acpi/tables.js';
+import type { FadtKind } from './acpi/tables.js';
 import { acpiInfoAt, pageBytes } from './memory_map.js';
+import type { Loaded } from './table_bytes.js';
 
 export interface AcpiTables {
   /** The RSDP, the page for AML, and the tables, in the order in which libxl loads them. */

@@ -20,12 +20,8 @@ import {
 import type { acpi_generic_address, MadtEntry, ValueOf } from '../../../abi/index.js';
 import { InvariantError } from '../../../base/index.js';
 import { acpiInfoAt, localApicAt, pageBytes } from '../memory_map.js';
-
-/** Bytes and where they are in guest memory. */
-export interface Loaded {
-  readonly at: bigint;
-  readonly bytes: Uint8Array;
-}
+import { characters, checksumOf } from '../table_bytes.js';
+import type { Loaded } from '../table_bytes.js';
 
 /** What every table's header says, with zeros behind the texts. */
 const oem = {
@@ -57,15 +53,6 @@ const localApicEntryBytes = 8;
 /** PCAT_COMPAT: there are also two 8259. In a PVH guest they read as all ones. */
 const madtFlags = 1;
 const madtRevision = 2;
-
-function characters(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
-}
-
-/** The byte that makes the sum of `bytes` 0 modulo 256. */
-function checksumOf(bytes: Uint8Array): number {
-  return -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
-}
 
 type Creator = Partial<Pick<ValueOf<typeof acpi_table_header>, 'creator_id' | 'creator_revision'>>;
 
