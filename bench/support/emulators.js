@@ -26,11 +26,11 @@ const boards = {
 /**
  * The command line of QEMU with the same CPU, memory and interrupt controller. Its guest does not run under Xen: the kernel makes
  * no hypercalls and has no PV console. `threads` is `single` (all vCPUs in one thread) or `multi` (one thread per vCPU, QEMU's
- * default).
+ * default). `mib`: its memory.
  */
-export function qemu({ arch = 'arm64', kernel, initrd, vcpus, commandLine = '', threads }) {
+export function qemu({ arch = 'arm64', kernel, initrd, vcpus, commandLine = '', threads, mib = memoryMiB }) {
   const board = [...boards[arch].board, '-accel', `tcg,thread=${threads}`];
-  const size = ['-smp', String(vcpus), '-m', String(memoryMiB)];
+  const size = ['-smp', String(vcpus), '-m', String(mib)];
   const quiet = ['-display', 'none', '-nic', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot'];
   const files = ['-kernel', kernel, ...(initrd ? ['-initrd', initrd] : [])];
   const append = commandLine === '' ? [] : ['-append', commandLine];

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { busyboxInitramfs, defaultInitramfs } from '../../dist/src/firmware/index.js';
+import { busyboxInitramfs, crashInitramfs, defaultInitramfs } from '../../dist/src/firmware/index.js';
 import {
   debianFiles,
   debianSettings,
@@ -52,6 +52,30 @@ export function temporaryFolder() {
   const folder = mkdtempSync(path.join(tmpdir(), 'domulator-bench-'));
   process.on('exit', () => rmSync(folder, { recursive: true }));
   return folder;
+}
+
+/**
+ * The same amd64 kernel with an initramfs that loads it as a crash kernel, for a guest whose console is `console`; and the initramfs
+ * that runs in the crash kernel.
+ */
+export async function kdumpGuest(folder, flavour, consoleName) {
+  const arch = 'amd64';
+  const now = Math.floor(Date.now() / 1000);
+  const settings = debianSettings(process.env, now, (line) => console.error(line), { architecture: arch });
+  const name = `debian:${release}/${flavour}`;
+  const { image, version, file } = await loadDebianKernel(parseDebianSpec(`${release}/${flavour}`), settings);
+  const { busybox, kexec } = await debianFiles(parseDebianSpec(release), ['busybox', 'kexec'], settings);
+  const contents = {
+    busybox: busybox.bytes,
+    kexecTools: kexec.bytes,
+    kernel: file,
+    initrd: defaultInitramfs(busybox.bytes, arch),
+    commandLine: `console=${consoleName}`,
+  };
+  const [kernel, initrd] = [path.join(folder, `kernel-${version}`), path.join(folder, 'initrd-kdump')];
+  writeFileSync(kernel, vmlinux(image));
+  writeFileSync(initrd, crashInitramfs(contents, arch));
+  return { arch, kernel, initrd, name, version };
 }
 
 /**

@@ -46,11 +46,11 @@ function memoryOf(pid) {
 /**
  * Runs `command` and records, for each of `marks` (name to regular expression), when its standard output first matched.
  * Resolves to `{ marks, end, memory, output }`, with times in seconds from the start. Stops the process at the mark
- * `last`, if given.
+ * `last`, if given. `typed` is `{ at, text }`: what is typed once when that mark is seen.
  */
-export function measureProcess([command, ...args], { marks, last = null, memory = false }) {
+export function measureProcess([command, ...args], { marks, last = null, memory = false, typed = null }) {
   const started = performance.now();
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { stdio: [typed === null ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
   const now = () => ({ wall: (performance.now() - started) / 1000, processor: processorSeconds(child.pid) });
   const seen = {};
   let [output, errors, most, latest] = ['', '', null, now()];
@@ -65,6 +65,7 @@ export function measureProcess([command, ...args], { marks, last = null, memory 
     for (const [name, pattern] of Object.entries(marks)) {
       if (name in seen || !pattern.test(output)) continue;
       seen[name] = now();
+      if (name === typed?.at) child.stdin.write(typed.text);
       if (name === last) child.kill('SIGKILL');
     }
   });
