@@ -4,6 +4,7 @@
  */
 import type { FlagSet, Instruction } from '../isa/index.js';
 import type { CodeCache } from './code_cache.js';
+import type { RegionModel } from './compiler/region_model.js';
 import type { CodeLayout } from './code_layout.js';
 import type { FlagLocals } from './flags.js';
 import type { FloatRegisters } from './float/index.js';
@@ -118,6 +119,8 @@ export interface CpuSet<View, Line> {
 
 export interface CpuArchitecture<View, Host, Line> {
   readonly model: CodeModel;
+  /** What the compiler needs beyond that; absent where it does not know the architecture yet. */
+  readonly regions?: RegionModel;
   /** The bits of an address's high half by which pages are told apart when translations are invalidated (tlb.ts). */
   readonly highMask: number;
   /** Number of registers and of state slots per vCPU. */

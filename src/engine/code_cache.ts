@@ -20,6 +20,8 @@ export interface CodeCache {
   holds(value: number): boolean;
   /** The byte offset of a record's instruction. */
   instructionOf(record: number): number;
+  /** From now on, `listener` is told of records before they are reset or erased: by the byte offsets of their start and end. */
+  tellOfResets?(listener: (start: number, end: number) => void): void;
   /** Called before a store of a few bytes that stays within one page. */
   stored(offset: number, bytes: number): void;
 }

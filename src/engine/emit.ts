@@ -37,16 +37,20 @@ export interface Environment {
   readonly code: Code;
   /** The local that holds the byte offset of the vCPU's block. */
   readonly cpu: number;
-  /** Pushes the address of an operand's register, minus the offset that this returns. */
-  registerAddress(operand: string): number;
+  /** Pushes the value of an operand's register, or its low half. */
+  readRegister(operand: string, type: ScalarType): void;
+  /** Writes an operand's register. `push` pushes the value, i64. */
+  writeRegister(operand: string, push: () => void): void;
+  /** As `writeRegister`, for a register by its index in the register file. */
+  writeFixedRegister(register: number, push: () => void): void;
   /** Pushes the address of an operand's vector register, minus `cpuOffsets.vectors`. */
   vectorAddress(operand: string): void;
   /** Pushes an immediate operand as a value of the given type. */
   immediate(operand: string, type: ScalarType): void;
   /** Pushes the address of the instruction, i64. */
   pc(): void;
-  /** The local that holds the current record. */
-  readonly record: number;
+  /** Pushes the current record. */
+  record(): void;
   /** Pushes the record at which the budget is used up. */
   limit(): void;
   /** The architecture's flags, and the locals that hold their sources. */
@@ -136,7 +140,7 @@ function emitLeaf(e: Environment, expr: Leaf): void {
       e.immediate(expr.operand, type);
       return;
     case 'register':
-      emitReadRegister(e, expr.operand, type);
+      e.readRegister(expr.operand, type);
       return;
     case 'pc':
       e.pc();
@@ -162,18 +166,13 @@ function emitLeaf(e: Environment, expr: Leaf): void {
   }
 }
 
-function emitReadRegister(e: Environment, operand: string, type: ScalarType): void {
-  const offset = e.registerAddress(operand);
-  if (type === i64) e.code.memory(loads64[8][0], 3, offset);
-  else e.code.memory(load32.word, 2, offset);
-}
-
 /** As `VcpuBlock.executed` for the current record. */
 function emitExecuted(e: Environment): void {
   const { code } = e;
   code.get(e.cpu).memory(load32.word, 2, cpuOffsets.granted);
   e.limit();
-  code.get(e.record).byte(opcodes[i32].sub).constant(i32, recordShift).byte(opcodes[i32].shrSigned);
+  e.record();
+  code.byte(opcodes[i32].sub).constant(i32, recordShift).byte(opcodes[i32].shrSigned);
   code.byte(opcodes[i32].sub).byte(extendSigned);
 }
 
@@ -242,16 +241,11 @@ function emitStatement(e: Environment, statement: Statement): void {
       emitExpr(e, statement.value);
       code.set(e.local(statement.index, typeOf(statement.value)));
       return;
-    case 'setRegister': {
-      const offset = e.registerAddress(statement.operand);
-      emitExpr(e, statement.value);
-      code.memory(stores64[8][0], 3, offset);
+    case 'setRegister':
+      e.writeRegister(statement.operand, () => emitExpr(e, statement.value));
       return;
-    }
     case 'setFixedRegister':
-      code.get(e.cpu);
-      emitExpr(e, statement.value);
-      code.memory(stores64[8][0], 3, cpuOffsets.registers + statement.register * 8);
+      e.writeFixedRegister(statement.register, () => emitExpr(e, statement.value));
       return;
     case 'setFlags':
       emitSetFlags(e, statement.flags);

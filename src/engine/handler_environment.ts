@@ -31,7 +31,7 @@ export function handlerEnvironment(
     saturation: model.floatRegisters.saturation,
     ...operandReader(code, model, layout, stack, local.flags),
     pc: () => builder.pushPc(),
-    record: local.record,
+    record: () => code.get(local.record),
     limit: () => code.get(local.limit),
     local: (index, type) => builder.pool.local(index, type),
     load: (statement) => emitLoad(environment, access, statement),

@@ -174,7 +174,7 @@ class FunctionBuilder {
       saturation: this.#model.floatRegisters.saturation,
       ...operandReader(code, this.#model, layout, null, local.flags),
       pc: () => code.get(local.pc),
-      record: local.record,
+      record: () => code.get(local.record),
       limit: () => code.get(local.cpu).memory(load32.word, 2, cpuOffsets.limit),
       local: (index, type) => this.#pool.local(index, type),
       load: (statement) => emitLoad(environment, access, statement),

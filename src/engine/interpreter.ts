@@ -13,13 +13,18 @@ import { specialCount } from './handlers.js';
 import type { HandlerPlan } from './handlers.js';
 import { importHost } from './host_functions.js';
 import { InterpreterBuilder } from './interpreter_function.js';
-import { i32 } from './wasm/code.js';
+import { Code, i32, i64 } from './wasm/code.js';
 import { WasmModule } from './wasm/module.js';
+import type { FunctionType } from './wasm/module.js';
 
 /**
  * Name under which the first module exports the function table. Entry 0 is the function of the handler `firstCalled`.
  */
 export const functionTable = 'functions';
+
+/** Name under which the first module exports a function that calls one of the table: `(cpu, record, pc, entry) -> status`. */
+export const functionCall = 'callFunction';
+export const functionCallType: FunctionType = { parameters: [i32, i32, i64, i32], results: [i32] };
 
 export function firstCalled({ unfailing }: HandlerPlan): number {
   return specialCount + unfailing;
@@ -58,6 +63,8 @@ export function buildInterpreter(plan: HandlerPlan, model: CodeModel): Uint8Arra
     return index;
   });
   module.setTable(table, handlers.length - unfailing, functionTable);
+  const call = new Code().get(0).get(1).get(2).get(3).callIndirect(module.typeIndex(functionType));
+  module.addFunction(functionCallType, [], call, functionCall);
   const builder = new InterpreterBuilder(plan, model, imports, module.typeIndex(functionType));
   const code = builder.build();
   module.addFunction({ parameters: [i32], results: [i32] }, builder.types, code, 'run');

@@ -4,7 +4,7 @@ import { accessFunctionNames } from './access_functions.js';
 import { floatCalls } from './float/index.js';
 import type { CodeModel } from './architecture.js';
 import type { HandlerPlan } from './handlers.js';
-import { batchOf, firstCalled, functionTable } from './interpreter.js';
+import { batchOf, firstCalled, functionCall, functionTable } from './interpreter.js';
 import type { ColdBatch } from './interpreter.js';
 import type { EngineMemory } from './memory.js';
 import { interpreterFor } from './prepared_interpreter.js';
@@ -58,6 +58,8 @@ type HostFunction = (...values: never[]) => unknown;
 export class InterpreterInstance {
   /** Runs the vCPU with the given block. Returns an exit number. */
   readonly run: (cpu: number) => number;
+  /** Calls a function of the table (interpreter.ts, functionCall). */
+  readonly callFunction: unknown;
   readonly #built: Built;
   readonly #memory: EngineMemory;
   readonly #host: Readonly<Record<string, unknown>>;
@@ -76,8 +78,16 @@ export class InterpreterInstance {
     const { exports } = new webAssembly.Instance(made.module, { host: own });
     this.run = exports['run'] as (cpu: number) => number;
     this.#table = exports[functionTable] as WasmTable;
+    this.callFunction = exports[functionCall];
     const accesses = accessFunctionNames.map((name) => [name, exports[name]]);
     this.#host = { ...own, ...(Object.fromEntries(accesses) as Record<string, unknown>) };
+  }
+
+  /** Puts the function of a handler number into the table; null takes it out. */
+  setFunction(handler: number, found: unknown): void {
+    const index = handler - firstCalled(this.#built.plan);
+    if (index >= this.#table.length) this.#table.grow(index + 1 - this.#table.length);
+    this.#table.set(index, found);
   }
 
   /** Makes sure that the function of a handler exists. */

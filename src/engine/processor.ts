@@ -4,6 +4,9 @@
  */
 import { equalValues, invariant, present } from '../base/index.js';
 import type { CpuArchitecture, CpuSet } from './architecture.js';
+import { Compiler, usualPolicy } from './compiler/compiler.js';
+import type { CompilerPolicy, CompilerStatistics } from './compiler/compiler.js';
+import type { HandlerPlan } from './handlers.js';
 import { interpreterOf, InterpreterInstance } from './interpreter_instance.js';
 import type { Built } from './interpreter_instance.js';
 import { blockRoom, budgetLimit, cpuOffsets, exits } from './layout.js';
@@ -20,6 +23,13 @@ export interface ProcessorSizes {
   readonly ramBytes: number;
   /** Number of code pages to keep decoded (default: 4096). */
   readonly decodedPages?: number;
+}
+
+/** How instructions are run. It changes nothing of what they do. */
+export interface EngineOptions {
+  /** `interpreter` alone (the default), or with a `compiler` for what runs often, where it knows the architecture. */
+  readonly kind?: 'interpreter' | 'compiler';
+  readonly policy?: Partial<CompilerPolicy>;
 }
 
 /** A processor as a plain value, without its memory. It fits a processor of the same architecture and sizes only. */
@@ -46,6 +56,7 @@ export class Processor<View, Host, Line> {
   readonly #cpus: CpuSet<View, Line>;
   readonly #blocks: readonly VcpuBlock[];
   readonly #interpreter: InterpreterInstance;
+  readonly #compiler: Compiler | null;
   /** The index of the vCPU that runs. */
   #running: number | null = null;
   #budget = 0;
@@ -57,7 +68,12 @@ export class Processor<View, Host, Line> {
   #stopAsked = false;
 
   /** Throws InvariantError if the sizes do not fit into a WebAssembly memory (4 GiB). */
-  constructor(architecture: CpuArchitecture<View, Host, Line>, host: Host, sizes: ProcessorSizes) {
+  constructor(
+    architecture: CpuArchitecture<View, Host, Line>,
+    host: Host,
+    sizes: ProcessorSizes,
+    engine: EngineOptions = {},
+  ) {
     const { vcpus, ramBytes, decodedPages = defaultDecodedPages } = sizes;
     this.#sizes = { vcpus, ramBytes, decodedPages };
     const { registers, state } = architecture.sizes;
@@ -91,6 +107,39 @@ export class Processor<View, Host, Line> {
     this.vcpus = this.#cpus.views;
     architecture.prepare(this.#memory);
     this.#interpreter = this.#instantiate(built);
+    this.#compiler = this.#compilerFor(architecture, built.plan, engine);
+  }
+
+  #compilerFor(
+    { model, regions }: CpuArchitecture<View, Host, Line>,
+    plan: HandlerPlan,
+    { kind = 'interpreter', policy }: EngineOptions,
+  ): Compiler | null {
+    if (kind === 'interpreter' || regions === undefined) return null;
+    const interpreter = this.#interpreter;
+    return new Compiler(
+      {
+        memory: this.#memory,
+        tlbs: this.#tlbs,
+        code: this.#cpus.code,
+        plan,
+        model,
+        regions,
+        callFunction: interpreter.callFunction,
+        setFunction: (handler, found) => interpreter.setFunction(handler, found),
+      },
+      { ...usualPolicy, ...policy },
+    );
+  }
+
+  /** What the compiler has done; null without one. */
+  get compilerStatistics(): CompilerStatistics | null {
+    return this.#compiler?.statistics ?? null;
+  }
+
+  /** Drops all compiled code, while no vCPU runs. */
+  dropCompiled(): void {
+    this.#compiler?.dropAll();
   }
 
   /** The guests' memory. Call `bringIn` before reading or writing a page of it, and `wrote` after writing. */
@@ -219,8 +268,10 @@ export class Processor<View, Host, Line> {
       isSchedulingPoint = true;
       if (!this.#cpus.prepareEntry(index)) continue;
       const steps = this.#cpus.isStepping(index);
+      this.#compiler?.entering(block);
       if (this.#enter(block, steps) !== exits.host) {
         if (steps) this.#cpus.stepped(index);
+        this.#compiler?.sample(block);
         continue;
       }
       const completion = this.#cpus.finish(index);

@@ -4,13 +4,16 @@ import type { Environment } from './emit.js';
 import type { FlagLocals } from './flags.js';
 import type { RecordLayout, Slot } from './record.js';
 import { cpuOffsets } from './layout.js';
-import { i32, load32, load64FromSigned32, loads64, opcodes } from './wasm/code.js';
+import { i32, i64, load32, load64FromSigned32, loads64, opcodes, stores64 } from './wasm/code.js';
 import type { Code, ScalarType, ValueType } from './wasm/code.js';
 
 /** The first locals of every function that runs instructions. */
 const commonLocals = { cpu: 0, record: 1 } as const;
 
-type Reader = Pick<Environment, 'registerAddress' | 'vectorAddress' | 'immediate' | 'condition'>;
+type Reader = Pick<
+  Environment,
+  'readRegister' | 'writeRegister' | 'writeFixedRegister' | 'vectorAddress' | 'immediate' | 'condition'
+>;
 
 /** Byte offset of the stack pointer in a vCPU's block. */
 function stackPointerOffset({ stackPointer }: CodeModel): number {
@@ -30,14 +33,30 @@ export function operandReader(
     code.get(commonLocals.record).memory(load32.byte, 0, slot(operand).at);
     code.constant(i32, shift).byte(opcodes[i32].shl).get(commonLocals.cpu).byte(opcodes[i32].add);
   };
+  /** Pushes the address of a register, minus the offset that this returns. */
+  const pushRegister = (operand: string): number => {
+    if (operand === stack) {
+      code.get(commonLocals.cpu);
+      return stackPointerOffset(model);
+    }
+    pushAddress(operand, 3);
+    return cpuOffsets.registers;
+  };
   return {
-    registerAddress: (operand) => {
-      if (operand === stack) {
-        code.get(commonLocals.cpu);
-        return stackPointerOffset(model);
-      }
-      pushAddress(operand, 3);
-      return cpuOffsets.registers;
+    readRegister: (operand, type) => {
+      const offset = pushRegister(operand);
+      if (type === i64) code.memory(loads64[8][0], 3, offset);
+      else code.memory(load32.word, 2, offset);
+    },
+    writeRegister: (operand, push) => {
+      const offset = pushRegister(operand);
+      push();
+      code.memory(stores64[8][0], 3, offset);
+    },
+    writeFixedRegister: (register, push) => {
+      code.get(commonLocals.cpu);
+      push();
+      code.memory(stores64[8][0], 3, cpuOffsets.registers + 8 * register);
     },
     vectorAddress: (operand) => pushAddress(operand, 4),
     immediate: (operand, type) => pushImmediate(code, slot(operand), type),

@@ -154,6 +154,14 @@ export class Tlbs {
     words[at + 3] = alignedOnly;
   }
 
+  /** The value of a set's entry for the code page of an address; -1 if it has none. */
+  codeAt(offset: number, low: number, high: number): number {
+    const { words } = this.#memory;
+    const at = (offset + tlbOffsets.code + codeIndex(low) * tlbEntry.bytes) >>> 2;
+    const isThere = words[at] === (low & ~0xfff) >>> 0 && words[at + 1] === high;
+    return isThere ? (words[at + 2] ?? 0) : -1;
+  }
+
   /** The byte offset in memory of an address whose page has an entry in one of the tables of a set; -1 if it has none. */
   dataAt(offset: number, table: 'read' | 'write', low: number, high: number): number {
     const { words } = this.#memory;

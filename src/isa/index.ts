@@ -12,7 +12,7 @@ export type { Flow } from './flow.js';
 export { floatState } from './state.js';
 export { Semantics } from './semantics.js';
 export { a64, a64Decoder } from './arm64/index.js';
-export { a64Flags } from './arm64/flags.js';
+export { a64Flags, conditionHolds } from './arm64/flags.js';
 export { higherLevelInstruction, registerAccessText } from './arm64/higher_levels.js';
 export type { HigherLevelInstruction } from './arm64/higher_levels.js';
 export { cortexA57, cortexA57Caches } from './arm64/cortex_a57.js';

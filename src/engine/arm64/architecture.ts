@@ -1,6 +1,14 @@
 /** The engine's interface for A64 CPUs (Arm DDI 0487). */
 import { present } from '../../base/index.js';
-import { a64, a64Flags, a64SystemCalls, registerFile, statePlaces } from '../../isa/index.js';
+import {
+  a64,
+  a64Flags,
+  a64SystemCalls,
+  conditionHolds,
+  registerFile,
+  Semantics,
+  statePlaces,
+} from '../../isa/index.js';
 import type { Completion, CpuArchitecture, CpuParts, CpuSet } from '../architecture.js';
 import type { Arm64Host } from './host.js';
 import type { Processor } from '../processor.js';
@@ -9,7 +17,7 @@ import { A64Block, stateSlots } from './block.js';
 import { conditionRows, conditionTable, emitCondition } from './conditions.js';
 import { RecordPages, recordPageBytes } from './code_cache.js';
 import type { RecordPagesValue } from './code_cache.js';
-import { pageLayout } from './code_layout.js';
+import { nearTarget, pageLayout, recordAt } from './code_layout.js';
 import { WordDecoder } from './records.js';
 import { answerCall } from './system_calls.js';
 import type { CpuContext } from './system_calls.js';
@@ -158,6 +166,13 @@ export const arm64: CpuArchitecture<VcpuView, Arm64Host, Arm64Line> = {
     unaligned: 'missed',
     stackPointer: registerFile.stackPointer,
     emitCondition,
+  },
+  regions: {
+    condition: (number) => conditionHolds(new Semantics(), number),
+    zero: registerFile.zero,
+    sink: registerFile.sink,
+    nearTarget,
+    recordAt,
   },
   // Bits 63 to 56 may be a tag: a translation is invalidated by bits 55 and below (DDI 0487, TLBI VAE1).
   highMask: 0xffffff,

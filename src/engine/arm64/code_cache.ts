@@ -53,6 +53,7 @@ export class RecordPages implements CodeCache {
   /** The record page to allocate next, and whether all were allocated once. */
   #next = 0;
   #full = false;
+  #tellOfReset: ((start: number, end: number) => void) | null = null;
 
   /** Manages `capacity` record pages from the byte offset `start`, for memory up to `memoryEnd`. */
   constructor(memory: EngineMemory, tlbs: Tlbs, start: number, capacity: number, memoryEnd: number) {
@@ -116,6 +117,10 @@ export class RecordPages implements CodeCache {
     this.watched.watch(this.#pageOf[this.#slotOf(record)] ?? 0);
   }
 
+  tellOfResets(listener: (start: number, end: number) => void): void {
+    this.#tellOfReset = listener;
+  }
+
   stored(offset: number, bytes: number): void {
     const page = offset >>> pageShift;
     this.watched.touch(page);
@@ -146,6 +151,7 @@ export class RecordPages implements CodeCache {
   /** Makes records `first` to `last` of a record page "not decoded" ones. Their operands stay; see CodeCache. */
   #reset(slot: number, first: number, last: number): void {
     const records = this.#start + slot * recordPageBytes;
+    this.#tellOfReset?.(records + first * recordBytes, records + (last + 1) * recordBytes);
     for (let index = first; index <= last; index += 1) {
       this.#memory.view.setUint16(records + index * recordBytes, specialHandlers.notDecoded, true);
     }
@@ -153,6 +159,7 @@ export class RecordPages implements CodeCache {
 
   #erase(slot: number): void {
     const records = this.#start + slot * recordPageBytes;
+    this.#tellOfReset?.(records, records + instructionsPerPage * recordBytes);
     this.#memory.bytes.fill(0, records, records + instructionsPerPage * recordBytes);
   }
 

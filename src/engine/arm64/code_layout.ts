@@ -12,6 +12,16 @@ export const wordBytes = 4;
 /** Binary logarithm of the number of bytes of a record for each byte of an instruction. */
 const scale = Math.log2(recordBytes / wordBytes);
 
+/** The record to which a jump within the page leads, by its distance in bytes. */
+export function nearTarget(record: number, distance: number): number {
+  return record + (distance << scale);
+}
+
+/** The record for the low half of an address, from the records of its page. */
+export function recordAt(records: number, low: number): number {
+  return records + ((low & (4096 - wordBytes)) << scale);
+}
+
 export const pageLayout: CodeLayout = {
   pushPc({ code, local }) {
     code.get(local.record).constant(i32, scale).byte(opcodes[i32].shrUnsigned).byte(extendUnsigned);

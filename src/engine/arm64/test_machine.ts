@@ -9,6 +9,7 @@ import type { VcpuView } from './vcpu_view.js';
 import type { Arm64Host } from './host.js';
 import type { RunResult } from '../ports.js';
 import { Processor } from '../processor.js';
+import type { EngineOptions } from '../processor.js';
 
 /** Address of the device. */
 export const deviceAddress = 0x1000_0000;
@@ -107,11 +108,12 @@ export function testMachine(
     readonly unanswered?: number;
     /** The kind of CPU (default: that of arm64). */
     readonly architecture?: typeof arm64;
+    readonly engine?: EngineOptions;
   } = {},
 ): TestMachine {
-  const { vcpus = 1, decodedPages = 64, unanswered, architecture = arm64 } = options;
+  const { vcpus = 1, decodedPages = 64, unanswered, architecture = arm64, engine = {} } = options;
   const host = hostOf(() => machine, unanswered);
-  const processor = new Processor(architecture, host, { vcpus, ramBytes, decodedPages });
+  const processor = new Processor(architecture, host, { vcpus, ramBytes, decodedPages }, engine);
   // Do not trap floating point and SIMD.
   for (const vcpu of processor.vcpus) vcpu.setSystemRegister('CPACR_EL1', 3n << 20n);
   const view = new DataView(processor.ram.buffer, processor.ramStart);

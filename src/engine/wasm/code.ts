@@ -67,8 +67,21 @@ export class Code {
     }
   }
 
+  /** A signed number of 32 bits, LEB128. */
+  #signed32(value: number): this {
+    let rest = value;
+    for (;;) {
+      const low = rest & 0x7f;
+      rest >>= 7;
+      if (rest === ((low & 0x40) === 0 ? 0 : -1)) return this.byte(low);
+      this.byte(low | 0x80);
+    }
+  }
+
   constant(type: ScalarType, value: bigint | number): this {
     this.byte(type === i32 ? 0x41 : 0x42);
+    // BigInts are slow, and most constants are small.
+    if (typeof value === 'number' && value === (value | 0)) return this.#signed32(value);
     return this.signed(BigInt.asIntN(type === i32 ? 32 : 64, BigInt(value)));
   }
 
@@ -138,6 +151,10 @@ export class Code {
 
   call(index: number): this {
     return this.byte(0x10).unsigned(index);
+  }
+
+  unreachable(): this {
+    return this.byte(0x00);
   }
 
   return(): this {

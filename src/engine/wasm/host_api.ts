@@ -4,7 +4,10 @@ export interface WasmMemory {
 }
 
 export interface WasmTable {
+  readonly length: number;
   set(index: number, value: unknown): void;
+  /** Adds entries. */
+  grow(by: number): number;
 }
 
 interface WebAssemblyApi {
