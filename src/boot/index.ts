@@ -13,6 +13,8 @@ export type {
   BootWatcher,
   SavedBoot,
 } from './run.js';
+export { engineKinds } from '../machine/index.js';
+export type { EngineKind, EngineOptions } from '../machine/index.js';
 export { KernelImage } from './kernel_image.js';
 export type { PausePoint } from './pause_point.js';
 export { mainConsoleOf } from './consoles.js';

@@ -39,8 +39,8 @@ export type {
   BootResult,
 } from './result.js';
 
-/** Listeners of a boot. */
-export interface BootWatcher {
+/** Listeners of a boot, and how the guest's instructions are run. Nothing that they hear depends on that. */
+export interface BootWatcher extends Pick<MachineListener, 'engine'> {
   /** Bytes that the guest wrote to one of its consoles, as they come. */
   console?(bytes: Uint8Array, from: GuestConsole): void;
   /** Each event that the audit will read, as it comes. */
@@ -359,6 +359,7 @@ export class Boot {
   #listener(watcher: BootWatcher, sent: ByteQueue): MachineListener {
     const { uart, pvConsole } = this.#lines;
     return {
+      ...(watcher.engine === undefined ? {} : { engine: watcher.engine }),
       uart: (byte) => {
         sent.add(byte);
         uart.pushByte(byte);
@@ -410,12 +411,10 @@ export class Boot {
 
   /** Decides whether something ends the boot; where the boot is to pause for it, only when it goes on. */
   #notice(pauses: boolean, decide: () => void): void {
-    if (!pauses) {
-      decide();
-      return;
-    }
-    this.#afterPause.push(decide);
-    this.machine.pause();
+    if (pauses) {
+      this.#afterPause.push(decide);
+      this.machine.pause();
+    } else decide();
   }
 
   #decide(): void {

@@ -9,6 +9,7 @@ import {
   defaultCpuModel,
   defaultKernel,
   defaultXenRelease,
+  engineKinds,
   memoryMiB,
   seeds,
   unpackingInstructions,
@@ -105,7 +106,7 @@ it runs in that file system, started by /domulator-init instead of the file
 system's own init. How it ended is in the report and, if it failed, on standard error.
 
 A checkpoint holds all that its guest needs, and is read by the same build of
-domulator only. With --from, only --seed, --until, --limit, a command, --script and
+domulator only. With --from, only --seed, --engine, --until, --limit, a command, --script and
 what is written or shown can be given; the rest was settled when the guest was
 booted. Limits count from the start of that boot, and --trace begins at the
 checkpoint. A guest that was booted with a command takes another one, or a script,
@@ -262,6 +263,10 @@ function addBootCommand(program: Command, stop: StopRequest, command: readonly s
       `Xen release to emulate: ${xenReleases.join(' or ')} (default: ${defaultXenRelease})`,
     )
     .option('--seed <N>', `seed of the vCPU schedule (default: ${seeds.usual})`)
+    .option(
+      '--engine <NAME>',
+      `what runs the guest's instructions: ${engineKinds.join(' or ')} (default: interpreter); the run is the same, and the compiler is for arm64`,
+    )
     .option('--no-xenstore', 'no xenstore and no PV console, like a guest that Xen builds itself')
     .option(
       '--on-reboot <WHAT>',

@@ -25,10 +25,16 @@ export interface ProcessorSizes {
   readonly decodedPages?: number;
 }
 
-/** How instructions are run. It changes nothing of what they do. */
+/**
+ * What runs instructions: the interpreter alone, or with the compiler for what runs often, where that knows the architecture. It
+ * changes nothing of what the instructions do.
+ */
+export const engineKinds = ['interpreter', 'compiler'] as const;
+export type EngineKind = (typeof engineKinds)[number];
+
 export interface EngineOptions {
-  /** `interpreter` alone (the default), or with a `compiler` for what runs often, where it knows the architecture. */
-  readonly kind?: 'interpreter' | 'compiler';
+  /** Default: `interpreter`. */
+  readonly kind?: EngineKind;
   readonly policy?: Partial<CompilerPolicy>;
 }
 

@@ -30,7 +30,7 @@ import { mostImageBytes, mostNextImageBytes, mostOtherFrames } from './checkpoin
 import { cpuModels, defaultCpuModel, memoryMiB, vcpuCount } from './limits.js';
 import { withCommand } from './other_command.js';
 import { hasCommand, otherCommandOf } from './guest_command.js';
-import { limitsOf, seedOf } from './request.js';
+import { checkEngine, limitsOf, seedOf } from './request.js';
 import type { BootRequest, Settled } from './request.js';
 import { shownValue } from './request_types.js';
 import { isPlainPattern } from './saved_pattern.js';
@@ -342,6 +342,7 @@ export async function resumeBoot(
   const { value, saved, initrd } = contents;
   const options = fitting(from, () => optionsOf(contents, request), isOfRequest);
   const architecture = fitting(from, () => options.kernel.placement.architecture);
+  checkEngine(architecture, request);
   await loadArchitecture(architecture);
   const init = await loadInitArchitecture(architecture);
   const next = await otherCommandOf(request);

@@ -241,7 +241,9 @@ export class GuestRun implements AsyncIterable<Hypercall> {
   }
 
   #watcher(commandLine: () => string): BootWatcher {
+    const { engine } = this.#request;
     return {
+      ...(engine === undefined ? {} : { engine: { kind: engine } }),
       console: (bytes, from) => {
         if (from === mainConsoleOf(commandLine())) this.#tell(() => this.#request.console?.(bytes));
       },

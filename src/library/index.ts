@@ -54,6 +54,7 @@ export {
   defaultXenRelease,
   cpuModels,
   defaultCpuModel,
+  engineKinds,
   guestTypes,
   jobCount,
   memoryMiB,
@@ -70,6 +71,7 @@ export {
 } from './limits.js';
 export type { Range, XenRelease } from './limits.js';
 export type { BootRequest } from './request.js';
+export type { EngineKind } from '../boot/index.js';
 export { UnavailableError } from './sources.js';
 
 /**

@@ -11,6 +11,7 @@ export {
   cpuModels,
   defaultCpuModel,
   defaultXenRelease,
+  engineKinds,
   guestTypes,
   onReboots,
   onSoftResets,

@@ -3,6 +3,7 @@ import { InputError, isUsable } from '../base/index.js';
 import {
   architectureNames,
   cpuModels,
+  engineKinds,
   guestTypes,
   onReboots,
   onSoftResets,
@@ -60,6 +61,7 @@ const kinds: { readonly [name in keyof Required<BootRequest>]: Kind } = {
   vcpus: number,
   memoryMiB: number,
   xen: oneOf(xenReleases),
+  engine: oneOf(engineKinds),
   seed: number,
   xenstore: toggle,
   onReboot: oneOf(onReboots),

@@ -26,7 +26,7 @@ import {
 } from '../kernel_source/index.js';
 import type { KernelSpec, LoadedKernel } from '../kernel_source/index.js';
 import { addCommand, busyboxWithCommand, hasCommand } from './guest_command.js';
-import { architectureAsked, checkType, checkWhatIf } from './request.js';
+import { architectureAsked, checkEngine, checkType, checkWhatIf } from './request.js';
 import type { BootRequest } from './request.js';
 
 /** A kernel of an archive, or a package that it needs, is not available: neither cache nor mirror has it. */
@@ -187,6 +187,7 @@ export async function loadSources(request: BootRequest, spec: KernelSpec): Promi
   const { origin } = loaded;
   const { architecture } = kernel.placement;
   checkType(architecture, request);
+  checkEngine(architecture, request);
   checkWhatIf(architecture, request);
   const initrd = await loadInitrd(request, spec, kernel, { ...settings, architecture });
   return { kernel, origin, initrd };

@@ -3,7 +3,7 @@
  * architecture; the machine (machine.ts) has the scheduler, the clock, the domain and console input.
  */
 import type { FrameRange } from '../base/index.js';
-import type { PageContents, RunResult } from '../engine/index.js';
+import type { EngineOptions, PageContents, RunResult } from '../engine/index.js';
 import type {
   CallerPort,
   CallRecord,
@@ -20,6 +20,8 @@ export type { CpuModel };
 
 /** Is told of the events of a run. */
 export interface MachineListener {
+  /** How the vCPUs' instructions are run; the run is the same in any way. */
+  readonly engine?: EngineOptions;
   /** A byte that the guest sent to its UART. */
   uart(byte: number): void;
   /** Bytes that the guest wrote to its PV console. */

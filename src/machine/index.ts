@@ -12,3 +12,5 @@ export { Machine } from './machine.js';
 export { cloneSaved, equalSaved, hashSaved } from './state.js';
 export type { MachineState, SavedFrame, SavedMachine } from './state.js';
 export type { MachineStop } from './machine.js';
+export { engineKinds } from '../engine/index.js';
+export type { EngineKind, EngineOptions } from '../engine/index.js';

@@ -3,6 +3,7 @@ import { InputError, isUsable } from '../../base/index.js';
 import {
   architectureNames,
   cpuModels,
+  engineKinds,
   guestTypes,
   memoryMiB,
   parseKernelSpec,
@@ -17,6 +18,7 @@ import {
 } from '../../library/index.js';
 import type {
   BootRequest,
+  EngineKind,
   KernelSpec,
   OnReboot,
   OnSoftReset,
@@ -37,6 +39,7 @@ export interface BootArguments {
   readonly memory?: string;
   readonly xen?: string;
   readonly seed?: string;
+  readonly engine?: string;
   readonly xenstore: boolean;
   readonly onReboot?: string;
   readonly onSoftReset?: string;
@@ -300,6 +303,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ),
     ...given('xen', args.xen, (text) => oneOf('--xen', text, xenReleases)),
     ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
+    ...given('engine', args.engine, (text): EngineKind => oneOf('--engine', text, engineKinds)),
     ...given('from', from, asIs),
     ...(args.xenstore ? {} : { xenstore: false }),
     ...orders(args),

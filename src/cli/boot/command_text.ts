@@ -19,6 +19,7 @@ const valued: readonly (readonly [
   ['memory', '--memory'],
   ['xen', '--xen'],
   ['seed', '--seed'],
+  ['engine', '--engine'],
   ['entryVcpu', '--entry-vcpu'],
   ['until', '--until'],
   ['limit', '--limit'],

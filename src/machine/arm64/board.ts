@@ -69,7 +69,8 @@ export class Arm64Board implements Board {
     const { hardwareIds } = options.config;
     const ramBytes = ranges.reduce((sum, { count }) => sum + count, 0) * frameBytes;
     this.#port = port;
-    const processor = new Processor(arm64, this.#host(), { vcpus: hardwareIds.length, ramBytes });
+    const sizes = { vcpus: hardwareIds.length, ramBytes };
+    const processor = new Processor(arm64, this.#host(), sizes, listener.engine);
     this.processor = processor;
     this.#interrupts = new Interrupts(port.vcpus, hardwareIds, (vcpu, asserted) =>
       this.#drive(vcpu, asserted),
