@@ -31,6 +31,8 @@ export interface AccessEnvironment {
   readonly unaligned: UnalignedAccess;
   /** What to do on a TLB miss. */
   readonly missed: GivingUp | Calling;
+  /** Called before each inline store of that many bytes to the byte offset in the entry local. */
+  storing?(bytes: number): void;
 }
 
 /**
@@ -194,6 +196,7 @@ function ifNotDone(code: Code, { locals }: AccessEnvironment): void {
 function emitWrite(code: Code, a: AccessEnvironment, access: Access, value: Value): void {
   ifKnown(code, a, access);
   findPlace(code, a, access.table);
+  a.storing?.(access.bytes);
   code.get(a.locals.entry);
   value.push();
   value.finish(0);
@@ -279,6 +282,7 @@ export function emitStorePair(
   code.set(a.locals.address);
   ifKnown(code, a, access);
   findPlace(code, a, 'write');
+  a.storing?.(2 * bytes);
   code.get(entry);
   first.push();
   first.finish(0);
@@ -339,6 +343,7 @@ export function emitClearBlock(
   code.tee(locals.value).constant(i64, -bytes).byte(opcodes[i64].and).set(locals.address);
   ifKnown(code, a, { table: 'write', bytes, kind: 'plain' });
   findPlace(code, a, 'write');
+  a.storing?.(bytes);
   otherwise(code, a, (calling) => {
     code.get(locals.value).set(locals.address);
     callMissed(code, a, calling, { table: 'write', bytes: accessFlags.clearBlock | 1, kind: 'plain' });

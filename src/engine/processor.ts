@@ -26,10 +26,10 @@ export interface ProcessorSizes {
 }
 
 /**
- * What runs instructions: the interpreter alone, or with the compiler for what runs often, where that knows the architecture. It
- * changes nothing of what the instructions do.
+ * What runs instructions: the interpreter alone; with the compiler for what runs often, where that knows the architecture; or so that all
+ * compiled code is also interpreted, and must do the same. It changes nothing of what the instructions do.
  */
-export const engineKinds = ['interpreter', 'compiler'] as const;
+export const engineKinds = ['interpreter', 'compiler', 'check'] as const;
 export type EngineKind = (typeof engineKinds)[number];
 
 export interface EngineOptions {
@@ -117,10 +117,11 @@ export class Processor<View, Host, Line> {
   }
 
   #compilerFor(
-    { model, regions }: CpuArchitecture<View, Host, Line>,
+    architecture: CpuArchitecture<View, Host, Line>,
     plan: HandlerPlan,
     { kind = 'interpreter', policy }: EngineOptions,
   ): Compiler | null {
+    const { model, regions } = architecture;
     if (kind === 'interpreter' || regions === undefined) return null;
     const interpreter = this.#interpreter;
     return new Compiler(
@@ -132,6 +133,8 @@ export class Processor<View, Host, Line> {
         model,
         regions,
         callFunction: interpreter.callFunction,
+        checks: kind === 'check',
+        prepare: (memory) => architecture.prepare(memory),
         setFunction: (handler, found) => interpreter.setFunction(handler, found),
       },
       { ...usualPolicy, ...policy },

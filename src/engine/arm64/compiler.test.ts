@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { present } from '../../base/index.js';
+import { InvariantError, present } from '../../base/index.js';
+import type { RegionModel } from '../compiler/region_model.js';
 import type { EngineOptions } from '../processor.js';
+import { arm64 } from './architecture.js';
 import { testMachine, vcpuOf } from './test_machine.js';
 import type { TestMachine } from './test_machine.js';
 import { runProgram } from './test_random_programs.js';
@@ -31,20 +33,65 @@ describe('compiled code does what the interpreter does', () => {
 
   it('in random programs, when everything is compiled at once', () => {
     let regions = 0;
-    for (let seed = 1; seed <= 40; seed += 1) regions += compare(seed, everything, false);
-    assert.ok(regions > 500, `${regions} regions`);
+    for (let seed = 1; seed <= 15; seed += 1) regions += compare(seed, everything, false);
+    assert.ok(regions > 200, `${regions} regions`);
+  });
+
+  it('in random programs, where each region is checked against the instructions one by one', () => {
+    for (let seed = 301; seed <= 306; seed += 1) compare(seed, { ...everything, kind: 'check' }, false);
   });
 
   it('in random programs, when regions are dropped at random', () => {
-    for (let seed = 101; seed <= 115; seed += 1) compare(seed, everything, true);
+    for (let seed = 101; seed <= 106; seed += 1) compare(seed, everything, true);
   });
 
   it('in random programs, when batches are compiled after some samples, and there is room for few regions', () => {
-    for (let seed = 201; seed <= 215; seed += 1) {
+    for (let seed = 201; seed <= 208; seed += 1) {
       const policy = { samples: 2, batch: 4, patience: 6, everyEntry: true, regions: 10 };
       compare(seed, { kind: 'compiler', policy }, false);
     }
   });
+});
+
+describe('the check of compiled code', () => {
+  const { regions } = arm64;
+  assert.ok(regions !== undefined);
+
+  /** Runs a loop by code that was compiled with a model that is wrong in some way. */
+  function run(wrong: Partial<RegionModel>, text: string): void {
+    const architecture = { ...arm64, regions: { ...present(regions, 'a model'), ...wrong } };
+    const machine = testMachine({ architecture, engine: { ...everything, kind: 'check' } });
+    machine.program(0x1000, `${text}\nsub x1, x1, #1\ncbnz x1, 0x1000\nhvc #1`);
+    const cpu = vcpuOf(machine);
+    for (const [register, value] of [0n, 1000n, 0x4000n, 7n].entries()) cpu.setRegister(register, value);
+    cpu.pc = 0x1000n;
+    machine.runToCall(0, 50);
+    assert.ok(present(machine.processor.compilerStatistics, 'a compiler').checked > 1000);
+  }
+
+  const conditionAlways: Partial<RegionModel> = {
+    condition: () => ({ op: 'const', width: 32, value: 1n }),
+  };
+  const zeroIsThree: Partial<RegionModel> = { zero: 3 };
+
+  it('accepts what is right', () => {
+    run({}, 'subs x0, x1, x3\ncsel x4, x1, x3, eq\nstr x3, [x2]\nldr x5, [x2]\nstp x3, x4, [x2, #16]');
+  });
+
+  for (const [what, wrong, text, message] of [
+    ['register', conditionAlways, 'subs x0, x1, x3\ncsel x4, x1, x3, eq', /a register/],
+    ['flag', zeroIsThree, 'subs xzr, x3, #1', /a flag/],
+    ['stored value', zeroIsThree, 'str x3, [x2]', /stores something else/],
+    ['place of a store', zeroIsThree, 'strb w1, [x2, x3]', /no TLB has|does not store|stores something/],
+    ['way', zeroIsThree, 'cbz x3, 0x1008\nadd x4, x4, #1', /goes on|budget/],
+  ] as const) {
+    it(`finds another ${what}`, () => {
+      assert.throws(
+        () => run(wrong, text),
+        (error) => error instanceof InvariantError && message.test(error.message),
+      );
+    });
+  }
 });
 
 describe('compiled code', () => {

@@ -12,10 +12,11 @@ import { firstCalled } from '../interpreter.js';
 import type { EngineMemory } from '../memory.js';
 import type { Tlbs } from '../tlb.js';
 import type { VcpuBlock } from '../vcpu_block.js';
+import { Checker } from './check.js';
 import { discover } from './discover.js';
 import type { RegionCode } from './discover.js';
 import type { RegionModel } from './region_model.js';
-import { compileRegions } from './region_module.js';
+import { compileChecked, compileRegions } from './region_module.js';
 import { Regions } from './regions.js';
 import type { Region } from './regions.js';
 import { unitAt } from './units.js';
@@ -61,6 +62,10 @@ export interface CompilerParts {
   readonly regions: RegionModel;
   /** The function that calls the functions of instructions (interpreter.ts). */
   readonly callFunction: unknown;
+  /** Whether to check what the compiled code does. */
+  readonly checks: boolean;
+  /** As {@link CpuArchitecture.prepare}. */
+  prepare(memory: EngineMemory): void;
   /** Makes a function that of a handler number; null takes it away. */
   setFunction(handler: number, found: unknown): void;
 }
@@ -71,6 +76,8 @@ export interface CompilerStatistics {
   readonly compiled: number;
   /** Bytes of WebAssembly since all were dropped. */
   readonly bytes: number;
+  /** How many instructions of compiled code were checked. */
+  readonly checked: number;
 }
 
 export class Compiler {
@@ -78,6 +85,7 @@ export class Compiler {
   readonly #policy: CompilerPolicy;
   readonly #source: UnitSource;
   readonly #regions: Regions;
+  readonly #checker: Checker | null;
   /** By record: how many samples are missing until it is compiled, and how often a region that began there was dropped. */
   readonly #missing = new Map<number, number>();
   readonly #dropped = new Map<number, number>();
@@ -100,11 +108,13 @@ export class Compiler {
       instructionOf: (record) => code.instructionOf(record),
       handlerOf: (record) => this.#regions.handlerOf(record),
     };
+    this.#checker = parts.checks ? new Checker({ ...parts, source: this.#source }, parts.callFunction) : null;
     code.tellOfResets?.((start, end) => this.#reset(start, end));
   }
 
   get statistics(): CompilerStatistics {
-    return { regions: this.#regions.size, compiled: this.#compiled, bytes: this.#bytes };
+    const checked = this.#checker?.compared ?? 0;
+    return { regions: this.#regions.size, compiled: this.#compiled, bytes: this.#bytes, checked };
   }
 
   /** Called before the interpreter is entered. */
@@ -148,12 +158,16 @@ export class Compiler {
     if (codes.length === 0) return;
     const plans = codes.map((code) => ({ code, handler: this.#regions.takeNumber() }));
     const { memory, plan, model, callFunction } = this.#parts;
+    const checker = this.#checker;
     const surroundings = {
       source: this.#source,
       model,
       functionOf: (handler: number) => handler - firstCalled(plan),
     };
-    const { bytes, functions } = compileRegions(plans, surroundings, memory, callFunction);
+    const { bytes, functions } =
+      checker === null
+        ? compileRegions(plans, surroundings, memory, callFunction)
+        : compileChecked(plans, surroundings, memory, checker);
     this.#bytes += bytes;
     this.#compiled += plans.length;
     for (const { code, handler } of plans) {

@@ -36,6 +36,8 @@ export interface RegionSurroundings {
   readonly model: CodeModel;
   /** Index of the function that calls an instruction's own function: `(cpu, record, pc, number) -> status`. */
   readonly callFunction: number;
+  /** Index of a function to be told of stores, `(byte offset, bytes)`, for a check; null for none. */
+  readonly storing: number | null;
   /** The number of the own function of a handler, for `callFunction`. */
   functionOf(handler: number): number;
 }
@@ -301,6 +303,7 @@ class RegionBuilder {
       locals: local,
       unaligned: model.unaligned,
       missed: { giveUpIf: () => this.#giveUpIf(unit) },
+      storing: (bytes) => this.#storing(bytes),
     };
     const environment: Environment = {
       code,
@@ -378,6 +381,11 @@ class RegionBuilder {
     code.set(this.#local.target).constant(i32, unit.record).set(this.#local.record);
     code.constant(i32, this.#around.functionOf(unit.handler)).set(this.#local.called);
     code.branch(this.#depth('giveUp'));
+  }
+
+  #storing(bytes: number): void {
+    const { storing } = this.#around;
+    if (storing !== null) this.#code.get(this.#local.entry).constant(i32, bytes).call(storing);
   }
 
   #giveUpIf(unit: Unit): void {
