@@ -12,7 +12,7 @@ import type { TestMachine } from './test_machine.js';
 
 const codePages = 8;
 const codeEnd = codePages * 0x1000;
-const vectors = 0x8000;
+const vectorTable = 0x8000;
 const tables = { root: 0x20000, level1: 0x21000, level2: 0x22000, level3: 0x23000 } as const;
 const data = { start: 0x60000, size: 0x40000 } as const;
 /** Registers with a purpose. The others, up to x15, are changed by the programs. */
@@ -85,8 +85,8 @@ function base(next: Next): number {
   return kind < 5 ? 31 : pick(pointers, next);
 }
 
-/** A word of the programs. */
-function programWord(next: Next): number {
+/** A word of the programs. With `vectors`, a third of the words are floating-point and SIMD instructions; else few. */
+function programWord(next: Next, vectors: boolean): number {
   known ??= groups();
   const kind = next() % 64;
   const general = (field: string): number | null => {
@@ -100,6 +100,10 @@ function programWord(next: Next): number {
     if (field === 'imm19') return (next() % 128) - 64;
     return general(field);
   };
+  const kindOfVector = vectors && kind < 46 && next() % 2 === 0 ? 58 + (next() % 2) : kind;
+  if (kindOfVector === 58)
+    return wordOf(pick(known.vector, next), next, (field) => (field === 'Rn' ? null : general(field)));
+  if (kindOfVector === 59) return wordOf(pick(known.vectorMemory, next), next, access);
   if (kind < 34) return wordOf(pick(known.integer, next), next, general);
   if (kind < 46) return wordOf(pick(known.memory, next), next, access);
   if (kind < 58) {
@@ -107,9 +111,6 @@ function programWord(next: Next): number {
     const branch = (field: string): number | null => (field.startsWith('imm') ? distance : general(field));
     return wordOf(pick(known.near, next), next, branch);
   }
-  if (kind === 58)
-    return wordOf(pick(known.vector, next), next, (field) => (field === 'Rn' ? null : general(field)));
-  if (kind === 59) return wordOf(pick(known.vectorMemory, next), next, access);
   const line = pick(systemLines, next);
   const word = systemWords.get(line) ?? assemble(line, 0);
   systemWords.set(line, word);
@@ -157,7 +158,7 @@ function setRegisters(machine: TestMachine, next: Next): void {
 }
 
 /** Changes what a program does not see coming: translations, code, interrupts, the budget. */
-function disturb(machine: TestMachine, next: Next): void {
+function disturb(machine: TestMachine, next: Next, vectors: boolean): void {
   const { processor } = machine;
   machine.answer = next() % 8 === 0 ? null : BigInt(next());
   processor.setInterruptLine(0, next() % 2 === 0 ? 'irq' : 'fiq', next() % 3 === 0);
@@ -169,7 +170,7 @@ function disturb(machine: TestMachine, next: Next): void {
   }
   if (next() % 8 === 0) {
     const at = (next() % codeEnd) & ~3;
-    new DataView(processor.ram.buffer, processor.ramStart).setUint32(at, programWord(next), true);
+    new DataView(processor.ram.buffer, processor.ramStart).setUint32(at, programWord(next, vectors), true);
     processor.wrote(processor.ramStart + at, 4);
   }
 }
@@ -201,20 +202,21 @@ export function runProgram(
 ): ProgramTrace {
   const next = numbers(seed);
   const unseen = numbers(seed + 1);
+  const vectors = seed % 3 === 0;
   const translated = next() % 3 !== 0;
   const decodedPages = next() % 4 === 0 ? 3 : 40;
   const machine = testMachine({ decodedPages, engine });
   const { processor } = machine;
   const code = new DataView(processor.ram.buffer, processor.ramStart);
-  for (let at = 0; at < codeEnd; at += 4) code.setUint32(at, programWord(next), true);
+  for (let at = 0; at < codeEnd; at += 4) code.setUint32(at, programWord(next, vectors), true);
   for (let vector = 0; vector < 16; vector += 1) {
     const lines = ['mrs x25, elr_el1', 'add x25, x25, #4', 'msr elr_el1, x25', 'hvc #0xffff', 'eret'];
-    machine.program(vectors + vector * 0x80, lines.join('\n'));
+    machine.program(vectorTable + vector * 0x80, lines.join('\n'));
   }
   if (translated) translate(machine);
   const cpu = vcpuOf(machine);
-  cpu.setSystemRegister('VBAR_EL1', BigInt(vectors));
-  machine.reaction = () => disturb(machine, next);
+  cpu.setSystemRegister('VBAR_EL1', BigInt(vectorTable));
+  machine.reaction = () => disturb(machine, next, vectors);
   const found: string[] = [];
   let executed = 0;
   for (let run = 0; run < runs; run += 1) {

@@ -12,7 +12,15 @@ import { emitExpr, emitStatements } from '../emit.js';
 import type { Environment } from '../emit.js';
 import { functionStatus } from '../instruction_function.js';
 import { cpuOffsets, recordBytes } from '../layout.js';
-import { emitClearBlock, emitLoad, emitLoadPair, emitStore, emitStorePair } from '../memory_access.js';
+import {
+  emitClearBlock,
+  emitLoad,
+  emitLoadPair,
+  emitLoadVector,
+  emitStore,
+  emitStorePair,
+  emitStoreVector,
+} from '../memory_access.js';
 import type { AccessEnvironment } from '../memory_access.js';
 import { Code, i32, i64, load32, opcodes, select, store32, stores64, wrap } from '../wasm/code.js';
 import type { ScalarType, ValueType } from '../wasm/code.js';
@@ -22,7 +30,7 @@ import { root, structure } from './structure.js';
 import type { Structure } from './structure.js';
 import { operandOf } from './units.js';
 import type { Unit, UnitSource } from './units.js';
-import { usageOf } from './usage.js';
+import { isInlined, usageOf } from './usage.js';
 
 /** A region to be built. */
 export interface RegionPlan {
@@ -56,11 +64,6 @@ type Frame =
   | { readonly kind: 'loop' | 'before'; readonly node: number }
   | { readonly kind: 'leave' | 'giveUp' | 'other' };
 
-/** Whether an instruction is part of the region's code. Others are called. */
-function isInlined({ instruction }: Unit): boolean {
-  return !instruction.cold;
-}
-
 class RegionBuilder {
   #code = new Code();
   readonly #plan: RegionPlan;
@@ -80,7 +83,7 @@ class RegionBuilder {
     const { blocks, entries } = plan.code;
     this.#local = new RegionLocals(model.flags);
     this.#structure = structure(blocks.length, entries, (number) => successorsOf(blocks[number]));
-    const inlined = blocks.flatMap(({ units }) => units).filter(isInlined);
+    const inlined = blocks.flatMap(({ units }) => units).filter(({ instruction }) => isInlined(instruction));
     const usages = inlined.map(({ instruction }) => usageOf(instruction.semantics.statements));
     this.#usesFlags = usages.some(({ usesFlags }) => usesFlags);
     this.#setsFlags = usages.some(({ setsFlags }) => setsFlags);
@@ -240,7 +243,8 @@ class RegionBuilder {
   #block(number: number): void {
     const block = present(this.#plan.code.blocks[number], 'a block');
     for (const unit of block.units) {
-      if (isInlined(unit)) emitStatements(this.#environment(unit, block, number), statementsOf(unit));
+      if (isInlined(unit.instruction))
+        emitStatements(this.#environment(unit, block, number), statementsOf(unit));
       else this.#call(unit);
     }
     const last = present(block.units.at(-1), 'a unit');
@@ -314,7 +318,12 @@ class RegionBuilder {
       readRegister: (operand, type) => this.#readRegister(this.#place(unit, operand), type),
       writeRegister: (operand, push) => this.#writeRegister(this.#place(unit, operand), push),
       writeFixedRegister: (register, push) => this.#writeRegister(register, push),
-      vectorAddress: () => refuse(unit),
+      vectorAddress: (operand) => {
+        code
+          .get(local.cpu)
+          .constant(i32, 16 * this.#place(unit, operand))
+          .byte(opcodes[i32].add);
+      },
       immediate: (operand, type) => code.constant(type, operandOf(this.#around.source, unit, operand)),
       condition: (operand) =>
         emitExpr(
@@ -329,8 +338,8 @@ class RegionBuilder {
       store: (statement) => emitStore(environment, access, statement),
       loadPair: (statement) => emitLoadPair(environment, access, statement),
       storePair: (statement) => emitStorePair(environment, access, statement),
-      loadVector: () => refuse(unit),
-      storeVector: () => refuse(unit),
+      loadVector: (statement) => emitLoadVector(environment, access, statement),
+      storeVector: (statement) => emitStoreVector(environment, access, statement),
       float: () => refuse(unit),
       jump: (statement) => this.#jump(unit, block, number, environment, statement),
       system: () => this.#giveUp(unit),
