@@ -11,5 +11,6 @@ export type { OpenExceptionValue, VcpuValue, VcpuView } from './arm64/vcpu_view.
 export type { Arm64Host, DeviceRegisters } from './arm64/host.js';
 export type { PageContents } from './memory.js';
 export type { PhysicalMemory, RunResult, StopReason } from './ports.js';
+export type { CompilerStatistics } from './compiler/compiler.js';
 export { engineKinds, Processor } from './processor.js';
 export type { EngineKind, EngineOptions, ProcessorSizes, ProcessorValue } from './processor.js';

@@ -3,7 +3,7 @@
  * architecture; the machine (machine.ts) has the scheduler, the clock, the domain and console input.
  */
 import type { FrameRange } from '../base/index.js';
-import type { EngineOptions, PageContents, RunResult } from '../engine/index.js';
+import type { CompilerStatistics, EngineOptions, PageContents, RunResult } from '../engine/index.js';
 import type {
   CallerPort,
   CallRecord,
@@ -97,6 +97,9 @@ export interface BoardPort {
 
 /** The processor of a board, as far as a machine uses it. */
 export interface BoardProcessor {
+  /** Of the engine; see there. */
+  readonly compilerStatistics: CompilerStatistics | null;
+  dropCompiled(): void;
   readonly ram: Uint8Array<ArrayBuffer>;
   readonly ramStart: number;
   readonly executed: number;

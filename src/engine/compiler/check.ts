@@ -170,13 +170,15 @@ export class Checker {
   }
 
   #compareBlock(steps: number): void {
-    const [real, repeated] = [this.#block(), this.#reference.block];
+    const { words } = this.#parts.memory;
+    const { memory, blockOffset } = this.#reference;
+    const [real, repeated] = [this.#cpu >>> 2, blockOffset >>> 2];
     const { sink } = this.#parts.source.model;
-    const ignored = sink === null ? -1 : cpuOffsets.registers + 8 * sink;
+    const ignored = sink === null ? -1 : (cpuOffsets.registers + 8 * sink) >>> 2;
     for (const [name, { at, bytes }] of Object.entries(compared)) {
-      for (let offset = at; offset < at + bytes; offset += 1) {
-        if (real[offset] === repeated[offset] || (offset & ~7) === ignored) continue;
-        this.#differ(steps, `${name} is another one (at ${offset - at})`);
+      for (let word = at >>> 2; word < (at + bytes) >>> 2; word += 1) {
+        if (words[real + word] === memory.words[repeated + word] || (word & ~1) === ignored) continue;
+        this.#differ(steps, `${name} is another one (${word * 4 - at} bytes behind the first)`);
       }
     }
   }

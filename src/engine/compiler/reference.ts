@@ -48,14 +48,14 @@ export class Reference {
     this.memory.bytes.fill(0xff, places.tlb, places.end);
   }
 
-  /** The vCPU's block. */
-  get block(): Uint8Array {
-    return this.memory.bytes.subarray(places.block, places.block + cpuOffsets.size);
+  /** Where the vCPU's block is in the memory. */
+  get blockOffset(): number {
+    return places.block;
   }
 
   /** Takes a vCPU's block over. */
   begin(block: Uint8Array): void {
-    this.block.set(block);
+    this.memory.bytes.set(block, places.block);
     this.memory.setWord(places.block + cpuOffsets.tlb, places.tlb);
     this.memory.setWord(places.block + cpuOffsets.unprivilegedTlb, places.tlb);
   }
