@@ -2,7 +2,8 @@
 // is involved. Each loop is an image (loops/), compiled for each board with no difference except the UART's address.
 // The number of instructions is counted here and holds for both.
 //
-// Usage: npm run bench:loops [ROUNDS] (default: 3). Rounds are interleaved.
+// Both engines of this project are measured. Usage: npm run bench:loops -- [ROUNDS] [TIMES] (default: 3 and 1). Rounds are interleaved;
+// TIMES makes the loops that many times as long, so that what is done once counts less.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,9 +21,12 @@ const uarts = { domulator: '0x22000000', qemu: '0x09000000' };
 const marks = { begin: /begin\r?\n/, end: /end ([0-9a-f]{16})\r?\n/ };
 
 const rounds = roundsAsked('npm run bench:loops', 3);
+const times = roundsAsked('npm run bench:loops ROUNDS', 1, process.argv.slice(3));
 needTools('qemu-system-aarch64', compiler);
 const sources = fileURLToPath(new URL('loops', import.meta.url));
 const folder = temporaryFolder();
+/** Ten times the longest loop would run into the usual limits. */
+const unlimited = ['--limit', '1000,100000000000'];
 
 /** Compiles a loop to a flat image and returns its path. */
 function compile(number, board) {
@@ -35,7 +39,7 @@ function compile(number, board) {
     '-Wl,--no-dynamic-linker',
   ];
   const script = ['-T', path.join(sources, 'loops.lds')];
-  const defines = [`-DLOOP=${number}`, `-DUART=${uarts[board]}`];
+  const defines = [`-DLOOP=${number}`, `-DUART=${uarts[board]}`, `-DTIMES=${times}`];
   const inputs = ['start.S', 'loops.c'].map((file) => path.join(sources, file));
   execFileSync(compiler, [...options, ...link, ...script, ...defines, '-o', elf, ...inputs]);
   const image = elf.replace('.elf', '.img');
@@ -52,33 +56,55 @@ async function measure(command) {
 
 const report = path.join(folder, 'report.json');
 const rows = [];
-console.log(`${describeMachine()}\n${qemuVersion()}; ${rounds} rounds`);
+console.log(`${describeMachine()}\n${qemuVersion()}; ${rounds} rounds, loops ${times} times as long`);
 for (const [index, name] of loops.entries()) {
   const images = { domulator: compile(index + 1, 'domulator'), qemu: compile(index + 1, 'qemu') };
-  const [ours, theirs] = [[], []];
+  const [ours, compiled, theirs] = [[], [], []];
+  const run = (engine) =>
+    domulator({ kernel: images.domulator, vcpus: 1, report, more: ['--engine', engine, ...unlimited] });
   for (let round = 0; round < rounds; round += 1) {
-    ours.push(await measure(domulator({ kernel: images.domulator, vcpus: 1, report })));
+    ours.push(await measure(run('interpreter')));
+    compiled.push(await measure(run('compiler')));
     theirs.push(await measure(qemu({ kernel: images.qemu, vcpus: 1, threads: 'single' })));
   }
-  const results = new Set([...ours, ...theirs].map(({ result }) => result));
+  const results = new Set([...ours, ...compiled, ...theirs].map(({ result }) => result));
   if (results.size !== 1) throw new Error(`${name}: the results differ: ${[...results].join(' ')}`);
   const [{ instructions }] = JSON.parse(readFileSync(report, 'utf8')).runs;
   const rate = (runs) => instructions / median(runs.map(({ processor }) => processor)) / 1e6;
-  const ratios = ours.map(({ processor }, round) => processor / theirs[round].processor);
-  rows.push({ name, instructions, ours: rate(ours), theirs: rate(theirs), ratios });
+  const to = (runs, peers) => runs.map(({ processor }, round) => processor / peers[round].processor);
+  rows.push({
+    name,
+    instructions,
+    ours: rate(ours),
+    compiled: rate(compiled),
+    theirs: rate(theirs),
+    ratios: { ours: to(ours, theirs), compiled: to(compiled, theirs), gain: to(compiled, ours) },
+  });
 }
 
 const mean = (figure) => Math.exp(rows.reduce((sum, row) => sum + Math.log(row[figure]), 0) / rows.length);
 const shown = (rate) => `${rate.toFixed(0)} M/s`;
-console.log('\nInstructions a second of processor time, median; times as long as QEMU, least / median');
+console.log('\nInstructions a second of processor time, median; times as long as a peer, least / median');
 printTable([
-  ['', 'instructions', 'domulator', 'qemu', 'ratio'],
-  ...rows.map(({ name, instructions, ours, theirs, ratios }) => [
+  [
+    '',
+    'instructions',
+    'interpreter',
+    'compiler',
+    'qemu',
+    'interpreter/qemu',
+    'compiler/qemu',
+    'compiler/interpreter',
+  ],
+  ...rows.map(({ name, instructions, ours, compiled, theirs, ratios }) => [
     name,
     `${(instructions / 1e6).toFixed(0)} M`,
     shown(ours),
+    shown(compiled),
     shown(theirs),
-    leastAndMedian(ratios, 1),
+    leastAndMedian(ratios.ours, 1),
+    leastAndMedian(ratios.compiled, 1),
+    leastAndMedian(ratios.gain),
   ]),
-  ['geometric mean', '', shown(mean('ours')), shown(mean('theirs')), ''],
+  ['geometric mean', '', shown(mean('ours')), shown(mean('compiled')), shown(mean('theirs')), '', '', ''],
 ]);

@@ -68,8 +68,8 @@ export interface BootRequest {
   /** Xen release to emulate (default: 4.17). */
   readonly xen?: XenRelease;
   /**
-   * What runs the guest's instructions: `interpreter` (the default), or `compiler`, which is for arm64 guests and faster where they run long.
-   * The run is the same either way.
+   * What runs the guest's instructions: `interpreter` (the default); `compiler`, which is for arm64 guests and faster where they run long;
+   * or `check`, which holds what is compiled against the interpreter and throws where they differ. The run is the same either way.
    */
   readonly engine?: EngineKind;
   /** Seed of the vCPU schedule, a whole number (default: 1). It decides the length of time slices and nothing else. */

@@ -110,6 +110,8 @@ describe('a file that cannot be booted is refused with status 2 and one line', (
     ['what Arm did, on amd64', ['--arch', 'amd64', '--what-if', 'as-posted'], /amd64 kernels set each before its first use, so give before-the-patch or apic-id or apic-id-half$/m],
     ['what changes nothing, on arm64', ['--what-if', 'before-the-patch'], /changes nothing on arm64, .*; enter the kernel on another vCPU instead$/m],
     ['APIC ids on arm64', ['--what-if', 'apic-id'], /what-if apic-id is for amd64 guests, which have APIC ids; give as-posted or as-tested$/m],
+    ['another engine', ['--engine', 'jit'], /--engine takes interpreter or compiler or check, not 'jit'$/m],
+    ['an engine that amd64 has not', ['--arch', 'amd64', '--engine', 'compiler'], /the engine compiler runs arm64 guests only; leave the engine out for an amd64 guest$/m],
     ['another what-if', ['--what-if', 'fixed'], /--what-if takes as-posted or as-tested or before-the-patch or apic-id or apic-id-half, not 'fixed'$/m],
     ['a goal that is none', ['--until', 'lunch'], /--until takes userspace, poweroff or line:REGEX/],
     ['a pattern that is none', ['--until', 'line:('], /not a valid regular expression/],
