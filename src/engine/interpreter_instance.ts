@@ -53,6 +53,9 @@ function compiledBatch({ batch: encoded, batches }: Built, number: number): Comp
   return made;
 }
 
+/** The table grows by so many entries at least. */
+const grownEntries = 256;
+
 type HostFunction = (...values: never[]) => unknown;
 
 export class InterpreterInstance {
@@ -86,7 +89,7 @@ export class InterpreterInstance {
   /** Puts the function of a handler number into the table; null takes it out. */
   setFunction(handler: number, found: unknown): void {
     const index = handler - firstCalled(this.#built.plan);
-    if (index >= this.#table.length) this.#table.grow(index + 1 - this.#table.length);
+    if (index >= this.#table.length) this.#table.grow(index + grownEntries - this.#table.length);
     this.#table.set(index, found);
   }
 

@@ -59,6 +59,9 @@ export function buildRegion(plan: RegionPlan, surroundings: RegionSurroundings):
   return new RegionBuilder(plan, surroundings).build();
 }
 
+/** Size of a vector register in a vCPU's block. */
+const vectorBytes = 16;
+
 /** A construct of structured control flow that is open: what a branch to it means. */
 type Frame =
   | { readonly kind: 'loop' | 'before'; readonly node: number }
@@ -321,7 +324,7 @@ class RegionBuilder {
       vectorAddress: (operand) => {
         code
           .get(local.cpu)
-          .constant(i32, 16 * this.#place(unit, operand))
+          .constant(i32, vectorBytes * this.#place(unit, operand))
           .byte(opcodes[i32].add);
       },
       immediate: (operand, type) => code.constant(type, operandOf(this.#around.source, unit, operand)),

@@ -1,5 +1,6 @@
 /** The regions that are compiled: which records they cover, and the handlers that their entries displace. */
 import { present } from '../../base/index.js';
+import { recordBytes } from '../layout.js';
 import type { EngineMemory } from '../memory.js';
 import { unitsOf } from './discover.js';
 import type { RegionCode } from './discover.js';
@@ -16,7 +17,7 @@ export interface Region {
 
 /** Regions are found by parts of the memory of this size (its binary logarithm). */
 const bucketShift = 14;
-/** Up to how many records are looked up one by one. */
+/** Up to how many bytes of records are looked up one by one. */
 const fewBytes = 512;
 
 export class Regions {
@@ -49,10 +50,6 @@ export class Regions {
   /** A handler number that is free. It must be given to `add`. */
   takeNumber(): number {
     return present(this.#free.pop(), 'a free handler number');
-  }
-
-  returnNumber(handler: number): void {
-    this.#free.push(handler);
   }
 
   isEntry(record: number): boolean {
@@ -118,7 +115,7 @@ export class Regions {
 
 function covers({ records }: Region, start: number, end: number): boolean {
   if (end - start <= fewBytes) {
-    for (let record = start; record < end; record += 16) if (records.has(record)) return true;
+    for (let record = start; record < end; record += recordBytes) if (records.has(record)) return true;
     return false;
   }
   for (const record of records) if (record >= start && record < end) return true;
