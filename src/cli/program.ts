@@ -234,6 +234,11 @@ function addReportOptions(command: Command): Command {
     .option('--json', 'print only the JSON report');
 }
 
+const runsTraceOption = [
+  '--trace <FILE>',
+  'write every event of all runs to this file, one JSON object per line, with the number of its run (null: before the first)',
+] as const;
+
 const softResetOption = [
   '--on-soft-reset <WHAT>',
   'when an amd64 guest asks for a soft reset: soft-reset, which xl does for hvm only, or destroy (default: soft-reset)',
@@ -351,10 +356,7 @@ function addCrashCommand(program: Command, stop: StopRequest, command: readonly 
     .option('--script <FILE>', "script to run in the crash kernel, like a command after '--'")
     .option('--checkpoint <FILE>', 'write the guest to this file when its crash kernel is loaded')
     .option('--from <FILE>', 'go on from such a file instead of booting a kernel')
-    .option(
-      '--trace <FILE>',
-      'write every event of all runs to this file, one JSON object per line, with the number of its run (null: before the first)',
-    );
+    .option(...runsTraceOption);
   addReportOptions(options)
     .option('--verbose', "print the guest's console, and all of the report")
     .option('--quiet', "hide the guest's console")

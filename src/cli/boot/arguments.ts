@@ -257,6 +257,25 @@ const asIs = (text: string): string => text;
 /** The request of a boot, with its kernel as it was parsed. */
 export type ParsedRequest = BootRequest & { readonly kernel?: KernelSpec };
 
+/** What kind of guest it is, and how it is run. */
+function guestOf({
+  arch,
+  type,
+  cpu,
+  engine,
+  unpack,
+  whatIf,
+}: BootArguments): Pick<BootRequest, 'arch' | 'type' | 'cpu' | 'engine' | 'unpack' | 'whatIf'> {
+  return {
+    ...given('arch', arch, archOf),
+    ...given('type', type, typeOf),
+    ...given('cpu', cpu, (text) => oneOf('--cpu', text, cpuModels)),
+    ...given('engine', engine, (text): EngineKind => oneOf('--engine', text, engineKinds)),
+    ...given('unpack', unpack, (text): Unpack => oneOf('--unpack', text, unpacks)),
+    ...given('whatIf', whatIf, (text): WhatIf => oneOf('--what-if', text, whatIfs)),
+  };
+}
+
 /** What the toolstack is to do when the guest asks for something. */
 function orders({ onReboot, onSoftReset }: BootArguments): Pick<BootRequest, 'onReboot' | 'onSoftReset'> {
   return {
@@ -292,9 +311,7 @@ export function bootRequest(args: BootArguments): ParsedRequest {
   const vcpus = given('vcpus', args.vcpus, (text) => whole('--vcpus', text, vcpuCount));
   return {
     ...(kernel === undefined ? {} : { kernel }),
-    ...given('arch', args.arch, archOf),
-    ...given('type', args.type, typeOf),
-    ...given('cpu', args.cpu, (text) => oneOf('--cpu', text, cpuModels)),
+    ...guestOf(args),
     ...given('initrd', initrd, asIs),
     ...given('commandLine', args.cmdline, asIs),
     ...vcpus,
@@ -303,12 +320,9 @@ export function bootRequest(args: BootArguments): ParsedRequest {
     ),
     ...given('xen', args.xen, (text) => oneOf('--xen', text, xenReleases)),
     ...given('seed', args.seed, (text) => whole('--seed', text, seeds)),
-    ...given('engine', args.engine, (text): EngineKind => oneOf('--engine', text, engineKinds)),
     ...given('from', from, asIs),
     ...(args.xenstore ? {} : { xenstore: false }),
     ...orders(args),
-    ...given('unpack', args.unpack, (text): Unpack => oneOf('--unpack', text, unpacks)),
-    ...given('whatIf', args.whatIf, (text): WhatIf => oneOf('--what-if', text, whatIfs)),
     ...given('entryVcpu', args.entryVcpu, (text) => entryVcpuOf(text, vcpus.vcpus ?? vcpuCount.usual)),
     ...given('until', args.until, untilOf),
     ...given('limits', args.limit, limitsOf),
