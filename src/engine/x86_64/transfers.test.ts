@@ -251,7 +251,7 @@ describe('control registers', () => {
       ['cr4', 'no PAE', 0x80n],
       ['cr4', 'UMIP', 0x8a0n],
       ['cr4', 'LA57', 0x10a0n],
-      ['cr4', 'SMEP', 0x1000a0n],
+      ['cr4', 'PKE', 0x4000a0n],
       ['cr4', 'upper half', 0x1_0000_00a0n],
     ] as const;
     for (const [name, what, value] of values) {
