@@ -31,7 +31,6 @@ export type GuestType = (typeof guestTypes)[number];
 /** The kinds that can be chosen. */
 export const guestTypes = ['pvh', 'hvm'] as const;
 
-/** The model of an x86 guest's CPUs, by the features that they have. */
 export type { CpuModel };
 
 /** The models that can be chosen. */

@@ -78,13 +78,14 @@ const v2 = [
   'smap', 'pcid', 'invpcid', 'xsave', 'xsaveopt',
 ] as const satisfies readonly CpuFeature[]; // prettier-ignore
 
-/** The CPU models by name, each with its features. */
-export const cpuModels = {
-  minimal: new Set<CpuFeature>(minimal),
-  v2: new Set<CpuFeature>(v2),
-} as const satisfies Readonly<Record<string, ReadonlySet<CpuFeature>>>;
+/** The model of an amd64 guest's CPUs: the least that Debian's kernels need, or the level x86-64-v2 and more. */
+export type CpuModel = 'minimal' | 'v2';
 
-export type CpuModel = keyof typeof cpuModels;
+/** The features of each model. */
+export const cpuModels: Readonly<Record<CpuModel, ReadonlySet<CpuFeature>>> = {
+  minimal: new Set(minimal),
+  v2: new Set(v2),
+};
 
 export const cpuModelNames = Object.keys(cpuModels) as readonly CpuModel[];
 
