@@ -8,6 +8,8 @@ import { clearInterval, setInterval } from 'node:timers';
 /** USER_HZ: the unit of processor time in /proc (proc(5)). */
 const ticksPerSecond = 100;
 const pollMs = 50;
+/** Memory is looked at less often, because that takes the process some milliseconds each time. */
+const pollsPerMemory = 10;
 
 function readProc(pid, file) {
   try {
@@ -53,10 +55,11 @@ export function measureProcess([command, ...args], { marks, last = null, memory 
   const child = spawn(command, args, { stdio: [typed === null ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
   const now = () => ({ wall: (performance.now() - started) / 1000, processor: processorSeconds(child.pid) });
   const seen = {};
-  let [output, errors, most, latest] = ['', '', null, now()];
+  let [output, errors, most, latest, polls] = ['', '', null, now(), 0];
   const poll = setInterval(() => {
     if (child.exitCode === null) latest = now().processor === null ? latest : now();
-    if (!memory) return;
+    polls += 1;
+    if (!memory || polls % pollsPerMemory !== 0) return;
     const found = memoryOf(child.pid);
     if (found !== null && (most === null || found.total > most.total)) most = found;
   }, pollMs);
