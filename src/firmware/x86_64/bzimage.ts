@@ -13,6 +13,12 @@ const has64 = 1;
 const entry64 = 0x200;
 const sectorBytes = 512;
 
+/** Offset in a bzImage's file of its code, behind the sectors of setup code. 0 means 4 of them, for old boot loaders. */
+export function codeOffset(file: DataView): number {
+  const sectors = file.getUint8(zeroPage.header) === 0 ? 4 : file.getUint8(zeroPage.header);
+  return (sectors + 1) * sectorBytes;
+}
+
 /** What a boot loader needs of a bzImage. */
 export interface SelfUnpacking {
   /** The setup header, from its offset in boot_params on. */
@@ -33,10 +39,9 @@ export function readSelfUnpacking(file: Uint8Array, what: string): SelfUnpacking
   const flags = view.getUint16(zeroPage.extendedFlags, true);
   if (view.getUint16(zeroPage.version, true) < leastVersion || (flags & has64) === 0)
     throw new InputError(`${what} has no entry in 64-bit mode; let the host unpack it`);
-  // The setup header ends where the jump at its start leads. 0 sectors mean 4, for old boot loaders.
+  // The setup header ends where the jump at its start leads.
   const headerEnd = zeroPage.magic + view.getUint8(zeroPage.jump + 1);
-  const sectors = view.getUint8(zeroPage.header) === 0 ? 4 : view.getUint8(zeroPage.header);
-  const code = file.subarray((sectors + 1) * sectorBytes);
+  const code = file.subarray(codeOffset(view));
   const memory = {
     start: view.getBigUint64(zeroPage.preferredAt, true),
     size: BigInt(view.getUint32(zeroPage.memoryBytes, true)),

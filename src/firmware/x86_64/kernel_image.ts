@@ -11,6 +11,7 @@ import type { Compression } from '../compression.js';
 import { imageLimit, linuxVersionIn } from '../image_bytes.js';
 import type { KernelImage } from '../kernel_image.js';
 import { refuseFile } from '../mistaken_files.js';
+import { codeOffset } from './bzimage.js';
 import { elf, programHeader, PT_LOAD, PT_NOTE } from './elf.js';
 
 /** Where a kernel lies in memory, and where it is entered; guest physical addresses. */
@@ -34,7 +35,6 @@ const phys32Entry = { name: 'Xen\0', type: 18 } as const;
 
 /** The end of that part of a bzImage's setup header which is read here. */
 const setupEnd = zeroPage.payloadBytes + 4;
-const sectorBytes = 512;
 /** Protocol 2.08 is the first with a payload that can be found. */
 const payloadVersion = 0x208;
 
@@ -181,9 +181,7 @@ function payloadOf(bytes: Uint8Array, what: string): Payload {
   if (view.getUint16(zeroPage.version, true) < payloadVersion) {
     throw new InputError(`${what} is a kernel older than Linux 2.6.26, which no PVH guest can boot`);
   }
-  // 0 means 4, for old boot loaders.
-  const sectors = bytes[zeroPage.header] === 0 ? 4 : (bytes[zeroPage.header] ?? 0);
-  const start = (sectors + 1) * sectorBytes + view.getUint32(zeroPage.payloadOffset, true);
+  const start = codeOffset(view) + view.getUint32(zeroPage.payloadOffset, true);
   const end = start + view.getUint32(zeroPage.payloadBytes, true);
   if (end > bytes.length) {
     throw new InputError(`${what} is truncated: it has ${bytes.length} bytes, but needs at least ${end}`);
