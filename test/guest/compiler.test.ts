@@ -75,7 +75,7 @@ describe('a stock kernel', { skip }, () => {
       until: { kind: 'userspace' },
     };
     const plain = course(options, {});
-    assertSame(course(options, { kind: 'compiler' }), plain, 300);
+    assertSame(course(options, { kind: 'compiler' }), plain, 100);
     assertSame(course(options, { kind: 'compiler', policy }, 100), plain, 300);
   });
 });

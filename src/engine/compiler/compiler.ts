@@ -37,7 +37,7 @@ export interface CompilerPolicy {
 }
 
 export const usualPolicy: CompilerPolicy = {
-  samples: 3,
+  samples: 24,
   batch: 32,
   patience: 200,
   regions: 8192,
