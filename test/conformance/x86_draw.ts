@@ -37,9 +37,9 @@ export function drawBytes({ opcode, only }: x86_64.Encoding, dice: Dice, mode: x
   return Uint8Array.from([...prefixes, ...(escapes[opcode.map] ?? []), byte, ...rest]).slice(0, 15);
 }
 
-/** Random bytes of the one- and two-byte maps. */
+/** Random bytes of all maps. */
 export function drawAnything(dice: Dice, mode: x86_64.Mode): Uint8Array {
-  const escape = dice.below(2) === 0 ? [0x0f] : [];
+  const escape = dice.pick([[], [0x0f], [0x0f], [], [0x0f, 0x38], [0x0f, 0x3a]]);
   return Uint8Array.from([...drawPrefixes(dice, mode), ...escape, ...randomBytes(dice)]).slice(0, 15);
 }
 
