@@ -56,8 +56,9 @@ export type OnReboot = (typeof onReboots)[number];
 export const onReboots = ['end', 'restart'] as const;
 
 /** Who unpacks the bzImage of an HVM guest: the host, or its own code, which may move the kernel (KASLR). */
-export type Unpack = (typeof unpacks)[number];
 export const unpacks = ['host', 'guest'] as const;
+/** One of {@link unpacks}. */
+export type Unpack = (typeof unpacks)[number];
 
 /** The goal of the run. */
 export type Until =

@@ -30,6 +30,7 @@ export interface ProcessorSizes {
  * compiled code is also interpreted, and must do the same. It changes nothing of what the instructions do.
  */
 export const engineKinds = ['interpreter', 'compiler', 'check'] as const;
+/** One of {@link engineKinds}. */
 export type EngineKind = (typeof engineKinds)[number];
 
 export interface EngineOptions {
