@@ -10,6 +10,7 @@ import {
   defaultKernel,
   defaultXenRelease,
   engineKinds,
+  kexecSyscalls,
   memoryMiB,
   seeds,
   unpackingInstructions,
@@ -239,6 +240,11 @@ const runsTraceOption = [
   'write every event of all runs to this file, one JSON object per line, with the number of its run (null: before the first)',
 ] as const;
 
+const kexecSyscallOption = [
+  '--kexec-syscall <NAME>',
+  `system call by which it is loaded: ${kexecSyscalls.join(' or ')}, which Debian's arm64 kernels lack (default: kexec_load)`,
+] as const;
+
 const softResetOption = [
   '--on-soft-reset <WHAT>',
   'when an amd64 guest asks for a soft reset: soft-reset, which xl does for hvm only, or destroy (default: soft-reset)',
@@ -335,6 +341,7 @@ function addCrashCommand(program: Command, stop: StopRequest, command: readonly 
     )
     .option('--crash-kernel <FILE>', 'kernel to go on in (default: the same kernel)')
     .option('--crash-cmdline <TEXT>', 'its command line (default: that of the first, without crashkernel=)')
+    .option(...kexecSyscallOption)
     .option(
       '--toolstack <NAME>',
       'xl, or ideal, which resets the domain at the jump as no toolstack does on Arm and for PVH (default: xl)',

@@ -28,11 +28,22 @@ export const crashMarkers = {
 /** The ways in which /init leaves the kernel, as the first word of the line; the second is a mask of CPUs in hexadecimal. */
 export type CrashWay = 'sysrq' | 'oops' | 'nmi' | 'kexec';
 
+/** The system calls by which kexec-tools give a kernel another one. */
+export const kexecSyscalls = ['kexec_load', 'kexec_file_load'] as const;
+/** One of {@link kexecSyscalls}. */
+export type KexecSyscall = (typeof kexecSyscalls)[number];
+
+/** What kexec-tools are told, beside what to load. An ELF file gets nothing that a boot loader gives Linux unless that is asked for. */
+function kexecOptions({ kernel, syscall }: CrashContents, architecture: Architecture): string {
+  if (syscall === 'kexec_file_load') return '-s';
+  return isElfFor(kernel, architecture) ? '-c -i --args-linux' : '-c -i';
+}
+
 const applets = ['cat', 'chroot', 'ln', 'mkdir', 'mount', 'poweroff', 'sh', 'sleep', 'tail', 'taskset'];
 
 // kexec-tools talks to Xen where it finds /proc/xen, so its folder has only those files of /proc that it reads. Debian's arm64
-// kernels have no kexec_file_load, so it must use kexec_load (-c). The check of the loaded kernel (without -i) takes billions
-// of instructions on both architectures.
+// kernels have no kexec_file_load, so it uses kexec_load (-c) if nothing else is said. The check of the loaded kernel (without -i)
+// takes billions of instructions on both architectures.
 const initScript = (options: string): string => `#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc
@@ -103,6 +114,7 @@ export interface CrashContents {
   readonly kernel: Uint8Array;
   readonly initrd: Uint8Array;
   readonly commandLine: string;
+  readonly syscall: KexecSyscall;
 }
 
 function file(path: string, content: Uint8Array): CpioEntry {
@@ -110,14 +122,11 @@ function file(path: string, content: Uint8Array): CpioEntry {
 }
 
 /** The initramfs. Throws InputError if busybox is not a program for that architecture. */
-export function crashInitramfs(
-  { busybox, kexecTools, kernel, initrd, commandLine }: CrashContents,
-  architecture: Architecture,
-): Uint8Array {
+export function crashInitramfs(contents: CrashContents, architecture: Architecture): Uint8Array {
+  const { busybox, kexecTools, kernel, initrd, commandLine } = contents;
   return busyboxInitramfs(busybox, architecture, {
     applets,
-    // An ELF file gets nothing that a boot loader gives Linux unless that is asked for.
-    init: initScript(isElfFor(kernel, architecture) ? '-c -i --args-linux' : '-c -i'),
+    init: initScript(kexecOptions(contents, architecture)),
     entries: [
       ...readCpio(kexecTools),
       file(`${root}/kernel`, kernel),

@@ -21,8 +21,8 @@ import type {
   SavedBoot,
   Toolstack,
 } from '../boot/index.js';
-import { crashMarkers } from '../firmware/index.js';
-import type { CrashWay } from '../firmware/index.js';
+import { crashMarkers, kexecSyscalls } from '../firmware/index.js';
+import type { CrashWay, KexecSyscall } from '../firmware/index.js';
 import { kernelSpecOf } from '../kernel_source/index.js';
 import { checkFrom, checkpointOf, errorOfRun, openCheckpoint } from './checkpoint.js';
 import type { Checkpoint, CrashFacts, StartedBoot } from './checkpoint.js';
@@ -36,7 +36,8 @@ import { architectureAsked, limitsOf, settle, withUnpacking } from './request.js
 import type { BootRequest } from './request.js';
 import { loadCrashSources } from './sources.js';
 
-export type { CrashWay } from '../firmware/index.js';
+export type { CrashWay, KexecSyscall } from '../firmware/index.js';
+export { kexecSyscalls } from '../firmware/index.js';
 
 /** The ways in which a kernel is left for the next one. */
 export const crashWays = ['sysrq', 'oops', 'nmi', 'kexec'] as const satisfies readonly CrashWay[];
@@ -83,6 +84,11 @@ export interface CrashRequest extends Pick<
   readonly crashKernel?: string | Uint8Array;
   /** Its command line (default: that of the first kernel, without crashkernel=). */
   readonly crashCommandLine?: string;
+  /**
+   * The system call by which kexec-tools load it (default: `kexec_load`). Of Debian's kernels those for amd64 have `kexec_file_load`, too;
+   * what they load is checked when it is entered.
+   */
+  readonly kexecSyscall?: KexecSyscall;
   /** What the toolstack does at the jump into it (default: `xl`). */
   readonly toolstack?: Toolstack;
   /**
@@ -113,15 +119,20 @@ function crashCommandLineOf(
   return words?.join(' ') ?? usualCommandLine[architecture];
 }
 
-function checkWords({ by, toolstack, on, crashCommandLine, jobs }: CrashRequest): void {
+function checkName(what: string, name: string | undefined, names: readonly string[]): void {
+  if (name !== undefined && !names.includes(name))
+    throw new InputError(`${what} ${names.join(' or ')}, not ${name}`);
+}
+
+function checkWords({ by, toolstack, on, crashCommandLine, kexecSyscall, jobs }: CrashRequest): void {
   if (jobs !== undefined && !(Number.isInteger(jobs) && jobs >= jobCount.least && jobs <= jobCount.most))
     throw new InputError(
       `the number of jobs must be a whole number from ${jobCount.least} to ${jobCount.most}`,
     );
   if (by !== undefined && !crashWays.includes(by))
     throw new InputError(`a crash is by ${crashWays.join(', ')}, not ${by}`);
-  if (toolstack !== undefined && !toolstacks.includes(toolstack))
-    throw new InputError(`the toolstack is ${toolstacks.join(' or ')}, not ${toolstack}`);
+  checkName('the toolstack is', toolstack, toolstacks);
+  checkName('a kernel is loaded by', kexecSyscall, kexecSyscalls);
   if (on !== undefined && on !== 'all' && on.length === 0)
     throw new InputError('name at least one vCPU to crash on, or all');
   if (crashCommandLine !== undefined && /[^\x20-\x7e]/.test(crashCommandLine))
@@ -275,7 +286,14 @@ function crashPart({ command, script }: CrashRequest, commandLine: string): Boot
 
 /** The guest of a checkpoint that was written when its crash kernel was loaded. */
 async function reopen(from: NonNullable<CrashRequest['from']>, request: CrashRequest): Promise<Loaded> {
-  const settledBefore = ['crashKernel', 'crashCommandLine', 'toolstack', 'command', 'script'] as const;
+  const settledBefore = [
+    'crashKernel',
+    'crashCommandLine',
+    'kexecSyscall',
+    'toolstack',
+    'command',
+    'script',
+  ] as const;
   const asked = settledBefore.find((name) => request[name] !== undefined);
   if (asked !== undefined)
     throw new InputError(

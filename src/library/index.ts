@@ -39,8 +39,8 @@ export type {
 export { toolstacks } from '../boot/index.js';
 export { checkpointBytes } from './checkpoint.js';
 export { unpackingInstructions } from './request.js';
-export { crash, crashMemory, crashMemoryMiB, crashWays } from './crash.js';
-export type { CrashRequest, CrashWay } from './crash.js';
+export { crash, crashMemory, crashMemoryMiB, crashWays, kexecSyscalls } from './crash.js';
+export type { CrashRequest, CrashWay, KexecSyscall } from './crash.js';
 export type { Checkpoint } from './checkpoint.js';
 export { GuestRun } from './guest_run.js';
 export type { Hypercall, Progress } from './guest_run.js';

@@ -11,6 +11,7 @@ import {
   looksLikeInitramfs,
   OtherArchitectureError,
 } from '../firmware/index.js';
+import type { KexecSyscall } from '../firmware/index.js';
 import {
   debianFiles,
   debianSettings,
@@ -199,6 +200,7 @@ interface CrashKernelRequest extends Pick<
   'arch' | 'type' | 'cpu' | 'unpack' | 'mirror' | 'warn' | 'command' | 'script'
 > {
   readonly crashKernel?: string | Uint8Array;
+  readonly kexecSyscall?: KexecSyscall;
 }
 
 /** A kernel that crashes, or in which a crashed one goes on. One for another architecture is refused before it is unpacked. */
@@ -263,6 +265,7 @@ export async function loadCrashSources(
           : await kexecFile(next.file, next.kernel.name),
       initrd: await crashUserSpace(request, release, busybox.bytes, { ...settings, architecture }),
       commandLine: crashCommandLine,
+      syscall: request.kexecSyscall ?? 'kexec_load',
     },
     architecture,
   );

@@ -59,6 +59,11 @@ describe('domulator crash refuses', () => {
       ['--arch', 'amd64', '--toolstack', 'ideal', '--on-soft-reset', 'destroy'],
       /the toolstack ideal resets the domain; leave it out, or the order to destroy it$/m,
     ],
+    [
+      'another system call',
+      ['--kexec-syscall', 'execve'],
+      /--kexec-syscall takes kexec_load or kexec_file_load, not 'execve'$/m,
+    ],
     ['another toolstack', ['--toolstack', 'libvirt'], /--toolstack takes xl or ideal, not 'libvirt'$/m],
     [
       'a command line that reserves no memory',

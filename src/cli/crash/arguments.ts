@@ -1,6 +1,6 @@
 /** The arguments of `domulator crash`, and the request that they make. */
 import { InputError } from '../../base/index.js';
-import { crashWays, jobCount, toolstacks, vcpuCount } from '../../library/index.js';
+import { crashWays, jobCount, kexecSyscalls, toolstacks, vcpuCount } from '../../library/index.js';
 import type { CrashRequest } from '../../library/index.js';
 import { bootRequest, oneOf, whole } from '../boot/arguments.js';
 import type { BootArguments, ParsedRequest } from '../boot/arguments.js';
@@ -38,6 +38,7 @@ export interface CrashArguments extends Pick<
   readonly crashBy?: string;
   readonly crashKernel?: string;
   readonly crashCmdline?: string;
+  readonly kexecSyscall?: string;
   readonly toolstack?: string;
   readonly jobs?: string;
   readonly verbose?: boolean;
@@ -58,12 +59,13 @@ function vcpusOf(text: string, by: string | undefined): readonly number[] | 'all
 
 /** The request that the arguments make. Throws InputError on an invalid argument. */
 export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRequest, 'kernel'> {
-  const { crashOn, crashBy, crashKernel, crashCmdline, toolstack, jobs, checkpoint } = args;
+  const { crashOn, crashBy, crashKernel, crashCmdline, kexecSyscall, toolstack, jobs, checkpoint } = args;
   for (const [option, value] of Object.entries({
     checkpoint,
     'crash-on': crashOn,
     'crash-by': crashBy,
     'crash-kernel': crashKernel,
+    'kexec-syscall': kexecSyscall,
     toolstack,
   })) {
     checkValue(`--${option}`, value);
@@ -102,6 +104,9 @@ export function crashRequest(args: CrashArguments): CrashRequest & Pick<ParsedRe
     ...(crashOn === undefined ? {} : { on: vcpusOf(crashOn, crashBy) }),
     ...(crashKernel === undefined ? {} : { crashKernel }),
     ...(crashCmdline === undefined ? {} : { crashCommandLine: crashCmdline }),
+    ...(kexecSyscall === undefined
+      ? {}
+      : { kexecSyscall: oneOf('--kexec-syscall', kexecSyscall, kexecSyscalls) }),
     ...(jobs === undefined ? {} : { jobs: whole('--jobs', jobs, jobCount) }),
     ...(toolstack === undefined ? {} : { toolstack: oneOf('--toolstack', toolstack, toolstacks) }),
   };
