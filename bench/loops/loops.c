@@ -20,7 +20,7 @@ static void say_number(u64 value) {
 /* Integers: a mixing function over registers, with one short loop inside. */
 static u64 work(void) {
   u64 a = 1, b = 2, c = 3, d = 4;
-  for (u32 i = 0; i < 20000000 * TIMES; i++) {
+  for (u32 i = 0; i < 20000000u * TIMES; i++) {
     a += b ^ (u64)i;
     d = (d ^ a) >> 7 | (d ^ a) << 57;
     c = (c + d) ^ (c >> 3);
@@ -34,7 +34,7 @@ static u64 blocks[2][65536];
 
 static u64 work(void) {
   for (u32 i = 0; i < 65536; i++) blocks[0][i] = i * 0x9e3779b97f4a7c15;
-  for (u32 round = 0; round < 600 * TIMES; round++) {
+  for (u32 round = 0; round < 600u * TIMES; round++) {
     u64 *from = blocks[round & 1], *to = blocks[~round & 1];
     for (u32 i = 0; i < 65536; i += 4) {
       u64 a = from[i], b = from[i + 1], c = from[i + 2], d = from[i + 3];
@@ -53,7 +53,7 @@ static u64 fourth(u64 x) { return x & 0x100 ? ~x : x + (x << 5); }
 
 static u64 work(void) {
   u64 state = 88172645463325252, sum = 0;
-  for (u32 i = 0; i < 10000000 * TIMES; i++) {
+  for (u32 i = 0; i < 10000000u * TIMES; i++) {
     u64 (*step)(u64);
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
     switch (state & 3) {
@@ -71,7 +71,7 @@ static u64 work(void) {
 /* Multiply and divide. */
 static u64 work(void) {
   u64 a = 0x123456789abcdef, sum = 0;
-  for (u32 i = 1; i < 12000000 * TIMES; i++) {
+  for (u32 i = 1; i < 12000000u * TIMES; i++) {
     a = a * 6364136223846793005 + 1442695040888963407;
     sum += (u64)(((unsigned __int128)a * i) >> 64);
     sum ^= a / i;
@@ -83,7 +83,7 @@ static u64 work(void) {
 /* Floating point: a polynomial, divisions and conversions. */
 static u64 work(void) {
   double x = 0.5, sum = 0;
-  for (u32 i = 0; i < 6000000 * TIMES; i++) {
+  for (u32 i = 0; i < 6000000u * TIMES; i++) {
     double y = x * x;
     sum += 1.0 + x * (1.0 - y * (0.5 - y * 0.125)) / (1.5 + y);
     x += 1e-7 * (double)(i & 1023);
@@ -99,7 +99,7 @@ static vector data[4096];
 static u64 work(void) {
   vector sum = { 1, 2, 3, 4 };
   for (u32 i = 0; i < 4096; i++) data[i] = (vector){ i, i * 3, i * 5, i * 7 };
-  for (u32 round = 0; round < 500 * TIMES; round++) {
+  for (u32 round = 0; round < 500u * TIMES; round++) {
     for (u32 i = 0; i < 4096; i++) {
       vector v = data[i];
       sum = sum * 5 + (v ^ (sum >> 3));

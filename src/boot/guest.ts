@@ -105,10 +105,12 @@ export interface FirstKernel {
 
 /** Where a vCPU was seen to run; a plain value. */
 export interface OwnMapState {
-  /** Outside of any kernel's own map, since it last entered one. */
+  /** Outside of its kernel's own map, since it was started or began to leave it. */
   readonly hasLeft: boolean;
-  /** How often it has entered one. */
+  /** How often it was seen in a kernel's map after that. */
   readonly entries: number;
+  /** The root of the map that it began to leave; null if it did not. */
+  readonly root: bigint | null;
 }
 
 /** A machine with a guest, and access to the state of its vCPUs and its kernel. */
@@ -147,10 +149,15 @@ export interface RunningGuest {
    * not expect (an oops). False, and nothing is done, if the vCPU does not run the kernel now.
    */
   makeOops(vcpu: XenVcpuId): boolean;
-  /** Whether `vcpu` has been outside of its kernel's own map since it entered that. */
+  /** Whether `vcpu` has been outside of its kernel's own map, or in another one, since `maps.leaves` was called for it. */
   hasLeftMap(vcpu: XenVcpuId): boolean;
   /** What is known of where the vCPUs run, by vCPU. A machine that is restored does not have it. */
-  readonly maps: { save(): readonly OwnMapState[]; load(state: readonly OwnMapState[]): void };
+  readonly maps: {
+    /** The kernel on `vcpu` is about to go on in another one. */
+    leaves(vcpu: XenVcpuId): void;
+    save(): readonly OwnMapState[];
+    load(state: readonly OwnMapState[]): void;
+  };
   /** Between turns: sends `vcpu` an NMI, as the toolstack does (`xl trigger`). Null where Xen has none to send, as on Arm. */
   readonly triggerNmi: ((vcpu: XenVcpuId) => void) | null;
   /**

@@ -91,6 +91,8 @@ interface State {
 
 /** How long a crash kernel is awaited after a panic, in ns of guest time: Linux waits at most a second for the other CPUs to stop. */
 const crashPatienceNs = 10_000_000_000n;
+/** The same from where the kernel is left: the next one may check and unpack itself first. */
+const leftPatienceNs = 60_000_000_000n;
 
 /** A plain value. */
 export type OutcomeState = State & { readonly panics: PanicWatchState };
@@ -173,9 +175,8 @@ export class OutcomeWatch {
   #awaitsCrashKernel(panic: string): boolean {
     if (this.#state.awaited === null && this.#sources.hasCrashKernel() === true)
       this.#state.awaited = { panic, sinceNs: this.#machine.nowNs };
-    return (
-      this.#state.awaited !== null && this.#machine.nowNs - this.#state.awaited.sinceNs < crashPatienceNs
-    );
+    const patienceNs = this.#sources.isBetweenKernels() ? leftPatienceNs : crashPatienceNs;
+    return this.#state.awaited !== null && this.#machine.nowNs - this.#state.awaited.sinceNs < patienceNs;
   }
 
   /** The panic that the kernel which runs now was entered after; null if there was none. */
@@ -245,7 +246,8 @@ export class OutcomeWatch {
     // After SCHEDOP_shutdown and its like the caller is up. A Linux without another way to power off halts all its CPUs as well.
     const { reason } = shutdown ?? { reason: -1 };
     const hasHalted = reason === SHUTDOWN_poweroff && vcpus.every(({ up }) => !up);
-    if (hasHalted && this.#machine.userSpaceNs === null) return this.#halted();
+    if (hasHalted && (this.#machine.userSpaceNs === null || this.#sources.isBetweenKernels()))
+      return this.#halted();
     const said = `the guest asked for ${shutdownReasons[reason] ?? `shutdown reason ${reason}`}`;
     if (reason === SHUTDOWN_poweroff) return this.#powerOff(said, hasHalted);
     if (reason === SHUTDOWN_soft_reset) return this.#softReset(said);
@@ -269,15 +271,17 @@ export class OutcomeWatch {
   }
 
   /**
-   * Every vCPU halted with interrupts off before user space ran, as a kernel does that gives up early (Linux
+   * Every vCPU halted with interrupts off before user space ran or the next kernel, as one does that gives up early (Linux
    * arch/x86/kernel/head_64.S, early_fixup_exception and its HLT loop). Xen reports that as a power-off.
    */
   #halted(): BootProgress {
-    const panic = this.#panics.look();
+    const isBetween = this.#sources.isBetweenKernels();
+    const panic = isBetween ? null : this.#panics.look();
     if (panic !== null) return this.#panicked(panic);
     const { clauses, refused } = this.#guest.hung(this.#sources.kernel());
     this.#state.refused = refused;
-    const why = 'every vCPU halted with interrupts off before user space ran, and Xen shut the guest down';
+    const before = isBetween ? 'another kernel was entered' : 'user space ran';
+    const why = `every vCPU halted with interrupts off before ${before}, and Xen shut the guest down`;
     return this.#finish('destroyed', [why, ...clauses].join('; '), false);
   }
 

@@ -280,6 +280,7 @@ export class Boot {
   /** An orderly change of kernels may copy the next one over the memory of this one before. */
   #leave(vcpu: XenVcpuId, hasPanicked: boolean): void {
     this.#leaving = vcpu;
+    this.guest.maps.leaves(vcpu);
     this.#kernel.left(hasPanicked);
     this.#outcome.kernelLeft();
     this.#whatIf.end();

@@ -145,7 +145,7 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     },
     // A kernel is left by switching translation off, which the machine tells.
     hasLeftMap: () => true,
-    maps: { save: () => [], load: () => undefined },
+    maps: { leaves: () => undefined, save: () => [], load: () => undefined },
     triggerNmi: null,
     kernelEntered: (vcpu, { image }) => arm64KernelEntered(machine, vcpu, image),
   };

@@ -141,6 +141,32 @@ describe('what takes over from a kernel', () => {
     assert.deepEqual(calls, ['SCHEDOP_shutdown']);
   });
 
+  it('ends the run also where it has long been in a map of its own', () => {
+    // The tables of the entry map this address to themselves: it gets a map of 2 MiB at the place of a kernel.
+    const goesUp = `
+      mov $0x31003, %eax
+      mov %rax, 0x30ff8
+      mov $0x32003, %eax
+      mov %rax, 0x31ff0
+      mov $200000, %ecx
+    low:
+      dec %ecx
+      jne low
+      mov $up, %eax
+      mov $0xffffffff80000000, %rbx
+      add %rbx, %rax
+      jmp *%rax
+    up:
+      mov $200000, %ecx
+    high:
+      dec %ecx
+      jne high
+      ${asksAbout(1)}`;
+    const boot = new Boot(goingOn(goesUp), {});
+    while (boot.step(1000) !== 'ended');
+    assert.match(boot.result().ending, /^another kernel runs, whose calls cannot be judged/);
+  });
+
   it('and asks for nothing of the kind goes on', () => {
     const boot = new Boot(goingOn(''), {});
     while (boot.step(1000) !== 'ended');

@@ -120,10 +120,13 @@ const userEnd = 1n << 47n;
 
 type X86VcpuView = X86Machine['processor']['vcpus'][number];
 
-/** Whether a vCPU has been seen to leave the kernel's own map, and where it is now. */
+/**
+ * Whether a vCPU has been seen to leave the kernel's own map, and where it is now. Linux changes CR3 nowhere between its call for a
+ * soft reset and the map in which it leaves itself (arch/x86/kernel/machine_kexec_64.c and relocate_kernel_64.S).
+ */
 class OwnMap {
   readonly #view: X86VcpuView;
-  state: OwnMapState = { hasLeft: false, entries: 0 };
+  state: OwnMapState = { hasLeft: false, entries: 0, root: null };
 
   constructor(view: X86VcpuView) {
     this.#view = view;
@@ -133,21 +136,29 @@ class OwnMap {
     this.state = { ...this.state, hasLeft: false };
   }
 
+  leaves(): void {
+    this.state = { hasLeft: false, entries: 0, root: this.#view.system.cr3 };
+  }
+
   get #isPrivileged(): boolean {
     return this.#view.privilege === 0 && this.#view.codeBits === 64;
   }
 
-  /** Looks at the vCPU. Whether it has run privileged code outside of any kernel's map since it was started or entered one. */
+  /** Looks at the vCPU. Whether it has run outside of its kernel's map since it was started or began to leave it. */
   hasLeft(): boolean {
-    if (this.#isPrivileged && this.#view.pc < userEnd) this.state = { ...this.state, hasLeft: true };
+    const { root } = this.state;
+    const { pc, system } = this.#view;
+    const isOut = (this.#isPrivileged && pc < userEnd) || (root !== null && system.cr3 !== root);
+    if (isOut) this.state = { ...this.state, hasLeft: true };
     return this.state.hasLeft;
   }
 
-  /** Looks at the vCPU. True once where it runs a kernel in its own map after it has left one. */
+  /** Looks at the vCPU. Whether it runs a kernel in its own map after it has left one, for the first times. */
   hasEntered(): boolean {
     if (!this.hasLeft() || !this.#isPrivileged || this.#view.pc < kernelMap.start) return false;
-    this.state = { hasLeft: false, entries: this.state.entries + 1 };
-    return this.state.entries <= mostEntries;
+    const entries = Math.min(this.state.entries + 1, mostEntries + 1);
+    this.state = { ...this.state, entries };
+    return entries <= mostEntries;
   }
 }
 
@@ -193,9 +204,11 @@ function run(options: MachineOptions, listener: MachineListener): RunningGuest {
     },
     hasLeftMap: (vcpu) => present(maps[vcpu], 'a vCPU').hasLeft(),
     maps: {
+      leaves: (vcpu) => present(maps[vcpu], 'a vCPU').leaves(),
       save: () => maps.map(({ state }) => state),
       load: (saved) => {
-        for (const [i, state] of saved.entries()) present(maps[i], 'a vCPU').state = state;
+        for (const [i, state] of saved.entries())
+          present(maps[i], 'a vCPU').state = { ...state, entries: Math.max(state.entries, 0) };
       },
     },
     triggerNmi: (vcpu) => triggerNmi(present(machine.domain.state.vcpus[vcpu], 'a vCPU')),

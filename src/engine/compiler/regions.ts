@@ -10,7 +10,6 @@ export interface Region {
   readonly handler: number;
   /** The handlers that the entries had before, by record. */
   readonly displaced: ReadonlyMap<number, number>;
-  readonly code: RegionCode;
   /** All its records. */
   readonly records: ReadonlySet<number>;
 }
@@ -75,7 +74,7 @@ export class Regions {
     const entries = code.entries.map((entry) => present(code.blocks[entry]?.units[0], 'a unit'));
     const records = new Set(unitsOf(code).map(({ record }) => record));
     const displaced = new Map(entries.map((unit) => [unit.record, unit.handler]));
-    const region = { handler, displaced, code, records };
+    const region = { handler, displaced, records };
     this.#byHandler.set(handler, region);
     for (const record of records) {
       const bucket = record >>> bucketShift;

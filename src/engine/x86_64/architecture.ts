@@ -134,7 +134,7 @@ class X86Cpus implements CpuSet<X86VcpuView, X86Line> {
       openException: vcpu.openException,
       exceptionsTaken: vcpu.exceptionsTaken,
       met: vcpu.met,
-      openPages: vcpu.openPages,
+      openPages: vcpu.openPages === null ? null : [...vcpu.openPages],
     }));
     return { vcpus, code: this.code.save() };
   }

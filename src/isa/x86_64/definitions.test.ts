@@ -221,3 +221,12 @@ test('a form that is not defined is not decoded as another', () => {
   assert.equal(kinds('9f', 32), 'instruction');
   assert.equal(parse(Uint8Array.from([0x0f, 0x58, 0xc1]), 64).kind, 'parsed');
 });
+
+test('instructions of SSE trap by CR0 and CR4, but for those of MMX and x87, and those that use general registers alone', () => {
+  const lacking = x86
+    .filter(
+      ({ feature, vector }) => /\bs?sse/.test(feature ?? '') && !/mmx|fpu/.test(feature ?? '') && !vector,
+    )
+    .map(({ encoding }) => encoding.name.replace(/_.*/, ''));
+  assert.deepEqual([...new Set(lacking)].sort(), ['CRC32', 'MOVNTI']);
+});

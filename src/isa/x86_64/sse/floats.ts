@@ -290,7 +290,7 @@ const scalarConversions = formats.flatMap(({ format, letter, scalar, group }) =>
   }),
   ...([['cvtt', '2C', true], ['cvt', '2D', false]] as const).map(([start, byte, truncates]) =>
     instruction({
-      ...group, name: `${start.toUpperCase()}S${letter.toUpperCase()}2SI_r_xm`, opcode: `${scalar} 0F ${byte} /r`, sizes: [32, 64], otherSizes: 32,
+      ...group, name: `${start.toUpperCase()}S${letter.toUpperCase()}2SI_r_xm`, opcode: `${scalar} 0F ${byte} /r`, sizes: [32, 64], otherSizes: 32, vector: true,
       operands: { d: reg(), s: lowOrMemory(format) }, text: `${start}s${letter}2si {s},{d}`,
       semantics: (m, { d, s }) => {
         const value = s.get();
