@@ -167,6 +167,20 @@ describe('what takes over from a kernel', () => {
     assert.match(boot.result().ending, /^another kernel runs, whose calls cannot be judged/);
   });
 
+  it('cannot be where the firmware is, nor beyond memory', () => {
+    const { kernel, ...options } = goingOn('');
+    for (const [loadAt, why] of [
+      [0x9_0000, /would lie below 1 MiB/],
+      [0x4000_0000, /MiB of memory is too little/],
+    ] as const) {
+      const placement = { architecture: 'amd64', loadAt, entry: loadAt, entry64: loadAt } as const;
+      assert.throws(() => new Boot({ ...options, kernel: { ...kernel, placement } }), {
+        name: 'InputError',
+        message: why,
+      });
+    }
+  });
+
   it('and asks for nothing of the kind goes on', () => {
     const boot = new Boot(goingOn(''), {});
     while (boot.step(1000) !== 'ended');

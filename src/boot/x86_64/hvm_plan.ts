@@ -4,6 +4,7 @@ import type { MemoryRange } from '../../firmware/index.js';
 import { uuidBytes, uuidText, versionText } from '../../hypervisor/index.js';
 import {
   biosPlaces,
+  endOfUsableRam,
   hvmAcpiTables,
   hvmBiosTables,
   hvmBanks,
@@ -42,10 +43,28 @@ function loadedKernel({ kernel, unpack }: BootOptions, placement: X86Placement):
   };
 }
 
+/** What the firmware keeps is below. */
+const leastAddress = 1n << 20n;
+
+/**
+ * Throws {@link InputError} where a kernel, or the code that unpacks it, would lie in what the firmware keeps, or the kernel itself beyond
+ * memory.
+ */
+function checkPlaces({ kernel, memoryMiB }: BootOptions, loaded: MemoryRange, linked: MemoryRange): void {
+  if (loaded.start < leastAddress || linked.start < leastAddress)
+    throw new InputError(`${kernel.name} would lie below 1 MiB, where a guest of type hvm has its firmware`);
+  if (linked.start + linked.size > endOfUsableRam(memoryMiB))
+    throw new InputError(
+      `${kernel.name} is linked for an address beyond the guest's ${memoryMiB} MiB of memory`,
+    );
+}
+
 /** All but the numbering of the CPUs. */
 export function planHvm(options: BootOptions, placement: X86Placement): Omit<GuestPlan, 'cpus'> {
   const { initrd, commandLine, vcpus, memoryMiB } = options;
   const kernel = loadedKernel(options, placement);
+  const linked = { start: BigInt(placement.loadAt), size: BigInt(options.kernel.memoryBytes) };
+
   const apicIds = apicIdsOf(vcpus);
   const tables = hvmAcpiTables(apicIds, biosPlaces(vcpus).rsdp);
   const parts = xenParts(options);
@@ -59,6 +78,7 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
     memoryMiB,
     memoryMap: hvmMemoryMap(memoryMiB, tables.bytes),
   });
+  checkPlaces(options, kernel.memory, linked);
   return {
     config: {
       kind: 'pvhvm',
