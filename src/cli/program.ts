@@ -226,6 +226,7 @@ const cpuOption = [
   '--cpu <MODEL>',
   `CPUs of an amd64 guest: ${cpuModels.join(' or ')}, the level x86-64-v2 and more (default: ${defaultCpuModel})`,
 ] as const;
+
 /** The options of what is written of a report. */
 function addReportOptions(command: Command): Command {
   return command

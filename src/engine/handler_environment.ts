@@ -4,7 +4,7 @@ import type { CodeModel } from './architecture.js';
 import type { Environment } from './emit.js';
 import type { Handler, HandlerPlan } from './handlers.js';
 import type { InterpreterBuilder } from './interpreter_function.js';
-import { emitClearBlock, emitLoad, emitLoadPair, emitStore, emitStorePair } from './memory_access.js';
+import { accessEmitters } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import { recordLayout } from './record.js';
 import { ifStackMisaligned, operandReader } from './record_operands.js';
@@ -34,10 +34,7 @@ export function handlerEnvironment(
     record: () => code.get(local.record),
     limit: () => code.get(local.limit),
     local: (index, type) => builder.pool.local(index, type),
-    load: (statement) => emitLoad(environment, access, statement),
-    store: (statement) => emitStore(environment, access, statement),
-    loadPair: (statement) => emitLoadPair(environment, access, statement),
-    storePair: (statement) => emitStorePair(environment, access, statement),
+    ...accessEmitters(() => environment, access),
     loadVector: () => refuseVector(handler),
     storeVector: () => refuseVector(handler),
     float: () => refuseVector(handler),
@@ -53,7 +50,6 @@ export function handlerEnvironment(
       builder.nest(-1);
       code.end();
     },
-    clearBlock: (statement) => emitClearBlock(environment, access, statement),
     nest: (by) => builder.nest(by),
   };
   return environment;

@@ -11,15 +11,7 @@ import type { Environment } from './emit.js';
 import { emitLoadFlags, emitSaveFlags, FunctionLocals, layOutFlags } from './flags.js';
 import type { FlagLocals, FlagSlot } from './flags.js';
 import { cpuOffsets } from './layout.js';
-import {
-  emitClearBlock,
-  emitLoad,
-  emitLoadPair,
-  emitLoadVector,
-  emitStore,
-  emitStorePair,
-  emitStoreVector,
-} from './memory_access.js';
+import { accessEmitters } from './memory_access.js';
 import type { AccessEnvironment } from './memory_access.js';
 import type { AccessFunctions } from './access_functions.js';
 import { mentionsOf } from './mentions.js';
@@ -177,12 +169,7 @@ class FunctionBuilder {
       record: () => code.get(local.record),
       limit: () => code.get(local.cpu).memory(load32.word, 2, cpuOffsets.limit),
       local: (index, type) => this.#pool.local(index, type),
-      load: (statement) => emitLoad(environment, access, statement),
-      store: (statement) => emitStore(environment, access, statement),
-      loadPair: (statement) => emitLoadPair(environment, access, statement),
-      storePair: (statement) => emitStorePair(environment, access, statement),
-      loadVector: (statement) => emitLoadVector(environment, access, statement),
-      storeVector: (statement) => emitStoreVector(environment, access, statement),
+      ...accessEmitters(() => environment, access),
       float: (statement) => this.#float(statement),
       jump: (statement) => this.#jump(statement),
       system: ({ name, inputs, index }) => this.#system(name, inputs, index),
@@ -191,7 +178,6 @@ class FunctionBuilder {
         this.#system('misalignedStack', [], null);
         code.end();
       },
-      clearBlock: (statement) => emitClearBlock(environment, access, statement),
       nest: () => undefined,
     };
     return environment;

@@ -354,3 +354,22 @@ export function emitClearBlock(
   }
   code.end();
 }
+
+/** How an environment's micro-operations access memory; `environment` is asked for when they do. */
+export function accessEmitters(
+  environment: () => Environment,
+  access: AccessEnvironment,
+): Pick<
+  Environment,
+  'load' | 'store' | 'loadPair' | 'storePair' | 'loadVector' | 'storeVector' | 'clearBlock'
+> {
+  return {
+    load: (statement) => emitLoad(environment(), access, statement),
+    store: (statement) => emitStore(environment(), access, statement),
+    loadPair: (statement) => emitLoadPair(environment(), access, statement),
+    storePair: (statement) => emitStorePair(environment(), access, statement),
+    loadVector: (statement) => emitLoadVector(environment(), access, statement),
+    storeVector: (statement) => emitStoreVector(environment(), access, statement),
+    clearBlock: (statement) => emitClearBlock(environment(), access, statement),
+  };
+}

@@ -43,7 +43,7 @@ function loadedKernel({ kernel, unpack }: BootOptions, placement: X86Placement):
   };
 }
 
-/** What the firmware keeps is below. */
+/** What the firmware keeps lies below this guest physical address. */
 const leastAddress = 1n << 20n;
 
 /**
@@ -64,7 +64,6 @@ export function planHvm(options: BootOptions, placement: X86Placement): Omit<Gue
   const { initrd, commandLine, vcpus, memoryMiB } = options;
   const kernel = loadedKernel(options, placement);
   const linked = { start: BigInt(placement.loadAt), size: BigInt(options.kernel.memoryBytes) };
-
   const apicIds = apicIdsOf(vcpus);
   const tables = hvmAcpiTables(apicIds, biosPlaces(vcpus).rsdp);
   const parts = xenParts(options);

@@ -12,15 +12,7 @@ import { emitExpr, emitStatements } from '../emit.js';
 import type { Environment } from '../emit.js';
 import { functionStatus } from '../instruction_function.js';
 import { cpuOffsets, recordBytes } from '../layout.js';
-import {
-  emitClearBlock,
-  emitLoad,
-  emitLoadPair,
-  emitLoadVector,
-  emitStore,
-  emitStorePair,
-  emitStoreVector,
-} from '../memory_access.js';
+import { accessEmitters } from '../memory_access.js';
 import type { AccessEnvironment } from '../memory_access.js';
 import { Code, i32, i64, load32, opcodes, select, store32, stores64, wrap } from '../wasm/code.js';
 import type { ScalarType, ValueType } from '../wasm/code.js';
@@ -337,17 +329,11 @@ class RegionBuilder {
       record: () => code.constant(i32, unit.record),
       limit: () => code.get(local.limit),
       local: (index, type) => local.pool.local(index, type),
-      load: (statement) => emitLoad(environment, access, statement),
-      store: (statement) => emitStore(environment, access, statement),
-      loadPair: (statement) => emitLoadPair(environment, access, statement),
-      storePair: (statement) => emitStorePair(environment, access, statement),
-      loadVector: (statement) => emitLoadVector(environment, access, statement),
-      storeVector: (statement) => emitStoreVector(environment, access, statement),
+      ...accessEmitters(() => environment, access),
       float: () => refuse(unit),
       jump: (statement) => this.#jump(unit, block, number, environment, statement),
       system: () => this.#giveUp(unit),
       checkStack: (operand) => this.#checkStack(unit, this.#place(unit, operand)),
-      clearBlock: (statement) => emitClearBlock(environment, access, statement),
       nest: (by) => {
         if (by === 1) this.#frames.push({ kind: 'other' });
         else this.#frames.pop();
